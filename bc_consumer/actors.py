@@ -1,0 +1,37 @@
+"""The Dramatiq actor. It keeps nothing: what is owed, retries included, is in the ledger."""
+
+import logging
+
+import dramatiq
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+
+from bc_consumer import process
+from bc_consumer.publisher import ACTOR
+from bc_consumer.refresh import TURN_SECONDS, work_off
+
+logger = logging.getLogger(__name__)
+
+TIME_LIMIT_MILLISECONDS = int((TURN_SECONDS * 2 + settings.ODOO_TIMEOUT_SECONDS * 10) * 1000)
+
+
+@dramatiq.actor(
+    actor_name=ACTOR,
+    queue_name=settings.RABBITMQ_QUEUE,
+    max_retries=0,
+    time_limit=TIME_LIMIT_MILLISECONDS,
+)
+def refresh_bc(odoo_id: int) -> None:
+    """Bring this order up to date, together with whatever else is due.
+
+    Returns at once when there is nothing left to do. Every message also re-arms the timer, because
+    the order may be due in a moment rather than now.
+    """
+    try:
+        looked_at = work_off()
+    except (DatabaseError, InterfaceError) as error:
+        # The mark is safe in the ledger; the timer tries again when the database is back.
+        logger.warning("BC %d: left to the timer, the database failed: %s", odoo_id, error)
+    else:
+        logger.debug("message for BC %d: %d orders looked at", odoo_id, looked_at)
+    process.wake.set()

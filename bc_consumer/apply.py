@@ -1,0 +1,304 @@
+"""Bring the copy to what Odoo showed: BC, lines, journal and ledger in one transaction.
+
+The only code that writes BC and BCLine.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import Q
+from django.db.models.functions import Coalesce, Now
+
+from bc_consumer import ledger
+from bc_consumer.database_clock import database_now
+from bc_consumer.looks import next_look
+from bc_consumer.mapping import MAPPING_VERSION, MappedOrder
+from bc_consumer.models import BC, BCLine, Event, JournalEntry, PendingBC, SyncState
+from bc_consumer.odoo import Missing
+
+Outcome = JournalEntry.Outcome
+GONE = "gone from Odoo"
+"""The ``archived_reason`` of an order that Odoo no longer has."""
+
+
+class LinesElsewhere(Exception):
+    """The copy has lines of this batch under orders that are not in it (Odoo moved them).
+
+    ``ids``: those orders. They must be fetched and applied in the same transaction.
+    """
+
+    def __init__(self, ids: Collection[int]) -> None:
+        self.ids = frozenset(ids)
+        super().__init__(f"Lines are still under BC {sorted(self.ids)}, which must come along.")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One claimed row and what Odoo showed of its order."""
+
+    claimed: PendingBC
+    found: MappedOrder | Missing
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one look came to; ``outcome`` None: nothing differed, nothing to tell."""
+
+    odoo_id: int
+    outcome: JournalEntry.Outcome | None
+    causes: str
+    lines_written: int = 0
+    lines_deleted: int = 0
+    delay: float | None = None
+
+
+@dataclass(slots=True)
+class Difference:
+    """What applying one order changes."""
+
+    outcome: JournalEntry.Outcome | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+    bc: BC | None = None
+    """To be written; its lines too."""
+    lines: list[BCLine] = field(default_factory=list)
+    deleted_lines: list[int] = field(default_factory=list)
+
+
+def apply(token: UUID, batch: Sequence[Seen], early: bool) -> list[Result]:
+    """Write what was seen, all or nothing, and settle the claims as the last statements.
+
+    ``early``: this Odoo sends webhooks before it commits. Raises LinesElsewhere (bring those
+    orders along), LeaseLost (drop those rows), or a database error; then nothing is written.
+    """
+    batch = sorted(batch, key=lambda seen: seen.claimed.odoo_id)
+    with transaction.atomic():
+        copy = _Copy.load(batch)
+        now = database_now()
+        differences = [_difference(seen, copy, now) for seen in batch]
+        _write(differences, batch)
+        looks = [
+            _look(seen, difference, copy, early)
+            for seen, difference in zip(batch, differences, strict=True)
+        ]
+        results = _journal(batch, differences, looks, copy, early, now)
+        ledger.settle(token, looks)
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """The copy's present state of a batch, its BC locked."""
+
+    bcs: Mapping[int, BC]
+    lines: Mapping[int, BCLine]
+    """Line's Odoo id → line: those of the batch's BC and those that its orders now have."""
+    lines_of: Mapping[int, Sequence[BCLine]]
+    """BC's primary key → its lines."""
+
+    @classmethod
+    def load(cls, batch: Sequence[Seen]) -> "_Copy":
+        ids = [seen.claimed.odoo_id for seen in batch]
+        locked = BC.objects.select_for_update().filter(odoo_id__in=ids).order_by("odoo_id")
+        bcs = {bc.odoo_id: bc for bc in locked}
+        own = {bc.pk for bc in bcs.values()}
+        orders = [seen.found for seen in batch if isinstance(seen.found, MappedOrder)]
+        line_ids = [line.odoo_id for order in orders for line in order.lines]
+        wanted = Q(bc__in=own) | Q(odoo_id__in=line_ids)
+        lines = {line.odoo_id: line for line in BCLine.objects.filter(wanted)}
+        if elsewhere := {line.bc_id for line in lines.values()} - own:
+            others = BC.objects.filter(pk__in=elsewhere).values_list("odoo_id", flat=True)
+            raise LinesElsewhere(list(others))
+        lines_of: dict[int, list[BCLine]] = {}
+        for line in lines.values():
+            lines_of.setdefault(line.bc_id, []).append(line)
+        return cls(bcs, lines, lines_of)
+
+def _difference(seen: Seen, copy: _Copy, now: datetime) -> Difference:
+    bc = copy.bcs.get(seen.claimed.odoo_id)
+    if isinstance(seen.found, MappedOrder):
+        return _order_difference(seen.found, bc, copy)
+    if bc is None:
+        return Difference()
+    if seen.found is Missing.GONE and bc.archived_at is None:
+        bc.archived_at, bc.archived_reason = now, GONE
+        return Difference(outcome=Outcome.ARCHIVED, bc=bc)
+    if seen.found is Missing.FORBIDDEN and bc.forbidden_at is None:
+        bc.forbidden_at = now
+        return Difference(outcome=Outcome.FORBIDDEN, bc=bc)
+    return Difference()
+
+
+def _order_difference(order: MappedOrder, bc: BC | None, copy: _Copy) -> Difference:
+    created = bc is None
+    bc = bc or BC(odoo_id=order.odoo_id)
+    away = bc.archived_at is not None or bc.forbidden_at is not None
+    difference = Difference()
+    fields = _assign(bc, order.fields)
+    lines = _line_differences(order, bc, copy, difference)
+    if created or fields or lines or away or bc.mapping_version != MAPPING_VERSION:
+        bc.archived_at = bc.forbidden_at = None
+        bc.archived_reason, bc.mapping_version = "", MAPPING_VERSION
+        difference.bc = bc
+    if created:
+        difference.outcome = Outcome.CREATED
+        difference.changes = {"lines": {"count": len(order.lines)}}
+    elif fields or lines or away:
+        difference.outcome = Outcome.RESTORED if away else Outcome.CHANGED
+        difference.changes = {"fields": fields, "lines": lines}
+    return difference
+
+
+def _line_differences(
+    order: MappedOrder, bc: BC, copy: _Copy, difference: Difference
+) -> dict[str, dict[str, object]]:
+    """Collect the lines to write and to delete; return what the journal says of them."""
+    told: dict[str, dict[str, object]] = {}
+    for mapped in order.lines:
+        line = copy.lines.get(mapped.odoo_id) or BCLine(odoo_id=mapped.odoo_id)
+        changed = _assign(line, mapped.fields)
+        added = line.bc_id is None or line.bc_id != bc.pk
+        if added or changed:
+            difference.lines.append(line)
+            told.setdefault("added" if added else "changed", {})[str(line.odoo_id)] = (
+                str(line) if added else changed
+            )
+    kept = {mapped.odoo_id for mapped in order.lines}
+    for line in copy.lines_of.get(bc.pk, ()):
+        if line.odoo_id not in kept:
+            difference.deleted_lines.append(line.odoo_id)
+            told.setdefault("deleted", {})[str(line.odoo_id)] = str(line)
+    return told
+
+
+def _assign(record: models.Model, values: Mapping[str, object]) -> dict[str, object]:
+    """Set what differs; return field → [old, new]."""
+    changed: dict[str, object] = {}
+    for name, value in values.items():
+        old = getattr(record, name)
+        if old != value:
+            changed[name] = [old, value]
+            setattr(record, name, value)
+    return changed
+
+
+def _columns(model: type[models.Model]) -> list[str]:
+    return [f.attname for f in model._meta.concrete_fields if f.name not in {"id", "odoo_id"}]
+
+
+def _write(differences: Sequence[Difference], batch: Sequence[Seen]) -> None:
+    bcs = [difference.bc for difference in differences if difference.bc is not None]
+    confirmed_at = min(ledger.claimed_at(seen.claimed) for seen in batch)
+    for bc in bcs:
+        bc.synced_at = confirmed_at
+    _upsert(BC, bcs)
+    lines = []
+    for difference in differences:
+        for line in difference.lines:
+            line.bc = difference.bc  # type: ignore[assignment]
+            lines.append(line)
+    written = {line.odoo_id for line in lines}
+    gone = {odoo_id for difference in differences for odoo_id in difference.deleted_lines}
+    # A line that moved is deleted from one order of the batch and written under another.
+    BCLine.objects.filter(odoo_id__in=sorted(gone - written)).delete()
+    _upsert(BCLine, lines)
+    unchanged = [
+        seen.claimed.odoo_id
+        for seen, difference in zip(batch, differences, strict=True)
+        if difference.bc is None and isinstance(seen.found, MappedOrder)
+    ]
+    BC.objects.filter(odoo_id__in=unchanged).update(synced_at=confirmed_at)
+
+
+def _upsert(model: type[BC] | type[BCLine], records: Iterable[BC | BCLine]) -> None:
+    model._default_manager.bulk_create(
+        sorted(records, key=lambda record: record.odoo_id),
+        update_conflicts=True,
+        unique_fields=["odoo_id"],
+        update_fields=_columns(model),
+    )
+
+
+def _look(seen: Seen, difference: Difference, copy: _Copy, early: bool) -> ledger.Look:
+    claimed = seen.claimed
+    gone = seen.found is Missing.GONE
+    if claimed.event == Event.DELETED:
+        shown = gone
+    else:
+        shown = difference.outcome is not None
+    # Odoo never gives an id again: an order that was there and is gone will not come back.
+    final = gone and (claimed.event == Event.DELETED or claimed.odoo_id in copy.bcs)
+    again = None
+    if early and claimed.early and not final:
+        elapsed = (ledger.claimed_at(claimed) - claimed.last_marked_at).total_seconds()
+        already = shown or claimed.shown_at is not None
+        again = next_look(settings.EARLY_LOOKS, elapsed, already)
+    return ledger.Look(claimed, shown, again)
+
+
+def _unconfirmed(seen: Seen, look: ledger.Look, copy: _Copy, early: bool) -> bool:
+    """Whether the looks are over and what the event said never showed."""
+    claimed = seen.claimed
+    if look.next_look is not None or look.shown or claimed.shown_at is not None:
+        return False
+    never_came = seen.found is Missing.GONE and claimed.odoo_id not in copy.bcs
+    return never_came or claimed.event == Event.DELETED or (early and claimed.early)
+
+
+def _journal(
+    batch: Sequence[Seen],
+    differences: Sequence[Difference],
+    looks: Sequence[ledger.Look],
+    copy: _Copy,
+    early: bool,
+    now: datetime,
+) -> list[Result]:
+    entries, results = [], []
+    unconfirmed = False
+    for seen, difference, look in zip(batch, differences, looks, strict=True):
+        claimed, outcome, delay = seen.claimed, difference.outcome, None
+        if outcome is not None:
+            delay = (now - claimed.first_marked_at).total_seconds()
+        elif _unconfirmed(seen, look, copy, early):
+            outcome, unconfirmed = Outcome.UNCONFIRMED, True
+        written, deleted = len(difference.lines), len(difference.deleted_lines)
+        results.append(
+            Result(claimed.odoo_id, outcome, claimed.causes, written, deleted, delay)
+        )
+        if outcome is not None:
+            entries.append(journal_entry(claimed, outcome, now, difference.changes, delay=delay))
+    JournalEntry.objects.bulk_create(entries)
+    if unconfirmed:
+        SyncState.objects.filter(key=SyncState.KEY).update(
+            scan_due_at=Coalesce("scan_due_at", Now())
+        )
+    return results
+
+
+def journal_entry(
+    row: PendingBC,
+    outcome: JournalEntry.Outcome,
+    at: datetime,
+    changes: dict[str, Any] | None = None,
+    *,
+    delay: float | None = None,
+    error: str = "",
+) -> JournalEntry:
+    """Return an unsaved entry that tells which marks led to this outcome."""
+    return JournalEntry(
+        odoo_id=row.odoo_id,
+        at=at,
+        outcome=outcome,
+        causes=row.causes,
+        event=row.event,
+        marks=row.marks,
+        first_marked_at=row.first_marked_at,
+        last_marked_at=row.last_marked_at,
+        delay=delay,
+        changes=changes or {},
+        error=error,
+    )

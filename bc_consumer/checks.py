@@ -1,0 +1,86 @@
+"""Django system checks: each setting that can be wrong, with what to do about it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+WEBHOOK_SECONDS = 0.3
+SHORTEST_SECRET = 16
+LARGEST_BATCH = 1000
+
+
+@register()
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """Check what can be told without asking any other system."""
+    return [*_odoo(), *_webhook(), *_workers()]
+
+
+def _odoo() -> Iterator[CheckMessage]:
+    names = ("ODOO_URL", "ODOO_DATABASE", "ODOO_LOGIN", "ODOO_PASSWORD")
+    missing = [name for name in names if not getattr(settings, name)]
+    if missing:
+        yield Warning(
+            f"Odoo cannot be asked: {', '.join(missing)} not set.",
+            hint="Set all of them, or use ./start, which brings a simulator along.",
+            id="bc.W001",
+        )
+    if settings.ODOO_URL.startswith("http://") and not settings.DEBUG:
+        host = settings.ODOO_URL.removeprefix("http://").partition("/")[0].partition(":")[0]
+        if host not in {"localhost", "127.0.0.1", "odoo"}:
+            yield Warning(
+                "ODOO_URL is plain http: the password travels readable.",
+                hint="Use https://.",
+                id="bc.W002",
+            )
+
+
+def _webhook() -> Iterator[CheckMessage]:
+    if not settings.ODOO_WEBHOOK_SECRETS:
+        yield Warning(
+            "ODOO_WEBHOOK_SECRETS is empty: every webhook is refused.",
+            hint="Give at least one random secret; Odoo puts it into the webhook's URL.",
+            id="bc.W003",
+        )
+    if any(len(secret) < SHORTEST_SECRET for secret in settings.ODOO_WEBHOOK_SECRETS):
+        yield Warning(
+            f"A webhook secret has fewer than {SHORTEST_SECRET} characters.",
+            hint="python -c 'import secrets; print(secrets.token_urlsafe(24))'",
+            id="bc.W004",
+        )
+    total = settings.WEBHOOK_DATABASE_SECONDS + settings.WEBHOOK_BROKER_SECONDS
+    if total > WEBHOOK_SECONDS:
+        yield Error(
+            f"The webhook's two deadlines add up to {total:g} s; it must answer in 0.3 s.",
+            hint="Lower WEBHOOK_DATABASE_SECONDS or WEBHOOK_BROKER_SECONDS.",
+            id="bc.E001",
+        )
+
+
+def _workers() -> Iterator[CheckMessage]:
+    if settings.LEASE_SECONDS <= settings.ODOO_TIMEOUT_SECONDS * 2:
+        yield Error(
+            "LEASE_SECONDS must be more than twice ODOO_TIMEOUT_SECONDS: a claim would end while "
+            "its call to Odoo is still running.",
+            hint="Raise LEASE_SECONDS or lower ODOO_TIMEOUT_SECONDS.",
+            id="bc.E002",
+        )
+    if settings.BATCH_SIZE > LARGEST_BATCH:
+        yield Warning(
+            f"BATCH_SIZE {settings.BATCH_SIZE} is large: one batch is one transaction and one call.",
+            hint="Stay at 1000 or below.",
+            id="bc.W005",
+        )
+    if settings.IS_POSTGRESQL and not settings.RABBITMQ_URL:
+        yield Warning(
+            "PostgreSQL without RabbitMQ: several processes cannot hand each other messages.",
+            hint="Set RABBITMQ_URL.",
+            id="bc.W006",
+        )
+    if settings.RABBITMQ_URL and not settings.IS_POSTGRESQL:
+        yield Error(
+            "RabbitMQ with SQLite: several processes would share one SQLite file.",
+            hint="Set DATABASE_URL to a PostgreSQL, or unset RABBITMQ_URL.",
+            id="bc.E003",
+        )

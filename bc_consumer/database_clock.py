@@ -1,0 +1,74 @@
+"""SQL pieces that PostgreSQL and SQLite spell differently: the database's clock, lists of ids.
+
+All times of the ledger are the database's own, so that no two machines' clocks have to agree.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One database's spelling."""
+
+    now: str
+    """The moment at which the running statement began."""
+    later: str
+    """That moment plus a parameter in seconds."""
+    seconds_until: str
+    """Seconds from that moment to the moment ``{}``, an SQL expression."""
+    ids: str
+    """A source of rows ``item(id)`` from one parameter made by :func:`ids_parameter`."""
+    least: str
+    lock: str
+    """Locks the selected rows until the transaction ends; waits for other holders."""
+    skip_locked: str
+    """The same, but passes over rows that another transaction holds."""
+
+
+POSTGRESQL = Dialect(
+    now="statement_timestamp()",
+    later="statement_timestamp() + %s * interval '1 second'",
+    seconds_until="EXTRACT(EPOCH FROM {} - statement_timestamp())::float8",
+    ids="unnest(%s::bigint[]) AS item(id)",
+    least="LEAST",
+    lock="FOR UPDATE",
+    skip_locked="FOR UPDATE SKIP LOCKED",
+)
+# Django keeps datetimes as text there, with microseconds; %f gives milliseconds, which sort alike.
+SQLITE = Dialect(
+    now="strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
+    later="strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s || ' seconds')",
+    seconds_until="(julianday({}) - julianday('now')) * 86400.0",
+    ids="(SELECT value AS id FROM json_each(%s)) AS item",
+    least="MIN",
+    lock="",
+    skip_locked="",
+)
+
+
+def dialect() -> Dialect:
+    """Return the spelling of the configured database."""
+    return POSTGRESQL if connection.vendor == "postgresql" else SQLITE
+
+
+def ids_parameter(ids: Iterable[int]) -> Any:
+    """Return the parameter for ``Dialect.ids``: the ids sorted, each once.
+
+    Sorted, because every statement locks rows in this order: unsorted ones deadlock each other.
+    """
+    ordered = sorted(set(ids))
+    return ordered if connection.vendor == "postgresql" else json.dumps(ordered)
+
+
+def database_now() -> datetime:
+    """Ask the database what time it is (aware, UTC)."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {dialect().now}")
+        (value,) = cursor.fetchone()
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)

@@ -1,0 +1,319 @@
+"""The ledger: which orders the copy still owes a look. Nothing else writes PendingBC.
+
+mark → claim → (renew) → settle | release | fail | hold. The protocol is in docs/architecture.md.
+Every statement takes ids in ascending order, and every time is the database's clock.
+"""
+
+import traceback
+import uuid
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from bc_consumer import process
+from bc_consumer.database_clock import dialect, ids_parameter
+from bc_consumer.models import Event, Lane, Pace, PendingBC
+
+TABLE = PendingBC._meta.db_table
+PACE_ID = 1
+RETRY_SECONDS = 2.0
+"""Before an order's second attempt; each later one waits twice as long."""
+CLAIMABLE = "failed_at IS NULL AND held_reason = ''"
+
+
+class LeaseLost(Exception):
+    """Rows of this claim are no longer ours: another worker has, or had, them. Nothing is written.
+
+    ``ids`` are the rows that were lost.
+    """
+
+    def __init__(self, ids: Collection[int]) -> None:
+        self.ids = frozenset(ids)
+        super().__init__(f"The claim on BC {sorted(self.ids)} ran out; another worker has them.")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a marker knows: who says so, what happened, how urgent it is."""
+
+    cause: str
+    event: Event = Event.CHANGED
+    lane: Lane = Lane.WEBHOOK
+    early: bool = False
+    """Odoo may have sent this before its commit."""
+    payload: str = ""
+    """What the caller sent, as it was sent, for operators."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The outcome of one fetch of one claimed row, for :func:`settle`."""
+
+    claimed: PendingBC
+    shown: bool
+    """A difference was applied."""
+    next_look: float | None
+    """Seconds after the last mark at which to look again; None: the row is done."""
+
+
+def mark(ids: Iterable[int], mark: Mark) -> list[int]:
+    """Note that these orders may have changed; return those that need a message.
+
+    Inserts each row or raises its generation. A failed row is reopened with one attempt. Rows in
+    the bulk lane ask for no message each. ``sent_at`` is set here, in the same statement: that a
+    message is on its way is decided once, and a message lost afterwards is made good by the timers.
+    """
+    sql = dialect()
+    first_look = settings.EARLY_LOOKS[0] if mark.early else 0.0
+    if settings.ODOO_WEBHOOK_TIMING == "auto":
+        first_look = 0.0
+    sent = "NULL" if mark.lane == Lane.BULK else sql.now
+    owed = f"{TABLE}.generation > {TABLE}.fetched_generation"
+    statement = f"""
+        INSERT INTO {TABLE} (
+            odoo_id, generation, fetched_generation, lane, causes, event, early, first_marked_at,
+            last_marked_at, marks, due_at, sent_at, attempts, suspect, held_reason, last_payload,
+            error_class, last_error, traceback)
+        SELECT item.id, 1, 0, %s, %s, %s, %s, {sql.now}, {sql.now}, 1, {sql.later}, {sent},
+            0, %s, '', %s, '', '', ''
+        FROM {sql.ids} WHERE true
+        ON CONFLICT (odoo_id) DO UPDATE SET
+            generation = {TABLE}.generation + 1,
+            lane = {sql.least}({TABLE}.lane, excluded.lane),
+            causes = CASE
+                WHEN NOT ({owed}) THEN excluded.causes
+                WHEN ',' || {TABLE}.causes || ',' LIKE '%%,' || excluded.causes || ',%%'
+                THEN {TABLE}.causes ELSE {TABLE}.causes || ',' || excluded.causes END,
+            event = CASE WHEN {TABLE}.event = 'deleted' THEN {TABLE}.event
+                ELSE excluded.event END,
+            early = {TABLE}.early OR excluded.early,
+            shown_at = CASE WHEN excluded.early THEN NULL ELSE {TABLE}.shown_at END,
+            first_marked_at = CASE WHEN {owed} THEN {TABLE}.first_marked_at
+                ELSE excluded.first_marked_at END,
+            last_marked_at = excluded.last_marked_at,
+            marks = CASE WHEN {owed} THEN {TABLE}.marks + 1 ELSE 1 END,
+            due_at = CASE WHEN {TABLE}.failed_at IS NOT NULL THEN excluded.due_at
+                ELSE {sql.least}({TABLE}.due_at, excluded.due_at) END,
+            sent_at = COALESCE({TABLE}.sent_at, excluded.sent_at),
+            attempts = CASE WHEN {TABLE}.failed_at IS NULL THEN {TABLE}.attempts ELSE %s END,
+            failed_at = NULL,
+            last_payload = CASE WHEN excluded.last_payload = ''
+                THEN {TABLE}.last_payload ELSE excluded.last_payload END
+        RETURNING odoo_id, sent_at = {sql.now}"""
+    parameters = [
+        int(mark.lane), mark.cause, mark.event.value, mark.early, first_look, False, mark.payload,
+        ids_parameter(ids), max(settings.MAX_ATTEMPTS - 1, 0),
+    ]  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return [odoo_id for odoo_id, needs_message in cursor.fetchall() if needs_message]
+
+
+def seconds_until_due() -> float | None:
+    """Return how long until a row can be claimed (0.0: now), or None when none is waiting."""
+    seconds = dialect().seconds_until
+    statement = f"""
+        SELECT {seconds.format("MIN(due_at)")} FROM {TABLE}
+        WHERE {CLAIMABLE} AND claim_token IS NULL
+        UNION ALL
+        SELECT {seconds.format("MIN(claimed_until)")} FROM {TABLE}
+        WHERE {CLAIMABLE} AND claim_token IS NOT NULL"""
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        known = [value for (value,) in cursor.fetchall() if value is not None]
+    return max(min(known), 0.0) if known else None
+
+
+def claim(limit: int, token: uuid.UUID) -> tuple[list[PendingBC], float]:
+    """Lease up to ``limit`` due rows; return them and the seconds to wait when the pace says so.
+
+    ``([], 0.0)``: nothing is due. ``([], s)``: due or not, come back in s seconds. The rows carry
+    ``claimed_at``, the database's time of the claim. A batch that is not full holds the next one
+    back for ``BATCH_PACE_SECONDS``, so that a stream of events costs a bounded number of calls.
+    """
+    with transaction.atomic():
+        if not _take_pace():
+            next_claim_at, now = Pace.objects.values_list("next_claim_at", Now()).get(pk=PACE_ID)
+            return [], max((next_claim_at - now).total_seconds(), 0.001)
+        rows = _claim_where("due_at <= {now} AND (claim_token IS NULL OR claimed_until < {now})",
+                            [], limit, token)  # fmt: skip
+        if not rows or len(rows) == limit:
+            Pace.objects.filter(pk=PACE_ID).update(next_claim_at=Now())
+    return rows, 0.0
+
+
+def _take_pace() -> bool:
+    pace = timedelta(seconds=settings.BATCH_PACE_SECONDS)
+    return bool(
+        Pace.objects.filter(pk=PACE_ID, next_claim_at__lte=Now()).update(next_claim_at=Now() + pace)
+    )
+
+
+def claim_also(ids: Collection[int], cause: str, token: uuid.UUID) -> list[PendingBC]:
+    """Bring orders into a batch that needs them; return fewer when another worker has some.
+
+    They are marked first, so that nothing is lost should this worker die.
+    """
+    with transaction.atomic():
+        mark(ids, Mark(cause=cause, lane=Lane.BULK))
+        return _claim_where(
+            f"odoo_id IN (SELECT item.id FROM {dialect().ids})"
+            " AND (claim_token IS NULL OR claimed_until < {now})",
+            [ids_parameter(ids)],
+            len(ids),
+            token,
+        )
+
+
+def _claim_where(
+    condition: str, parameters: list[Any], limit: int, token: uuid.UUID
+) -> list[PendingBC]:
+    sql = dialect()
+    statement = f"""
+        WITH due AS MATERIALIZED (
+            SELECT odoo_id FROM {TABLE} WHERE {CLAIMABLE} AND {condition.format(now=sql.now)}
+            ORDER BY lane, due_at, odoo_id LIMIT %s {sql.skip_locked})
+        UPDATE {TABLE} SET claim_token = %s, claimed_until = {sql.later}, sent_at = NULL
+        WHERE odoo_id IN (SELECT odoo_id FROM due)
+        RETURNING *"""
+    rows = PendingBC.objects.raw(
+        statement, [*parameters, limit, token.hex, settings.LEASE_SECONDS]
+    )
+    return sorted(rows, key=lambda row: row.odoo_id)
+
+
+def claimed_at(row: PendingBC) -> datetime:
+    """Return when a row just claimed was claimed: no fetch of it began earlier."""
+    assert row.claimed_until is not None, "only for rows that claim() returned"
+    return row.claimed_until - timedelta(seconds=settings.LEASE_SECONDS)
+
+
+def renew(token: uuid.UUID, ids: Collection[int]) -> set[int]:
+    """Lengthen the lease of these rows; return those that are still ours."""
+    sql = dialect()
+    statement = f"""
+        UPDATE {TABLE} SET claimed_until = {sql.later}
+        WHERE odoo_id IN (SELECT item.id FROM {sql.ids}) AND claim_token = %s
+        RETURNING odoo_id"""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [settings.LEASE_SECONDS, ids_parameter(ids), token.hex])
+        return {odoo_id for (odoo_id,) in cursor.fetchall()}
+
+
+def settle(token: uuid.UUID, looks: Sequence[Look]) -> None:
+    """Close these looks: last statements of the transaction that applied them.
+
+    Unmoved rows are deleted, or dated for their next early look; rows marked meanwhile are due at
+    once. Raises LeaseLost, which must roll the transaction back, when any row is not ours.
+    """
+    by_id = {look.claimed.odoo_id: look for look in looks}
+    rows = list(
+        PendingBC.objects.select_for_update().filter(odoo_id__in=sorted(by_id)).order_by("odoo_id")
+    )
+    ours = {row.odoo_id for row in rows if row.claim_token == token}
+    if lost := by_id.keys() - ours:
+        raise LeaseLost(lost)
+    done, kept = [], []
+    for row in rows:
+        look = by_id[row.odoo_id]
+        moved = row.generation != look.claimed.generation
+        if not moved and look.next_look is None:
+            done.append(row.odoo_id)
+        else:
+            kept.append(_reopened(row, look) if moved else _watching(row, look))
+    PendingBC.objects.filter(odoo_id__in=done).delete()
+    PendingBC.objects.bulk_update(kept, KEPT_FIELDS)
+    if kept:
+        transaction.on_commit(process.wake.set)
+
+
+KEPT_FIELDS = (
+    "fetched_generation", "claim_token", "claimed_until", "sent_at", "due_at", "shown_at",
+    "first_marked_at", "marks", "attempts", "suspect", "error_class", "last_error", "traceback",
+    "first_failed_at",
+)  # fmt: skip
+
+
+def _fetched(row: PendingBC, look: Look) -> PendingBC:
+    row.fetched_generation = look.claimed.generation
+    row.claim_token = row.claimed_until = row.sent_at = row.first_failed_at = None
+    row.attempts, row.suspect = 0, False
+    row.error_class = row.last_error = row.traceback = ""
+    return row
+
+
+def _reopened(row: PendingBC, look: Look) -> PendingBC:
+    """Marked while it was being fetched: due now, and its history begins at this claim."""
+    began = claimed_at(look.claimed)
+    row.due_at = began
+    row.first_marked_at = max(row.first_marked_at, began)
+    row.marks -= look.claimed.marks
+    return _fetched(row, look)
+
+
+def _watching(row: PendingBC, look: Look) -> PendingBC:
+    """Marked early: to be looked at again, counted from its last mark."""
+    assert look.next_look is not None, "a row without a next look is done"
+    row.due_at = row.last_marked_at + timedelta(seconds=look.next_look)
+    if look.shown and row.shown_at is None:
+        row.shown_at = claimed_at(look.claimed)
+    return _fetched(row, look)
+
+
+def release(token: uuid.UUID, ids: Collection[int], delay: float, suspect: bool = False) -> None:
+    """Give rows back untried, due in ``delay`` seconds; no attempt is used up."""
+    rows = PendingBC.objects.filter(odoo_id__in=sorted(ids), claim_token=token)
+    rows.update(
+        claim_token=None,
+        claimed_until=None,
+        due_at=Now() + timedelta(seconds=delay),
+        **({"suspect": True} if suspect else {}),
+    )
+
+
+def fail(token: uuid.UUID, odoo_id: int, error: BaseException) -> bool:
+    """Count one failed attempt at this order; return whether it was the last one.
+
+    Later attempts wait longer, and alone (``suspect``). After ``MAX_ATTEMPTS`` the row stays as
+    failed, with its error, until it is marked again or replayed.
+    """
+    row = PendingBC.objects.filter(odoo_id=odoo_id, claim_token=token).first()
+    if row is None:
+        raise LeaseLost([odoo_id])
+    attempts = row.attempts + 1
+    last = attempts >= settings.MAX_ATTEMPTS
+    PendingBC.objects.filter(odoo_id=odoo_id, claim_token=token).update(
+        claim_token=None,
+        claimed_until=None,
+        sent_at=None,
+        attempts=attempts,
+        suspect=True,
+        error_class=type(error).__name__,
+        last_error=str(error),
+        traceback="".join(traceback.format_exception(error)),
+        first_failed_at=row.first_failed_at or Now(),
+        failed_at=Now() if last else None,
+        due_at=Now() + timedelta(seconds=RETRY_SECONDS * 2 ** (attempts - 1)),
+    )
+    return last
+
+
+def unsent(age: float, limit: int) -> list[int]:
+    """Return due rows whose message was sent ``age`` seconds ago, or never, as sent now."""
+    sql = dialect()
+    statement = f"""
+        WITH overdue AS MATERIALIZED (
+            SELECT odoo_id FROM {TABLE}
+            WHERE {CLAIMABLE} AND claim_token IS NULL AND generation > fetched_generation
+                AND due_at <= {sql.now} AND COALESCE(sent_at, due_at) <= {sql.later}
+            ORDER BY lane, due_at, odoo_id LIMIT %s {sql.skip_locked})
+        UPDATE {TABLE} SET sent_at = {sql.now} WHERE odoo_id IN (SELECT odoo_id FROM overdue)
+        RETURNING odoo_id"""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [-age, limit])
+        return sorted(odoo_id for (odoo_id,) in cursor.fetchall())

@@ -1,0 +1,21 @@
+"""When to look again at an order whose webhook may have come before Odoo's commit.
+
+Odoo 17 and 18 send webhooks inside the transaction, before its commit (measured): the first look
+may find the old state. The looks are a fixed list of seconds after the last mark.
+"""
+
+from collections.abc import Sequence
+
+
+def next_look(looks: Sequence[float], elapsed: float, shown: bool) -> float | None:
+    """Return the next look, in seconds after the last mark, or None when the list is over.
+
+    ``elapsed`` is how long after the last mark the present look began: looks that should have
+    been taken by now count as taken, so a worker that was away catches up with one. Once a
+    difference has ``shown``, every second look is left out, never the last: what showed may have
+    been another transaction's.
+    """
+    left = [look for look in looks if look > elapsed]
+    if shown:
+        left = left[-1::-2][::-1]
+    return left[0] if left else None

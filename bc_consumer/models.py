@@ -1,0 +1,319 @@
+"""The copy (BC, BCLine), the ledger (PendingBC), and what tells what happened to them.
+
+Field names of BC and BCLine are Odoo's (those of Odoo 17 where versions differ). A many2one of Odoo
+becomes two columns: ``partner_id``, the id in Odoo (not a foreign key: the partner is not copied),
+and ``partner_name``, its display name in the configured language.
+"""
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from bc_consumer.fields import ExactDecimalField
+
+
+class BCQuerySet(models.QuerySet["BC"]):
+    """Queries that applications use."""
+
+    def current(self) -> "BCQuerySet":
+        """Leave out archived orders (gone from Odoo) and those we may no longer read."""
+        return self.filter(archived_at__isnull=True, forbidden_at__isnull=True)
+
+
+class OdooRecord(models.Model):
+    """What the copy of any Odoo record has: Odoo's id and its two dates."""
+
+    odoo_id = models.BigIntegerField(_("Odoo id"), unique=True)
+    create_date = models.DateTimeField(_("created in Odoo"), null=True)
+    write_date = models.DateTimeField(_("changed in Odoo"), null=True)
+    extra = models.JSONField(_("further fields"), default=dict, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class BC(OdooRecord):
+    """An order (bon de commande) as Odoo had it when ``synced_at`` says.
+
+    ``BC.objects`` holds every order ever copied; ``BC.objects.current()`` leaves the archived out.
+    """
+
+    name = models.TextField(_("reference"), blank=True)
+    partner_id = models.BigIntegerField(_("supplier id"), null=True)
+    partner_name = models.TextField(_("supplier"), blank=True)
+    partner_ref = models.TextField(_("supplier's reference"), blank=True)
+    origin = models.TextField(_("source document"), blank=True)
+    state = models.TextField(_("state"), blank=True)
+    locked = models.BooleanField(_("locked"), default=False)
+    invoice_status = models.TextField(_("billing status"), blank=True)
+    receipt_status = models.TextField(_("receipt status"), blank=True)
+    priority = models.TextField(_("priority"), blank=True)
+    date_order = models.DateTimeField(_("order deadline"), null=True)
+    date_approve = models.DateTimeField(_("confirmed"), null=True)
+    date_planned = models.DateTimeField(_("expected arrival"), null=True)
+    effective_date = models.DateTimeField(_("arrived"), null=True)
+    currency_id = models.BigIntegerField(_("currency id"), null=True)
+    currency_name = models.TextField(_("currency"), blank=True)
+    company_id = models.BigIntegerField(_("company id"), null=True)
+    company_name = models.TextField(_("company"), blank=True)
+    user_id = models.BigIntegerField(_("buyer id"), null=True)
+    user_name = models.TextField(_("buyer"), blank=True)
+    payment_term_id = models.BigIntegerField(_("payment terms id"), null=True)
+    payment_term_name = models.TextField(_("payment terms"), blank=True)
+    amount_untaxed = ExactDecimalField(_("untaxed amount"), null=True)
+    amount_tax = ExactDecimalField(_("taxes"), null=True)
+    amount_total = ExactDecimalField(_("total"), null=True)
+    notes = models.TextField(_("terms and conditions"), blank=True)
+
+    synced_at = models.DateTimeField(
+        _("as of"),
+        null=True,
+        help_text=_("When the read of Odoo that this state was last confirmed by began."),
+    )
+    mapping_version = models.PositiveIntegerField(_("mapping version"), default=0)
+    archived_at = models.DateTimeField(_("archived"), null=True, db_index=True)
+    archived_reason = models.TextField(_("archived because"), blank=True)
+    forbidden_at = models.DateTimeField(_("not readable since"), null=True)
+
+    objects = BCQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("order (BC)")
+        verbose_name_plural = _("orders (BC)")
+        ordering = ("-odoo_id",)
+        indexes = (
+            models.Index(fields=["partner_id"], name="bc_partner"),
+            models.Index(fields=["state"], name="bc_state"),
+            models.Index(fields=["write_date"], name="bc_write_date"),
+        )
+
+    def __str__(self) -> str:
+        return self.name or f"#{self.odoo_id}"
+
+
+class BCLine(OdooRecord):
+    """A line of an order; sections and notes are lines too (``display_type``)."""
+
+    bc = models.ForeignKey(BC, models.CASCADE, related_name="lines", verbose_name=_("order"))
+    sequence = models.BigIntegerField(_("sequence"), default=0)
+    product_id = models.BigIntegerField(_("product id"), null=True)
+    product_name = models.TextField(_("product"), blank=True)
+    name = models.TextField(_("description"), blank=True)
+    display_type = models.TextField(_("display type"), blank=True)
+    product_qty = ExactDecimalField(_("quantity"), null=True)
+    qty_received = ExactDecimalField(_("received"), null=True)
+    qty_invoiced = ExactDecimalField(_("billed"), null=True)
+    product_uom_id = models.BigIntegerField(_("unit id"), null=True)
+    product_uom_name = models.TextField(_("unit"), blank=True)
+    price_unit = ExactDecimalField(_("unit price"), null=True)
+    discount = ExactDecimalField(_("discount (%)"), null=True)
+    taxes = models.JSONField(_("taxes"), default=list, blank=True)
+    price_subtotal = ExactDecimalField(_("subtotal"), null=True)
+    price_tax = ExactDecimalField(_("tax"), null=True)
+    price_total = ExactDecimalField(_("total"), null=True)
+    date_planned = models.DateTimeField(_("expected arrival"), null=True)
+    state = models.TextField(_("state"), blank=True)
+
+    class Meta:
+        verbose_name = _("line")
+        verbose_name_plural = _("lines")
+        ordering = ("bc_id", "sequence", "odoo_id")
+        indexes = (models.Index(fields=["product_id"], name="bcline_product"),)
+
+    def __str__(self) -> str:
+        return self.name.partition("\n")[0] or f"#{self.odoo_id}"
+
+
+class Lane(models.IntegerChoices):
+    """How urgent a pending row is; lower goes first."""
+
+    WEBHOOK = 0, _("webhook")
+    OPERATOR = 1, _("operator")
+    BULK = 2, _("bulk")
+
+
+class Event(models.TextChoices):
+    """What the mark says happened in Odoo: a hint, never the truth."""
+
+    CHANGED = "changed", _("changed")
+    DELETED = "deleted", _("deleted")
+
+
+class PendingBC(models.Model):
+    """The ledger: an order that the copy still owes a look. ``ledger.py`` alone writes it.
+
+    Owed: ``generation > fetched_generation``. Watching: fetched, with early looks left.
+    Every time is the database's clock.
+    """
+
+    odoo_id = models.BigIntegerField(_("Odoo id"), primary_key=True)
+    generation = models.BigIntegerField(_("generation"), default=1)
+    fetched_generation = models.BigIntegerField(_("fetched generation"), default=0)
+    lane = models.SmallIntegerField(_("lane"), choices=Lane.choices)
+    causes = models.TextField(_("causes"), help_text=_("Who marked it, separated by commas."))
+    event = models.TextField(_("event"), choices=Event.choices)
+    early = models.BooleanField(
+        _("marked early"),
+        default=False,
+        help_text=_("Odoo may not have committed yet: looked at until its list of looks is over."),
+    )
+    shown_at = models.DateTimeField(_("first difference applied"), null=True)
+    first_marked_at = models.DateTimeField(_("first marked"))
+    last_marked_at = models.DateTimeField(_("last marked"))
+    marks = models.PositiveIntegerField(_("marks"), default=1)
+    due_at = models.DateTimeField(_("due"))
+    sent_at = models.DateTimeField(_("message sent"), null=True)
+    claim_token = models.UUIDField(_("claim"), null=True)
+    claimed_until = models.DateTimeField(_("claimed until"), null=True)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    suspect = models.BooleanField(_("suspect"), default=False)
+    held_reason = models.TextField(_("held because"), blank=True)
+    last_payload = models.TextField(_("last payload"), blank=True)
+    error_class = models.TextField(_("kind of error"), blank=True)
+    last_error = models.TextField(_("error"), blank=True)
+    traceback = models.TextField(_("traceback"), blank=True)
+    first_failed_at = models.DateTimeField(_("first failed"), null=True)
+    failed_at = models.DateTimeField(_("given up"), null=True)
+
+    class Meta:
+        verbose_name = _("pending order")
+        verbose_name_plural = _("pending orders")
+        ordering = ("lane", "due_at")
+        indexes = (
+            # What a claim reads, in the order in which it reads it.
+            models.Index(
+                fields=["lane", "due_at", "odoo_id"],
+                condition=Q(failed_at__isnull=True, held_reason=""),
+                name="pending_claimable",
+            ),
+            # What the timer asks for: the next moment at which a free row is due.
+            models.Index(
+                fields=["due_at"],
+                condition=Q(failed_at__isnull=True, held_reason="", claim_token__isnull=True),
+                name="pending_due",
+            ),
+            # Rows in a worker's hands: a few, however long the ledger is.
+            models.Index(
+                fields=["claimed_until"],
+                condition=Q(claim_token__isnull=False),
+                name="pending_claimed",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"#{self.odoo_id}"
+
+
+class Pace(models.Model):
+    """One row: no batch that is not full is claimed before ``next_claim_at``.
+
+    Shared by all workers of a deployment, so that a stream of events costs a bounded number of
+    calls to Odoo a second, however many workers there are.
+    """
+
+    next_claim_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("pace")
+        verbose_name_plural = _("pace")
+
+    def __str__(self) -> str:
+        return f"{self.next_claim_at:%H:%M:%S.%f}"
+
+
+class SyncState(models.Model):
+    """The reconciliation's watermark and lock."""
+
+    KEY = "bclinbc"
+
+    key = models.TextField(_("key"), primary_key=True, default=KEY)
+    last_sync = models.DateTimeField(
+        _("complete up to"), null=True, help_text=_("On Odoo's clock; moves after a good run only.")
+    )
+    is_syncing = models.BooleanField(_("running"), default=False)
+    owner = models.TextField(_("owner"), blank=True)
+    lease_until = models.DateTimeField(_("lease ends"), null=True)
+    scan_due_at = models.DateTimeField(
+        _("scan wanted"),
+        null=True,
+        help_text=_("Set when an event was never confirmed: a window scan is due soon."),
+    )
+
+    class Meta:
+        verbose_name = _("synchronisation state")
+        verbose_name_plural = _("synchronisation states")
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class SyncLog(models.Model):
+    """One reconciliation run."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running", _("running")
+        OK = "ok", _("ok")
+        PARTIAL = "partial", _("partial")
+        FAILED = "failed", _("failed")
+        REFUSED = "refused", _("refused")
+        BRAKED = "braked", _("braked")
+
+    started_at = models.DateTimeField(_("start"))
+    ended_at = models.DateTimeField(_("end"), null=True)
+    status = models.TextField(_("status"), choices=Status.choices, default=Status.RUNNING)
+    cause = models.TextField(_("cause"), blank=True)
+    error_count = models.PositiveIntegerField(_("errors"), default=0)
+    bc_count = models.PositiveIntegerField(_("BC"), default=0)
+    line_count = models.PositiveIntegerField(_("lines"), default=0)
+    error = models.TextField(_("error"), blank=True)
+
+    class Meta:
+        verbose_name = _("synchronisation run")
+        verbose_name_plural = _("synchronisation runs")
+        ordering = ("-started_at",)
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%Y-%m-%d %H:%M} {self.status}"
+
+
+class JournalEntry(models.Model):
+    """What happened to one order, why, with which differences, and how late. Append-only."""
+
+    class Outcome(models.TextChoices):
+        CREATED = "created", _("created")
+        CHANGED = "changed", _("changed")
+        ARCHIVED = "archived", _("archived")
+        RESTORED = "restored", _("restored")
+        FORBIDDEN = "forbidden", _("no longer readable")
+        UNCONFIRMED = "unconfirmed", _("unconfirmed")
+        FAILED = "failed", _("failed")
+        HELD = "held", _("held")
+
+    odoo_id = models.BigIntegerField(_("Odoo id"))
+    at = models.DateTimeField(_("at"))
+    outcome = models.TextField(_("outcome"), choices=Outcome.choices)
+    causes = models.TextField(_("causes"), blank=True)
+    event = models.TextField(_("event"), choices=Event.choices, blank=True)
+    marks = models.PositiveIntegerField(_("marks"), default=0)
+    first_marked_at = models.DateTimeField(_("first marked"), null=True)
+    last_marked_at = models.DateTimeField(_("last marked"), null=True)
+    delay = models.FloatField(
+        _("delay (s)"), null=True, help_text=_("Seconds from the first mark to the applied change.")
+    )
+    changes = models.JSONField(
+        _("changes"), default=dict, blank=True, encoder=DjangoJSONEncoder
+    )
+    error = models.TextField(_("error"), blank=True)
+
+    class Meta:
+        verbose_name = _("journal entry")
+        verbose_name_plural = _("journal")
+        ordering = ("-id",)
+        indexes = (
+            models.Index(fields=["odoo_id", "-id"], name="journal_bc"),
+            models.Index(fields=["at"], name="journal_at"),
+        )
+
+    def __str__(self) -> str:
+        return f"#{self.odoo_id} {self.outcome}"

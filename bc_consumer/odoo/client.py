@@ -1,0 +1,108 @@
+"""The gateway's front: one Odoo, as the rest of the product uses it."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from bc_consumer.odoo.calls import Calls
+from bc_consumer.odoo.errors import OdooFault, OdooProtocolError, OdooUnavailable
+from bc_consumer.odoo.http import HttpSession
+from bc_consumer.odoo.orders import OrderReader
+from bc_consumer.odoo.records import Fetched, ServerVersion
+from bc_consumer.odoo.settings import OdooSettings
+from bc_consumer.odoo.transport import Transport
+from bc_consumer.odoo.xmlrpc import XmlRpcTransport
+
+
+class Odoo:
+    """One Odoo server and database, as one account sees it. One per process; thread-safe.
+
+    Every method that calls Odoo raises the errors of ``errors.py`` and no others, and ends within
+    the settings' timeout (each call). Once ``stop`` is set, calls under way are broken off within
+    a tenth of a second, and new ones refused, with OdooInterrupted.
+    """
+
+    def __init__(self, settings: OdooSettings, stop: threading.Event | None = None) -> None:
+        """Prepare; nothing is sent yet. Raises OdooRefused for an order model we don't know."""
+        self.settings = settings
+        stop = stop or threading.Event()
+        self._http = HttpSession(settings, stop)
+        self._transport: Transport = XmlRpcTransport(settings, self._http, stop)
+        self._calls = Calls(self._transport, settings.login)
+        self._orders = OrderReader(self._calls, settings.order_model, settings.language)
+
+    @property
+    def calls(self) -> int:
+        """HTTP exchanges begun so far, those to authenticate included."""
+        return self._http.calls
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of answers received so far, after decompression."""
+        return self._http.bytes
+
+    @property
+    def absent_fields(self) -> tuple[str, ...]:
+        """Optional fields («model.field») that this Odoo lacks; known after the first fetch."""
+        return self._orders.absent_fields
+
+    def fetch(self, ids: Sequence[int]) -> Fetched:
+        """Fetch the present state of orders, each one consistent, and tell why others are missing.
+
+        One call where Odoo has ``web_search_read`` (17 and later), plus one where ids are missing.
+        Raises OdooFault if Odoo can't read the batch (split it until the bad order stands alone),
+        MissingField or NoRights if no order could be read, and the rest of ``errors.py``.
+        """
+        return self._orders.fetch(ids)
+
+    def version(self) -> ServerVersion:
+        """Ask for the server's version; needs no credentials."""
+        return ServerVersion.from_text(str(self._transport.version().value))
+
+    def server_time(self) -> datetime:
+        """Give a moment on Odoo's clock that is not later than now, UTC.
+
+        From the ``Date`` header, which has whole seconds: up to a second, and the answer's
+        travelling time, early. Raises OdooProtocolError if there is no such header.
+        """
+        answer = self._transport.version()
+        if answer.server_date is None:
+            raise OdooProtocolError(
+                f"{self.settings.shown_url} answers without a Date header, by which its clock is"
+                " read: let the proxy in front pass it on"
+            )
+        return answer.server_date - timedelta(seconds=1)
+
+    def ping(self) -> None:
+        """Make the control call: as the account, through Odoo to its database, for no order.
+
+        It passes: Odoo works, so an error of another call is about that call. It raises
+        OdooUnavailable where the same trouble would meet any order, whatever fault it shows as.
+        """
+        try:
+            self.call(self.settings.order_model, "search", [[("id", "=", 0)]], {"limit": 1})
+        except OdooFault as fault:
+            raise OdooUnavailable(f"Odoo itself is in trouble, no order is: {fault}") from fault
+
+    def call(
+        self,
+        model: str,
+        method: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call any method of a model. None where the method returns nothing.
+
+        Raises NoRights if the account may not read the model at all, OdooAccessError if only some
+        records are kept from it.
+        """
+        return self._calls.execute(model, method, args, kwargs or {}).value
+
+    def forget_fields(self) -> None:
+        """Ask Odoo anew which fields it has, at the next fetch."""
+        self._orders.forget_fields()
+
+    def close(self) -> None:
+        """Close the calling thread's connections; other threads' end with their threads."""
+        self._transport.close()

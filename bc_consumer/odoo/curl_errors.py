@@ -1,0 +1,46 @@
+"""libcurl's error numbers → our errors. Anything unknown is «try later»."""
+
+import pycurl
+
+from bc_consumer.odoo.errors import (
+    OdooError,
+    OdooProtocolError,
+    OdooRefused,
+    OdooTimeout,
+    OdooUnavailable,
+)
+from bc_consumer.odoo.settings import OdooSettings
+
+CERTIFICATE = frozenset(
+    {
+        pycurl.E_PEER_FAILED_VERIFICATION,
+        pycurl.E_SSL_CACERT_BADFILE,
+        pycurl.E_SSL_CERTPROBLEM,
+        pycurl.E_SSL_CIPHER,
+        pycurl.E_SSL_ISSUER_ERROR,
+        pycurl.E_SSL_INVALIDCERTSTATUS,
+    }
+)
+ADDRESS = frozenset({pycurl.E_URL_MALFORMAT, pycurl.E_UNSUPPORTED_PROTOCOL})
+GARBAGE = frozenset({pycurl.E_BAD_CONTENT_ENCODING, pycurl.E_FTP_WEIRD_SERVER_REPLY})
+NOT_HTTP = "HTTP/0.9"  # how libcurl calls an answer without a status line
+NOT_TLS = "wrong version number"  # how OpenSSL calls an answer in clear
+
+
+def error_of(number: int, text: str, settings: OdooSettings) -> OdooError:
+    """Make the error for a failed exchange. ``text`` is libcurl's, which names no credentials."""
+    where = settings.shown_url
+    if number == pycurl.E_OPERATION_TIMEDOUT:
+        return OdooTimeout(f"Odoo at {where} did not answer within {settings.timeout:g} s: {text}")
+    if number in CERTIFICATE:
+        return OdooRefused(
+            f"The TLS certificate of {where} was not accepted: {text}. Correct the host's name in"
+            " ODOO_URL, renew the certificate, or name your own authority's file"
+        )
+    if number == pycurl.E_SSL_CONNECT_ERROR and NOT_TLS in text:
+        return OdooRefused(f"{where} does not speak TLS on this port: try http:// in ODOO_URL")
+    if number in GARBAGE or NOT_HTTP in text:
+        return OdooProtocolError(f"{where} did not answer in HTTP: {text}. Check ODOO_URL's port")
+    if number in ADDRESS:
+        return OdooRefused(f"ODOO_URL is no usable address ({where}): {text}")
+    return OdooUnavailable(f"Odoo at {where} can't be reached: {text}")

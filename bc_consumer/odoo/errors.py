@@ -1,0 +1,146 @@
+"""What can go wrong with a call to Odoo, grouped by what the caller does next.
+
+::
+
+    OdooError
+    ├── OdooUnavailable          try later; nobody's fault, no order's either
+    │   ├── OdooTimeout          the call's deadline passed (a lone order may be the reason)
+    │   └── OdooInterrupted      this process is stopping: give the work back
+    ├── OdooRefused              stop and tell a person; the message says what to correct
+    │   ├── WrongCredentials     login, password or API key
+    │   ├── WrongDatabase        the server has no database of this name
+    │   ├── NoRights             the account may not read a whole model
+    │   ├── MissingModel         the app is not installed, or the model's name is wrong
+    │   └── MissingField         a field that the copy can't do without is not there
+    ├── OdooFault                Odoo raised an error: this record, or this call
+    │   ├── OdooAccessError      some of the records asked for may not be read
+    │   ├── UnknownField         a field that this Odoo does not have
+    │   └── UnknownMethod        a method that this Odoo does not have
+    └── OdooProtocolError        the answer is not one that Odoo gives
+        └── ResponseTooLarge     more than the size cap: ask for fewer orders at once
+
+A fault alone never tells «this order» from «Odoo is ill»: Odoo answers Fault 1 for any exception,
+its own database's trouble included. ``Odoo.ping()`` is the control call that tells them apart.
+"""
+
+from collections.abc import Sequence
+
+LONGEST_TEXT = 2_000  # characters of Odoo's own words that a message repeats
+
+
+class OdooError(Exception):
+    """Base of all that the gateway raises."""
+
+
+class OdooUnavailable(OdooError):
+    """Odoo, its proxy or the network can't answer now: try later, blame no order.
+
+    ``retry_after``: seconds that the server asked us to wait, or None.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class OdooTimeout(OdooUnavailable):
+    """The deadline of the call as a whole passed."""
+
+
+class OdooInterrupted(OdooUnavailable):
+    """The call was broken off because this process is stopping."""
+
+
+class OdooRefused(OdooError):
+    """Nothing works until a person corrects something; the message says what."""
+
+
+class WrongCredentials(OdooRefused):
+    """Login, password or API key are wrong."""
+
+
+class WrongDatabase(OdooRefused):
+    """The server has no database of the configured name."""
+
+
+class NoRights(OdooRefused):
+    """The account may not read ``model`` at all."""
+
+    def __init__(self, message: str, *, model: str) -> None:
+        super().__init__(message)
+        self.model = model
+
+
+class MissingModel(OdooRefused):
+    """This Odoo has no such ``model``."""
+
+    def __init__(self, message: str, *, model: str) -> None:
+        super().__init__(message)
+        self.model = model
+
+
+class MissingField(OdooRefused):
+    """``model`` lacks ``fields`` (canonical names), without which no order can be copied."""
+
+    def __init__(self, message: str, *, model: str, fields: Sequence[str]) -> None:
+        super().__init__(message)
+        self.model = model
+        self.fields = tuple(fields)
+
+
+class OdooFault(OdooError):
+    """Odoo raised an error while it worked on this call.
+
+    ``code``: Odoo's fault code (1 any exception, 2 a message for the user or a missing record,
+    3 access denied, 4 access rights; measured on Odoo 17, 18 and 19).
+    ``message``: the error in one line; ``traceback``: Odoo's own, "" if it gave none.
+    """
+
+    def __init__(
+        self, message: str, *, code: int, traceback: str = "", model: str = "", method: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.traceback = traceback
+        self.model = model
+        self.method = method
+
+    def __str__(self) -> str:
+        where = f" in {self.model}.{self.method}" if self.model else ""
+        return f"Odoo fault {self.code}{where}: {self.message[:LONGEST_TEXT]}"
+
+
+class OdooAccessError(OdooFault):
+    """Record rules keep some of the records of this call from the account."""
+
+
+class UnknownField(OdooFault):
+    """``unknown_model`` has no field ``field`` (names of this Odoo)."""
+
+    def __init__(self, message: str, *, fault: OdooFault, unknown_model: str, field: str) -> None:
+        super().__init__(
+            message,
+            code=fault.code,
+            traceback=fault.traceback,
+            model=fault.model,
+            method=fault.method,
+        )
+        self.unknown_model = unknown_model
+        self.field = field
+
+
+class UnknownMethod(OdooFault):
+    """This Odoo's model has no such method (an older version)."""
+
+
+class OdooProtocolError(OdooError):
+    """The answer is not what Odoo sends: a proxy's page, garbage, or an attack."""
+
+
+class ResponseTooLarge(OdooProtocolError):
+    """The answer passed the size cap and was cut off. ``limit``: bytes, after decompression."""
+
+    def __init__(self, message: str, *, limit: int) -> None:
+        super().__init__(message)
+        self.limit = limit

@@ -1,0 +1,146 @@
+"""Odoo's faults → our errors: the one closed table.
+
+Fault codes of /xmlrpc/2 (measured on Odoo 17, 18 and 19): 1 = any exception, its text is a Python
+traceback whose last line is the error; 2 = UserError, MissingError, unknown model; 3 = access
+denied; 4 = AccessError. Texts of 2 to 4 are translated and vary, so only their codes count; those
+of 1 that are matched here are Python's or PostgreSQL's own.
+"""
+
+import re
+from dataclasses import dataclass
+
+from bc_consumer.odoo.errors import (
+    LONGEST_TEXT,
+    OdooAccessError,
+    OdooError,
+    OdooFault,
+    OdooUnavailable,
+    UnknownField,
+    UnknownMethod,
+    WrongCredentials,
+    WrongDatabase,
+)
+from bc_consumer.odoo.marshalling import Fault
+from bc_consumer.odoo.settings import OdooSettings
+
+EXCEPTION, USER_ERROR, ACCESS_DENIED, ACCESS_ERROR = 1, 2, 3, 4
+CODES_OF_OLD_ENDPOINTS = {"AccessDenied": ACCESS_DENIED, "AccessError": ACCESS_ERROR}
+
+# ValueError: Invalid field 'x' on model 'purchase.order' (17, 18); … on 'purchase.order' (19)
+FIELD_READ = re.compile(r"Invalid field '(?P<field>[^']+)' (?:on|in) (?:model )?'(?P<model>[^']+)'")
+# ValueError: Invalid field purchase.order.x in leaf (…)
+FIELD_IN_DOMAIN = re.compile(r"Invalid field (?P<model>[\w.]+)\.(?P<field>\w+) in ")
+
+# AttributeError: type object 'purchase.order' has no attribute 'x', or «… does not exist»; the
+# second is how a method of this name with other arguments answers (before 17).
+UNKNOWN_METHOD = re.compile(r"AttributeError|TypeError: .*unexpected keyword argument")
+
+# The method's own result could not be marshalled: it ran, and was committed (17, 18 and 19).
+NONE_RESULT = "TypeError: cannot marshal None unless allow_none is enabled"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What was called, for messages."""
+
+    model: str
+    method: str
+
+
+def is_none_result(fault: Fault) -> bool:
+    """Tell whether the method did its work and returned None, which Odoo can't send."""
+    return fault.code == EXCEPTION and last_line(fault.text) == NONE_RESULT
+
+
+def error_of_execute(fault: Fault, call: Call, settings: OdooSettings) -> OdooError:
+    """Make the error for a fault of a model's method."""
+    text = hide_password(fault.text, settings)
+    code = (
+        CODES_OF_OLD_ENDPOINTS.get(fault.code, EXCEPTION)
+        if isinstance(fault.code, str)
+        else (fault.code)
+    )
+    if code == ACCESS_DENIED:
+        return wrong_credentials(settings)
+    if code == EXCEPTION and _names_missing_database(text, settings.database, "registry"):
+        return wrong_database(settings)
+    kind = OdooAccessError if code == ACCESS_ERROR else OdooFault
+    error = kind(
+        last_line(text) if code == EXCEPTION else text.strip(),
+        code=code,
+        traceback=text if code == EXCEPTION else "",
+        model=call.model,
+        method=call.method,
+    )
+    return _unknown_name(error) or error if code == EXCEPTION else error
+
+
+def error_of_common(fault: Fault, settings: OdooSettings) -> OdooError:
+    """Make the error for a fault of ``authenticate`` or ``version``: no order is concerned."""
+    text = hide_password(fault.text, settings)
+    if fault.code in {ACCESS_DENIED, "AccessDenied"}:
+        return wrong_credentials(settings)
+    if _names_missing_database(text, settings.database, ""):
+        return wrong_database(settings)
+    return OdooUnavailable(
+        f"Odoo at {settings.shown_url} can't log us in just now: {last_line(text)}"
+    )
+
+
+def wrong_credentials(settings: OdooSettings) -> WrongCredentials:
+    """Odoo knows the database, and does not know this login with this password."""
+    return WrongCredentials(
+        f"Odoo at {settings.shown_url} refused login «{settings.login}» on database"
+        f" «{settings.database}»: wrong login, or wrong or expired password or API key. Correct"
+        " ODOO_LOGIN and ODOO_PASSWORD"
+    )
+
+
+def wrong_database(settings: OdooSettings) -> WrongDatabase:
+    """The server has no database of this name."""
+    return WrongDatabase(
+        f"Odoo at {settings.shown_url} has no database «{settings.database}»: correct"
+        " ODOO_DATABASE (Odoo's database selector, or its administrator, tells the name)"
+    )
+
+
+def last_line(text: str) -> str:
+    """Give the last line that is not empty, at most LONGEST_TEXT characters of it."""
+    lines = text.strip().splitlines()
+    return lines[-1][:LONGEST_TEXT] if lines else "(no text)"
+
+
+def hide_password(text: str, settings: OdooSettings) -> str:
+    """Take the password out of what Odoo says, should it ever repeat it."""
+    return text.replace(settings.password, "***") if settings.password else text
+
+
+def _unknown_name(fault: OdooFault) -> OdooFault | None:
+    """Recognise a field or a method that this Odoo does not have."""
+    found = FIELD_READ.search(fault.message) or FIELD_IN_DOMAIN.search(fault.message)
+    if found:
+        return UnknownField(
+            fault.message, fault=fault, unknown_model=found["model"], field=found["field"]
+        )
+    if fault.method in fault.message and UNKNOWN_METHOD.match(fault.message):
+        return UnknownMethod(
+            fault.message,
+            code=fault.code,
+            traceback=fault.traceback,
+            model=fault.model,
+            method=fault.method,
+        )
+    return None
+
+
+def _names_missing_database(text: str, database: str, must_mention: str) -> bool:
+    """Tell a database that is not there from one that can't be reached just now.
+
+    A server whose list of databases is known raises ``KeyError: 'name'``; otherwise PostgreSQL's
+    refusal names the database, in the server's language. One that is starting up, full or stopped
+    does not name it.
+    """
+    name = re.escape(database)
+    if re.search(rf"^KeyError: '{name}'$", text, re.MULTILINE):
+        return must_mention in text
+    return bool(re.search(rf"OperationalError[^\n]*FATAL:[^\n]*[\"«“„]\s*{name}\s*[\"»”“]", text))

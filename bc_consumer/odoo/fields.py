@@ -1,0 +1,115 @@
+"""Which fields the copy has, and what each is called in which Odoo: the ONE table of differences.
+
+Canonical names are those of the copy's columns: Odoo 17's where versions differ. Sources: what
+``fields_get`` gave on Odoo 17, 18 and 19 (renames in 19: notes → note, product_uom →
+product_uom_id, taxes_id → tax_ids; ``locked`` is new there and replaces the state «done»).
+"""
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+class Kind(enum.Enum):
+    """What a value is, and so what Odoo's False means for it."""
+
+    TEXT = "text"  # char, text, html and selection
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    MONEY = "money"  # has the decimals of the order's currency
+    NUMBER = "number"  # has the field's digits, where Odoo tells them
+    DATETIME = "datetime"
+    MANY2ONE = "many2one"
+    TAXES = "taxes"  # many2many
+    LINES = "lines"  # one2many
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One canonical field.
+
+    ``odoo_names``: its names in Odoo, the first that exists counts. ``required``: without it no
+    order can be copied. ``derive``: how it follows from the other values of the record where
+    this Odoo lacks it (canonical values, as Odoo sent them).
+    """
+
+    name: str
+    kind: Kind
+    odoo_names: tuple[str, ...]
+    required: bool = False
+    derive: Callable[[Mapping[str, object]], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The fields of an order model and of its lines."""
+
+    order: tuple[Field, ...]
+    line: tuple[Field, ...]
+
+
+def _needed(name: str, kind: Kind, *odoo_names: str) -> Field:
+    return Field(name, kind, odoo_names or (name,), required=True)
+
+
+def _optional(name: str, kind: Kind, *odoo_names: str) -> Field:
+    return Field(name, kind, odoo_names or (name,))
+
+
+def _locked_by_state(values: Mapping[str, object]) -> bool:
+    """Up to 18 a locked purchase order has a state of its own."""
+    return values.get("state") == "done"
+
+
+PURCHASE_ORDER = (
+    _needed("name", Kind.TEXT),
+    _needed("partner_id", Kind.MANY2ONE),
+    _optional("partner_ref", Kind.TEXT),
+    _optional("origin", Kind.TEXT),
+    _needed("state", Kind.TEXT),
+    Field("locked", Kind.BOOLEAN, ("locked",), derive=_locked_by_state),
+    _optional("invoice_status", Kind.TEXT),
+    _optional("receipt_status", Kind.TEXT),  # of module purchase_stock
+    _optional("priority", Kind.TEXT),
+    _needed("date_order", Kind.DATETIME),
+    _optional("date_approve", Kind.DATETIME),
+    _optional("date_planned", Kind.DATETIME),
+    _optional("effective_date", Kind.DATETIME),  # of module purchase_stock
+    _needed("currency_id", Kind.MANY2ONE),
+    _needed("company_id", Kind.MANY2ONE),
+    _optional("user_id", Kind.MANY2ONE),
+    _needed("amount_untaxed", Kind.MONEY),
+    _needed("amount_tax", Kind.MONEY),
+    _needed("amount_total", Kind.MONEY),
+    _optional("notes", Kind.TEXT, "notes", "note"),
+    _optional("payment_term_id", Kind.MANY2ONE),
+    _needed("create_date", Kind.DATETIME),
+    _needed("write_date", Kind.DATETIME),
+    _needed("order_line", Kind.LINES),
+)
+
+PURCHASE_ORDER_LINE = (
+    _needed("order_id", Kind.MANY2ONE),
+    _optional("sequence", Kind.INTEGER),
+    _needed("product_id", Kind.MANY2ONE),
+    _needed("name", Kind.TEXT),
+    _optional("display_type", Kind.TEXT),
+    _needed("product_qty", Kind.NUMBER),
+    _optional("qty_received", Kind.NUMBER),
+    _optional("qty_invoiced", Kind.NUMBER),
+    _optional("product_uom", Kind.MANY2ONE, "product_uom", "product_uom_id"),
+    _needed("price_unit", Kind.NUMBER),
+    _optional("discount", Kind.NUMBER),  # 17 and later
+    _optional("taxes", Kind.TAXES, "taxes_id", "tax_ids"),
+    _needed("price_subtotal", Kind.MONEY),
+    _optional("price_tax", Kind.MONEY),  # a plain float in Odoo, in the order's currency
+    _needed("price_total", Kind.MONEY),
+    _optional("date_planned", Kind.DATETIME),
+    _optional("state", Kind.TEXT),  # the order's; readable but not stored in 19
+    _needed("create_date", Kind.DATETIME),
+    _needed("write_date", Kind.DATETIME),
+)
+
+TABLES: Mapping[str, Table] = {
+    "purchase.order": Table(order=PURCHASE_ORDER, line=PURCHASE_ORDER_LINE),
+}

@@ -1,0 +1,219 @@
+"""HTTP for the transports: one deadline over the whole call, a size cap, a stop that breaks in.
+
+By libcurl, because its deadline covers everything (DNS, TLS, an answer that drips a byte a second,
+which no socket timeout ever ends). Connections are kept per thread, where the server keeps them.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+import certifi
+import pycurl
+
+from bc_consumer.odoo.curl_errors import error_of
+from bc_consumer.odoo.errors import OdooError, OdooInterrupted, ResponseTooLarge
+from bc_consumer.odoo.http_status import check_status
+from bc_consumer.odoo.settings import OdooSettings
+
+LONGEST_WAIT = 0.1  # seconds between two looks at the stop event
+PAUSE_WITHOUT_SOCKET = 0.005  # seconds; nothing to wait on while a name is being resolved
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One POST. The body holds the password and so never shows in a repr."""
+
+    path: str
+    content_type: str
+    body: bytes = field(repr=False)
+    headers: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer of status 200. ``seconds``: from the start of the exchange to its end."""
+
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    seconds: float
+
+    @property
+    def server_date(self) -> datetime | None:
+        """The ``Date`` header, UTC, or None."""
+        try:
+            return parsedate_to_datetime(self.headers.get("date", ""))
+        except ValueError:
+            return None
+
+
+class HttpSession:
+    """Connections to one server for all threads of this process. Thread-safe.
+
+    ``calls`` and ``bytes`` count exchanges that were begun and bytes of bodies received.
+    """
+
+    def __init__(self, settings: OdooSettings, stop: threading.Event) -> None:
+        self.calls = 0
+        self.bytes = 0
+        self._settings = settings
+        self._stop = stop
+        self._slots = threading.BoundedSemaphore(settings.concurrent_calls)
+        self._counting = threading.Lock()
+        self._local = threading.local()
+
+    def post(self, request: Request) -> Response:
+        """Send it and give the answer of status 200; any other outcome raises an OdooError.
+
+        Waits for a free slot first (not counted against the deadline).
+        """
+        wait_for(self._slots, self._stop)
+        try:
+            return self._exchange(request)
+        finally:
+            self._slots.release()
+
+    def close(self) -> None:
+        """Close this thread's connections; those of other threads end with their threads."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            del self._local.connection
+
+    def _exchange(self, request: Request) -> Response:
+        connection = self._connection()
+        began = time.monotonic()
+        with self._counting:
+            self.calls += 1
+        try:
+            status, headers, body = connection.post(request)
+        finally:
+            with self._counting:
+                self.bytes += connection.received
+        check_status(status, headers, body, self._settings)
+        return Response(headers=headers, body=body, seconds=time.monotonic() - began)
+
+    def _connection(self) -> "Connection":
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = Connection(self._settings, self._stop)
+        return connection
+
+
+def wait_for(lock: threading.Semaphore | threading.Lock, stop: threading.Event) -> None:
+    """Acquire, or raise OdooInterrupted as soon as we are stopping."""
+    while True:
+        if stop.is_set():
+            raise OdooInterrupted("Stopping: the call to Odoo was not begun")
+        if lock.acquire(timeout=LONGEST_WAIT):
+            return
+
+
+class Connection:
+    """One thread's libcurl handle. Not thread-safe."""
+
+    def __init__(self, settings: OdooSettings, stop: threading.Event) -> None:
+        self.received = 0  # bytes of the present answer, decompressed
+        self._settings = settings
+        self._stop = stop
+        self._status = 0
+        self._headers: dict[str, str] = {}
+        self._body: list[bytes] = []
+        self._multi = pycurl.CurlMulti()
+        self._curl = self._new_handle()
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._curl.close()
+        self._multi.close()
+
+    def post(self, request: Request) -> tuple[int, dict[str, str], bytes]:
+        """Do one exchange: status, headers (lower case) and body."""
+        self.received, self._status, self._headers, self._body = 0, 0, {}, []
+        curl = self._curl
+        curl.setopt(pycurl.URL, self._settings.base_url + request.path)
+        curl.setopt(pycurl.POSTFIELDS, request.body)
+        curl.setopt(
+            pycurl.HTTPHEADER,
+            # Without «Expect» curl would wait a second for a 100 that Odoo never sends.
+            [f"Content-Type: {request.content_type}", "Expect:", *request.headers],
+        )
+        error = self._perform()
+        if error is not None:
+            raise error
+        return self._status, self._headers, b"".join(self._body)
+
+    def _new_handle(self) -> pycurl.Curl:
+        curl = pycurl.Curl()
+        settings = self._settings
+        for option, value in (
+            (pycurl.POST, 1),
+            (pycurl.NOSIGNAL, 1),  # signals and threads don't go together
+            (pycurl.TIMEOUT_MS, max(1, round(settings.timeout * 1000))),
+            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+            (pycurl.ACCEPT_ENCODING, "gzip, deflate"),
+            (pycurl.FOLLOWLOCATION, 0),  # following would turn the POST into a GET
+            (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+            (pycurl.SSL_VERIFYPEER, 1),
+            (pycurl.SSL_VERIFYHOST, 2),
+            (pycurl.CAINFO, settings.ca_file or certifi.where()),
+            (pycurl.USERAGENT, "bc-consumer"),
+            (pycurl.HEADERFUNCTION, self._on_header),
+            (pycurl.WRITEFUNCTION, self._on_data),
+        ):
+            curl.setopt(option, value)
+        return curl
+
+    def _perform(self) -> OdooError | None:
+        """Run the exchange; the error is returned, not raised, to be raised without context."""
+        self._multi.add_handle(self._curl)
+        try:
+            while self._multi.perform()[1]:
+                if self._stop.is_set():
+                    return OdooInterrupted("Stopping: the call to Odoo was broken off")
+                self._wait()
+            failures = self._multi.info_read()[2]
+        finally:
+            self._multi.remove_handle(self._curl)
+        if self.received > self._settings.max_response_bytes:
+            return self._too_large()
+        for _curl, number, text in failures:
+            return error_of(number, text, self._settings)
+        return None
+
+    def _wait(self) -> None:
+        wanted = self._multi.timeout() / 1000  # -0.001: no wish
+        wait = LONGEST_WAIT if wanted < 0 else min(wanted, LONGEST_WAIT)
+        if any(self._multi.fdset()):
+            self._multi.select(wait)
+        else:
+            time.sleep(min(wait, PAUSE_WITHOUT_SOCKET))
+
+    def _on_header(self, line: bytes) -> None:
+        text = line.decode("iso-8859-1").strip()
+        if text.startswith("HTTP/"):
+            # A proxy's or an interim answer's headers came before these.
+            self._headers.clear()
+            self._status = int(text.split()[1])
+        elif ":" in text:
+            name, _, value = text.partition(":")
+            self._headers[name.strip().lower()] = value.strip()
+
+    def _on_data(self, data: bytes) -> int:
+        self.received += len(data)
+        if self.received > self._settings.max_response_bytes:
+            self._body.clear()
+            return 0  # fewer than given: libcurl breaks off
+        self._body.append(data)
+        return len(data)
+
+    def _too_large(self) -> ResponseTooLarge:
+        limit = self._settings.max_response_bytes
+        return ResponseTooLarge(
+            f"Odoo's answer is larger than {limit} bytes and was cut off: ask for fewer orders at"
+            " once; if a single order is that large, raise the limit",
+            limit=limit,
+        )

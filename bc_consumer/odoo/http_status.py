@@ -1,0 +1,77 @@
+"""What each HTTP status means for the caller: the one place that knows.
+
+Odoo itself answers 200 even for faults (XML-RPC; measured on 17, 18 and 19), so any other status
+comes from a proxy, a load balancer, or a wrong address.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from bc_consumer.odoo.errors import OdooProtocolError, OdooRefused, OdooUnavailable
+from bc_consumer.odoo.settings import OdooSettings
+
+TRY_LATER = frozenset({408, 425, 429})
+REFUSED = frozenset({401, 403, 407})
+
+
+def check_status(
+    status: int, headers: Mapping[str, str], body: bytes, settings: OdooSettings
+) -> None:
+    """Pass a 200 that is no web page; raise the error that any other answer means."""
+    where = settings.shown_url
+    if status == 200:
+        if _is_page(headers, body):
+            raise OdooProtocolError(
+                f"{where} answered with a web page: ODOO_URL is not the address of Odoo itself,"
+                " or a proxy answers in its place"
+            )
+    elif status in TRY_LATER or status >= 500:
+        raise OdooUnavailable(
+            f"{where} answered HTTP {status}: Odoo is overloaded, restarting or behind a proxy"
+            " that can't reach it",
+            retry_after=_retry_after(headers),
+        )
+    elif status in REFUSED:
+        raise OdooRefused(
+            f"{where} answered HTTP {status} before Odoo saw the call: a proxy or firewall in front"
+            " wants credentials or does not let this machine in"
+        )
+    elif 300 <= status < 400:
+        raise OdooRefused(
+            f"{where} redirects to {_target(headers)}: put that address into ODOO_URL"
+        )
+    else:
+        raise OdooProtocolError(
+            f"{where} answered HTTP {status}: ODOO_URL is wrong, or a proxy does not pass Odoo's"
+            " /xmlrpc/2/ on"
+        )
+
+
+def _is_page(headers: Mapping[str, str], body: bytes) -> bool:
+    start = body[:64].lstrip().lower()
+    return "html" in headers.get("content-type", "") or start.startswith((b"<!doctype", b"<html"))
+
+
+def _target(headers: Mapping[str, str]) -> str:
+    """Where a redirect leads, as an address for ODOO_URL: no credentials, no service path."""
+    parts = urlsplit(headers.get("location", ""))
+    if not parts.hostname:
+        return "another address"
+    path = parts.path.partition("/xmlrpc")[0].rstrip("/")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds asked for by ``Retry-After`` (a number or a date), or None."""
+    text = headers.get("retry-after", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

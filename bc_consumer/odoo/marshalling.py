@@ -1,0 +1,186 @@
+"""XML-RPC ↔ Python values, for answers of a server that we need not trust.
+
+The reader accepts exactly the elements of XML-RPC, nested no deeper than Odoo ever does, and
+refuses any declaration (``<!DOCTYPE``, ``<!ENTITY``), so that an answer can neither expand, nor
+read files, nor grow in memory beyond what its size allows. It builds values while expat parses,
+without a tree in between, in about the time that ``xmlrpc.client`` takes.
+"""
+
+import xmlrpc.client
+from collections.abc import Callable, Sequence
+from typing import Any
+from xml.parsers import expat
+
+from bc_consumer.odoo.errors import OdooProtocolError
+
+DEEPEST = 200  # elements; an order with lines and their taxes takes about 30
+
+# Text may hold these two, which XML forbids and Odoo sends as they are.
+NO_CHARACTERS = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")  # U+FFFE and U+FFFF in UTF-8
+
+SCALARS: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "i4": int,
+    "i8": int,
+    "double": float,
+    "string": str,
+    "dateTime.iso8601": str,
+    "boolean": lambda text: {"0": False, "1": True}[text.strip()],
+    "nil": lambda _text: None,
+}
+VALUES = frozenset({*SCALARS, "array", "struct"})
+CHILDREN: dict[str, frozenset[str]] = {
+    "": frozenset({"methodResponse"}),
+    "methodResponse": frozenset({"params", "fault"}),
+    "params": frozenset({"param"}),
+    "param": frozenset({"value"}),
+    "fault": frozenset({"value"}),
+    "value": VALUES,
+    "array": frozenset({"data"}),
+    "data": frozenset({"value"}),
+    "struct": frozenset({"member"}),
+    "member": frozenset({"name", "value"}),
+}
+NO_CHILDREN: frozenset[str] = frozenset()
+
+
+class Fault(Exception):
+    """Odoo answered with a fault: its code (an int, or text on old endpoints) and its text."""
+
+    def __init__(self, code: int | str, text: str) -> None:
+        super().__init__(code, text)
+        self.code = code
+        self.text = text
+
+
+def write_call(method: str, params: Sequence[Any]) -> bytes:
+    """Marshal a call. Raises OdooProtocolError for what XML-RPC can't carry.
+
+    None and integers beyond 2³¹−1 are such values (measured on 17: Odoo can't send them either).
+    """
+    text = ""
+    try:
+        text = xmlrpc.client.dumps(tuple(params), methodname=method, allow_none=False)
+        return text.encode("utf-8")
+    except (TypeError, OverflowError, UnicodeEncodeError) as error:
+        problem = f"{type(error).__name__}: {error}" if not isinstance(error, UnicodeError) else ""
+    # Outside of the handler and without ``params``: the password must not be in any frame.
+    del params, text
+    raise OdooProtocolError(f"XML-RPC can't carry a value of this call ({problem or 'bad text'})")
+
+
+def read_response(body: bytes) -> Any:
+    """Unmarshal an answer. Raises Fault, or OdooProtocolError if it is no XML-RPC answer."""
+    try:
+        return _Reader().read(body)
+    except expat.ExpatError as error:
+        if not any(sequence in body for sequence in NO_CHARACTERS):
+            raise OdooProtocolError(f"Odoo's answer is not well-formed XML: {error}") from None
+    for sequence in NO_CHARACTERS:
+        body = body.replace(sequence, b"")
+    try:
+        return _Reader().read(body)
+    except expat.ExpatError as error:
+        raise OdooProtocolError(f"Odoo's answer is not well-formed XML: {error}") from None
+
+
+class _Reader:
+    """One answer's parse: a stack of open elements, and one of the arrays and structs being filled.
+
+    ``self._value`` is the value that closed last; its parent takes it when it closes itself.
+    """
+
+    def __init__(self) -> None:
+        self._tags = [""]
+        self._containers: list[Any] = []
+        self._names: list[str | None] = []
+        self._known_names: dict[str, str] = {}  # one object a name, not one a record
+        self._text: list[str] = []
+        self._value: Any = None
+        self._typed = False  # the open <value> has seen its type
+        self._results: list[Any] = []
+        self._fault = False
+
+    def read(self, body: bytes) -> Any:
+        # The encoding is ours, whatever the declaration says: Odoo always sends UTF-8.
+        parser = expat.ParserCreate(encoding="utf-8")
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text.append
+        parser.StartDoctypeDeclHandler = self._refuse
+        parser.EntityDeclHandler = self._refuse
+        try:
+            parser.Parse(body, True)
+        except (ValueError, KeyError, OverflowError) as error:
+            raise OdooProtocolError(f"Odoo's answer holds a bad value: {error}") from None
+        if len(self._results) != 1:
+            raise OdooProtocolError("Odoo's answer holds no single value")
+        if self._fault:
+            raise _fault_of(self._results[0])
+        return self._results[0]
+
+    def _refuse(self, *_declaration: object) -> None:
+        raise OdooProtocolError(
+            "Odoo's answer declares a document type or entities, which Odoo never does: refused"
+        )
+
+    def _start(self, tag: str, _attributes: object) -> None:
+        tags = self._tags
+        if tag not in CHILDREN.get(tags[-1], NO_CHILDREN):
+            raise OdooProtocolError(f"Odoo's answer has <{tag[:40]}> in <{tags[-1]}>: no XML-RPC")
+        tags.append(tag)
+        if len(tags) > DEEPEST:
+            raise OdooProtocolError(f"Odoo's answer is nested deeper than {DEEPEST} elements")
+        self._text.clear()
+        if tag == "value":
+            self._typed = False
+        elif tag == "array":
+            self._containers.append([])
+        elif tag == "struct":
+            self._containers.append({})
+        elif tag == "member":
+            self._names.append(None)
+        elif tag == "fault":
+            self._fault = True
+
+    def _end(self, tag: str) -> None:
+        self._tags.pop()
+        read = SCALARS.get(tag)
+        if read is not None:
+            self._value = read("".join(self._text))
+            self._typed = True
+        elif tag == "value":
+            self._end_value()
+        elif tag == "name":
+            name = "".join(self._text)
+            self._names[-1] = self._known_names.setdefault(name, name)
+        elif tag == "member":
+            self._end_member()
+        elif tag in {"array", "struct"}:
+            self._value = self._containers.pop()
+            self._typed = True
+        self._text.clear()
+
+    def _end_value(self) -> None:
+        if not self._typed:
+            self._value = "".join(self._text)  # a value without a type is a string
+        parent = self._tags[-1]
+        if parent == "data":
+            self._containers[-1].append(self._value)
+        elif parent in {"param", "fault"}:
+            self._results.append(self._value)
+
+    def _end_member(self) -> None:
+        name = self._names.pop()
+        if name is None:
+            raise OdooProtocolError("Odoo's answer has a member without a name")
+        self._containers[-1][name] = self._value
+
+
+def _fault_of(value: Any) -> Exception:
+    if isinstance(value, dict):
+        code, text = value.get("faultCode"), value.get("faultString")
+        if isinstance(code, int | str) and isinstance(text, str):
+            return Fault(code, text)
+    return OdooProtocolError("Odoo's answer is a fault without code and text")

@@ -1,0 +1,177 @@
+"""Fetching orders with their lines: one call where Odoo can, and a look at what is missing."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from bc_consumer.odoo.calls import Calls
+from bc_consumer.odoo.errors import (
+    OdooAccessError,
+    OdooUnavailable,
+    UnknownField,
+    UnknownMethod,
+)
+from bc_consumer.odoo.field_set import ATTRIBUTES, FieldSet, load_field_set, table_of
+from bc_consumer.odoo.records import Answer, Fetched, Missing, OrderSnapshot
+from bc_consumer.odoo.snapshots import build_order, record_id, records, specification
+from bc_consumer.odoo.two_reads import TwoReads
+
+ONE_CALL = "web_search_read"  # of module web, 17 and later; needs no further right (measured)
+LOOKS = 3  # an order may appear between the read that lacked it and the look at it
+HIGHEST_ID = 2**31 - 1  # Odoo's ids are PostgreSQL integers
+DATE_STEP = timedelta(seconds=1)  # the Date header has whole seconds
+
+
+class OrderReader:
+    """Reads orders of one model. Thread-safe."""
+
+    def __init__(self, calls: Calls, order_model: str, language: str) -> None:
+        table_of(order_model)  # an unknown model is told at once
+        self.order_model = order_model
+        self._calls = calls
+        # Whatever is archived in Odoo still belongs to the order that names it.
+        self._context = {"lang": language, "active_test": False}
+        self._two_reads = TwoReads(self._context)
+        self._one_call_exists = True
+        self._field_set: FieldSet | None = None
+        self._loading = threading.Lock()
+
+    @property
+    def absent_fields(self) -> tuple[str, ...]:
+        """Optional fields that this Odoo lacks; empty before the first fetch."""
+        field_set = self._field_set
+        return field_set.absent if field_set else ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that a fetch reads: the orders', and the lines' once it is known."""
+        field_set = self._field_set
+        return (self.order_model, field_set.line.model) if field_set else (self.order_model,)
+
+    def forget_fields(self) -> None:
+        """Ask Odoo anew what it has, at the next fetch."""
+        self._field_set = None
+        self._one_call_exists = True
+
+    def fetch(self, ids: Sequence[int]) -> Fetched:
+        """Fetch orders; see ``Odoo.fetch``."""
+        possible = sorted({number for number in ids if 0 < number <= HIGHEST_ID})
+        missing = {number: Missing.GONE for number in ids if not 0 < number <= HIGHEST_ID}
+        if not possible:
+            return Fetched(orders={}, missing=missing)
+        reads = _Reads(self._calls, lambda: self.models)
+        orders: dict[int, OrderSnapshot] = {}
+        for _look in range(LOOKS):
+            orders.update(self._read_with_known_fields(possible, reads))
+            possible = [number for number in possible if number not in orders]
+            why = self._why_missing(possible, reads)
+            missing.update(why)
+            possible = [number for number in possible if number not in why]
+            if not possible:
+                return Fetched(orders=orders, missing=missing, began_at=reads.began_at)
+        raise OdooUnavailable(
+            f"Odoo has orders {possible} when read by id, but does not find them: to be read later"
+        )
+
+    def _read_with_known_fields(
+        self, ids: Sequence[int], reads: "_Reads"
+    ) -> dict[int, OrderSnapshot]:
+        """Read; if a field has vanished since we asked for the list, ask for it anew, once."""
+        try:
+            return self._read(ids, reads)
+        except UnknownField:
+            self.forget_fields()
+        return self._read(ids, reads)
+
+    def _read(self, ids: Sequence[int], reads: "_Reads") -> dict[int, OrderSnapshot]:
+        field_set = self._known_field_set()
+        if self._one_call_exists:
+            try:
+                return self._read_in_one_call(ids, field_set, reads)
+            except UnknownMethod as fault:
+                if fault.method != ONE_CALL:
+                    raise
+                self._one_call_exists = False
+        return self._two_reads.fetch(ids, field_set, reads.execute)
+
+    def _read_in_one_call(
+        self, ids: Sequence[int], field_set: FieldSet, reads: "_Reads"
+    ) -> dict[int, OrderSnapshot]:
+        answer = reads.execute(
+            self.order_model,
+            ONE_CALL,
+            [],
+            {
+                "domain": [("id", "in", list(ids))],
+                "specification": specification(field_set),
+                "order": "id",
+                # One more than can come: a full page makes Odoo count once more.
+                "limit": len(ids) + 1,
+                "context": self._context,
+            },
+        )
+        value = answer.value
+        found = records(value.get("records") if isinstance(value, dict) else value)
+        return {record_id(record): build_order(record, field_set) for record in found}
+
+    def _known_field_set(self) -> FieldSet:
+        field_set = self._field_set
+        if field_set is None:
+            with self._loading:
+                field_set = self._field_set
+                if field_set is None:
+                    field_set = load_field_set(self.order_model, self._fields_get)
+                    self._field_set = field_set
+        return field_set
+
+    def _fields_get(self, model: str, names: Sequence[str]) -> Mapping[str, Any]:
+        answer = self._calls.execute(
+            model,
+            "fields_get",
+            [],
+            {"allfields": list(names), "attributes": ATTRIBUTES, "context": self._context},
+        )
+        value: Mapping[str, Any] = answer.value
+        return value
+
+    def _why_missing(self, ids: Sequence[int], reads: "_Reads") -> dict[int, Missing]:
+        """Look at ids that a search did not find; those that are there after all are left out.
+
+        ``read`` leaves deleted records out and faults for all of a call if one is forbidden
+        (17, 18 and 19): then the halves are asked for. A stored field is read, for an id alone
+        is given without a look whether there is such a record.
+        """
+        if not ids:
+            return {}
+        try:
+            answer = reads.execute(
+                self.order_model,
+                "read",
+                [list(ids)],
+                {"fields": ["write_date"], "context": self._context},
+            )
+        except OdooAccessError:
+            if len(ids) == 1:
+                return {ids[0]: Missing.FORBIDDEN}
+            half = len(ids) // 2
+            return self._why_missing(ids[:half], reads) | self._why_missing(ids[half:], reads)
+        there = {record_id(record) for record in records(answer.value)}
+        return {number: Missing.GONE for number in ids if number not in there}
+
+
+class _Reads:
+    """The calls of one fetch, and when on Odoo's clock the first of them began."""
+
+    def __init__(self, calls: Calls, models: Callable[[], Sequence[str]]) -> None:
+        self.began_at: datetime | None = None
+        self._calls = calls
+        self._models = models
+
+    def execute(
+        self, model: str, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Answer:
+        answer = self._calls.execute(model, method, args, kwargs, self._models())
+        if self.began_at is None and answer.server_date is not None:
+            self.began_at = answer.server_date - timedelta(seconds=answer.seconds) - DATE_STEP
+        return answer

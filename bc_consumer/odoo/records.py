@@ -1,0 +1,81 @@
+"""What the gateway hands out: plain immutable records, values still as Odoo sent them."""
+
+import enum
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of Odoo, decoded.
+
+    ``seconds``: how long the exchange took. ``server_date``: Odoo's clock (or its proxy's) when it
+    answered, whole seconds, UTC; None if the answer had no ``Date`` header.
+    """
+
+    value: Any
+    received_bytes: int
+    seconds: float
+    server_date: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerVersion:
+    """Odoo's version: ``text`` as Odoo writes it («17.0», «saas~17.2»), ``major`` as a number."""
+
+    text: str
+    major: int
+
+    @classmethod
+    def from_text(cls, text: str) -> "ServerVersion":
+        """Read «17.0», «17.0-20261124», «saas~17.2+e»; major is 0 where no number is found."""
+        number = re.search(r"\d+", text)
+        return cls(text=text, major=int(number.group()) if number else 0)
+
+
+class Missing(enum.Enum):
+    """Why an order that was asked for is not in the answer."""
+
+    GONE = "gone"  # Odoo has no such order: deleted, or not committed yet
+    FORBIDDEN = "forbidden"  # Odoo has it, and this account may not read it
+
+
+@dataclass(frozen=True, slots=True)
+class LineSnapshot:
+    """One line. ``values``: canonical field name (see ``fields.py``) → what Odoo sent."""
+
+    id: int
+    values: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSnapshot:
+    """One order with all its lines (by id), as one consistent read saw them.
+
+    ``values``: canonical field name → what Odoo sent: False where empty, numbers, text,
+    ``{"id", "display_name"}`` for a many2one and a list of such for taxes. An optional field that
+    this Odoo lacks has no key. ``currency_decimals``: decimals of the order's currency, None if
+    unknown. ``digits``: canonical line field → decimals, where Odoo tells them.
+    """
+
+    id: int
+    values: Mapping[str, object]
+    lines: tuple[LineSnapshot, ...]
+    currency_decimals: int | None = None
+    digits: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The outcome of a fetch: each id asked for is in exactly one of the two.
+
+    ``began_at``: a moment on Odoo's clock not later than the beginning of the reads, UTC; None
+    if Odoo's answers carried no date.
+    """
+
+    orders: Mapping[int, OrderSnapshot]
+    missing: Mapping[int, Missing]
+    began_at: datetime | None = None

@@ -1,0 +1,53 @@
+"""How to reach one Odoo."""
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from bc_consumer.odoo.errors import OdooRefused
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class OdooSettings:
+    """Where Odoo is, who we are there, and the limits of each call.
+
+    ``password`` is the account's password or, better, an API key: Odoo takes either.
+    """
+
+    url: str = field(repr=False)  # may hold the credentials of a proxy in front
+    database: str
+    login: str
+    password: str = field(repr=False)
+    timeout: float = 30.0  # seconds, for the whole call: DNS, TLS and a dripping answer included
+    max_response_bytes: int = 64 * MEBIBYTE  # after decompression
+    language: str = "en_US"  # of names and labels, whatever the account's own language is
+    ca_file: str | None = None  # a company's own certificate authorities, as a PEM file
+    concurrent_calls: int = 4  # of this process
+    order_model: str = "purchase.order"
+
+    def __post_init__(self) -> None:
+        """Refuse an address that cannot be one. Raises OdooRefused."""
+        if not _is_address(self.url):
+            raise OdooRefused(
+                "ODOO_URL must be an address like https://odoo.example.com, without a page's path"
+            )
+
+    @property
+    def base_url(self) -> str:
+        """The address that the service's paths are put behind, without a final slash."""
+        return self.url.split("#")[0].split("?")[0].rstrip("/")
+
+    @property
+    def shown_url(self) -> str:
+        """The address as messages may show it: without credentials."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, a broken IPv6 address
+        return False

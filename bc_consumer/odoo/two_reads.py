@@ -1,0 +1,141 @@
+"""Orders and lines in separate calls, for an Odoo without ``web_search_read`` (before 17).
+
+Each call is a transaction of its own, so a change may fall between them. The orders are therefore
+read again after their lines, and those that differ are torn: they are read anew.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from bc_consumer.odoo.errors import OdooUnavailable
+from bc_consumer.odoo.field_set import FieldSet, ModelFields
+from bc_consumer.odoo.records import Answer, OrderSnapshot
+from bc_consumer.odoo.snapshots import Record, build_order, record_id, records
+
+Execute = Callable[[str, str, Sequence[Any], Mapping[str, Any]], Answer]
+
+ROUNDS = 5  # an order that changes within each of so many reads is left for later
+
+
+class TwoReads:
+    """Reads orders with their lines in three calls, and the names those calls don't give."""
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self._context = dict(context)
+        self._decimals: dict[int, Any] = {}  # currency's id → decimals; they never change in use
+
+    def fetch(
+        self, ids: Sequence[int], field_set: FieldSet, execute: Execute
+    ) -> dict[int, OrderSnapshot]:
+        """Give a consistent snapshot of each order that is there and readable.
+
+        Raises OdooUnavailable if some kept changing between the reads.
+        """
+        reader = _Reader(field_set, execute, self._context)
+        snapshots: dict[int, OrderSnapshot] = {}
+        open_ids = list(ids)
+        for _round in range(ROUNDS):
+            whole, torn = reader.read(open_ids)
+            for record in self._with_names(whole, reader):
+                snapshots[record_id(record)] = build_order(record, field_set)
+            if not torn:
+                return snapshots
+            open_ids = torn
+        raise OdooUnavailable(
+            f"Orders {open_ids} changed in Odoo between the reads of the order and of its lines,"
+            f" {ROUNDS} times in a row (torn): to be read again later"
+        )
+
+    def _with_names(self, orders: Sequence[Record], reader: "_Reader") -> list[Record]:
+        """Put the currency's decimals and the taxes' names where one call would have put them."""
+        currency, lines, taxes = reader.currency, reader.lines, reader.taxes
+        all_taxes = {tax for o in orders for line in o[lines] for tax in line.get(taxes, ())}
+        names = reader.names("account.tax", all_taxes, "display_name")
+        unknown = {o[currency][0] for o in orders if o[currency]} - self._decimals.keys()
+        found = reader.names("res.currency", unknown, "decimal_places")
+        self._decimals = {**self._decimals, **found}
+        return [
+            {
+                **order,
+                currency: _with_decimals(order[currency], self._decimals),
+                lines: [_with_taxes(line, taxes, names) for line in order[lines]],
+            }
+            for order in orders
+        ]
+
+
+class _Reader:
+    """The calls of one fetch."""
+
+    def __init__(self, field_set: FieldSet, execute: Execute, context: dict[str, Any]) -> None:
+        self.lines = str(field_set.order.odoo_name("order_line"))
+        self.currency = str(field_set.order.odoo_name("currency_id"))
+        self.taxes = field_set.line.odoo_name("taxes") or ""
+        self._order_of_line = str(field_set.line.odoo_name("order_id"))
+        self._field_set = field_set
+        self._execute = execute
+        self._context = context
+
+    def read(self, ids: Sequence[int]) -> tuple[list[Record], list[int]]:
+        """Give the records whose lines fit them, lines nested, and the ids of the torn ones."""
+        before = self._orders(ids)
+        lines = self._lines_of(before)
+        after = self._orders(ids)
+        whole: list[Record] = []
+        torn = sorted(before.keys() ^ after.keys())
+        for order_id in sorted(before.keys() & after.keys()):
+            own = lines.get(order_id, [])
+            order = after[order_id]
+            # The lines' ids too: a line may have come and gone in between.
+            fits = sorted(order[self.lines]) == [record_id(line) for line in own]
+            if before[order_id] == order and fits:
+                whole.append({**order, self.lines: own})
+            else:
+                torn.append(order_id)
+        return whole, torn
+
+    def names(self, model: str, ids: Collection[int], field: str) -> dict[int, Any]:
+        """Read one field of related records."""
+        if not ids:
+            return {}
+        kwargs = {"fields": [field], "context": self._context}
+        answer = self._execute(model, "read", [sorted(ids)], kwargs)
+        return {record_id(record): record.get(field) for record in records(answer.value)}
+
+    def _orders(self, ids: Sequence[int]) -> dict[int, Record]:
+        fields = self._field_set.order
+        found = self._search_read(fields, [("id", "in", list(ids))])
+        return {record_id(record): record for record in found}
+
+    def _lines_of(self, order_ids: Iterable[int]) -> dict[int, list[Record]]:
+        """Give each order's lines, by id."""
+        wanted = list(order_ids)
+        if not wanted:
+            return {}
+        name = self._order_of_line
+        lines: dict[int, list[Record]] = {}
+        for line in self._search_read(self._field_set.line, [(name, "in", wanted)]):
+            lines.setdefault(line[name][0], []).append(line)
+        return {order_id: sorted(own, key=record_id) for order_id, own in lines.items()}
+
+    def _search_read(self, fields: ModelFields, domain: Sequence[Any]) -> Sequence[Record]:
+        kwargs = {
+            "domain": list(domain),
+            "fields": fields.odoo_names,
+            "order": "id",
+            "context": self._context,
+        }
+        return records(self._execute(fields.model, "search_read", [], kwargs).value)
+
+
+def _with_decimals(value: Any, decimals: Mapping[int, Any]) -> Any:
+    if not value:
+        return value
+    return {"id": value[0], "display_name": value[1], "decimal_places": decimals.get(value[0])}
+
+
+def _with_taxes(line: Record, taxes_name: str, names: Mapping[int, Any]) -> Record:
+    if not taxes_name:
+        return line
+    taxes = [{"id": tax, "display_name": names.get(tax, False)} for tax in line[taxes_name]]
+    return {**line, taxes_name: taxes}

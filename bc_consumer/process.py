@@ -1,0 +1,9 @@
+"""What the threads of one process share: that it is stopping, and that there is work."""
+
+import threading
+
+stopping = threading.Event()
+"""Set once, when the process was told to end: claims are released, calls to Odoo are cut short."""
+
+wake = threading.Event()
+"""Set when a row became due or will be soon: the timer looks at the ledger again."""

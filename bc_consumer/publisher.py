@@ -1,0 +1,155 @@
+"""Puts BC ids on RabbitMQ, off the request's path: one long-lived thread a process.
+
+One thread, because dramatiq keeps a connection per thread and never closes those of threads that
+ended. Wake-ups may be dropped: the workers' timers find the marks anyway. What is to be stored is
+confirmed by RabbitMQ or reported as not stored.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
+from functools import cache
+
+import dramatiq
+from django.conf import settings
+from dramatiq.errors import BrokerConnectionError
+from pika.exceptions import AMQPError
+
+from bc_consumer.broker import Broker, publish
+
+logger = logging.getLogger(__name__)
+
+ACTOR = "refresh_bc"
+FALLBACK_QUEUE = f"{settings.RABBITMQ_QUEUE}.fallback"
+IDLE_SECONDS = 5.0
+"""How often an idle connection answers RabbitMQ's heartbeats."""
+PAUSE_SECONDS = 2.0
+"""After a failure, wake-ups are dropped this long instead of queueing up behind a dead broker."""
+STORE_FIRST, WAKE = 0, 1
+FAILURES = (AMQPError, BrokerConnectionError, OSError)
+
+
+@dataclass(order=True)
+class _Job:
+    priority: int
+    number: int
+    odoo_id: int | None = field(default=None, compare=False)
+    body: bytes = field(default=b"", compare=False)
+    until: float = field(default=0.0, compare=False)
+    stored: "Future[bool]" = field(default_factory=Future, compare=False)
+
+
+class Publisher(threading.Thread):
+    """See the module. ``start()`` it once; daemon, so that it never holds a process back."""
+
+    def __init__(self, broker: dramatiq.Broker) -> None:
+        super().__init__(name="publisher", daemon=True)
+        self.broker = broker
+        self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue()
+        self._count = 0
+        self._down_until = 0.0
+        self._lock = threading.Lock()
+
+    def wake(self, odoo_ids: Iterable[int]) -> None:
+        """Send one message for each id, soon; drop them while RabbitMQ is away."""
+        if time.monotonic() < self._down_until:
+            return
+        for odoo_id in odoo_ids:
+            self._jobs.put(_Job(WAKE, self._next_number(), odoo_id=odoo_id))
+
+    def store(self, body: bytes, timeout: float) -> bool:
+        """Put ``body`` on the fallback queue; return whether RabbitMQ confirmed it in time."""
+        if not isinstance(self.broker, Broker):
+            return False
+        job = _Job(STORE_FIRST, self._next_number(), body=body, until=time.monotonic() + timeout)
+        self._jobs.put(job)
+        try:
+            return job.stored.result(timeout)
+        except FutureTimeoutError:
+            return False
+
+    def connect(self) -> None:
+        """Connect before the first request needs it; a broker that is away is no error."""
+        self._jobs.put(_Job(WAKE, self._next_number()))
+
+    def run(self) -> None:
+        """Publish until the process ends."""
+        while True:
+            try:
+                job = self._jobs.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                self._answer_heartbeats()
+                continue
+            if job.priority == STORE_FIRST:
+                self._store(job)
+            else:
+                self._wake(job)
+
+    def _next_number(self) -> int:
+        with self._lock:
+            self._count += 1
+            return self._count
+
+    def _store(self, job: _Job) -> None:
+        """Try on the connection at hand, which may have died unnoticed, then on a fresh one."""
+        for _ in range(2):
+            if time.monotonic() > job.until:
+                break
+            try:
+                self._ensure_fallback_queue()
+                publish(self.broker.channel, FALLBACK_QUEUE, job.body)
+            except FAILURES as error:
+                self._failed(error)
+            else:
+                job.stored.set_result(True)
+                return
+        job.stored.set_result(False)
+
+    def _wake(self, job: _Job) -> None:
+        if time.monotonic() < self._down_until:
+            return
+        try:
+            if job.odoo_id is None:
+                self._ensure_fallback_queue()
+                return
+            message: dramatiq.Message[None] = dramatiq.Message(
+                queue_name=settings.RABBITMQ_QUEUE,
+                actor_name=ACTOR,
+                args=(job.odoo_id,),
+                kwargs={},
+                options={},
+            )
+            self.broker.enqueue(message)
+        except FAILURES as error:
+            self._failed(error)
+
+    def _ensure_fallback_queue(self) -> None:
+        if isinstance(self.broker, Broker):
+            self.broker.ensure_plain_queue(FALLBACK_QUEUE)
+
+    def _failed(self, error: Exception) -> None:
+        self._down_until = time.monotonic() + PAUSE_SECONDS
+        logger.warning("RabbitMQ is away; the timers take over for a moment: %r", error)
+        if isinstance(self.broker, Broker):
+            self.broker.drop_connection()
+
+    def _answer_heartbeats(self) -> None:
+        if not isinstance(self.broker, Broker):
+            return
+        try:
+            self.broker.answer_heartbeats()
+        except FAILURES as error:
+            self._failed(error)
+
+
+@cache
+def publisher() -> Publisher:
+    """Return this process's publisher, started at the first use (after any fork)."""
+    thread = Publisher(dramatiq.get_broker())
+    thread.start()
+    return thread

@@ -1,0 +1,236 @@
+"""Bring due orders up to date: claim → fetch → map → apply → settle.
+
+Whoever has a reason to think that work is due calls :func:`work_off`: the actor for a message, the
+timer, the reconciliation. Who does the work, and how often it is called, makes no difference.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Collection, Iterable, Sequence
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, transaction
+
+from bc_consumer import ledger, process
+from bc_consumer.apply import LinesElsewhere, Result, Seen, apply, journal_entry
+from bc_consumer.database_clock import database_now
+from bc_consumer.mapping import MappingError, map_order
+from bc_consumer.models import JournalEntry, PendingBC
+from bc_consumer.odoo import (
+    Fetched,
+    OdooError,
+    OdooInterrupted,
+    OdooRefused,
+    OdooTimeout,
+    OdooUnavailable,
+)
+from bc_consumer.odoo_connection import odoo, sends_early
+from bc_consumer.outage import REFUSED_PAUSE_SECONDS, odoo_outage
+
+logger = logging.getLogger(__name__)
+
+TURN_SECONDS = 60.0
+"""One call works no longer than this, so that a message is acked long before any time limit."""
+ELSEWHERE_SECONDS = 0.3
+"""Before trying again an order whose lines hang on one that another worker has."""
+DATABASE_SECONDS = 1.0
+"""Before trying again what our own database refused (a deadlock, a lock held too long)."""
+ROUNDS = 4
+"""How often one batch brings further orders along before it waits for things to calm down."""
+
+
+def work_off(turn: float = TURN_SECONDS) -> int:
+    """Work through what is due, for ``turn`` seconds at most; return how many rows were looked at.
+
+    Returns at once when nothing is due, when Odoo is in a pause, and when the process is stopping.
+    Raises Django's database errors when our own database is away; claims then run out by themselves.
+    """
+    end = time.monotonic() + turn
+    looked_at = 0
+    while not process.stopping.is_set() and time.monotonic() < end:
+        if odoo_outage.seconds_left() or ledger.seconds_until_due() != 0.0:
+            break
+        token = uuid.uuid4()
+        rows, wait = ledger.claim(settings.BATCH_SIZE, token)
+        if wait:
+            process.stopping.wait(wait)
+        elif not rows:
+            break
+        else:
+            Batch(token, rows).run()
+            looked_at += len(rows)
+    return looked_at
+
+
+class Batch:
+    """One claim's rows on their way through fetch and apply."""
+
+    def __init__(self, token: uuid.UUID, rows: Iterable[PendingBC]) -> None:
+        self.token = token
+        self.rows = {row.odoo_id: row for row in rows}
+        self.open = set(self.rows)
+        """Rows that are neither settled nor failed nor given back."""
+
+    def run(self) -> None:
+        """Look at each row once; whatever happens, no row stays claimed."""
+        try:
+            self._look(odoo_id for odoo_id, row in self.rows.items() if not row.suspect)
+            for odoo_id, row in list(self.rows.items()):
+                if row.suspect:
+                    self._look([odoo_id])
+        except OdooInterrupted:
+            self._release(0.0, "the process is stopping")
+        except OdooRefused as error:
+            pause = odoo_outage.failed(REFUSED_PAUSE_SECONDS)
+            logger.error("Odoo refuses us; trying again in %.0f s: %s", pause, error)
+            self._release(pause, "Odoo refuses us")
+        except OdooUnavailable as error:
+            pause = odoo_outage.failed(error.retry_after)
+            logger.warning("Odoo is away; trying again in %.0f s: %s", pause, error)
+            self._release(pause, "Odoo is away")
+        except OperationalError as error:
+            logger.warning("The database refused a batch: %s", error)
+            self._release(DATABASE_SECONDS, "the database refused it")
+
+    def _look(self, odoo_ids: Iterable[int], rounds: int = ROUNDS) -> None:
+        """Fetch these orders together and apply them; split on a fault."""
+        ids = self._renewed(odoo_ids)
+        if not ids:
+            return
+        try:
+            fetched = odoo().fetch(ids)
+        except (OdooInterrupted, OdooRefused):
+            raise
+        except OdooTimeout as error:
+            self._faulted(ids, error)
+        except OdooUnavailable:
+            raise
+        except OdooError as error:
+            self._faulted(ids, error)
+        else:
+            odoo_outage.succeeded()
+            self._apply(self._mapped(fetched), rounds)
+
+    def _renewed(self, odoo_ids: Iterable[int]) -> list[int]:
+        """Renew the whole batch's lease, for a call may take long; return those still ours."""
+        ours = ledger.renew(self.token, self.open)
+        self._lost(self.open - ours)
+        return sorted(ours.intersection(odoo_ids))
+
+    def _lost(self, odoo_ids: Collection[int]) -> None:
+        self.open.difference_update(odoo_ids)
+        for odoo_id in sorted(odoo_ids):
+            logger.warning("BC %d: our lease ran out; another worker has it", odoo_id)
+
+    def _faulted(self, ids: Sequence[int], error: OdooError) -> None:
+        """Odoo answered with an error: is it ill, or is one of these orders?
+
+        A cheap control call decides. It fails too: nobody's failure. It passes: the batch is split
+        until the bad order stands alone.
+        """
+        try:
+            odoo().ping()
+        except (OdooRefused, OdooUnavailable):
+            raise
+        except OdooError as ill:
+            raise OdooUnavailable(f"the control call fails as well: {ill}") from error
+        if len(ids) == 1:
+            self._fail(ids[0], error)
+            return
+        logger.warning("A batch of %d orders failed and is split: %s", len(ids), error)
+        middle = len(ids) // 2
+        self._look(ids[:middle])
+        self._look(ids[middle:])
+
+    def _mapped(self, fetched: Fetched) -> list[Seen]:
+        seen = [Seen(self.rows[odoo_id], missing) for odoo_id, missing in fetched.missing.items()]
+        for odoo_id, snapshot in fetched.orders.items():
+            try:
+                seen.append(Seen(self.rows[odoo_id], map_order(snapshot)))
+            except MappingError as error:
+                self._fail(odoo_id, error)
+        return seen
+
+    def _apply(self, seen: list[Seen], rounds: int) -> None:
+        """Apply together; when that fails, one by one, so that a bad order harms only itself."""
+        if not seen:
+            return
+        try:
+            results = apply(self.token, seen, sends_early())
+        except ledger.LeaseLost as lost:
+            self._lost(lost.ids)
+            self._apply([one for one in seen if one.claimed.odoo_id not in lost.ids], rounds)
+        except LinesElsewhere as elsewhere:
+            self._bring_along(seen, elsewhere.ids, rounds)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            if len(seen) == 1:
+                self._fail(seen[0].claimed.odoo_id, error)
+                return
+            logger.warning("A batch of %d orders is applied one by one: %s", len(seen), error)
+            for one in seen:
+                self._apply([one], rounds)
+        else:
+            self._done(results)
+
+    def _bring_along(self, seen: list[Seen], others: Collection[int], rounds: int) -> None:
+        """Odoo moved lines between orders: read and apply both sides in one go."""
+        ids = {one.claimed.odoo_id for one in seen}
+        wanted = set(others) - self.open
+        claimed = ledger.claim_also(wanted, "moved lines", self.token) if wanted else []
+        self.rows.update({row.odoo_id: row for row in claimed})
+        self.open.update(row.odoo_id for row in claimed)
+        if rounds > 0 and self.open.issuperset(others):
+            self._look(ids.union(others), rounds - 1)
+        elif len(seen) > 1:
+            for one in seen:
+                self._look([one.claimed.odoo_id], rounds)
+        else:
+            self._release(ELSEWHERE_SECONDS, f"lines of BC {sorted(others)} are on the move", ids)
+
+    def _done(self, results: Sequence[Result]) -> None:
+        for result in results:
+            self.open.discard(result.odoo_id)
+            if result.outcome is None:
+                logger.debug("BC %d unchanged (%s)", result.odoo_id, result.causes)
+            else:
+                logger.info(
+                    "BC %d %s (%s): %d lines written, %d deleted%s",
+                    result.odoo_id,
+                    result.outcome.value,
+                    result.causes,
+                    result.lines_written,
+                    result.lines_deleted,
+                    "" if result.delay is None else f", {result.delay:.2f} s after its first mark",
+                )
+
+    def _fail(self, odoo_id: int, error: Exception) -> None:
+        row = self.rows[odoo_id]
+        try:
+            with transaction.atomic():
+                last = ledger.fail(self.token, odoo_id, error)
+                if last:
+                    failed = JournalEntry.Outcome.FAILED
+                    journal_entry(row, failed, database_now(), error=str(error)).save()
+        except ledger.LeaseLost:
+            self._lost([odoo_id])
+            return
+        self.open.discard(odoo_id)
+        logger.log(
+            logging.ERROR if last else logging.WARNING,
+            "BC %d failed (%s), attempt %d of %d%s: %s",
+            odoo_id,
+            row.causes,
+            row.attempts + 1,
+            settings.MAX_ATTEMPTS,
+            ", given up until it is marked again" if last else "",
+            error,
+        )
+
+    def _release(self, delay: float, why: str, ids: Collection[int] | None = None) -> None:
+        given_back = self.open if ids is None else self.open.intersection(ids)
+        ledger.release(self.token, given_back, delay)
+        logger.info("%d orders given back: %s: BC %s", len(given_back), why, sorted(given_back))
+        self.open = self.open - given_back

@@ -1,0 +1,37 @@
+"""Starts and stops the timer with the Dramatiq worker of its process.
+
+A module of its own: Django loads middleware before its models, and the timer needs those.
+"""
+
+import threading
+
+from dramatiq import Broker, Middleware, Worker
+
+from bc_consumer import process
+
+STOP_SECONDS = 10.0
+
+
+class TimerMiddleware(Middleware):
+    """Starts the timer with the worker, and tells the process that it stops."""
+
+    def __init__(self) -> None:
+        self._timer: threading.Thread | None = None
+
+    def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        """Start the timer."""
+        from bc_consumer.timer import Timer
+
+        process.stopping.clear()
+        self._timer = Timer()
+        self._timer.start()
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        """Cut calls to Odoo short: their claims are released within the grace time."""
+        process.stopping.set()
+        process.wake.set()
+
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        """Wait for the timer to have given its claims back."""
+        if self._timer is not None:
+            self._timer.join(STOP_SECONDS)

@@ -1,0 +1,5 @@
+"""Addresses of the pages and of the machine-readable figures."""
+
+from django.urls.resolvers import URLPattern
+
+urlpatterns: list[URLPattern] = []

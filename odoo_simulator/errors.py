@@ -1,0 +1,96 @@
+"""The errors Odoo raises, with the fault code each has on /xmlrpc/2 (measured on 17, 18, 19).
+
+    OdooError
+    ├── UserError        2   a business rule said no; MissingError and ValidationError alike
+    ├── AccessDenied     3   wrong uid or password
+    ├── AccessError      4   no right on the model, or a record rule
+    └── ServerError      1   any other Python exception; the text is a whole traceback
+    SerializationFailure     two transactions wrote the same row: the call is tried again
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OdooError(Exception):
+    """An exception as Odoo would let it reach the caller; `name` is the one JSON answers carry."""
+
+    code: ClassVar[int] = 1
+    name: ClassVar[str] = "builtins.Exception"
+
+    @property
+    def text(self) -> str:
+        return str(self)
+
+
+class UserError(OdooError):
+    code = 2
+    name = "odoo.exceptions.UserError"
+
+
+class ValidationError(UserError):
+    name = "odoo.exceptions.ValidationError"
+
+
+class MissingError(UserError):
+    name = "odoo.exceptions.MissingError"
+
+
+class AccessDenied(OdooError):
+    code = 3
+    name = "odoo.exceptions.AccessDenied"
+
+    def __init__(self) -> None:
+        super().__init__("Access Denied")
+
+
+class AccessError(OdooError):
+    code = 4
+    name = "odoo.exceptions.AccessError"
+
+
+class ServerError(OdooError):
+    """Any Python exception inside Odoo: `kind` is its class, e.g. ValueError."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class PlainFault(OdooError):
+    """A fault made to order by a test: any code, any text."""
+
+    def __init__(self, fault_code: int, message: str) -> None:
+        super().__init__(message)
+        self.fault_code = fault_code
+
+
+class SerializationFailure(Exception):  # noqa: N818 - PostgreSQL's own name for it
+    """could not serialize access due to concurrent update: roll back and start again."""
+
+
+def fault_code(error: OdooError) -> int:
+    """The integer faultCode of /xmlrpc/2."""
+    return error.fault_code if isinstance(error, PlainFault) else error.code
+
+
+def missing(model: str, record_id: int, uid: int = 2) -> MissingError:
+    return MissingError(
+        "Record does not exist or has been deleted.\n"
+        f"(Record: {model}({record_id},), User: {uid})"
+    )
+
+
+def traceback_text(error: ServerError) -> str:
+    """What faultString holds for fault 1: a traceback, whose last line is the error."""
+    return (
+        "Traceback (most recent call last):\n"
+        '  File "/opt/odoo/odoo/http.py", line 389, in dispatch_rpc\n'
+        "    return dispatch(method, params)\n"
+        '  File "/opt/odoo/odoo/service/model.py", line 37, in dispatch\n'
+        "    res = execute_kw(db, uid, *params[3:])\n"
+        '  File "/opt/odoo/odoo/service/model.py", line 133, in retrying\n'
+        "    result = func()\n"
+        f"{error.kind}: {error.text}\n"
+    )

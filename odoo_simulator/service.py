@@ -1,0 +1,153 @@
+"""The services `common` and `object`, whatever the transport: names and values in, values out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from odoo_simulator.errors import (
+    AccessDenied,
+    OdooError,
+    PlainFault,
+    SerializationFailure,
+    ServerError,
+    UserError,
+    ValidationError,
+)
+from odoo_simulator.faults import Faults
+from odoo_simulator.methods import Methods
+from odoo_simulator.reading import model_access_error
+
+READING = frozenset(
+    {
+        "read",
+        "search",
+        "search_read",
+        "search_count",
+        "web_read",
+        "web_search_read",
+        "read_group",
+        "formatted_read_group",
+        "fields_get",
+        "name_search",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    id: int
+    login: str
+    secrets: tuple[str, ...]  # the password, and API keys, which work in its place
+
+
+class Service:
+    """Authenticates, applies faults, and calls a model's method."""
+
+    def __init__(
+        self, version: int, database: str, users: Sequence[User], methods: Methods, faults: Faults
+    ) -> None:
+        self.version = version
+        self.database = database
+        self.users = {user.id: user for user in users}
+        self.methods = methods
+        self.faults = faults
+
+    def common(self, method: str, params: Sequence[Any]) -> Any:
+        """version (no login), authenticate and login: False for a wrong password."""
+        self._fault_if_asked()
+        if method == "version":
+            return self.version_info()
+        if method in ("authenticate", "login"):
+            database, login, secret = params[:3]
+            self._check_database(database)
+            for user in self.users.values():
+                if user.login == login and secret in user.secrets:
+                    return user.id
+            return False
+        raise ServerError("AttributeError", f"Method not found: {method}")
+
+    def version_info(self) -> dict[str, Any]:
+        return {
+            "server_version": f"{self.version}.0",
+            "server_version_info": [self.version, 0, 0, "final", 0, ""],
+            "server_serie": f"{self.version}.0",
+            "protocol_version": 1,
+        }
+
+    def execute(self, method: str, params: Sequence[Any]) -> Any:
+        """execute_kw(database, uid, password, model, method, args, kwargs), and execute."""
+        self._fault_if_asked()
+        if method not in ("execute_kw", "execute") or len(params) < 5:
+            raise ServerError("NameError", f"Method not available {method}")
+        database, uid, secret, model, name = params[:5]
+        self._check_database(database)
+        user = self.users.get(uid) if isinstance(uid, int) else None
+        if user is None or secret not in user.secrets:
+            raise AccessDenied
+        if method == "execute":
+            args, kwargs = list(params[5:]), {}
+        else:
+            args = list(params[5]) if len(params) > 5 else []
+            kwargs = dict(params[6]) if len(params) > 6 and params[6] else {}
+        return self.call(model, name, args, kwargs)
+
+    def call(self, model: str, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """One method of one model; raises OdooError for whatever goes wrong in it."""
+        self._check_rights(model, name)
+        try:
+            result = self.methods.call(model, name, args, kwargs)
+        except OdooError:
+            raise
+        except SerializationFailure as error:
+            raise UserError(f"could not serialize access: {error}") from None
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+            # A caller's nonsense makes Odoo's own code stumble: fault 1 with its traceback.
+            raise ServerError(type(error).__name__, str(error)) from error
+        self._poison(model, args, kwargs, result)
+        if name in READING and self.faults.state.between_calls is not None:
+            self.faults.state.between_calls(model, name)
+        return result
+
+    def _check_database(self, database: Any) -> None:
+        if database != self.database:
+            raise ServerError(
+                "psycopg2.OperationalError",
+                'connection to server on socket "/var/run/postgresql/.s.PGSQL.5432" failed: '
+                f'FATAL:  database "{database}" does not exist',
+            )
+
+    def _check_rights(self, model: str, name: str) -> None:
+        state = self.faults.state
+        if model not in self.methods.models:
+            raise UserError(f"Object {model} doesn't exist")
+        if model in state.denied_models:
+            raise model_access_error(self.methods.models[model])
+        if name.startswith("_"):
+            raise PlainFault(4, f"Private methods (such as {model}.{name}) cannot be called remotely.")
+        if name in state.hidden_methods:
+            raise ServerError("AttributeError", f"type object '{model}' has no attribute '{name}'")
+
+    def _fault_if_asked(self) -> None:
+        fault = self.faults.take_fault()
+        if fault is not None:
+            raise fault
+
+    def _poison(self, model: str, args: list[Any], kwargs: dict[str, Any], result: Any) -> None:
+        poisoned = self.faults.state.poisoned
+        if not poisoned:
+            return
+        touched = self.methods.orders_touched(model, args, result)
+        for number in sorted(touched & poisoned.keys()):
+            poison = poisoned[number]
+            if poison.slow:
+                time.sleep(poison.slow)
+            if poison.code == 2:
+                raise ValidationError(poison.text)
+            if poison.code is not None:
+                raise PlainFault(poison.code, poison.text)
+
+
+Handler = Callable[..., Any]

@@ -1,0 +1,58 @@
+"""What purchase and sale orders have in common, and what each calls it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The names one kind of order uses in one version."""
+
+    order: str  # the order's model
+    line: str  # the line's model
+    prefix: str  # of the order's name
+    quantity: str  # the line's ordered quantity
+    uom: str
+    taxes: str
+    confirmed: str  # the state an order has once confirmed
+    related: tuple[str, ...]  # fields of the order stored in each line as well
+    date_on_confirm: str
+
+    @property
+    def pricing(self) -> frozenset[str]:
+        """The line's fields its amounts are worked out from."""
+        return frozenset({"price_unit", "discount", self.quantity, self.taxes})
+
+
+def shapes_of(version: int) -> dict[str, Shape]:
+    """The shape by model, for the order's and for the line's model alike."""
+    late = version >= 19
+    related = ("partner_id", "company_id")
+    purchase = Shape(
+        "purchase.order",
+        "purchase.order.line",
+        "P",
+        "product_qty",
+        "product_uom_id" if late else "product_uom",
+        "tax_ids" if late else "taxes_id",
+        "purchase",
+        # state and currency_id are no longer stored in lines of 19
+        related if late else (*related, "currency_id", "state"),
+        "date_approve",
+    )
+    sale = Shape(
+        "sale.order",
+        "sale.order.line",
+        "S",
+        "product_uom_qty",
+        "product_uom_id" if late else "product_uom",
+        "tax_ids" if late else "tax_id",
+        "sale",
+        ("company_id", "currency_id", "order_partner_id", "salesman_id", "state"),
+        "date_order",
+    )
+    return {model: shape for shape in (purchase, sale) for model in (shape.order, shape.line)}
+
+
+RELATED_SOURCES = {"order_partner_id": "partner_id", "salesman_id": "user_id"}

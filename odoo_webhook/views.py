@@ -1,0 +1,67 @@
+"""The endpoint that Odoo's automation rules call: authenticate → parse → mark → 202."""
+
+import logging
+
+from django.conf import settings
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from bc_consumer.intake import IntakeUnavailable, accept
+from bc_consumer.ledger import Mark
+from bc_consumer.models import Event
+from odoo_webhook.auth import authorized
+from odoo_webhook.payload import PayloadError, parse
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS = 5
+
+
+@csrf_exempt
+def receive(request: HttpRequest) -> JsonResponse:
+    """Take one event in; 202 means that it is kept durably and will be acted on."""
+    if request.method != "POST":
+        return _refused(405, "send POST", Allow="POST")
+    if not authorized(request.headers.get("Authorization", ""), settings.ODOO_WEBHOOK_SECRETS):
+        return _refused(
+            401,
+            "put the webhook's secret into the URL in Odoo: https://odoo:SECRET@host/odoo/webhook/",
+            **{"WWW-Authenticate": 'Basic realm="odoo webhook"'},
+        )
+    if request.content_type != "application/json":
+        return _refused(415, "send Content-Type: application/json")
+    if _length(request) > settings.WEBHOOK_MAX_BODY_BYTES:
+        return _refused(413, f"send {settings.WEBHOOK_MAX_BODY_BYTES} bytes at most")
+    try:
+        event = parse(request.body, request.GET.get("event", ""), settings.ODOO_ORDER_MODEL)
+    except PayloadError as error:
+        return _refused(400, str(error))
+    mark = Mark(
+        cause="webhook",
+        event=Event.DELETED if event.deleted else Event.CHANGED,
+        early=settings.ODOO_WEBHOOK_TIMING != "committed",
+        payload=event.text,
+    )
+    try:
+        kept_in = accept(event.order_ids, mark)
+    except IntakeUnavailable:
+        logger.error("BC %s: %s not kept, 503", event.order_ids, mark.event.value)
+        return _refused(
+            503,
+            "neither the database nor RabbitMQ could keep the event; send it again",
+            **{"Retry-After": str(RETRY_AFTER_SECONDS)},
+        )
+    logger.info("BC %s: %s, kept in the %s", event.order_ids, mark.event.value, kept_in)
+    return JsonResponse({"accepted": event.order_ids, "kept_in": kept_in}, status=202)
+
+
+def _length(request: HttpRequest) -> int:
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0
+
+
+def _refused(status: int, why: str, **headers: str) -> JsonResponse:
+    logger.warning("webhook refused with %d: %s", status, why)
+    return JsonResponse({"error": why}, status=status, headers=headers)

@@ -1,0 +1,84 @@
+"""Read settings from the environment, and fail loudly, naming the variable."""
+
+import os
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def text(name: str, default: str = "") -> str:
+    """Return the variable, or ``default`` when it is unset or empty."""
+    return os.environ.get(name, "").strip() or default
+
+
+def required(name: str, why: str) -> str:
+    """Return the variable; raise ImproperlyConfigured with ``why`` when it is unset or empty."""
+    value = text(name)
+    if not value:
+        raise ImproperlyConfigured(f"{name} is not set: {why}")
+    return value
+
+
+def flag(name: str, default: bool) -> bool:
+    """Return the variable as a boolean: 1/0, true/false, yes/no, on/off."""
+    value = text(name, "1" if default else "0").lower()
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name}={value!r} is not a yes or a no: write 1 or 0.")
+
+
+def number(name: str, default: float, *, minimum: float = 0.0) -> float:
+    """Return the variable as a number of at least ``minimum``."""
+    value = text(name)
+    try:
+        result = float(value) if value else default
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}={value!r} is not a number.") from error
+    if not minimum <= result < float("inf"):
+        raise ImproperlyConfigured(f"{name}={value!r} must be a number of at least {minimum:g}.")
+    return result
+
+
+def integer(name: str, default: int, *, minimum: int = 0) -> int:
+    """Return the variable as a whole number of at least ``minimum``."""
+    result = number(name, default, minimum=minimum)
+    if result != int(result):
+        raise ImproperlyConfigured(f"{name}={result} is not a whole number.")
+    return int(result)
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """Return the variable's comma-separated items."""
+    return [item.strip() for item in text(name, default).split(",") if item.strip()]
+
+
+def numbers(name: str, default: str) -> tuple[float, ...]:
+    """Return the variable's items, separated by spaces or commas, as ascending numbers."""
+    value = text(name, default)
+    try:
+        result = tuple(float(item) for item in value.replace(",", " ").split())
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}={value!r} is not a list of numbers.") from error
+    if not result or list(result) != sorted(result) or result[0] < 0:
+        raise ImproperlyConfigured(f"{name}={value!r} must be ascending numbers, none negative.")
+    return result
+
+
+def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    """Return the variable, which must be one of ``choices``."""
+    value = text(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value!r} must be one of {', '.join(choices)}.")
+    return value
+
+
+def url(name: str, schemes: tuple[str, ...], default: str = "") -> str:
+    """Return the variable as a URL with one of ``schemes``; never shows it (it may hold secrets)."""
+    value = text(name, default)
+    if value and (urlsplit(value).scheme not in schemes or not urlsplit(value).netloc):
+        raise ImproperlyConfigured(
+            f"{name} is not a URL of the form {schemes[0]}://host…: write it with its scheme."
+        )
+    return value

@@ -1,0 +1,204 @@
+"""Fixtures for all tiers. What is real here: PostgreSQL, RabbitMQ, processes, HTTP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import pytest
+from django.db import connections
+
+from tests.harness import Deployment
+from tests.services.gate import Gate
+from tests.services.owned import ServiceMissingError
+from tests.services.postgres import Database, Postgres
+from tests.services.rabbitmq import RabbitMQ
+from tests.services.session import Services
+
+if TYPE_CHECKING:
+    from odoo_simulator import Simulator
+
+T = TypeVar("T")
+
+DEPLOYMENTS = pytest.StashKey[list[Deployment]]()
+ON_SQLITE = os.environ.get("TEST_DATABASE", "postgresql") == "sqlite"
+
+
+def _or_skip(start: Callable[[], T]) -> T:
+    """Start a server; where it can't be had, skip with the reason, in CI fail."""
+    try:
+        return start()
+    except ServiceMissingError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    """The servers of this run; nothing is started before it is asked for."""
+    started = Services()
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def postgres(services: Services) -> Postgres:
+    """A PostgreSQL that all tests share; break a ``private_postgres`` instead."""
+    return _or_skip(lambda: services.postgres)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(services: Services) -> RabbitMQ:
+    """A RabbitMQ that all tests share; break the ``private_rabbitmq`` instead."""
+    return _or_skip(lambda: services.rabbitmq)
+
+
+@pytest.fixture
+def private_postgres(services: Services) -> Iterator[Postgres]:
+    """A PostgreSQL of this test alone, to be paused, stopped, killed."""
+    server = _or_skip(services.start_postgres)
+    yield server
+    server.resume()
+    server.stop()
+
+
+@pytest.fixture
+def private_rabbitmq(services: Services) -> Iterator[RabbitMQ]:
+    """A RabbitMQ that tests may break, one after the other; put right again after each."""
+    broker = _or_skip(lambda: services.private_rabbitmq)
+    yield broker
+    broker.resume()
+    if not broker.accepts():
+        broker.stop()
+        broker.start()
+    broker.clear_memory_alarm()
+
+
+@pytest.fixture
+def vhost_url(rabbitmq: RabbitMQ) -> str:
+    """The AMQP URL of an empty virtual host."""
+    return rabbitmq.url(rabbitmq.new_vhost())
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
+    """Point Django at the PostgreSQL of this run, before its test database is made."""
+    if ON_SQLITE:
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    where = server.address
+    connections["default"].settings_dict.update(
+        HOST=where.host,
+        PORT=str(where.port),
+        USER=where.user,
+        PASSWORD=where.password,
+        # Not «test_bc»: another run on the same server would drop it.
+        NAME=f"bc_{os.getpid()}",
+    )
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Database:
+    """A database with all migrations, to be copied; never connect to it."""
+    template = postgres.create_database(name=f"template_{os.getpid()}")
+    Deployment.migrate(template.url, tmp_path_factory.mktemp("migrate"))
+    return template
+
+
+@pytest.fixture
+def flow_database(postgres: Postgres, migrated_template: Database) -> Iterator[Database]:
+    """A fresh, migrated database of this test alone, for processes outside this one."""
+    database = postgres.create_database(template=migrated_template.name)
+    yield database
+    postgres.drop_database(database.name)
+
+
+@pytest.fixture
+def gate_to_rabbitmq(rabbitmq: RabbitMQ) -> Iterator[Gate]:
+    """A forwarder in front of RabbitMQ that can refuse or swallow everything."""
+    with Gate(rabbitmq.address.host, rabbitmq.address.port) as gate:
+        yield gate
+
+
+@pytest.fixture
+def gate_to_postgres(postgres: Postgres) -> Iterator[Gate]:
+    """A forwarder in front of PostgreSQL that can refuse or swallow everything."""
+    with Gate(postgres.address.host, postgres.address.port) as gate:
+        yield gate
+
+
+@pytest.fixture
+def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    """A running stand-in Odoo; ``@pytest.mark.simulator(version=19)`` chooses how it is built."""
+    from odoo_simulator import Simulator
+
+    marker = request.node.get_closest_marker("simulator")
+    with Simulator(**(marker.kwargs if marker else {})) as started:
+        yield started
+
+
+class Deploy(Protocol):
+    """What the fixture ``deploy`` is."""
+
+    def __call__(self, *, settings: Mapping[str, str] | None = None, **options: str) -> Deployment:
+        """Make a deployment; ``options`` replace URLs, e.g. ``rabbitmq_url`` by a gate's."""
+
+
+@pytest.fixture
+def deploy(request: pytest.FixtureRequest, services: Services, tmp_path: Path) -> Iterator[Deploy]:
+    """Make deployments that are not started yet, on fresh databases and virtual hosts."""
+    made = request.node.stash.setdefault(DEPLOYMENTS, [])
+
+    def make(*, settings: Mapping[str, str] | None = None, **options: str) -> Deployment:
+        for name, fixture in (("odoo_url", "simulator"), ("database_url", "flow_database")):
+            if name not in options:
+                options[name] = request.getfixturevalue(fixture).url
+        if "rabbitmq_url" not in options:
+            options["rabbitmq_url"] = request.getfixturevalue("vhost_url")
+        directory = tmp_path / f"deployment-{len(made)}"
+        directory.mkdir()
+        deployment = Deployment(
+            directory,
+            services.reaper,
+            database_url=options["database_url"],
+            rabbitmq_url=options["rabbitmq_url"],
+            odoo_url=options["odoo_url"],
+            settings=settings,
+        )
+        made.append(deployment)
+        return deployment
+
+    yield make
+    for deployment in made:
+        deployment.close()
+
+
+@pytest.fixture
+def deployment(request: pytest.FixtureRequest, deploy: Deploy, simulator: Simulator) -> Deployment:
+    """A running deployment whose webhook is installed in the ``simulator``.
+
+    ``@pytest.mark.deployment(workers=2, settings={…})`` chooses the number of workers (1), whether
+    there is a scheduler (True), and further settings.
+    """
+    marker = request.node.get_closest_marker("deployment")
+    options: dict[str, Any] = dict(marker.kwargs) if marker else {}
+    made = deploy(settings=options.pop("settings", None))
+    made.start(**options)
+    simulator.install_rules(made.webhook_url)
+    return made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the logs of a failed test's processes beside its traceback."""
+    report = yield
+    deployments = item.stash.get(DEPLOYMENTS, [])
+    if report.failed and call.when == "call":
+        for deployment in deployments:
+            report.sections.append(("processes", deployment.log_tails()))
+    return report

@@ -1,0 +1,337 @@
+"""A real deployment of processes for tests: web, workers, scheduler, each with its log.
+
+with Deployment(directory, reaper, database_url=…, rabbitmq_url=…, odoo_url=…) as deployment:
+    deployment.start(workers=2)
+    simulator.install_rules(deployment.webhook_url)
+    …
+    deployment.wait_drained()
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import secrets
+import sqlite3
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+
+import psycopg2
+
+from tests.services.owned import OwnedProcess, last_lines
+from tests.services.reaper import Reaper
+from tests.services.waiting import free_port, wait_until
+
+ROOT = Path(__file__).resolve().parents[1]
+T = TypeVar("T")
+
+OWED = "FROM bc_consumer_pendingbc WHERE generation > fetched_generation"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the web process answered, and in how many seconds."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+
+    def json(self) -> Any:
+        """Return the body decoded."""
+        return json.loads(self.body)
+
+
+class Deployment:
+    """One deployment; its processes run the repository's code with settings of their own.
+
+    Attributes:
+        environment: what every process is given; change it before starting one.
+        secret: the webhook's secret.
+        web, scheduler: the running process, or None.
+        workers: the running worker processes; kill one by ``deployment.workers[0].kill()``.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        reaper: Reaper,
+        *,
+        database_url: str,
+        rabbitmq_url: str = "",
+        odoo_url: str,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.database_url = database_url
+        self.port = free_port()
+        self.secret = secrets.token_urlsafe(16)
+        self.web: OwnedProcess | None = None
+        self.scheduler: OwnedProcess | None = None
+        self.workers: list[OwnedProcess] = []
+        self._reaper = reaper
+        self._processes: dict[str, OwnedProcess] = {}
+        self._started = 0
+        self.environment = self._base_environment(directory, database_url) | {
+            "RABBITMQ_URL": rabbitmq_url,
+            # A broker given by URL may have one virtual host for all tests.
+            "RABBITMQ_QUEUE": f"test_{secrets.token_hex(4)}",
+            "ODOO_URL": odoo_url,
+            "ODOO_DATABASE": "odoo",
+            "ODOO_LOGIN": "admin",
+            "ODOO_PASSWORD": "admin",
+            "ODOO_WEBHOOK_SECRETS": self.secret,
+            "PORT": str(self.port),
+            "LOG_LEVEL": "DEBUG",
+            **(settings or {}),
+        }
+
+    @staticmethod
+    def _base_environment(directory: Path, database_url: str) -> dict[str, str]:
+        # COVERAGE_PROCESS_START and its like pass; the caller's own settings do not.
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name in {"PATH", "HOME", "LANG", "TMPDIR"} or name.startswith("COV")
+        }
+        return kept | {
+            "ENV_FILE": os.devnull,
+            "DJANGO_SETTINGS_MODULE": "project.settings",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",
+            "SECRET_KEY": "a key for tests alone, of more than fifty characters in all",
+            "DATABASE_URL": database_url,
+            "DATA_DIR": str(directory / "data"),
+        }
+
+    @classmethod
+    def migrate(cls, database_url: str, directory: Path) -> None:
+        """Bring a database to the present schema."""
+        environment = cls._base_environment(directory, database_url)
+        done = subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"migrate failed:\n{done.stdout}\n{done.stderr}"
+
+    # --- processes ------------------------------------------------------------------------------
+
+    def start(self, *, workers: int = 1, scheduler: bool = True, web: bool = True) -> Self:
+        """Start the whole deployment and wait until the web process answers."""
+        if web:
+            self.start_web()
+        for _ in range(workers):
+            self.start_worker()
+        if scheduler:
+            self.start_scheduler()
+        if web:
+            self.wait_for_web()
+        return self
+
+    def start_web(self) -> OwnedProcess:
+        """Start gunicorn as docker-compose.yml does."""
+        self.web = self._start(
+            "web",
+            *("gunicorn", "project.wsgi", "-c", "project/gunicorn.py"),
+            *("--bind", f"127.0.0.1:{self.port}"),
+            module=True,
+        )
+        return self.web
+
+    def start_worker(self, threads: int = 4) -> OwnedProcess:
+        """Start one more worker process."""
+        options = ("--processes", "1", "--threads", str(threads))
+        worker = self._start("worker", "manage.py", "rundramatiq", *options)
+        self.workers.append(worker)
+        return worker
+
+    def start_scheduler(self) -> OwnedProcess:
+        """Start the scheduler (it sweeps)."""
+        self.scheduler = self._start("scheduler", "manage.py", "scheduler")
+        return self.scheduler
+
+    def _start(self, kind: str, *arguments: str, module: bool = False) -> OwnedProcess:
+        self._started += 1
+        name = f"{kind}-{self._started}"
+        # rundramatiq looks for the program «dramatiq» beside the interpreter.
+        path = f"{Path(sys.executable).parent}:{self.environment.get('PATH', '')}"
+        process = OwnedProcess(
+            [sys.executable, *(["-m"] if module else []), *arguments],
+            environment=self.environment | {"PATH": path},
+            log=self.directory / f"{name}.log",
+            reaper=self._reaper,
+            directory=ROOT,
+        )
+        self._processes[name] = process
+        return process
+
+    def stop_workers(self, seconds: float = 15.0) -> None:
+        """SIGTERM to all workers, and wait for their end."""
+        while self.workers:
+            self.workers.pop().stop(seconds)
+
+    def close(self) -> None:
+        """End every process."""
+        for process in self._processes.values():
+            if not process.has_ended():
+                process.stop(8)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- HTTP -----------------------------------------------------------------------------------
+
+    @property
+    def base_url(self) -> str:
+        """Where the web process listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def webhook_url(self) -> str:
+        """The URL with credentials that is put into Odoo's rules."""
+        return f"http://odoo:{self.secret}@127.0.0.1:{self.port}/odoo/webhook/"
+
+    def wait_for_web(self, seconds: float = 30.0) -> None:
+        """Wait until /healthz answers 200."""
+        self.wait_until(self._is_healthy, seconds, what="the web process")
+
+    def _is_healthy(self) -> bool:
+        try:
+            return self.get("/healthz").status == 200
+        except OSError:
+            return False
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """GET from the web process; OSError when it can't be reached."""
+        return self.request("GET", path, b"", dict(headers or {}))
+
+    def post(
+        self,
+        payload: Any,
+        *,
+        event: str = "",
+        path: str = "/odoo/webhook/",
+        secret: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """POST to the webhook as Odoo does; ``payload`` is bytes, or becomes JSON."""
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        login = b64encode(f"odoo:{self.secret if secret is None else secret}".encode()).decode()
+        sent = {"Content-Type": "application/json", "Authorization": f"Basic {login}"}
+        target = f"{path}?event={event}" if event else path
+        return self.request("POST", target, body, sent | dict(headers or {}))
+
+    def request(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """Send one request on a connection of its own, redirects not followed."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+        began = time.monotonic()
+        try:
+            connection.request(method, target, body or None, headers)
+            response = connection.getresponse()
+            content = response.read()
+        finally:
+            connection.close()
+        seconds = time.monotonic() - began
+        return Answer(response.status, dict(response.getheaders()), content, seconds)
+
+    # --- what the copy says ---------------------------------------------------------------------
+
+    def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Ask the deployment's database; parameters as ``%s``."""
+        if self.database_url.startswith("sqlite"):
+            return self._sqlite(query, *parameters)
+        connection = psycopg2.connect(self.database_url, connect_timeout=5)
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(query, parameters or None)
+                return list(cursor.fetchall()) if cursor.description else []
+        finally:
+            connection.close()
+
+    def _sqlite(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        path = urlsplit(self.database_url).path.removeprefix("/")
+        connection = sqlite3.connect(f"/{path.lstrip('/')}", timeout=20)
+        try:
+            with connection:
+                return connection.execute(query.replace("%s", "?"), parameters).fetchall()
+        finally:
+            connection.close()
+
+    def owed(self) -> int:
+        """Return how many orders the copy still owes a look."""
+        return int(self.sql(f"SELECT count(*) {OWED}")[0][0])
+
+    def pending(self) -> int:
+        """Return how many rows the ledger has, those that are only watched included."""
+        return int(self.sql("SELECT count(*) FROM bc_consumer_pendingbc")[0][0])
+
+    def wait_drained(self, seconds: float = 20.0) -> None:
+        """Wait until nothing is owed that is not given up or held."""
+        live = f"SELECT count(*) {OWED} AND failed_at IS NULL AND held_reason = ''"
+        self.wait_until(lambda: self.sql(live)[0][0] == 0, seconds, what="the ledger to drain")
+
+    def wait_until(self, predicate: Callable[[], T], seconds: float = 15.0, *, what: str = "") -> T:
+        """Return the predicate's first true value; fail at once when a process died by itself."""
+
+        def look() -> T:
+            for name, process in self._processes.items():
+                code = process.died_by_itself()
+                assert code is None, f"{name} ended with {code}:\n{last_lines(process.log, 60)}"
+            return predicate()
+
+        return wait_until(look, seconds, what=what)
+
+    def manage(
+        self, *arguments: str, check: bool = True, seconds: float = 100.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a management command with the deployment's settings."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        said = f"{done.stdout}\n{done.stderr}"
+        assert not check or done.returncode == 0, f"{arguments} gave {done.returncode}:\n{said}"
+        return done
+
+    def logs(self) -> str:
+        """Return everything that all processes have printed."""
+        texts = [
+            f"--- {name}\n{process.log.read_text(errors='replace')}"
+            for name, process in self._processes.items()
+        ]
+        return "\n".join(texts)
+
+    def log_tails(self, lines: int = 40) -> str:
+        """Return the end of every process's log, for a failure's report."""
+        return "\n".join(
+            f"--- {name} ({'ended' if process.has_ended() else 'running'})\n"
+            f"{last_lines(process.log, lines)}"
+            for name, process in self._processes.items()
+        )

@@ -1,0 +1,284 @@
+"""PostgreSQL for tests: somebody else's by URL, or a private instance of the installed package."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+import psycopg2
+import psycopg2.extensions
+from psycopg2 import sql
+
+from tests.services.owned import (
+    OwnedProcess,
+    ServiceIsForeignError,
+    ServiceMissingError,
+    last_lines,
+    random_word,
+)
+from tests.services.reaper import Reaper
+from tests.services.waiting import free_port, wait_until
+
+# A test's data need not survive the machine. They must survive a kill -9 of the server, so commits
+# still reach the operating system before they are reported.
+_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "timezone": "UTC",
+    "lc_messages": "C",
+    "log_lock_waits": "on",
+    "listen_addresses": "127.0.0.1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One database: its name and the URL an application is given."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens and with which credentials."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+
+    @classmethod
+    def from_url(cls, url: str, default_port: int) -> Address:
+        parts = urlsplit(url)
+        return cls(
+            parts.hostname or "127.0.0.1",
+            parts.port or default_port,
+            unquote(parts.username or ""),
+            unquote(parts.password or ""),
+        )
+
+
+class Postgres(ABC):
+    """A server on which this run may create databases."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the URL of one of its databases."""
+        where = self.address
+        login = f"{quote(where.user, safe='')}:{quote(where.password, safe='')}"
+        return f"postgresql://{login}@{where.host}:{where.port}/{database}"
+
+    def connect(self, database: str = "postgres") -> psycopg2.extensions.connection:
+        """Open an autocommit connection."""
+        where = self.address
+        connection = psycopg2.connect(
+            host=where.host,
+            port=where.port,
+            user=where.user,
+            password=where.password,
+            dbname=database,
+            connect_timeout=5,
+        )
+        connection.autocommit = True
+        return connection
+
+    def create_database(self, *, template: str = "template1", name: str = "") -> Database:
+        """Create a database, empty or as a copy of another one that nobody is connected to."""
+        name = name or f"test_{random_word()}"
+        self._execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+        return Database(name, self.url(name))
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database whoever is still connected to it."""
+        self._execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        )
+
+    def _execute(self, statement: sql.Composable) -> None:
+        connection = self.connect()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+        finally:
+            connection.close()
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Stop the server without closing anything: clients hang."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Let a paused server go on."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Shut down at once, clients or not; then connections are refused."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """``kill -9`` of the server and all its children."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start again after a stop or a kill, on the same port and data."""
+
+    def restart(self) -> None:
+        """Shut down and start again."""
+        self.stop()
+        self.start()
+
+
+class ForeignPostgres(Postgres):
+    """The server that ``TEST_DATABASE_URL`` names: to be used, never to be stopped."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(Address.from_url(url, default_port=5432))
+
+    def _refuse(self) -> None:
+        raise ServiceIsForeignError(
+            "this PostgreSQL was given by URL; a test that stops or breaks one has to use the "
+            "fixture private_postgres"
+        )
+
+    pause = resume = stop = kill = start = _refuse
+
+
+class PrivatePostgres(Postgres):
+    """An instance of the installed package with its own port and its own data directory."""
+
+    def __init__(self, directory: Path, reaper: Reaper) -> None:
+        super().__init__(Address("127.0.0.1", free_port(), "bc", secrets.token_hex(8)))
+        self._directory = directory
+        self._reaper = reaper
+        self._binaries = find_binaries()
+        self._user = _unprivileged_user()
+        self._process: OwnedProcess | None = None
+        self._initialise()
+        self.start()
+
+    @property
+    def log(self) -> Path:
+        return self._directory.parent / f"{self._directory.name}.log"
+
+    def start(self) -> None:
+        settings = _SETTINGS | {
+            "port": str(self.address.port),
+            "unix_socket_directories": str(self._directory),
+        }
+        arguments = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        self._process = OwnedProcess(
+            [str(self._binaries / "postgres"), "-D", str(self._directory), *arguments],
+            environment=_environment(),
+            log=self.log,
+            reaper=self._reaper,
+            directory=self._directory,
+            # SIGQUIT is PostgreSQL's immediate shutdown; a plain SIGTERM waits for all clients.
+            gentle=signal.SIGQUIT,
+            user=self._user,
+        )
+        wait_until(self._is_ready, 30, what=f"PostgreSQL on port {self.address.port}")
+
+    def pause(self) -> None:
+        self._owned().pause()
+
+    def resume(self) -> None:
+        self._owned().resume()
+
+    def stop(self) -> None:
+        self._owned().stop()
+
+    def kill(self) -> None:
+        self._owned().kill()
+
+    def _owned(self) -> OwnedProcess:
+        assert self._process is not None, "this PostgreSQL was never started"
+        return self._process
+
+    def _is_ready(self) -> bool:
+        if self._owned().has_ended():
+            raise ServiceMissingError(f"PostgreSQL ended at once:\n{last_lines(self.log)}")
+        try:
+            self.connect().close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def _initialise(self) -> None:
+        self._directory.mkdir(mode=0o700)
+        password = self._directory.parent / f"{self._directory.name}.password"
+        password.write_text(self.address.password)
+        if self._user:
+            shutil.chown(self._directory, self._user, self._user)
+            shutil.chown(password, self._user, self._user)
+        options = ["--auth=password", f"--pwfile={password}", "--encoding=UTF8", "--no-locale"]
+        command = [str(self._binaries / "initdb"), *options, "--no-sync", "--username=bc"]
+        done = subprocess.run(
+            [*command, "-D", str(self._directory)],
+            env=_environment(),
+            cwd=self._directory,
+            capture_output=True,
+            text=True,
+            check=False,
+            **({"user": self._user, "group": self._user, "extra_groups": []} if self._user else {}),
+        )
+        password.unlink()
+        if done.returncode:
+            raise ServiceMissingError(f"initdb failed:\n{done.stdout}\n{done.stderr}")
+
+
+def find_binaries() -> Path:
+    """Return the directory of ``initdb`` and ``postgres``, the newest version installed.
+
+    Raises:
+        ServiceMissingError: nothing is installed.
+    """
+    candidates = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"),
+        key=lambda path: int(path.parent.name) if path.parent.name.isdigit() else 0,
+    )
+    on_path = shutil.which("initdb")
+    if on_path:
+        candidates.insert(0, Path(on_path).resolve().parent)
+    for directory in reversed(candidates):
+        if (directory / "initdb").exists() and (directory / "postgres").exists():
+            return directory
+    raise ServiceMissingError(
+        "no PostgreSQL: install the package postgresql (./test does), start Docker, or set "
+        "TEST_DATABASE_URL to a server where databases may be created"
+    )
+
+
+def _unprivileged_user() -> str | None:
+    """Return whom to run the server as: PostgreSQL refuses to be started by root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return name
+    raise ServiceMissingError("PostgreSQL does not run as root and there is no user postgres")
+
+
+def _environment() -> dict[str, str]:
+    # PGDATA, PGPORT and their like of the caller's shell would lead to a system instance.
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TZ") if name in os.environ}
+    return kept | {"LC_ALL": "C"}

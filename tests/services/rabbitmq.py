@@ -1,0 +1,317 @@
+"""RabbitMQ for tests: somebody else's by URL, or a private node of the installed package."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+import pika
+import pika.exceptions
+
+from tests.services.owned import (
+    OwnedProcess,
+    ServiceIsForeignError,
+    ServiceMissingError,
+    last_lines,
+    random_word,
+)
+from tests.services.postgres import Address
+from tests.services.reaper import Reaper
+from tests.services.waiting import answers, free_port, wait_until
+
+_VHOSTS_AT_ONCE = 8
+_NORMAL_WATERMARK = "0.4"
+_ALARMING_WATERMARK = "0.0000001"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How ``rabbitmqctl`` is called for one broker."""
+
+    command: list[str]
+    environment: dict[str, str]
+    directory: str = "/"
+
+    def run(self, *arguments: str) -> str:
+        """Run it and return what it printed; RuntimeError with its output when it fails."""
+        done = subprocess.run(
+            [*self.command, "--quiet", *arguments],
+            env=self.environment,
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"rabbitmqctl {arguments} failed:\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+
+class RabbitMQ(ABC):
+    """A broker on which this run may use virtual hosts of its own."""
+
+    def __init__(self, address: Address, control: Control | None) -> None:
+        self.address = address
+        self.control = control
+        self._fresh_vhosts: list[str] = []
+
+    def url(self, vhost: str = "/") -> str:
+        """Return the AMQP URL of one of its virtual hosts."""
+        where = self.address
+        login = f"{quote(where.user, safe='')}:{quote(where.password, safe='')}"
+        return f"amqp://{login}@{where.host}:{where.port}/{quote(vhost, safe='')}"
+
+    def connect(self, vhost: str = "/") -> pika.BlockingConnection:
+        """Open a connection."""
+        return pika.BlockingConnection(pika.URLParameters(self.url(vhost)))
+
+    def new_vhost(self) -> str:
+        """Return the name of an empty virtual host that no other test uses.
+
+        They are made several at a time: one call of ``rabbitmqctl`` costs half a second.
+        """
+        if not self._fresh_vhosts:
+            names = [f"test_{random_word()}" for _ in range(_VHOSTS_AT_ONCE)]
+            self.ctl("eval", _vhosts_expression(names, self.address.user))
+            self._fresh_vhosts = names
+        return self._fresh_vhosts.pop()
+
+    def ctl(self, *arguments: str) -> str:
+        """Run ``rabbitmqctl`` and return what it printed."""
+        if self.control is None:
+            raise ServiceIsForeignError(
+                f"rabbitmqctl {arguments[0]} can't be run for a RabbitMQ given by URL: leave "
+                "TEST_RABBITMQ_URL out, so that the package rabbitmq-server or Docker serves"
+            )
+        return self.control.run(*arguments)
+
+    def queues(self, vhost: str) -> dict[str, int]:
+        """Return each queue's number of messages, ready and unacknowledged together."""
+        printed = self.ctl("list_queues", "-p", vhost, "name", "messages", "--formatter", "json")
+        return {row["name"]: int(row["messages"]) for row in json.loads(printed)}
+
+    def consumers(self, vhost: str) -> dict[str, int]:
+        """Return each queue's number of consumers."""
+        printed = self.ctl("list_queues", "-p", vhost, "name", "consumers", "--formatter", "json")
+        return {row["name"]: int(row["consumers"]) for row in json.loads(printed)}
+
+    def raise_memory_alarm(self) -> None:
+        """Block every publisher, as when the broker is out of memory; consumers go on."""
+        self.ctl("set_vm_memory_high_watermark", _ALARMING_WATERMARK)
+
+    def clear_memory_alarm(self) -> None:
+        """Let publishers go on."""
+        self.ctl("set_vm_memory_high_watermark", _NORMAL_WATERMARK)
+
+    def close_connections(self, vhost: str) -> None:
+        """Close all connections of a virtual host from the server's side."""
+        self.ctl("close_all_connections", "--vhost", vhost, "a test closes them")
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Stop the broker without closing anything: clients hang."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Let a paused broker go on."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Shut down; then connections are refused."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """``kill -9`` of the broker."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start again after a stop or a kill, on the same port and data."""
+
+    def restart(self) -> None:
+        """Shut down and start again."""
+        self.stop()
+        self.start()
+
+    def accepts(self, vhost: str = "/") -> bool:
+        """Tell whether a client can log in."""
+        try:
+            self.connect(vhost).close()
+        except (pika.exceptions.AMQPError, OSError):
+            return False
+        return True
+
+
+class ForeignRabbitMQ(RabbitMQ):
+    """A broker that this run has not started: to be used, never to be stopped.
+
+    Named by ``TEST_RABBITMQ_URL`` it has the one virtual host of that URL, which all tests share
+    (a deployment's queues have names of their own); kept by ``python -m tests.services up`` it can
+    be controlled too.
+    """
+
+    def __init__(self, url: str, control: Control | None = None) -> None:
+        super().__init__(Address.from_url(url, default_port=5672), control)
+        self._vhost = unquote(urlsplit(url).path.removeprefix("/")) or "/"
+
+    def new_vhost(self) -> str:
+        return super().new_vhost() if self.control else self._vhost
+
+    def _refuse(self) -> None:
+        raise ServiceIsForeignError(
+            "this RabbitMQ was not started by this run; a test that stops or breaks one has to use "
+            "the fixture private_rabbitmq"
+        )
+
+    pause = resume = stop = kill = start = _refuse
+
+
+def _vhosts_expression(names: list[str], user: str) -> str:
+    listed = ", ".join(f'<<"{name}">>' for name in names)
+    return (
+        f'lists:foreach(fun(V) -> rabbit_vhost:add(V, <<"{user}">>), '
+        f'rabbit_auth_backend_internal:set_permissions(<<"{user}">>, V, '
+        f'<<".*">>, <<".*">>, <<".*">>, <<"{user}">>) end, [{listed}]).'
+    )
+
+
+class PrivateRabbitMQ(RabbitMQ):
+    """A node of the installed package with its own ports, name, data, cookie and port mapper.
+
+    A system node keeps its own: nothing is shared but the program's files. Debian's wrapper in
+    /usr/sbin is avoided, since it insists on the system's directories and user.
+    """
+
+    def __init__(self, directory: Path, reaper: Reaper) -> None:
+        self._directory = directory
+        self._reaper = reaper
+        self._binaries = find_binaries()
+        self._mapper_port = free_port()
+        address = Address("127.0.0.1", free_port(), "bc", secrets.token_hex(8))
+        self._environment = self._make_environment(address.port)
+        command = [str(self._binaries / "rabbitmqctl")]
+        super().__init__(address, Control(command, self._environment, str(directory)))
+        self._node: OwnedProcess | None = None
+        self._write_files()
+        self._mapper = self._start_mapper()
+        self.start()
+
+    @property
+    def log(self) -> Path:
+        return self._directory / "output.log"
+
+    def start(self) -> None:
+        self._node = OwnedProcess(
+            [str(self._binaries / "rabbitmq-server")],
+            environment=self._environment,
+            log=self.log,
+            reaper=self._reaper,
+            directory=self._directory,
+        )
+        wait_until(self._is_ready, 60, what=f"RabbitMQ on port {self.address.port}", every=0.1)
+
+    def pause(self) -> None:
+        self._owned().pause()
+
+    def resume(self) -> None:
+        self._owned().resume()
+
+    def stop(self) -> None:
+        self._owned().stop()
+
+    def kill(self) -> None:
+        self._owned().kill()
+
+    def close(self) -> None:
+        """End the node and its port mapper."""
+        # Nothing of a test's node is worth an orderly shutdown of several seconds.
+        self.kill()
+        self._mapper.stop()
+
+    def _owned(self) -> OwnedProcess:
+        assert self._node is not None, "this RabbitMQ was never started"
+        return self._node
+
+    def _is_ready(self) -> bool:
+        if self._owned().has_ended():
+            raise ServiceMissingError(f"RabbitMQ ended at once:\n{last_lines(self.log)}")
+        return answers(self.address.port) and self.accepts()
+
+    def _start_mapper(self) -> OwnedProcess:
+        mapper = shutil.which("epmd")
+        if mapper is None:
+            raise ServiceMissingError("Erlang's epmd is not on the PATH: install erlang-base")
+        process = OwnedProcess(
+            [mapper, "-port", str(self._mapper_port)],
+            environment=self._environment,
+            log=self._directory / "epmd.log",
+            reaper=self._reaper,
+            directory=self._directory,
+        )
+        wait_until(lambda: answers(self._mapper_port), 10, what="Erlang's port mapper")
+        return process
+
+    def _write_files(self) -> None:
+        self._directory.mkdir(mode=0o700)
+        cookie = self._directory / ".erlang.cookie"
+        cookie.write_text(secrets.token_hex(16))
+        cookie.chmod(0o400)
+        (self._directory / "enabled_plugins").write_text("[].\n")
+        (self._directory / "rabbitmq-env.conf").write_text("")
+        (self._directory / "rabbitmq.conf").write_text(
+            f"default_user = {self.address.user}\n"
+            f"default_pass = {self.address.password}\n"
+            "loopback_users = none\n"
+            "disk_free_limit.absolute = 10MB\n"
+        )
+
+    def _make_environment(self, port: int) -> dict[str, str]:
+        here = self._directory
+        return {
+            "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            "LC_ALL": "C.UTF-8",
+            "HOME": str(here),
+            "ERL_EPMD_PORT": str(self._mapper_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"test{port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_CONF_ENV_FILE": str(here / "rabbitmq-env.conf"),
+            "RABBITMQ_CONFIG_FILE": str(here / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(here / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(here / "enabled_plugins"),
+            "RABBITMQ_FEATURE_FLAGS_FILE": str(here / "feature_flags"),
+            "RABBITMQ_MNESIA_BASE": str(here / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(here / "log"),
+            "RABBITMQ_PID_FILE": str(here / "node.pid"),
+            # Erlang's schedulers spin while idle by default: on a small machine that is time taken
+            # from the tests.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                "+sbwt none +sbwtdcpu none +sbwtdio none"
+                " -kernel inet_dist_use_interface {127,0,0,1}"
+            ),
+        }
+
+
+def find_binaries() -> Path:
+    """Return the directory of the real ``rabbitmq-server`` and ``rabbitmqctl``.
+
+    Raises:
+        ServiceMissingError: nothing is installed.
+    """
+    candidates = [Path("/usr/lib/rabbitmq/bin"), Path("/opt/rabbitmq/sbin")]
+    candidates += sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"))
+    for directory in candidates:
+        if (directory / "rabbitmq-server").exists() and (directory / "rabbitmqctl").exists():
+            return directory
+    raise ServiceMissingError(
+        "no RabbitMQ: install the package rabbitmq-server (./test does) or start Docker"
+    )
