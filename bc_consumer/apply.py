@@ -6,7 +6,7 @@ The only code that writes BC and BCLine.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -18,10 +18,11 @@ from bc_consumer import ledger
 from bc_consumer.database_clock import database_now
 from bc_consumer.looks import next_look
 from bc_consumer.mapping import MAPPING_VERSION, MappedOrder
-from bc_consumer.models import BC, BCLine, Event, JournalEntry, PendingBC, SyncState
+from bc_consumer.models import BC, BCLine, Event, JournalEntry, OdooRecord, PendingBC, SyncState
 from bc_consumer.odoo import Missing
 
 Outcome = JournalEntry.Outcome
+Record = TypeVar("Record", bound=OdooRecord)
 GONE = "gone from Odoo"
 """The ``archived_reason`` of an order that Odoo no longer has."""
 
@@ -85,7 +86,7 @@ def apply(token: UUID, batch: Sequence[Seen], early: bool) -> list[Result]:
             _look(seen, difference, copy, early)
             for seen, difference in zip(batch, differences, strict=True)
         ]
-        results = _journal(batch, differences, looks, copy, early, now)
+        results = _journal(batch, differences, looks, copy, early=early, now=now)
         ledger.settle(token, looks)
     return results
 
@@ -118,6 +119,7 @@ class _Copy:
             lines_of.setdefault(line.bc_id, []).append(line)
         return cls(bcs, lines, lines_of)
 
+
 def _difference(seen: Seen, copy: _Copy, now: datetime) -> Difference:
     bc = copy.bcs.get(seen.claimed.odoo_id)
     if isinstance(seen.found, MappedOrder):
@@ -135,8 +137,9 @@ def _difference(seen: Seen, copy: _Copy, now: datetime) -> Difference:
 
 def _order_difference(order: MappedOrder, bc: BC | None, copy: _Copy) -> Difference:
     created = bc is None
-    bc = bc or BC(odoo_id=order.odoo_id)
-    away = bc.archived_at is not None or bc.forbidden_at is not None
+    if bc is None:
+        bc = BC(odoo_id=order.odoo_id)
+    away = bc.is_away
     difference = Difference()
     fields = _assign(bc, order.fields)
     lines = _line_differences(order, bc, copy, difference)
@@ -161,7 +164,7 @@ def _line_differences(
     for mapped in order.lines:
         line = copy.lines.get(mapped.odoo_id) or BCLine(odoo_id=mapped.odoo_id)
         changed = _assign(line, mapped.fields)
-        added = line.bc_id is None or line.bc_id != bc.pk
+        added = line._state.adding or line.bc_id != bc.pk
         if added or changed:
             difference.lines.append(line)
             told.setdefault("added" if added else "changed", {})[str(line.odoo_id)] = (
@@ -186,7 +189,7 @@ def _assign(record: models.Model, values: Mapping[str, object]) -> dict[str, obj
     return changed
 
 
-def _columns(model: type[models.Model]) -> list[str]:
+def _columns(model: type[OdooRecord]) -> list[str]:
     return [f.attname for f in model._meta.concrete_fields if f.name not in {"id", "odoo_id"}]
 
 
@@ -214,7 +217,7 @@ def _write(differences: Sequence[Difference], batch: Sequence[Seen]) -> None:
     BC.objects.filter(odoo_id__in=unchanged).update(synced_at=confirmed_at)
 
 
-def _upsert(model: type[BC] | type[BCLine], records: Iterable[BC | BCLine]) -> None:
+def _upsert(model: type[Record], records: Iterable[Record]) -> None:
     model._default_manager.bulk_create(
         sorted(records, key=lambda record: record.odoo_id),
         update_conflicts=True,
@@ -226,10 +229,7 @@ def _upsert(model: type[BC] | type[BCLine], records: Iterable[BC | BCLine]) -> N
 def _look(seen: Seen, difference: Difference, copy: _Copy, early: bool) -> ledger.Look:
     claimed = seen.claimed
     gone = seen.found is Missing.GONE
-    if claimed.event == Event.DELETED:
-        shown = gone
-    else:
-        shown = difference.outcome is not None
+    shown = gone if claimed.event == Event.DELETED else difference.outcome is not None
     # Odoo never gives an id again: an order that was there and is gone will not come back.
     final = gone and (claimed.event == Event.DELETED or claimed.odoo_id in copy.bcs)
     again = None
@@ -254,6 +254,7 @@ def _journal(
     differences: Sequence[Difference],
     looks: Sequence[ledger.Look],
     copy: _Copy,
+    *,
     early: bool,
     now: datetime,
 ) -> list[Result]:
@@ -266,9 +267,7 @@ def _journal(
         elif _unconfirmed(seen, look, copy, early):
             outcome, unconfirmed = Outcome.UNCONFIRMED, True
         written, deleted = len(difference.lines), len(difference.deleted_lines)
-        results.append(
-            Result(claimed.odoo_id, outcome, claimed.causes, written, deleted, delay)
-        )
+        results.append(Result(claimed.odoo_id, outcome, claimed.causes, written, deleted, delay))
         if outcome is not None:
             entries.append(journal_entry(claimed, outcome, now, difference.changes, delay=delay))
     JournalEntry.objects.bulk_create(entries)

@@ -31,7 +31,7 @@ class Broker(RabbitmqBroker):
             middleware=list(middleware) if middleware is not None else None,
         )
         self._plain_queues: set[tuple[Any, str]] = set()
-        parameters = self.parameters
+        parameters: Any = self.parameters
         if "heartbeat=" not in url:
             parameters.heartbeat = HEARTBEAT_SECONDS
         if "socket_timeout=" not in url:
@@ -69,7 +69,8 @@ class Broker(RabbitmqBroker):
             return
 
     def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
-        return {**super()._build_queue_arguments(queue_name), **self.plain_queue_arguments()}
+        arguments: dict[str, Any] = super()._build_queue_arguments(queue_name)  # type: ignore[no-untyped-call]
+        return arguments | self.plain_queue_arguments()
 
 
 def publish(channel: Any, queue: str, body: bytes) -> None:

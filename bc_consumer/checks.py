@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, register
 
 WEBHOOK_SECONDS = 0.3
 SHORTEST_SECRET = 16
@@ -21,7 +22,7 @@ def _odoo() -> Iterator[CheckMessage]:
     names = ("ODOO_URL", "ODOO_DATABASE", "ODOO_LOGIN", "ODOO_PASSWORD")
     missing = [name for name in names if not getattr(settings, name)]
     if missing:
-        yield Warning(
+        yield checks.Warning(
             f"Odoo cannot be asked: {', '.join(missing)} not set.",
             hint="Set all of them, or use ./start, which brings a simulator along.",
             id="bc.W001",
@@ -29,7 +30,7 @@ def _odoo() -> Iterator[CheckMessage]:
     if settings.ODOO_URL.startswith("http://") and not settings.DEBUG:
         host = settings.ODOO_URL.removeprefix("http://").partition("/")[0].partition(":")[0]
         if host not in {"localhost", "127.0.0.1", "odoo"}:
-            yield Warning(
+            yield checks.Warning(
                 "ODOO_URL is plain http: the password travels readable.",
                 hint="Use https://.",
                 id="bc.W002",
@@ -38,13 +39,13 @@ def _odoo() -> Iterator[CheckMessage]:
 
 def _webhook() -> Iterator[CheckMessage]:
     if not settings.ODOO_WEBHOOK_SECRETS:
-        yield Warning(
+        yield checks.Warning(
             "ODOO_WEBHOOK_SECRETS is empty: every webhook is refused.",
             hint="Give at least one random secret; Odoo puts it into the webhook's URL.",
             id="bc.W003",
         )
     if any(len(secret) < SHORTEST_SECRET for secret in settings.ODOO_WEBHOOK_SECRETS):
-        yield Warning(
+        yield checks.Warning(
             f"A webhook secret has fewer than {SHORTEST_SECRET} characters.",
             hint="python -c 'import secrets; print(secrets.token_urlsafe(24))'",
             id="bc.W004",
@@ -67,13 +68,13 @@ def _workers() -> Iterator[CheckMessage]:
             id="bc.E002",
         )
     if settings.BATCH_SIZE > LARGEST_BATCH:
-        yield Warning(
-            f"BATCH_SIZE {settings.BATCH_SIZE} is large: one batch is one transaction and one call.",
+        yield checks.Warning(
+            f"BATCH_SIZE {settings.BATCH_SIZE} is large: a batch is one transaction, one call.",
             hint="Stay at 1000 or below.",
             id="bc.W005",
         )
     if settings.IS_POSTGRESQL and not settings.RABBITMQ_URL:
-        yield Warning(
+        yield checks.Warning(
             "PostgreSQL without RabbitMQ: several processes cannot hand each other messages.",
             hint="Set RABBITMQ_URL.",
             id="bc.W006",

@@ -69,6 +69,9 @@ def ids_parameter(ids: Iterable[int]) -> Any:
 def database_now() -> datetime:
     """Ask the database what time it is (aware, UTC)."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {dialect().now}")
+        # With parameters, if only none: that is what turns %% into %.
+        cursor.execute(f"SELECT {dialect().now}", [])
         (value,) = cursor.fetchone()
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return (
+        value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)
+    )

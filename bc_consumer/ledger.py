@@ -181,15 +181,14 @@ def _claim_where(
         UPDATE {TABLE} SET claim_token = %s, claimed_until = {sql.later}, sent_at = NULL
         WHERE odoo_id IN (SELECT odoo_id FROM due)
         RETURNING *"""
-    rows = PendingBC.objects.raw(
-        statement, [*parameters, limit, token.hex, settings.LEASE_SECONDS]
-    )
+    rows = PendingBC.objects.raw(statement, [*parameters, limit, token.hex, settings.LEASE_SECONDS])
     return sorted(rows, key=lambda row: row.odoo_id)
 
 
 def claimed_at(row: PendingBC) -> datetime:
     """Return when a row just claimed was claimed: no fetch of it began earlier."""
-    assert row.claimed_until is not None, "only for rows that claim() returned"
+    if row.claimed_until is None:
+        raise ValueError(f"BC {row.odoo_id} is not claimed")
     return row.claimed_until - timedelta(seconds=settings.LEASE_SECONDS)
 
 
@@ -258,8 +257,7 @@ def _reopened(row: PendingBC, look: Look) -> PendingBC:
 
 def _watching(row: PendingBC, look: Look) -> PendingBC:
     """Marked early: to be looked at again, counted from its last mark."""
-    assert look.next_look is not None, "a row without a next look is done"
-    row.due_at = row.last_marked_at + timedelta(seconds=look.next_look)
+    row.due_at = row.last_marked_at + timedelta(seconds=look.next_look or 0.0)
     if look.shown and row.shown_at is None:
         row.shown_at = claimed_at(look.claimed)
     return _fetched(row, look)

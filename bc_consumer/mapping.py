@@ -153,7 +153,7 @@ def _number(value: object, decimals: int | None) -> Decimal | None:
         raise _unfit(value, "a finite number")
     if decimals is not None:
         exact = exact.quantize(Decimal(1).scaleb(-decimals), context=ROUNDING)
-    return exact if exact else exact.copy_abs()  # -0.0 is 0
+    return exact or exact.copy_abs()  # -0.0 is 0
 
 
 def _datetime(value: object) -> datetime | None:

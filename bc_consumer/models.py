@@ -91,6 +91,11 @@ class BC(OdooRecord):
     def __str__(self) -> str:
         return self.name or f"#{self.odoo_id}"
 
+    @property
+    def is_away(self) -> bool:
+        """Whether Odoo no longer shows us this order: gone, or forbidden."""
+        return self.archived_at is not None or self.forbidden_at is not None
+
 
 class BCLine(OdooRecord):
     """A line of an order; sections and notes are lines too (``display_type``)."""
@@ -301,9 +306,7 @@ class JournalEntry(models.Model):
     delay = models.FloatField(
         _("delay (s)"), null=True, help_text=_("Seconds from the first mark to the applied change.")
     )
-    changes = models.JSONField(
-        _("changes"), default=dict, blank=True, encoder=DjangoJSONEncoder
-    )
+    changes = models.JSONField(_("changes"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     error = models.TextField(_("error"), blank=True)
 
     class Meta:

@@ -50,10 +50,13 @@ class Publisher(threading.Thread):
     def __init__(self, broker: dramatiq.Broker) -> None:
         super().__init__(name="publisher", daemon=True)
         self.broker = broker
+        self._rabbitmq = broker if isinstance(broker, Broker) else None
         self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue()
         self._count = 0
         self._down_until = 0.0
         self._lock = threading.Lock()
+        self.away = False
+        """RabbitMQ failed and has not answered since; an idle moment tries again."""
 
     def wake(self, odoo_ids: Iterable[int]) -> None:
         """Send one message for each id, soon; drop them while RabbitMQ is away."""
@@ -64,7 +67,7 @@ class Publisher(threading.Thread):
 
     def store(self, body: bytes, timeout: float) -> bool:
         """Put ``body`` on the fallback queue; return whether RabbitMQ confirmed it in time."""
-        if not isinstance(self.broker, Broker):
+        if self._rabbitmq is None:
             return False
         job = _Job(STORE_FIRST, self._next_number(), body=body, until=time.monotonic() + timeout)
         self._jobs.put(job)
@@ -101,11 +104,11 @@ class Publisher(threading.Thread):
             if time.monotonic() > job.until:
                 break
             try:
-                self._ensure_fallback_queue()
-                publish(self.broker.channel, FALLBACK_QUEUE, job.body)
+                self._publish_to_fallback_queue(job.body)
             except FAILURES as error:
                 self._failed(error)
             else:
+                self.away = False
                 job.stored.set_result(True)
                 return
         job.stored.set_result(False)
@@ -116,6 +119,7 @@ class Publisher(threading.Thread):
         try:
             if job.odoo_id is None:
                 self._ensure_fallback_queue()
+                self.away = False
                 return
             message: dramatiq.Message[None] = dramatiq.Message(
                 queue_name=settings.RABBITMQ_QUEUE,
@@ -125,24 +129,34 @@ class Publisher(threading.Thread):
                 options={},
             )
             self.broker.enqueue(message)
+            self.away = False
         except FAILURES as error:
             self._failed(error)
 
     def _ensure_fallback_queue(self) -> None:
-        if isinstance(self.broker, Broker):
-            self.broker.ensure_plain_queue(FALLBACK_QUEUE)
+        if self._rabbitmq is not None:
+            self._rabbitmq.ensure_plain_queue(FALLBACK_QUEUE)
+
+    def _publish_to_fallback_queue(self, body: bytes) -> None:
+        self._ensure_fallback_queue()
+        if self._rabbitmq is not None:
+            publish(self._rabbitmq.channel, FALLBACK_QUEUE, body)
 
     def _failed(self, error: Exception) -> None:
         self._down_until = time.monotonic() + PAUSE_SECONDS
+        self.away = True
         logger.warning("RabbitMQ is away; the timers take over for a moment: %r", error)
-        if isinstance(self.broker, Broker):
-            self.broker.drop_connection()
+        if self._rabbitmq is not None:
+            self._rabbitmq.drop_connection()
 
     def _answer_heartbeats(self) -> None:
-        if not isinstance(self.broker, Broker):
+        if self._rabbitmq is None:
             return
         try:
-            self.broker.answer_heartbeats()
+            if self.away:
+                self._ensure_fallback_queue()
+                self.away = False
+            self._rabbitmq.answer_heartbeats()
         except FAILURES as error:
             self._failed(error)
 

@@ -44,7 +44,7 @@ def work_off(turn: float = TURN_SECONDS) -> int:
     """Work through what is due, for ``turn`` seconds at most; return how many rows were looked at.
 
     Returns at once when nothing is due, when Odoo is in a pause, and when the process is stopping.
-    Raises Django's database errors when our own database is away; claims then run out by themselves.
+    Raises Django's database errors when our own database is away; claims then run out.
     """
     end = time.monotonic() + turn
     looked_at = 0
@@ -165,7 +165,7 @@ class Batch:
             self._bring_along(seen, elsewhere.ids, rounds)
         except (OperationalError, InterfaceError):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, it must not harm other orders)
             if len(seen) == 1:
                 self._fail(seen[0].claimed.odoo_id, error)
                 return

@@ -46,7 +46,9 @@ def _take_in(broker: Broker) -> None:
         try:
             odoo_ids, mark = decode(body)
         except ValueError as error:
-            logger.error("An event in %s is kept in %s: %s", FALLBACK_QUEUE, UNDECODABLE_QUEUE, error)
+            logger.error(
+                "An event in %s is kept in %s: %s", FALLBACK_QUEUE, UNDECODABLE_QUEUE, error
+            )
             broker.ensure_plain_queue(UNDECODABLE_QUEUE)
             publish(channel, UNDECODABLE_QUEUE, body)
         else:

@@ -18,7 +18,7 @@ class TimerMiddleware(Middleware):
     def __init__(self) -> None:
         self._timer: threading.Thread | None = None
 
-    def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
+    def after_worker_boot(self, _broker: Broker, _worker: Worker) -> None:
         """Start the timer."""
         from bc_consumer.timer import Timer
 
@@ -26,12 +26,12 @@ class TimerMiddleware(Middleware):
         self._timer = Timer()
         self._timer.start()
 
-    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+    def before_worker_shutdown(self, _broker: Broker, _worker: Worker) -> None:
         """Cut calls to Odoo short: their claims are released within the grace time."""
         process.stopping.set()
         process.wake.set()
 
-    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+    def after_worker_shutdown(self, _broker: Broker, _worker: Worker) -> None:
         """Wait for the timer to have given its claims back."""
         if self._timer is not None:
             self._timer.join(STOP_SECONDS)

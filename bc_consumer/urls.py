@@ -1,5 +1,14 @@
 """Addresses of the pages and of the machine-readable figures."""
 
-from django.urls.resolvers import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from bc_consumer import health, views
+
+urlpatterns = [
+    path("", views.live, name="bc-live"),
+    path("live/", views.live_content, name="bc-live-content"),
+    path("bc/<int:odoo_id>/", views.order, name="bc-order"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("status.json", health.status, name="status"),
+]

@@ -30,9 +30,9 @@ _TRIGGERS = {
 class Event:
     """One step of an operation on one record, as base.automation's patched methods see it.
 
-    `changed` holds the stored fields whose value is another than before. `dated` is what the payload
-    says for write_date where that is not the record's new one: a recomputed field triggers before
-    the new write_date is set (measured on all versions).
+    `changed` holds the stored fields whose value is another than before. `dated` is what the
+    payload says for write_date where that is not the record's new one: a recomputed field triggers
+    before the new write_date is set (measured on all versions).
     """
 
     kind: str  # create, write, unlink
@@ -71,7 +71,12 @@ class Automation:
     """Keeps the rules in memory and fires them."""
 
     def __init__(
-        self, store: Store, models: dict[str, Model], version: int, timing: str, sender: WebhookSender
+        self,
+        store: Store,
+        models: dict[str, Model],
+        version: int,
+        timing: str,
+        sender: WebhookSender,
     ) -> None:
         self.store = store
         self.models = models

@@ -17,10 +17,9 @@ from odoo_simulator.fields import X2MANY_TYPES, Field, Model
 from odoo_simulator.store import View
 
 Predicate = Callable[[int, Row], bool]
-_OPERATORS = frozenset(
-    ["=", "!=", "in", "not in", "<", "<=", ">", ">=", "=?"]
-    + ["like", "ilike", "not like", "not ilike", "=like", "=ilike"]
-)
+_COMPARING = frozenset(["=", "!=", "in", "not in", "<", "<=", ">", ">=", "=?"])
+_MATCHING = frozenset(["like", "ilike", "not like", "not ilike", "=like", "=ilike"])
+_OPERATORS = _COMPARING | _MATCHING
 _SYNONYMS = {"<>": "!=", "==": "="}
 
 
@@ -193,7 +192,9 @@ class Compiler:
         value = leaf.value
         values = [self.moment(item) for item in value] if isinstance(value, (list, tuple)) else None
         test = _comparison(
-            leaf.operator.replace("=?", "="), self.moment(value) if values is None else values, False
+            leaf.operator.replace("=?", "="),
+            self.moment(value) if values is None else values,
+            False,
         )
         if self.version >= 19:
             return lambda _number, row: test((row.get(name) or "")[:19] or False)

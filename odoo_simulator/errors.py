@@ -1,11 +1,11 @@
 """The errors Odoo raises, with the fault code each has on /xmlrpc/2 (measured on 17, 18, 19).
 
-    OdooError
-    ├── UserError        2   a business rule said no; MissingError and ValidationError alike
-    ├── AccessDenied     3   wrong uid or password
-    ├── AccessError      4   no right on the model, or a record rule
-    └── ServerError      1   any other Python exception; the text is a whole traceback
-    SerializationFailure     two transactions wrote the same row: the call is tried again
+OdooError
+├── UserError        2   a business rule said no; MissingError and ValidationError alike
+├── AccessDenied     3   wrong uid or password
+├── AccessError      4   no right on the model, or a record rule
+└── ServerError      1   any other Python exception; the text is a whole traceback
+SerializationFailure     two transactions wrote the same row: the call is tried again
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class PlainFault(OdooError):
         self.fault_code = fault_code
 
 
-class SerializationFailure(Exception):  # noqa: N818 - PostgreSQL's own name for it
+class SerializationFailure(Exception):
     """could not serialize access due to concurrent update: roll back and start again."""
 
 
@@ -77,8 +77,7 @@ def fault_code(error: OdooError) -> int:
 
 def missing(model: str, record_id: int, uid: int = 2) -> MissingError:
     return MissingError(
-        "Record does not exist or has been deleted.\n"
-        f"(Record: {model}({record_id},), User: {uid})"
+        f"Record does not exist or has been deleted.\n(Record: {model}({record_id},), User: {uid})"
     )
 
 

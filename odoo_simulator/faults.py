@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from odoo_simulator.errors import OdooError, PlainFault
+from odoo_simulator.fields import Field, ModelSet
 
 BetweenCalls = Callable[[str, str], None]
 
@@ -51,11 +51,11 @@ _BOMB = (
 class Faults:
     """All faults of one simulator. `clear()` ends them all; `times` ends one after N answers."""
 
-    def __init__(self, models: Any) -> None:
+    def __init__(self, models: ModelSet) -> None:
         self._lock = threading.Lock()
         self._state = _State()
         self._models = models
-        self._dropped: dict[tuple[str, str], Any] = {}
+        self._dropped: dict[tuple[str, str], Field | None] = {}
         self.on_refuse: Callable[[], None] = lambda: None
         self.on_accept: Callable[[], None] = lambda: None
         self.on_webhooks: Callable[[float, float], None] = lambda _loss, _doubling: None
@@ -99,7 +99,9 @@ class Faults:
         self._state.close_mid_response = on
 
     def fault_all(
-        self, code: int = 1, text: str = "psycopg2.OperationalError: connection refused",
+        self,
+        code: int = 1,
+        text: str = "psycopg2.OperationalError: connection refused",
         times: int | None = None,
     ) -> None:
         """Every call faults, as when Odoo's own database is away."""
@@ -124,10 +126,13 @@ class Faults:
     # --- records, fields, methods ---
 
     def poison(
-        self, order_id: int, code: int | None = 1, text: str = "ValueError: poisoned",
+        self,
+        order_id: int,
+        code: int | None = 1,
+        text: str = "ValueError: poisoned",
         slow: float | None = None,
     ) -> None:
-        """Any call that reads this order (or its lines) faults; code None with `slow`: only late."""
+        """Any call that touches this order or its lines faults; code None and `slow`: late only."""
         with self._lock:
             poisoned = {**self._state.poisoned, order_id: Poison(code, text, slow or 0.0)}
             self._state.poisoned = poisoned

@@ -184,12 +184,29 @@ def names_of(version: int) -> Names:
     return Names("notes", "product_uom", "taxes_id", False, True)
 
 
-def load_models(version: int) -> dict[str, Model]:
+class ModelSet(dict[str, Model]):
+    """All models of one simulated Odoo, by name; fields can be added and taken away at run time."""
+
+    def drop(self, model: str, name: str) -> Field | None:
+        """Take a field away and give it back; None if there was none."""
+        field = self[model].fields.get(name)
+        if field is not None:
+            left = {key: value for key, value in self[model].fields.items() if key != name}
+            self[model] = _model(model, left)
+        return field
+
+    def restore(self, model: str, field: Field | None) -> None:
+        if field is not None:
+            self[model] = _model(model, {**self[model].fields, field.name: field})
+
+
+def load_models(version: int) -> ModelSet:
     """All models of this Odoo, by name, those that are only pointed at included."""
     if version not in VERSIONS:
         raise ValueError(f"version must be one of {VERSIONS}, not {version!r}")
     tables = json.loads((_TABLES / f"{version}.json").read_text("utf-8"))
-    models = {
+    models = ModelSet()
+    models |= {
         name: _model(name, {key: _field(key, shown) for key, shown in table.items()})
         for name, table in tables.items()
     }
@@ -199,15 +216,6 @@ def load_models(version: int) -> dict[str, Model]:
     for name in sorted(pointed_at - models.keys() - {""}):
         models[name] = _small_model(name, {"name": ("char", "")})
     return models
-
-
-def with_field(model: Model, field: Field) -> Model:
-    """The same model with one field more (a custom field, say)."""
-    return _model(model.name, {**model.fields, field.name: field})
-
-
-def without_field(model: Model, name: str) -> Model:
-    return _model(model.name, {key: field for key, field in model.fields.items() if key != name})
 
 
 def _model(name: str, fields: dict[str, Field]) -> Model:

@@ -46,7 +46,7 @@ class Grouping:
         self.version = version
         self.reader = reader
 
-    def read_group(
+    def read_group(  # noqa: PLR0917 - the order of arguments is Odoo's
         self,
         model: str,
         domain: Sequence[Any] = (),
@@ -57,7 +57,7 @@ class Grouping:
         orderby: str | bool = False,
         lazy: bool = True,
     ) -> list[Row]:
-        """One row a group: `__count` (lazy: `<field>_count`), `__domain`, and `__range` for dates."""
+        """One row a group: `__count` (lazy: `<field>_count`), `__domain`, `__range` for dates."""
         names = [groupby] if isinstance(groupby, str) else list(groupby)
         if lazy:
             names = names[:1]
@@ -82,7 +82,7 @@ class Grouping:
             rows.append(row)
         return rows[offset:] if not limit else rows[offset : offset + limit]
 
-    def formatted_read_group(
+    def formatted_read_group(  # noqa: PLR0917 - the order of arguments is Odoo's
         self,
         model: str,
         domain: Sequence[Any] = (),
@@ -188,7 +188,7 @@ class Grouping:
         return part
 
     def _part_domain(self, name: str, part: Any) -> list[Any]:
-        column = name.split(":")[0]
+        column = name.split(":", maxsplit=1)[0]
         if ":" in name and part:
             begin, end = _bounds(part, name)
             return ["&", [column, ">=", begin], [column, "<", end]]

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import BinaryIO
 
 _MAX_HEADER = 65_536
 _BACKLOG = 1024
@@ -103,22 +104,25 @@ class HttpServer:
             self._open.add(connection)
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            stream = connection.makefile("rb")
-            while True:
-                request = _read(stream, connection)
-                if request is None:
-                    return
-                response = self.answer(request)
-                keep = self.keep_alive and request.headers.get("connection", "") != "close"
-                self._send(connection, response, keep)
-                if not keep or response.cut:
-                    return
+            with connection.makefile("rb") as stream:
+                while self._exchange(stream, connection):
+                    pass
         except OSError:
             return  # the other side went away
         finally:
             with self._lock:
                 self._open.discard(connection)
             connection.close()
+
+    def _exchange(self, stream: BinaryIO, connection: socket.socket) -> bool:
+        """One request and its answer; true if another may follow."""
+        request = _read(stream, connection)
+        if request is None:
+            return False
+        response = self.answer(request)
+        keep = self.keep_alive and request.headers.get("connection", "") != "close"
+        self._send(connection, response, keep)
+        return keep and not response.cut
 
     def _send(self, connection: socket.socket, response: Response, keep: bool) -> None:
         now = datetime.fromtimestamp(time.time() + self.clock_offset(), UTC)
@@ -159,9 +163,9 @@ def _send_padded(connection: socket.socket, head: bytes, body: bytes, padding: i
     connection.sendall(after)
 
 
-def _read(stream: object, connection: socket.socket) -> Request | None:
+def _read(stream: BinaryIO, connection: socket.socket) -> Request | None:
     """One request, or None when the other side has finished (or talks nonsense)."""
-    readline, read = stream.readline, stream.read  # type: ignore[attr-defined]
+    readline = stream.readline
     words = readline(_MAX_HEADER).decode("latin-1").split()
     if len(words) != 3:
         return None
@@ -172,6 +176,6 @@ def _read(stream: object, connection: socket.socket) -> Request | None:
     if headers.get("expect", "").lower() == "100-continue":
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     length = int(headers.get("content-length") or 0)
-    body = read(length) if length else b""
+    body = stream.read(length) if length else b""
     path, _mark, query = words[1].partition("?")
     return Request(words[0], path, query, headers, body)

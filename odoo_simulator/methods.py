@@ -87,7 +87,7 @@ class Methods:
         numbers = _numbers(ids)
         return self.reader.read(model, [] if self._none(model) else numbers, fields or [], load)
 
-    def search(
+    def search(  # noqa: PLR0917 - the order of arguments is Odoo's
         self,
         model: str,
         domain: Any = (),
@@ -108,7 +108,7 @@ class Methods:
         found = self.reader.count(model, domain)
         return min(found, limit) if limit else found
 
-    def search_read(
+    def search_read(  # noqa: PLR0917 - the order of arguments is Odoo's
         self,
         model: str,
         domain: Any = (),
@@ -124,7 +124,7 @@ class Methods:
     def web_read(self, model: str, ids: Any, specification: dict[str, Any]) -> Any:
         return self.reader.web_read(model, _numbers(ids), specification)
 
-    def web_search_read(
+    def web_search_read(  # noqa: PLR0917 - the order of arguments is Odoo's
         self,
         model: str,
         domain: Any = (),
@@ -199,9 +199,7 @@ class Methods:
         numbers = _numbers(ids)
         workflow = self.records.workflows[model]
         press = getattr(workflow, _BUTTONS[name])
-        self.records.run(
-            lambda tx: self.records.act(tx, lambda events: press(tx, numbers, events))
-        )
+        self.records.run(lambda tx: self.records.act(tx, lambda events: press(tx, numbers, events)))
         return None if name in _RETURNS_NONE else True
 
     def action_merge(self, model: str, ids: Any) -> Any:
@@ -215,9 +213,7 @@ class Methods:
             for number in numbers:
                 if tx.get(model, number) is None:
                     raise missing(model, number)
-            self.records.act(
-                tx, lambda events: workflow.merge(tx, numbers[1:], numbers[0], events)
-            )
+            self.records.act(tx, lambda events: workflow.merge(tx, numbers[1:], numbers[0], events))
 
         self.records.run(work)
         return {"type": "ir.actions.client", "tag": "display_notification"}

@@ -65,7 +65,9 @@ class OrderLogic:
             self._total(tx, number, events)
             if "date_planned" not in values and shape.prefix == "P":
                 planned = self._earliest_planned(tx, number)
-                tx.put(shape.order, number, {**tx.need(shape.order, number), "date_planned": planned})
+                tx.put(
+                    shape.order, number, {**tx.need(shape.order, number), "date_planned": planned}
+                )
                 events.append(_write(shape.order, number, {"date_planned"}))
         return number
 
@@ -187,9 +189,7 @@ class OrderLogic:
             events.append(_write(shape.line, number, changed or {"price_total"}))
         return number
 
-    def _change_line(
-        self, tx: Transaction, number: int, values: Row, events: list[Event]
-    ) -> bool:
+    def _change_line(self, tx: Transaction, number: int, values: Row, events: list[Event]) -> bool:
         """Write one line; true if its amounts had to be worked out again."""
         shape = self.shape
         old = self._existing(tx, shape.line, number)
@@ -259,7 +259,9 @@ class OrderLogic:
             rate = (tx.get("account.tax", tax_id) or {}).get("amount", 0.0)
             tax += rounded(subtotal * rate / 100, decimals)
         tax = rounded(tax, decimals)
-        return dict(zip(LINE_AMOUNTS, (subtotal, tax, rounded(subtotal + tax, decimals)), strict=True))
+        return dict(
+            zip(LINE_AMOUNTS, (subtotal, tax, rounded(subtotal + tax, decimals)), strict=True)
+        )
 
     def _pass_to_lines(
         self, tx: Transaction, number: int, changed: set[str], events: list[Event]
@@ -348,7 +350,9 @@ class OrderLogic:
             row[self.shape.uom] = False
             return row
         if self.shape.prefix == "P":
-            row["date_planned"] = (datetime.fromisoformat(tx.now[:19]) + _PLANNED_AFTER).isoformat(" ")
+            row["date_planned"] = (datetime.fromisoformat(tx.now[:19]) + _PLANNED_AFTER).isoformat(
+                " "
+            )
             service = product.get("type") == "service"
             row["qty_received_method"] = "manual" if service else "stock_moves"
             row["propagate_cancel"] = True

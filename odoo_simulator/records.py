@@ -42,7 +42,7 @@ class Records:
         return self._logics[self.shapes[model].order]
 
     def run(self, work: Callable[[Transaction], T]) -> T:
-        """Do work in a transaction of its own and commit it, again after a serialization failure."""
+        """Do work in a transaction of its own and commit; again after a serialization failure."""
         for attempt in range(RETRIES):
             tx = self.store.begin()
             try:
@@ -59,9 +59,7 @@ class Records:
                 return result
         raise SerializationFailure("could not serialize access")
 
-    def create(
-        self, tx: Transaction, model: str, values: Row, wanted_id: int | None = None
-    ) -> int:
+    def create(self, tx: Transaction, model: str, values: Row, wanted_id: int | None = None) -> int:
         events: list[Event] = []
         shape = self.shapes.get(model)
         if shape is None:
@@ -111,9 +109,7 @@ class Records:
             logic.unlink_order(tx, number)
         self._finish(tx, events)
 
-    def act(
-        self, tx: Transaction, work: Callable[[list[Event]], None]
-    ) -> None:
+    def act(self, tx: Transaction, work: Callable[[list[Event]], None]) -> None:
         """Run a piece of a workflow that collects events, then fire and lock."""
         events: list[Event] = []
         work(events)
@@ -133,15 +129,12 @@ class Records:
         order = tx.get(shape.order, int(row["order_id"])) or {}
         if order.get("state") in _LINE_LOCKED_STATES and not row.get("display_type"):
             raise UserError(
-                "Cannot delete a purchase order line which is in state "
-                f"'{order.get('state')}'."
+                f"Cannot delete a purchase order line which is in state '{order.get('state')}'."
             )
 
     # --- models without logic of their own ---
 
-    def _create_plain(
-        self, tx: Transaction, model: str, values: Row, wanted_id: int | None
-    ) -> int:
+    def _create_plain(self, tx: Transaction, model: str, values: Row, wanted_id: int | None) -> int:
         check_fields(self.models[model], values, self.version)
         number = tx.new_id(model) if wanted_id is None else wanted_id
         self._check_rule(model, values)
@@ -164,9 +157,7 @@ class Records:
         changed = frozenset(name for name in values if row.get(name) != new.get(name))
         events.append(Event("write", model, number, changed))
 
-    def _set_plain(
-        self, tx: Transaction, model: str, number: int, row: Row, values: Row
-    ) -> None:
+    def _set_plain(self, tx: Transaction, model: str, number: int, row: Row, values: Row) -> None:
         fields = self.models[model].fields
         new = {**row, "write_date": tx.now, "write_uid": tx.uid}
         children: list[tuple[str, str, tuple[int, int, object]]] = []

@@ -102,10 +102,9 @@ class Search:
 
     def ascending(self) -> Iterator[int]:
         """Ids of all matches, ascending."""
-        numbers: Iterator[int]
+        found: Iterator[int]
         if self.plan.numbers is not None:
-            numbers = iter(self.plan.numbers)
-            found = (number for number in numbers if self._matches(number))
+            found = (number for number in self.plan.numbers if self._matches(number))
         else:
             parts = [self._stored(), *(self._in_block(block) for block in self.table.blocks)]
             found = parts[0] if len(parts) == 1 else heapq.merge(*parts)

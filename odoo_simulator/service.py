@@ -126,7 +126,9 @@ class Service:
         if model in state.denied_models:
             raise model_access_error(self.methods.models[model])
         if name.startswith("_"):
-            raise PlainFault(4, f"Private methods (such as {model}.{name}) cannot be called remotely.")
+            raise PlainFault(
+                4, f"Private methods (such as {model}.{name}) cannot be called remotely."
+            )
         if name in state.hidden_methods:
             raise ServerError("AttributeError", f"type object '{model}' has no attribute '{name}'")
 

@@ -1,8 +1,8 @@
 """Rows and transactions.
 
-Readers hold `Store.lock` for as long as one call reads, so each call sees one snapshot. Writers work
-in a `Transaction`, whose changes nobody sees before the commit and whose `now` is its start, as
-PostgreSQL's now() is. A row a transaction has written is locked until it ends; who wants to write
+Readers hold `Store.lock` for as long as one call reads, so each call sees one snapshot. Writers
+work in a `Transaction`, whose changes nobody sees before the commit and whose `now` is its start,
+as PostgreSQL's now() is. A row a transaction has written is locked until it ends; who wants to write
 it meanwhile waits, and then finds that it must start again (SerializationFailure), as on Odoo.
 """
 
@@ -78,9 +78,7 @@ class Table:
             yield from (number for number in block.ids if number not in self.rows)
 
     def count(self) -> int:
-        hidden = sum(
-            1 for number in self.rows for block in self.blocks if number in block.ids
-        )
+        hidden = sum(1 for number in self.rows for block in self.blocks if number in block.ids)
         live = sum(1 for row in self.rows.values() if row is not None)
         return live + sum(len(block.ids) for block in self.blocks) - hidden
 
@@ -234,4 +232,6 @@ def sequence_value(table: Table, wanted: int | None) -> int:
 
 def as_row(values: dict[str, Any]) -> Row:
     """Lists become tuples: rows are shared between snapshots and must not change."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+    }

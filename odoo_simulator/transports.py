@@ -52,7 +52,8 @@ class Transports:
 
     def _xmlrpc(self, request: Request, service: str, elder: bool) -> Response:
         started, at = time.perf_counter(), time.time()
-        method, params, records = "", [], 0
+        method, records = "", 0
+        params: list[Any] = []
         fault: int | None = None
         replaced = self.faults.take_answer()
         try:

@@ -69,7 +69,11 @@ def _integer(value: int, write: Write) -> None:
 
 
 def _boolean(value: bool, write: Write) -> None:
-    write("<value><boolean>1</boolean></value>\n" if value else "<value><boolean>0</boolean></value>\n")
+    write(
+        "<value><boolean>1</boolean></value>\n"
+        if value
+        else "<value><boolean>0</boolean></value>\n"
+    )
 
 
 def _double(value: float, write: Write) -> None:

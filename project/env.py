@@ -1,7 +1,6 @@
 """Read settings from the environment, and fail loudly, naming the variable."""
 
 import os
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -75,9 +74,10 @@ def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
 
 
 def url(name: str, schemes: tuple[str, ...], default: str = "") -> str:
-    """Return the variable as a URL with one of ``schemes``; never shows it (it may hold secrets)."""
+    """Return the variable as a URL with one of ``schemes``; its errors never show it."""
     value = text(name, default)
-    if value and (urlsplit(value).scheme not in schemes or not urlsplit(value).netloc):
+    scheme, separator, rest = value.partition("://")
+    if value and (scheme not in schemes or not separator or not rest):
         raise ImproperlyConfigured(
             f"{name} is not a URL of the form {schemes[0]}://host…: write it with its scheme."
         )

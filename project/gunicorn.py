@@ -13,9 +13,10 @@ backlog = 1024
 keepalive = 5
 graceful_timeout = 20
 accesslog = None
+no_control_socket = True
 
 
-def post_worker_init(worker: Any) -> None:
+def post_worker_init(_worker: Any) -> None:
     """Prepare what the first request must not wait for, in the process that will serve it."""
     from django.conf import settings
 

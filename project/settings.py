@@ -209,7 +209,5 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {
-        name: {"level": LOG_LEVEL} for name in ("bc_consumer", "odoo_webhook", "project", "dramatiq")
-    },
+    "loggers": {name: {"level": LOG_LEVEL} for name in ("bc_consumer", "odoo_webhook", "project")},
 }

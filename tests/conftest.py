@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pytest
 from django.db import connections
 
+from odoo_simulator import Simulator
 from tests.harness import Deployment
 from tests.services.gate import Gate
 from tests.services.owned import ServiceMissingError
 from tests.services.postgres import Database, Postgres
 from tests.services.rabbitmq import RabbitMQ
 from tests.services.session import Services
-
-if TYPE_CHECKING:
-    from odoo_simulator import Simulator
 
 T = TypeVar("T")
 
@@ -133,8 +131,6 @@ def gate_to_postgres(postgres: Postgres) -> Iterator[Gate]:
 @pytest.fixture
 def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     """A running stand-in Odoo; ``@pytest.mark.simulator(version=19)`` chooses how it is built."""
-    from odoo_simulator import Simulator
-
     marker = request.node.get_closest_marker("simulator")
     with Simulator(**(marker.kwargs if marker else {})) as started:
         yield started

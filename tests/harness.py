@@ -185,7 +185,10 @@ class Deployment:
             self.workers.pop().stop(seconds)
 
     def close(self) -> None:
-        """End every process."""
+        """End every process: tell all of them first, then wait for each."""
+        for process in self._processes.values():
+            if not process.has_ended():
+                process.terminate()
         for process in self._processes.values():
             if not process.has_ended():
                 process.stop(8)

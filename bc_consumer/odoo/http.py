@@ -103,12 +103,12 @@ class HttpSession:
         return connection
 
 
-def wait_for(lock: threading.Semaphore | threading.Lock, stop: threading.Event) -> None:
+def wait_for(slots: threading.Semaphore, stop: threading.Event) -> None:
     """Acquire, or raise OdooInterrupted as soon as we are stopping."""
     while True:
         if stop.is_set():
             raise OdooInterrupted("Stopping: the call to Odoo was not begun")
-        if lock.acquire(timeout=LONGEST_WAIT):
+        if slots.acquire(timeout=LONGEST_WAIT):
             return
 
 

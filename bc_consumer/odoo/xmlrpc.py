@@ -32,7 +32,7 @@ class XmlRpcTransport:
         self._http = http
         self._stop = stop
         self._uid: int | None = None
-        self._authenticating = threading.Lock()
+        self._authenticating = threading.BoundedSemaphore()
         self._tries = 0
         self._last_failure = ""
 

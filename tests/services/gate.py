@@ -68,6 +68,8 @@ class Gate:
         """End all connections and the forwarding thread."""
         self._order(None)
         self._thread.join(timeout=5)
+        self._waker.close()
+        self._wakened.close()
 
     def _order(self, mode: Mode | None) -> None:
         if not self._thread.is_alive():

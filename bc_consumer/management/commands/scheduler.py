@@ -9,7 +9,6 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, connection
-from django.utils.translation import gettext_lazy as _
 
 from bc_consumer.sweeper import sweep
 
@@ -19,7 +18,7 @@ logger = logging.getLogger(__name__)
 class Command(BaseCommand):
     """Sweep every few seconds until told to stop; two schedulers do no harm."""
 
-    help = _("Brings stored events into the ledger and sends lost messages again.")
+    help = "Brings stored events into the ledger and sends lost messages again."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Run until SIGTERM or Ctrl-C."""

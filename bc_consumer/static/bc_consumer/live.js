@@ -1,0 +1,91 @@
+// Refreshes the live page every second: figures, notices, and the journal's newest entries.
+
+const REFRESH = 1000; // milliseconds
+const TIMEOUT = 5000;
+
+const live = document.getElementById("live");
+const connection = document.getElementById("connection");
+const pause = document.getElementById("pause");
+let paused = false;
+let shownState = "";
+
+function tell(state) {
+  if (state === shownState) return; // a status said again would be read out again
+  shownState = state;
+  connection.textContent = connection.dataset[state];
+  connection.className = state;
+}
+
+function part(root, name) {
+  return root.querySelector(`[data-part="${name}"]`);
+}
+
+function swap(fresh, name) {
+  const now = part(live, name);
+  const next = part(fresh, name);
+  if (now.innerHTML !== next.innerHTML) now.replaceChildren(...next.childNodes);
+}
+
+function mergeJournal(fresh) {
+  const now = part(live, "journal");
+  const next = part(fresh, "journal");
+  if (now.tagName !== next.tagName) {
+    now.replaceWith(next);
+    next.querySelectorAll("[data-entry]").forEach((entry) => entry.classList.add("fresh"));
+    return;
+  }
+  if (next.tagName !== "OL") {
+    swap(fresh, "journal");
+    return;
+  }
+  const known = new Map([...now.children].map((entry) => [entry.dataset.entry, entry]));
+  const wanted = [...next.children].map((entry) => {
+    const old = known.get(entry.dataset.entry);
+    if (old === undefined) entry.classList.add("fresh");
+    else if (old.innerHTML === entry.innerHTML) return old;
+    return entry;
+  });
+  // Entries that stay are not touched, so that focus and selection stay too.
+  const kept = new Set(wanted);
+  [...now.children].forEach((entry) => kept.has(entry) || entry.remove());
+  wanted.forEach((entry, place) => {
+    if (now.children[place] !== entry) now.insertBefore(entry, now.children[place] ?? null);
+  });
+}
+
+async function refresh() {
+  const answer = await fetch(live.dataset.url, {
+    credentials: "same-origin",
+    signal: AbortSignal.timeout(TIMEOUT),
+  });
+  if (answer.status === 403) {
+    location.reload(); // logged out: the page itself leads to the login
+    return;
+  }
+  if (!answer.ok) throw new Error(`${answer.status}`);
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (paused) return;
+  swap(fresh, "figures");
+  swap(fresh, "notices");
+  mergeJournal(fresh);
+  tell("live");
+}
+
+async function loop() {
+  if (!paused && !document.hidden) {
+    try {
+      await refresh();
+    } catch {
+      tell("lost");
+    }
+  }
+  setTimeout(loop, REFRESH);
+}
+
+pause.addEventListener("click", () => {
+  paused = !paused;
+  pause.textContent = paused ? pause.dataset.goOn : pause.dataset.pause;
+  if (paused) tell("paused");
+});
+pause.hidden = false;
+loop();

@@ -1,0 +1,61 @@
+"""Template filters: how numbers, times, durations and Odoo's values read on a page."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.db.models import Model
+
+from bc_consumer import labels, wording
+
+register = template.Library()
+
+
+@register.filter
+def number(value: Decimal | float | None) -> str:
+    """Show a number with the language's separators."""
+    return wording.number(value)
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Show seconds in the unit that suits them."""
+    return wording.duration(seconds)
+
+
+@register.filter
+def moment(value: datetime | None) -> str:
+    """Show a date and time in the project's time zone."""
+    return wording.moment(value)
+
+
+@register.filter
+def clock(value: datetime) -> str:
+    """Show a time with seconds, with its date unless that is today."""
+    return wording.clock(value)
+
+
+@register.filter
+def causes(value: str) -> str:
+    """Show comma-separated causes by their names."""
+    return labels.causes(value)
+
+
+@register.filter
+def field_label(record: Model, name: str) -> str:
+    """Show what a column is called."""
+    return wording.field_label(type(record), name)
+
+
+@register.filter
+def field_value(record: Model, name: str) -> str:
+    """Show a column's value."""
+    value: Any = getattr(record, name)
+    return wording.show(type(record), name, value)
+
+
+@register.filter
+def changes(stored: dict[str, Any]) -> wording.Changes:
+    """Read a journal entry's changes."""
+    return wording.read_changes(stored)

@@ -1,0 +1,144 @@
+"""The pages: orders arriving, and everything about one order."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import wraps
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseForbidden
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_safe
+
+from bc_consumer import queries, wording
+from bc_consumer.outage import odoo_outage
+
+LIVE_ENTRIES = 40
+ORDER_ENTRIES = 50
+WAITING_SECONDS = 60.0
+"""An order owed for longer than this is worth a word: in normal running it is well under a second."""
+# Nothing inline, nothing from elsewhere.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+ORDER_FIELDS = (
+    "partner_name", "partner_ref", "origin", "user_name", "company_name", "invoice_status",
+    "receipt_status", "priority", "date_order", "date_approve", "date_planned", "effective_date",
+    "payment_term_name", "write_date", "synced_at",
+)  # fmt: skip
+
+View = Callable[..., HttpResponse]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that a person should know or do."""
+
+    level: str
+    """trouble or hint"""
+    text: str
+    url: str = ""
+
+
+def page(view: View) -> View:
+    """Let staff alone in, unless the live page is public; keep answers out of caches."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        user = request.user
+        if not settings.LIVE_PAGE_PUBLIC and not (user.is_active and user.is_staff):
+            return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+        response = view(request, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        return response
+
+    return require_safe(guarded)
+
+
+@page
+def live(request: HttpRequest) -> HttpResponse:
+    """Show the figures and the latest journal entries; the page refreshes its content itself."""
+    return render(request, "bc_consumer/live.html", _live_context())
+
+
+@require_safe
+def live_content(request: HttpRequest) -> HttpResponse:
+    """Give what changes on the live page, as HTML; 403, not a login page, without a login."""
+    user = request.user
+    if not settings.LIVE_PAGE_PUBLIC and not (user.is_active and user.is_staff):
+        return HttpResponseForbidden()
+    response = render(request, "bc_consumer/live_content.html", _live_context())
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@page
+def order(request: HttpRequest, odoo_id: int) -> HttpResponse:
+    """Show one order: the copy of it, its lines, its journal, and what is pending."""
+    story = queries.order_story(odoo_id, ORDER_ENTRIES)
+    if story is None:
+        raise Http404(_("The copy knows no order with this number."))
+    context = {"story": story, "bc": story.bc, "fields": ORDER_FIELDS}
+    return render(request, "bc_consumer/order.html", context)
+
+
+def _live_context() -> dict[str, object]:
+    figures = queries.figures()
+    return {
+        "figures": figures,
+        "notices": [*_set_up(), *_trouble(figures)],
+        "journal": queries.latest_journal(LIVE_ENTRIES),
+    }
+
+
+def _set_up() -> Iterator[Notice]:
+    """Say what is missing before any order can arrive."""
+    if not settings.ODOO_URL:
+        yield Notice("trouble", _("No Odoo is configured: set ODOO_URL and its three companions."))
+    if not settings.ODOO_WEBHOOK_SECRETS:
+        yield Notice(
+            "trouble",
+            _("Every webhook is refused: set ODOO_WEBHOOK_SECRETS, and put a secret into Odoo."),
+        )
+
+
+def _trouble(figures: queries.Figures) -> Iterator[Notice]:
+    ledger = figures.ledger
+    if odoo_outage.seconds_left():
+        yield Notice(
+            "trouble",
+            _("Odoo does not answer, or refuses us: the log says why. Nothing is lost meanwhile."),
+        )
+    oldest = ledger.oldest_owed_seconds
+    if oldest is not None and oldest > WAITING_SECONDS:
+        yield Notice(
+            "trouble",
+            _("An order has been waiting for %(age)s: can Odoo be reached, and is a worker running?")
+            % {"age": wording.duration(oldest)},
+            _pending_url("owed"),
+        )
+    if ledger.failed:
+        text = ngettext(
+            "%(count)s order could not be copied: see why, and what to do.",
+            "%(count)s orders could not be copied: see why, and what to do.",
+            ledger.failed,
+        )
+        count = wording.number(ledger.failed)
+        yield Notice("trouble", text % {"count": count}, _pending_url("failed"))
+    if ledger.held:
+        text = ngettext(
+            "%(count)s order is held back until a person decides.",
+            "%(count)s orders are held back until a person decides.",
+            ledger.held,
+        )
+        yield Notice("trouble", text % {"count": wording.number(ledger.held)}, _pending_url("held"))
+
+
+def _pending_url(standing: str) -> str:
+    return f"{reverse('admin:bc_consumer_pendingbc_changelist')}?standing={standing}"

@@ -1,0 +1,205 @@
+"""How values, and the changes that the journal keeps, read on a page, in the active language."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.db import models
+from django.utils import formats, timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.text import Truncator, capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
+
+from bc_consumer.fields import ExactDecimalField
+from bc_consumer.labels import label
+from bc_consumer.models import BC, BCLine
+
+NOTHING = "—"
+SUMMARY_FIELDS = 3
+SUMMARY_CHARACTERS = 48
+"""Of one value in a summary; the order's page shows it whole."""
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field, from one value to another, ready to be shown."""
+
+    label: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineChange:
+    """What happened to one line."""
+
+    kind: str
+    """added, changed or deleted"""
+    label: str
+    name: str
+    fields: tuple[FieldChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a journal entry's ``changes`` say."""
+
+    fields: tuple[FieldChange, ...] = ()
+    lines: tuple[LineChange, ...] = ()
+    first_lines: int | None = None
+    """How many lines a new order came with."""
+
+    def summary(self) -> str:
+        """Return one short line of text; empty when there is nothing to say."""
+        return " · ".join([*self._told_fields(), *self._told_lines()])
+
+    def _told_fields(self) -> Iterator[str]:
+        for change in self.fields[:SUMMARY_FIELDS]:
+            yield _("%(field)s: %(old)s → %(new)s") % {
+                "field": change.label,
+                "old": _short(change.old),
+                "new": _short(change.new),
+            }
+        if more := len(self.fields) - SUMMARY_FIELDS:
+            if more > 0:
+                yield ngettext("%(count)d more field", "%(count)d more fields", more) % {
+                    "count": more
+                }
+
+    def _told_lines(self) -> Iterator[str]:
+        if self.first_lines is not None:
+            yield ngettext("%(count)d line", "%(count)d lines", self.first_lines) % {
+                "count": self.first_lines
+            }
+        kinds = [line.kind for line in self.lines]
+        if added := kinds.count("added"):
+            yield ngettext("%(count)d line added", "%(count)d lines added", added) % {
+                "count": added
+            }
+        if changed := kinds.count("changed"):
+            yield ngettext("%(count)d line changed", "%(count)d lines changed", changed) % {
+                "count": changed
+            }
+        if deleted := kinds.count("deleted"):
+            yield ngettext("%(count)d line deleted", "%(count)d lines deleted", deleted) % {
+                "count": deleted
+            }
+
+
+def read_changes(stored: Mapping[str, Any]) -> Changes:
+    """Read ``JournalEntry.changes`` as ``apply.py`` writes them; ignore what is not known."""
+    lines = stored.get("lines") or {}
+    return Changes(
+        fields=_field_changes(BC, stored.get("fields") or {}),
+        lines=tuple(_line_changes(lines)),
+        first_lines=lines.get("count"),
+    )
+
+
+def _field_changes(
+    model: type[models.Model], changed: Mapping[str, Sequence[Any]]
+) -> tuple[FieldChange, ...]:
+    """Leave an id out where its name tells the same."""
+    return tuple(
+        FieldChange(field_label(model, name), show(model, name, old), show(model, name, new))
+        for name, (old, new) in changed.items()
+        if not (name.endswith("_id") and f"{name.removesuffix('_id')}_name" in changed)
+    )
+
+
+def _line_changes(lines: Mapping[str, Any]) -> Iterator[LineChange]:
+    for odoo_id, name in (lines.get("added") or {}).items():
+        yield LineChange("added", _("Line added"), _line_name(odoo_id, name))
+    for odoo_id, changed in (lines.get("changed") or {}).items():
+        fields = _field_changes(BCLine, changed)
+        yield LineChange("changed", _("Line changed"), _line_name(odoo_id), fields)
+    for odoo_id, name in (lines.get("deleted") or {}).items():
+        yield LineChange("deleted", _("Line deleted"), _line_name(odoo_id, name))
+
+
+def _line_name(odoo_id: str, name: str = "") -> str:
+    number = f"#{odoo_id}"
+    return number if name in {"", number} else f"{number} {name}"
+
+
+def field_label(model: type[models.Model], name: str) -> str:
+    """Return a column's translated name; its technical one when the model has it no longer."""
+    field = _field(model, name)
+    return name if field is None else capfirst(str(field.verbose_name))
+
+
+def show(model: type[models.Model], name: str, value: Any) -> str:
+    """Return a column's value as text: from the database, or from JSON."""
+    if value is None or value == "" or value == []:
+        return NOTHING
+    field = _field(model, name)
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if name == "taxes":
+        return ", ".join(str(tax.get("name") or tax.get("id")) for tax in value)
+    if isinstance(field, ExactDecimalField):
+        return number(value)
+    if isinstance(field, models.DateTimeField):
+        return moment(parse_datetime(value) if isinstance(value, str) else value)
+    return label(name, str(value))
+
+
+def _field(model: type[models.Model], name: str) -> "models.Field[Any, Any] | None":
+    found = (field for field in model._meta.concrete_fields if field.attname == name)
+    return next(found, None)
+
+
+def number(value: Decimal | float | str | None) -> str:
+    """Return a number with the language's separators and all its decimals."""
+    if value is None:
+        return NOTHING
+    try:
+        exact = Decimal(str(value))
+    except InvalidOperation:
+        return str(value)
+    return formats.number_format(exact, use_l10n=True, force_grouping=True)
+
+
+def moment(value: datetime | date | None) -> str:
+    """Return a date and time in the project's time zone."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, datetime) and timezone.is_aware(value):
+        value = timezone.localtime(value)
+    return formats.date_format(value, pgettext("format of a date with time", "Y-m-d H:i"))
+
+
+def clock(value: datetime) -> str:
+    """Return the time with seconds, after the date unless that is today's."""
+    local = timezone.localtime(value)
+    time = f"{local:%H:%M:%S}"
+    if local.date() == timezone.localdate():
+        return time
+    return f"{formats.date_format(local, pgettext('format of a date', 'Y-m-d'))} {time}"
+
+
+def duration(seconds: float | timedelta | None) -> str:
+    """Return a length of time in the unit that suits it: «80 ms», «2.4 s», «3 min», «5 h», «2 d»."""
+    if seconds is None:
+        return NOTHING
+    if isinstance(seconds, timedelta):
+        seconds = seconds.total_seconds()
+    if seconds < 1:
+        return _("%(count)s ms") % {"count": round(seconds * 1000)}
+    if seconds < MINUTE:
+        return _("%(count)s s") % {"count": formats.number_format(round(seconds, 1), 1)}
+    for unit, longest, text in (
+        (MINUTE, HOUR, _("%(count)s min")),
+        (HOUR, 2 * DAY, _("%(count)s h")),
+    ):
+        if seconds < longest:
+            return text % {"count": int(seconds // unit)}
+    return _("%(count)s d") % {"count": int(seconds // DAY)}
+
+
+def _short(text: str) -> str:
+    return Truncator(" ".join(text.split())).chars(SUMMARY_CHARACTERS)

@@ -1,0 +1,90 @@
+"""python -m odoo_simulator: a stand-in Odoo as a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from odoo_simulator.fields import VERSIONS
+from odoo_simulator.simulator import TIMINGS, Simulator
+from odoo_simulator.traffic import Traffic
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser("odoo_simulator", description=__doc__)
+    made.add_argument("--host", default="127.0.0.1")
+    made.add_argument("--port", type=int, default=8069)
+    made.add_argument("--version", type=int, default=17, choices=VERSIONS)
+    made.add_argument("--timing", choices=TIMINGS, help="webhooks; default: as this version does")
+    made.add_argument("--database", default="odoo")
+    made.add_argument("--login", default="admin")
+    made.add_argument("--password", default=os.environ.get("ODOO_SIMULATOR_PASSWORD", "admin"))
+    made.add_argument("--api-key", action="append", default=[], help="accepted as a password, too")
+    made.add_argument("--data", help="a file that keeps the data between starts")
+    made.add_argument("--orders", type=int, default=0, help="make this many, unless there are some")
+    made.add_argument("--lines", type=int, default=5)
+    made.add_argument("--bulk", type=int, default=0, help="make this many plain orders in bulk")
+    made.add_argument("--bulk-days", type=float, default=365.0, help="over which they spread")
+    made.add_argument("--webhook-url", help="set up the four rules that call it")
+    made.add_argument("--traffic", type=float, default=0.0, help="changes per second")
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--keep-alive", action="store_true", help="as with a proxy in front")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs until SIGTERM or SIGINT; 2 for wrong arguments or data of another version."""
+    options = parser().parse_args(arguments)
+    try:
+        simulator = Simulator(
+            options.version,
+            options.timing,
+            database=options.database,
+            login=options.login,
+            password=options.password,
+            port=options.port,
+            data_file=options.data,
+            keep_alive=options.keep_alive,
+            api_keys=tuple(options.api_key),
+            host=options.host,
+        )
+        simulator.start()
+    except (OSError, ValueError) as error:
+        print(f"odoo_simulator: {error}", file=sys.stderr)
+        return 2
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    traffic = Traffic(simulator, options.seed)
+    _prepare(simulator, traffic, options)
+    print(
+        f"Odoo {simulator.version} simulator on {simulator.url}, database {simulator.database!r}, "
+        f"{simulator.count()} orders; control {simulator.control_url}/simulator/control",
+        flush=True,
+    )
+    if options.traffic > 0:
+        threading.Thread(target=traffic.run, args=(options.traffic,), daemon=True).start()
+    ended.wait()
+    traffic.stop()
+    simulator.stop()
+    return 0
+
+
+def _prepare(simulator: Simulator, traffic: Traffic, options: argparse.Namespace) -> None:
+    empty = simulator.count() == 0
+    # Rules are set anew at each start: the secret or the port may have changed.
+    simulator.remove_rules()
+    if empty and options.orders:
+        traffic.create_orders(options.orders, options.lines)
+    if empty and options.bulk:
+        simulator.bulk_create(options.bulk, options.lines, options.bulk_days, options.seed)
+    if options.webhook_url:
+        simulator.install_rules(options.webhook_url)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

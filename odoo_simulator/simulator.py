@@ -1,0 +1,315 @@
+"""The simulated Odoo as a Python object: start it, change orders in it, break it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from odoo_simulator import base_data
+from odoo_simulator.automation import Automation
+from odoo_simulator.blocks import EPOCH, Bulk, Row
+from odoo_simulator.bulk import attach_bulk
+from odoo_simulator.calls import Call, CallLog
+from odoo_simulator.captured import load_captured_orders
+from odoo_simulator.control import Control
+from odoo_simulator.faults import Faults
+from odoo_simulator.fields import load_models, names_of
+from odoo_simulator.http_server import HttpServer, Request, Response
+from odoo_simulator.methods import Methods
+from odoo_simulator.operations import Operations
+from odoo_simulator.persistence import SqliteJournal
+from odoo_simulator.reading import Reader
+from odoo_simulator.records import Records
+from odoo_simulator.rules import rules_for
+from odoo_simulator.service import Service, User
+from odoo_simulator.store import Store, Transaction
+from odoo_simulator.transports import Transports
+from odoo_simulator.webhooks import WebhookSender
+
+T = TypeVar("T")
+TIMINGS = ("early", "committed")
+
+
+class SimulatedTransaction(Operations):
+    """The same verbs, inside one transaction that others don't see until it commits.
+
+    Two transactions that write one row: the second waits for the first, then raises
+    SerializationFailure, as PostgreSQL does; begin it again.
+    """
+
+    def __init__(self, simulator: Simulator, transaction: Transaction) -> None:
+        self.version = simulator.version
+        self.order_model = simulator.order_model
+        self.records = simulator.records
+        self.transaction = transaction
+
+    @property
+    def started(self) -> str:
+        """What write_date becomes: the start of the transaction, with microseconds, UTC."""
+        return self.transaction.now
+
+    def commit(self) -> None:
+        self.transaction.commit()
+
+    def rollback(self) -> None:
+        self.transaction.rollback()
+
+    def _do(self, work: Callable[[Transaction], T]) -> T:
+        return work(self.transaction)
+
+
+class Simulator(Operations):
+    """A stand-in Odoo.
+
+    `webhook_timing` is "early" (inside the transaction: 17, 18) or "committed" (19); None takes the
+    version's own. `port` 0 takes a free one. `data_file` keeps everything between starts.
+    """
+
+    def __init__(
+        self,
+        version: int = 17,
+        webhook_timing: str | None = None,
+        *,
+        database: str = "odoo",
+        login: str = "admin",
+        password: str = "admin",  # noqa: S107 - the stand-in's own, as a fresh Odoo's
+        port: int = 0,
+        data_file: str | Path | None = None,
+        keep_alive: bool = False,
+        order_model: str = "purchase.order",
+        api_keys: tuple[str, ...] = (),
+        host: str = "127.0.0.1",
+    ) -> None:
+        timing = webhook_timing or ("committed" if version >= 19 else "early")
+        if timing not in TIMINGS:
+            raise ValueError(f"webhook_timing must be one of {TIMINGS}, not {webhook_timing!r}")
+        self.version = version
+        self.database, self.login, self.password = database, login, password
+        self.order_model = order_model
+        self.models = load_models(version)
+        self.store = Store(self.models)
+        self.webhooks = WebhookSender()
+        self.automation = Automation(self.store, self.models, version, timing, self.webhooks)
+        self.records = Records(self.store, self.models, version, self.automation)
+        self.reader = Reader(self.store, self.models, version)
+        self.faults = Faults(self.models)
+        self.call_log = CallLog()
+        methods = Methods(self.store, self.models, version, self.reader, self.records)
+        users = [User(base_data.ADMINISTRATOR, login, (password, *api_keys))]
+        self.service = Service(version, database, users, methods, self.faults)
+        self._transports = Transports(self.service, self.faults, self.call_log)
+        self._control = Control(self)
+        self._server = HttpServer(host, port, self._answer, keep_alive)
+        # A second door, so that a simulator told to refuse connections can be told to stop it.
+        self._control_server = HttpServer(host, 0, self._answer)
+        self._journal = SqliteJournal(Path(data_file)) if data_file is not None else None
+        self._stopped = threading.Event()
+        self._wire(methods)
+        self._load()
+
+    # --- life ---
+
+    def start(self) -> Self:
+        """Listen; returns itself."""
+        self._server.listen()
+        self._control_server.listen()
+        return self
+
+    def stop(self) -> None:
+        """Close every socket and the data file."""
+        self._server.close()
+        self._control_server.close()
+        self._stopped.set()
+        if self._journal is not None:
+            with self.store.lock:
+                self.store.journal = None
+                self._journal.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._server.host}:{self._server.port}"
+
+    @property
+    def control_url(self) -> str:
+        return f"http://{self._control_server.host}:{self._control_server.port}"
+
+    # --- transactions ---
+
+    @contextmanager
+    def transaction(self, hold: float | None = None) -> Iterator[SimulatedTransaction]:
+        """Work nobody sees before its end; `hold` keeps it open that many seconds more.
+
+        An exception, or `rollback()` inside the block, undoes all of it.
+        """
+        handle = self.begin()
+        try:
+            yield handle
+        except BaseException:
+            handle.rollback()
+            raise
+        if hold and not handle.transaction.finished:
+            time.sleep(hold)
+        handle.commit()
+
+    def begin(self) -> SimulatedTransaction:
+        """A transaction to end by `commit()` or `rollback()`."""
+        return SimulatedTransaction(self, self.store.begin())
+
+    def _do(self, work: Callable[[Transaction], T]) -> T:
+        return self.records.run(work)
+
+    # --- many orders, captured orders, rules ---
+
+    def bulk_create(
+        self, count: int, lines_per_order: int = 5, spread_days: float = 0.0, seed: int = 1
+    ) -> range:
+        """Orders by the million, without webhooks; write_dates spread over the last days.
+
+        A spread of 0 gives all of them one write_date, as one transaction would. Returns the ids.
+        """
+        now = self.store.now()
+        start = now - timedelta(days=spread_days)
+        step = int(spread_days * 86_400_000_000 / count) if count else 0
+        start_microseconds = (start - EPOCH) // timedelta(microseconds=1)
+        bulk = attach_bulk(
+            self.store,
+            self.order_model,
+            self.version,
+            count=count,
+            lines=lines_per_order,
+            start=start_microseconds,
+            step=step,
+            seed=seed,
+        )
+        if self._journal is not None:
+            self._journal.add_bulk(bulk)
+        return range(bulk.first_order, bulk.first_order + bulk.count)
+
+    def load_demo_orders(self, source: str | Path | dict[str, Any]) -> list[int]:
+        """Serve captured orders exactly as they were captured; returns their ids."""
+        return load_captured_orders(self, source)
+
+    def install_rules(self, url: str, secret: str | None = None) -> list[int]:
+        """The four rules (order and line, changed and deleted) that call `url`; their ids."""
+        target = _with_secret(url, secret) if secret is not None else url
+        rules = rules_for(self.store, self.models, self._shape, target)
+        return [self.create("base.automation", rule) for rule in rules]
+
+    def remove_rules(self) -> None:
+        with self.store.lock:
+            rules = list(self.store.tables["base.automation"].ids())
+        if rules:
+            self.unlink("base.automation", rules)
+
+    # --- looking ---
+
+    def order(self, order_id: int) -> Row | None:
+        """One order with its lines under `order_line`, in this version's names; None if gone.
+
+        Every field as `web_search_read` shows it; many2one as bare ids.
+        """
+        with self.store.lock:
+            row = self.store.get(self.order_model, order_id)
+            if row is None:
+                return None
+            spec: dict[str, Any] = {name: {} for name in self.models[self.order_model].fields}
+            line_fields: Row = {name: {} for name in self.models[self._shape.line].fields}
+            spec["order_line"] = {"fields": line_fields}
+            return self.reader.shape(self.order_model, spec)(order_id, row)
+
+    def order_ids(self) -> list[int]:
+        with self.store.lock:
+            return sorted(self.store.tables[self.order_model].ids())
+
+    def line_ids(self) -> list[int]:
+        with self.store.lock:
+            return sorted(self.store.tables[self._shape.line].ids())
+
+    def display_name(self, model: str, record_id: int) -> str:
+        with self.store.lock:
+            return self.reader.label(model, record_id)
+
+    def count(self, model: str | None = None) -> int:
+        with self.store.lock:
+            return self.store.tables[model or self.order_model].count()
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls answered so far, oldest first."""
+        return self.call_log.all()
+
+    def calls_clear(self) -> None:
+        self.call_log.clear()
+
+    def clock(self) -> datetime:
+        """Odoo's present time, UTC."""
+        return datetime.now(UTC) + timedelta(seconds=self.store.clock_offset)
+
+    # --- inside ---
+
+    def _wire(self, methods: Methods) -> None:
+        self.faults.on_refuse = self._server.close
+        self.faults.on_accept = self._listen_again
+        self.faults.on_webhooks = self._set_webhook_faults
+        self.faults.on_clock = self._set_clock
+        self.reader.hidden = lambda model: self.faults.state.forbidden.get(model, frozenset())
+        methods.is_empty = lambda: self.faults.state.empty
+        self._server.clock_offset = lambda: self.store.clock_offset
+
+    def _listen_again(self) -> None:
+        # Not before start() and not after stop(): only what refuse() closed.
+        if self._control_server.listening:
+            self._server.listen()
+
+    def _set_webhook_faults(self, loss: float, doubling: float) -> None:
+        self.webhooks.loss, self.webhooks.doubling = loss, doubling
+
+    def _set_clock(self, offset: float) -> None:
+        self.store.clock_offset = offset
+
+    def _load(self) -> None:
+        found = self._journal is not None and self._journal.load(
+            self.store, names_of(self.version), self.version
+        )
+        if not found:
+            self.store.journal = self._journal
+            base_data.fill(self.store, self.models)
+        self.store.journal = self._journal
+        self.automation.reload()
+
+    def _answer(self, request: Request) -> Response:
+        if request.path.startswith("/simulator"):
+            return self._control.answer(request)
+        return self._transports.answer(request)
+
+
+def _with_secret(url: str, secret: str) -> str:
+    """The URL with Basic credentials `odoo:SECRET`, as Odoo takes them."""
+    parts = urlsplit(url)
+    host = f"odoo:{quote(secret, safe='')}@{parts.netloc.rpartition('@')[2]}"
+    return urlunsplit(parts._replace(netloc=host))
+
+
+__all__ = ["Bulk", "SimulatedTransaction", "Simulator"]

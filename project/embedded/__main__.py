@@ -1,0 +1,91 @@
+"""Prepare the environment, which Django reads when it is set up, and run."""
+
+import os
+import sys
+from pathlib import Path
+
+from dotenv import load_dotenv
+
+from project.embedded.ports import choose_port, is_free
+from project.embedded.store import AlreadyRunningError, load_secrets, lock
+
+ROOT = Path(__file__).resolve().parents[2]
+SIMULATOR_LOGIN = {"ODOO_DATABASE": "odoo", "ODOO_LOGIN": "admin", "ODOO_PASSWORD": "admin"}
+
+
+class CannotStartError(Exception):
+    """Something that the person who started has to change; the message says what."""
+
+
+def main() -> int:
+    """Return the exit code: 0, or 2 when something has to be changed first."""
+    os.chdir(ROOT)
+    load_dotenv(os.environ.get("ENV_FILE") or ROOT / ".env")
+    directory = Path(os.environ.get("DATA_DIR") or ROOT / "var")
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        held = lock(directory)
+        _check_port()
+        os.environ.update(_defaults(directory))
+    except (AlreadyRunningError, CannotStartError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    with held:
+        return _run()
+
+
+def _run() -> int:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+    import django
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        print(f"A setting is wrong: {error}", file=sys.stderr)
+        return 2
+    from project.embedded.run import Embedded
+    from project.embedded.simulator import SimulatorFailedError
+
+    try:
+        return Embedded().run()
+    except SimulatorFailedError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _check_port() -> None:
+    text = os.environ.get("PORT") or "8000"
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise CannotStartError(f"PORT={text!r} is not a port number: choose one, e.g. PORT=8080.")
+    if not is_free(os.environ.get("HOST") or "127.0.0.1", int(text)):
+        raise CannotStartError(
+            f"Port {text} is taken by another program. Choose another one: "
+            f"PORT={int(text) + 1} ./start"
+        )
+
+
+def _defaults(directory: Path) -> dict[str, str]:
+    """Return what the environment and .env leave open."""
+    values = {
+        "DATA_DIR": str(directory),
+        "PORT": "8000",
+        "HOST": "127.0.0.1",
+        # Arrivals are printed one line each; what Django and dramatiq say would drown them.
+        "LOG_LEVEL": "WARNING",
+        **load_secrets(directory),
+    }
+    if not os.environ.get("ODOO_URL"):
+        values |= SIMULATOR_LOGIN | {
+            "ODOO_URL": f"http://127.0.0.1:{choose_port()}",
+            "EMBEDDED_SIMULATOR": "1",
+            # The simulator's orders are nobody's secret.
+            "LIVE_PAGE_PUBLIC": "1",
+        }
+        for name in SIMULATOR_LOGIN:
+            os.environ.pop(name, None)
+    return {name: value for name, value in values.items() if not os.environ.get(name)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""Serve the site and work beside it until told to stop."""
+
+import os
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+from io import StringIO
+from pathlib import Path
+from types import FrameType
+
+import dramatiq
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.core.wsgi import get_wsgi_application
+from django.db import OperationalError, connection
+
+from bc_consumer import ledger, process
+from bc_consumer.models import BC, Lane
+from bc_consumer.odoo import OdooError
+from bc_consumer.odoo_connection import odoo
+from project.embedded.arrivals import Arrivals
+from project.embedded.simulator import SimulatorProcess
+from project.embedded.site import Site
+
+WORKER_THREADS = 2
+WORKER_STOP_MILLISECONDS = 5_000
+LOOK_SECONDS = 1.0
+ADMINISTRATOR = "admin"
+
+
+class Embedded:
+    """One run of the product in one process."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+        self._port = int(os.environ["PORT"])
+        self._host = os.environ["HOST"]
+        self._with_simulator = bool(os.environ.get("EMBEDDED_SIMULATOR"))
+
+    def run(self) -> int:
+        """Return the exit code: 0 after Ctrl-C or SIGTERM, 2 when settings are wrong."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+        try:
+            call_command("check", stdout=StringIO(), stderr=StringIO())
+        except SystemCheckError as error:
+            print(error, file=sys.stderr)
+            return 2
+        # Static files come from the packages themselves; a missing directory would be warned of.
+        Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
+        call_command("migrate", verbosity=0, interactive=False)
+        password = _ensure_administrator()
+        with ExitStack() as stack:
+            arrivals = Arrivals()
+            self._start(stack)
+            if not self._stopped.is_set():
+                print(self._welcome(password), flush=True)
+                self._follow(arrivals)
+        return 0
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._stopped.is_set():
+            print("\nStopping …", flush=True)
+        self._stopped.set()
+        # Whoever can't wait presses Ctrl-C again; what was started ends by itself then too.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def _start(self, stack: ExitStack) -> None:
+        """Start worker, site and simulator; they stop in the opposite order."""
+        from bc_consumer import actors  # noqa: F401 - declares the queue that the worker consumes
+
+        worker = dramatiq.Worker(
+            dramatiq.get_broker(), worker_threads=WORKER_THREADS, worker_timeout=200
+        )
+        stack.callback(worker.stop, timeout=WORKER_STOP_MILLISECONDS)
+        worker.start()
+        site = Site(get_wsgi_application(), self._host, self._port)
+        stack.callback(site.stop)
+        if not self._with_simulator:
+            return
+        simulator = SimulatorProcess(
+            settings.ODOO_URL, Path(settings.DATA_DIR), self._webhook_url("127.0.0.1")
+        )
+        stack.callback(simulator.stop)
+        simulator.wait_until_ready(self._stopped.is_set)
+        _mark_unknown_orders()
+
+    def _follow(self, arrivals: Arrivals) -> None:
+        """Print what arrives until told to stop."""
+        while not self._stopped.wait(LOOK_SECONDS):
+            try:
+                for line in arrivals.new_lines():
+                    print(line, flush=True)
+            except OperationalError as error:
+                print(f"The database is busy: {error}", file=sys.stderr)
+        connection.close()
+
+    def _webhook_url(self, host: str) -> str:
+        secret = settings.ODOO_WEBHOOK_SECRETS[0]
+        return f"http://odoo:{secret}@{host}:{self._port}/odoo/webhook/"
+
+    def _welcome(self, password: str) -> str:
+        site = f"http://localhost:{self._port}"
+        odoo_words = (
+            f"a bundled stand-in at {settings.ODOO_URL}, about one change a second"
+            if self._with_simulator
+            else settings.ODOO_URL
+        )
+        lines = [
+            "",
+            "  The copy of Odoo's orders is running.",
+            "",
+            f"  Orders arriving  {site}/",
+            f"  Administration   {site}/admin/  login {ADMINISTRATOR}, {password}",
+            f"  Odoo             {odoo_words}",
+            f"  Data             {settings.DATA_DIR}",
+            "",
+        ]
+        if not self._with_simulator:
+            lines += self._advice()
+        return "\n".join([*lines, "  Ctrl-C stops everything. Arriving orders:", ""])
+
+    def _advice(self) -> list[str]:
+        url = self._webhook_url("THIS-MACHINE" if self._host == "127.0.0.1" else self._host)
+        lines = [
+            "  For the automation rules in Odoo (see README):",
+            f"    created or changed  {url}",
+            f"    deleted             {url}?event=deleted",
+        ]
+        if self._host == "127.0.0.1":
+            lines += [
+                "    Only programs on this machine can reach it. For an Odoo elsewhere start with",
+                "    HOST=0.0.0.0 ALLOWED_HOSTS=localhost,THIS-MACHINE ./start",
+            ]
+        return [*lines, ""]
+
+
+def _ensure_administrator() -> str:
+    """Make the administrator at the first start; return what to say of the password."""
+    users = get_user_model()
+    password = os.environ["DJANGO_SUPERUSER_PASSWORD"]
+    user = users.objects.filter(username=ADMINISTRATOR).first()
+    if user is None:
+        user = users.objects.create_superuser(ADMINISTRATOR, password=password)
+    return f"password {password}" if user.check_password(password) else "password as you set it"
+
+
+def _mark_unknown_orders() -> None:
+    """Have the orders fetched that the simulator had before its webhooks reached anybody."""
+    try:
+        there = odoo().call("purchase.order", "search", [[]])
+    except OdooError as error:
+        print(f"The first orders were not found: {error}", file=sys.stderr)
+        return
+    known = set(BC.objects.values_list("odoo_id", flat=True))
+    unknown = sorted(set(there) - known)
+    if unknown:
+        ledger.mark(unknown, ledger.Mark(cause="start", lane=Lane.BULK))
+        process.wake.set()

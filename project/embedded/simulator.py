@@ -1,0 +1,70 @@
+"""The stand-in for Odoo as a child process, when no real Odoo is set."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+START_SECONDS = 30.0
+STOP_SECONDS = 5.0
+DEMONSTRATION = ("--version", "17", "--timing", "early", "--orders", "40", "--traffic", "1")
+
+
+class SimulatorFailedError(Exception):
+    """The stand-in did not start; the message holds what it said."""
+
+
+class SimulatorProcess:
+    """Starts it at the address that the settings already name; it ends with this process."""
+
+    def __init__(self, url: str, directory: Path, webhook_url: str) -> None:
+        self._port = urlsplit(url).port or 80
+        self._log = directory / "simulator.log"
+        options = ("--port", str(self._port), "--data", str(directory / "simulator.sqlite3"))
+        command = (sys.executable, "-m", "project.embedded.child", "odoo_simulator", *options)
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*command, *DEMONSTRATION, "--webhook-url", webhook_url],
+                # Never written to: its end tells the child that this process is gone.
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # A Ctrl-C on the terminal is for this process, which then ends the child itself.
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self, cancelled: Callable[[], bool]) -> None:
+        """Return when it accepts connections, or when ``cancelled`` says so.
+
+        Raises:
+            SimulatorFailedError: it ended, or needed too long.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while not cancelled():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                said = self._log.read_text(errors="replace")[-2000:]
+                raise SimulatorFailedError(f"The stand-in for Odoo did not start:\n{said}")
+            try:
+                socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+
+    def has_ended(self) -> bool:
+        """Tell whether it ended, which it should not by itself."""
+        return self._process.poll() is not None
+
+    def stop(self) -> None:
+        """End it, hard after a few seconds."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()

@@ -1,0 +1,64 @@
+"""What ./start keeps in its data directory besides the databases: its secrets and its lock."""
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from typing import TextIO
+
+SECRETS_FILE = "secrets"
+LOCK_FILE = "lock"
+
+
+class AlreadyRunningError(Exception):
+    """Another process works on this data directory; the message says which."""
+
+
+def load_secrets(directory: Path) -> dict[str, str]:
+    """Return the secrets of this installation, made at its first start (file mode 600)."""
+    path = directory / SECRETS_FILE
+    try:
+        stored = path.read_text()
+    except FileNotFoundError:
+        stored = ""
+    known = dict(line.split("=", 1) for line in stored.splitlines() if "=" in line)
+    wanted = {
+        "SECRET_KEY": lambda: secrets.token_urlsafe(50),
+        "ODOO_WEBHOOK_SECRETS": lambda: secrets.token_urlsafe(24),
+        "DJANGO_SUPERUSER_PASSWORD": lambda: secrets.token_urlsafe(12),
+    }
+    missing = {name: make() for name, make in wanted.items() if not known.get(name)}
+    if missing:
+        known |= missing
+        _write_privately(path, "".join(f"{name}={value}\n" for name, value in known.items()))
+    return known
+
+
+def _write_privately(path: Path, text: str) -> None:
+    """Replace the file at once: a start that is killed leaves the old secrets or the new ones."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    fresh.replace(path)
+
+
+def lock(directory: Path) -> TextIO:
+    """Take the directory for this process until it ends, however it ends; keep what is returned.
+
+    Raises:
+        AlreadyRunningError: another process has it.
+    """
+    file = (directory / LOCK_FILE).open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        raise AlreadyRunningError(
+            f"Another ./start (process {file.read().strip() or 'unknown'}) works on {directory}. "
+            "Stop that one first, or give this one a DATA_DIR of its own."
+        ) from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file

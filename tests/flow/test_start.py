@@ -1,0 +1,190 @@
+"""./start: the whole product in one process, with the stand-in or with an Odoo that is set."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from odoo_simulator import Simulator
+from tests.harness import ROOT
+from tests.services.processes import is_alive, tree
+from tests.services.session import Services
+from tests.services.waiting import free_port, wait_until
+
+READY = "Ctrl-C stops everything"
+
+
+class Started:
+    """One run of ./start on a data directory of its own."""
+
+    def __init__(self, directory: Path, services: Services, **settings: str) -> None:
+        self.directory = directory
+        self.port = int(settings["PORT"]) if settings.get("PORT", "").isdigit() else free_port()
+        self.output = directory / "output.txt"
+        directory.mkdir(exist_ok=True)
+        base = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        own = {
+            "PORT": str(self.port),
+            "DATA_DIR": str(directory / "data"),
+            "ENV_FILE": os.devnull,
+            "LANG": "C.UTF-8",
+        }
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(
+                ["./start"],
+                cwd=ROOT,
+                env=base | own | settings,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        services.reaper.watch_group(self.process.pid)
+
+    def said(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    def wait_for(self, text: str, seconds: float = 40.0) -> None:
+        def look() -> bool:
+            ended = self.process.poll()
+            assert ended is None or text in self.said(), f"ended with {ended}:\n{self.said()}"
+            return text in self.said()
+
+        wait_until(look, seconds, what=f"{text!r} from ./start")
+
+    def get(self, path: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def count(self, what: str) -> int:
+        """Count rows, e.g. of ``bc_consumer_bc``."""
+        connection = sqlite3.connect(self.directory / "data" / "bc.sqlite3", timeout=20)
+        try:
+            return int(connection.execute(f"SELECT count(*) FROM {what}").fetchone()[0])
+        finally:
+            connection.close()
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Send the signal and return the exit code; every process of the run must be gone."""
+        members = tree(self.process.pid)
+        os.kill(self.process.pid, number)
+        code = self.process.wait(timeout=12)
+        wait_until(
+            lambda: not any(map(is_alive, members)), 8, what=f"the end of {members}", every=0.1
+        )
+        return code
+
+
+Start = Callable[..., Started]
+
+
+@pytest.fixture
+def start(tmp_path: Path, services: Services) -> Iterator[Start]:
+    """Start ./start; what still runs at the end is killed."""
+    runs: list[Started] = []
+
+    def make(name: str = "run", **settings: str) -> Started:
+        runs.append(Started(tmp_path / name, services, **settings))
+        return runs[-1]
+
+    yield make
+    for run in runs:
+        if run.process.poll() is None:
+            for pid in reversed(tree(run.process.pid)):
+                os.kill(pid, signal.SIGKILL)
+            run.process.wait()
+        services.reaper.forget_group(run.process.pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_orders_arrive_and_a_signal_ends_everything(start: Start, number: signal.Signals) -> None:
+    run = start()
+    run.wait_for(READY)
+    run.wait_for("(webhook)")
+    assert run.get("/healthz") == 200
+    assert run.get("/") == 200
+    assert run.get("/admin/login/") == 200
+    assert (run.directory / "data" / "secrets").stat().st_mode & 0o777 == 0o600
+    assert run.end(number) == 0
+    assert "Traceback" not in run.said()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", run.port)) != 0
+
+
+def test_after_kill_9_the_stand_in_ends_and_the_next_start_goes_on(start: Start) -> None:
+    first = start()
+    first.wait_for("(webhook)")
+    orders = wait_until(lambda: first.count("bc_consumer_bc"))
+    password = first.said().partition("password ")[2].split()[0]
+    first.end(signal.SIGKILL)
+
+    second = start(PORT=str(first.port))
+    second.wait_for(READY)
+    assert f"password {password}" in second.said()
+    second.wait_for("(webhook)")
+    assert second.count("bc_consumer_bc") >= orders
+    assert second.end() == 0
+
+
+def test_a_taken_port_is_named(start: Start) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        run = start(PORT=str(port))
+        assert run.process.wait(timeout=60) == 2
+    assert f"Port {port} is taken" in run.said()
+    assert "Traceback" not in run.said()
+
+
+def test_a_second_start_on_the_same_data_is_refused(start: Start, tmp_path: Path) -> None:
+    first = start("first")
+    first.wait_for(READY)
+    second = start("second", DATA_DIR=str(tmp_path / "first" / "data"))
+    assert second.process.wait(timeout=60) == 2
+    assert f"process {first.process.pid}" in second.said()
+    assert first.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [({"PORT": "eighty"}, "PORT="), ({"ODOO_TIMEOUT_SECONDS": "soon"}, "ODOO_TIMEOUT_SECONDS")],
+)
+def test_a_wrong_setting_is_named(start: Start, settings: dict[str, str], word: str) -> None:
+    run = start(**settings)
+    assert run.process.wait(timeout=60) == 2
+    assert word in run.said()
+    assert "Traceback" not in run.said()
+
+
+def test_a_real_odoo_is_used_when_it_is_set(start: Start, simulator: Simulator) -> None:
+    secret = "a-secret-for-this-test"
+    odoo: dict[str, Any] = {
+        "ODOO_URL": simulator.url,
+        "ODOO_DATABASE": "odoo",
+        "ODOO_LOGIN": "admin",
+        "ODOO_PASSWORD": "admin",
+        "ODOO_WEBHOOK_SECRETS": secret,
+    }
+    run = start(**odoo)
+    run.wait_for(READY)
+    assert "stand-in" not in run.said()
+    assert f"http://odoo:{secret}@THIS-MACHINE:{run.port}/odoo/webhook/" in run.said()
+    assert not (run.directory / "data" / "simulator.sqlite3").exists()
+    simulator.install_rules(f"http://odoo:{secret}@127.0.0.1:{run.port}/odoo/webhook/")
+    order = simulator.create_order(lines=[{"name": "A shelf", "product_qty": 2}])
+    wait_until(lambda: run.count(f"bc_consumer_bc WHERE odoo_id = {order}"), what="the order")
+    assert run.end() == 0
