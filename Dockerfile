@@ -18,4 +18,4 @@ RUN SECRET_KEY=for-collectstatic-only python manage.py collectstatic --no-input
 USER bc
 VOLUME /data
 EXPOSE 8000
-CMD ["gunicorn", "-c", "project/gunicorn.py"]
+CMD ["python", "manage.py", "web"]

@@ -19,11 +19,13 @@ class Dialect:
     now: str
     """The moment at which the running statement began."""
     later: str
-    """That moment plus a parameter in seconds."""
+    """That moment plus the seconds ``{}``, an SQL expression."""
     seconds_until: str
     """Seconds from that moment to the moment ``{}``, an SQL expression."""
     ids: str
     """A source of rows ``item(id)`` from one parameter made by :func:`ids_parameter`."""
+    marks: str
+    """A source of rows ``item(…)`` from one parameter, a JSON list of objects with these keys."""
     least: str
     lock: str
     """Locks the selected rows until the transaction ends; waits for other holders."""
@@ -33,9 +35,11 @@ class Dialect:
 
 POSTGRESQL = Dialect(
     now="statement_timestamp()",
-    later="statement_timestamp() + %s * interval '1 second'",
+    later="statement_timestamp() + {} * interval '1 second'",
     seconds_until="EXTRACT(EPOCH FROM {} - statement_timestamp())::float8",
     ids="unnest(%s::bigint[]) AS item(id)",
+    marks="json_to_recordset(%s::json) AS item(id bigint, marks int, lane int, causes text,"
+    " event text, early boolean, delay float8, payload text)",
     least="LEAST",
     lock="FOR UPDATE",
     skip_locked="FOR UPDATE SKIP LOCKED",
@@ -43,9 +47,12 @@ POSTGRESQL = Dialect(
 # Django keeps datetimes as text there, with microseconds; %f gives milliseconds, which sort alike.
 SQLITE = Dialect(
     now="strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
-    later="strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s || ' seconds')",
+    later="strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', ({}) || ' seconds')",
     seconds_until="(julianday({}) - julianday('now')) * 86400.0",
     ids="(SELECT value AS id FROM json_each(%s)) AS item",
+    marks="(SELECT value ->> 'id' AS id, value ->> 'marks' AS marks, value ->> 'lane' AS lane,"
+    " value ->> 'causes' AS causes, value ->> 'event' AS event, value ->> 'early' AS early,"
+    " value ->> 'delay' AS delay, value ->> 'payload' AS payload FROM json_each(%s)) AS item",
     least="MIN",
     lock="",
     skip_locked="",

@@ -1,14 +1,20 @@
-"""Take an event in durably: into the ledger, or onto RabbitMQ while the database is away.
+"""Take events in durably: into the ledger, or onto RabbitMQ while the database is away.
 
 Odoo 17 and 18 hold their user's transaction while they wait for the webhook's answer (measured), so
-nothing here waits longer than the two deadlines in the settings.
+an answer must come in time whatever is down. One thread a process takes in whatever has come
+meanwhile, by one statement: a hundred webhooks at once cost the database one connection and a few
+commits, and in an outage only one batch waits for the deadline.
 """
 
 import json
 import logging
+import queue
 import threading
+import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
@@ -23,7 +29,13 @@ from bc_consumer.publisher import publisher
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 0.5
+AT_ONCE = 500
+"""Events taken in by one statement."""
+SPARE_SECONDS = 0.04
+"""Of the time to answer, for everything but waiting."""
 AWAY = (DatabaseError, InterfaceError)
+
+Marks = list[tuple[int, ledger.Mark]]
 
 
 class IntakeUnavailable(Exception):
@@ -36,34 +48,108 @@ def accept(odoo_ids: Sequence[int], mark: ledger.Mark) -> str:
     ``"ledger"``: committed in the database. ``"queue"``: confirmed by RabbitMQ; the sweeper brings
     it into the ledger. Raises IntakeUnavailable when neither could do it in time.
     """
-    if database_gate().usable:
-        try:
-            with database_deadline(settings.WEBHOOK_DATABASE_SECONDS):
-                needs_message = ledger.mark(odoo_ids, mark)
-        except AWAY as error:
-            database_gate().trip(error)
-        else:
-            publisher().wake(needs_message)
-            return "ledger"
-    if publisher().store(encode(odoo_ids, mark), settings.WEBHOOK_BROKER_SECONDS):
-        return "queue"
-    raise IntakeUnavailable
+    arrival = _Arrival([(odoo_id, mark) for odoo_id in odoo_ids])
+    intake().put(arrival)
+    try:
+        kept_in = arrival.kept_in.result(settings.WEBHOOK_ANSWER_SECONDS)
+    except FutureTimeoutError:
+        kept_in = ""
+    if not kept_in:
+        raise IntakeUnavailable
+    return kept_in
 
 
-def encode(odoo_ids: Sequence[int], mark: ledger.Mark) -> bytes:
-    """Return the fallback queue's message: the ids and the mark, as JSON."""
-    return json.dumps({"ids": list(odoo_ids), **asdict(mark)}).encode()
+def encode(marks: Marks) -> bytes:
+    """Return the fallback queue's message: ids and marks, as JSON."""
+    return json.dumps([{"id": odoo_id, **asdict(mark)} for odoo_id, mark in marks]).encode()
 
 
-def decode(body: bytes) -> tuple[list[int], ledger.Mark]:
+def decode(body: bytes) -> Marks:
     """Read a message of :func:`encode`; raises ValueError when it is none."""
     try:
-        values: dict[str, Any] = json.loads(body)
-        ids = [int(odoo_id) for odoo_id in values.pop("ids")]
-        event, lane = Event(values.pop("event")), Lane(values.pop("lane"))
-        return ids, ledger.Mark(event=event, lane=lane, **values)
+        return [_decoded(values) for values in json.loads(body)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a stored event: {error!r}") from error
+
+
+def _decoded(values: dict[str, Any]) -> tuple[int, ledger.Mark]:
+    odoo_id = int(values.pop("id"))
+    event, lane = Event(values.pop("event")), Lane(values.pop("lane"))
+    return odoo_id, ledger.Mark(event=event, lane=lane, **values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    marks: Marks
+    kept_in: "Future[str]" = field(default_factory=Future)
+
+
+class Intake(threading.Thread):
+    """See the module. Daemon: what it has not answered was not promised."""
+
+    def __init__(self) -> None:
+        super().__init__(name="intake", daemon=True)
+        self.gate = DatabaseGate()
+        self._arrivals: queue.SimpleQueue[_Arrival | None] = queue.SimpleQueue()
+
+    def put(self, arrival: _Arrival) -> None:
+        """Hand one request's marks over; its future tells where they are kept."""
+        self._arrivals.put(arrival)
+
+    def close(self) -> None:
+        """Take in what has come, and end."""
+        self._arrivals.put(None)
+        self.join()
+
+    def run(self) -> None:
+        """Take in until closed."""
+        self._keep([])  # connects before the first request has to wait for that
+        while (first := self._arrivals.get()) is not None:
+            batch = [first]
+            while len(batch) < AT_ONCE and not self._arrivals.empty():
+                arrival = self._arrivals.get()
+                if arrival is None:
+                    self._arrivals.put(None)
+                    break
+                batch.append(arrival)
+            kept_in = ""
+            try:
+                kept_in = self._keep([mark for arrival in batch for mark in arrival.marks])
+            except Exception:
+                logger.exception("%d events could not be taken in", len(batch))
+            for arrival in batch:
+                arrival.kept_in.set_result(kept_in)
+        connection.close()
+
+    def _keep(self, marks: Marks) -> str:
+        """Try the ledger, then RabbitMQ, then the ledger once more with the time that is left."""
+        whole = settings.WEBHOOK_ANSWER_SECONDS - SPARE_SECONDS
+        until = time.monotonic() + whole
+        seconds = settings.WEBHOOK_DATABASE_SECONDS
+        if self.gate.usable and self._into_ledger(marks, seconds if publisher().usable else whole):
+            return "ledger"
+        if publisher().store(encode(marks), settings.WEBHOOK_BROKER_SECONDS):
+            return "queue"
+        left = until - time.monotonic()
+        return "ledger" if left > SPARE_SECONDS and self._into_ledger(marks, left) else ""
+
+    def _into_ledger(self, marks: Marks, seconds: float) -> bool:
+        try:
+            with database_deadline(seconds):
+                needs_message = ledger.mark_all(marks)
+        except AWAY as error:
+            self.gate.trip(error)
+            return False
+        publisher().wake(needs_message)
+        return True
+
+
+@cache
+def intake() -> Intake:
+    """Return this process's intake, started at the first use (after any fork)."""
+    thread = Intake()
+    thread.start()
+    return thread
 
 
 class DatabaseGate:
@@ -100,9 +186,3 @@ class DatabaseGate:
         connection.close()
         self.usable = True
         logger.warning("The database is back; events go to the ledger again")
-
-
-@cache
-def database_gate() -> DatabaseGate:
-    """Return this process's gate."""
-    return DatabaseGate()

@@ -4,6 +4,7 @@ mark → claim → (renew) → settle | release | fail | hold. The protocol is i
 Every statement takes ids in ascending order, and every time is the database's clock.
 """
 
+import json
 import traceback
 import uuid
 from collections.abc import Collection, Iterable, Sequence
@@ -61,27 +62,30 @@ class Look:
     """Seconds after the last mark at which to look again; None: the row is done."""
 
 
-def mark(ids: Iterable[int], mark: Mark) -> list[int]:
-    """Note that these orders may have changed; return those that need a message.
+def mark(odoo_ids: Iterable[int], mark: Mark) -> list[int]:
+    """Note that these orders may have changed; return those that need a message."""
+    return mark_all((odoo_id, mark) for odoo_id in odoo_ids)
+
+
+def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
+    """Take in any number of marks by one statement; return the orders that need a message.
 
     Inserts each row or raises its generation. A failed row is reopened with one attempt. Rows in
     the bulk lane ask for no message each. ``sent_at`` is set here, in the same statement: that a
     message is on its way is decided once, and a message lost afterwards is made good by the timers.
     """
     sql = dialect()
-    first_look = settings.EARLY_LOOKS[0] if mark.early else 0.0
-    if settings.ODOO_WEBHOOK_TIMING == "auto":
-        first_look = 0.0
-    sent = "NULL" if mark.lane == Lane.BULK else sql.now
     owed = f"{TABLE}.generation > {TABLE}.fetched_generation"
     statement = f"""
         INSERT INTO {TABLE} (
             odoo_id, generation, fetched_generation, lane, causes, event, early, first_marked_at,
             last_marked_at, marks, due_at, sent_at, attempts, suspect, held_reason, last_payload,
             error_class, last_error, traceback)
-        SELECT item.id, 1, 0, %s, %s, %s, %s, {sql.now}, {sql.now}, 1, {sql.later}, {sent},
-            0, %s, '', %s, '', '', ''
-        FROM {sql.ids} WHERE true
+        SELECT item.id, 1, 0, item.lane, item.causes, item.event, item.early, {sql.now}, {sql.now},
+            item.marks, {sql.later.format("item.delay")},
+            CASE WHEN item.lane = %s THEN NULL ELSE {sql.now} END,
+            0, %s, '', item.payload, '', '', ''
+        FROM {sql.marks} WHERE true
         ON CONFLICT (odoo_id) DO UPDATE SET
             generation = {TABLE}.generation + 1,
             lane = {sql.least}({TABLE}.lane, excluded.lane),
@@ -96,7 +100,7 @@ def mark(ids: Iterable[int], mark: Mark) -> list[int]:
             first_marked_at = CASE WHEN {owed} THEN {TABLE}.first_marked_at
                 ELSE excluded.first_marked_at END,
             last_marked_at = excluded.last_marked_at,
-            marks = CASE WHEN {owed} THEN {TABLE}.marks + 1 ELSE 1 END,
+            marks = excluded.marks + CASE WHEN {owed} THEN {TABLE}.marks ELSE 0 END,
             due_at = CASE WHEN {TABLE}.failed_at IS NOT NULL THEN excluded.due_at
                 ELSE {sql.least}({TABLE}.due_at, excluded.due_at) END,
             sent_at = COALESCE({TABLE}.sent_at, excluded.sent_at),
@@ -105,13 +109,46 @@ def mark(ids: Iterable[int], mark: Mark) -> list[int]:
             last_payload = CASE WHEN excluded.last_payload = ''
                 THEN {TABLE}.last_payload ELSE excluded.last_payload END
         RETURNING odoo_id, sent_at = {sql.now}"""
-    parameters = [
-        int(mark.lane), mark.cause, mark.event.value, mark.early, first_look, False, mark.payload,
-        ids_parameter(ids), max(settings.MAX_ATTEMPTS - 1, 0),
+    parameters: list[Any] = [
+        Lane.BULK.value, False, json.dumps(_merged(marks)), max(settings.MAX_ATTEMPTS - 1, 0)
     ]  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return [odoo_id for odoo_id, needs_message in cursor.fetchall() if needs_message]
+
+
+def _merged(marks: Iterable[tuple[int, Mark]]) -> list[dict[str, Any]]:
+    """Return one item an order, ascending: one statement may touch each row only once."""
+    first_look = 0.0 if settings.ODOO_WEBHOOK_TIMING == "auto" else settings.EARLY_LOOKS[0]
+    items: dict[int, dict[str, Any]] = {}
+    for odoo_id, mark in marks:
+        new = {
+            "id": odoo_id,
+            "marks": 1,
+            "lane": mark.lane.value,
+            "causes": mark.cause,
+            "event": mark.event.value,
+            "early": mark.early,
+            "delay": first_look if mark.early else 0.0,
+            "payload": mark.payload,
+        }
+        old = items.get(odoo_id)
+        items[odoo_id] = new if old is None else _merge(old, new)
+    return [items[odoo_id] for odoo_id in sorted(items)]
+
+
+def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    deleted = Event.DELETED.value
+    return {
+        "id": old["id"],
+        "marks": old["marks"] + 1,
+        "lane": min(old["lane"], new["lane"]),
+        "causes": ",".join(dict.fromkeys([*old["causes"].split(","), new["causes"]])),
+        "event": deleted if deleted in {old["event"], new["event"]} else new["event"],
+        "early": old["early"] or new["early"],
+        "delay": min(old["delay"], new["delay"]),
+        "payload": new["payload"] or old["payload"],
+    }
 
 
 def seconds_until_due() -> float | None:
@@ -174,11 +211,12 @@ def _claim_where(
     condition: str, parameters: list[Any], limit: int, token: uuid.UUID
 ) -> list[PendingBC]:
     sql = dialect()
+    lease = sql.later.format("%s")
     statement = f"""
         WITH due AS MATERIALIZED (
             SELECT odoo_id FROM {TABLE} WHERE {CLAIMABLE} AND {condition.format(now=sql.now)}
             ORDER BY lane, due_at, odoo_id LIMIT %s {sql.skip_locked})
-        UPDATE {TABLE} SET claim_token = %s, claimed_until = {sql.later}, sent_at = NULL
+        UPDATE {TABLE} SET claim_token = %s, claimed_until = {lease}, sent_at = NULL
         WHERE odoo_id IN (SELECT odoo_id FROM due)
         RETURNING *"""
     rows = PendingBC.objects.raw(statement, [*parameters, limit, token.hex, settings.LEASE_SECONDS])
@@ -196,7 +234,7 @@ def renew(token: uuid.UUID, ids: Collection[int]) -> set[int]:
     """Lengthen the lease of these rows; return those that are still ours."""
     sql = dialect()
     statement = f"""
-        UPDATE {TABLE} SET claimed_until = {sql.later}
+        UPDATE {TABLE} SET claimed_until = {sql.later.format("%s")}
         WHERE odoo_id IN (SELECT item.id FROM {sql.ids}) AND claim_token = %s
         RETURNING odoo_id"""
     with connection.cursor() as cursor:
@@ -308,7 +346,7 @@ def unsent(age: float, limit: int) -> list[int]:
         WITH overdue AS MATERIALIZED (
             SELECT odoo_id FROM {TABLE}
             WHERE {CLAIMABLE} AND claim_token IS NULL AND generation > fetched_generation
-                AND due_at <= {sql.now} AND COALESCE(sent_at, due_at) <= {sql.later}
+                AND due_at <= {sql.now} AND COALESCE(sent_at, due_at) <= {sql.later.format("%s")}
             ORDER BY lane, due_at, odoo_id LIMIT %s {sql.skip_locked})
         UPDATE {TABLE} SET sent_at = {sql.now} WHERE odoo_id IN (SELECT odoo_id FROM overdue)
         RETURNING odoo_id"""

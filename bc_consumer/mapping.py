@@ -124,6 +124,8 @@ def _text(value: object) -> str:
         return ""
     if not isinstance(value, str):
         raise _unfit(value, "a text")
+    if value.isprintable():
+        return value  # most texts: nothing in them to normalise
     return NOT_TEXT.sub("", NEW_LINE.sub("\n", value))
 
 

@@ -11,16 +11,16 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-SHARE = 0.02
-"""Of one database connection's time, for each process and each question: 2 %."""
+SHARE = 0.05
+"""Of one database connection's time, for each process and each question: 5 %."""
 LONGEST_SECONDS = 60.0
 """No answer is ever older than this."""
 
 
 class Paced(Generic[T]):
-    """Ask ``question`` again only after 50 times as long as the last answer took.
+    """Ask ``question`` again only after 20 times as long as the last answer took.
 
-    An answer that takes 1 ms is at most 50 ms old; one that takes 200 ms, at most 10 s. Whoever
+    An answer that takes 1 ms is at most 20 ms old; one that takes 200 ms, at most 4 s. Whoever
     comes while it is being asked again gets the answer known so far, or waits if there is none.
     Errors are raised and not kept.
     """
@@ -33,16 +33,13 @@ class Paced(Generic[T]):
     def __call__(self) -> T:
         """Return the answer."""
         known = self._known
-        if known is not None and time.monotonic() < known[1]:
-            return known[0]
-        if not self._asking.acquire(blocking=known is None):
-            assert known is not None, "without an answer the lock is waited for"
+        if known is None:
+            with self._asking:
+                return self._latest()
+        if time.monotonic() < known[1] or not self._asking.acquire(blocking=False):
             return known[0]
         try:
-            latest = self._known
-            if latest is not None and time.monotonic() < latest[1]:
-                return latest[0]
-            return self._ask()
+            return self._latest()
         finally:
             self._asking.release()
 
@@ -50,7 +47,11 @@ class Paced(Generic[T]):
         """Ask afresh next time."""
         self._known = None
 
-    def _ask(self) -> T:
+    def _latest(self) -> T:
+        """Ask, unless another thread has just done so."""
+        known = self._known
+        if known is not None and time.monotonic() < known[1]:
+            return known[0]
         began = time.monotonic()
         answer = self._question()
         now = time.monotonic()

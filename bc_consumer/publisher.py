@@ -58,6 +58,11 @@ class Publisher(threading.Thread):
         self.away = False
         """RabbitMQ failed and has not answered since; an idle moment tries again."""
 
+    @property
+    def usable(self) -> bool:
+        """Whether RabbitMQ is there and did not fail just now."""
+        return self._rabbitmq is not None and time.monotonic() >= self._down_until
+
     def wake(self, odoo_ids: Iterable[int]) -> None:
         """Send one message for each id, soon; drop them while RabbitMQ is away."""
         if time.monotonic() < self._down_until:

@@ -5,7 +5,7 @@ from typing import Any
 
 import dramatiq
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
 from bc_consumer import ledger
 from bc_consumer.broker import Broker, publish
@@ -44,20 +44,19 @@ def _take_in(broker: Broker) -> None:
         if method is None:
             return
         try:
-            odoo_ids, mark = decode(body)
-        except ValueError as error:
-            logger.error(
-                "An event in %s is kept in %s: %s", FALLBACK_QUEUE, UNDECODABLE_QUEUE, error
-            )
+            marks = decode(body)
+            needs_message = ledger.mark_all(marks)
+        except (ValueError, DataError, IntegrityError) as error:
+            logger.error("Events in %s go to %s: %s", FALLBACK_QUEUE, UNDECODABLE_QUEUE, error)
             broker.ensure_plain_queue(UNDECODABLE_QUEUE)
             publish(channel, UNDECODABLE_QUEUE, body)
+        except (DatabaseError, InterfaceError):
+            channel.basic_nack(method.delivery_tag, requeue=True)
+            raise
         else:
-            try:
-                publisher().wake(ledger.mark(odoo_ids, mark))
-            except Exception:
-                channel.basic_nack(method.delivery_tag, requeue=True)
-                raise
-            logger.info("BC %s marked from the fallback queue (%s)", odoo_ids, mark.cause)
+            publisher().wake(needs_message)
+            marked = sorted({odoo_id for odoo_id, _ in marks})
+            logger.info("BC %s marked from the fallback queue", marked)
         channel.basic_ack(method.delivery_tag)
 
 

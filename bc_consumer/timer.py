@@ -37,6 +37,9 @@ class Timer(threading.Thread):
                 logger.warning("The timer waits for the database: %s", error)
                 connection.close()
                 pause = LONGEST_SLEEP_SECONDS
+            except Exception:
+                logger.exception("The timer met an error of our own and goes on")
+                pause = LONGEST_SLEEP_SECONDS
             process.wake.wait(pause)
         connection.close()
 

@@ -11,4 +11,6 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("status.json", health.status, name="status"),
+    # Browsers ask for it on pages that name no icon, such as the administration's.
+    path("favicon.ico", views.icon),
 ]

@@ -6,8 +6,15 @@ from functools import wraps
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseForbidden
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseForbidden,
+    HttpResponseRedirect,
+)
 from django.shortcuts import render
+from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -19,7 +26,7 @@ from bc_consumer.outage import odoo_outage
 LIVE_ENTRIES = 40
 ORDER_ENTRIES = 50
 WAITING_SECONDS = 60.0
-"""An order owed for longer than this is worth a word: in normal running it is well under a second."""
+"""An order owed for longer than this is worth a word; normally it is well under a second."""
 # Nothing inline, nothing from elsewhere.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -88,6 +95,12 @@ def order(request: HttpRequest, odoo_id: int) -> HttpResponse:
     return render(request, "bc_consumer/order.html", context)
 
 
+@require_safe
+def icon(_request: HttpRequest) -> HttpResponse:
+    """Lead to the icon."""
+    return HttpResponseRedirect(static("bc_consumer/icon.svg"))
+
+
 def _live_context() -> dict[str, object]:
     figures = queries.figures()
     return {
@@ -119,7 +132,7 @@ def _trouble(figures: queries.Figures) -> Iterator[Notice]:
     if oldest is not None and oldest > WAITING_SECONDS:
         yield Notice(
             "trouble",
-            _("An order has been waiting for %(age)s: can Odoo be reached, and is a worker running?")
+            _("An order has waited for %(age)s: can Odoo be reached, and is a worker running?")
             % {"age": wording.duration(oldest)},
             _pending_url("owed"),
         )

@@ -1,14 +1,17 @@
 """How values, and the changes that the journal keeps, read on a page, in the active language."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from html import unescape
 from typing import Any
 
 from django.db import models
 from django.utils import formats, timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.html import strip_tags
 from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
@@ -21,6 +24,9 @@ NOTHING = "—"
 SUMMARY_FIELDS = 3
 SUMMARY_CHARACTERS = 48
 """Of one value in a summary; the order's page shows it whole."""
+BREAKS = re.compile(r"[ \t\r\n]+")
+QUANTITIES = frozenset({"product_qty", "qty_received", "qty_invoiced", "discount"})
+PARTS_OF_TOTAL = frozenset({"amount_untaxed", "amount_tax"})
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -31,6 +37,8 @@ class FieldChange:
     label: str
     old: str
     new: str
+    minor: bool = False
+    """Goes without saying where the others are told: the parts of a total that changed too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +66,16 @@ class Changes:
         return " · ".join([*self._told_fields(), *self._told_lines()])
 
     def _told_fields(self) -> Iterator[str]:
-        for change in self.fields[:SUMMARY_FIELDS]:
+        fields = [change for change in self.fields if not change.minor] or self.fields
+        for change in fields[:SUMMARY_FIELDS]:
             yield _("%(field)s: %(old)s → %(new)s") % {
                 "field": change.label,
-                "old": _short(change.old),
-                "new": _short(change.new),
+                "old": shortened(change.old),
+                "new": shortened(change.new),
             }
-        if more := len(self.fields) - SUMMARY_FIELDS:
-            if more > 0:
-                yield ngettext("%(count)d more field", "%(count)d more fields", more) % {
-                    "count": more
-                }
+        if (more := len(fields) - SUMMARY_FIELDS) > 0:
+            text = ngettext("%(count)d more field", "%(count)d more fields", more)
+            yield text % {"count": more}
 
     def _told_lines(self) -> Iterator[str]:
         if self.first_lines is not None:
@@ -104,8 +111,14 @@ def _field_changes(
     model: type[models.Model], changed: Mapping[str, Sequence[Any]]
 ) -> tuple[FieldChange, ...]:
     """Leave an id out where its name tells the same."""
+    minor = PARTS_OF_TOTAL if "amount_total" in changed else frozenset()
     return tuple(
-        FieldChange(field_label(model, name), show(model, name, old), show(model, name, new))
+        FieldChange(
+            field_label(model, name),
+            show(model, name, old),
+            show(model, name, new),
+            name in minor,
+        )
         for name, (old, new) in changed.items()
         if not (name.endswith("_id") and f"{name.removesuffix('_id')}_name" in changed)
     )
@@ -134,7 +147,7 @@ def field_label(model: type[models.Model], name: str) -> str:
 
 def show(model: type[models.Model], name: str, value: Any) -> str:
     """Return a column's value as text: from the database, or from JSON."""
-    if value is None or value == "" or value == []:
+    if value is None or value in ("", []):
         return NOTHING
     field = _field(model, name)
     if isinstance(value, bool):
@@ -142,10 +155,10 @@ def show(model: type[models.Model], name: str, value: Any) -> str:
     if name == "taxes":
         return ", ".join(str(tax.get("name") or tax.get("id")) for tax in value)
     if isinstance(field, ExactDecimalField):
-        return number(value)
+        return quantity(value) if name in QUANTITIES else money(value)
     if isinstance(field, models.DateTimeField):
         return moment(parse_datetime(value) if isinstance(value, str) else value)
-    return label(name, str(value))
+    return unescape(strip_tags(value)).strip() if name == "notes" else label(name, str(value))
 
 
 def _field(model: type[models.Model], name: str) -> "models.Field[Any, Any] | None":
@@ -153,15 +166,42 @@ def _field(model: type[models.Model], name: str) -> "models.Field[Any, Any] | No
     return next(found, None)
 
 
-def number(value: Decimal | float | str | None) -> str:
+def number(value: Decimal | float | None) -> str:
     """Return a number with the language's separators and all its decimals."""
     if value is None:
         return NOTHING
+    return formats.number_format(value, use_l10n=True, force_grouping=True)
+
+
+def money(value: Decimal | str | None) -> str:
+    """Return an amount with at least two decimals, or none at all (yen come without).
+
+    SQLite keeps doubles, which forget how many decimals there were: 12.50 comes back as 12.5.
+    """
+    exact = _decimal(value)
+    if exact is None:
+        return NOTHING if value is None else str(value)
+    exponent = exact.as_tuple().exponent
+    if exponent == -1:
+        exact = exact.quantize(Decimal("0.01"))
+    return number(exact)
+
+
+def quantity(value: Decimal | str | None) -> str:
+    """Return a quantity without needless zeros."""
+    exact = _decimal(value)
+    if exact is None:
+        return NOTHING if value is None else str(value)
+    whole = exact.to_integral_value()
+    return number(whole if whole == exact else exact.normalize())
+
+
+def _decimal(value: Decimal | str | None) -> Decimal | None:
+    """Read a number of the journal; None where it is none."""
     try:
-        exact = Decimal(str(value))
+        return None if value is None else Decimal(value)
     except InvalidOperation:
-        return str(value)
-    return formats.number_format(exact, use_l10n=True, force_grouping=True)
+        return None
 
 
 def moment(value: datetime | date | None) -> str:
@@ -179,11 +219,12 @@ def clock(value: datetime) -> str:
     time = f"{local:%H:%M:%S}"
     if local.date() == timezone.localdate():
         return time
-    return f"{formats.date_format(local, pgettext('format of a date', 'Y-m-d'))} {time}"
+    date_format = pgettext("format of a date", "Y-m-d")
+    return f"{formats.date_format(local, date_format)} {time}"
 
 
 def duration(seconds: float | timedelta | None) -> str:
-    """Return a length of time in the unit that suits it: «80 ms», «2.4 s», «3 min», «5 h», «2 d»."""
+    """Return a length of time in the unit that suits it: «80 ms», «2.4 s», «3 min», «5 h»."""
     if seconds is None:
         return NOTHING
     if isinstance(seconds, timedelta):
@@ -201,5 +242,7 @@ def duration(seconds: float | timedelta | None) -> str:
     return _("%(count)s d") % {"count": int(seconds // DAY)}
 
 
-def _short(text: str) -> str:
-    return Truncator(" ".join(text.split())).chars(SUMMARY_CHARACTERS)
+def shortened(text: str, characters: int = SUMMARY_CHARACTERS) -> str:
+    """Return the beginning of a text, in one line."""
+    # Not split(): the no-break spaces inside numbers stay.
+    return Truncator(BREAKS.sub(" ", text.strip())).chars(characters)

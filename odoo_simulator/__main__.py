@@ -39,28 +39,18 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs until SIGTERM or SIGINT; 2 for wrong arguments or data of another version."""
     options = parser().parse_args(arguments)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
     try:
-        simulator = Simulator(
-            options.version,
-            options.timing,
-            database=options.database,
-            login=options.login,
-            password=options.password,
-            port=options.port,
-            data_file=options.data,
-            keep_alive=options.keep_alive,
-            api_keys=tuple(options.api_key),
-            host=options.host,
-        )
+        simulator = _simulator(options)
+        traffic = Traffic(simulator, options.seed)
+        # Everything is there before the first caller can look.
+        _prepare(simulator, traffic, options)
         simulator.start()
     except (OSError, ValueError) as error:
         print(f"odoo_simulator: {error}", file=sys.stderr)
         return 2
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    traffic = Traffic(simulator, options.seed)
-    _prepare(simulator, traffic, options)
     print(
         f"Odoo {simulator.version} simulator on {simulator.url}, database {simulator.database!r}, "
         f"{simulator.count()} orders; control {simulator.control_url}/simulator/control",
@@ -72,6 +62,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     traffic.stop()
     simulator.stop()
     return 0
+
+
+def _simulator(options: argparse.Namespace) -> Simulator:
+    return Simulator(
+        options.version,
+        options.timing,
+        database=options.database,
+        login=options.login,
+        password=options.password,
+        port=options.port,
+        data_file=options.data,
+        keep_alive=options.keep_alive,
+        api_keys=tuple(options.api_key),
+        host=options.host,
+    )
 
 
 def _prepare(simulator: Simulator, traffic: Traffic, options: argparse.Namespace) -> None:

@@ -28,7 +28,8 @@ _VERBS = frozenset([
 ])
 _SIMULATOR_VERBS = frozenset([
     "bulk_create", "load_demo_orders", "install_rules", "remove_rules", "order", "order_ids",
-    "line_ids", "display_name", "count", "calls_clear",
+    "line_ids", "last_order_id", "display_name", "count", "calls_clear",
+    "webhook_counters", "webhook_deliveries", "webhooks_clear", "add_field",
 ])
 # fmt: on
 
@@ -69,12 +70,8 @@ class Control:
             return self._between_calls
         if name.startswith("faults.") and not name.startswith("faults._"):
             return _method(simulator.faults, name.removeprefix("faults."))
-        if name in ("calls", "webhook_counters", "deliveries"):
-            return {
-                "calls": lambda: simulator.calls,
-                "webhook_counters": simulator.webhooks.counters,
-                "deliveries": lambda: list(simulator.webhooks.deliveries),
-            }[name]
+        if name == "calls":
+            return lambda: simulator.calls
         if name in _VERBS:
             owner = simulator if transaction is None else self._transactions[transaction]
             return _method(owner, name)

@@ -78,6 +78,13 @@ def conjuncts(node: Node) -> list[Node]:
     return [node]
 
 
+def fields_of(node: Node) -> set[str]:
+    """The fields of the searched model itself that a domain looks at."""
+    if isinstance(node, Leaf):
+        return {node.path.partition(".")[0]}
+    return {name for child in node.children for name in fields_of(child)}
+
+
 class Compiler:
     """Turns domains into predicates over the rows of one view."""
 
@@ -180,7 +187,7 @@ class Compiler:
         name, default = field.name, field.default
         if leaf.operator == "=?" and leaf.value in (False, None):
             return lambda _number, _row: True
-        if _is_textual(leaf) and leaf.operator not in ("=", "!=", "in", "not in"):
+        if "like" in leaf.operator:
             match = _text_test(leaf)
             return lambda _number, row: match(row.get(name, default))
         if field.type == "datetime":

@@ -1,7 +1,7 @@
 """The errors Odoo raises, with the fault code each has on /xmlrpc/2 (measured on 17, 18, 19).
 
 OdooError
-├── UserError        2   a business rule said no; MissingError and ValidationError alike
+├── UserError        2   a business rule said no; MissingError, ValidationError, UnknownModel
 ├── AccessDenied     3   wrong uid or password
 ├── AccessError      4   no right on the model, or a record rule
 └── ServerError      1   any other Python exception; the text is a whole traceback
@@ -37,6 +37,11 @@ class MissingError(UserError):
     name = "odoo.exceptions.MissingError"
 
 
+class UnknownModel(UserError):
+    def __init__(self, model: str) -> None:
+        super().__init__(f"Object {model} doesn't exist")
+
+
 class AccessDenied(OdooError):
     code = 3
     name = "odoo.exceptions.AccessDenied"
@@ -58,6 +63,11 @@ class ServerError(OdooError):
         self.kind = kind
 
 
+class UnknownMethod(ServerError):
+    def __init__(self, model: str, method: str) -> None:
+        super().__init__("AttributeError", f"The method '{model}.{method}' does not exist")
+
+
 class PlainFault(OdooError):
     """A fault made to order by a test: any code, any text."""
 
@@ -73,6 +83,16 @@ class SerializationFailure(Exception):
 def fault_code(error: OdooError) -> int:
     """The integer faultCode of /xmlrpc/2."""
     return error.fault_code if isinstance(error, PlainFault) else error.code
+
+
+def error_name(error: OdooError) -> str:
+    """The exception's full name, as JSON answers carry it."""
+    if isinstance(error, ServerError):
+        return error.kind if "." in error.kind else f"builtins.{error.kind}"
+    if isinstance(error, PlainFault):
+        known = {2: UserError.name, 3: AccessDenied.name, 4: AccessError.name}
+        return known.get(error.fault_code, error.name)
+    return error.name
 
 
 def missing(model: str, record_id: int, uid: int = 2) -> MissingError:

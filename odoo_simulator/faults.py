@@ -19,6 +19,7 @@ class Poison:
     code: int | None
     text: str
     slow: float
+    on_dates: bool
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class _State:
     denied_models: frozenset[str] = frozenset()
     empty: bool = False
     between_calls: BetweenCalls | None = None
+    slow_commit: float = 0.0
 
 
 _BOMB = (
@@ -115,6 +117,10 @@ class Faults:
     def accept(self) -> None:
         self.on_accept()
 
+    def slow_commit(self, seconds: float) -> None:
+        """Each transaction commits this long after its work (and its early webhooks) is done."""
+        self._state.slow_commit = seconds
+
     def clock(self, offset: float) -> None:
         """Odoo's clock is this many seconds ahead of the machine's (write_date and Date header)."""
         self.on_clock(offset)
@@ -131,10 +137,14 @@ class Faults:
         code: int | None = 1,
         text: str = "ValueError: poisoned",
         slow: float | None = None,
+        on_dates: bool = True,
     ) -> None:
-        """Any call that touches this order or its lines faults; code None and `slow`: late only."""
+        """Any call that touches this order or its lines faults; code None and `slow`: late only.
+
+        `on_dates=False` spares reads of ids and dates alone, as when one field of it is broken.
+        """
         with self._lock:
-            poisoned = {**self._state.poisoned, order_id: Poison(code, text, slow or 0.0)}
+            poisoned = {**self._state.poisoned, order_id: Poison(code, text, slow or 0.0, on_dates)}
             self._state.poisoned = poisoned
 
     def cure(self, order_id: int) -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from odoo_simulator.blocks import Row
+from odoo_simulator.blocks import Block, Row, microseconds_of_text
 from odoo_simulator.domains import parse
 from odoo_simulator.errors import ServerError, UserError
 from odoo_simulator.fields import Model
 from odoo_simulator.reading import Reader
-from odoo_simulator.search import Search
+from odoo_simulator.search import Search, block_range
 from odoo_simulator.store import Store
 from odoo_simulator.values import unknown_field
 
@@ -27,14 +27,58 @@ class Aggregate:
     function: str
 
 
+class Running:
+    """One aggregate of one group, as it grows."""
+
+    __slots__ = ("count", "distinct", "high", "low", "total")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total: Any = 0
+        self.low: Any = None
+        self.high: Any = None
+        self.distinct: set[Any] = set()
+
+    def add(self, value: Any, function: str) -> None:
+        if value is None or value is False:
+            return
+        self.span(1, value if function in ("sum", "avg") else 0, value, value)
+        if function == "count_distinct":
+            self.distinct.add(value)
+
+    def span(self, count: int, total: Any, low: Any, high: Any) -> None:
+        """Many values at once."""
+        self.count += count
+        self.total += total
+        self.low = low if self.low is None else min(self.low, low)
+        self.high = high if self.high is None else max(self.high, high)
+
+    def result(self, function: str) -> Any:
+        if function == "count":
+            return self.count
+        if function == "count_distinct":
+            return len(self.distinct)
+        if function == "sum":
+            return self.total
+        if function == "avg":
+            return self.total / self.count if self.count else 0
+        value = self.low if function == "min" else self.high
+        if value is None:
+            return False
+        return value[:19] if isinstance(value, str) else value
+
+
 class Group:
     """The running figures of one group."""
 
-    __slots__ = ("count", "values")
+    __slots__ = ("count", "running")
 
     def __init__(self, width: int) -> None:
         self.count = 0
-        self.values: list[list[Any]] = [[] for _ in range(width)]
+        self.running = [Running() for _ in range(width)]
+
+
+Groups = dict[tuple[Any, ...], Group]
 
 
 class Grouping:
@@ -117,12 +161,19 @@ class Grouping:
     def _groups(
         self, model: str, domain: Sequence[Any], names: list[str], aggregates: list[Aggregate]
     ) -> list[tuple[tuple[Any, ...], Group]]:
-        groups: dict[tuple[Any, ...], Group] = {}
+        groups: Groups = {}
         columns = [name.split(":")[0] for name in names]
         periods = [_period(name) for name in names]
         for name in columns:
             self._known(model, name)
-        for number, row in self._matching(model, domain, columns, aggregates):
+        search = Search(
+            self.store, self.reader.compiler, model, parse(domain), self.reader.visible(model)
+        )
+        needed = {*columns, *(aggregate.field for aggregate in aggregates)}
+        by_range = search.by_range and needed <= {"id", "write_date"} and len(names) <= 1
+        by_range &= all(periods) and all(item.function != "count_distinct" for item in aggregates)
+        found = search.stored() if by_range else search.ascending()
+        for number, row in self._rows(model, found, needed):
             key = tuple(
                 _cut(row.get(column) or False, period)
                 for column, period in zip(columns, periods, strict=True)
@@ -131,23 +182,53 @@ class Grouping:
             if group is None:
                 group = groups[key] = Group(len(aggregates))
             group.count += 1
-            for values, aggregate in zip(group.values, aggregates, strict=True):
-                values.append(number if aggregate.field == "id" else row.get(aggregate.field))
+            for running, aggregate in zip(group.running, aggregates, strict=True):
+                value = number if aggregate.field == "id" else row.get(aggregate.field)
+                running.add(value, aggregate.function)
+        if by_range:
+            for block in search.table.blocks:
+                self._group_block(groups, search, block, names, aggregates)
         if not names and not groups:
             groups[()] = Group(len(aggregates))
         # Empty values come last, as PostgreSQL's NULLs do.
         return sorted(groups.items(), key=lambda item: [(part is False, part) for part in item[0]])
 
-    def _matching(
-        self, model: str, domain: Sequence[Any], columns: list[str], aggregates: list[Aggregate]
+    def _group_block(
+        self,
+        groups: Groups,
+        search: Search,
+        block: Block,
+        names: list[str],
+        aggregates: list[Aggregate],
+    ) -> None:
+        """A block's rows lie in order of their dates: each period is one range of ids."""
+        chosen = block_range(block, search.plan)
+        first = chosen.start
+        while first < chosen.stop:
+            key: tuple[Any, ...] = ()
+            after = chosen.stop
+            if names:
+                part = _cut(block.written_text(first), _period(names[0]))
+                end = microseconds_of_text(_bounds(part, names[0])[1])
+                key, after = (part,), min(after, block.first_written_since(end))
+            ids = _without(range(first, after), search.table.explicit(first, after))
+            if ids.count:
+                group = groups.setdefault(key, Group(len(aggregates)))
+                group.count += ids.count
+                for running, aggregate in zip(group.running, aggregates, strict=True):
+                    if aggregate.field == "id":
+                        running.span(ids.count, ids.total, ids.first, ids.last)
+                    else:
+                        low, high = block.written_text(ids.first), block.written_text(ids.last)
+                        running.span(ids.count, 0, low, high)
+            first = after
+
+    def _rows(
+        self, model: str, numbers: Iterable[int], needed: set[str]
     ) -> Iterator[tuple[int, Row]]:
-        search = Search(
-            self.store, self.reader.compiler, model, parse(domain), self.reader.visible(model)
-        )
-        needed = {*columns, *(aggregate.field for aggregate in aggregates)}
         table = self.store.tables[model]
         dated_only = needed <= {"id", "write_date"}
-        for number in search.ascending():
+        for number in numbers:
             if dated_only and number not in table.rows:
                 for block in table.blocks:
                     if number in block.ids:
@@ -173,8 +254,8 @@ class Grouping:
 
     def _results(self, aggregates: list[Aggregate], group: Group) -> Row:
         return {
-            aggregate.key: _reduce(aggregate.function, values)
-            for aggregate, values in zip(aggregates, group.values, strict=True)
+            aggregate.key: running.result(aggregate.function)
+            for aggregate, running in zip(aggregates, group.running, strict=True)
         }
 
     def _label(self, model: str, name: str, part: Any) -> Any:
@@ -253,17 +334,25 @@ def _period_label(part: str, period: str) -> str:
     return begin.strftime(shapes[period])
 
 
-def _reduce(function: str, values: Iterable[Any]) -> Any:
-    present = [value for value in values if value is not None and value is not False]
-    if function == "count":
-        return len(present)
-    if function == "count_distinct":
-        return len(set(present))
-    if not present:
-        return False if function in ("min", "max") else 0
-    if function == "sum":
-        return sum(present)
-    if function == "avg":
-        return sum(present) / len(present)
-    value = min(present) if function == "min" else max(present)
-    return value[:19] if isinstance(value, str) else value
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """A range of ids, some left out, in figures."""
+
+    count: int
+    total: int
+    first: int
+    last: int
+
+
+def _without(ids: range, left_out: list[int]) -> Ids:
+    """Figures of `ids` without those (ascending, all within it); count 0 if none is left."""
+    count = len(ids) - len(left_out)
+    if count <= 0:
+        return Ids(0, 0, 0, 0)
+    total = (ids[0] + ids[-1]) * len(ids) // 2 - sum(left_out)
+    if not left_out:
+        return Ids(count, total, ids[0], ids[-1])
+    gone = frozenset(left_out)
+    first = next(number for number in ids if number not in gone)
+    last = next(number for number in reversed(ids) if number not in gone)
+    return Ids(count, total, first, last)

@@ -107,8 +107,8 @@ class HttpServer:
             with connection.makefile("rb") as stream:
                 while self._exchange(stream, connection):
                     pass
-        except OSError:
-            return  # the other side went away
+        except (OSError, ValueError):
+            return  # the other side went away, or doesn't speak HTTP
         finally:
             with self._lock:
                 self._open.discard(connection)

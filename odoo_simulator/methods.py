@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from odoo_simulator.errors import ServerError, UserError, missing
+from odoo_simulator.errors import UnknownMethod, UserError, missing
 from odoo_simulator.fields import Model
 from odoo_simulator.grouping import Grouping
-from odoo_simulator.reading import Reader
+from odoo_simulator.reading import Reader, access_error
 from odoo_simulator.records import Records
 from odoo_simulator.store import Store, Transaction
 
@@ -77,7 +77,7 @@ class Methods:
                 return self.button(model, name, *args, **kwargs)
             if name == "action_merge" and self.version >= 18:
                 return self.action_merge(model, *args, **kwargs)
-        raise ServerError("AttributeError", f"The method '{model}.{name}' does not exist")
+        raise UnknownMethod(model, name)
 
     # --- reading ---
 
@@ -168,22 +168,22 @@ class Methods:
 
     # --- writing ---
 
-    def create(self, model: str, values: Any) -> Any:
-        many = values if isinstance(values, list) else [values]
+    def create(self, model: str, vals_list: Any) -> Any:
+        many = vals_list if isinstance(vals_list, list) else [vals_list]
 
         def work(tx: Transaction) -> list[int]:
             return [self.records.create(tx, model, dict(item)) for item in many]
 
         numbers = self.records.run(work)
-        return numbers if isinstance(values, list) else numbers[0]
+        return numbers if isinstance(vals_list, list) else numbers[0]
 
-    def write(self, model: str, ids: Any, values: dict[str, Any]) -> bool:
-        numbers = _numbers(ids)
-        self.records.run(lambda tx: self.records.write(tx, model, numbers, values))
+    def write(self, model: str, ids: Any, vals: dict[str, Any]) -> bool:
+        numbers = self._allowed(model, ids)
+        self.records.run(lambda tx: self.records.write(tx, model, numbers, vals))
         return True
 
     def unlink(self, model: str, ids: Any) -> bool:
-        numbers = _numbers(ids)
+        numbers = self._allowed(model, ids)
         self.records.run(lambda tx: self.records.unlink(tx, model, numbers))
         return True
 
@@ -231,6 +231,12 @@ class Methods:
         with self.store.lock:
             rows = [self.store.get(model, number) for number in numbers]
         return {int(row["order_id"]) for row in rows if row is not None}
+
+    def _allowed(self, model: str, ids: Any) -> list[int]:
+        numbers = _numbers(ids)
+        if not self.reader.hidden(model).isdisjoint(numbers):
+            raise access_error(self.models[model])
+        return numbers
 
     def _none(self, model: str) -> bool:
         return self.is_empty() and model in self.records.shapes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -30,6 +31,7 @@ class Records:
         self.models = models
         self.version = version
         self.automation = automation
+        self.commit_delay: Callable[[], float] = lambda: 0.0
         self.shapes: dict[str, Shape] = shapes_of(version)
         self._logics = {
             shape.order: OrderLogic(shape, models, version, automation.fire)
@@ -55,6 +57,7 @@ class Records:
                 tx.rollback()
                 raise
             else:
+                time.sleep(self.commit_delay())
                 tx.commit()
                 return result
         raise SerializationFailure("could not serialize access")

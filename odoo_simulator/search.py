@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from odoo_simulator.blocks import Block, Row, microseconds_of_text
-from odoo_simulator.domains import Compiler, Group, Leaf, Node, conjuncts
+from odoo_simulator.domains import Compiler, Group, Leaf, Node, conjuncts, fields_of
 from odoo_simulator.errors import ServerError, UserError
 from odoo_simulator.fields import X2MANY_TYPES, Model
 from odoo_simulator.store import Store, Table
@@ -98,6 +98,7 @@ class Search:
         self.model = model
         self.plan = plan_of(node, compiler)
         self.predicate = compiler.compile(model, node)
+        self.looked_at = fields_of(node)
         self.visible = visible
 
     def ascending(self) -> Iterator[int]:
@@ -114,7 +115,7 @@ class Search:
         return (number for number in found if visible(number))
 
     def count(self) -> int:
-        if self.visible is None and self.plan.whole and self.plan.numbers is None:
+        if self.by_range:
             return self._count_whole()
         return sum(1 for _number in self.ascending())
 
@@ -140,11 +141,21 @@ class Search:
 
     def _in_block(self, block: Block) -> Iterator[int]:
         rows, whole = self.table.rows, self.plan.whole
+        row_of = block.light if self.looked_at <= block.cheap else block.row
         for number in block_range(block, self.plan):
             if number in rows:
                 continue
-            if whole or self.predicate(number, block.row(number)):
+            if whole or self.predicate(number, row_of(number)):
                 yield number
+
+    @property
+    def by_range(self) -> bool:
+        """True if, in blocks, all rows of the planned ranges match: no row need be looked at."""
+        return self.visible is None and self.plan.whole and self.plan.numbers is None
+
+    def stored(self) -> Iterator[int]:
+        """Matches among the stored rows alone (the rest is in the blocks' ranges)."""
+        return self._stored()
 
     def _count_whole(self) -> int:
         total = sum(1 for _number in self._stored())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from odoo_simulator.errors import (
     PlainFault,
     SerializationFailure,
     ServerError,
+    UnknownMethod,
+    UnknownModel,
     UserError,
     ValidationError,
 )
@@ -36,11 +38,18 @@ READING = frozenset(
 )
 
 
+_DATES = frozenset({"id", "write_date", "create_date", "order_id"})
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     id: int
     login: str
-    secrets: tuple[str, ...]  # the password, and API keys, which work in its place
+    password: str
+    api_keys: tuple[str, ...] = ()  # they work in the password's place
+
+    def accepts(self, secret: Any) -> bool:
+        return secret == self.password or secret in self.api_keys
 
 
 class Service:
@@ -64,7 +73,7 @@ class Service:
             database, login, secret = params[:3]
             self._check_database(database)
             for user in self.users.values():
-                if user.login == login and secret in user.secrets:
+                if user.login == login and user.accepts(secret):
                     return user.id
             return False
         raise ServerError("AttributeError", f"Method not found: {method}")
@@ -85,7 +94,7 @@ class Service:
         database, uid, secret, model, name = params[:5]
         self._check_database(database)
         user = self.users.get(uid) if isinstance(uid, int) else None
-        if user is None or secret not in user.secrets:
+        if user is None or not user.accepts(secret):
             raise AccessDenied
         if method == "execute":
             args, kwargs = list(params[5:]), {}
@@ -93,6 +102,13 @@ class Service:
             args = list(params[5]) if len(params) > 5 else []
             kwargs = dict(params[6]) if len(params) > 6 and params[6] else {}
         return self.call(model, name, args, kwargs)
+
+    def execute_with_key(self, key: str, model: str, name: str, kwargs: dict[str, Any]) -> Any:
+        """A call of JSON-2: an API key instead of uid and password, named arguments only."""
+        self._fault_if_asked()
+        if not any(key in user.api_keys for user in self.users.values()):
+            raise AccessDenied
+        return self.call(model, name, [], kwargs)
 
     def call(self, model: str, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """One method of one model; raises OdooError for whatever goes wrong in it."""
@@ -106,7 +122,7 @@ class Service:
         except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
             # A caller's nonsense makes Odoo's own code stumble: fault 1 with its traceback.
             raise ServerError(type(error).__name__, str(error)) from error
-        self._poison(model, args, kwargs, result)
+        self._poison(model, name, args, kwargs, result)
         if name in READING and self.faults.state.between_calls is not None:
             self.faults.state.between_calls(model, name)
         return result
@@ -122,7 +138,7 @@ class Service:
     def _check_rights(self, model: str, name: str) -> None:
         state = self.faults.state
         if model not in self.methods.models:
-            raise UserError(f"Object {model} doesn't exist")
+            raise UnknownModel(model)
         if model in state.denied_models:
             raise model_access_error(self.methods.models[model])
         if name.startswith("_"):
@@ -130,17 +146,21 @@ class Service:
                 4, f"Private methods (such as {model}.{name}) cannot be called remotely."
             )
         if name in state.hidden_methods:
-            raise ServerError("AttributeError", f"type object '{model}' has no attribute '{name}'")
+            raise UnknownMethod(model, name)
 
     def _fault_if_asked(self) -> None:
         fault = self.faults.take_fault()
         if fault is not None:
             raise fault
 
-    def _poison(self, model: str, args: list[Any], kwargs: dict[str, Any], result: Any) -> None:
+    def _poison(
+        self, model: str, name: str, args: list[Any], kwargs: dict[str, Any], result: Any
+    ) -> None:
         poisoned = self.faults.state.poisoned
         if not poisoned:
             return
+        if _reads_dates_only(name, args, kwargs):
+            poisoned = {key: poison for key, poison in poisoned.items() if poison.on_dates}
         touched = self.methods.orders_touched(model, args, result)
         for number in sorted(touched & poisoned.keys()):
             poison = poisoned[number]
@@ -152,4 +172,14 @@ class Service:
                 raise PlainFault(poison.code, poison.text)
 
 
-Handler = Callable[..., Any]
+def _reads_dates_only(name: str, args: list[Any], kwargs: dict[str, Any]) -> bool:
+    """True for calls that ask for ids and dates of records, not for their content."""
+    if name in ("search", "search_count", "read_group", "formatted_read_group", "fields_get"):
+        return True
+    if name in ("read", "search_read"):
+        asked = kwargs.get("fields") or (args[1] if len(args) > 1 else None)
+    elif name in ("web_read", "web_search_read"):
+        asked = kwargs.get("specification") or (args[1] if len(args) > 1 else None)
+    else:
+        return False
+    return bool(asked) and set(asked or ()) <= _DATES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from odoo_simulator.calls import Call, CallLog
 from odoo_simulator.captured import load_captured_orders
 from odoo_simulator.control import Control
 from odoo_simulator.faults import Faults
-from odoo_simulator.fields import load_models, names_of
+from odoo_simulator.fields import Field, load_models, names_of
 from odoo_simulator.http_server import HttpServer, Request, Response
 from odoo_simulator.methods import Methods
 from odoo_simulator.operations import Operations
@@ -31,7 +31,7 @@ from odoo_simulator.rules import rules_for
 from odoo_simulator.service import Service, User
 from odoo_simulator.store import Store, Transaction
 from odoo_simulator.transports import Transports
-from odoo_simulator.webhooks import WebhookSender
+from odoo_simulator.webhooks import Delivery, WebhookSender
 
 T = TypeVar("T")
 TIMINGS = ("early", "committed")
@@ -102,7 +102,7 @@ class Simulator(Operations):
         self.faults = Faults(self.models)
         self.call_log = CallLog()
         methods = Methods(self.store, self.models, version, self.reader, self.records)
-        users = [User(base_data.ADMINISTRATOR, login, (password, *api_keys))]
+        users = [User(base_data.ADMINISTRATOR, login, password, api_keys)]
         self.service = Service(version, database, users, methods, self.faults)
         self._transports = Transports(self.service, self.faults, self.call_log)
         self._control = Control(self)
@@ -217,6 +217,35 @@ class Simulator(Operations):
         rules = rules_for(self.store, self.models, self._shape, target)
         return [self.create("base.automation", rule) for rule in rules]
 
+    def add_field(
+        self,
+        model: str,
+        name: str,
+        kind: str,
+        *,
+        string: str = "",
+        relation: str = "",
+        selection: Sequence[tuple[str, str]] = (),
+        digits: tuple[int, int] | None = None,
+    ) -> None:
+        """A custom field (`x_…`), stored and writable from now on; forgotten by the next start."""
+        choices = tuple((key, label) for key, label in selection)
+        places = (digits[0], digits[1]) if digits else None
+        field = Field(name, kind, string or name, True, relation, choices, places)
+        self.models.restore(model, field)
+        with self.store.lock:
+            models = self.store.tables["ir.model"].rows
+            model_id = next(
+                number for number, row in models.items() if row and row["model"] == model
+            )
+        described: Row = {"name": name, "model": model, "model_id": model_id, "ttype": kind}
+        described |= {
+            "field_description": field.string,
+            "store": True,
+            "relation": relation or False,
+        }
+        self.create("ir.model.fields", described)
+
     def remove_rules(self) -> None:
         with self.store.lock:
             rules = list(self.store.tables["base.automation"].ids())
@@ -243,6 +272,11 @@ class Simulator(Operations):
         with self.store.lock:
             return sorted(self.store.tables[self.order_model].ids())
 
+    def last_order_id(self) -> int:
+        """The highest id given out so far, to an order that may be gone; 0 if none was."""
+        with self.store.lock:
+            return self.store.tables[self.order_model].last_id
+
     def line_ids(self) -> list[int]:
         with self.store.lock:
             return sorted(self.store.tables[self._shape.line].ids())
@@ -263,6 +297,17 @@ class Simulator(Operations):
     def calls_clear(self) -> None:
         self.call_log.clear()
 
+    def webhook_counters(self) -> dict[str, float]:
+        """How many webhooks were answered below 400, how many failed, how long answers took."""
+        return self.webhooks.counters()
+
+    def webhook_deliveries(self) -> list[Delivery]:
+        """The last webhooks, oldest first."""
+        return self.webhooks.all()
+
+    def webhooks_clear(self) -> None:
+        self.webhooks.clear()
+
     def clock(self) -> datetime:
         """Odoo's present time, UTC."""
         return datetime.now(UTC) + timedelta(seconds=self.store.clock_offset)
@@ -273,6 +318,7 @@ class Simulator(Operations):
         self.faults.on_refuse = self._server.close
         self.faults.on_accept = self._listen_again
         self.faults.on_webhooks = self._set_webhook_faults
+        self.records.commit_delay = lambda: self.faults.state.slow_commit
         self.faults.on_clock = self._set_clock
         self.reader.hidden = lambda model: self.faults.state.forbidden.get(model, frozenset())
         methods.is_empty = lambda: self.faults.state.empty

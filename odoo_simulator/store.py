@@ -1,9 +1,9 @@
 """Rows and transactions.
 
 Readers hold `Store.lock` for as long as one call reads, so each call sees one snapshot. Writers
-work in a `Transaction`, whose changes nobody sees before the commit and whose `now` is its start,
-as PostgreSQL's now() is. A row a transaction has written is locked until it ends; who wants to write
-it meanwhile waits, and then finds that it must start again (SerializationFailure), as on Odoo.
+work in a `Transaction`: nobody sees its changes before the commit, and its `now` is its start, as
+PostgreSQL's now() is. A row that a transaction has written is locked until it ends; who wants to
+write it meanwhile waits, and then must start again (SerializationFailure), as on Odoo.
 """
 
 from __future__ import annotations
@@ -142,16 +142,16 @@ class Store:
         """Make a transaction's changes visible, all at once, and write them through."""
         changes = transaction.changes
         with self.lock:
+            # Written through first: what can't be kept must not be seen either.
+            if self.journal is not None and changes:
+                last_ids = {model: self.tables[model].last_id for model in changes}
+                self.journal.write(changes, last_ids)
             self._commits += 1
             for model, rows in changes.items():
                 table = self.tables[model]
                 for record_id, row in rows.items():
                     table.set(record_id, row)
                     self._changed_at[(model, record_id)] = self._commits
-            if self.journal is not None and changes:
-                self.journal.write(
-                    changes, {model: self.tables[model].last_id for model in changes}
-                )
             for listener in self.on_commit:
                 listener(changes)
             self.forget(transaction)
@@ -211,7 +211,11 @@ class Transaction:
         if self.finished:
             return
         self.finished = True
-        self.store.apply(self)
+        try:
+            self.store.apply(self)
+        except BaseException:
+            self.store.forget(self)
+            raise
         for action in self.after_commit:
             action()
 

@@ -118,12 +118,14 @@ class Traffic:
         }
 
     def _order(self) -> Row | None:
-        """Any order, recent ones more often."""
-        ids = self.simulator.order_ids()
-        if not ids:
-            return None
-        recent = ids[-50:] if self.random.random() < 0.7 else ids
-        return self.simulator.order(self.random.choice(recent))
+        """Any order, recent ones more often; found by trying ids, however many there are."""
+        newest = self.simulator.last_order_id()
+        for _attempt in range(50):
+            oldest = max(1, newest - 50) if self.random.random() < 0.7 else 1
+            order = self.simulator.order(self.random.randint(oldest, max(oldest, newest)))
+            if order is not None:
+                return order
+        return None
 
     def _product_line(self) -> Row | None:
         order = self._order()

@@ -1,7 +1,4 @@
-"""XML-RPC over HTTP: /xmlrpc/2/common and /xmlrpc/2/object, and their elder twins without the 2.
-
-HTTP status is always 200, for faults and for malformed XML too.
-"""
+"""From an HTTP request to its answer: which protocol, faults on command, the log of calls."""
 
 from __future__ import annotations
 
@@ -11,73 +8,67 @@ from typing import Any
 
 from odoo_simulator import xmlrpc
 from odoo_simulator.calls import Call, CallLog
-from odoo_simulator.errors import (
-    AccessDenied,
-    AccessError,
-    OdooError,
-    ServerError,
-    fault_code,
-    traceback_text,
-)
+from odoo_simulator.dialects import Dialect, Invocation, JsonRpc, XmlRpc
+from odoo_simulator.errors import OdooError, fault_code
 from odoo_simulator.faults import Faults
 from odoo_simulator.http_server import Request, Response
+from odoo_simulator.json2 import Json2
 from odoo_simulator.service import Service
-
-_XML_HEADERS = {
-    "Content-Type": "text/xml; charset=utf-8",
-    "X-Content-Type-Options": "nosniff",
-}
-_PATHS = {
-    "/xmlrpc/2/common": ("common", False),
-    "/xmlrpc/2/object": ("object", False),
-    "/xmlrpc/common": ("common", True),
-    "/xmlrpc/object": ("object", True),
-}
 
 
 class Transports:
-    """From an HTTP request to its answer, faults on command included."""
+    """All protocols of one simulated Odoo."""
 
     def __init__(self, service: Service, faults: Faults, calls: CallLog) -> None:
         self.service = service
         self.faults = faults
         self.calls = calls
+        self._xmlrpc = {
+            "/xmlrpc/2/common": XmlRpc("common"),
+            "/xmlrpc/2/object": XmlRpc("object"),
+            "/xmlrpc/common": XmlRpc("common", elder=True),
+            "/xmlrpc/object": XmlRpc("object", elder=True),
+        }
 
     def answer(self, request: Request) -> Response:
-        """404 for a path Odoo hasn't."""
-        known = _PATHS.get(request.path)
-        if known is None:
+        """404 for a path this version of Odoo hasn't."""
+        dialect = self._dialect(request)
+        if dialect is None:
             return Response(404, "NOT FOUND", {"Content-Type": "text/html"}, b"Not Found")
-        return self._xmlrpc(request, *known)
+        return self._exchange(request, dialect)
 
-    def _xmlrpc(self, request: Request, service: str, elder: bool) -> Response:
+    def _dialect(self, request: Request) -> Dialect | None:
+        if request.path == "/jsonrpc":
+            return JsonRpc(self.service.version)
+        known = self._xmlrpc.get(request.path)
+        if known is not None or self.service.version < 19:
+            return known
+        return Json2.at(request)
+
+    def _exchange(self, request: Request, dialect: Dialect) -> Response:
         started, at = time.perf_counter(), time.time()
-        method, records = "", 0
-        params: list[Any] = []
+        invocation, records = Invocation("", "", []), 0
         fault: int | None = None
         replaced = self.faults.take_answer()
         try:
-            method, params = xmlrpc.loads(request.body)
+            invocation = dialect.parse(request)
             if replaced is None:
-                run = self.service.common if service == "common" else self.service.execute
-                result = run(method, params)
+                result = dialect.run(self.service, invocation)
                 records = _count(result)
-                body = xmlrpc.dumps(result)
+                response = dialect.result(invocation, result)
             else:
-                body = b""
+                response = Response()
         except OdooError as error:
             fault = fault_code(error)
-            body = xmlrpc.fault(*_fault(error, elder))
+            response = dialect.error(invocation, error)
         self._wait(records)
-        response = self._response(body, replaced)
-        model, called = _named(service, method, params)
+        response = self._spoiled(response, replaced)
         self.calls.add(
             Call(
                 at,
-                service,
-                model,
-                called,
-                _ids_named(params),
+                invocation.service,
+                *_named(invocation),
+                _ids_named(invocation.params),
                 records,
                 time.perf_counter() - started,
                 len(request.body),
@@ -93,37 +84,26 @@ class Transports:
         if seconds > 0:
             time.sleep(seconds)
 
-    def _response(
-        self, body: bytes, replaced: tuple[int, dict[str, str], bytes] | None
+    def _spoiled(
+        self, response: Response, replaced: tuple[int, dict[str, str], bytes] | None
     ) -> Response:
         state = self.faults.state
         if replaced is not None:
             status, headers, body = replaced
-            return Response(status, "", headers, body, drip=state.drip)
-        response = Response(200, "", dict(_XML_HEADERS), body, state.drip, state.close_mid_response)
-        if state.huge:
+            response = Response(status, "", headers, body)
+        elif state.huge:
             response.body = xmlrpc.dumps("|")
             response.padding = max(0, state.huge - len(response.body))
+        response.drip, response.cut = state.drip, state.close_mid_response
         return response
 
 
-def _fault(error: OdooError, elder: bool) -> tuple[int | str, str]:
-    text = traceback_text(error) if isinstance(error, ServerError) else error.text
-    if not elder:
-        return fault_code(error), text
-    if isinstance(error, AccessDenied):
-        return "AccessDenied", text
-    if isinstance(error, AccessError):
-        return f"warning -- AccessError\n\n{text}", ""
-    if isinstance(error, ServerError):
-        return error.text, text
-    return f"warning -- {type(error).__name__}\n\n{text}", ""
-
-
-def _named(service: str, method: str, params: Sequence[Any]) -> tuple[str, str]:
-    if service == "object" and len(params) >= 5:
+def _named(invocation: Invocation) -> tuple[str, str]:
+    """(model, method) of a call."""
+    params = invocation.params
+    if invocation.service == "object" and len(params) >= 5:
         return str(params[3]), str(params[4])
-    return "", method
+    return "", invocation.method
 
 
 def _ids_named(params: Sequence[Any]) -> int:

@@ -55,6 +55,10 @@ class WebhookSender:
         if self.doubling and self.random.random() < self.doubling:
             self._deliver(url, body)
 
+    def all(self) -> list[Delivery]:
+        with self._lock:
+            return list(self.deliveries)
+
     def clear(self) -> None:
         with self._lock:
             self.deliveries.clear()

@@ -12,6 +12,8 @@ LARGEST_ID = 2**31 - 1
 """Odoo's ids are PostgreSQL integers, and XML-RPC carries no larger ones."""
 MOST_IDS = 1000
 """In one batch body."""
+KEPT_CHARACTERS = 16_384
+"""Of a body, for operators."""
 EVENTS = ("changed", "created", "deleted")
 
 
@@ -26,7 +28,7 @@ class OrderEvent:
     order_ids: tuple[int, ...]
     deleted: bool
     text: str
-    """The body, as it came, without NUL characters."""
+    """The beginning of the body, as it came, without NUL characters."""
 
 
 def parse(body: bytes, event: str, order_model: str) -> OrderEvent:
@@ -38,7 +40,7 @@ def parse(body: bytes, event: str, order_model: str) -> OrderEvent:
     if event not in EVENTS:
         raise PayloadError(f"unknown event {event[:40]!r}: use ?event= with one of {EVENTS}")
     values = _object(body)
-    text = body.decode("utf-8", "replace").replace("\0", "")
+    text = body.decode("utf-8", "replace").replace("\0", "")[:KEPT_CHARACTERS]
     model = values.get("_model")
     if model == order_model:
         ids = _batch(values["ids"]) if "ids" in values else (_id(values, "_id"),)

@@ -8,7 +8,6 @@ from odoo_webhook.views import receive
 urlpatterns = [
     # With and without the slash: a redirect would turn Odoo's POST into a GET.
     re_path(r"^odoo/webhook/?$", receive, name="odoo-webhook"),
-    path("healthz", lambda request: __import__("django.http").http.HttpResponse("ok")),  # temporary
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("", include("bc_consumer.urls")),

@@ -143,13 +143,8 @@ class Deployment:
         return self
 
     def start_web(self) -> OwnedProcess:
-        """Start gunicorn as docker-compose.yml does."""
-        self.web = self._start(
-            "web",
-            *("gunicorn", "project.wsgi", "-c", "project/gunicorn.py"),
-            *("--bind", f"127.0.0.1:{self.port}"),
-            module=True,
-        )
+        """Start the web server as docker-compose.yml does."""
+        self.web = self._start("web", "manage.py", "web", "--host", "127.0.0.1")
         return self.web
 
     def start_worker(self, threads: int = 4) -> OwnedProcess:
@@ -164,13 +159,13 @@ class Deployment:
         self.scheduler = self._start("scheduler", "manage.py", "scheduler")
         return self.scheduler
 
-    def _start(self, kind: str, *arguments: str, module: bool = False) -> OwnedProcess:
+    def _start(self, kind: str, *arguments: str) -> OwnedProcess:
         self._started += 1
         name = f"{kind}-{self._started}"
         # rundramatiq looks for the program «dramatiq» beside the interpreter.
         path = f"{Path(sys.executable).parent}:{self.environment.get('PATH', '')}"
         process = OwnedProcess(
-            [sys.executable, *(["-m"] if module else []), *arguments],
+            [sys.executable, *arguments],
             environment=self.environment | {"PATH": path},
             log=self.directory / f"{name}.log",
             reaper=self._reaper,

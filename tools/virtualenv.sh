@@ -18,33 +18,39 @@ find_python() {
     return 1
 }
 
-# Runs a command as root: directly, or by sudo, which may ask for a password on a terminal only.
+# Runs a command as root: directly, or by sudo, which may ask for a password if there is a terminal.
 as_root() {
     if [ "$(id -u)" = 0 ]; then
         "$@"
-    elif command -v sudo >/dev/null 2>&1 && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+    elif command -v sudo >/dev/null 2>&1 \
+        && { sudo -n true 2>/dev/null || { : </dev/tty; } 2>/dev/null; }; then
         sudo "$@"
     else
         return 1
     fi
 }
 
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -qq -y --no-install-recommends "$@" </dev/null
+}
+
 # Installs Debian packages. Their services are not started: nothing here uses them.
 install_packages() {
     command -v apt-get >/dev/null 2>&1 || return 1
-    local policy=/usr/sbin/policy-rc.d made_policy=""
-    if [ ! -e "$policy" ] && printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null; then
+    local policy=/usr/sbin/policy-rc.d made_policy="" status=0 log
+    log="$(mktemp)"
+    if [ ! -e "$policy" ] && as_root true; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
         as_root chmod 755 "$policy"
         made_policy=yes
     fi
-    local status=0
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" \
-        >&2 </dev/null \
-        || { as_root apt-get update -qq >&2 </dev/null \
-            && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
-                --no-install-recommends "$@" >&2 </dev/null; } \
+    # A list of packages that is out of date names files that are gone: get it, and try once more.
+    { apt_install "$@" || { as_root apt-get update -qq && apt_install "$@"; }; } >"$log" 2>&1 \
         || status=1
     if [ -n "$made_policy" ]; then as_root rm -f "$policy"; fi
+    if [ "$status" != 0 ]; then tail -n 5 "$log" >&2; fi
+    rm -f "$log"
     return "$status"
 }
 

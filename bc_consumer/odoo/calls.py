@@ -29,18 +29,19 @@ class Calls:
         method: str,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
-        needed_models: Sequence[str] = (),
+        needed_models: Sequence[str] | None = (),
     ) -> Answer:
         """Call a method of a model; one line in the log (DEBUG) tells how it went.
 
         Raises NoRights where Odoo's access error concerns a whole model: ``model`` itself or
-        one of ``needed_models``.
+        one of ``needed_models``. None: the caller knows that it concerns records.
         """
         try:
             answer = self._transport.execute(model, method, args, kwargs)
         except OdooAccessError as error:
             self._log_failure(model, method, error)
-            self._refuse_without_rights(error, model, needed_models)
+            if needed_models is not None:
+                self._refuse_without_rights(error, (model, *needed_models))
             raise
         except OdooError as error:
             self._log_failure(model, method, error)
@@ -55,15 +56,13 @@ class Calls:
         )
         return answer
 
-    def _refuse_without_rights(
-        self, error: OdooAccessError, model: str, needed_models: Sequence[str]
-    ) -> None:
+    def _refuse_without_rights(self, error: OdooAccessError, models: Sequence[str]) -> None:
         """Tell «these records» from «this model», which Odoo's translated texts don't.
 
         A search leaves out the records that rules hide, and faults where the model as a whole
         may not be read (17, 18 and 19).
         """
-        for suspect in dict.fromkeys((model, *needed_models)):
+        for suspect in dict.fromkeys(models):
             try:
                 self._transport.execute(suspect, "search", [[("id", "=", 0)]], {"limit": 1})
             except OdooAccessError as refusal:

@@ -1,6 +1,5 @@
 """Fetching orders with their lines: one call where Odoo can, and a look at what is missing."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,7 +34,6 @@ class OrderReader:
         self._two_reads = TwoReads(self._context)
         self._one_call_exists = True
         self._field_set: FieldSet | None = None
-        self._loading = threading.Lock()
 
     @property
     def absent_fields(self) -> tuple[str, ...]:
@@ -116,13 +114,10 @@ class OrderReader:
         return {record_id(record): build_order(record, field_set) for record in found}
 
     def _known_field_set(self) -> FieldSet:
+        # No lock: threads that start together ask twice, and none waits for another's deadline.
         field_set = self._field_set
         if field_set is None:
-            with self._loading:
-                field_set = self._field_set
-                if field_set is None:
-                    field_set = load_field_set(self.order_model, self._fields_get)
-                    self._field_set = field_set
+            field_set = self._field_set = load_field_set(self.order_model, self._fields_get)
         return field_set
 
     def _fields_get(self, model: str, names: Sequence[str]) -> Mapping[str, Any]:
@@ -145,7 +140,7 @@ class OrderReader:
         if not ids:
             return {}
         try:
-            answer = reads.execute(
+            answer = reads.execute_on_records(
                 self.order_model,
                 "read",
                 [list(ids)],
@@ -175,3 +170,9 @@ class _Reads:
         if self.began_at is None and answer.server_date is not None:
             self.began_at = answer.server_date - timedelta(seconds=answer.seconds) - DATE_STEP
         return answer
+
+    def execute_on_records(
+        self, model: str, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Answer:
+        """Call after another call of this fetch has shown that the model may be read."""
+        return self._calls.execute(model, method, args, kwargs, needed_models=None)

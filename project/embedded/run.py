@@ -69,24 +69,23 @@ class Embedded:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def _start(self, stack: ExitStack) -> None:
-        """Start worker, site and simulator; they stop in the opposite order."""
+        """Start site, simulator and worker; they stop in the opposite order."""
         from bc_consumer import actors  # noqa: F401 - declares the queue that the worker consumes
 
+        site = Site(get_wsgi_application(), self._host, self._port)
+        stack.callback(site.stop)
+        if self._with_simulator:
+            simulator = SimulatorProcess(
+                settings.ODOO_URL, Path(settings.DATA_DIR), self._webhook_url("127.0.0.1")
+            )
+            stack.callback(simulator.stop)
+            simulator.wait_until_ready(self._stopped.is_set)
+            _mark_unknown_orders()
         worker = dramatiq.Worker(
             dramatiq.get_broker(), worker_threads=WORKER_THREADS, worker_timeout=200
         )
         stack.callback(worker.stop, timeout=WORKER_STOP_MILLISECONDS)
         worker.start()
-        site = Site(get_wsgi_application(), self._host, self._port)
-        stack.callback(site.stop)
-        if not self._with_simulator:
-            return
-        simulator = SimulatorProcess(
-            settings.ODOO_URL, Path(settings.DATA_DIR), self._webhook_url("127.0.0.1")
-        )
-        stack.callback(simulator.stop)
-        simulator.wait_until_ready(self._stopped.is_set)
-        _mark_unknown_orders()
 
     def _follow(self, arrivals: Arrivals) -> None:
         """Print what arrives until told to stop."""

@@ -8,6 +8,7 @@ from typing import TextIO
 
 SECRETS_FILE = "secrets"
 LOCK_FILE = "lock"
+SECRET_BYTES = {"SECRET_KEY": 50, "ODOO_WEBHOOK_SECRETS": 24, "DJANGO_SUPERUSER_PASSWORD": 12}
 
 
 class AlreadyRunningError(Exception):
@@ -22,12 +23,11 @@ def load_secrets(directory: Path) -> dict[str, str]:
     except FileNotFoundError:
         stored = ""
     known = dict(line.split("=", 1) for line in stored.splitlines() if "=" in line)
-    wanted = {
-        "SECRET_KEY": lambda: secrets.token_urlsafe(50),
-        "ODOO_WEBHOOK_SECRETS": lambda: secrets.token_urlsafe(24),
-        "DJANGO_SUPERUSER_PASSWORD": lambda: secrets.token_urlsafe(12),
+    missing = {
+        name: secrets.token_urlsafe(size)
+        for name, size in SECRET_BYTES.items()
+        if name not in known
     }
-    missing = {name: make() for name, make in wanted.items() if not known.get(name)}
     if missing:
         known |= missing
         _write_privately(path, "".join(f"{name}={value}\n" for name, value in known.items()))

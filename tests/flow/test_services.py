@@ -85,7 +85,7 @@ def test_a_memory_alarm_blocks_publishers(private_rabbitmq: RabbitMQ) -> None:
     connection.channel().basic_publish("", "nowhere", b"x", pika.BasicProperties())
     deadline = time.monotonic() + 10
     while not blocked and time.monotonic() < deadline:
-        connection.process_data_events(time_limit=0.1)  # type: ignore[arg-type]
+        connection.process_data_events(time_limit=0.1)
     assert blocked
     private_rabbitmq.clear_memory_alarm()
     connection.close()
@@ -112,7 +112,7 @@ def test_a_gate_forwards_holds_back_and_resets(postgres: Postgres) -> None:
             password=where.password,
             dbname="postgres",
         )
-        gate.blackhole()
+        gate.swallow()
         with socket.create_connection(("127.0.0.1", gate.port), timeout=2) as one:
             one.settimeout(0.3)
             one.sendall(bytes((0, 0, 0, 8, 4, 210, 22, 47)))

@@ -9,6 +9,7 @@ import socket
 import threading
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 _CHUNK = 65_536
 
@@ -18,7 +19,7 @@ class Mode(enum.Enum):
 
     OPEN = "open"
     """Forwards both ways."""
-    BLACKHOLE = "blackhole"
+    SWALLOW = "swallow"
     """Connections are accepted and kept; not a byte passes. What was sent is held back."""
     REFUSE = "refuse"
     """Existing connections are reset, new ones refused."""
@@ -52,13 +53,19 @@ class Gate:
     ) -> None:
         self.close()
 
+    def rewrite(self, url: str) -> str:
+        """Return the URL of the server behind this gate, changed to lead through it."""
+        parts = urlsplit(url)
+        login, at, _ = parts.netloc.rpartition("@")
+        return parts._replace(netloc=f"{login}{at}127.0.0.1:{self.port}").geturl()
+
     def open(self) -> None:
         """Forward again; what was held back passes now."""
         self._order(Mode.OPEN)
 
-    def blackhole(self) -> None:
-        """From now on nothing is answered, on old and new connections."""
-        self._order(Mode.BLACKHOLE)
+    def swallow(self) -> None:
+        """Be a blackhole: nothing is answered from now on, on old and new connections."""
+        self._order(Mode.SWALLOW)
 
     def refuse(self) -> None:
         """Reset all connections and refuse new ones."""

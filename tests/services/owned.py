@@ -51,7 +51,7 @@ class OwnedProcess:
         self._reaper = reaper
         self._gentle = gentle
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(
                 command,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -59,7 +59,9 @@ class OwnedProcess:
                 stderr=subprocess.STDOUT,
                 cwd=directory,
                 start_new_session=True,
-                **({"user": user, "group": user, "extra_groups": []} if user else {}),
+                user=user,
+                group=user,
+                extra_groups=[] if user else None,
             )
         reaper.watch_group(self._process.pid, gentle)
 

@@ -236,7 +236,9 @@ class PrivatePostgres(Postgres):
             capture_output=True,
             text=True,
             check=False,
-            **({"user": self._user, "group": self._user, "extra_groups": []} if self._user else {}),
+            user=self._user,
+            group=self._user,
+            extra_groups=[] if self._user else None,
         )
         password.unlink()
         if done.returncode:

@@ -1,4 +1,4 @@
-"""Captured requests of real servers get answers of the captured shape, captured orders come back."""
+"""Captured requests get answers of the captured shape; captured orders are served as they were."""
 
 from __future__ import annotations
 
@@ -97,9 +97,11 @@ def test_captured_orders_are_served_exactly(version: int) -> None:
     orders = content["purchase.order"]
     with Simulator(version) as odoo:
         ids = odoo.load_demo_orders(CAPTURES / f"{version}_demo_orders.json")
-        spec = specification(orders)
         answer = Caller(odoo).order(
-            "web_search_read", domain=[["id", "in", ids]], specification=spec, order="id"
+            "web_search_read",
+            domain=[["id", "in", ids]],
+            specification=specification(orders),
+            order="id",
         )
     assert answer["records"] == sorted(orders, key=lambda order: int(order["id"]))
 
@@ -112,7 +114,7 @@ def specification(records: list[dict[str, Any]]) -> dict[str, Any]:
             if isinstance(value, dict):
                 spec[name] = {"fields": {"display_name": {}}}
             elif isinstance(value, list) and value and isinstance(value[0], dict):
-                spec[name] = {"fields": specification(record[name])}
+                spec[name] = {"fields": specification(value)}
             else:
                 spec.setdefault(name, {})
     return spec

@@ -36,4 +36,6 @@ class Command(BaseCommand):
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("scheduler: waiting for the database: %s", error)
                 connection.close()
+            except Exception:
+                logger.exception("scheduler: met an error of our own and goes on")
             stop.wait(settings.SWEEP_SECONDS)

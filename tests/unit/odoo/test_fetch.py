@@ -1,5 +1,6 @@
 """Fetching orders from a stand-in Odoo: one call, two reads, what is missing, what has vanished."""
 
+import xmlrpc.client
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,10 @@ def odoo(simulator: Simulator) -> Odoo:
 
 
 def two_lines(simulator: Simulator, **values: Any) -> int:
-    lines = [{"name": "a", "product_qty": 2, "price_unit": 10.5}, {"name": "b"}]
+    lines: list[dict[str, Any]] = [
+        {"name": "a", "product_qty": 2, "price_unit": 10.5},
+        {"name": "b"},
+    ]
     return simulator.create_order(lines=lines, **values)
 
 
@@ -191,6 +195,16 @@ def test_gone_and_forbidden_are_told_apart(each_version: Simulator) -> None:
     assert not fetched.orders.keys() & fetched.missing.keys()
 
 
+def test_a_missing_order_costs_one_more_call(simulator: Simulator, odoo: Odoo) -> None:
+    there, hidden = two_lines(simulator), two_lines(simulator)
+    odoo.fetch([there])
+    simulator.faults.forbid([hidden])
+    for ids in ([there, 99_999], [there, hidden]):
+        simulator.calls_clear()
+        assert len(odoo.fetch(ids).missing) == 1
+        assert methods(simulator) == ["web_search_read", "read"]
+
+
 def test_an_order_committed_between_the_looks_is_fetched(simulator: Simulator, odoo: Odoo) -> None:
     first = two_lines(simulator)
     odoo.fetch([first])
@@ -249,7 +263,7 @@ def test_a_field_that_vanishes_while_we_run_is_dropped(
     if not one_call:
         simulator.faults.hide_method("web_search_read")
     assert "origin" in odoo.fetch([order_id]).orders[order_id].values
-    assert odoo.absent_fields == ()
+    assert not odoo.absent_fields
     simulator.faults.drop_field(ORDER, "origin")
     assert "origin" not in odoo.fetch([order_id]).orders[order_id].values
     assert odoo.absent_fields == ("purchase.order.origin",)
@@ -319,8 +333,6 @@ def test_a_field_list_that_cannot_be_had_is_nobody_s_fault(simulator: Simulator)
 
 
 def test_an_odoo_without_the_app_is_for_a_person() -> None:
-    import xmlrpc.client
-
     def execute(*_call: Any) -> Any:
         raise xmlrpc.client.Fault(2, "Object purchase.order doesn't exist")
 

@@ -369,6 +369,14 @@ def test_a_blackholed_address_ends_at_the_deadline() -> None:
         one.close()
 
 
+def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    with RawServer(version_is_answered) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        settings = OdooSettings("http://odoo.example.com", "x", "x", PASSWORD, timeout=5)
+        assert Odoo(settings).version().major == 17
+        assert proxy.requests[0].path == "http://odoo.example.com/xmlrpc/2/common"
+
+
 def test_the_password_travels_in_the_body_alone() -> None:
     tiny = TinyOdoo(lambda *_: 3)
     with serving(tiny.respond) as (server, odoo):

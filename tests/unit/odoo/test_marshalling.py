@@ -1,5 +1,6 @@
 """Reading answers: everything Odoo sends, nothing that could harm."""
 
+import contextlib
 import tracemalloc
 import xmlrpc.client
 from typing import Any
@@ -61,10 +62,8 @@ def test_a_damaged_answer_is_a_protocol_error_or_a_value(data: st.DataObject) ->
     start = data.draw(st.integers(0, len(body)))
     end = data.draw(st.integers(start, min(len(body), start + 50)))
     damaged = body[:start] + data.draw(st.binary(max_size=10)) + body[end:]
-    try:
-        read_response(damaged)
-    except (OdooProtocolError, Fault) as error:
-        assert str(error)
+    with contextlib.suppress(OdooProtocolError, Fault):
+        read_response(damaged)  # anything else it raises fails this test
 
 
 @pytest.mark.parametrize(
@@ -120,10 +119,13 @@ def test_memory_stays_in_proportion_to_the_answer() -> None:
     body = one("<array><data>" + "<value/>" * 200_000 + "</data></array>")
     tracemalloc.start()
     try:
+        tracemalloc.reset_peak()
+        before, _peak = tracemalloc.get_traced_memory()
         assert len(read_response(body)) == 200_000
-        assert tracemalloc.get_traced_memory()[1] < 4 * len(body)
+        _now, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+    assert peak - before < 4 * len(body)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""Many webhooks at once, one connection each as Odoo sends them, from one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+LONGEST_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One webhook's answer; ``seconds`` from before connecting to its last byte."""
+
+    status: int
+    seconds: float
+    body: Any
+
+
+def burst(webhook_url: str, payloads: Sequence[object]) -> list[Answered]:
+    """Send all payloads at the same moment; return the answers in their order."""
+
+    async def all_of_them() -> list[Answered]:
+        return await asyncio.gather(*(_send(webhook_url, payload) for payload in payloads))
+
+    return asyncio.run(all_of_them())
+
+
+async def _send(webhook_url: str, payload: object) -> Answered:
+    parts = urlsplit(webhook_url)
+    login = base64.b64encode(f"{parts.username}:{unquote(parts.password or '')}".encode()).decode()
+    body = json.dumps(payload).encode()
+    head = (
+        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.hostname}:{parts.port}\r\n"
+        f"Authorization: Basic {login}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    ).encode()
+    began = time.monotonic()
+    async with asyncio.timeout(LONGEST_SECONDS):
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(head + body)
+        answer = await reader.read()
+        writer.close()
+    seconds = time.monotonic() - began
+    header, _, content = answer.partition(b"\r\n\r\n")
+    return Answered(int(header.split()[1]), seconds, json.loads(content or b"null"))

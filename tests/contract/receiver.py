@@ -1,0 +1,58 @@
+"""A webhook receiver that looks at Odoo while Odoo waits for its answer."""
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+# Under which name a real Odoo reaches this machine.
+HOST = os.environ.get("ODOO_E2E_CALLBACK_HOST", "127.0.0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One webhook, and what a look at Odoo showed while it was being delivered."""
+
+    path: str
+    headers: dict[str, str]
+    payload: dict[str, Any]
+    seen: Any
+
+
+class Receiver:
+    """Listens on a free port; ``look`` is called with each payload before the answer."""
+
+    def __init__(self, look: Callable[[dict[str, Any]], Any]) -> None:
+        self.received: list[Received] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                payload = json.loads(body)
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                seen = look(payload)
+                receiver.received.append(Received(self.path, headers, payload, seen))
+                self.send_response(202)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_args: Any) -> None:
+                """Say nothing."""
+
+        bound = "127.0.0.1" if HOST == "127.0.0.1" else "0.0.0.0"
+        self._server = ThreadingHTTPServer((bound, 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://odoo:a-secret@{HOST}:{self._server.server_address[1]}/hook/"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)

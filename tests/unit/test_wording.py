@@ -1,0 +1,151 @@
+"""How values and changes read, in both languages."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import time_machine
+from django.test import override_settings
+from django.utils import translation
+
+from bc_consumer import labels, wording
+from bc_consumer.models import BC, BCLine
+
+NB = "\xa0"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "french"),
+    [
+        (None, "—", "—"),
+        (0.0804, "80 ms", "80 ms"),
+        (2.44, "2.4 s", "2,4 s"),
+        (59.0, "59.0 s", "59,0 s"),
+        (185, "3 min", "3 min"),
+        (3 * 3600 + 5, "3 h", "3 h"),
+        (3 * 86400, "3 d", "3 j"),
+    ],
+)
+def test_duration(seconds: float | None, english: str, french: str) -> None:
+    with translation.override("en"):
+        assert wording.duration(seconds) == english
+    with translation.override("fr"):
+        assert wording.duration(seconds) == french
+
+
+@pytest.mark.parametrize(
+    ("value", "english", "french"),
+    [
+        (Decimal("1234567.50"), "1,234,567.50", f"1{NB}234{NB}567,50"),
+        (Decimal("12.5"), "12.50", "12,50"),
+        (Decimal(5000), "5,000", f"5{NB}000"),
+        (Decimal("1.234"), "1.234", "1,234"),
+        ("12.5", "12.50", "12,50"),
+        (None, "—", "—"),
+        ("odd", "odd", "odd"),
+    ],
+)
+def test_money(value: Any, english: str, french: str) -> None:
+    with translation.override("en"):
+        assert wording.money(value) == english
+    with translation.override("fr"):
+        assert wording.money(value) == french
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("21.000", "21"), ("1000.0", "1,000"), ("0.250", "0.25"), ("0", "0"), (None, "—")],
+)
+def test_quantity(value: Any, expected: str) -> None:
+    with translation.override("en"):
+        assert wording.quantity(value) == expected
+
+
+@override_settings(TIME_ZONE="Europe/Paris")
+def test_times_are_in_the_projects_time_zone() -> None:
+    late = datetime(2026, 11, 23, 23, 30, 5, tzinfo=UTC)
+    with time_machine.travel(datetime(2026, 11, 24, 9, tzinfo=UTC), tick=False):
+        assert wording.clock(late) == "00:30:05"
+    with time_machine.travel(datetime(2026, 11, 25, 9, tzinfo=UTC), tick=False):
+        with translation.override("en"):
+            assert wording.clock(late) == "2026-11-24 00:30:05"
+            assert wording.moment(late) == "2026-11-24 00:30"
+        with translation.override("fr"):
+            assert wording.clock(late) == "24/11/2026 00:30:05"
+            assert wording.moment(late) == "24/11/2026 00:30"
+
+
+def test_values_are_shown_by_their_column() -> None:
+    with translation.override("fr"):
+        assert wording.show(BC, "state", "purchase") == "bon de commande"
+        assert wording.show(BC, "state", "of_a_module") == "of_a_module"
+        assert wording.show(BC, "locked", True) == "oui"
+        assert wording.show(BC, "amount_total", "1.5") == "1,50"
+        assert wording.show(BC, "date_order", "2026-11-24T09:00:00Z") == "24/11/2026 09:00"
+        assert wording.show(BC, "notes", "<p>One &amp; two</p>") == "One & two"
+        assert wording.show(BC, "partner_ref", "") == "—"
+        assert wording.show(BCLine, "taxes", [{"id": 1, "name": "TVA 20 %"}]) == "TVA 20 %"
+        assert wording.show(BC, "unknown_column", "x") == "x"
+
+
+CHANGES = {
+    "fields": {
+        "partner_id": [1, 2],
+        "partner_name": ["Supplier 001", "Supplier 002"],
+        "amount_untaxed": ["10.00", "20.00"],
+        "amount_total": ["12.00", "24.00"],
+    },
+    "lines": {
+        "added": {"7": "Desk", "8": "#8"},
+        "changed": {"9": {"product_qty": ["1.0", "2.0"]}},
+        "deleted": {"10": "Chair"},
+    },
+}
+
+
+def test_changes_are_told_in_a_line() -> None:
+    with translation.override("en"):
+        assert wording.read_changes(CHANGES).summary() == (
+            "Supplier: Supplier 001 → Supplier 002 · Total: 12.00 → 24.00 · "
+            "2 lines added · 1 line changed · 1 line deleted"
+        )
+    with translation.override("fr"):
+        assert wording.read_changes(CHANGES).summary() == (
+            f"Fournisseur{NB}: Supplier 001 → Supplier 002 · Total{NB}: 12,00 → 24,00 · "
+            "2 lignes ajoutées · 1 ligne modifiée · 1 ligne supprimée"
+        )
+
+
+def test_changes_are_told_in_full() -> None:
+    with translation.override("en"):
+        changes = wording.read_changes(CHANGES)
+        assert [change.label for change in changes.fields] == [
+            "Supplier", "Untaxed amount", "Total",
+        ]  # fmt: skip
+        assert [(line.kind, line.name) for line in changes.lines] == [
+            ("added", "#7 Desk"),
+            ("added", "#8"),
+            ("changed", "#9"),
+            ("deleted", "#10 Chair"),
+        ]
+        assert changes.lines[2].fields == (wording.FieldChange("Quantity", "1", "2"),)
+
+
+def test_a_long_summary_is_cut() -> None:
+    fields = {name: ["", "x" * 500] for name in ("origin", "partner_ref", "user_name", "notes")}
+    with translation.override("en"):
+        summary = wording.read_changes({"fields": fields}).summary()
+    assert len(summary) < 300
+    assert summary.endswith("1 more field")
+
+
+def test_a_new_order_tells_its_lines() -> None:
+    with translation.override("en"):
+        assert wording.read_changes({"lines": {"count": 1}}).summary() == "1 line"
+        assert wording.read_changes({}).summary() == ""
+
+
+def test_causes_are_named() -> None:
+    with translation.override("fr"):
+        assert labels.causes("webhook,nightly,other") == "webhook, passage de nuit, other"
