@@ -139,8 +139,8 @@ class BCAdmin(ReadOnlyAdmin):
     """Orders: found by reference, supplier or id; shown with their lines and their journal."""
 
     list_display = (
-        "name", "partner_name", "state_label", "amount_total", "currency_name", "company_name",
-        "write_date", "synced_at", "archived_at",
+        "name", "partner_name", "state_label", "total_label", "company_name", "changed_label",
+        "archived_label",
     )  # fmt: skip
     list_filter = (PresenceFilter, OrderStateFilter, CompanyFilter)
     search_fields = ("name", "partner_name", "partner_ref")
@@ -179,6 +179,21 @@ class BCAdmin(ReadOnlyAdmin):
         """Show what Odoo calls the state."""
         return wording.show(BC, "state", bc.state)
 
+    @admin.display(description=_("total"), ordering="amount_total")
+    def total_label(self, bc: BC) -> str:
+        """Show the total with its currency."""
+        return f"{wording.money(bc.amount_total)} {bc.currency_name}"
+
+    @admin.display(description=_("changed in Odoo"), ordering="write_date")
+    def changed_label(self, bc: BC) -> str:
+        """Show when Odoo wrote it."""
+        return wording.moment(bc.write_date)
+
+    @admin.display(description=_("archived"), ordering="archived_at")
+    def archived_label(self, bc: BC) -> str:
+        """Show since when Odoo has it no longer."""
+        return wording.moment(bc.archived_at)
+
     @admin.display(description=_("billing status"))
     def invoice_status_label(self, bc: BC) -> str:
         """Show what Odoo calls it."""
@@ -200,8 +215,7 @@ class BCAdmin(ReadOnlyAdmin):
     @admin.display(description=_("page"))
     def page_link(self, bc: BC) -> SafeString:
         """Link to the order's own page."""
-        url = reverse("bc-order", args=[bc.odoo_id])
-        return format_html('<a href="{}">{}</a>', url, _("Show the order's page"))
+        return order_link(bc.odoo_id)
 
     @admin.display(description=_("pending"))
     def pending_link(self, bc: BC) -> SafeString | str:
@@ -277,20 +291,29 @@ class PendingBCAdmin(ReadOnlyAdmin):
     @admin.display(description=_("order"))
     def order_link(self, row: PendingBC) -> SafeString:
         """Link to the order's own page."""
-        url = reverse("bc-order", args=[row.odoo_id])
-        return format_html('<a href="{}">{}</a>', url, _("Show the order's page"))
+        return order_link(row.odoo_id)
 
 
 @admin.register(JournalEntry)
 class JournalEntryAdmin(ReadOnlyAdmin):
     """What happened to which order, newest first."""
 
-    list_display = ("at", "odoo_id", "outcome", "causes_label", "marks", "delay_label", "summary")
+    list_display = (
+        "at_label",
+        "odoo_id",
+        "outcome",
+        "causes_label",
+        "marks",
+        "delay_label",
+        "summary",
+    )
     list_filter = ("outcome",)
     search_fields = ("odoo_id",)
     search_help_text = _("Odoo id of the order")
-    exclude = ("changes", "causes", "delay")
-    readonly_fields = ("causes_label", "delay_label", "changes_label")
+    fields = readonly_fields = (
+        "at_label", "order_link", "outcome", "causes_label", "event", "marks", "first_marked_at",
+        "last_marked_at", "delay_label", "changes_label", "error",
+    )  # fmt: skip
 
     def get_search_results(
         self, _request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -306,7 +329,17 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         """Show who marked the order."""
         return causes(entry.causes)
 
-    @admin.display(description=_("delay"), ordering="delay")
+    @admin.display(description=_("at"), ordering="at")
+    def at_label(self, entry: JournalEntry) -> str:
+        """Show when it happened, with seconds."""
+        return wording.clock(entry.at)
+
+    @admin.display(description=_("order"))
+    def order_link(self, entry: JournalEntry) -> SafeString:
+        """Link to the order's own page."""
+        return order_link(entry.odoo_id)
+
+    @admin.display(description=_("delay"))
     def delay_label(self, entry: JournalEntry) -> str:
         """Show the delay in the unit that suits it."""
         return wording.duration(entry.delay)
@@ -344,6 +377,12 @@ class SyncLogAdmin(ReadOnlyAdmin):
     def error_text(self, run: SyncLog) -> SafeString | str:
         """Show the error with its lines."""
         return preformatted(run.error)
+
+
+def order_link(odoo_id: int) -> SafeString:
+    """Return a link to an order's own page: those only pending or told of have one too."""
+    url = reverse("bc-order", args=[odoo_id])
+    return format_html('<a href="{}">#{}</a>', url, odoo_id)
 
 
 def odoo_url(odoo_id: int) -> str:

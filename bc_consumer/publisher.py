@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from functools import cache
@@ -78,7 +78,7 @@ class Publisher(threading.Thread):
         self._jobs.put(job)
         try:
             return job.stored.result(timeout)
-        except FutureTimeoutError:
+        except (FutureTimeoutError, CancelledError):
             return False
 
     def connect(self) -> None:
@@ -93,10 +93,17 @@ class Publisher(threading.Thread):
             except queue.Empty:
                 self._answer_heartbeats()
                 continue
-            if job.priority == STORE_FIRST:
-                self._store(job)
-            else:
-                self._wake(job)
+            try:
+                self._do(job)
+            except Exception:
+                logger.exception("The publisher met an error of our own and goes on")
+                job.stored.cancel()
+
+    def _do(self, job: _Job) -> None:
+        if job.priority == STORE_FIRST:
+            self._store(job)
+        else:
+            self._wake(job)
 
     def _next_number(self) -> int:
         with self._lock:
@@ -133,6 +140,7 @@ class Publisher(threading.Thread):
                 kwargs={},
                 options={},
             )
+            self.broker.declare_queue(settings.RABBITMQ_QUEUE)
             self.broker.enqueue(message)
             self.away = False
         except FAILURES as error:

@@ -27,7 +27,7 @@ SUMMARY_CHARACTERS = 48
 BREAKS = re.compile(r"[ \t\r\n]+")
 QUANTITIES = frozenset({"product_qty", "qty_received", "qty_invoiced", "discount"})
 PARTS_OF_TOTAL = frozenset({"amount_untaxed", "amount_tax"})
-MINUTE, HOUR, DAY = 60, 3600, 86400
+TEN, MINUTE, HOUR, DAY = 10, 60, 3600, 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class FieldChange:
     old: str
     new: str
     minor: bool = False
-    """Goes without saying where the others are told: the parts of a total that changed too."""
+    """Goes without saying: parts of a total that changed too, and when Odoo wrote the order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,9 @@ class Changes:
         return " · ".join([*self._told_fields(), *self._told_lines()])
 
     def _told_fields(self) -> Iterator[str]:
-        fields = [change for change in self.fields if not change.minor] or self.fields
+        fields = [change for change in self.fields if not change.minor]
+        if not fields and not self.lines:
+            fields = list(self.fields)
         for change in fields[:SUMMARY_FIELDS]:
             yield _("%(field)s: %(old)s → %(new)s") % {
                 "field": change.label,
@@ -111,17 +113,25 @@ def _field_changes(
     model: type[models.Model], changed: Mapping[str, Sequence[Any]]
 ) -> tuple[FieldChange, ...]:
     """Leave an id out where its name tells the same."""
-    minor = PARTS_OF_TOTAL if "amount_total" in changed else frozenset()
+    minor = {"write_date"} | (PARTS_OF_TOTAL if "amount_total" in changed else set())
     return tuple(
         FieldChange(
             field_label(model, name),
-            show(model, name, old),
-            show(model, name, new),
+            *_show_pair(model, name, old, new),
             name in minor,
         )
         for name, (old, new) in changed.items()
         if not (name.endswith("_id") and f"{name.removesuffix('_id')}_name" in changed)
     )
+
+
+def _show_pair(model: type[models.Model], name: str, old: Any, new: Any) -> tuple[str, str]:
+    """Show both sides alike: SQLite forgets that yen have no decimals, a fresh value knows it."""
+    if isinstance(_field(model, name), ExactDecimalField):
+        known = [str(value) for value in (old, new) if value is not None]
+        if any("." not in value for value in known):
+            return quantity(old), quantity(new)
+    return show(model, name, old), show(model, name, new)
 
 
 def _line_changes(lines: Mapping[str, Any]) -> Iterator[LineChange]:
@@ -232,7 +242,9 @@ def duration(seconds: float | timedelta | None) -> str:
     if seconds < 1:
         return _("%(count)s ms") % {"count": round(seconds * 1000)}
     if seconds < MINUTE:
-        return _("%(count)s s") % {"count": formats.number_format(round(seconds, 1), 1)}
+        return _("%(count)s s") % {
+            "count": formats.number_format(seconds, 1 if seconds < TEN else 0)
+        }
     for unit, longest, text in (
         (MINUTE, HOUR, _("%(count)s min")),
         (HOUR, 2 * DAY, _("%(count)s h")),

@@ -32,7 +32,8 @@ class Event:
 
     `changed` holds the stored fields whose value is another than before. `dated` is what the
     payload says for write_date where that is not the record's new one: a recomputed field triggers
-    before the new write_date is set (measured on all versions).
+    before the new write_date is set (measured on all versions). `repeats` is how often more a rule
+    without watched fields fires: Odoo works stored fields out in many small steps.
     """
 
     kind: str  # create, write, unlink
@@ -40,6 +41,7 @@ class Event:
     record_id: int
     changed: frozenset[str] = frozenset()
     dated: str | None = None
+    repeats: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,7 @@ class Rule:
             return False
         if event.kind != "write":
             return True
-        watched = frozenset({"state"}) if self.trigger == "on_state_set" else self.watched
-        return not watched or not watched.isdisjoint(event.changed)
+        return not self.watched or not self.watched.isdisjoint(event.changed)
 
 
 class Automation:
@@ -93,7 +94,9 @@ class Automation:
             return
         for event in events:
             for rule in rules:
-                if rule.fires(event):
+                if not rule.fires(event):
+                    continue
+                for _time in range(1 if rule.watched else 1 + event.repeats):
                     for action in rule.actions:
                         self._run(transaction, action, event)
 
@@ -141,11 +144,14 @@ class Automation:
         return payload
 
     def _rule(self, number: int, row: Row) -> Rule:
+        trigger = str(row.get("trigger") or "")
+        watched = frozenset(self._field_names(row.get("trigger_field_ids", ())))
         return Rule(
             number,
             self._name("ir.model", row.get("model_id"), "model"),
-            str(row.get("trigger") or ""),
-            frozenset(self._field_names(row.get("trigger_field_ids", ()))),
+            trigger,
+            # Odoo sets this trigger's watched field itself.
+            frozenset({"state"}) if trigger == "on_state_set" else watched,
             tuple(self._actions(row.get("action_server_ids", ()))),
         )
 

@@ -27,6 +27,7 @@ class _State:
     latency: float = 0.0
     per_order: float = 0.0
     drip: float = 0.0
+    silent: bool = False
     answer: tuple[int, dict[str, str], bytes] | None = None
     answers_left: int | None = None
     huge: int = 0
@@ -76,6 +77,10 @@ class Faults:
     def drip(self, seconds_per_byte: float) -> None:
         """Bodies are sent byte by byte: no single wait is long, the whole is."""
         self._state.drip = seconds_per_byte
+
+    def silence(self, on: bool = True) -> None:
+        """Accept connections, read the requests, never answer; `clear()` cuts those that wait."""
+        self._state.silent = on
 
     def http_status(
         self, status: int, headers: dict[str, str] | None = None, times: int | None = None

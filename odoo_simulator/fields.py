@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,11 @@ class ModelSet(dict[str, Model]):
 
 def load_models(version: int) -> ModelSet:
     """All models of this Odoo, by name, those that are only pointed at included."""
+    return ModelSet(_models_of(version))
+
+
+@cache
+def _models_of(version: int) -> ModelSet:
     if version not in VERSIONS:
         raise ValueError(f"version must be one of {VERSIONS}, not {version!r}")
     tables = json.loads((_TABLES / f"{version}.json").read_text("utf-8"))

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from odoo_simulator import base_data
 from odoo_simulator.automation import Automation
-from odoo_simulator.blocks import EPOCH, Bulk, Row
+from odoo_simulator.blocks import EPOCH, Row
 from odoo_simulator.bulk import attach_bulk
 from odoo_simulator.calls import Call, CallLog
 from odoo_simulator.captured import load_captured_orders
@@ -118,8 +118,9 @@ class Simulator(Operations):
 
     def start(self) -> Self:
         """Listen; returns itself."""
-        self._server.listen()
+        # The control's door first: who finds the server may ask for it at once.
         self._control_server.listen()
+        self._server.listen()
         return self
 
     def stop(self) -> None:
@@ -356,6 +357,3 @@ def _with_secret(url: str, secret: str) -> str:
     parts = urlsplit(url)
     host = f"odoo:{quote(secret, safe='')}@{parts.netloc.rpartition('@')[2]}"
     return urlunsplit(parts._replace(netloc=host))
-
-
-__all__ = ["Bulk", "SimulatedTransaction", "Simulator"]

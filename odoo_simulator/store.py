@@ -225,15 +225,6 @@ class Transaction:
             self.store.forget(self)
 
 
-def sequence_value(table: Table, wanted: int | None) -> int:
-    """An id asked for by name (captured records keep theirs), or the next one."""
-    if wanted is None:
-        table.last_id += 1
-        return table.last_id
-    table.last_id = max(table.last_id, wanted)
-    return wanted
-
-
 def as_row(values: dict[str, Any]) -> Row:
     """Lists become tuples: rows are shared between snapshots and must not change."""
     return {

@@ -39,6 +39,7 @@ _WEIGHTS = {
     "rename_partner": 1,
 }
 FEWEST_ORDERS = 5  # below this, nothing is deleted
+MOST_NEW_ORDERS = 300  # more than at the start; beyond, none is created: a demo may run for weeks
 
 
 class Traffic:
@@ -48,6 +49,7 @@ class Traffic:
         self.simulator = simulator
         self.random = random.Random(seed)
         self.changes = 0
+        self._most = simulator.count() + MOST_NEW_ORDERS
         self._stop = threading.Event()
 
     def create_orders(self, count: int, lines: int) -> list[int]:
@@ -73,7 +75,7 @@ class Traffic:
             "write_order": self._write_order,
             "write_line_price": self._write_line_price,
             "write_line_text": self._write_line_text,
-            "create_order": lambda: bool(self._create_order(self.random.randint(1, 6))),
+            "create_order": self._create_one,
             "add_line": self._add_line,
             "delete_line": self._delete_line,
             "confirm": self._confirm,
@@ -105,6 +107,12 @@ class Traffic:
             content.append({**note, "sequence": 99})
         partner = self.random.randint(2, 13)
         return self.simulator.create_order(partner, content, **values)
+
+    def _create_one(self) -> bool:
+        if self.simulator.count() >= self._most:
+            return False
+        self._create_order(self.random.randint(1, 6))
+        return True
 
     def _line_values(self, position: int) -> Row:
         tax = self.random.choice((base_data.TAX_20, base_data.TAX_20, base_data.TAX_5_5))

@@ -15,6 +15,8 @@ from odoo_simulator.http_server import Request, Response
 from odoo_simulator.json2 import Json2
 from odoo_simulator.service import Service
 
+_LOOK_AGAIN = 0.05  # seconds between looks whether a silence is over
+
 
 class Transports:
     """All protocols of one simulated Odoo."""
@@ -46,6 +48,10 @@ class Transports:
         return Json2.at(request)
 
     def _exchange(self, request: Request, dialect: Dialect) -> Response:
+        while self.faults.state.silent:
+            time.sleep(_LOOK_AGAIN)
+            if not self.faults.state.silent:
+                raise ConnectionAbortedError  # the server closes without an answer
         started, at = time.perf_counter(), time.time()
         invocation, records = Invocation("", "", []), 0
         fault: int | None = None

@@ -45,7 +45,6 @@ class WebhookSender:
         self.doubling = 0.0  # share of calls that arrive twice
         self.random = random.Random(0)
         self._lock = threading.Lock()
-        self._tls = ssl.create_default_context()
 
     def send(self, url: str, body: bytes) -> None:
         """One call; never raises for what the receiver or the network does."""
@@ -109,7 +108,7 @@ class WebhookSender:
         connection: http.client.HTTPConnection
         if parts.scheme == "https":
             connection = http.client.HTTPSConnection(
-                host, parts.port, timeout=TIMEOUT, context=self._tls
+                host, parts.port, timeout=TIMEOUT, context=ssl.create_default_context()
             )
         else:
             connection = http.client.HTTPConnection(host, parts.port, timeout=TIMEOUT)

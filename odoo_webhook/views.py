@@ -45,10 +45,10 @@ def receive(request: HttpRequest) -> JsonResponse:
     try:
         kept_in = accept(event.order_ids, mark)
     except IntakeUnavailable:
-        logger.error("BC %s: %s not kept, 503", event.order_ids, mark.event.value)
         return _refused(
             503,
-            "neither the database nor RabbitMQ could keep the event; send it again",
+            f"BC {event.order_ids}: neither the database nor RabbitMQ could keep the event; "
+            "send it again",
             **{"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
     logger.info("BC %s: %s, kept in the %s", event.order_ids, mark.event.value, kept_in)

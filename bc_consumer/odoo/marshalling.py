@@ -102,8 +102,7 @@ class _Reader:
         self._fault = False
 
     def read(self, body: bytes) -> Any:
-        # The encoding is ours, whatever the declaration says: Odoo always sends UTF-8.
-        parser = expat.ParserCreate(encoding="utf-8")
+        parser = expat.ParserCreate()
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end

@@ -17,7 +17,7 @@ from bc_consumer.odoo.snapshots import build_order, record_id, records, specific
 from bc_consumer.odoo.two_reads import TwoReads
 
 ONE_CALL = "web_search_read"  # of module web, 17 and later; needs no further right (measured)
-LOOKS = 3  # an order may appear between the read that lacked it and the look at it
+LOOKS = 4  # an order may appear between the read that lacked it and the look at it
 HIGHEST_ID = 2**31 - 1  # Odoo's ids are PostgreSQL integers
 DATE_STEP = timedelta(seconds=1)  # the Date header has whole seconds
 
@@ -65,11 +65,14 @@ class OrderReader:
             possible = [number for number in possible if number not in orders]
             why = self._why_missing(possible, reads)
             missing.update(why)
-            possible = [number for number in possible if number not in why]
+            possible = [number for number in possible if number not in why] or _sharing(orders)
             if not possible:
                 return Fetched(orders=orders, missing=missing, began_at=reads.began_at)
+            for number in possible:
+                orders.pop(number, None)
         raise OdooUnavailable(
-            f"Odoo has orders {possible} when read by id, but does not find them: to be read later"
+            f"Orders {possible} could not be read as of one moment, {LOOKS} times in a row: they"
+            " are found by id alone, or lines keep moving between them. To be read again later"
         )
 
     def _read_with_known_fields(
@@ -153,6 +156,15 @@ class OrderReader:
             return self._why_missing(ids[:half], reads) | self._why_missing(ids[half:], reads)
         there = {record_id(record) for record in records(answer.value)}
         return {number: Missing.GONE for number in ids if number not in there}
+
+
+def _sharing(orders: Mapping[int, OrderSnapshot]) -> list[int]:
+    """Orders that hold one and the same line: read at two moments, between which it moved."""
+    owners: dict[int, list[int]] = {}
+    for number, order in orders.items():
+        for line in order.lines:
+            owners.setdefault(line.id, []).append(number)
+    return sorted({number for own in owners.values() if len(own) > 1 for number in own})
 
 
 class _Reads:

@@ -12,6 +12,7 @@ import psycopg2
 from tests.services.owned import ServiceMissingError, random_word
 from tests.services.postgres import Address, Postgres
 from tests.services.rabbitmq import Control, RabbitMQ
+from tests.services.reaper import Reaper
 from tests.services.waiting import free_port, wait_until
 
 POSTGRES_IMAGE = "postgres:16-alpine"
@@ -44,10 +45,11 @@ def _docker(
 
 
 class Container:
-    """One container that is removed when it is closed, and by its engine when it stops."""
+    """One container that is removed when it is closed, or by the reaper when the run dies."""
 
     def __init__(
         self,
+        reaper: Reaper,
         image: str,
         inner_port: int,
         outer_port: int,
@@ -56,8 +58,8 @@ class Container:
     ) -> None:
         self.name = f"bc-test-{random_word()}"
         publish = f"127.0.0.1:{outer_port}:{inner_port}"
-        labels = ["--label", "bc-tests"]
-        _docker("run", "-d", "--name", self.name, *labels, "-p", publish, *options, image, *command)
+        reaper.watch_container(self.name)
+        _docker("run", "-d", "--name", self.name, "-p", publish, *options, image, *command)
 
     def do(self, verb: str, *options: str) -> None:
         _docker(verb, *options, self.name)
@@ -69,9 +71,10 @@ class Container:
 class DockerPostgres(Postgres):
     """PostgreSQL in a container, its data in the container's memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, reaper: Reaper) -> None:
         super().__init__(Address("127.0.0.1", free_port(), "bc", secrets.token_hex(8)))
         self._container = Container(
+            reaper,
             POSTGRES_IMAGE,
             5432,
             self.address.port,
@@ -97,7 +100,8 @@ class DockerPostgres(Postgres):
         self._container.do("unpause")
 
     def stop(self) -> None:
-        self._container.do("stop", "--signal", "SIGQUIT", "--time", "5")
+        # The image has SIGINT sent: PostgreSQL's fast shutdown, which waits for no client.
+        self._container.do("stop", "--time", "5")
 
     def kill(self) -> None:
         self._container.do("kill")
@@ -114,10 +118,11 @@ class DockerPostgres(Postgres):
 class DockerRabbitMQ(RabbitMQ):
     """RabbitMQ in a container."""
 
-    def __init__(self) -> None:
+    def __init__(self, reaper: Reaper) -> None:
         address = Address("127.0.0.1", free_port(), "bc", secrets.token_hex(8))
         login = f"RABBITMQ_DEFAULT_PASS={address.password}"
         self._container = Container(
+            reaper,
             RABBITMQ_IMAGE,
             5672,
             address.port,

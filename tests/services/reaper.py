@@ -39,6 +39,10 @@ class Reaper:
         """The run has ended this group itself: its number may be another's soon."""
         self._say(f"forget {group}")
 
+    def watch_container(self, name: str) -> None:
+        """Have Docker remove this container at the end of the run, however it ends."""
+        self._say(f"container {name}")
+
     def watch_directory(self, path: Path) -> None:
         """Remove this directory at the end of the run, however it ends."""
         self._say(f"directory {path}")
@@ -83,6 +87,7 @@ def _main() -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     groups: dict[int, int] = {}
+    containers: list[str] = []
     directories: list[str] = []
     for line in sys.stdin:
         word, _, rest = line.strip().partition(" ")
@@ -91,9 +96,14 @@ def _main() -> None:
             groups[int(number)] = int(gentle)
         elif word == "forget":
             groups.pop(int(rest), None)
+        elif word == "container":
+            containers.append(rest)
         elif word == "directory":
             directories.append(rest)
     _end_groups(groups)
+    if containers:
+        command = ["docker", "rm", "--force", "--volumes", *containers]
+        subprocess.run(command, capture_output=True, check=False)
     for path in directories:
         shutil.rmtree(path, ignore_errors=True)
 

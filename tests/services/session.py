@@ -94,7 +94,7 @@ class Services:
     def start_postgres(self) -> Postgres:
         """Start an instance of this run's own."""
         if engine_answers():
-            container = DockerPostgres()
+            container = DockerPostgres(self.reaper)
             self._closers.append(container.close)
             return container
         server = PrivatePostgres(self._new_directory("postgres"), self.reaper)
@@ -104,7 +104,7 @@ class Services:
     def start_rabbitmq(self) -> RabbitMQ:
         """Start a broker of this run's own."""
         if engine_answers():
-            container = DockerRabbitMQ()
+            container = DockerRabbitMQ(self.reaper)
             self._closers.append(container.close)
             return container
         broker = PrivateRabbitMQ(self._new_directory("rabbitmq"), self.reaper)

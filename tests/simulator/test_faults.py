@@ -187,6 +187,17 @@ def test_refused_connections(odoo17: Simulator, caller: Caller) -> None:
     assert caller.order("search_count", []) == 2
 
 
+def test_silence(odoo17: Simulator, caller: Caller) -> None:
+    odoo17.faults.silence()
+    connection = http.client.HTTPConnection("127.0.0.1", odoo17.port, timeout=0.3)
+    connection.request("POST", "/xmlrpc/2/common", xmlrpc.client.dumps((), "version"))
+    with pytest.raises(TimeoutError):
+        connection.getresponse()
+    connection.close()
+    odoo17.faults.clear()
+    assert caller.order("search_count", []) == 2
+
+
 def test_another_clock(odoo17: Simulator, caller: Caller) -> None:
     odoo17.faults.clock(-86_400.0)
     order = odoo17.create_order()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -253,11 +254,24 @@ def test_webhooks_can_be_lost_and_doubled(odoo17: Simulator, receiver: Receiver)
     assert len(receiver.hooks) == 3
 
 
-def test_without_watched_fields_each_step_fires(odoo17: Simulator, receiver: Receiver) -> None:
-    call = Caller(odoo17)
-    for rule in odoo17.install_rules(receiver.url):
+def test_without_watched_fields_there_is_a_storm(odoo: Simulator, receiver: Receiver) -> None:
+    """Measured: 34 webhooks for one order of two lines on 17, 33 on 18, 24 on 19."""
+    call = Caller(odoo)
+    for rule in odoo.install_rules(receiver.url):
         call("base.automation", "write", [rule], {"trigger_field_ids": [[5]]})
-    order = odoo17.create_order(lines=LINES)
-    receiver.clear()
-    odoo17.write_order(order, {})
-    assert len(receiver.hooks) == 1
+    order = odoo.create_order(lines=LINES)
+    assert len(receiver.hooks) == {17: 34, 18: 33, 19: 24}[odoo.version]
+    lines = odoo.line_ids()
+
+    def count(change: Callable[[], Any]) -> int:
+        receiver.clear()
+        change()
+        return len(receiver.hooks)
+
+    assert count(lambda: odoo.write_order(order, {})) == 1
+    command = [(1, lines[0], {"price_unit": 11.0})]
+    assert count(lambda: odoo.write_order(order, order_line=command)) == 9
+    if odoo.version == 17:
+        assert count(lambda: odoo.confirm(order)) == 13
+        assert count(lambda: odoo.add_line(order, price_unit=5.0)) == 19
+    assert count(lambda: odoo.delete_line(lines[0])) == 14

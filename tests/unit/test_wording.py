@@ -21,7 +21,7 @@ NB = "\xa0"
         (None, "—", "—"),
         (0.0804, "80 ms", "80 ms"),
         (2.44, "2.4 s", "2,4 s"),
-        (59.0, "59.0 s", "59,0 s"),
+        (59.4, "59 s", "59 s"),
         (185, "3 min", "3 min"),
         (3 * 3600 + 5, "3 h", "3 h"),
         (3 * 86400, "3 d", "3 j"),
@@ -94,6 +94,7 @@ CHANGES = {
         "partner_id": [1, 2],
         "partner_name": ["Supplier 001", "Supplier 002"],
         "amount_untaxed": ["10.00", "20.00"],
+        "write_date": ["2026-11-24T09:00:00Z", "2026-11-24T09:01:00Z"],
         "amount_total": ["12.00", "24.00"],
     },
     "lines": {
@@ -121,7 +122,7 @@ def test_changes_are_told_in_full() -> None:
     with translation.override("en"):
         changes = wording.read_changes(CHANGES)
         assert [change.label for change in changes.fields] == [
-            "Supplier", "Untaxed amount", "Total",
+            "Supplier", "Untaxed amount", "Changed in Odoo", "Total",
         ]  # fmt: skip
         assert [(line.kind, line.name) for line in changes.lines] == [
             ("added", "#7 Desk"),
@@ -130,6 +131,21 @@ def test_changes_are_told_in_full() -> None:
             ("deleted", "#10 Chair"),
         ]
         assert changes.lines[2].fields == (wording.FieldChange("Quantity", "1", "2"),)
+
+
+def test_a_mere_write_is_told_when_there_is_nothing_else() -> None:
+    written = {"write_date": ["2026-11-24T09:00:00Z", "2026-11-24T09:01:00Z"]}
+    with translation.override("en"):
+        told = wording.read_changes({"fields": written}).summary()
+        assert told == "Changed in Odoo: 2026-11-24 09:00 → 2026-11-24 09:01"
+        told = wording.read_changes({"fields": written, "lines": {"added": {"7": "x"}}}).summary()
+        assert told == "1 line added"
+
+
+def test_both_sides_of_an_amount_are_shown_alike() -> None:
+    yen = {"fields": {"amount_total": ["76795.0", "72865"]}}
+    with translation.override("en"):
+        assert wording.read_changes(yen).summary() == "Total: 76,795 → 72,865"
 
 
 def test_a_long_summary_is_cut() -> None:

@@ -12,8 +12,9 @@ from project import env
 STOP_SECONDS = 20
 BACKLOG = 1024
 """Odoo opens a connection for each webhook; a bulk change in it brings hundreds at once."""
+THREADS = 64
+"""A process; they mostly wait. Of a hundred webhooks at once each finds one, in an outage too."""
 IDLE_SECONDS = 600
-"""Threads keep their database connections, so they are kept as well."""
 
 
 class Command(BaseCommand):
@@ -34,9 +35,12 @@ class Command(BaseCommand):
             *("--interface", "wsgi", "--no-ws", "--respawn-failed-workers"),
             *("--host", options["host"], "--port", str(options["port"])),
             *("--workers", str(env.integer("WEB_PROCESSES", 2, minimum=1))),
-            *("--blocking-threads", str(env.integer("WEB_THREADS", 16, minimum=1))),
+            *("--blocking-threads", str(env.integer("WEB_THREADS", THREADS, minimum=1))),
             *("--blocking-threads-idle-timeout", str(IDLE_SECONDS)),
             *("--backlog", str(BACKLOG), "--workers-kill-timeout", str(STOP_SECONDS)),
             "project.wsgi:application",
         ]
+        # The intake has its own lasting connection; a page's ends with its request, or that many
+        # threads would in time hold that many connections.
+        os.environ.setdefault("DATABASE_CONN_MAX_AGE", "0")
         os.execv(granian, words)  # noqa: S606 (the words are ours)

@@ -164,6 +164,31 @@ def test_a_torn_read_is_read_again(simulator: Simulator, change: str, after: str
     assert torn.orders == odoo.fetch([order_id, quiet]).orders
 
 
+def test_a_line_that_comes_and_goes_between_the_reads_is_noticed() -> None:
+    with Simulator(version=18) as simulator:
+        order_id = two_lines(simulator)
+        simulator.faults.hide_method("web_search_read")
+        odoo = gateway(simulator)
+        expected = odoo.fetch([order_id]).orders
+        passing: list[int] = []
+
+        def between(model: str, method: str) -> None:
+            if (model, method) == (ORDER, "search_read") and not passing:
+                passing.append(simulator.add_line(order_id, name="passing", price_unit=0))
+            elif model == LINE and passing:
+                simulator.faults.between_calls(None)
+                simulator.delete_line(passing[0])
+
+        simulator.faults.between_calls(between)
+        simulator.calls_clear()
+        fetched = odoo.fetch([order_id]).orders
+        assert passing
+        assert [line.id for line in fetched[order_id].lines] == [
+            line.id for line in expected[order_id].lines
+        ]
+        assert methods(simulator).count("search_read") == 6
+
+
 def test_an_order_that_never_rests_is_left_for_later(simulator: Simulator, odoo: Odoo) -> None:
     order_id = two_lines(simulator)
     simulator.faults.hide_method("web_search_read")
@@ -218,6 +243,28 @@ def test_an_order_committed_between_the_looks_is_fetched(simulator: Simulator, o
     fetched = odoo.fetch([first, first + 1])
     assert sorted(fetched.orders) == [first, first + 1]
     assert not fetched.missing
+
+
+@pytest.mark.parametrize("one_call", [True, False])
+def test_no_line_is_given_in_two_orders(
+    simulator: Simulator, odoo: Odoo, *, one_call: bool
+) -> None:
+    source = two_lines(simulator)
+    if not one_call:
+        simulator.faults.hide_method("web_search_read")
+    moved = odoo.fetch([source]).orders[source].lines[0].id
+    reads = iter(range(100))
+
+    def between(_model: str, method: str) -> None:
+        # After the last read of the first round, and before the look at what is missing.
+        if "search_read" in method and next(reads) == (0 if one_call else 2):
+            simulator.faults.between_calls(None)
+            simulator.move_line(moved, simulator.create_order())
+
+    simulator.faults.between_calls(between)
+    orders = odoo.fetch([source, source + 1]).orders
+    assert moved not in {line.id for line in orders[source].lines}
+    assert moved in {line.id for line in orders[source + 1].lines}
 
 
 def test_an_order_found_by_id_alone_is_never_called_missing() -> None:

@@ -1,0 +1,128 @@
+"""The endpoint over Django's own stack: statuses, JSON errors, and nothing marked when refused."""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.test import Client
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bc_consumer import intake as intake_module
+from bc_consumer.models import Event, PendingBC
+from tests.bodies import bodies
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SECRET = "first-test-secret"
+URL = "/odoo/webhook/"
+ORDER = {"_model": "purchase.order", "_id": 5, "id": 5}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_intake(settings: LazySettings) -> Iterator[None]:
+    """A thread of this test: its connection must not outlive the test's database."""
+    settings.WEBHOOK_ANSWER_SECONDS = 10
+    intake_module.intake.cache_clear()
+    yield
+    if intake_module.intake.cache_info().currsize:
+        intake_module.intake().close()
+    intake_module.intake.cache_clear()
+
+
+def post(body: bytes, path: str = URL, **headers: Any) -> Any:
+    login = base64.b64encode(f"odoo:{SECRET}".encode()).decode()
+    # Django's client leaves the type out when the body is empty; a real one sends it.
+    type_ = headers.pop("content_type", "application/json")
+    sent = {"HTTP_AUTHORIZATION": f"Basic {login}", "CONTENT_TYPE": type_, **headers}
+    return Client().generic("POST", path, body, content_type=type_, **sent)
+
+
+def test_an_event_is_marked_and_answered_with_202() -> None:
+    answer = post(json.dumps(ORDER).encode())
+    assert answer.status_code == 202
+    assert answer.json() == {"accepted": [5], "kept_in": "ledger"}
+    row = PendingBC.objects.get()
+    assert (row.odoo_id, row.causes, row.event, row.early) == (5, "webhook", Event.CHANGED, True)
+    assert json.loads(row.last_payload) == ORDER
+
+
+def test_a_deletion_is_marked_as_one() -> None:
+    assert post(json.dumps(ORDER).encode(), URL + "?event=deleted").status_code == 202
+    assert PendingBC.objects.get().event == Event.DELETED
+
+
+def test_rule_14_no_redirect_with_or_without_the_slash_or_behind_https(
+    settings: LazySettings,
+) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    for path in ("/odoo/webhook", "/odoo/webhook/", "/odoo/webhook?event=created"):
+        assert post(json.dumps(ORDER).encode(), path).status_code == 202
+    assert PendingBC.objects.get().marks == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "request_"),
+    [
+        (400, {"body": b"{"}),
+        (400, {"body": b"[]"}),
+        (400, {"body": b""}),
+        (400, {"body": b'{"_model": "res.users", "_id": 1}'}),
+        (400, {"body": b'{"_model": "purchase.order.line", "_id": 1}'}),
+        (400, {"HTTP_HOST": "elsewhere.example"}),
+        (401, {"HTTP_AUTHORIZATION": ""}),
+        (401, {"HTTP_AUTHORIZATION": "Bearer nobody"}),
+        (413, {"body": b'{"x": "' + b"x" * 300_000 + b'"}'}),
+        (415, {"content_type": "text/plain"}),
+        (415, {"content_type": "application/x-www-form-urlencoded"}),
+    ],
+)
+def test_a_refusal_says_why_and_marks_nothing(status: int, request_: dict[str, Any]) -> None:
+    body = request_.pop("body", json.dumps(ORDER).encode())
+    answer = post(body, **request_)
+    assert answer.status_code == status
+    assert answer["Content-Type"] == "application/json"
+    assert answer.json()["error"]
+    assert not PendingBC.objects.exists()
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "PATCH"])
+def test_another_method_gets_405(method: str) -> None:
+    answer = Client().generic(method, URL)
+    assert answer.status_code == 405
+    assert answer["Allow"] == "POST"
+
+
+def test_a_database_away_without_rabbitmq_is_503(settings: LazySettings) -> None:
+    settings.WEBHOOK_ANSWER_SECONDS = 0.5
+    intake = intake_module.intake()
+    intake.gate.usable = False
+    intake.close()
+    answer = post(json.dumps(ORDER).encode())
+    assert answer.status_code == 503
+    assert answer["Retry-After"]
+    assert "send it again" in answer.json()["error"]
+    assert not PendingBC.objects.exists()
+    intake_module.intake.cache_clear()
+
+
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    body=bodies(),
+    event=st.sampled_from(["", "?event=deleted", "?event=changed", "?event=x", "?event=%00"]),
+)
+def test_no_body_is_ever_answered_with_5xx(body: bytes, event: str) -> None:
+    before = PendingBC.objects.count()
+    answer = post(body, URL + event)
+    assert answer.status_code in {202, 400, 413}
+    if answer.status_code != 202:
+        assert PendingBC.objects.count() == before
+        assert answer.json()["error"]
+    else:
+        kept = PendingBC.objects.filter(pk__in=answer.json()["accepted"]).count()
+        assert kept == len(answer.json()["accepted"]) > 0
