@@ -38,6 +38,7 @@ DISPLAY_TYPE: Mapping[str, Label] = {
 CAUSE: Mapping[str, Label] = {
     "webhook": _("webhook"),
     "operator": _("operator"),
+    "start": pgettext_lazy("cause of a mark", "start"),
     "nightly": _("nightly run"),
     "command": _("command"),
     "poll": _("poll"),

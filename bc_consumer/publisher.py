@@ -60,8 +60,8 @@ class Publisher(threading.Thread):
 
     @property
     def usable(self) -> bool:
-        """Whether RabbitMQ is there and did not fail just now."""
-        return self._rabbitmq is not None and time.monotonic() >= self._down_until
+        """Whether there is a RabbitMQ and it did not fail when last used."""
+        return self._rabbitmq is not None and not self.away
 
     def wake(self, odoo_ids: Iterable[int]) -> None:
         """Send one message for each id, soon; drop them while RabbitMQ is away."""

@@ -4,9 +4,11 @@ import json
 
 from hypothesis import strategies as st
 
+KEYS = st.sampled_from(["_model", "_id", "x", ""])
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=4,
 )
 ALMOST = st.fixed_dictionaries(
     {
@@ -24,4 +26,4 @@ ALMOST = st.fixed_dictionaries(
 def bodies() -> st.SearchStrategy[bytes]:
     """Bytes that are no JSON, JSON that is no event, and what almost is one."""
     values = JSON | ALMOST
-    return st.binary() | values.map(lambda value: json.dumps(value).encode())
+    return st.binary(max_size=12) | values.map(lambda value: json.dumps(value).encode())

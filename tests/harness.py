@@ -154,6 +154,12 @@ class Deployment:
         self.workers.append(worker)
         return worker
 
+    def start_embedded(self) -> OwnedProcess:
+        """Start what ``./start`` runs: site and worker in one process, on SQLite, no broker."""
+        self.web = self._start("embedded", "-m", "project.embedded")
+        self.wait_for_web()
+        return self.web
+
     def start_scheduler(self) -> OwnedProcess:
         """Start the scheduler (it sweeps)."""
         self.scheduler = self._start("scheduler", "manage.py", "scheduler")

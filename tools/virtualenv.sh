@@ -2,7 +2,7 @@
 
 say() { printf '%s\n' "$*" >&2; }
 
-# Prints the oldest-named Python that is new enough, or explains what to install.
+# Prints a Python that is new enough, or explains what to install.
 find_python() {
     local candidate
     for candidate in "${PYTHON:-}" python3 python3.11 python3.12 python3.13 python3.14; do

@@ -35,7 +35,7 @@ def main() -> int:
 
 
 def _run() -> int:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
     import django
     from django.core.exceptions import ImproperlyConfigured
 

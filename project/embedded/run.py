@@ -14,7 +14,6 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
-from django.core.wsgi import get_wsgi_application
 from django.db import OperationalError, connection
 
 from bc_consumer import ledger, process
@@ -71,8 +70,9 @@ class Embedded:
     def _start(self, stack: ExitStack) -> None:
         """Start site, simulator and worker; they stop in the opposite order."""
         from bc_consumer import actors  # noqa: F401 - declares the queue that the worker consumes
+        from project.wsgi import application  # connects, so not before the migrations
 
-        site = Site(get_wsgi_application(), self._host, self._port)
+        site = Site(application, self._host, self._port)
         stack.callback(site.stop)
         if self._with_simulator:
             simulator = SimulatorProcess(

@@ -14,20 +14,13 @@ from django.db.models.functions import Now
 
 from bc_consumer import ledger
 from bc_consumer.ledger import LeaseLost, Look, Mark
-from bc_consumer.models import Event, Lane, Pace, PendingBC
+from bc_consumer.models import Event, Lane, PendingBC
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("single_rows")
 
 WEBHOOK = Mark(cause="webhook")
 EARLY = Mark(cause="webhook", early=True)
 BULK = Mark(cause="nightly", lane=Lane.BULK)
-
-
-@pytest.fixture(autouse=True)
-def _rows(settings: LazySettings) -> None:
-    """Flushed tables lose the migration's rows; and no test here waits for the pace."""
-    settings.BATCH_PACE_SECONDS = 0.0
-    Pace.objects.get_or_create(pk=ledger.PACE_ID, defaults={"next_claim_at": Now()})
 
 
 def row(odoo_id: int) -> PendingBC:

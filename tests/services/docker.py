@@ -64,6 +64,10 @@ class Container:
     def do(self, verb: str, *options: str) -> None:
         _docker(verb, *options, self.name)
 
+    def unpause(self) -> None:
+        """Let it go on; one that was not paused is no error."""
+        _docker("unpause", self.name, check=False)
+
     def close(self) -> None:
         _docker("rm", "--force", "--volumes", self.name, check=False)
 
@@ -97,7 +101,7 @@ class DockerPostgres(Postgres):
         self._container.do("pause")
 
     def resume(self) -> None:
-        self._container.do("unpause")
+        self._container.unpause()
 
     def stop(self) -> None:
         # The image has SIGINT sent: PostgreSQL's fast shutdown, which waits for no client.
@@ -140,7 +144,7 @@ class DockerRabbitMQ(RabbitMQ):
         self._container.do("pause")
 
     def resume(self) -> None:
-        self._container.do("unpause")
+        self._container.unpause()
 
     def stop(self) -> None:
         self._container.do("stop", "--time", "15")
