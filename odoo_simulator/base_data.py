@@ -73,7 +73,9 @@ def _rows() -> dict[str, dict[int, Row]]:
     currencies = (*CURRENCIES, *MORE_CURRENCIES)
     teams = ("System", "Administrator", "Purchasing team A", "Purchasing team B")
     return {
-        "res.company": {COMPANY: {"name": "Comptoir du Bureau", "currency_id": EUR}},
+        "res.company": {
+            COMPANY: {"name": "Comptoir du Bureau", "currency_id": EUR, "partner_id": 1}
+        },
         "res.currency": {
             number: {
                 "name": name,
@@ -114,9 +116,14 @@ def _rows() -> dict[str, dict[int, Row]]:
                 "default_code": code,
                 "standard_price": price,
                 "type": kind,
+                "product_tmpl_id": number,
                 "uom_id": HOURS if kind == "service" else UNITS,
             }
             for number, (code, name, price, kind) in enumerate(_PRODUCTS, 1)
+        },
+        "product.template": {
+            number: {"name": name}
+            for number, (_code, name, _price, _kind) in enumerate(_PRODUCTS, 1)
         },
         "stock.picking.type": {1: {"name": "Comptoir du Bureau: Receipts"}},
         "ir.module.module": {

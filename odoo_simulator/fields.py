@@ -33,11 +33,13 @@ _SMALL_MODELS: dict[str, dict[str, tuple[str, str]]] = {
         "ref": ("char", ""),
         "active": ("boolean", ""),
         "is_company": ("boolean", ""),
+        "parent_id": ("many2one", "res.partner"),
         "company_id": ("many2one", "res.company"),
         "city": ("char", ""),
     },
     "product.product": {
         "name": ("char", ""),
+        "product_tmpl_id": ("many2one", "product.template"),
         "default_code": ("char", ""),
         "active": ("boolean", ""),
         "type": ("selection", ""),
@@ -47,11 +49,16 @@ _SMALL_MODELS: dict[str, dict[str, tuple[str, str]]] = {
     "res.users": {
         "name": ("char", ""),
         "login": ("char", ""),
+        "partner_id": ("many2one", "res.partner"),
         "active": ("boolean", ""),
         "company_id": ("many2one", "res.company"),
         "company_ids": ("many2many", "res.company"),
     },
-    "res.company": {"name": ("char", ""), "currency_id": ("many2one", "res.currency")},
+    "res.company": {
+        "name": ("char", ""),
+        "currency_id": ("many2one", "res.currency"),
+        "partner_id": ("many2one", "res.partner"),
+    },
     "res.currency": {
         "name": ("char", ""),
         "symbol": ("char", ""),

@@ -115,8 +115,7 @@ class Grouping:
                 row[name] = self._label(model, name, part)
                 extra = _joined(extra, self._part_domain(name, part))
                 if ":" in name:
-                    begin, end = _bounds(part, name)
-                    ranges[name] = {"from": begin, "to": end}
+                    ranges[name] = _range(part, name)
             count_key = f"{names[0].split(':')[0]}_count" if lazy and names else "__count"
             row[count_key] = group.count
             row.update(self._results(aggregates, group))
@@ -321,6 +320,14 @@ def _bounds(part: str, name: str) -> tuple[str, str]:
         index = begin.year * 12 + begin.month - 1 + months
         end = begin.replace(year=index // 12, month=index % 12 + 1)
     return begin.isoformat(" "), end.isoformat(" ")
+
+
+def _range(part: Any, name: str) -> Any:
+    """A group's bounds; none for the records without a date."""
+    if not part:
+        return False
+    begin, end = _bounds(part, name)
+    return {"from": begin, "to": end}
 
 
 def _period_label(part: str, period: str) -> str:

@@ -54,10 +54,10 @@ class Methods:
             "fields_get": self.fields_get,
             "exists": self.exists,
             "name_search": self.name_search,
-            "read_group": self.grouping.read_group,
+            "read_group": self.read_group,
         }
         if version >= 19:
-            self._reading["formatted_read_group"] = self.grouping.formatted_read_group
+            self._reading["formatted_read_group"] = self.formatted_read_group
         self._writing: dict[str, Method] = {
             "create": self.create,
             "write": self.write,
@@ -120,6 +120,13 @@ class Methods:
     ) -> Any:
         numbers = self.search(model, domain or (), offset, limit, order)
         return self.reader.read(model, numbers, fields or [], load)
+
+    def read_group(self, model: str, *args: Any, **kwargs: Any) -> list[Any]:
+        return [] if self._none(model) else self.grouping.read_group(model, *args, **kwargs)
+
+    def formatted_read_group(self, model: str, *args: Any, **kwargs: Any) -> list[Any]:
+        found = self.grouping.formatted_read_group
+        return [] if self._none(model) else found(model, *args, **kwargs)
 
     def web_read(self, model: str, ids: Any, specification: dict[str, Any]) -> Any:
         return self.reader.web_read(model, _numbers(ids), specification)

@@ -99,6 +99,8 @@ class Reader:
             return f"{name} ({row['partner_ref']})"
         if model == "product.product" and row.get("default_code"):
             return f"[{row['default_code']}] {name}"
+        if model == "res.partner" and row.get("parent_id") and not row.get("is_company"):
+            return f"{self.label(model, int(row['parent_id']))}, {name}"
         return name
 
     def _field(self, model: str, name: str) -> Field:

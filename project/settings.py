@@ -172,10 +172,10 @@ ODOO_WEBHOOK_TIMING = env.choice("ODOO_WEBHOOK_TIMING", "early", ("early", "comm
 WEBHOOK_MAX_BODY_BYTES = env.integer("WEBHOOK_MAX_BODY_BYTES", 256 * 2**10, minimum=1024)
 # On PostgreSQL the webhook answers within 300 ms whatever is down; the third spans the others.
 # SQLite has one writer: an event waits until the worker's batch is written.
-WEBHOOK_DATABASE_SECONDS = env.number("WEBHOOK_DATABASE_SECONDS", 0.1, minimum=0.01)
-WEBHOOK_BROKER_SECONDS = env.number("WEBHOOK_BROKER_SECONDS", 0.12, minimum=0.01)
+WEBHOOK_DATABASE_SECONDS = env.number("WEBHOOK_DATABASE_SECONDS", 0.08, minimum=0.01)
+WEBHOOK_BROKER_SECONDS = env.number("WEBHOOK_BROKER_SECONDS", 0.1, minimum=0.01)
 WEBHOOK_ANSWER_SECONDS = env.number(
-    "WEBHOOK_ANSWER_SECONDS", 0.25 if IS_POSTGRESQL else 10, minimum=0.02
+    "WEBHOOK_ANSWER_SECONDS", 0.2 if IS_POSTGRESQL else 10, minimum=0.02
 )
 
 # --- Ledger and workers -------------------------------------------------------------------------

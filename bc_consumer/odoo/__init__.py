@@ -5,6 +5,7 @@ Knows nothing of Django, nor of the copy. Start with ``Odoo`` (client.py) and ``
 
 from bc_consumer.odoo.client import Odoo
 from bc_consumer.odoo.errors import (
+    CannotGroup,
     MissingField,
     MissingModel,
     NoRights,
@@ -22,9 +23,13 @@ from bc_consumer.odoo.errors import (
     WrongCredentials,
     WrongDatabase,
 )
+from bc_consumer.odoo.listing import Listing
+from bc_consumer.odoo.naming import NAMING_MODELS
 from bc_consumer.odoo.records import (
+    Bucket,
     Fetched,
     LineSnapshot,
+    Listed,
     Missing,
     OrderSnapshot,
     ServerVersion,
@@ -32,8 +37,13 @@ from bc_consumer.odoo.records import (
 from bc_consumer.odoo.settings import OdooSettings
 
 __all__ = [
+    "NAMING_MODELS",
+    "Bucket",
+    "CannotGroup",
     "Fetched",
     "LineSnapshot",
+    "Listed",
+    "Listing",
     "Missing",
     "MissingField",
     "MissingModel",

@@ -8,6 +8,7 @@ from typing import Any
 from bc_consumer.odoo.calls import Calls
 from bc_consumer.odoo.errors import OdooFault, OdooProtocolError, OdooUnavailable
 from bc_consumer.odoo.http import HttpSession
+from bc_consumer.odoo.listing import Listing
 from bc_consumer.odoo.orders import OrderReader
 from bc_consumer.odoo.records import Fetched, ServerVersion
 from bc_consumer.odoo.settings import OdooSettings
@@ -31,6 +32,7 @@ class Odoo:
         self._transport: Transport = XmlRpcTransport(settings, self._http, stop)
         self._calls = Calls(self._transport, settings.login)
         self._orders = OrderReader(self._calls, settings.order_model, settings.language)
+        self.listing = Listing(self._calls, settings.order_model, settings.language)
 
     @property
     def calls(self) -> int:

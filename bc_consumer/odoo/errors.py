@@ -15,7 +15,8 @@
     ├── OdooFault                Odoo raised an error: this record, or this call
     │   ├── OdooAccessError      some of the records asked for may not be read
     │   ├── UnknownField         a field that this Odoo does not have
-    │   └── UnknownMethod        a method that this Odoo does not have
+    │   ├── UnknownMethod        a method that this Odoo does not have
+    │   └── CannotGroup          it has no method to count by day at all: list ids instead
     └── OdooProtocolError        the answer is not one that Odoo gives
         └── ResponseTooLarge     more than the size cap: ask for fewer orders at once
 
@@ -132,6 +133,10 @@ class UnknownField(OdooFault):
 
 class UnknownMethod(OdooFault):
     """This Odoo's model has no such method (an older version)."""
+
+
+class CannotGroup(OdooFault):
+    """This Odoo has neither of the methods that group records."""
 
 
 class OdooProtocolError(OdooError):

@@ -45,6 +45,7 @@ class Table:
     """The fields of an order model and of its lines."""
 
     order: tuple[Field, ...]
+    line_model: str
     line: tuple[Field, ...]
 
 
@@ -111,5 +112,7 @@ PURCHASE_ORDER_LINE = (
 )
 
 TABLES: Mapping[str, Table] = {
-    "purchase.order": Table(order=PURCHASE_ORDER, line=PURCHASE_ORDER_LINE),
+    "purchase.order": Table(
+        order=PURCHASE_ORDER, line_model="purchase.order.line", line=PURCHASE_ORDER_LINE
+    ),
 }

@@ -79,3 +79,30 @@ class Fetched:
     orders: Mapping[int, OrderSnapshot]
     missing: Mapping[int, Missing]
     began_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One order or line, as a listing shows it: no content, one write_date.
+
+    ``write_date``: UTC, whole seconds; None where Odoo has none (a row made by SQL).
+    ``order_id``: of lines only.
+    """
+
+    id: int
+    write_date: datetime | None
+    order_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Orders, or lines, whose write_date lies in one month or day of UTC.
+
+    ``end`` is the first moment after it. ``id_sum``: the sum of their ids, exact; None where this
+    Odoo can't tell it (split the period, or compare ids).
+    """
+
+    start: datetime
+    end: datetime
+    count: int
+    id_sum: int | None

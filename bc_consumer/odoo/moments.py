@@ -1,0 +1,33 @@
+"""Datetimes ↔ the text Odoo writes them as: «YYYY-MM-DD HH:MM:SS», UTC, whole seconds.
+
+Measured on 17, 18 and 19. 19 refuses other ways to write them (ISO's Z is Fault 1 there).
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from bc_consumer.odoo.errors import OdooProtocolError
+
+LENGTH = len("2026-01-01 00:00:00")
+
+
+def write_moment(moment: datetime, *, round_up: bool = False) -> str:
+    """Write an aware datetime for Odoo; a fraction of a second is cut off, or rounded up.
+
+    Raises ValueError for a naive one: nobody knows which moment that is.
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"Odoo's moments are in UTC, and {moment} is in no time zone")
+    whole = moment.astimezone(UTC).replace(microsecond=0)
+    if round_up and moment.microsecond:
+        whole += timedelta(seconds=1)
+    return whole.replace(tzinfo=None).isoformat(" ")
+
+
+def read_moment(text: object) -> datetime:
+    """Read a datetime of Odoo's, aware, UTC. Raises OdooProtocolError for anything else."""
+    if isinstance(text, str) and len(text) == LENGTH:
+        try:
+            return datetime.fromisoformat(text).replace(tzinfo=UTC)
+        except ValueError:
+            pass
+    raise OdooProtocolError(f"Odoo gave {text!r} where a date and time should be")

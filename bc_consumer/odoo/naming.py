@@ -1,0 +1,31 @@
+"""Which records an order names, and whose write_date tells that such a name has changed.
+
+Renaming a partner, a product, a user or a unit changes ``display_name`` in every order that names
+it and touches no order's write_date (measured on 17, 18 and 19).
+"""
+
+from collections.abc import Mapping
+
+# Model → the records besides itself that its display_name is made of.
+NAMED_AFTER: Mapping[str, tuple[str, ...]] = {
+    "res.partner": ("parent_id",),  # «company, contact»
+    "product.product": ("product_tmpl_id",),  # a variant has the name of its template
+    "res.users": ("partner_id",),
+    "res.company": ("partner_id",),
+    "uom.uom": (),
+    "res.currency": (),
+    "account.tax": (),
+    "account.payment.term": (),
+}
+NAMING_MODELS = tuple(NAMED_AFTER)
+
+
+def written_since(model: str, since: str) -> list[object]:
+    """Give the domain of the records that may have another display_name since a moment.
+
+    Raises ValueError for a model that no order names.
+    """
+    if model not in NAMED_AFTER:
+        raise ValueError(f"No order names {model}; known are: {', '.join(NAMING_MODELS)}")
+    dates = ["write_date", *(f"{name}.write_date" for name in NAMED_AFTER[model])]
+    return [*["|"] * (len(dates) - 1), *((date, ">=", since) for date in dates)]
