@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -35,7 +36,7 @@ LINES = [
 ]
 
 
-def sql(query: str, *parameters: object) -> list[tuple[Any, ...]]:
+def sql(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
         return list(cursor.fetchall())
@@ -204,12 +205,13 @@ def test_rule_6_an_order_that_the_database_refuses_fails_alone(
 @pytest.mark.parametrize("trouble", ["refuse", "http 503", "every call a fault", "garbage"])
 def test_rule_7_odoo_s_trouble_uses_up_no_attempt(trouble: str, simulator: Simulator) -> None:
     ids = [simulator.create_order(lines=LINES) for _ in range(5)]
-    {
+    begin: dict[str, Callable[[], None]] = {
         "refuse": simulator.faults.refuse,
         "http 503": lambda: simulator.faults.http_status(503),
         "every call a fault": lambda: simulator.faults.fault_all(1, "OperationalError: no"),
         "garbage": simulator.faults.garbage,
-    }[trouble]()
+    }
+    begin[trouble]()
     ledger.mark(ids, Mark(cause="webhook"))
     work_off()
     assert odoo_outage.seconds_left() > 0

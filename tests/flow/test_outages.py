@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import psycopg2
 import pytest
@@ -133,12 +133,12 @@ def test_rule_1_a_rabbitmq_in_trouble(
         deployment = deploy(settings=COMMITTED, rabbitmq_url=url).start(workers=1)
         warm_up(deployment, simulator)
         ids = list(simulator.bulk_create(100, 1))
-        broken = {
-            "refusing": lambda: gate_is(gate.refuse, gate),
-            "blackholed": lambda: gate_is(gate.swallow, gate),
-            "memory alarm": lambda: memory_alarm(private_rabbitmq),
-        }[trouble]
-        with broken():
+        broken: dict[str, AbstractContextManager[None]] = {
+            "refusing": gate_is(gate.refuse, gate),
+            "blackholed": gate_is(gate.swallow, gate),
+            "memory alarm": memory_alarm(private_rabbitmq),
+        }
+        with broken[trouble]:
             assert_all_taken_in_time(hundred(deployment, ids), {"ledger"})
             # The marks are enough: the workers' timers bring them without a message.
             assert_all_arrive(deployment, simulator, ids)
@@ -160,6 +160,9 @@ def test_rule_1_both_away_is_503_and_nothing_is_claimed_to_be_kept(
         database_url=gate_to_postgres.rewrite(flow_database.url),
         rabbitmq_url=gate_to_rabbitmq.rewrite(vhost_url),
     ).start(workers=0, scheduler=False)
+    # Both web processes are up when they have answered; one is enough for «healthy».
+    hundred(deployment, list(range(1, 101)))
+    deployment.sql("DELETE FROM bc_consumer_pendingbc")
     gate_to_postgres.swallow()
     gate_to_rabbitmq.swallow()
     answers = hundred(deployment, list(range(1, 101)))
