@@ -1,4 +1,4 @@
-"""The Dramatiq actor. It keeps nothing: what is owed, retries included, is in the ledger."""
+"""The Dramatiq actors. They keep nothing: what is owed, retries included, is in the database."""
 
 import logging
 
@@ -8,11 +8,15 @@ from django.db import DatabaseError, InterfaceError
 
 from bc_consumer import process
 from bc_consumer.publisher import ACTOR
+from bc_consumer.reconcile import AlreadyRunning, Interrupted, reconcile_slice
 from bc_consumer.refresh import TURN_SECONDS, work_off
 
 logger = logging.getLogger(__name__)
 
-TIME_LIMIT_MILLISECONDS = int((TURN_SECONDS * 2 + settings.ODOO_TIMEOUT_SECONDS * 10) * 1000)
+LONGEST_TURN_SECONDS = max(TURN_SECONDS, settings.SYNC_SLICE_SECONDS)
+TIME_LIMIT_MILLISECONDS = int(
+    (LONGEST_TURN_SECONDS * 2 + settings.ODOO_TIMEOUT_SECONDS * 10) * 1000
+)
 
 
 @dramatiq.actor(
@@ -35,3 +39,22 @@ def refresh_bc(odoo_id: int) -> None:
     else:
         logger.debug("message for BC %d: %d orders looked at", odoo_id, looked_at)
     process.wake.set()
+
+
+@dramatiq.actor(
+    queue_name=settings.RABBITMQ_QUEUE, max_retries=0, time_limit=TIME_LIMIT_MILLISECONDS
+)
+def reconcile_nightly(run: int | None = None) -> None:
+    """Do one slice of the nightly run, and send the next one on its way.
+
+    A slice that is lost is no harm: the scheduler goes on with a run whose lock is free.
+    """
+    try:
+        unfinished = reconcile_slice(run)
+    except AlreadyRunning as running:
+        logger.info("nightly run: %s has the lock", running)
+    except Interrupted:
+        logger.info("nightly run: interrupted, the scheduler goes on with it")
+    else:
+        if unfinished is not None:
+            reconcile_nightly.send(unfinished)

@@ -3,6 +3,7 @@
 The only code that writes BC and BCLine.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,14 +12,23 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 
 from bc_consumer import ledger
 from bc_consumer.database_clock import database_now
 from bc_consumer.looks import next_look
 from bc_consumer.mapping import MAPPING_VERSION, MappedOrder
-from bc_consumer.models import BC, BCLine, Event, JournalEntry, OdooRecord, PendingBC, SyncState
+from bc_consumer.models import (
+    BC,
+    BCLine,
+    Event,
+    JournalEntry,
+    OdooRecord,
+    PendingBC,
+    SyncLog,
+    SyncState,
+)
 from bc_consumer.odoo import Missing
 
 Outcome = JournalEntry.Outcome
@@ -271,11 +281,32 @@ def _journal(
         if outcome is not None:
             entries.append(journal_entry(claimed, outcome, now, difference.changes, delay=delay))
     JournalEntry.objects.bulk_create(entries)
+    _count_for_runs(batch, results)
     if unconfirmed:
         SyncState.objects.filter(key=SyncState.KEY).update(
             scan_due_at=Coalesce("scan_due_at", Now())
         )
     return results
+
+
+def _count_for_runs(batch: Sequence[Seen], results: Sequence[Result]) -> None:
+    """Add to the figures of the runs whose marks led here."""
+    by_run: dict[int, Counter[str]] = {}
+    for seen, result in zip(batch, results, strict=True):
+        if seen.claimed.run_id is None:
+            continue
+        counts = by_run.setdefault(seen.claimed.run_id, Counter())
+        told = result.outcome is not None and result.outcome is not Outcome.UNCONFIRMED
+        counts["bc_count"] += 1
+        counts["applied" if told else "unchanged"] += 1
+        counts["archived"] += result.outcome is Outcome.ARCHIVED
+        counts["line_count"] += result.lines_written
+        counts["lines_deleted"] += result.lines_deleted
+        counts["missed_by_webhooks"] += told and "webhook" not in result.causes.split(",")
+    for run, counts in sorted(by_run.items()):
+        SyncLog.objects.filter(pk=run).update(
+            **{name: F(name) + count for name, count in counts.items() if count}
+        )
 
 
 def journal_entry(
@@ -300,4 +331,5 @@ def journal_entry(
         delay=delay,
         changes=changes or {},
         error=error,
+        run_id=row.run_id,
     )

@@ -39,7 +39,7 @@ POSTGRESQL = Dialect(
     seconds_until="EXTRACT(EPOCH FROM {} - statement_timestamp())::float8",
     ids="unnest(%s::bigint[]) AS item(id)",
     marks="json_to_recordset(%s::json) AS item(id bigint, marks int, lane int, causes text,"
-    " event text, early boolean, delay float8, payload text)",
+    " event text, early boolean, delay float8, payload text, run bigint)",
     least="LEAST",
     lock="FOR UPDATE",
     skip_locked="FOR UPDATE SKIP LOCKED",
@@ -52,7 +52,8 @@ SQLITE = Dialect(
     ids="(SELECT value AS id FROM json_each(%s)) AS item",
     marks="(SELECT value ->> 'id' AS id, value ->> 'marks' AS marks, value ->> 'lane' AS lane,"
     " value ->> 'causes' AS causes, value ->> 'event' AS event, value ->> 'early' AS early,"
-    " value ->> 'delay' AS delay, value ->> 'payload' AS payload FROM json_each(%s)) AS item",
+    " value ->> 'delay' AS delay, value ->> 'payload' AS payload, value ->> 'run' AS run"
+    " FROM json_each(%s)) AS item",
     least="MIN",
     lock="",
     skip_locked="",

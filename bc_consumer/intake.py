@@ -48,6 +48,8 @@ def accept(odoo_ids: Sequence[int], mark: ledger.Mark) -> str:
     ``"ledger"``: committed in the database. ``"queue"``: confirmed by RabbitMQ; the sweeper brings
     it into the ledger. Raises IntakeUnavailable when neither could do it in time.
     """
+    if not intake().gate.usable and not publisher().usable:
+        raise IntakeUnavailable  # both are being probed; nobody need wait for that
     arrival = _Arrival([(odoo_id, mark) for odoo_id in odoo_ids])
     intake().put(arrival)
     try:

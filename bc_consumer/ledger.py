@@ -14,7 +14,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models.functions import Now
+from django.db.models import F, Value
+from django.db.models.functions import Concat, Now
 
 from bc_consumer import process
 from bc_consumer.database_clock import dialect, ids_parameter
@@ -24,6 +25,8 @@ TABLE = PendingBC._meta.db_table
 PACE_ID = 1
 RETRY_SECONDS = 2.0
 """Before an order's second attempt; each later one waits twice as long."""
+FORCE = "force"
+"""The cause of a mark that the brake on archivings does not hold back."""
 CLAIMABLE = "failed_at IS NULL AND held_reason = ''"
 
 
@@ -49,6 +52,8 @@ class Mark:
     """Odoo may have sent this before its commit."""
     payload: str = ""
     """What the caller sent, as it was sent, for operators."""
+    run: int | None = None
+    """The reconciliation run that marks, by the key of its SyncLog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +85,12 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
         INSERT INTO {TABLE} (
             odoo_id, generation, fetched_generation, lane, causes, event, early, first_marked_at,
             last_marked_at, marks, due_at, sent_at, attempts, suspect, held_reason, last_payload,
-            error_class, last_error, traceback)
+            error_class, last_error, traceback, run_id, run_generation)
         SELECT item.id, 1, 0, item.lane, item.causes, item.event, item.early, {sql.now}, {sql.now},
             item.marks, {sql.later.format("item.delay")},
             CASE WHEN item.lane = %s THEN NULL ELSE {sql.now} END,
-            0, %s, '', item.payload, '', '', ''
+            0, %s, '', item.payload, '', '', '', item.run,
+            CASE WHEN item.run IS NULL THEN NULL ELSE 1 END
         FROM {sql.marks} WHERE true
         ON CONFLICT (odoo_id) DO UPDATE SET
             generation = {TABLE}.generation + 1,
@@ -107,7 +113,10 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
             attempts = CASE WHEN {TABLE}.failed_at IS NULL THEN {TABLE}.attempts ELSE %s END,
             failed_at = NULL,
             last_payload = CASE WHEN excluded.last_payload = ''
-                THEN {TABLE}.last_payload ELSE excluded.last_payload END
+                THEN {TABLE}.last_payload ELSE excluded.last_payload END,
+            run_id = COALESCE(excluded.run_id, {TABLE}.run_id),
+            run_generation = CASE WHEN excluded.run_id IS NULL THEN {TABLE}.run_generation
+                ELSE {TABLE}.generation + 1 END
         RETURNING odoo_id, sent_at = {sql.now}"""
     parameters: list[Any] = [
         Lane.BULK.value, False, json.dumps(_merged(marks)), max(settings.MAX_ATTEMPTS - 1, 0)
@@ -131,6 +140,7 @@ def _merged(marks: Iterable[tuple[int, Mark]]) -> list[dict[str, Any]]:
             "early": mark.early,
             "delay": first_look if mark.early else 0.0,
             "payload": mark.payload,
+            "run": mark.run,
         }
         old = items.get(odoo_id)
         items[odoo_id] = new if old is None else _merge(old, new)
@@ -148,6 +158,7 @@ def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         "early": old["early"] or new["early"],
         "delay": min(old["delay"], new["delay"]),
         "payload": new["payload"] or old["payload"],
+        "run": new["run"] if old["run"] is None else old["run"],
     }
 
 
@@ -337,6 +348,30 @@ def fail(token: uuid.UUID, odoo_id: int, error: BaseException) -> bool:
         due_at=Now() + timedelta(seconds=RETRY_SECONDS * 2 ** (attempts - 1)),
     )
     return last
+
+
+def hold(token: uuid.UUID, odoo_ids: Collection[int], reason: str) -> None:
+    """Set these rows aside until a person, or the next run, lets them go."""
+    PendingBC.objects.filter(odoo_id__in=sorted(odoo_ids), claim_token=token).update(
+        claim_token=None, claimed_until=None, sent_at=None, held_reason=reason
+    )
+
+
+def let_go(*, forced: bool) -> int:
+    """Make all held rows due again; ``forced``: the brake will not hold them a second time."""
+    held = PendingBC.objects.exclude(held_reason="")
+    causes = Concat("causes", Value(f",{FORCE}")) if forced else F("causes")
+    return held.update(held_reason="", due_at=Now(), causes=causes)
+
+
+def outstanding(run: int) -> int:
+    """Count the orders that this run marked and nobody has fetched, given up or held since."""
+    return PendingBC.objects.filter(
+        run=run,
+        fetched_generation__lt=F("run_generation"),
+        failed_at__isnull=True,
+        held_reason="",
+    ).count()
 
 
 def unsent(age: float, limit: int) -> list[int]:

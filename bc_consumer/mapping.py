@@ -119,14 +119,19 @@ def _scalar(field: Field, value: object, decimals: _Decimals) -> object:
     return READERS[field.kind](value)
 
 
+def normalised_text(text: str) -> str:
+    """Return a text as each of Odoo's protocols would carry it."""
+    if text.isprintable():
+        return text  # most texts: nothing in them to normalise
+    return NOT_TEXT.sub("", NEW_LINE.sub("\n", text))
+
+
 def _text(value: object) -> str:
     if value is False or value is None:
         return ""
     if not isinstance(value, str):
         raise _unfit(value, "a text")
-    if value.isprintable():
-        return value  # most texts: nothing in them to normalise
-    return NOT_TEXT.sub("", NEW_LINE.sub("\n", value))
+    return normalised_text(value)
 
 
 def _boolean(value: object) -> bool:

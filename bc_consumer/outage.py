@@ -25,10 +25,12 @@ class Outage:
             self._until = time.monotonic() + self._pause
             return self._pause
 
-    def succeeded(self) -> None:
-        """End the pause."""
+    def succeeded(self) -> bool:
+        """End the pause; return whether there was one."""
         with self._lock:
+            was_paused = self._pause > 0
             self._until = self._pause = 0.0
+            return was_paused
 
     def seconds_left(self) -> float:
         """Return how long the pause still lasts; 0.0 when there is none."""

@@ -79,6 +79,7 @@ class Publisher(threading.Thread):
         try:
             return job.stored.result(timeout)
         except (FutureTimeoutError, CancelledError):
+            self.away = True
             return False
 
     def connect(self) -> None:

@@ -12,13 +12,15 @@ from collections.abc import Collection, Iterable, Sequence
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
-from bc_consumer import ledger, process
+from bc_consumer import brake, ledger, process
+from bc_consumer.alerts import alert, over
 from bc_consumer.apply import LinesElsewhere, Result, Seen, apply, journal_entry
 from bc_consumer.database_clock import database_now
 from bc_consumer.mapping import MappingError, map_order
-from bc_consumer.models import JournalEntry, PendingBC
+from bc_consumer.models import BC, JournalEntry, PendingBC
 from bc_consumer.odoo import (
     Fetched,
+    Missing,
     OdooError,
     OdooInterrupted,
     OdooRefused,
@@ -83,8 +85,8 @@ class Batch:
             self._release(0.0, "the process is stopping")
         except OdooRefused as error:
             pause = odoo_outage.failed(REFUSED_PAUSE_SECONDS)
-            logger.error("Odoo refuses us; trying again in %.0f s: %s", pause, error)
             self._release(pause, "Odoo refuses us")
+            alert("odoo refuses", "Odoo refuses us", f"{error} Trying again in {pause:.0f} s.")
         except OdooUnavailable as error:
             pause = odoo_outage.failed(error.retry_after)
             logger.warning("Odoo is away; trying again in %.0f s: %s", pause, error)
@@ -109,7 +111,8 @@ class Batch:
         except OdooError as error:
             self._faulted(ids, error)
         else:
-            odoo_outage.succeeded()
+            if odoo_outage.succeeded():
+                over("odoo refuses")
             self._apply(self._mapped(fetched), rounds)
 
     def _renewed(self, odoo_ids: Iterable[int]) -> list[int]:
@@ -154,6 +157,7 @@ class Batch:
 
     def _apply(self, seen: list[Seen], rounds: int) -> None:
         """Apply together; when that fails, one by one, so that a bad order harms only itself."""
+        seen = self._braked(seen)
         if not seen:
             return
         try:
@@ -174,6 +178,35 @@ class Batch:
                 self._apply([one], rounds)
         else:
             self._done(results)
+
+    def _braked(self, seen: list[Seen]) -> list[Seen]:
+        """Hold back archivings that look like a wrong database; return the rest."""
+        gone = [
+            one.claimed.odoo_id
+            for one in seen
+            if one.found is Missing.GONE and ledger.FORCE not in one.claimed.causes.split(",")
+        ]
+        if not gone:
+            return seen
+        current = BC.objects.current().filter(odoo_id__in=gone)
+        held = set(current.values_list("odoo_id", flat=True))
+        reason = brake.reason_to_hold(len(held), odoo().listing.any_order) if held else ""
+        if not reason:
+            return seen
+        ledger.hold(self.token, held, reason)
+        self.open.difference_update(held)
+        now = database_now()
+        outcome = JournalEntry.Outcome.HELD
+        JournalEntry.objects.bulk_create(
+            journal_entry(self.rows[i], outcome, now, error=reason) for i in sorted(held)
+        )
+        alert(
+            "brake",
+            "archivings held back",
+            f"{reason} Orders held: {sorted(held)}. If they are really gone: "
+            "manage.py sync_BcLinbc --force",
+        )
+        return [one for one in seen if one.claimed.odoo_id not in held]
 
     def _bring_along(self, seen: list[Seen], others: Collection[int], rounds: int) -> None:
         """Odoo moved lines between orders: read and apply both sides in one go."""

@@ -142,11 +142,11 @@ class Faults:
         code: int | None = 1,
         text: str = "ValueError: poisoned",
         slow: float | None = None,
-        on_dates: bool = True,
+        on_dates: bool = False,
     ) -> None:
-        """Any call that touches this order or its lines faults; code None and `slow`: late only.
+        """Calls that read this order or its lines fault; code None and `slow`: late only.
 
-        `on_dates=False` spares reads of ids and dates alone, as when one field of it is broken.
+        Reads of ids and dates alone pass, as when one field of it is broken, unless `on_dates`.
         """
         with self._lock:
             poisoned = {**self._state.poisoned, order_id: Poison(code, text, slow or 0.0, on_dates)}

@@ -1,6 +1,7 @@
 """Read settings from the environment, and fail loudly, naming the variable."""
 
 import os
+from datetime import time
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -63,6 +64,19 @@ def numbers(name: str, default: str) -> tuple[float, ...]:
     if not result or list(result) != sorted(result) or result[0] < 0:
         raise ImproperlyConfigured(f"{name}={value!r} must be ascending numbers, none negative.")
     return result
+
+
+def time_of_day(name: str, default: str) -> time | None:
+    """Return the variable, written HH:MM; None for ``never``."""
+    value = text(name, default)
+    if value == "never":
+        return None
+    try:
+        return time.fromisoformat(value)
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name}={value!r} is not a time of day like 02:30, nor never."
+        ) from error
 
 
 def choice(name: str, default: str, choices: tuple[str, ...]) -> str:

@@ -99,7 +99,7 @@ WHITENOISE_USE_FINDERS = True
 # A worker that stops in the middle of a transaction must not hold a webhook's row for ever.
 POSTGRESQL_OPTIONS = {
     "connect_timeout": 5,
-    "application_name": "bc_consumer.apps.BCConsumerConfig",
+    "application_name": "bc_consumer",
     "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
 }
 # Writers wait for each other instead of failing; readers never wait for a writer.
@@ -189,7 +189,27 @@ MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 3, minimum=1)
 SWEEP_SECONDS = env.number("SWEEP_SECONDS", 5, minimum=0.1)
 # A message sent this long ago and not acted on is taken for lost.
 RESEND_SECONDS = env.number("RESEND_SECONDS", 30, minimum=1)
+
+# --- Reconciliation -----------------------------------------------------------------------------
+
+# When the nightly run is due, in TIME_ZONE; never: not at all.
+SYNC_NIGHTLY_AT = env.time_of_day("SYNC_NIGHTLY_AT", "02:30")
+# 0: no polling. For an Odoo, or a network, that cannot send webhooks.
+SYNC_POLL_SECONDS = env.number("SYNC_POLL_SECONDS", 0)
+# The window reaches back by this much: changes committed late carry an old write_date.
+SYNC_OVERLAP_SECONDS = env.number("SYNC_OVERLAP_SECONDS", 4 * 3600, minimum=0)
+# Odoo's longest transaction: so long may a second change hide behind the same write_date.
+ODOO_LONGEST_TRANSACTION_SECONDS = env.number("ODOO_LONGEST_TRANSACTION_SECONDS", 900, minimum=1)
+SYNC_LEASE_SECONDS = env.number("SYNC_LEASE_SECONDS", 40, minimum=1)
+SYNC_SLICE_SECONDS = env.number("SYNC_SLICE_SECONDS", 240, minimum=1)
+SYNC_PAGE_SIZE = env.integer("SYNC_PAGE_SIZE", 2000, minimum=1)
+# More archivings than both within an hour are held back until a person has looked.
+BRAKE_ARCHIVINGS = env.integer("BRAKE_ARCHIVINGS", 20)
+BRAKE_SHARE = env.number("BRAKE_SHARE", 0.02)
+# A run that finds more orders than this that no webhook told of sends an alert.
+ALERT_MISSED = env.integer("ALERT_MISSED", 50)
 JOURNAL_DAYS = env.integer("JOURNAL_DAYS", 180, minimum=1)
+SYNC_LOG_DAYS = env.integer("SYNC_LOG_DAYS", 400, minimum=1)
 
 # --- Pages, mail, logs --------------------------------------------------------------------------
 
@@ -204,7 +224,7 @@ globals().update(
     }
 )
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", "bc@localhost")
-ADMINS = [("", address) for address in env.words("ALERT_EMAILS")]
+ALERT_EMAILS = env.words("ALERT_EMAILS")
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING = {

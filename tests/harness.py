@@ -92,6 +92,8 @@ class Deployment:
             "ODOO_WEBHOOK_SECRETS": self.secret,
             "PORT": str(self.port),
             "LOG_LEVEL": "DEBUG",
+            # A reconciliation would make good what a test wants to see.
+            "SYNC_NIGHTLY_AT": "never",
             **(settings or {}),
         }
 

@@ -128,7 +128,7 @@ class Grouping:
             try:
                 groups = self._groups(model, period, domain, "avg")
                 self._failed_averages = 0
-                return [_bucket(group, period, _sum_by_average(group)) for group in groups]
+                return [_bucket(group, period, sum_by_average(group)) for group in groups]
             except (CannotGroup, OdooAccessError):
                 raise
             except (OdooFault, _NoAverage) as error:
@@ -226,7 +226,7 @@ def _count(row: Record) -> int:
     raise OdooProtocolError(f"Odoo counted a group as {count!r}")
 
 
-def _sum_by_average(group: Group) -> int | None:
+def sum_by_average(group: Group) -> int | None:
     """Multiply, exactly; None where the sum is beyond what a double tells."""
     average = group.figure
     if isinstance(average, bool) or not isinstance(average, int | float):

@@ -99,13 +99,10 @@ class Listing:
         """Tell which of these orders Odoo has and shows; a call for each 2,000 of them."""
         found: set[int] = set()
         for ids in _chunks(order_ids):
-            kwargs = {"order": "id", "context": self._context}
-            answer = self._calls.execute(
-                self.order_model, "search", [[("id", "in", ids)]], kwargs
-            ).value
-            if not isinstance(answer, list) or not set(ids).issuperset(answer):
-                raise OdooProtocolError("Odoo was asked which ids exist, and gave others")
-            found.update(answer)
+            there = self._search([("id", "in", ids)])
+            if not there <= set(ids):
+                raise OdooProtocolError("Odoo was asked which orders exist, and told of others")
+            found |= there
         return found
 
     def orders_of_lines(self, line_ids: Sequence[int]) -> dict[int, int]:
@@ -136,8 +133,14 @@ class Listing:
 
     def any_order(self) -> bool:
         """Tell whether there is an order at all that the account sees."""
-        kwargs = {"order": "id", "limit": 1, "context": self._context}
-        return bool(self._calls.execute(self.order_model, "search", [[]], kwargs).value)
+        return bool(self._search([], limit=1))
+
+    def _search(self, domain: Domain, **options: Any) -> set[int]:
+        kwargs = {"order": "id", "context": self._context, **options}
+        answer = self._calls.execute(self.order_model, "search", [domain], kwargs).value
+        if not isinstance(answer, list) or not all(type(number) is int for number in answer):
+            raise OdooProtocolError(f"Odoo was asked for ids of {self.order_model}, and gave none")
+        return set(answer)
 
     def _page(
         self, model: str, domain: Domain, after_id: int, limit: int, fields: Sequence[str]
@@ -199,7 +202,7 @@ def _order_id(row: Record) -> int | None:
         value = value[0]
     if value is False:
         return None
-    if isinstance(value, int) and value > 0:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
     raise OdooProtocolError(f"Odoo gave line {record_id(row)} the order {value!r}")
 

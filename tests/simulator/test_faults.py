@@ -95,7 +95,7 @@ def test_fault_for_all(odoo17: Simulator, caller: Caller) -> None:
 
 
 def test_poison(odoo17: Simulator, caller: Caller) -> None:
-    odoo17.faults.poison(2, code=2, text="value out of range")
+    odoo17.faults.poison(2, code=2, text="value out of range", on_dates=True)
     for method, args in (
         ("read", ([1, 2], ["name"])),
         ("web_search_read", ([["id", "in", [1, 2]]], {"name": {}})),
@@ -118,7 +118,7 @@ def test_a_poison_that_is_only_slow(odoo17: Simulator, caller: Caller) -> None:
 
 
 def test_a_poison_that_spares_dates(odoo17: Simulator, caller: Caller) -> None:
-    odoo17.faults.poison(2, on_dates=False)
+    odoo17.faults.poison(2)
     assert len(caller.order("search_read", [], ["id", "write_date"])) == 2
     assert len(caller.order("web_search_read", [], {"write_date": {}})["records"]) == 2
     assert caller.order("search_count", []) == 2

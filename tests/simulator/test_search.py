@@ -259,3 +259,30 @@ def test_custom_fields(odoo: Simulator, call: Caller) -> None:
     assert call.order("fields_get", ["x_project"])["x_project"]["string"] == "Project"
     domain = [["model", "=", "purchase.order"], ["name", "=", "x_project"]]
     assert call("ir.model.fields", "search_count", domain) == 1
+
+
+def test_records_without_a_date_make_a_group_of_their_own(odoo: Simulator, call: Caller) -> None:
+    number = odoo.create_order()
+    with odoo.store.lock:
+        table = odoo.store.tables["purchase.order"]
+        table.set(number, {**(table.get(number) or {}), "write_date": False})
+    day = {"groupby": ["write_date:day"]}
+    [row] = call.order("read_group", domain=[], fields=["id:count"], lazy=False, **day)
+    assert (row["write_date:day"], row["__count"]) == (False, 1)
+    assert row["__range"] == {"write_date:day": False}
+    if odoo.version >= 19:
+        [row] = call.order("formatted_read_group", domain=[], aggregates=["__count"], **day)
+        assert (row["write_date:day"], row["__count"]) == (False, 1)
+
+
+def test_an_empty_database_has_no_groups(odoo17: Simulator) -> None:
+    odoo17.create_order()
+    odoo17.faults.empty()
+    asked = {"domain": [], "fields": ["id:count"], "groupby": ["write_date:day"], "lazy": False}
+    assert Caller(odoo17).order("read_group", **asked) == []
+
+
+def test_a_contact_has_its_company_s_name_before_its_own(odoo17: Simulator) -> None:
+    contact = odoo17.create("res.partner", {"name": "Store", "parent_id": 1})
+    [record] = Caller(odoo17)("res.partner", "read", [contact], fields=["display_name"])
+    assert record["display_name"] == "Comptoir du Bureau, Store"

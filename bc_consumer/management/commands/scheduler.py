@@ -6,19 +6,18 @@ import threading
 from types import FrameType
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, InterfaceError, connection
 
-from bc_consumer.sweeper import sweep
+from bc_consumer import process
+from bc_consumer.ticker import Ticker
 
 logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
-    """Sweep every few seconds until told to stop; two schedulers do no harm."""
+    """Tick until told to stop; two schedulers do no harm."""
 
-    help = "Brings stored events into the ledger and sends lost messages again."
+    help = "Sweeps, polls, and hands the nightly reconciliation to the workers when it is due."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Run until SIGTERM or Ctrl-C."""
@@ -26,16 +25,9 @@ class Command(BaseCommand):
 
         def on_signal(_number: int, _frame: FrameType | None) -> None:
             stop.set()
+            process.stopping.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
-        logger.info("scheduler: sweeping every %g s", settings.SWEEP_SECONDS)
-        while not stop.is_set():
-            try:
-                sweep()
-            except (DatabaseError, InterfaceError) as error:
-                logger.warning("scheduler: waiting for the database: %s", error)
-                connection.close()
-            except Exception:
-                logger.exception("scheduler: met an error of our own and goes on")
-            stop.wait(settings.SWEEP_SECONDS)
+        logger.info("scheduler: begins")
+        Ticker().run(stop)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bc_consumer.odoo import Odoo, OdooSettings
+from odoo_simulator import Simulator
 
 CAPTURES = Path(__file__).parents[2] / "fixtures" / "odoo"
 PASSWORD = "s3cret-api-key"
@@ -193,3 +194,9 @@ def serving(respond: Respond, **options: Any) -> Iterator[tuple[RawServer, Odoo]
             yield server, odoo
         finally:
             odoo.close()
+
+
+def gateway(simulator: Simulator, **changes: Any) -> Odoo:
+    """A gateway to a stand-in of the whole of Odoo."""
+    values: dict[str, Any] = {"database": "odoo", "login": "admin", "password": "admin"}
+    return Odoo(OdooSettings(simulator.url, **(values | {"timeout": 10.0} | changes)))

@@ -1,7 +1,7 @@
 """Fetching orders from a stand-in Odoo: one call, two reads, what is missing, what has vanished."""
 
 import xmlrpc.client
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +15,15 @@ from bc_consumer.odoo import (
     OdooFault,
     OdooProtocolError,
     OdooRefused,
-    OdooSettings,
     OdooUnavailable,
     ResponseTooLarge,
     UnknownField,
 )
 from bc_consumer.odoo.records import Missing
 from odoo_simulator import Simulator
-from tests.unit.odoo.serving import CAPTURES, TinyOdoo, serving
+from tests.unit.odoo.serving import CAPTURES, TinyOdoo, gateway, serving
 
-VERSIONS = (17, 18, 19)
 ORDER, LINE = "purchase.order", "purchase.order.line"
-
-
-def gateway(simulator: Simulator, **changes: Any) -> Odoo:
-    values: dict[str, Any] = {"database": "odoo", "login": "admin", "password": "admin"}
-    return Odoo(OdooSettings(simulator.url, **(values | {"timeout": 10.0} | changes)))
-
-
-@pytest.fixture(params=VERSIONS)
-def each_version(request: pytest.FixtureRequest) -> Iterator[Simulator]:
-    with Simulator(version=request.param) as started:
-        yield started
 
 
 @pytest.fixture

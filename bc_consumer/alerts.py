@@ -1,0 +1,52 @@
+"""Tells people by e-mail what needs them, once: until it is over, or a day later."""
+
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.mail import send_mail
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from bc_consumer.database_clock import database_now
+from bc_consumer.models import Alert
+
+logger = logging.getLogger(__name__)
+
+AGAIN_AFTER = timedelta(days=1)
+
+
+def alert(key: str, subject: str, text: str) -> None:
+    """Log it, remember it under ``key``, and mail it unless that was done within a day.
+
+    Mail that cannot be sent is logged and tried again with the next occurrence.
+    """
+    logger.error("ALERT %s: %s — %s", key, subject, text)
+    now = database_now()
+    with transaction.atomic():
+        known, created = Alert.objects.select_for_update().get_or_create(
+            key=key, defaults={"text": text, "first_at": now, "last_at": now}
+        )
+        if not created:
+            Alert.objects.filter(key=key).update(text=text, last_at=Now(), count=F("count") + 1)
+        due = known.mailed_at is None or known.mailed_at < now - AGAIN_AFTER
+        if due:
+            Alert.objects.filter(key=key).update(mailed_at=Now())
+    if due and settings.ALERT_EMAILS and not _mailed(subject, text):
+        Alert.objects.filter(key=key).update(mailed_at=None)
+
+
+def over(key: str) -> None:
+    """Forget an alert whose cause is gone; should it come back, it is mailed again."""
+    if Alert.objects.filter(key=key).delete()[0]:
+        logger.info("alert %s is over", key)
+
+
+def _mailed(subject: str, text: str) -> bool:
+    try:
+        send_mail(f"[BC] {subject}", text, settings.DEFAULT_FROM_EMAIL, settings.ALERT_EMAILS)
+    except OSError:
+        logger.exception("The alert «%s» could not be mailed", subject)
+        return False
+    return True

@@ -1,0 +1,37 @@
+"""The brake on archivings: an Odoo pointed at the wrong database must not empty the copy.
+
+It counts archivings of every cause within an hour. What it holds back stays in the ledger until the
+next run looks again, or a person lets it go.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models.functions import Now
+
+from bc_consumer.models import BC
+
+PERIOD = timedelta(hours=1)
+
+
+def reason_to_hold(count: int, any_order: Callable[[], bool]) -> str:
+    """Say why ``count`` more orders must not be archived now; "" when they may.
+
+    ``any_order`` asks Odoo whether it shows any order at all.
+    """
+    recent = BC.objects.filter(archived_at__gte=Now() - PERIOD).count()
+    current = BC.objects.filter(archived_at__isnull=True, forbidden_at__isnull=True).count()
+    allowed = max(settings.BRAKE_ARCHIVINGS, int(settings.BRAKE_SHARE * (current + recent)))
+    if current > count and not any_order():
+        return (
+            f"Odoo shows no order at all, and the copy has {current}. Is ODOO_DATABASE the right "
+            "one, and may the account still read orders?"
+        )
+    if recent + count > allowed:
+        return (
+            f"{recent} orders were archived within an hour and {count} more would be; "
+            f"{allowed} are allowed (BRAKE_ARCHIVINGS, BRAKE_SHARE). Is ODOO_DATABASE the right "
+            "one, and may the account still read all orders?"
+        )
+    return ""

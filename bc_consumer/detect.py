@@ -1,0 +1,130 @@
+"""Which orders written lately differ from the copy, told from ids and dates: a page at a time.
+
+Nothing here writes. Orders whose content may differ are returned; whoever asked marks them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from bc_consumer.mapping import MAPPING_VERSION, normalised_text
+from bc_consumer.models import BC, BCLine
+from bc_consumer.odoo import Listed, Odoo
+
+
+@dataclass(slots=True)
+class Page:
+    """What one page of a listing showed."""
+
+    suspects: set[int] = field(default_factory=set)
+    """Orders to be fetched again."""
+    differing: set[int] = field(default_factory=set)
+    """Those of them that are known to differ; the rest is only not proven."""
+    last_id: int = 0
+    is_last: bool = True
+
+
+def orders_page(
+    odoo: Odoo, since: datetime | None, after_id: int, proof: timedelta, *, full: bool = False
+) -> Page:
+    """Compare one page of Odoo's orders, written since then, with the copy's dates.
+
+    ``proof``: an order counts as proven when it was read that long after its write_date.
+    ``full``: every order is a suspect, for only its content can tell.
+    """
+    listed = odoo.listing.orders(since=since, after_id=after_id, limit=settings.SYNC_PAGE_SIZE)
+    page = _page(listed, after_id)
+    columns = ("odoo_id", "write_date", "synced_at", "archived_at", "forbidden_at")
+    ids = [row.id for row in listed]
+    known = {bc.odoo_id: bc for bc in BC.objects.filter(odoo_id__in=ids).only(*columns)}
+    for row in listed:
+        bc = known.get(row.id)
+        if bc is None or bc.is_away or bc.write_date != row.write_date:
+            page.differing.add(row.id)
+        elif full or not _proven(bc, row.write_date, proof):
+            page.suspects.add(row.id)
+    page.suspects |= page.differing
+    return page
+
+
+def lines_page(odoo: Odoo, since: datetime, after_id: int, proof: timedelta) -> Page:
+    """Compare one page of Odoo's lines, written since then, with the copy's; give their orders."""
+    listed = odoo.listing.lines(since=since, after_id=after_id, limit=settings.SYNC_PAGE_SIZE)
+    page = _page(listed, after_id)
+    ids = [row.id for row in listed]
+    lines = BCLine.objects.filter(odoo_id__in=ids).select_related("bc")
+    known = {line.odoo_id: line for line in lines}
+    for row in listed:
+        if row.order_id is None:
+            continue
+        line = known.get(row.id)
+        if line is None or line.bc.odoo_id != row.order_id or line.write_date != row.write_date:
+            page.differing.add(row.order_id)
+        elif not _proven(line.bc, row.write_date, proof):
+            page.suspects.add(row.order_id)
+    page.suspects |= page.differing
+    return page
+
+
+def _page(listed: Sequence[Listed], after_id: int) -> Page:
+    last_id = listed[-1].id if listed else after_id
+    return Page(last_id=last_id, is_last=len(listed) < settings.SYNC_PAGE_SIZE)
+
+
+def _proven(bc: BC, write_date: datetime | None, proof: timedelta) -> bool:
+    if write_date is None:  # made by SQL: nothing tells when it changes
+        return False
+    return bc.synced_at is not None and bc.synced_at > write_date + proof
+
+
+def older_mapping(after_id: int, limit: int) -> list[int]:
+    """Return current orders that an older mapping wrote: fields added since are still empty."""
+    rows = BC.objects.current().filter(mapping_version__lt=MAPPING_VERSION, odoo_id__gt=after_id)
+    return list(rows.order_by("odoo_id").values_list("odoo_id", flat=True)[:limit])
+
+
+NAMED: dict[str, tuple[tuple[type[BC] | type[BCLine], str], ...]] = {
+    "res.partner": ((BC, "partner"),),
+    "res.users": ((BC, "user"),),
+    "res.company": ((BC, "company"),),
+    "res.currency": ((BC, "currency"),),
+    "account.payment.term": ((BC, "payment_term"),),
+    "product.product": ((BCLine, "product"),),
+    "uom.uom": ((BCLine, "product_uom"),),
+    "account.tax": (),
+}
+"""Model in Odoo → the columns that hold its id and name. Taxes stand in a list of their own."""
+
+
+def names_page(odoo: Odoo, model: str, since: datetime, after_id: int) -> Page:
+    """Look at one page of related records written since then; give orders with an older name."""
+    limit = settings.SYNC_PAGE_SIZE
+    renamed = odoo.listing.renamed(model, since=since, after_id=after_id, limit=limit)
+    names = {record_id: normalised_text(name) for record_id, name in renamed}
+    page = Page(last_id=max(names, default=after_id), is_last=len(renamed) < limit)
+    for table, column in NAMED[model]:
+        page.differing |= _with_older_name(table, column, names)
+    if model == "account.tax" and names:
+        page.differing |= _with_older_tax(names)
+    page.suspects = set(page.differing)
+    return page
+
+
+def _with_older_name(
+    table: type[BC] | type[BCLine], column: str, names: dict[int, str]
+) -> set[int]:
+    order = "odoo_id" if table is BC else "bc__odoo_id"
+    rows = table._default_manager.filter(**{f"{column}_id__in": list(names)})
+    values = rows.values_list(order, f"{column}_id", f"{column}_name").distinct()
+    return {odoo_id for odoo_id, record_id, name in values.iterator() if names[record_id] != name}
+
+
+def _with_older_tax(names: dict[int, str]) -> set[int]:
+    rows = BCLine.objects.exclude(taxes=[]).values_list("bc__odoo_id", "taxes")
+    return {
+        odoo_id
+        for odoo_id, taxes in rows.iterator()
+        if any(names.get(tax["id"], tax["name"]) != tax["name"] for tax in taxes)
+    }

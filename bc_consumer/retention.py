@@ -1,0 +1,32 @@
+"""Purges what has grown old, in batches, so that no statement holds many rows for long."""
+
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from bc_consumer.models import JournalEntry, SyncLog
+
+logger = logging.getLogger(__name__)
+
+BATCH = 5000
+
+
+def purge() -> None:
+    """Delete journal entries and ended runs older than their settings say."""
+    journal_limit = Now() - timedelta(days=settings.JOURNAL_DAYS)
+    entries = _deleted(JournalEntry.objects.filter(at__lt=journal_limit))
+    run_limit = Now() - timedelta(days=settings.SYNC_LOG_DAYS)
+    runs = _deleted(SyncLog.objects.filter(ended_at__lt=run_limit))
+    if entries or runs:
+        logger.info("purged: %d journal entries, %d runs", entries, runs)
+
+
+def _deleted(rows: "QuerySet[JournalEntry] | QuerySet[SyncLog]") -> int:
+    total = 0
+    while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH]):
+        total += len(ids)
+        rows.model._default_manager.filter(pk__in=ids).delete()
+    return total
