@@ -16,10 +16,6 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connection
 
-from bc_consumer import ledger, process
-from bc_consumer.models import BC, Lane
-from bc_consumer.odoo import OdooError
-from bc_consumer.odoo_connection import odoo
 from project.embedded.arrivals import Arrivals
 from project.embedded.simulator import SimulatorProcess
 from project.embedded.site import Site
@@ -69,7 +65,7 @@ class Embedded:
 
     def _start(self, stack: ExitStack) -> None:
         """Start site, simulator and worker; they stop in the opposite order."""
-        from bc_consumer import actors  # noqa: F401 - declares the queue that the worker consumes
+        from bc_consumer.ticker import Ticker  # and with it the actors, which declare the queue
         from project.wsgi import application  # connects, so not before the migrations
 
         site = Site(application, self._host, self._port)
@@ -80,12 +76,14 @@ class Embedded:
             )
             stack.callback(simulator.stop)
             simulator.wait_until_ready(self._stopped.is_set)
-            _mark_unknown_orders()
         worker = dramatiq.Worker(
             dramatiq.get_broker(), worker_threads=WORKER_THREADS, worker_timeout=200
         )
         stack.callback(worker.stop, timeout=WORKER_STOP_MILLISECONDS)
         worker.start()
+        ticker = threading.Thread(target=Ticker().run, args=(self._stopped,), name="ticker")
+        stack.callback(ticker.join, WORKER_STOP_MILLISECONDS / 1000)
+        ticker.start()
 
     def _follow(self, arrivals: Arrivals) -> None:
         """Print what arrives until told to stop."""
@@ -145,17 +143,3 @@ def _ensure_administrator() -> str:
     if user is None:
         user = users.objects.create_superuser(ADMINISTRATOR, password=password)
     return f"password {password}" if user.check_password(password) else "password as you set it"
-
-
-def _mark_unknown_orders() -> None:
-    """Have the orders fetched that the simulator had before its webhooks reached anybody."""
-    try:
-        there = odoo().call("purchase.order", "search", [[]])
-    except OdooError as error:
-        print(f"The first orders were not found: {error}", file=sys.stderr)
-        return
-    known = set(BC.objects.values_list("odoo_id", flat=True))
-    unknown = sorted(set(there) - known)
-    if unknown:
-        ledger.mark(unknown, ledger.Mark(cause="start", lane=Lane.BULK))
-        process.wake.set()

@@ -1,0 +1,197 @@
+"""The reconciliation as it is run: real PostgreSQL and RabbitMQ, several processes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from odoo_simulator import Simulator
+from tests.comparing import differences
+from tests.conftest import Deploy
+from tests.harness import ROOT, Deployment
+
+COMMITTED = {"ODOO_WEBHOOK_TIMING": "committed"}
+LINES = [
+    {"name": "Desk", "product_qty": 2, "price_unit": 12.35},
+    {"name": "Gift", "product_qty": 1, "price_unit": 0.0},
+]
+
+
+def line_ids(odoo: Simulator, order_id: int) -> list[int]:
+    order = odoo.order(order_id)
+    assert order is not None
+    return [line["id"] for line in order["order_line"]]
+
+
+def last_run(deployment: Deployment) -> dict[str, object]:
+    names = (
+        "status", "bc_count", "applied", "archived", "gone", "found_by_window", "found_by_digest",
+        "odoo_calls", "error_count", "error",
+    )  # fmt: skip
+    (row,) = deployment.sql(
+        f"SELECT {', '.join(names)} FROM bc_consumer_synclog ORDER BY id DESC LIMIT 1"
+    )
+    return dict(zip(names, row, strict=True))
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.simulator(version=17, webhook_timing="committed")
+def test_ten_thousand_orders_loaded_then_a_quiet_night_then_a_bad_one(
+    deploy: Deploy, simulator: Simulator
+) -> None:
+    ids = list(simulator.bulk_create(10_000, 5, spread_days=700))
+    deployment = deploy(settings=COMMITTED)
+    deployment.manage("sync_BcLinbc", seconds=300)
+    assert deployment.sql("SELECT count(*) FROM bc_consumer_bc") == [(10_000,)]
+    assert deployment.sql("SELECT count(*) FROM bc_consumer_bcline") == [(50_000,)]
+    assert last_run(deployment)["status"] == "ok"
+
+    deployment.manage("sync_BcLinbc")  # proves the days of the first load
+    simulator.calls_clear()
+    deployment.manage("sync_BcLinbc")
+    assert len(simulator.calls) <= 25, [(c.model, c.method) for c in simulator.calls]
+    assert last_run(deployment)["applied"] == 0
+
+    for order_id in ids[:100]:
+        simulator.write_order(order_id, partner_ref=f"changed {order_id}")
+    for order_id in ids[200:220]:
+        simulator.delete_line(line_ids(simulator, order_id)[0])
+    simulator.delete_order(ids[300:310])
+    old = datetime.now(UTC) - timedelta(days=30)
+    for order_id in ids[400:405]:
+        simulator.write_order(order_id, partner_ref="unnoticed")
+        simulator.update_sql(
+            "purchase.order", order_id, {"write_date": old.strftime("%Y-%m-%d %H:%M:%S.%f")}
+        )
+    deployment.manage("sync_BcLinbc")
+    run = last_run(deployment)
+    assert (run["status"], run["archived"], run["gone"]) == ("ok", 10, 10)
+    assert run["applied"] == 135
+    assert differences(simulator, deployment.sql) == []
+    assert deployment.manage("sync_BcLinbc", "--dry-run", check=False).returncode == 0
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.simulator(version=17, webhook_timing="committed")
+def test_rule_8_two_runs_at_once_a_hundred_times(deploy: Deploy, simulator: Simulator) -> None:
+    """Two processes try to take the lock at the same moments; exactly one has it each time."""
+    deployment = deploy(settings=COMMITTED)
+    script = (
+        "import sys, time, django; django.setup()\n"
+        "from bc_consumer.lock import Lock\n"
+        "begin = float(sys.argv[1])\n"
+        "for n in range(100):\n"
+        "    time.sleep(max(begin + n * 0.05 - time.time(), 0))\n"
+        "    lock = Lock(); got = lock.take()\n"
+        "    print(n, int(got), flush=True)\n"
+        "    time.sleep(0.02)\n"
+        "    if got: lock.give_back()\n"
+    )
+    begin = str(time.time() + 4)
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, begin],
+            cwd=ROOT, env=deployment.environment, stdout=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    printed = [process.communicate(timeout=100)[0] for process in both]
+    got = [dict(re.findall(r"(\d+) ([01])", text)) for text in printed]
+    assert len(got[0]) == len(got[1]) == 100
+    assert {got[0][n] + got[1][n] for n in got[0]} <= {"10", "01"}
+
+
+@pytest.mark.simulator(version=17, webhook_timing="committed")
+def test_rule_8_after_kill_9_the_next_run_takes_over(deploy: Deploy, simulator: Simulator) -> None:
+    simulator.bulk_create(2000, 2, spread_days=100)
+    deployment = deploy(settings=COMMITTED | {"SYNC_LEASE_SECONDS": "4"})
+    simulator.faults.latency(0.5)
+    killed = subprocess.Popen(
+        [sys.executable, "manage.py", "sync_BcLinbc"], cwd=ROOT, env=deployment.environment
+    )
+    deployment.wait_until(
+        lambda: deployment.sql("SELECT count(*) FROM bc_consumer_bc")[0][0] > 0, what="the load"
+    )
+    second = deployment.manage("sync_BcLinbc", check=False)
+    assert second.returncode == 4, second.stderr
+    assert "run 1" in second.stdout + second.stderr
+    killed.kill()
+    killed.wait(10)
+    simulator.faults.clear()
+    deployment.wait_until(
+        lambda: deployment.manage("sync_BcLinbc", check=False).returncode == 0, 60, what="takeover"
+    )
+    assert differences(simulator, deployment.sql) == []
+    assert deployment.sql("SELECT status FROM bc_consumer_synclog ORDER BY id LIMIT 1") == [
+        ("failed",)
+    ]
+
+
+@pytest.mark.simulator(version=17, webhook_timing="committed")
+def test_the_scheduler_hands_the_nightly_run_to_the_workers(
+    deploy: Deploy, simulator: Simulator
+) -> None:
+    simulator.bulk_create(500, 2, spread_days=100)
+    deployment = deploy(
+        settings=COMMITTED | {"SYNC_NIGHTLY_AT": "00:00", "SYNC_SLICE_SECONDS": "1"}
+    ).start(workers=2, scheduler=True)
+    deployment.start_scheduler()
+    deployment.wait_until(
+        lambda: (
+            deployment.sql("SELECT status, cause FROM bc_consumer_synclog") == [("ok", "nightly")]
+        ),
+        60,
+        what="one nightly run",
+    )
+    assert differences(simulator, deployment.sql) == []
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.simulator(version=17, webhook_timing="committed")
+def test_a_webhook_s_order_is_fresh_within_two_seconds_during_a_first_load(
+    deploy: Deploy, simulator: Simulator
+) -> None:
+    simulator.bulk_create(50_000, 2, spread_days=500)
+    deployment = deploy(settings=COMMITTED).start(workers=1)
+    simulator.install_rules(deployment.webhook_url)
+    load = subprocess.Popen(
+        [sys.executable, "manage.py", "sync_BcLinbc"], cwd=ROOT, env=deployment.environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        deployment.wait_until(
+            lambda: deployment.sql("SELECT count(*) FROM bc_consumer_bc")[0][0] > 3000,
+            60,
+            what="the load to be under way",
+        )
+        for _ in range(5):
+            new = simulator.create_order(lines=LINES)
+            deployment.wait_until(
+                lambda new=new: deployment.sql(  # type: ignore[misc]
+                    "SELECT 1 FROM bc_consumer_bc WHERE odoo_id = %s", new
+                ),
+                2.0,
+                what=f"order {new} to be fresh",
+            )
+        assert load.poll() is None, "the load ended before the last order came"
+    finally:
+        load.kill()
+        load.wait(10)
+
+
+@pytest.mark.simulator(version=17, webhook_timing="committed")
+def test_poll_mode_needs_no_webhook(deploy: Deploy, simulator: Simulator) -> None:
+    simulator.bulk_create(50, 2, spread_days=100)
+    deployment = deploy(settings=COMMITTED | {"SYNC_POLL_SECONDS": "1"})
+    deployment.manage("sync_BcLinbc")
+    deployment.start(workers=0, web=False)
+    simulator.write_order(1, partner_ref="polled")
+    new = simulator.create_order(lines=LINES)
+    deployment.wait_until(
+        lambda: not differences(simulator, deployment.sql, [1, new]), 20, what="the poll"
+    )
