@@ -23,7 +23,7 @@ def reason_to_hold(count: int, any_order: Callable[[], bool]) -> str:
     recent = BC.objects.filter(archived_at__gte=Now() - PERIOD).count()
     current = BC.objects.filter(archived_at__isnull=True, forbidden_at__isnull=True).count()
     allowed = max(settings.BRAKE_ARCHIVINGS, int(settings.BRAKE_SHARE * (current + recent)))
-    # The only order of a copy may well be deleted; any more, and the database is the likelier cause.
+    # The only order of a copy may well be deleted; of more, the database is the likelier cause.
     if current > 1 and not any_order():
         return (
             f"Odoo shows no order at all, and the copy has {current}. Is ODOO_DATABASE the right "

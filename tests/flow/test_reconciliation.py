@@ -73,7 +73,6 @@ def test_ten_thousand_orders_loaded_then_a_quiet_night_then_a_bad_one(
     assert (run["status"], run["archived"], run["gone"]) == ("ok", 10, 10)
     assert run["applied"] == 135
     assert differences(simulator, deployment.sql) == []
-    assert deployment.manage("sync_BcLinbc", "--dry-run", check=False).returncode == 0
 
 
 @pytest.mark.timeout(300)
@@ -109,7 +108,10 @@ def test_rule_8_two_runs_at_once_a_hundred_times(deploy: Deploy, simulator: Simu
 @pytest.mark.simulator(version=17, webhook_timing="committed")
 def test_rule_8_after_kill_9_the_next_run_takes_over(deploy: Deploy, simulator: Simulator) -> None:
     simulator.bulk_create(2000, 2, spread_days=100)
-    deployment = deploy(settings=COMMITTED | {"SYNC_LEASE_SECONDS": "4"})
+    deployment = deploy(
+        settings=COMMITTED
+        | {"SYNC_LEASE_SECONDS": "4", "LEASE_SECONDS": "8", "ODOO_TIMEOUT_SECONDS": "3"}
+    )
     simulator.faults.latency(0.5)
     killed = subprocess.Popen(
         [sys.executable, "manage.py", "sync_BcLinbc"], cwd=ROOT, env=deployment.environment

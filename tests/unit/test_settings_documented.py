@@ -13,7 +13,18 @@ from dotenv import dotenv_values
 
 ROOT = Path(__file__).resolve().parents[2]
 READERS = frozenset(
-    {"text", "required", "flag", "number", "integer", "words", "numbers", "choice", "url"}
+    {
+        "text",
+        "required",
+        "flag",
+        "number",
+        "integer",
+        "words",
+        "numbers",
+        "choice",
+        "url",
+        "time_of_day",
+    }
 )
 # Read by ./start, which has to run before Django's settings can be read.
 READ_DIRECTLY = frozenset({"DJANGO_SUPERUSER_PASSWORD"})
