@@ -42,5 +42,5 @@ class Command(BaseCommand):
         ]
         # The intake has its own lasting connection; a page's ends with its request, or that many
         # threads would in time hold that many connections.
-        os.environ["DATABASE_CONN_MAX_AGE"] = env.text("DATABASE_CONN_MAX_AGE", "0")
+        os.environ["DATABASE_CONN_MAX_AGE"] = os.environ.get("DATABASE_CONN_MAX_AGE") or "0"
         os.execv(granian, words)  # noqa: S606 (the words are ours)
