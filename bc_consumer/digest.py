@@ -64,13 +64,17 @@ class Digest:
     """One comparison of all orders, or of all lines.
 
     ``settled_before``: periods that ended by then can be proven, for no change with such an old
-    write_date can still be committed.
+    write_date can still be committed. ``remember``: keep what is proven; without it, nothing is
+    written.
     """
 
-    def __init__(self, odoo: Odoo, model: Model, settled_before: datetime) -> None:
+    def __init__(
+        self, odoo: Odoo, model: Model, settled_before: datetime, *, remember: bool = True
+    ) -> None:
         self.odoo = odoo
         self.model = model
         self.settled_before = settled_before
+        self.remember = remember
         self.note = ""
         self._unequal_days: set[datetime] = set()
 
@@ -93,7 +97,8 @@ class Digest:
         }
         for span in _stretches(to_compare):
             yield from self._compare(span)
-        self._remember([*months.items(), *days.items()])
+        if self.remember:
+            self._remember([*months.items(), *days.items()])
 
     def _unproven(
         self, name: PeriodName, within: Period | None

@@ -357,9 +357,14 @@ def hold(token: uuid.UUID, odoo_ids: Collection[int], reason: str) -> None:
     )
 
 
-def let_go(*, forced: bool) -> int:
-    """Make all held rows due again; ``forced``: the brake will not hold them a second time."""
+def let_go(*, forced: bool, odoo_ids: Collection[int] | None = None) -> int:
+    """Make held rows due again, all of them or these.
+
+    ``forced``: the brake will not hold them a second time.
+    """
     held = PendingBC.objects.exclude(held_reason="")
+    if odoo_ids is not None:
+        held = held.filter(odoo_id__in=sorted(odoo_ids))
     causes = Concat("causes", Value(f",{FORCE}")) if forced else F("causes")
     return held.update(held_reason="", due_at=Now(), causes=causes)
 

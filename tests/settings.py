@@ -35,3 +35,6 @@ if _ON_SQLITE:
     # A file, as in a real deployment: an in-memory database knows neither WAL nor a second thread.
     DATABASES["default"]["TEST"] = {"NAME": f"{_DATA}-test.sqlite3"}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Static files come from the packages themselves; whitenoise would warn of a missing directory.
+STATIC_ROOT = _DATA / "static"
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
