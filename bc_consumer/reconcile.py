@@ -5,34 +5,42 @@ row, so that it can go on there: a nightly run's next slice, an interrupted firs
 """
 
 import logging
-import threading
 import time
 import traceback
 from collections.abc import Callable, Collection
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from bc_consumer import brake, detect, ledger, process, retention
 from bc_consumer.alerts import alert, over
+from bc_consumer.crew import crew
 from bc_consumer.database_clock import database_now
 from bc_consumer.digest import Digest
 from bc_consumer.lock import Lock, LockLost, ask_to_give_way
 from bc_consumer.models import Lane, PendingBC, SyncLog, SyncState
-from bc_consumer.odoo import NAMING_MODELS, NoRights, OdooAccessError, OdooError, OdooRefused
+from bc_consumer.odoo import (
+    NAMING_MODELS,
+    NoRights,
+    OdooAccessError,
+    OdooError,
+    OdooFault,
+    OdooInterrupted,
+    OdooProtocolError,
+    OdooRefused,
+)
 from bc_consumer.odoo_connection import odoo
 from bc_consumer.outage import odoo_outage
 from bc_consumer.publisher import publisher
-from bc_consumer.refresh import work_off
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
 
 logger = logging.getLogger(__name__)
@@ -50,6 +58,7 @@ WAKE_UPS = 8
 """Messages a page of bulk marks sends: each worker thread that wakes takes whole batches."""
 LOOK_SECONDS = 0.2
 FIRST, DONE = "mapping", "done"
+INTERRUPTED = "interrupted: the next run goes on"
 
 
 class AlreadyRunning(Exception):
@@ -97,7 +106,12 @@ def reconcile(wish: Wish, progress: Progress | None = None) -> SyncLog:
     to stop. Whatever else goes wrong ends the run as failed, refused or braked, with its error.
     """
     lock = _taken_lock(wish.cause)
-    return _Run(lock, _begun(wish), progress).finish()
+    try:
+        worker = _Run(lock, _begun(wish), progress)
+    except BaseException:
+        lock.give_back()
+        raise
+    return worker.finish()
 
 
 def reconcile_slice(run_id: int | None) -> int | None:
@@ -107,7 +121,7 @@ def reconcile_slice(run_id: int | None) -> int | None:
     """
     lock = Lock()
     if not lock.take(run_id):
-        raise AlreadyRunning(_owner())
+        raise AlreadyRunning(holder())
     run = SyncLog.objects.filter(pk=run_id, status=Status.RUNNING).first() if run_id else None
     if run_id is not None and run is None:
         lock.give_back()
@@ -127,17 +141,23 @@ def _taken_lock(cause: SyncLog.Cause) -> Lock:
     while not lock.take():
         polling = SyncLog.objects.filter(status=Status.RUNNING, cause=Cause.POLL).exists()
         if not polling or time.monotonic() >= end:
-            raise AlreadyRunning(_owner())
+            raise AlreadyRunning(holder())
         ask_to_give_way()
-        process.stopping.wait(LOOK_SECONDS)
+        if process.stopping.wait(LOOK_SECONDS):
+            raise Interrupted("the process is stopping")
     return lock
 
 
-def _owner() -> str:
+def holder() -> str:
+    """Say which run has the lock, as far as the runs tell."""
     running = SyncLog.objects.filter(status=Status.RUNNING).order_by("-id").first()
     if running is None:
-        return "another run"
-    return f"run {running.pk} ({running.get_cause_display()}) since {running.started_at:%H:%M:%S}"
+        return _("another run")
+    return _("run %(id)s (%(cause)s, begun at %(time)s)") % {
+        "id": running.pk,
+        "cause": running.get_cause_display(),
+        "time": f"{timezone.localtime(running.started_at):%H:%M:%S}",
+    }
 
 
 def _begun(wish: Wish) -> SyncLog:
@@ -199,7 +219,7 @@ class _Run:
         )
         handed_over = False
         try:
-            with _crew():
+            with crew():
                 self._work()
             self._end(*self._verdict())
         except SliceOver:
@@ -207,8 +227,10 @@ class _Run:
             handed_over = True
             self.lock.hand_over(self.run.pk, HAND_OVER_SECONDS)
             raise
-        except (Interrupted, KeyboardInterrupt):
-            self._end(Status.FAILED, "interrupted: the next run goes on")
+        except (Interrupted, KeyboardInterrupt, OdooInterrupted) as reason:
+            self._interrupted()
+            if isinstance(reason, OdooInterrupted):
+                raise Interrupted(str(reason)) from reason
             raise
         except GaveWay:
             self._end(Status.PARTIAL, "gave way to a run")
@@ -341,9 +363,23 @@ class _Run:
     def _wait(self, outstanding: int) -> None:
         self._look_around(outstanding)
         if odoo_outage.seconds_left():
-            self.odoo.ping()  # raises: Odoo was lost on the way
+            self._ask_odoo()
             odoo_outage.succeeded()
         process.stopping.wait(LOOK_SECONDS)
+
+    def _ask_odoo(self) -> None:
+        """Raise what is wrong when the crew leaves Odoo alone.
+
+        Not by a control call only: what is refused may be what every order needs, a field or the
+        lines, and then the run would wait for ever.
+        """
+        first = PendingBC.objects.filter(run=self.run.pk).order_by("suspect", "odoo_id").first()
+        try:
+            if first is not None:
+                self.odoo.fetch([first.odoo_id])
+        except (OdooFault, OdooProtocolError) as error:
+            logger.info("BC %d: %s", first.odoo_id if first else 0, error)
+        self.odoo.ping()
 
     def _look_around(self, outstanding: int | None = None) -> None:
         self.lock.check()
@@ -369,6 +405,13 @@ class _Run:
             return Status.PARTIAL, f"BC {first.odoo_id}: {first.last_error}"
         return Status.OK, ""
 
+    def _interrupted(self) -> None:
+        """A slice's run stays open, for whoever goes on with it; any other ends here."""
+        if self.until is None:
+            self._end(Status.FAILED, INTERRUPTED)
+        else:
+            self._save()
+
     def _failed(self, status: SyncLog.Status, error: Exception) -> None:
         self.run.traceback = "".join(traceback.format_exception(error))
         self._end(status, f"{type(error).__name__}: {error}")
@@ -378,9 +421,10 @@ class _Run:
         run = self.run
         run.status, run.error, run.ended_at = status, error, database_now()
         good = status in {Status.OK, Status.PARTIAL} and run.phase == DONE
+        moves = good and run.cause != Cause.POLL and self._reaches_back()
         try:
             with transaction.atomic():
-                if good and run.cause != Cause.POLL and run.window_until is not None:
+                if moves and run.window_until is not None:
                     self.lock.move_watermark(run.window_until)
                 self._save()
         except LockLost as lost:
@@ -391,6 +435,15 @@ class _Run:
         _tell(run)
         if good and run.cause == Cause.NIGHTLY:
             retention.purge()
+
+    def _reaches_back(self) -> bool:
+        """Whether the window left no gap to the watermark; one set by hand may."""
+        since = self.run.window_since
+        if since is None or self.run.full:
+            return True
+        last_sync = SyncState.objects.get(key=SyncState.KEY).last_sync
+        overlap = timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
+        return last_sync is not None and since <= last_sync - overlap
 
     def _save(self) -> None:
         """Keep this process's share; the workers add theirs to other columns of the row."""
@@ -422,6 +475,8 @@ def summary(run: SyncLog) -> str:
 
 def _tell(run: SyncLog) -> None:
     """Alert people to what needs them; take back what is over."""
+    if run.error == INTERRUPTED:
+        return  # whoever did it knows
     if run.status in {Status.FAILED, Status.REFUSED}:
         alert("run failed", f"a reconciliation {run.status}", summary(run))
     elif run.status in {Status.OK, Status.PARTIAL}:
@@ -437,34 +492,3 @@ def _tell(run: SyncLog) -> None:
             )
         else:
             over("missed by webhooks")
-
-
-@contextmanager
-def _crew() -> "Iterator[None]":
-    """Work off what is due beside the detection, so that reading and writing overlap."""
-    stop = threading.Event()
-    count = min(2, settings.ODOO_CONCURRENT_CALLS) if settings.IS_POSTGRESQL else 1
-    threads = [
-        threading.Thread(target=_work_until, args=(stop,), name=f"crew-{n}", daemon=True)
-        for n in range(count)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-
-def _work_until(stop: threading.Event) -> None:
-    while not stop.is_set() and not process.stopping.is_set():
-        try:
-            if not work_off(turn=1.0):
-                stop.wait(0.05)
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning("The run's crew waits for the database: %s", error)
-            connection.close()
-            stop.wait(1.0)
-    connection.close()

@@ -1,109 +1,300 @@
-"""``manage.py sync_BcLinbc``: the reconciliation, here and now.
+"""``manage.py sync_BcLinbc``: the reconciliation, here and now; and what belongs to it."""
 
-Exit codes: 0 ok, 1 failed, 2 usage, 3 partial, 4 another run holds the lock, 5 braked, 6 refused by
-Odoo, 130 interrupted.
-"""
-
+import argparse
 import json
-import signal
+import os
 import sys
-import time
 from datetime import datetime
-from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
+from django.core.management.base import (
+    BaseCommand,
+    CommandParser,
+    DjangoHelpFormatter,
+    OutputWrapper,
+)
+from django.db import Error as DatabaseFailure
+from django.utils.translation import gettext as _
 
-from bc_consumer import ledger, process
+from bc_consumer.database_clock import database_now
+from bc_consumer.drift import DriftScan
+from bc_consumer.drift_report import JsonReport, Report, Table, plain
 from bc_consumer.lock import unlock
-from bc_consumer.models import Lane, SyncLog
-from bc_consumer.reconcile import AlreadyRunning, Interrupted, Wish, reconcile, summary
-from bc_consumer.refresh import work_off
+from bc_consumer.management import sync_wording
+from bc_consumer.management.exits import Exit, exit_of_run
+from bc_consumer.management.foreground import quiet, stopping_on_signals
+from bc_consumer.management.moments import BadMoment, read_since
+from bc_consumer.models import SyncLog, SyncState
+from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
+from bc_consumer.odoo.orders import HIGHEST_ID
+from bc_consumer.odoo_connection import odoo
+from bc_consumer.on_demand import refresh_now
+from bc_consumer.progress import RunProgress, ScanProgress, display
+from bc_consumer.reconcile import AlreadyRunning, Interrupted, Wish, holder, reconcile
 
-Status = SyncLog.Status
-EXIT_CODES = {Status.OK: 0, Status.PARTIAL: 3, Status.BRAKED: 5, Status.REFUSED: 6}
-LOCKED, INTERRUPTED = 4, 130
-LINE_SECONDS = 5.0
-"""Between two lines of progress."""
+EXCLUDES = {
+    "--unlock": ("--full", "--since", "--bc", "--dry-run", "--force"),
+    "--bc": ("--full", "--since"),
+    "--since": ("--full",),
+    "--dry-run": ("--force",),
+}
+
+
+class _HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of the table of exit codes."""
 
 
 class Command(BaseCommand):
-    """Run one reconciliation, or bring single orders up to date."""
+    """Run one reconciliation, compare only, bring single orders up to date, or free the lock."""
 
-    help = __doc__ or ""
+    help = "Reconciles the copy with Odoo, here and now; needs neither workers nor RabbitMQ."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take what the run is to do."""
-        parser.add_argument("--full", action="store_true", help="compare every order's content")
-        parser.add_argument("--since", help="begin the window then: 2026-11-24T00:00:00")
-        parser.add_argument("--force", action="store_true", help="archive in spite of the brake")
-        parser.add_argument("--bc", type=int, nargs="+", metavar="ID", help="these orders only")
-        parser.add_argument("--json", action="store_true", help="print the run as JSON")
+        """Take what is to be done."""
+        self._parser = parser
+        parser.description = sync_wording.description()
+        parser.epilog = sync_wording.exit_codes()
+        parser.formatter_class = _HelpFormatter
+        parser.add_argument(
+            "--full", action="store_true", help=_("compare every order's content, not dates only")
+        )
+        parser.add_argument(
+            "--since",
+            type=_since,
+            metavar="WHEN",
+            help=_(
+                "begin the window there: 2d, 36h, 2026-11-24 or 2026-11-24T06:00 (in TIME_ZONE);"
+                " where that leaves a gap to the last good run, the watermark stays"
+            ),
+        )
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help=_("report the differences, and change nothing: order, field, Odoo's value, ours"),
+        )
+        parser.add_argument(
+            "--bc", type=_order_id, nargs="+", metavar="ID", help=_("these orders alone, at once")
+        )
+        parser.add_argument(
+            "--force",
+            action="store_true",
+            help=_("archive what Odoo no longer has in spite of the brake; let held orders go"),
+        )
+        parser.add_argument(
+            "--json", action="store_true", help=_("print one JSON object, whatever happens")
+        )
         parser.add_argument(
             "--unlock",
             action="store_true",
-            help="release the lock; a run that is still at work loses it and cannot end well",
+            help=_("release the lock, whoever holds it; a run still at work ends as failed"),
+        )
+        parser.add_argument(
+            "--no-input", "--noinput", action="store_true", help=_("do not ask before --unlock")
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Exit with the code that says how it went."""
-        if options["unlock"]:
-            owner = unlock()
-            self.stdout.write(
-                f"The lock of {owner} was released." if owner else "Nobody held the lock."
-            )
-            return
-        signal.signal(signal.SIGTERM, _stop)
-        if options["bc"]:
-            ledger.mark(options["bc"], ledger.Mark(cause="operator", lane=Lane.OPERATOR))
-            self.stdout.write(f"{work_off()} orders were looked at.")
-            return
-        sys.exit(self._reconcile(options))
+        """Do it, and exit with the code that says how it went."""
+        self._refuse_contradictions(options)
+        self._json: bool = options["json"]
+        self._report: Report | None = None
+        self._facts: dict[str, Any] = {}
+        try:
+            with quiet(options["verbosity"]), stopping_on_signals():
+                code = self._guarded(options)
+            self.stdout.flush()
+        except BrokenPipeError:  # whoever read has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = Exit.FAILED
+        if code:
+            sys.exit(int(code))
 
-    def _reconcile(self, options: dict[str, Any]) -> int:
+    def _refuse_contradictions(self, options: dict[str, Any]) -> None:
+        for one, others in EXCLUDES.items():
+            for other in others:
+                if _given(options, one) and _given(options, other):
+                    names = {"one": one, "other": other}
+                    self._parser.error(_("%(one)s and %(other)s exclude each other") % names)
+
+    def _guarded(self, options: dict[str, Any]) -> Exit:
+        """Turn what is expected to go wrong into a sentence and an exit code."""
+        try:
+            return self._do(options)
+        except AlreadyRunning as running:
+            return self._ended(Exit.LOCKED, sync_wording.locked(running))
+        except (Interrupted, OdooInterrupted, KeyboardInterrupt):
+            return self._ended(
+                Exit.INTERRUPTED, sync_wording.interrupted(self._facts.get("command", ""))
+            )
+        except OdooRefused as error:
+            return self._ended(Exit.REFUSED, sync_wording.refused(error))
+        except OdooError as error:
+            return self._ended(
+                Exit.FAILED, sync_wording.odoo_failed(error, self._facts.get("command", ""))
+            )
+        except DatabaseFailure as error:
+            return self._ended(Exit.FAILED, sync_wording.database_failed(error))
+
+    def _do(self, options: dict[str, Any]) -> Exit:
+        if options["unlock"]:
+            self._facts["command"] = "unlock"
+            return self._unlock(ask=not options["no_input"])
+        if options["dry_run"]:
+            self._facts["command"] = "dry run"
+            return self._dry_run(options)
+        if options["bc"]:
+            self._facts["command"] = "orders"
+            return self._orders(options["bc"], forced=options["force"])
+        self._facts["command"] = "run"
+        return self._run(options)
+
+    # --- the four deeds ------------------------------------------------------------------------
+
+    def _run(self, options: dict[str, Any]) -> Exit:
         wish = Wish(
             SyncLog.Cause.COMMAND,
             full=options["full"],
-            since=_moment(options["since"]),
+            since=options["since"],
             forced=options["force"],
         )
+        shown = display(_stream(self.stderr))
         try:
-            run = reconcile(wish, self._progress())
-        except AlreadyRunning as running:
-            self.stderr.write(f"Nothing was done: {running} holds the lock. Try again later.")
-            return LOCKED
-        except (Interrupted, KeyboardInterrupt):
-            self.stderr.write("Interrupted; the lock is free, and the next run goes on.")
-            return INTERRUPTED
-        if options["json"]:
-            names = [field.name for field in SyncLog._meta.concrete_fields]
-            self.stdout.write(json.dumps({n: getattr(run, n) for n in names}, default=str))
-        else:
-            self.stdout.write(summary(run))
-        return EXIT_CODES.get(Status(run.status), 1)
+            run = reconcile(wish, RunProgress(shown, _orders_above))
+        finally:
+            shown.close()
+        columns = [field.attname for field in SyncLog._meta.concrete_fields]
+        self._facts["run"] = {name: plain(getattr(run, name)) for name in columns}
+        code = exit_of_run(run)
+        if not self._json:
+            self.stdout.write(sync_wording.run_told(run))
+        return self._ended(code, sync_wording.run_error(run), status=run.status)
 
-    def _progress(self) -> Any:
-        last = time.monotonic()
+    def _dry_run(self, options: dict[str, Any]) -> Exit:
+        self._report = (JsonReport if self._json else Table)(_stream(self.stdout))
+        shown = display(_stream(self.stderr))
+        total = _orders_above(0) if options["full"] else None
+        scan = DriftScan(
+            odoo(),
+            full=options["full"],
+            since=options["since"],
+            only=options["bc"] or (),
+            tell=ScanProgress(shown, total),
+        )
+        orders, pending, last = 0, 0, None
+        try:
+            for drift in scan.drifts():
+                if drift.order_id != last:
+                    orders, pending, last = orders + 1, pending + drift.pending, drift.order_id
+                self._report.add(drift)
+        finally:
+            shown.close()
+            self._facts |= {
+                "full": scan.full,
+                "compared": scan.compared,
+                "found": scan.found,
+                "orders": orders,
+                "pending": pending,
+                "notes": scan.notes,
+            }
+        if not self._json:
+            self.stdout.write(sync_wording.drift_told(self._facts))
+        if scan.found:
+            return self._ended(Exit.DRIFT, status="different")
+        return self._ended(Exit.OK, status="equal")
 
-        def show(run: SyncLog, outstanding: int) -> None:
-            nonlocal last
-            if time.monotonic() - last >= LINE_SECONDS:
-                last = time.monotonic()
-                self.stderr.write(f"{run.phase}: up to id {run.cursor}, {outstanding} to be read")
+    def _orders(self, odoo_ids: list[int], *, forced: bool) -> Exit:
+        told: list[dict[str, Any]] = []
+        self._facts["orders"] = told
+        outcomes = set()
+        for brought in refresh_now(odoo_ids, forced=forced):
+            outcomes.add(brought.outcome)
+            told.append(
+                {
+                    "id": brought.odoo_id,
+                    "name": brought.name,
+                    "outcome": brought.outcome,
+                    "error": brought.error,
+                    "changes": brought.changes,
+                }
+            )
+            if not self._json:
+                self.stdout.write(sync_wording.brought_told(brought))
+        if "held" in outcomes:
+            return self._ended(Exit.BRAKED, sync_wording.orders_held())
+        if outcomes & {"failed", "unconfirmed"}:
+            return self._ended(Exit.PARTIAL)
+        return self._ended(Exit.OK)
 
-        return show
+    def _unlock(self, *, ask: bool) -> Exit:
+        state = SyncState.objects.get(key=SyncState.KEY)
+        if not state.is_syncing:
+            self._facts["held_by"] = ""
+            if not self._json:
+                self.stdout.write(_("Nobody holds the lock."))
+            return self._ended(Exit.OK)
+        self._facts["held_by"] = who = holder()
+        self.stderr.write(sync_wording.unlock_warning(state, who, database_now()))
+        if ask and not sys.stdin.isatty():
+            return self._ended(
+                Exit.USAGE, _("Nothing was changed: nobody can be asked here, so add --no-input.")
+            )
+        if ask and not self._confirmed():
+            return self._ended(Exit.FAILED, _("Nothing was changed."))
+        unlock()
+        if not self._json:
+            self.stdout.write(_("The lock was released. It was held by %(who)s.") % {"who": who})
+        return self._ended(Exit.OK)
+
+    def _confirmed(self) -> bool:
+        self.stderr.write(_("Release it? [y/N]") + " ", ending="")
+        self.stderr.flush()
+        answer = sys.stdin.readline().strip().lower()
+        return answer in {"y", "yes", _("y"), _("yes")}
+
+    # --- the end -------------------------------------------------------------------------------
+
+    def _ended(self, code: Exit, error: str = "", *, status: str = "") -> Exit:
+        """Say what went wrong, and complete the JSON object."""
+        if error:
+            self.stderr.write(error)
+        self._facts |= {
+            "status": status or code.name.lower(),
+            "exit_code": int(code),
+            "error": error,
+        }
+        if self._report is not None:
+            self._report.close(self._facts)
+        elif self._json:
+            self.stdout.write(json.dumps(self._facts, ensure_ascii=False))
+        return code
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    process.stopping.set()
+def _stream(wrapper: OutputWrapper) -> TextIO:
+    """Return what Django's wrapper writes to: it ends each piece with a newline, and colours it."""
+    stream: TextIO = vars(wrapper)["_out"]
+    return stream
 
 
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    moment = parse_datetime(text)
-    if moment is None:
-        raise CommandError(f"--since {text}: write it like 2026-11-24T00:00:00")
-    return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+def _given(options: dict[str, Any], name: str) -> bool:
+    return bool(options[name.removeprefix("--").replace("-", "_")])
+
+
+def _orders_above(order_id: int) -> int | None:
+    """Count Odoo's orders above an id, to tell how long it will take; None where that fails."""
+    model = odoo().settings.order_model
+    try:
+        return int(odoo().call(model, "search_count", [[("id", ">", order_id)]]))
+    except OdooError:
+        return None  # whatever it is, the run itself meets it too
+
+
+def _since(text: str) -> datetime:
+    try:
+        return read_since(text)
+    except BadMoment as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from problem
+
+
+def _order_id(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= HIGHEST_ID:
+        raise argparse.ArgumentTypeError(_("«%(text)s» is no id of an order") % {"text": text})
+    return int(text)

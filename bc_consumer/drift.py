@@ -1,0 +1,361 @@
+"""The dry run: what differs between Odoo and the copy, field by field, without writing anything.
+
+It finds its suspects as a reconciliation does, fetches them, and compares instead of applying. No
+lock is taken: workers may go on, and what is in motion while it is compared is looked at twice.
+"""
+
+import enum
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, QuerySet
+
+from bc_consumer import detect, process
+from bc_consumer.database_clock import database_now
+from bc_consumer.digest import Digest, Model
+from bc_consumer.mapping import MappedOrder, MappingError, map_order
+from bc_consumer.models import BC, BCLine, PendingBC, SyncState
+from bc_consumer.odoo import (
+    NAMING_MODELS,
+    Missing,
+    NoRights,
+    Odoo,
+    OdooAccessError,
+    OdooFault,
+    OdooInterrupted,
+    OdooProtocolError,
+    OdooTimeout,
+)
+
+MOTION = timedelta(seconds=10)
+"""What was written this shortly before the dry run began, or since, may be on its way here."""
+SECOND_LOOK_SECONDS = 0.5
+WAITS = 10
+"""Second looks that wait; a long queue in the ledger must not make each batch wait."""
+CHUNK = 4096
+"""Ids in one whole number of a set of ids."""
+
+
+class Kind(enum.StrEnum):
+    """What sort of difference."""
+
+    FIELD = "field"
+    MISSING_HERE = "missing here"
+    AWAY_HERE = "archived here"
+    """Odoo shows the order; the copy has it as gone, or as not readable."""
+    GONE_FROM_ODOO = "gone from Odoo"
+    NOT_READABLE = "not readable"
+    """Odoo has the order and this account may no longer read it; the copy does not know yet."""
+    LINE_MISSING = "line missing"
+    LINE_ONLY_HERE = "line only here"
+    NOT_COMPARED = "not compared"
+    """Odoo fails to read the order, or a value can't be copied; ``theirs`` is the error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One difference. ``theirs`` is Odoo's value as the copy would have it, ``ours`` the copy's.
+
+    ``pending``: the ledger knows that this order is owed a look, so it will be put right.
+    """
+
+    order_id: int
+    name: str
+    kind: Kind
+    line_id: int | None = None
+    field: str = ""
+    theirs: object = None
+    ours: object = None
+    pending: bool = False
+
+
+class DriftScan:
+    """One dry run. Iterate over ``drifts()``; read ``phase``, ``compared`` and ``notes`` beside.
+
+    ``since``: the window by hand; None: as a run would take it. ``full``: compare every order.
+    ``only``: compare these orders and nothing else.
+    """
+
+    def __init__(
+        self,
+        odoo: Odoo,
+        *,
+        full: bool = False,
+        since: datetime | None = None,
+        only: Collection[int] = (),
+        tell: Callable[["DriftScan"], None] | None = None,
+    ) -> None:
+        self.odoo = odoo
+        self.only = only
+        self.since = since
+        last_sync = SyncState.objects.values_list("last_sync", flat=True).first()
+        if since is None and last_sync is not None:
+            self.since = last_sync - timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
+        self.full = not only and (full or self.since is None)
+        self.phase = ""
+        self.compared = 0
+        self.found = 0
+        self.notes: list[str] = []
+        self._tell = tell
+        self._seen = IdSet()
+        self._until = database_now()
+        self._waits = WAITS
+
+    def drifts(self) -> Iterator[Drift]:
+        """Yield the differences, order by order. Raises what the gateway raises."""
+        self._until = self.odoo.server_time()
+        for batch in self._batches():
+            for drift in self._compare(batch):
+                self.found += 1
+                yield drift
+            self.compared += len(batch)
+            self._look_around()
+
+    def _look_around(self) -> None:
+        if process.stopping.is_set():
+            raise OdooInterrupted("the process is stopping")
+        if self._tell is not None:
+            self._tell(self)
+
+    # --- suspects ------------------------------------------------------------------------------
+
+    def _batches(self) -> Iterator[list[int]]:
+        """Yield each suspect once, in batches that one fetch can take."""
+        batch: list[int] = []
+        for odoo_id in self._suspects():
+            if not self._seen.add(odoo_id):
+                continue
+            batch.append(odoo_id)
+            if len(batch) >= settings.BATCH_SIZE:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _suspects(self) -> Iterator[int]:
+        phases: dict[str, Callable[[], Iterator[int]]] = {
+            "orders": self._window_orders,
+            "lines": self._window_lines,
+            "digest of orders": lambda: self._digest("order"),
+            "digest of lines": lambda: self._digest("line"),
+            "mapping": self._older_mapping,
+            **{f"names of {model}": self._names(model) for model in NAMING_MODELS},
+            "owed": self._owed_orders,
+        }
+        if self.only:
+            phases = {"orders": lambda: iter(sorted(self.only))}
+        elif self.full:
+            phases = {"orders": self._every_order}
+        for self.phase, suspects in phases.items():
+            self._look_around()
+            yield from suspects()
+
+    def _every_order(self) -> Iterator[int]:
+        after_id, limit, is_last = 0, settings.SYNC_PAGE_SIZE, False
+        while not is_last:
+            listed = self.odoo.listing.orders(since=None, after_id=after_id, limit=limit)
+            is_last = len(listed) < limit
+            theirs = {row.id for row in listed}
+            own = BC.objects.current().filter(odoo_id__gt=after_id)
+            if not is_last:
+                after_id = listed[-1].id
+                own = own.filter(odoo_id__lte=after_id)
+            yield from sorted(theirs)
+            yield from (i for i in _ids(own) if i not in theirs)
+
+    def _window_orders(self) -> Iterator[int]:
+        proof = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
+        return self._pages(lambda after: detect.orders_page(self.odoo, self.since, after, proof))
+
+    def _window_lines(self) -> Iterator[int]:
+        since = self.since or self._until
+        proof = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
+        return self._pages(lambda after: detect.lines_page(self.odoo, since, after, proof))
+
+    def _names(self, model: str) -> Callable[[], Iterator[int]]:
+        def renamed() -> Iterator[int]:
+            since = self.since or self._until
+            try:
+                yield from self._pages(
+                    lambda after: detect.names_page(self.odoo, model, since, after)
+                )
+            except (NoRights, OdooAccessError):
+                note = f"names of {model} are not compared: the account may not read them"
+                self.notes.append(note)
+
+        return renamed
+
+    def _pages(self, page_after: Callable[[int], detect.Page]) -> Iterator[int]:
+        page = detect.Page(is_last=False)
+        while not page.is_last:
+            self._look_around()
+            page = page_after(page.last_id)
+            yield from sorted(page.suspects)
+
+    def _digest(self, model: Model) -> Iterator[int]:
+        reach = settings.SYNC_OVERLAP_SECONDS + settings.ODOO_LONGEST_TRANSACTION_SECONDS
+        settled_before = self._until - timedelta(seconds=reach)
+        digest = Digest(self.odoo, model, settled_before, remember=False)
+        for drift in digest.drifts():
+            self._look_around()
+            yield from sorted(drift.orders)
+        if digest.note:
+            self.notes.append(digest.note)
+
+    def _older_mapping(self) -> Iterator[int]:
+        ids = detect.older_mapping(0, settings.SYNC_PAGE_SIZE)
+        while ids:
+            yield from ids
+            ids = detect.older_mapping(ids[-1], settings.SYNC_PAGE_SIZE)
+
+    def _owed_orders(self) -> Iterator[int]:
+        return iter(_ids(PendingBC.objects.filter(generation__gt=F("fetched_generation"))))
+
+    # --- comparing -----------------------------------------------------------------------------
+
+    def _compare(self, ids: Sequence[int]) -> list[Drift]:
+        owed = _owed(ids)
+        found = self._fetch(ids)
+        drifts = compare(found, owed)
+        again = {drift.order_id for drift in drifts if self._moves(drift.order_id, found, owed)}
+        if not again:
+            return drifts
+        if self._waits > 0:
+            self._waits -= 1
+            process.stopping.wait(SECOND_LOOK_SECONDS)
+        still = [drift for drift in drifts if drift.order_id not in again]
+        still += compare(self._fetch(sorted(again)), _owed(again))
+        return sorted(still, key=lambda drift: drift.order_id)
+
+    def _moves(self, odoo_id: int, found: "Mapping[int, Found]", owed: Collection[int]) -> bool:
+        """Whether a difference may only show that a change is on its way."""
+        order = found[odoo_id]
+        if odoo_id in owed or not isinstance(order, MappedOrder):
+            return True
+        dates = [order.fields["write_date"], *(line.fields["write_date"] for line in order.lines)]
+        return any(isinstance(date, datetime) and date >= self._until - MOTION for date in dates)
+
+    def _fetch(self, ids: Sequence[int]) -> "dict[int, Found]":
+        """Fetch and map; split on a fault, so that an order that can't be read stands alone."""
+        try:
+            fetched = self.odoo.fetch(ids)
+        except (OdooFault, OdooProtocolError, OdooTimeout) as error:
+            self.odoo.ping()  # raises when it is not these orders but Odoo that is ill
+            if len(ids) == 1:
+                return {ids[0]: str(error)}
+            middle = len(ids) // 2
+            return self._fetch(ids[:middle]) | self._fetch(ids[middle:])
+        found: dict[int, Found] = dict(fetched.missing)
+        for odoo_id, snapshot in fetched.orders.items():
+            try:
+                found[odoo_id] = map_order(snapshot)
+            except MappingError as error:
+                found[odoo_id] = str(error)
+        return found
+
+
+Found = MappedOrder | Missing | str
+"""What Odoo showed of an order; a text: why it could not be read."""
+
+
+def compare(found: Mapping[int, Found], owed: Collection[int]) -> list[Drift]:
+    """Compare what Odoo showed with the copy; three statements however many orders."""
+    bcs = {bc.odoo_id: bc for bc in BC.objects.filter(odoo_id__in=sorted(found))}
+    lines: dict[int, dict[int, BCLine]] = {}
+    for line in BCLine.objects.filter(bc__in=[bc.pk for bc in bcs.values()]):
+        lines.setdefault(line.bc_id, {})[line.odoo_id] = line
+    drifts: list[Drift] = []
+    for odoo_id in sorted(found):
+        bc = bcs.get(odoo_id)
+        own_lines = lines.get(bc.pk, {}) if bc is not None else {}
+        pending = odoo_id in owed
+        drifts += _order_drifts(odoo_id, found[odoo_id], bc, own_lines, pending=pending)
+    return drifts
+
+
+def _order_drifts(
+    odoo_id: int, found: Found, bc: BC | None, lines: Mapping[int, BCLine], *, pending: bool
+) -> Iterable[Drift]:
+    name = str(bc) if bc is not None else f"#{odoo_id}"
+    if isinstance(found, MappedOrder):
+        name = str(found.fields["name"]) or name
+        yield from _content_drifts(name, found, bc, lines, pending=pending)
+    elif isinstance(found, str):
+        yield Drift(odoo_id, name, Kind.NOT_COMPARED, theirs=found, pending=pending)
+    elif bc is None:
+        return
+    elif found is Missing.GONE and bc.archived_at is None:
+        yield Drift(odoo_id, name, Kind.GONE_FROM_ODOO, ours=name, pending=pending)
+    elif found is Missing.FORBIDDEN and bc.forbidden_at is None:
+        yield Drift(odoo_id, name, Kind.NOT_READABLE, ours=name, pending=pending)
+
+
+def _content_drifts(
+    name: str, order: MappedOrder, bc: BC | None, lines: Mapping[int, BCLine], *, pending: bool
+) -> Iterator[Drift]:
+    odoo_id = order.odoo_id
+    if bc is None:
+        yield Drift(odoo_id, name, Kind.MISSING_HERE, theirs=name, pending=pending)
+        return
+    if bc.is_away:
+        yield Drift(odoo_id, name, Kind.AWAY_HERE, theirs=name, pending=pending)
+    for field, theirs, ours in _unequal(bc, order.fields):
+        yield Drift(odoo_id, name, Kind.FIELD, None, field, theirs, ours, pending)
+    kept = set()
+    for line in order.lines:
+        kept.add(line.odoo_id)
+        own = lines.get(line.odoo_id)
+        if own is None:
+            shown = str(line.fields["name"]).partition("\n")[0]
+            yield Drift(odoo_id, name, Kind.LINE_MISSING, line.odoo_id, "", shown, None, pending)
+            continue
+        for field, theirs, ours in _unequal(own, line.fields):
+            yield Drift(odoo_id, name, Kind.FIELD, line.odoo_id, field, theirs, ours, pending)
+    for line_id in sorted(lines.keys() - kept):
+        ours = str(lines[line_id])
+        yield Drift(odoo_id, name, Kind.LINE_ONLY_HERE, line_id, "", None, ours, pending)
+
+
+def _unequal(
+    record: models.Model, values: Mapping[str, object]
+) -> Iterator[tuple[str, object, object]]:
+    for field, theirs in values.items():
+        ours = getattr(record, field)
+        if ours != theirs:
+            yield field, theirs, ours
+
+
+def _owed(ids: Collection[int]) -> set[int]:
+    rows = PendingBC.objects.filter(odoo_id__in=sorted(ids))
+    return set(
+        rows.filter(generation__gt=F("fetched_generation")).values_list("odoo_id", flat=True)
+    )
+
+
+def _ids(rows: "QuerySet[BC] | QuerySet[PendingBC]") -> Iterator[int]:
+    """Read ids by pages: an open cursor would hold the table's old rows while Odoo is asked."""
+    last = 0
+    while page := list(
+        rows.filter(odoo_id__gt=last).order_by("odoo_id").values_list("odoo_id", flat=True)[:CHUNK]
+    ):
+        yield from page
+        last = page[-1]
+
+
+class IdSet:
+    """A set of positive ids that stays small however many follow each other: one bit an id."""
+
+    def __init__(self) -> None:
+        self._chunks: dict[int, int] = {}
+
+    def add(self, number: int) -> bool:
+        """Add an id; return whether it was not there yet."""
+        chunk, place = divmod(number, CHUNK)
+        bits = self._chunks.get(chunk, 0)
+        if bits >> place & 1:
+            return False
+        self._chunks[chunk] = bits | 1 << place
+        return True

@@ -1,0 +1,46 @@
+"""Reads what an operator means by ``--since``."""
+
+import re
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext as _
+
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+AGO = re.compile(r"(\d{1,5})([mhdw])")
+
+
+class BadMoment(ValueError):
+    """The text is no moment; it says what would be one."""
+
+
+def read_since(text: str) -> datetime:
+    """Read «2d», «36h», «2026-11-24» or «2026-11-24T06:00»; without an offset in TIME_ZONE.
+
+    Raises BadMoment for anything else, and for a moment that is still to come.
+    """
+    now = timezone.now()
+    if ago := AGO.fullmatch(text.strip()):
+        return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+    moment = _moment(text.strip())
+    if moment is None:
+        raise BadMoment(
+            _("«%(text)s» is no moment: write 2d, 36h, 2026-11-24 or 2026-11-24T06:00")
+            % {"text": text}
+        )
+    if timezone.is_naive(moment):
+        moment = timezone.make_aware(moment)
+    if moment > now:
+        raise BadMoment(
+            _("«%(text)s» is still to come: nothing can have changed since") % {"text": text}
+        )
+    return moment
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        day = parse_date(text)
+        return parse_datetime(text) if day is None else datetime(day.year, day.month, day.day)  # noqa: DTZ001 (the caller adds TIME_ZONE)
+    except ValueError:  # of the right form, and in no calendar
+        return None

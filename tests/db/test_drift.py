@@ -1,0 +1,335 @@
+"""The dry run: it finds each kind of difference, tells no other, and writes nothing."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf import LazySettings
+from django.db.models import F
+from django.utils import translation
+
+from bc_consumer import ledger, process
+from bc_consumer.database_clock import database_now
+from bc_consumer.drift import Drift, DriftScan, IdSet, Kind
+from bc_consumer.drift_report import Table
+from bc_consumer.models import BC, BCLine, PendingBC, ProvenPeriod, SyncLog, SyncState
+from bc_consumer.odoo import Odoo, OdooInterrupted, OdooUnavailable, WrongCredentials
+from bc_consumer.reconcile import Wish, reconcile
+from odoo_simulator import Simulator
+
+pytestmark = pytest.mark.usefixtures("odoo")
+
+LINES = [
+    {"name": "Desk", "product_qty": 2, "price_unit": 12.35, "product_id": 1},
+    {"name": "Gift", "product_qty": 1, "price_unit": 0.0},
+]
+
+
+def loaded(simulator: Simulator, count: int = 4) -> list[int]:
+    """Make orders and bring all of them to the copy."""
+    ids = [simulator.create_order(lines=LINES) for _ in range(count)]
+    run = reconcile(Wish(SyncLog.Cause.COMMAND))
+    assert run.status == SyncLog.Status.OK, run.error
+    return ids
+
+
+def line_ids(simulator: Simulator, order_id: int) -> list[int]:
+    order = simulator.order(order_id)
+    assert order is not None
+    return [line["id"] for line in order["order_line"]]
+
+
+def scan(odoo: Odoo, **options: Any) -> list[Drift]:
+    return list(DriftScan(odoo, **options).drifts())
+
+
+def kinds(drifts: list[Drift]) -> list[tuple[int, Kind]]:
+    return sorted({(drift.order_id, drift.kind) for drift in drifts})
+
+
+def dump() -> dict[str, list[dict[str, Any]]]:
+    """Return every row of every table of the copy."""
+    return {
+        model.__name__: list(model._default_manager.order_by("pk").values())
+        for model in apps.get_app_config("bc_consumer").get_models()
+    }
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_faithful_copy_has_no_drift(simulator: Simulator, odoo: Odoo, full: bool) -> None:
+    loaded(simulator)
+    before = dump()
+    dry_run = DriftScan(odoo, full=full)
+    assert list(dry_run.drifts()) == []
+    assert dry_run.compared == 4
+    assert dump() == before
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_each_kind_of_difference_is_found_and_nothing_is_written(
+    simulator: Simulator, odoo: Odoo, full: bool
+) -> None:
+    changed, gone, line_gone, line_added, away, forbidden, same = loaded(simulator, 7)
+    simulator.write_order(changed, partner_ref="new")
+    simulator.write_line(line_ids(simulator, changed)[0], price_unit=99.5)
+    simulator.delete_order(gone)
+    lost_line = line_ids(simulator, line_gone)[1]
+    simulator.delete_line(lost_line)
+    new_line = simulator.add_line(line_added, name="Lamp", product_qty=1, price_unit=5)
+    BC.objects.filter(odoo_id=away).update(archived_at=database_now())
+    simulator.faults.forbid([forbidden])
+    new = simulator.create_order(lines=LINES)
+    before = dump()
+
+    drifts = scan(odoo, full=full)
+
+    assert dump() == before
+    assert {kind for kind in kinds(drifts) if kind[1] is not Kind.FIELD} == {
+        (gone, Kind.GONE_FROM_ODOO),
+        (line_gone, Kind.LINE_ONLY_HERE),
+        (line_added, Kind.LINE_MISSING),
+        (away, Kind.AWAY_HERE),
+        (forbidden, Kind.NOT_READABLE),
+        (new, Kind.MISSING_HERE),
+    }
+    assert not any(drift.order_id == same for drift in drifts)
+    by_place = {(d.order_id, d.line_id, d.field): (d.theirs, d.ours) for d in drifts}
+    assert by_place[changed, None, "partner_ref"] == ("new", "")
+    first_line = line_ids(simulator, changed)[0]
+    assert by_place[changed, first_line, "price_unit"] == (Decimal("99.50"), Decimal("12.35"))
+    assert by_place[line_gone, lost_line, ""] == (None, "Gift")
+    assert by_place[line_added, new_line, ""] == ("Lamp", None)
+    assert not any(drift.pending for drift in drifts)
+    orders = [order_id for order_id, _ in itertools.groupby(drifts, lambda d: d.order_id)]
+    assert len(orders) == len(set(orders)), "an order is told of at two places"
+
+
+def test_after_the_run_the_dry_run_finds_nothing(simulator: Simulator, odoo: Odoo) -> None:
+    ids = loaded(simulator)
+    simulator.write_order(ids[0], partner_ref="new")
+    simulator.delete_order(ids[1])
+    assert scan(odoo)
+    reconcile(Wish(SyncLog.Cause.COMMAND))
+    assert scan(odoo) == []
+    assert scan(odoo, full=True) == []
+
+
+def test_an_empty_copy_misses_every_order(simulator: Simulator, odoo: Odoo) -> None:
+    ids = list(simulator.bulk_create(25, 1, spread_days=90))
+    before = dump()
+    drifts = scan(odoo)
+    assert kinds(drifts) == [(odoo_id, Kind.MISSING_HERE) for odoo_id in ids]
+    assert dump() == before
+
+
+def test_pages_and_batches_leave_nothing_out(
+    simulator: Simulator, odoo: Odoo, settings: LazySettings
+) -> None:
+    ids = list(simulator.bulk_create(40, 1, spread_days=90))
+    reconcile(Wish(SyncLog.Cause.COMMAND))
+    settings.SYNC_PAGE_SIZE, settings.BATCH_SIZE = 6, 4
+    gone = [ids[0], ids[11], ids[12], ids[39]]
+    simulator.delete_order(gone)
+    missing = [ids[5], ids[6], ids[38]]
+    BC.objects.filter(odoo_id__in=missing).delete()
+    expected = sorted(
+        [(i, Kind.GONE_FROM_ODOO) for i in gone] + [(i, Kind.MISSING_HERE) for i in missing]
+    )
+    ProvenPeriod.objects.all().delete()
+    before = dump()
+    for full in (False, True):
+        assert kinds(scan(odoo, full=full)) == expected
+        assert dump() == before
+
+
+def test_an_order_that_odoo_no_longer_has_beyond_its_last_is_found(
+    simulator: Simulator, odoo: Odoo
+) -> None:
+    ids = loaded(simulator)
+    simulator.delete_order(ids[-1])
+    for full in (False, True):
+        assert kinds(scan(odoo, full=full)) == [(ids[-1], Kind.GONE_FROM_ODOO)]
+
+
+def test_only_a_full_comparison_sees_what_no_date_tells(simulator: Simulator, odoo: Odoo) -> None:
+    ids = loaded(simulator)
+    BC.objects.update(synced_at=F("write_date") + timedelta(days=1))
+    BC.objects.filter(odoo_id=ids[2]).update(origin="spoilt")
+    assert scan(odoo) == []
+    (drift,) = scan(odoo, full=True)
+    assert (drift.order_id, drift.field, drift.theirs, drift.ours) == (
+        ids[2], "origin", "", "spoilt",
+    )  # fmt: skip
+    assert [drift.field for drift in scan(odoo, only=[ids[2]])] == ["origin"]
+    assert scan(odoo, only=[ids[1]]) == []
+
+
+def test_a_difference_older_than_the_window_is_found_by_the_digest(
+    simulator: Simulator, odoo: Odoo
+) -> None:
+    ids = loaded(simulator)
+    old = (datetime.now(UTC) - timedelta(days=40)).strftime("%Y-%m-%d %H:%M:%S")
+    simulator.write_order(ids[1], partner_ref="unnoticed")
+    simulator.update_sql("purchase.order", ids[1], {"write_date": old})
+    SyncState.objects.update(last_sync=database_now())
+    fields = {drift.field for drift in scan(odoo) if drift.order_id == ids[1]}
+    assert {"partner_ref", "write_date"} <= fields
+
+
+def test_a_new_name_is_a_difference(simulator: Simulator, odoo: Odoo) -> None:
+    ids = [simulator.create_order(partner_id=2, lines=LINES) for _ in range(2)]
+    reconcile(Wish(SyncLog.Cause.COMMAND))
+    BC.objects.update(synced_at=F("write_date") + timedelta(days=1))
+    simulator.rename("res.partner", 2, "Renamed & Sons")
+    drifts = scan(odoo)
+    assert {(drift.order_id, drift.field, drift.theirs) for drift in drifts} == {
+        (odoo_id, "partner_name", "Renamed & Sons") for odoo_id in ids
+    }
+
+
+def test_an_older_mapping_alone_is_no_difference(simulator: Simulator, odoo: Odoo) -> None:
+    ids = loaded(simulator)
+    BC.objects.update(synced_at=F("write_date") + timedelta(days=1), mapping_version=0)
+    dry_run = DriftScan(odoo)
+    assert list(dry_run.drifts()) == []
+    assert dry_run.compared == len(ids)
+
+
+def test_a_line_that_moved_is_missing_at_one_order_and_too_much_at_the_other(
+    simulator: Simulator, odoo: Odoo
+) -> None:
+    ids = loaded(simulator, 2)
+    moved = line_ids(simulator, ids[1])
+    simulator.merge([ids[1]], ids[0])
+    drifts = scan(odoo)
+    missing = {d.line_id for d in drifts if d.order_id == ids[0] and d.kind is Kind.LINE_MISSING}
+    only = {d.line_id for d in drifts if d.order_id == ids[1] and d.kind is Kind.LINE_ONLY_HERE}
+    assert missing == only == set(moved)
+
+
+def test_what_the_ledger_owes_is_told_as_pending(simulator: Simulator, odoo: Odoo) -> None:
+    ids = loaded(simulator)
+    for odoo_id in ids[:2]:
+        simulator.write_order(odoo_id, partner_ref="new")
+    ledger.mark([ids[0]], ledger.Mark(cause="webhook"))
+    told = {drift.order_id: drift.pending for drift in scan(odoo)}
+    assert told == {ids[0]: True, ids[1]: False}
+
+
+def test_an_owed_order_is_compared_although_no_date_tells(simulator: Simulator, odoo: Odoo) -> None:
+    ids = loaded(simulator)
+    BC.objects.update(synced_at=F("write_date") + timedelta(days=1))
+    BC.objects.filter(odoo_id=ids[3]).update(origin="spoilt")
+    ledger.mark([ids[3]], ledger.Mark(cause="webhook"))
+    assert [(drift.order_id, drift.pending) for drift in scan(odoo)] == [(ids[3], True)]
+
+
+@pytest.mark.parametrize("owed", [False, True])
+def test_a_change_that_arrives_while_it_is_compared_is_no_difference(
+    simulator: Simulator, odoo: Odoo, monkeypatch: pytest.MonkeyPatch, owed: bool
+) -> None:
+    from tests.db.conftest import refresh
+
+    (order_id,) = loaded(simulator, 1)
+    simulator.write_order(order_id, partner_ref="on its way")
+    if owed:  # an old change: only the ledger tells that it is on its way
+        old = {"write_date": "2026-01-05 06:00:00"}
+        simulator.update_sql("purchase.order.line", line_ids(simulator, order_id), old)
+        simulator.update_sql("purchase.order", order_id, old)
+        ledger.mark([order_id], ledger.Mark(cause="webhook"))
+    looks: list[float] = []
+
+    def arrive(seconds: float) -> bool:
+        looks.append(seconds)
+        refresh(order_id)
+        return False
+
+    monkeypatch.setattr(process.stopping, "wait", arrive)
+    assert scan(odoo) == []
+    assert len(looks) == 1
+
+
+def test_an_order_that_odoo_cannot_read_stands_alone(simulator: Simulator, odoo: Odoo) -> None:
+    ids = loaded(simulator)
+    simulator.faults.poison(ids[1], code=1, text="ValueError: cannot compute")
+    (drift,) = scan(odoo, full=True)
+    assert (drift.order_id, drift.kind) == (ids[1], Kind.NOT_COMPARED)
+    assert "cannot compute" in str(drift.theirs)
+
+
+def test_odoo_being_away_or_refusing_us_is_raised(
+    simulator: Simulator, odoo: Odoo, settings: LazySettings
+) -> None:
+    loaded(simulator)
+    simulator.faults.fault_all(1, "OperationalError: no")
+    with pytest.raises(OdooUnavailable):
+        scan(odoo)
+    simulator.faults.clear()
+    simulator.faults.fault_all(3, "Access Denied")
+    with pytest.raises(WrongCredentials):
+        scan(odoo)
+
+
+def test_an_odoo_that_cannot_group_is_read_id_by_id(simulator: Simulator, odoo: Odoo) -> None:
+    ids = loaded(simulator)
+    simulator.faults.hide_method("read_group")
+    simulator.delete_order(ids[0])
+    dry_run = DriftScan(odoo)
+    assert kinds(list(dry_run.drifts())) == [(ids[0], Kind.GONE_FROM_ODOO)]
+    assert any("cannot group" in note for note in dry_run.notes)
+
+
+def test_it_ends_when_the_process_is_stopping(simulator: Simulator, odoo: Odoo) -> None:
+    loaded(simulator)
+
+    def stop(_scan: DriftScan) -> None:
+        process.stopping.set()
+
+    with pytest.raises(OdooInterrupted):
+        list(DriftScan(odoo, tell=stop).drifts())
+
+
+def test_an_order_of_a_run_at_work_is_compared_without_its_lock(
+    simulator: Simulator, odoo: Odoo
+) -> None:
+    loaded(simulator)
+    SyncState.objects.update(is_syncing=True, owner="another", lease_until=database_now())
+    assert scan(odoo) == []
+    assert SyncState.objects.get().owner == "another"
+    assert not PendingBC.objects.exists()
+    assert BCLine.objects.count() == 8
+
+
+def test_a_set_of_ids_knows_what_it_holds() -> None:
+    ids = IdSet()
+    numbers = [1, 2, 4095, 4096, 4097, 2**31 - 1]
+    assert all(ids.add(number) for number in numbers)
+    assert not any(ids.add(number) for number in numbers)
+    assert ids.add(3)
+
+
+def test_the_table_has_a_heading_and_cuts_long_values_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    drift = Drift(7, "P7", Kind.FIELD, 3, "name", "a\nb" * 100, None, pending=True)
+    for terminal in (True, False):
+        out = io.StringIO()
+        monkeypatch.setattr(out, "isatty", lambda terminal=terminal: terminal)
+        table = Table(out)
+        with translation.override("en"):
+            table.add(drift)
+            table.add(drift)
+        heading, first, second = out.getvalue().splitlines()
+        assert heading.split() == ["order", "field", "Odoo", "here"]
+        assert first == second
+        assert first.startswith("#7 P7 [pending]")
+        assert "name (line #3)" in first
+        assert first.endswith("—")
+        assert ("…" in first, len(first) <= 100) == (terminal, terminal)

@@ -1,0 +1,580 @@
+"""``manage.py sync_BcLinbc``: exit codes, what it prints, and how it ends when it is told to."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models import F
+from django.utils import translation
+
+from bc_consumer import process
+from bc_consumer.database_clock import database_now
+from bc_consumer.lock import Lock
+from bc_consumer.models import BC, Alert, JournalEntry, PendingBC, SyncLog, SyncState
+from odoo_simulator import Simulator
+from tests.comparing import differences
+from tests.conftest import Deploy
+from tests.harness import ROOT, Deployment
+
+in_process = pytest.mark.usefixtures("odoo")
+LINES = [{"name": "Desk", "product_qty": 2, "price_unit": 12.35, "product_id": 1}]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one run of the command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The only thing on standard output."""
+        decoded: dict[str, Any] = json.loads(self.out)
+        return decoded
+
+
+def sync(*arguments: str) -> Said:
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    try:
+        # As in a process of its own: pages leave their visitor's language behind in this one.
+        with translation.override("en"):
+            call_command("sync_BcLinbc", *arguments, stdout=out, stderr=err)
+    except SystemExit as left:
+        code = int(left.code or 0)
+    return Said(code, out.getvalue(), err.getvalue())
+
+
+def sql(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        return list(cursor.fetchall())
+
+
+def lock_is_free() -> bool:
+    return not SyncState.objects.get().is_syncing
+
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+@in_process
+def test_a_run_that_went_well_exits_with_0(simulator: Simulator) -> None:
+    simulator.bulk_create(12, 2, spread_days=30)
+    said = sync()
+    assert said.code == 0, said.err
+    assert "ok" in said.out
+    assert "Applied: 12" in said.out
+    assert differences(simulator, sql) == []
+    assert lock_is_free()
+
+
+@in_process
+def test_json_is_one_object_on_standard_output_and_nothing_else(simulator: Simulator) -> None:
+    simulator.bulk_create(12, 2, spread_days=30)
+    said = sync("--json")
+    assert said.json.keys() == {"command", "run", "status", "exit_code", "error"}
+    assert (said.json["command"], said.json["status"], said.json["exit_code"]) == ("run", "ok", 0)
+    row = SyncLog.objects.get()
+    told = said.json["run"]
+    assert told.keys() == {field.attname for field in SyncLog._meta.concrete_fields}
+    assert (told["id"], told["applied"], told["line_count"]) == (row.pk, 12, 24)
+    assert datetime.fromisoformat(told["started_at"]) == row.started_at
+
+
+@in_process
+def test_a_run_that_failed_exits_with_1_and_one_sentence(simulator: Simulator) -> None:
+    simulator.faults.fault_all(1, "psycopg2.OperationalError: connection refused")
+    said = sync("--json")
+    assert (said.code, said.json["exit_code"], said.json["status"]) == (1, 1, "failed")
+    assert "connection refused" in said.json["error"]
+    assert "The watermark stays" in said.err
+    assert "Traceback" not in said.err
+    assert lock_is_free()
+
+
+@in_process
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--since", "tomorrow"],
+        ["--since", "2999-01-01"],
+        ["--since", "2026-02-30"],
+        ["--bc", "0"],
+        ["--bc", "P00012"],
+        ["--bc", str(2**31)],
+        ["--since", "2d", "--full"],
+        ["--bc", "1", "--full"],
+        ["--dry-run", "--force"],
+        ["--unlock", "--bc", "1"],
+        ["--what"],
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_done(arguments: list[str]) -> None:
+    with pytest.raises(CommandError, match=r"Error: .*(--since|--bc|exclude|--what)"):
+        sync(*arguments)
+    assert not SyncLog.objects.exists()
+
+
+@in_process
+def test_failed_orders_make_it_partial_and_exit_with_3(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.MAX_ATTEMPTS = 1
+    ids = list(simulator.bulk_create(8, 1, spread_days=10))
+    simulator.faults.poison(ids[3], code=1, text="ValueError: cannot compute")
+    said = sync()
+    assert said.code == 3
+    assert f"BC {ids[3]}" in said.err
+    assert "--bc" in said.err
+    assert BC.objects.count() == 7
+
+
+@in_process
+def test_another_run_at_work_makes_it_exit_with_4(simulator: Simulator) -> None:
+    lock = Lock()
+    assert lock.take()
+    SyncLog.objects.create(started_at=database_now(), cause=SyncLog.Cause.NIGHTLY)
+    try:
+        said = sync("--json")
+    finally:
+        lock.give_back()
+    assert (said.code, said.json["status"]) == (4, "locked")
+    assert "Nothing was done: run" in said.err
+    assert simulator.calls == []
+    assert SyncLog.objects.count() == 1
+
+
+@in_process
+def test_the_brake_makes_it_exit_with_5_and_force_lets_go(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.BRAKE_ARCHIVINGS = 3
+    ids = list(simulator.bulk_create(20, 1, spread_days=10))
+    assert sync().code == 0
+    simulator.delete_order(ids[:8])
+    said = sync()
+    assert said.code == 5
+    assert "--force" in said.err
+    assert BC.objects.current().count() == 20
+    assert sync("--force").code == 0
+    assert differences(simulator, sql) == []
+
+
+@in_process
+@pytest.mark.parametrize("options", [[], ["--dry-run"], ["--bc", "1"]])
+def test_wrong_credentials_make_it_exit_with_6(
+    simulator: Simulator, settings: LazySettings, options: list[str]
+) -> None:
+    simulator.bulk_create(3, 1, spread_days=1)
+    simulator.faults.fault_all(3, "Access Denied")
+    said = sync(*options, "--json")
+    assert (said.code, said.json["status"]) == (6, "refused")
+    assert "ODOO_PASSWORD" in said.err
+    assert lock_is_free()
+
+
+@in_process
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("options", [[], ["--bc", "1"]])
+def test_what_every_order_needs_and_odoo_lacks_ends_it_instead_of_waiting_for_ever(
+    simulator: Simulator, options: list[str]
+) -> None:
+    simulator.bulk_create(3, 1, spread_days=1)
+    simulator.faults.drop_field("purchase.order", "partner_id")
+    said = sync(*options)
+    assert said.code == 6
+    assert "partner_id" in said.err
+    assert lock_is_free()
+
+
+@in_process
+def test_told_to_stop_in_the_middle_of_a_call_it_exits_with_130(simulator: Simulator) -> None:
+    simulator.bulk_create(30, 1, spread_days=10)
+    simulator.faults.between_calls(lambda *_: process.stopping.set())
+    said = sync("--json")
+    assert (said.code, said.json["status"]) == (130, "interrupted")
+    assert "the next run goes on" in said.err
+    assert lock_is_free()
+    assert SyncLog.objects.get().error == "interrupted: the next run goes on"
+    assert not Alert.objects.exists()
+    process.stopping.clear()
+    simulator.faults.clear()
+    assert sync().code == 0
+    assert differences(simulator, sql) == []
+
+
+@in_process
+def test_the_signals_are_given_back(simulator: Simulator) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    sync()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@in_process
+def test_the_log_has_no_line_for_each_order_unless_asked(
+    simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    ids = list(simulator.bulk_create(5, 1, spread_days=10))
+    sync()
+    assert "created" not in caplog.text
+    simulator.write_order(ids[0], partner_ref="new")
+    sync("-v", "2")
+    assert f"BC {ids[0]} changed" in caplog.text
+
+
+@in_process
+def test_full_finds_what_no_date_tells(simulator: Simulator) -> None:
+    ids = list(simulator.bulk_create(5, 1, spread_days=10))
+    sync()
+    BC.objects.filter(odoo_id=ids[0]).update(origin="spoilt")
+    BC.objects.update(synced_at=F("write_date") + timedelta(days=1))
+    assert sync().code == 0
+    assert BC.objects.get(odoo_id=ids[0]).origin == "spoilt"
+    said = sync("--full", "--json")
+    assert (said.json["run"]["bc_count"], said.json["run"]["applied"]) == (5, 1)
+    assert BC.objects.get(odoo_id=ids[0]).origin == ""
+
+
+@in_process
+def test_since_sets_the_window_and_a_gap_does_not_move_the_watermark(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.SYNC_OVERLAP_SECONDS = 600
+    sync()
+    long_ago = database_now() - timedelta(days=3)
+    SyncState.objects.update(last_sync=long_ago)
+    said = sync("--since", "2h", "--json")
+    assert said.code == 0
+    since = datetime.fromisoformat(said.json["run"]["window_since"])
+    assert abs(database_now() - timedelta(hours=2) - since) < timedelta(minutes=1)
+    assert SyncState.objects.get().last_sync == long_ago
+    assert sync("--since", "5d").code == 0
+    moved = SyncState.objects.get().last_sync
+    assert moved is not None
+    assert moved > database_now() - timedelta(minutes=1)
+
+
+@in_process
+def test_a_moment_without_offset_is_the_project_s_time(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.TIME_ZONE = "Europe/Paris"
+    said = sync("--since", "2026-01-05T06:00", "--json")
+    assert said.json["run"]["window_since"] == "2026-01-05T05:00:00+00:00"
+    said = sync("--since", "2026-01-05", "--json")
+    assert said.json["run"]["window_since"] == "2026-01-04T23:00:00+00:00"
+    said = sync("--since", "2026-01-05T06:00:00+00:00", "--json")
+    assert said.json["run"]["window_since"] == "2026-01-05T06:00:00+00:00"
+
+
+# --- dry runs -----------------------------------------------------------------------------------
+
+
+@in_process
+def test_a_dry_run_without_difference_exits_with_0(simulator: Simulator) -> None:
+    simulator.bulk_create(6, 1, spread_days=10)
+    sync()
+    runs = SyncLog.objects.count()
+    for options in (["--dry-run"], ["--dry-run", "--full"]):
+        said = sync(*options)
+        assert (said.code, said.err) == (0, "")
+        assert "No difference" in said.out
+    said = sync("--dry-run", "--full", "--json")
+    assert said.json == {
+        "differences": [], "command": "dry run", "full": True, "compared": 6, "found": 0,
+        "orders": 0, "pending": 0, "notes": [], "status": "equal", "exit_code": 0, "error": "",
+    }  # fmt: skip
+    assert SyncLog.objects.count() == runs
+
+
+@in_process
+def test_a_dry_run_that_finds_differences_exits_with_7(simulator: Simulator) -> None:
+    ids = list(simulator.bulk_create(6, 1, spread_days=10))
+    sync()
+    before = SyncLog.objects.count(), SyncState.objects.values().get()
+    had = BC.objects.get(odoo_id=ids[2])
+    simulator.write_order(ids[2], partner_ref="new")
+    simulator.delete_order(ids[4])
+    said = sync("--dry-run")
+    assert said.code == 7
+    assert "partner_ref" in said.out
+    assert "order: gone from Odoo" in said.out
+    assert "in orders: 2" in said.out
+    said = sync("--dry-run", "--json")
+    assert (said.code, said.json["status"], said.json["orders"]) == (7, "different", 2)
+    (row,) = [row for row in said.json["differences"] if row["field"] == "partner_ref"]
+    assert row == {
+        "order_id": ids[2],
+        "name": had.name,
+        "kind": "field",
+        "line_id": None,
+        "field": "partner_ref",
+        "odoo": "new",
+        "here": had.partner_ref,
+        "pending": False,
+    }
+    assert (SyncLog.objects.count(), SyncState.objects.values().get()) == before
+    assert not PendingBC.objects.exists()
+    assert BC.objects.get(odoo_id=ids[2]).partner_ref == had.partner_ref
+
+
+@in_process
+def test_a_dry_run_of_single_orders_compares_them_alone(simulator: Simulator) -> None:
+    ids = list(simulator.bulk_create(6, 1, spread_days=10))
+    sync()
+    simulator.write_order(ids, partner_ref="new")
+    said = sync("--dry-run", "--json", "--bc", str(ids[0]), str(ids[1]))
+    assert {row["order_id"] for row in said.json["differences"]} == set(ids[:2])
+    assert said.json["compared"] == 2
+
+
+@in_process
+def test_a_dry_run_that_odoo_ends_leaves_whole_json(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.BATCH_SIZE = 2
+    ids = list(simulator.bulk_create(6, 1, spread_days=10))
+    sync()
+    BC.objects.filter(odoo_id__in=ids).update(origin="spoilt")
+    fetched = 0
+
+    def lose(_model: str, method: str) -> None:
+        nonlocal fetched
+        fetched += method == "web_search_read"
+        if fetched == 2:
+            simulator.faults.fault_all(1, "OperationalError: no")
+
+    simulator.faults.between_calls(lose)
+    said = sync("--dry-run", "--full", "--json")
+    assert (said.code, said.json["status"]) == (1, "failed")
+    assert said.json["differences"]
+    assert "Odoo could not be asked" in said.json["error"]
+
+
+# --- single orders ------------------------------------------------------------------------------
+
+
+@in_process
+def test_single_orders_are_brought_at_once_and_told(simulator: Simulator) -> None:
+    old, new, same = (simulator.create_order(lines=LINES) for _ in range(3))
+    sync("--bc", str(old), str(same))
+    simulator.write_order(old, partner_ref="REF-7")
+    said = sync("--bc", str(old), str(new), str(same))
+    assert said.code == 0
+    told = dict(line.split(" ", 1) for line in said.out.splitlines())
+    assert "changed" in told[f"#{old}"]
+    assert "REF-7" in told[f"#{old}"]
+    assert "created" in told[f"#{new}"]
+    assert "unchanged" in told[f"#{same}"]
+    assert not PendingBC.objects.exists()
+    assert not SyncLog.objects.exists()
+    entry = JournalEntry.objects.get(odoo_id=new)
+    assert entry.causes == "operator"
+    said = sync("--json", "--bc", str(same))
+    assert said.json == {
+        "command": "orders",
+        "orders": [
+            {"id": same, "name": f"P{same:05}", "outcome": "unchanged", "error": "", "changes": {}}
+        ],
+        "status": "ok",
+        "exit_code": 0,
+        "error": "",
+    }
+
+
+@in_process
+def test_a_single_order_that_fails_or_is_none_exits_with_3(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.MAX_ATTEMPTS = 1
+    bad, good = (simulator.create_order(lines=LINES) for _ in range(2))
+    simulator.faults.poison(bad, code=1, text="ValueError: cannot compute")
+    said = sync("--bc", str(bad), str(good), "--json")
+    outcomes = {row["id"]: (row["outcome"], row["error"]) for row in said.json["orders"]}
+    assert (said.code, said.json["status"]) == (3, "partial")
+    assert outcomes[good] == ("created", "")
+    assert outcomes[bad][0] == "failed"
+    assert "cannot compute" in outcomes[bad][1]
+    said = sync("--bc", "987654")
+    assert (said.code, said.out) == (3, "#987654: Odoo has no such order\n")
+
+
+@in_process
+def test_a_single_order_that_the_brake_holds_exits_with_5_until_forced(
+    simulator: Simulator,
+) -> None:
+    ids = list(simulator.bulk_create(5, 1, spread_days=10))
+    sync()
+    simulator.faults.empty()
+    said = sync("--bc", str(ids[0]))
+    assert said.code == 5
+    assert "held" in said.out
+    assert "--force" in said.err
+    said = sync("--bc", str(ids[0]), "--force")
+    assert (said.code, BC.objects.current().count()) == (0, 4)
+    assert "archived" in said.out
+
+
+@in_process
+@pytest.mark.timeout(60)
+def test_single_orders_stay_marked_while_odoo_is_away(simulator: Simulator) -> None:
+    order_id = simulator.create_order(lines=LINES)
+    simulator.faults.fault_all(1, "OperationalError: no")
+    said = sync("--bc", str(order_id))
+    assert said.code == 1
+    assert "stay marked" in said.err
+    assert PendingBC.objects.get().odoo_id == order_id
+
+
+# --- the lock -----------------------------------------------------------------------------------
+
+
+@in_process
+def test_unlock_says_when_nobody_holds_the_lock() -> None:
+    said = sync("--unlock")
+    assert (said.code, said.out) == (0, "Nobody holds the lock.\n")
+    assert sync("--unlock", "--json").json["held_by"] == ""
+
+
+@pytest.fixture
+def held(request: pytest.FixtureRequest) -> SyncLog:
+    """A run that holds the lock."""
+    request.getfixturevalue("odoo")
+    SyncState.objects.update(
+        is_syncing=True, owner="somebody", lease_until=database_now() + timedelta(seconds=40)
+    )
+    return SyncLog.objects.create(started_at=database_now(), cause=SyncLog.Cause.NIGHTLY)
+
+
+class Terminal(io.StringIO):
+    """A standard input at which somebody sits."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_unlock_asks_nobody_where_nobody_is(held: SyncLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    said = sync("--unlock")
+    assert said.code == 2
+    assert "--no-input" in said.err
+    assert not lock_is_free()
+
+
+def test_unlock_without_asking_says_who_held_it(held: SyncLog) -> None:
+    said = sync("--unlock", "--no-input")
+    assert said.code == 0
+    assert f"run {held.pk} (nightly, " in said.out
+    assert "alive" in said.err
+    assert lock_is_free()
+
+
+@pytest.mark.parametrize(("answer", "code", "free"), [("y\n", 0, True), ("\n", 1, False)])
+def test_unlock_asks_first(
+    held: SyncLog, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, free: bool
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    said = sync("--unlock")
+    assert (said.code, lock_is_free()) == (code, free)
+
+
+def test_unlock_tells_a_dead_holder_from_a_live_one(held: SyncLog) -> None:
+    SyncState.objects.update(lease_until=database_now() - timedelta(seconds=1))
+    assert "seems dead" in sync("--unlock", "--no-input", "--json").err
+
+
+# --- as a process, on PostgreSQL ----------------------------------------------------------------
+
+
+@pytest.fixture
+def command(deploy: Deploy) -> Callable[..., tuple[Deployment, subprocess.Popen[str]]]:
+    """Start the command as a process, beside no worker and no broker."""
+
+    def start(*arguments: str) -> tuple[Deployment, subprocess.Popen[str]]:
+        deployment = deploy(
+            rabbitmq_url="",
+            settings={
+                "ODOO_WEBHOOK_TIMING": "committed", "SYNC_PAGE_SIZE": "100", "LOG_LEVEL": "INFO",
+            },
+        )  # fmt: skip
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "sync_BcLinbc", *arguments],
+            cwd=ROOT,
+            env=deployment.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        return deployment, process
+
+    return start
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.simulator(version=17, webhook_timing="committed")
+def test_a_first_load_that_is_interrupted_leaves_the_lock_free_and_is_gone_on_with(
+    simulator: Simulator,
+    command: Callable[..., tuple[Deployment, subprocess.Popen[str]]],
+    number: signal.Signals,
+) -> None:
+    simulator.bulk_create(1500, 2, spread_days=100)
+    simulator.faults.latency(0.4)
+    deployment, process = command("--json")
+    with process:
+        deployment.wait_until(
+            lambda: deployment.sql("SELECT count(*) FROM bc_consumer_bc")[0][0] > 0,
+            what="the load to be under way",
+        )
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert json.loads(out)["status"] == "interrupted"
+    assert "the next run goes on" in err
+    assert "Traceback" not in err
+    assert deployment.sql("SELECT is_syncing, last_sync FROM bc_consumer_syncstate") == [
+        (False, None)
+    ]
+    claimed = "SELECT count(*) FROM bc_consumer_pendingbc WHERE claim_token IS NOT NULL"
+    assert deployment.sql(claimed) == [(0,)]
+    had = deployment.sql("SELECT count(*) FROM bc_consumer_bc")[0][0]
+    assert had < 1500
+    simulator.faults.clear()
+    done = json.loads(deployment.manage("sync_BcLinbc", "--json").stdout)
+    assert "goes on with run 1" in done["run"]["notes"]
+    assert differences(simulator, deployment.sql) == []
+
+
+@pytest.mark.simulator(version=17, webhook_timing="committed")
+def test_as_a_process_it_gives_the_exit_code_and_plain_lines(
+    simulator: Simulator, deploy: Deploy
+) -> None:
+    simulator.bulk_create(20, 1, spread_days=10)
+    deployment = deploy(rabbitmq_url="", settings={"LOG_LEVEL": "INFO", "LANGUAGE_CODE": "fr"})
+    assert deployment.manage("sync_BcLinbc", "--since", "never", check=False).returncode == 2
+    done = deployment.manage("sync_BcLinbc")
+    assert " INFO " not in done.stderr
+    deployment.sql("UPDATE bc_consumer_bc SET origin = 'spoilt' WHERE odoo_id = 1")
+    dry = deployment.manage("sync_BcLinbc", "--dry-run", "--full", check=False)
+    assert dry.returncode == 7
+    assert "origin" in dry.stdout
+    assert simulator.calls
+    simulator.stop()
+    lost = deployment.manage("sync_BcLinbc", "--dry-run", check=False)
+    assert lost.returncode == 1
+    assert "Traceback" not in lost.stderr
