@@ -194,6 +194,16 @@ def test_rule_9_an_unproven_order_is_read_again_for_what_its_second_may_hide(
     assert BC.objects.get().partner_ref == "third"
 
 
+def test_rule_9_the_order_s_own_date_proves_it_where_there_are_no_lines(
+    simulator: Simulator,
+) -> None:
+    order_id = simulator.create_order(lines=[], partner_ref="first")
+    run()
+    simulator.update_sql("purchase.order", order_id, {"partner_ref": "second"})
+    run(digest=False)
+    assert BC.objects.get().partner_ref == "second"
+
+
 def test_rule_9_a_commit_later_than_the_run_is_in_the_next_one(simulator: Simulator) -> None:
     order_id = simulator.create_order(lines=LINES)
     run()
@@ -203,6 +213,18 @@ def test_rule_9_a_commit_later_than_the_run_is_in_the_next_one(simulator: Simula
     assert BC.objects.get().partner_ref == ""
     late.commit()
     run(cause=Cause.NIGHTLY)
+    assert BC.objects.get().partner_ref == "late"
+
+
+def test_rule_9_the_window_alone_reaches_back_to_late_commits(simulator: Simulator) -> None:
+    order_id = simulator.create_order(lines=LINES)
+    make_older(simulator, [order_id], days=40)
+    run()
+    # Begun hours before the run's watermark, committed after it: its date is that of its beginning.
+    simulator.write_order(order_id, partner_ref="late")
+    make_older(simulator, [order_id], days=0.1)
+    done = run(digest=False)
+    assert (done.status, done.found_by_digest) == (Status.OK, 0)
     assert BC.objects.get().partner_ref == "late"
 
 

@@ -143,8 +143,13 @@ def test_rule_6_a_faulting_batch_is_split_and_only_the_bad_order_fails(
     ids = [simulator.create_order(lines=LINES) for _ in range(40)]
     bad = ids[17]
     simulator.faults.poison(bad, code=1, text="ValueError: cannot compute")
-    refresh(*ids)
+    ledger.mark(ids, Mark(cause="webhook"))
+    work_off()
+    # The others arrive with the batch that met the bad one, and none of them uses up an attempt.
+    assert list(PendingBC.objects.values_list("odoo_id", "attempts")) == [(bad, 1)]
     assert differences(simulator, sql, [i for i in ids if i != bad]) == []
+    PendingBC.objects.update(due_at=Now())
+    refresh(bad)
     row = PendingBC.objects.get()
     assert (row.odoo_id, row.attempts) == (bad, settings.MAX_ATTEMPTS)
     assert row.failed_at is not None

@@ -73,6 +73,12 @@ def test_ten_thousand_orders_loaded_then_a_quiet_night_then_a_bad_one(
     assert (run["status"], run["archived"], run["gone"]) == ("ok", 10, 10)
     assert run["applied"] == 135
     assert differences(simulator, deployment.sql) == []
+    dry = deployment.manage("sync_BcLinbc", "--dry-run", check=False)
+    assert dry.returncode == 0, dry.stdout
+    simulator.update_sql("purchase.order", ids[500], {"partner_ref": "drifted"})
+    dry = deployment.manage("sync_BcLinbc", "--dry-run", "--full", check=False, seconds=200)
+    assert dry.returncode == 7
+    assert "drifted" in dry.stdout
 
 
 @pytest.mark.timeout(300)
