@@ -1,6 +1,8 @@
-"""The application's name and its checks."""
+"""The application's name, its checks, and the settings that depend on the database."""
 
 from django.apps import AppConfig
+from django.conf import settings
+from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
 
@@ -11,5 +13,12 @@ class BCConsumerConfig(AppConfig):
     verbose_name = _("Copy of Odoo's orders")
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks; settle the settings that nobody set."""
         from bc_consumer import checks  # noqa: F401
+
+        on_postgresql = connection.vendor == "postgresql"
+        if not settings.BATCH_SIZE:
+            # A batch is one transaction; SQLite's only writer must not hold a webhook up for long.
+            settings.BATCH_SIZE = 200 if on_postgresql else 50
+        if not settings.WEBHOOK_ANSWER_SECONDS:
+            settings.WEBHOOK_ANSWER_SECONDS = 0.2 if on_postgresql else 10.0

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+import dramatiq
 import pika
+from django.conf import settings
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
+from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Middleware
 
 # Own figures: dramatiq's defaults neither confirm nor give up in time (a publish still hung after
@@ -71,6 +74,14 @@ class Broker(RabbitmqBroker):
     def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
         arguments: dict[str, Any] = super()._build_queue_arguments(queue_name)  # type: ignore[no-untyped-call]
         return arguments | self.plain_queue_arguments()
+
+
+def broker_from_settings(middleware: Sequence[Middleware] | None = None) -> dramatiq.Broker:
+    """Return the broker that RABBITMQ_URL stands for; without one, this process's memory."""
+    if settings.RABBITMQ_URL:
+        url, quorum = settings.RABBITMQ_URL, settings.RABBITMQ_QUORUM
+        return Broker(url=url, quorum=quorum, middleware=middleware)
+    return StubBroker(middleware=list(middleware) if middleware is not None else None)
 
 
 def publish(channel: Any, queue: str, body: bytes) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
+from django.db import connection
 
 SHORTEST_SECRET = 16
 LARGEST_BATCH = 1000
@@ -72,13 +73,13 @@ def _workers() -> Iterator[CheckMessage]:
             hint="Stay at 1000 or below.",
             id="bc.W005",
         )
-    if settings.IS_POSTGRESQL and not settings.RABBITMQ_URL:
+    if connection.vendor == "postgresql" and not settings.RABBITMQ_URL:
         yield checks.Warning(
             "PostgreSQL without RabbitMQ: several processes cannot hand each other messages.",
             hint="Set RABBITMQ_URL.",
             id="bc.W006",
         )
-    if settings.RABBITMQ_URL and not settings.IS_POSTGRESQL:
+    if settings.RABBITMQ_URL and connection.vendor != "postgresql":
         yield Error(
             "RabbitMQ with SQLite: several processes would share one SQLite file.",
             hint="Set DATABASE_URL to a PostgreSQL, or unset RABBITMQ_URL.",

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 def crew() -> Iterator[None]:
     """Work off what is due beside the detection, so that reading and writing overlap."""
     stop = threading.Event()
-    count = min(2, settings.ODOO_CONCURRENT_CALLS) if settings.IS_POSTGRESQL else 1
+    count = min(2, settings.ODOO_CONCURRENT_CALLS) if connection.vendor == "postgresql" else 1
     threads = [
         threading.Thread(target=_work_until, args=(stop,), name=f"crew-{n}", daemon=True)
         for n in range(count)

@@ -3,6 +3,7 @@
 ``.env.example`` names every variable; docs/settings.md explains them.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,16 @@ import dj_email_url
 from django.utils.translation import gettext_lazy as _
 from dotenv import load_dotenv
 
-from project import env
+from bc_consumer.environment import Environment
 
+env = Environment(os.environ)
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_dotenv(env.text("ENV_FILE", str(BASE_DIR / ".env")))
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var")))
+
+# Everything about Odoo, RabbitMQ, webhook, workers and reconciliation. After .env is loaded.
+from bc_consumer.conf import *  # noqa: E402, F403
+from bc_consumer.conf import LOG_LEVEL, POSTGRESQL_OPTIONS, SQLITE_OPTIONS  # noqa: E402
 
 # --- Django -------------------------------------------------------------------------------------
 
@@ -96,19 +102,6 @@ WHITENOISE_USE_FINDERS = True
 
 # --- Database -----------------------------------------------------------------------------------
 
-# A worker that stops in the middle of a transaction must not hold a webhook's row for ever.
-POSTGRESQL_OPTIONS = {
-    "connect_timeout": 5,
-    "application_name": "bc_consumer",
-    "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
-}
-# Writers wait for each other instead of failing; readers never wait for a writer.
-SQLITE_OPTIONS = {
-    "timeout": 20,
-    "transaction_mode": "IMMEDIATE",
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
-}
-
 
 def _database() -> dict[str, Any]:
     url = env.url("DATABASE_URL", ("postgresql", "postgres", "sqlite"), "")
@@ -126,95 +119,8 @@ def _database() -> dict[str, Any]:
 
 
 DATABASES = {"default": _database()}
-IS_POSTGRESQL = DATABASES["default"]["ENGINE"].endswith("postgresql")
 
-# --- RabbitMQ and Dramatiq ----------------------------------------------------------------------
-
-# Without a URL ids travel in memory, between the threads of one process.
-RABBITMQ_URL = env.url("RABBITMQ_URL", ("amqp", "amqps"))
-RABBITMQ_QUEUE = env.text("RABBITMQ_QUEUE", "bc")
-RABBITMQ_QUORUM = env.flag("RABBITMQ_QUORUM", False)
-DRAMATIQ_AUTODISCOVER_MODULES = ("actors",)
-# Its only actor purges a table that nothing here writes.
-DRAMATIQ_IGNORED_MODULES = ("django_dramatiq.tasks",)
-DRAMATIQ_BROKER = {
-    "BROKER": "bc_consumer.broker.Broker" if RABBITMQ_URL else "dramatiq.brokers.stub.StubBroker",
-    "OPTIONS": {"url": RABBITMQ_URL, "quorum": RABBITMQ_QUORUM} if RABBITMQ_URL else {},
-    "MIDDLEWARE": [
-        "dramatiq.middleware.AgeLimit",
-        "dramatiq.middleware.TimeLimit",
-        "dramatiq.middleware.ShutdownNotifications",
-        "dramatiq.middleware.Callbacks",
-        "dramatiq.middleware.Retries",
-        "django_dramatiq.middleware.DbConnectionsMiddleware",
-        "bc_consumer.timer_middleware.TimerMiddleware",
-    ],
-}
-
-# --- Odoo ---------------------------------------------------------------------------------------
-
-ODOO_URL = env.url("ODOO_URL", ("https", "http"))
-ODOO_DATABASE = env.text("ODOO_DATABASE")
-ODOO_LOGIN = env.text("ODOO_LOGIN")
-ODOO_PASSWORD = env.text("ODOO_PASSWORD")
-ODOO_ORDER_MODEL = "purchase.order"
-ODOO_LANGUAGE = env.text("ODOO_LANGUAGE", "en_US")
-ODOO_CA_FILE = env.text("ODOO_CA_FILE")
-ODOO_TIMEOUT_SECONDS = env.number("ODOO_TIMEOUT_SECONDS", 30, minimum=0.1)
-ODOO_MAX_RESPONSE_BYTES = env.integer("ODOO_MAX_RESPONSE_BYTES", 64 * 2**20, minimum=2**16)
-ODOO_CONCURRENT_CALLS = env.integer("ODOO_CONCURRENT_CALLS", 4, minimum=1)
-
-# --- Webhook ------------------------------------------------------------------------------------
-
-ODOO_WEBHOOK_SECRETS = env.words("ODOO_WEBHOOK_SECRETS")
-# early: Odoo calls before it commits (17, 18). committed: after it (19). auto: by version.
-ODOO_WEBHOOK_TIMING = env.choice("ODOO_WEBHOOK_TIMING", "early", ("early", "committed", "auto"))
-WEBHOOK_MAX_BODY_BYTES = env.integer("WEBHOOK_MAX_BODY_BYTES", 256 * 2**10, minimum=1024)
-# On PostgreSQL the webhook answers within 300 ms whatever is down; the third spans the others.
-# SQLite has one writer: an event waits until the worker's batch is written.
-WEBHOOK_DATABASE_SECONDS = env.number("WEBHOOK_DATABASE_SECONDS", 0.08, minimum=0.01)
-WEBHOOK_BROKER_SECONDS = env.number("WEBHOOK_BROKER_SECONDS", 0.1, minimum=0.01)
-WEBHOOK_ANSWER_SECONDS = env.number(
-    "WEBHOOK_ANSWER_SECONDS", 0.2 if IS_POSTGRESQL else 10, minimum=0.02
-)
-
-# --- Ledger and workers -------------------------------------------------------------------------
-
-EARLY_LOOKS = env.numbers("EARLY_LOOKS", "0.15 0.5 1 2 3 5 8 15 30 60 120")
-LEASE_SECONDS = env.number("LEASE_SECONDS", 90, minimum=1)
-# A batch is one transaction; SQLite's only writer must not hold a webhook up for long.
-BATCH_SIZE = env.integer("BATCH_SIZE", 200 if IS_POSTGRESQL else 50, minimum=1)
-BATCH_PACE_SECONDS = env.number("BATCH_PACE_SECONDS", 0.12)
-MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 3, minimum=1)
-SWEEP_SECONDS = env.number("SWEEP_SECONDS", 5, minimum=0.1)
-# A message sent this long ago and not acted on is taken for lost.
-RESEND_SECONDS = env.number("RESEND_SECONDS", 30, minimum=1)
-
-# --- Reconciliation -----------------------------------------------------------------------------
-
-# When the nightly run is due, in TIME_ZONE; never: not at all.
-SYNC_NIGHTLY_AT = env.time_of_day("SYNC_NIGHTLY_AT", "02:30")
-# 0: no polling. For an Odoo, or a network, that cannot send webhooks.
-SYNC_POLL_SECONDS = env.number("SYNC_POLL_SECONDS", 0)
-# The window reaches back by this much: changes committed late carry an old write_date.
-SYNC_OVERLAP_SECONDS = env.number("SYNC_OVERLAP_SECONDS", 4 * 3600, minimum=0)
-# Odoo's longest transaction: so long may a second change hide behind the same write_date.
-ODOO_LONGEST_TRANSACTION_SECONDS = env.number("ODOO_LONGEST_TRANSACTION_SECONDS", 900, minimum=1)
-SYNC_LEASE_SECONDS = env.number("SYNC_LEASE_SECONDS", 40, minimum=1)
-SYNC_SLICE_SECONDS = env.number("SYNC_SLICE_SECONDS", 240, minimum=1)
-SYNC_PAGE_SIZE = env.integer("SYNC_PAGE_SIZE", 2000, minimum=1)
-# More archivings than both within an hour are held back until a person has looked.
-BRAKE_ARCHIVINGS = env.integer("BRAKE_ARCHIVINGS", 20)
-BRAKE_SHARE = env.number("BRAKE_SHARE", 0.02)
-# A run that finds more orders than this that no webhook told of sends an alert.
-ALERT_MISSED = env.integer("ALERT_MISSED", 50)
-JOURNAL_DAYS = env.integer("JOURNAL_DAYS", 180, minimum=1)
-SYNC_LOG_DAYS = env.integer("SYNC_LOG_DAYS", 400, minimum=1)
-
-# --- Pages, mail, logs --------------------------------------------------------------------------
-
-# The live page needs a login unless this is set: ./start sets it for its demonstration.
-LIVE_PAGE_PUBLIC = env.flag("LIVE_PAGE_PUBLIC", False)
+# --- Mail, logs ---------------------------------------------------------------------------------
 
 globals().update(
     {
@@ -224,9 +130,7 @@ globals().update(
     }
 )
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", "bc@localhost")
-ALERT_EMAILS = env.words("ALERT_EMAILS")
 
-LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -8,19 +8,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
 application = get_wsgi_application()
 
-
-def prepare() -> None:
-    """Give PostgreSQL statements their deadlines; connect to both servers, in this process."""
-    from django.conf import settings
-
-    from bc_consumer import deadline
-    from bc_consumer.intake import intake
-    from bc_consumer.publisher import publisher
-
-    if settings.IS_POSTGRESQL:
-        deadline.install()
-    publisher().connect()
-    intake()
-
+from bc_consumer.web_process import prepare  # noqa: E402 (it needs Django set up)
 
 prepare()

@@ -58,12 +58,12 @@ def variables_read() -> Iterator[Variable]:
 
 
 def is_reading(node: ast.AST) -> bool:
-    """Whether it is ``env.<reader>("NAME", …)``."""
+    """Whether it is ``env.<reader>("NAME", …)``; conf.py, which is imported whole, has ``_env``."""
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "env"
+        and node.func.value.id in {"env", "_env"}
         and node.func.attr in READERS
     )
 

@@ -1,13 +1,16 @@
-"""``manage.py web``: serves the webhook and the pages with granian."""
+"""``manage.py web``: serves the project's site, and so the webhook and the pages, with granian."""
 
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from project import env
+from bc_consumer.environment import Environment
+
+env = Environment(os.environ)
 
 STOP_SECONDS = 20
 BACKLOG = 1024
@@ -38,9 +41,20 @@ class Command(BaseCommand):
             *("--blocking-threads", str(env.integer("WEB_THREADS", THREADS, minimum=1))),
             *("--blocking-threads-idle-timeout", str(IDLE_SECONDS)),
             *("--backlog", str(BACKLOG), "--workers-kill-timeout", str(STOP_SECONDS)),
-            "project.wsgi:application",
+            _application(),
         ]
         # The intake has its own lasting connection; a page's ends with its request, or that many
         # threads would in time hold that many connections.
         os.environ["DATABASE_CONN_MAX_AGE"] = os.environ.get("DATABASE_CONN_MAX_AGE") or "0"
         os.execv(granian, words)  # noqa: S606 (the words are ours)
+
+
+def _application() -> str:
+    """Return WSGI_APPLICATION as granian wants it: ``module:name``."""
+    module, _, name = (settings.WSGI_APPLICATION or "").rpartition(".")
+    if not module:
+        raise CommandError(
+            "WSGI_APPLICATION is not set: give the path of your WSGI application, "
+            'e.g. "mysite.wsgi.application".'
+        )
+    return f"{module}:{name}"

@@ -1,0 +1,120 @@
+"""The settings of bc_consumer and odoo_webhook, for the settings.py of any Django project.
+
+    from bc_consumer.conf import *
+
+Each is read from the environment variable of its name; docs/settings.md explains them. A project
+that keeps its settings elsewhere assigns them after that line.
+"""
+
+import os as _os
+from typing import Any as _Any
+
+from bc_consumer.environment import Environment as _Environment
+
+# Underscored, like everything here that is no setting: «import *» leaves it out.
+_env = _Environment(_os.environ)
+# A default that is another one on PostgreSQL than on SQLite; apps.py gives it.
+_BY_DATABASE = 0
+
+# --- Database: what DATABASES["default"]["OPTIONS"] should hold -----------------------------------
+
+# A worker that stops in the middle of a transaction must not hold a webhook's row for ever.
+POSTGRESQL_OPTIONS: dict[str, _Any] = {
+    "connect_timeout": 5,
+    "application_name": "bc_consumer",
+    "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
+}
+# Writers wait for each other instead of failing; readers never wait for a writer.
+SQLITE_OPTIONS: dict[str, _Any] = {
+    "timeout": 20,
+    "transaction_mode": "IMMEDIATE",
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+}
+
+# --- RabbitMQ and Dramatiq ----------------------------------------------------------------------
+
+# Without a URL ids travel in memory, between the threads of one process.
+RABBITMQ_URL = _env.url("RABBITMQ_URL", ("amqp", "amqps"))
+RABBITMQ_QUEUE = _env.text("RABBITMQ_QUEUE", "bc")
+RABBITMQ_QUORUM = _env.flag("RABBITMQ_QUORUM", False)
+DRAMATIQ_AUTODISCOVER_MODULES = ("actors",)
+# Its only actor purges a table that nothing here writes.
+DRAMATIQ_IGNORED_MODULES = ("django_dramatiq.tasks",)
+DRAMATIQ_BROKER = {
+    # By RABBITMQ_URL: RabbitMQ, or the memory of this process.
+    "BROKER": "bc_consumer.broker.broker_from_settings",
+    "OPTIONS": {},
+    "MIDDLEWARE": [
+        "dramatiq.middleware.AgeLimit",
+        "dramatiq.middleware.TimeLimit",
+        "dramatiq.middleware.ShutdownNotifications",
+        "dramatiq.middleware.Callbacks",
+        "dramatiq.middleware.Retries",
+        "django_dramatiq.middleware.DbConnectionsMiddleware",
+        "bc_consumer.timer_middleware.TimerMiddleware",
+    ],
+}
+
+# --- Odoo ---------------------------------------------------------------------------------------
+
+ODOO_URL = _env.url("ODOO_URL", ("https", "http"))
+ODOO_DATABASE = _env.text("ODOO_DATABASE")
+ODOO_LOGIN = _env.text("ODOO_LOGIN")
+ODOO_PASSWORD = _env.text("ODOO_PASSWORD")
+ODOO_ORDER_MODEL = "purchase.order"
+ODOO_LANGUAGE = _env.text("ODOO_LANGUAGE", "en_US")
+ODOO_CA_FILE = _env.text("ODOO_CA_FILE")
+ODOO_TIMEOUT_SECONDS = _env.number("ODOO_TIMEOUT_SECONDS", 30, minimum=0.1)
+ODOO_MAX_RESPONSE_BYTES = _env.integer("ODOO_MAX_RESPONSE_BYTES", 64 * 2**20, minimum=2**16)
+ODOO_CONCURRENT_CALLS = _env.integer("ODOO_CONCURRENT_CALLS", 4, minimum=1)
+
+# --- Webhook ------------------------------------------------------------------------------------
+
+ODOO_WEBHOOK_SECRETS = _env.words("ODOO_WEBHOOK_SECRETS")
+# early: Odoo calls before it commits (17, 18). committed: after it (19). auto: by version.
+ODOO_WEBHOOK_TIMING = _env.choice("ODOO_WEBHOOK_TIMING", "early", ("early", "committed", "auto"))
+WEBHOOK_MAX_BODY_BYTES = _env.integer("WEBHOOK_MAX_BODY_BYTES", 256 * 2**10, minimum=1024)
+# On PostgreSQL the webhook answers within 300 ms whatever is down; the third spans the others.
+# SQLite has one writer: an event waits until the worker's batch is written.
+WEBHOOK_DATABASE_SECONDS = _env.number("WEBHOOK_DATABASE_SECONDS", 0.08, minimum=0.01)
+WEBHOOK_BROKER_SECONDS = _env.number("WEBHOOK_BROKER_SECONDS", 0.1, minimum=0.01)
+WEBHOOK_ANSWER_SECONDS = _env.number("WEBHOOK_ANSWER_SECONDS", _BY_DATABASE)
+
+# --- Ledger and workers -------------------------------------------------------------------------
+
+EARLY_LOOKS = _env.numbers("EARLY_LOOKS", "0.15 0.5 1 2 3 5 8 15 30 60 120")
+LEASE_SECONDS = _env.number("LEASE_SECONDS", 90, minimum=1)
+BATCH_SIZE = _env.integer("BATCH_SIZE", _BY_DATABASE)
+BATCH_PACE_SECONDS = _env.number("BATCH_PACE_SECONDS", 0.12)
+MAX_ATTEMPTS = _env.integer("MAX_ATTEMPTS", 3, minimum=1)
+SWEEP_SECONDS = _env.number("SWEEP_SECONDS", 5, minimum=0.1)
+# A message sent this long ago and not acted on is taken for lost.
+RESEND_SECONDS = _env.number("RESEND_SECONDS", 30, minimum=1)
+
+# --- Reconciliation -----------------------------------------------------------------------------
+
+# When the nightly run is due, in TIME_ZONE; never: not at all.
+SYNC_NIGHTLY_AT = _env.time_of_day("SYNC_NIGHTLY_AT", "02:30")
+# 0: no polling. For an Odoo, or a network, that cannot send webhooks.
+SYNC_POLL_SECONDS = _env.number("SYNC_POLL_SECONDS", 0)
+# The window reaches back by this much: changes committed late carry an old write_date.
+SYNC_OVERLAP_SECONDS = _env.number("SYNC_OVERLAP_SECONDS", 4 * 3600, minimum=0)
+# Odoo's longest transaction: so long may a second change hide behind the same write_date.
+ODOO_LONGEST_TRANSACTION_SECONDS = _env.number("ODOO_LONGEST_TRANSACTION_SECONDS", 900, minimum=1)
+SYNC_LEASE_SECONDS = _env.number("SYNC_LEASE_SECONDS", 40, minimum=1)
+SYNC_SLICE_SECONDS = _env.number("SYNC_SLICE_SECONDS", 240, minimum=1)
+SYNC_PAGE_SIZE = _env.integer("SYNC_PAGE_SIZE", 2000, minimum=1)
+# More archivings than both within an hour are held back until a person has looked.
+BRAKE_ARCHIVINGS = _env.integer("BRAKE_ARCHIVINGS", 20)
+BRAKE_SHARE = _env.number("BRAKE_SHARE", 0.02)
+# A run that finds more orders than this that no webhook told of sends an alert.
+ALERT_MISSED = _env.integer("ALERT_MISSED", 50)
+JOURNAL_DAYS = _env.integer("JOURNAL_DAYS", 180, minimum=1)
+SYNC_LOG_DAYS = _env.integer("SYNC_LOG_DAYS", 400, minimum=1)
+
+# --- Pages, alerts, logs ------------------------------------------------------------------------
+
+# The live page needs a login unless this is set: ./start sets it for its demonstration.
+LIVE_PAGE_PUBLIC = _env.flag("LIVE_PAGE_PUBLIC", False)
+ALERT_EMAILS = _env.words("ALERT_EMAILS")
+LOG_LEVEL = _env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))

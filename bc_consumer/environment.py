@@ -1,0 +1,102 @@
+"""Read settings from the environment, and fail loudly, naming the variable."""
+
+from collections.abc import Mapping
+from datetime import time
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+class Environment:
+    """Variables by name, all texts: ``os.environ``, or a project's own source of settings.
+
+    A value that can't be right raises ImproperlyConfigured.
+    """
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return the variable, or ``default`` when it is unset or empty."""
+        return self._values.get(name, "").strip() or default
+
+    def required(self, name: str, why: str) -> str:
+        """Return the variable; the error tells ``why`` when it is unset or empty."""
+        value = self.text(name)
+        if not value:
+            raise ImproperlyConfigured(f"{name} is not set: {why}")
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Return the variable as a boolean: 1/0, true/false, yes/no, on/off."""
+        value = self.text(name, "1" if default else "0").lower()
+        if value in {"1", "true", "yes", "on"}:
+            return True
+        if value in {"0", "false", "no", "off"}:
+            return False
+        raise ImproperlyConfigured(f"{name}={value!r} is not a yes or a no: write 1 or 0.")
+
+    def number(self, name: str, default: float, *, minimum: float = 0.0) -> float:
+        """Return the variable as a number of at least ``minimum``."""
+        value = self.text(name)
+        try:
+            result = float(value) if value else default
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name}={value!r} is not a number.") from error
+        if not minimum <= result < float("inf"):
+            raise ImproperlyConfigured(
+                f"{name}={value!r} must be a number of at least {minimum:g}."
+            )
+        return result
+
+    def integer(self, name: str, default: int, *, minimum: int = 0) -> int:
+        """Return the variable as a whole number of at least ``minimum``."""
+        result = self.number(name, default, minimum=minimum)
+        if result != int(result):
+            raise ImproperlyConfigured(f"{name}={result} is not a whole number.")
+        return int(result)
+
+    def words(self, name: str, default: str = "") -> list[str]:
+        """Return the variable's comma-separated items."""
+        return [item.strip() for item in self.text(name, default).split(",") if item.strip()]
+
+    def numbers(self, name: str, default: str) -> tuple[float, ...]:
+        """Return the variable's items, separated by spaces or commas, as ascending numbers."""
+        value = self.text(name, default)
+        try:
+            result = tuple(float(item) for item in value.replace(",", " ").split())
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name}={value!r} is not a list of numbers.") from error
+        if not result or list(result) != sorted(result) or result[0] < 0:
+            raise ImproperlyConfigured(
+                f"{name}={value!r} must be ascending numbers, none negative."
+            )
+        return result
+
+    def time_of_day(self, name: str, default: str) -> time | None:
+        """Return the variable, written HH:MM; None for ``never``."""
+        value = self.text(name, default)
+        if value == "never":
+            return None
+        try:
+            return time.fromisoformat(value)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name}={value!r} is not a time of day like 02:30, nor never."
+            ) from error
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        """Return the variable, which must be one of ``choices``."""
+        value = self.text(name, default)
+        if value not in choices:
+            raise ImproperlyConfigured(f"{name}={value!r} must be one of {', '.join(choices)}.")
+        return value
+
+    def url(self, name: str, schemes: tuple[str, ...], default: str = "") -> str:
+        """Return the variable as a URL with one of ``schemes``; its errors never show it."""
+        value = self.text(name, default)
+        scheme, separator, rest = value.partition("://")
+        if value and (scheme not in schemes or not separator or not rest):
+            raise ImproperlyConfigured(
+                f"{name} is not a URL of the form {schemes[0]}://host…: write it with its scheme."
+            )
+        return value
