@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 
 from bc_consumer import ledger
 from bc_consumer.database_clock import database_now
 from bc_consumer.looks import next_look
-from bc_consumer.mapping import MAPPING_VERSION, MappedOrder
+from bc_consumer.mapping import EXTRA, Extra, MappedOrder
 from bc_consumer.models import (
     BC,
     BCLine,
@@ -34,7 +34,15 @@ from bc_consumer.odoo import Missing
 Outcome = JournalEntry.Outcome
 Record = TypeVar("Record", bound=OdooRecord)
 GONE = "gone from Odoo"
-"""The ``archived_reason`` of an order that Odoo no longer has."""
+ARCHIVED_REASONS = {
+    Missing.GONE: GONE,
+    Missing.OUTSIDE_DOMAIN: "outside the domain",
+    Missing.OUTSIDE_COMPANIES: "outside the companies",
+}
+"""The ``archived_reason`` of an order that Odoo no longer has, or that is not to be copied."""
+
+
+OUTSIDE = (Missing.OUTSIDE_DOMAIN, Missing.OUTSIDE_COMPANIES)
 
 
 class LinesElsewhere(Exception):
@@ -136,13 +144,23 @@ def _difference(seen: Seen, copy: _Copy, now: datetime) -> Difference:
         return _order_difference(seen.found, bc, copy)
     if bc is None:
         return Difference()
-    if seen.found is Missing.GONE and bc.archived_at is None:
-        bc.archived_at, bc.archived_reason = now, GONE
-        return Difference(outcome=Outcome.ARCHIVED, bc=bc)
+    if (reason := ARCHIVED_REASONS.get(seen.found)) is not None:
+        return _archived(bc, reason, now)
     if seen.found is Missing.FORBIDDEN and bc.forbidden_at is None:
         bc.forbidden_at = now
         return Difference(outcome=Outcome.FORBIDDEN, bc=bc)
     return Difference()
+
+
+def _archived(bc: BC, reason: str, now: datetime) -> Difference:
+    if bc.archived_at is None:
+        bc.archived_at, bc.archived_reason = now, reason
+        return Difference(outcome=Outcome.ARCHIVED, bc=bc)
+    if bc.archived_reason == reason:
+        return Difference()
+    changes = {"fields": {"archived_reason": [bc.archived_reason, reason]}}
+    bc.archived_reason = reason
+    return Difference(outcome=Outcome.CHANGED, bc=bc, changes=changes)
 
 
 def _order_difference(order: MappedOrder, bc: BC | None, copy: _Copy) -> Difference:
@@ -151,11 +169,11 @@ def _order_difference(order: MappedOrder, bc: BC | None, copy: _Copy) -> Differe
         bc = BC(odoo_id=order.odoo_id)
     away = bc.is_away
     difference = Difference()
-    fields = _assign(bc, order.fields)
+    fields = _assign(bc, order.fields, order.extra)
     lines = _line_differences(order, bc, copy, difference)
-    if created or fields or lines or away or bc.mapping_version != MAPPING_VERSION:
+    if created or fields or lines or away or bc.mapping_version != order.mapping_version:
         bc.archived_at = bc.forbidden_at = None
-        bc.archived_reason, bc.mapping_version = "", MAPPING_VERSION
+        bc.archived_reason, bc.mapping_version = "", order.mapping_version
         difference.bc = bc
     if created:
         difference.outcome = Outcome.CREATED
@@ -173,7 +191,7 @@ def _line_differences(
     told: dict[str, dict[str, object]] = {}
     for mapped in order.lines:
         line = copy.lines.get(mapped.odoo_id) or BCLine(odoo_id=mapped.odoo_id)
-        changed = _assign(line, mapped.fields)
+        changed = _assign(line, mapped.fields, mapped.extra)
         added = line._state.adding or line.bc_id != bc.pk
         if added or changed:
             difference.lines.append(line)
@@ -188,14 +206,19 @@ def _line_differences(
     return told
 
 
-def _assign(record: models.Model, values: Mapping[str, object]) -> dict[str, object]:
-    """Set what differs; return field → [old, new]."""
+def _assign(record: OdooRecord, values: Mapping[str, object], extra: Extra) -> dict[str, object]:
+    """Set what differs; return field → [old, new]; one without a column as «extra.name»."""
     changed: dict[str, object] = {}
     for name, value in values.items():
         old = getattr(record, name)
         if old != value:
             changed[name] = [old, value]
             setattr(record, name, value)
+    old_extra, record.extra = record.extra, extra.over(record.extra)
+    for name in sorted(old_extra.keys() | record.extra.keys()):
+        pair = [old_extra.get(name), record.extra.get(name)]
+        if pair[0] != pair[1]:
+            changed[f"{EXTRA}{name}"] = pair
     return changed
 
 
@@ -253,6 +276,8 @@ def _look(seen: Seen, difference: Difference, copy: _Copy, early: bool) -> ledge
 def _unconfirmed(seen: Seen, look: ledger.Look, copy: _Copy, early: bool) -> bool:
     """Whether the looks are over and what the event said never showed."""
     claimed = seen.claimed
+    if seen.found in OUTSIDE:
+        return False  # whatever happened to it is not to be copied
     if look.next_look is not None or look.shown or claimed.shown_at is not None:
         return False
     never_came = seen.found is Missing.GONE and claimed.odoo_id not in copy.bcs

@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
@@ -16,9 +17,21 @@ class BCConsumerConfig(AppConfig):
         """Register the system checks; settle the settings that nobody set."""
         from bc_consumer import checks  # noqa: F401
 
+        self._check_choice()
         on_postgresql = connection.vendor == "postgresql"
         if not settings.BATCH_SIZE:
             # A batch is one transaction; SQLite's only writer must not hold a webhook up for long.
             settings.BATCH_SIZE = 200 if on_postgresql else 50
         if not settings.WEBHOOK_ANSWER_SECONDS:
             settings.WEBHOOK_ANSWER_SECONDS = 0.2 if on_postgresql else 10.0
+
+    def _check_choice(self) -> None:
+        """Stop every process at its start: a wrong choice of orders must not be tried."""
+        from bc_consumer.odoo import OdooRefused
+        from bc_consumer.odoo.settings import check_choice
+
+        fields = [*settings.ODOO_EXTRA_FIELDS, *settings.ODOO_EXTRA_LINE_FIELDS]
+        try:
+            check_choice(fields, settings.ODOO_DOMAIN)
+        except OdooRefused as error:
+            raise ImproperlyConfigured(str(error)) from error

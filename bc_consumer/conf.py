@@ -61,7 +61,16 @@ ODOO_URL = _env.url("ODOO_URL", ("https", "http"))
 ODOO_DATABASE = _env.text("ODOO_DATABASE")
 ODOO_LOGIN = _env.text("ODOO_LOGIN")
 ODOO_PASSWORD = _env.text("ODOO_PASSWORD")
-ODOO_ORDER_MODEL = "purchase.order"
+# Whose orders the copy holds; it can't be changed once there are some.
+ODOO_ORDER_MODEL = _env.choice(
+    "ODOO_ORDER_MODEL", "purchase.order", ("purchase.order", "sale.order")
+)
+# Fields besides the copy's columns, for the column «extra»: their names in Odoo.
+ODOO_EXTRA_FIELDS = _env.words("ODOO_EXTRA_FIELDS")
+ODOO_EXTRA_LINE_FIELDS = _env.words("ODOO_EXTRA_LINE_FIELDS")
+# Which orders are copied: [["state", "!=", "cancel"]]. Empty: all that the account may see.
+ODOO_DOMAIN = _env.literal("ODOO_DOMAIN")
+ODOO_COMPANY_IDS = _env.integers("ODOO_COMPANY_IDS")
 ODOO_LANGUAGE = _env.text("ODOO_LANGUAGE", "en_US")
 ODOO_CA_FILE = _env.text("ODOO_CA_FILE")
 ODOO_TIMEOUT_SECONDS = _env.number("ODOO_TIMEOUT_SECONDS", 30, minimum=0.1)

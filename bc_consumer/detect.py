@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from bc_consumer.mapping import MAPPING_VERSION, normalised_text
+from bc_consumer.mapping import current_versions, normalised_text
 from bc_consumer.models import BC, BCLine
 from bc_consumer.odoo import Listed, Odoo
 
@@ -79,9 +79,13 @@ def _proven(bc: BC, write_date: datetime | None, proof: timedelta) -> bool:
     return bc.synced_at is not None and bc.synced_at > write_date + proof
 
 
-def older_mapping(after_id: int, limit: int) -> list[int]:
-    """Return current orders that an older mapping wrote: fields added since are still empty."""
-    rows = BC.objects.current().filter(mapping_version__lt=MAPPING_VERSION, odoo_id__gt=after_id)
+def older_mapping(odoo: Odoo, after_id: int, limit: int) -> list[int]:
+    """Return current orders that another mapping wrote: fields added since are still empty.
+
+    So are fields that the settings name since, or that Odoo lacked when the order was read.
+    """
+    current = current_versions(odoo.field_set())
+    rows = BC.objects.current().filter(odoo_id__gt=after_id).exclude(mapping_version__in=current)
     return list(rows.order_by("odoo_id").values_list("odoo_id", flat=True)[:limit])
 
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import models
 from django.db.models import F, QuerySet
 
 from bc_consumer import detect, process
 from bc_consumer.database_clock import database_now
 from bc_consumer.digest import Digest, Model
-from bc_consumer.mapping import MappedOrder, MappingError, map_order
-from bc_consumer.models import BC, BCLine, PendingBC, SyncState
+from bc_consumer.mapping import EXTRA, Extra, MappedOrder, MappingError, map_order
+from bc_consumer.models import BC, BCLine, OdooRecord, PendingBC, SyncState
 from bc_consumer.odoo import (
     NAMING_MODELS,
     Missing,
@@ -47,6 +46,8 @@ class Kind(enum.StrEnum):
     AWAY_HERE = "archived here"
     """Odoo shows the order; the copy has it as gone, or as not readable."""
     GONE_FROM_ODOO = "gone from Odoo"
+    OUTSIDE = "not to be copied"
+    """Odoo has the order, outside the configured domain or companies."""
     NOT_READABLE = "not readable"
     """Odoo has the order and this account may no longer read it; the copy does not know yet."""
     LINE_MISSING = "line missing"
@@ -206,10 +207,10 @@ class DriftScan:
             self.notes.append(digest.note)
 
     def _older_mapping(self) -> Iterator[int]:
-        ids = detect.older_mapping(0, settings.SYNC_PAGE_SIZE)
+        ids = detect.older_mapping(self.odoo, 0, settings.SYNC_PAGE_SIZE)
         while ids:
             yield from ids
-            ids = detect.older_mapping(ids[-1], settings.SYNC_PAGE_SIZE)
+            ids = detect.older_mapping(self.odoo, ids[-1], settings.SYNC_PAGE_SIZE)
 
     def _owed_orders(self) -> Iterator[int]:
         return iter(_ids(PendingBC.objects.filter(generation__gt=F("fetched_generation"))))
@@ -287,8 +288,9 @@ def _order_drifts(
         yield Drift(odoo_id, name, Kind.NOT_COMPARED, theirs=found, pending=pending)
     elif bc is None:
         return
-    elif found is Missing.GONE and bc.archived_at is None:
-        yield Drift(odoo_id, name, Kind.GONE_FROM_ODOO, ours=name, pending=pending)
+    elif found.means_archived and bc.archived_at is None:
+        kind = Kind.GONE_FROM_ODOO if found is Missing.GONE else Kind.OUTSIDE
+        yield Drift(odoo_id, name, kind, theirs=found.value, ours=name, pending=pending)
     elif found is Missing.FORBIDDEN and bc.forbidden_at is None:
         yield Drift(odoo_id, name, Kind.NOT_READABLE, ours=name, pending=pending)
 
@@ -302,7 +304,7 @@ def _content_drifts(
         return
     if bc.is_away:
         yield Drift(odoo_id, name, Kind.AWAY_HERE, theirs=name, pending=pending)
-    for field, theirs, ours in _unequal(bc, order.fields):
+    for field, theirs, ours in _unequal(bc, order.fields, order.extra):
         yield Drift(odoo_id, name, Kind.FIELD, None, field, theirs, ours, pending)
     kept = set()
     for line in order.lines:
@@ -312,7 +314,7 @@ def _content_drifts(
             shown = str(line.fields["name"]).partition("\n")[0]
             yield Drift(odoo_id, name, Kind.LINE_MISSING, line.odoo_id, "", shown, None, pending)
             continue
-        for field, theirs, ours in _unequal(own, line.fields):
+        for field, theirs, ours in _unequal(own, line.fields, line.extra):
             yield Drift(odoo_id, name, Kind.FIELD, line.odoo_id, field, theirs, ours, pending)
     for line_id in sorted(lines.keys() - kept):
         ours = str(lines[line_id])
@@ -320,12 +322,16 @@ def _content_drifts(
 
 
 def _unequal(
-    record: models.Model, values: Mapping[str, object]
+    record: OdooRecord, values: Mapping[str, object], extra: Extra
 ) -> Iterator[tuple[str, object, object]]:
     for field, theirs in values.items():
         ours = getattr(record, field)
         if ours != theirs:
             yield field, theirs, ours
+    wanted = extra.over(record.extra)
+    for field in sorted(wanted.keys() | record.extra.keys()):
+        if wanted.get(field) != record.extra.get(field):
+            yield f"{EXTRA}{field}", wanted.get(field), record.extra.get(field)
 
 
 def _owed(ids: Collection[int]) -> set[int]:

@@ -1,7 +1,11 @@
 """Read settings from the environment, and fail loudly, naming the variable."""
 
+import ast
+import contextlib
+import json
 from collections.abc import Mapping
 from datetime import time
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -54,6 +58,27 @@ class Environment:
         if result != int(result):
             raise ImproperlyConfigured(f"{name}={result} is not a whole number.")
         return int(result)
+
+    def literal(self, name: str) -> list[Any]:
+        """Return the variable, a list in JSON or as Python writes it; an empty one when unset."""
+        value = self.text(name)
+        for read in (json.loads, ast.literal_eval):
+            with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+                result = read(value) if value else []
+                if isinstance(result, list):
+                    return result
+        raise ImproperlyConfigured(
+            f"{name}={value!r} is not a list: write it in JSON, or as Python does."
+        )
+
+    def integers(self, name: str) -> tuple[int, ...]:
+        """Return the variable's comma-separated whole numbers above 0; none when unset."""
+        words = self.words(name)
+        if not all(word.isdecimal() and int(word) > 0 for word in words):
+            raise ImproperlyConfigured(
+                f"{name}={self.text(name)!r} is not a list of whole numbers above 0, like 1,2."
+            )
+        return tuple(dict.fromkeys(map(int, words)))
 
     def words(self, name: str, default: str = "") -> list[str]:
         """Return the variable's comma-separated items."""

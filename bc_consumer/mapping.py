@@ -5,29 +5,39 @@ no text is "", no date is None, no related record is None and "". Texts lose wha
 Odoo's protocols carry, so that each protocol gives the same row. Numbers are binary doubles on the
 wire; the shortest decimal that names the double is what Odoo shows, rounded half up to the
 decimals of the currency (money) or of the field (quantities, prices), where Odoo tells them.
+
+Fields without a column go into ``extra``, as JSON has them: a number as a text, for its decimals
+are exact there; a date as YYYY-MM-DD, with a time in ISO 8601, UTC; a related record as its id and
+name; and what is empty as null, whatever the type.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
-from bc_consumer.odoo import OrderSnapshot
-from bc_consumer.odoo.fields import PURCHASE_ORDER, PURCHASE_ORDER_LINE, Field, Kind
+from bc_consumer.odoo import FieldSet, OrderSnapshot
+from bc_consumer.odoo.field_set import ModelFields
+from bc_consumer.odoo.fields import Field, Kind
 
 # Raised whenever the same snapshot would give other values, so that old rows count as drift.
+# Below 1,000: the choice of fields stands in the digits above (mapping_version).
 MAPPING_VERSION = 1
+VERSIONS = 1_000
+CHOICES = 2_000_000  # with VERSIONS, what the column holds: 31 bits
 
 HIGHEST = 2**63 - 1  # what a column of whole numbers holds
 ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)  # a double has at most 309 + 17 digits
+EXTRA = "extra."  # before the name of a field without a column, where changes are told
 LONGEST_SHOWN = 100  # characters of a bad value that its error repeats
 
 # What XML can't carry: Odoo leaves it out of XML-RPC and not out of JSON (17, 18 and 19).
 NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 NEW_LINE = re.compile("\r\n?")
 # A year typed as 26 comes without zeros in front.
+DATE = re.compile(r"(\d{1,4})-(\d\d)-(\d\d)")
 DATETIME = re.compile(r"(\d{1,4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?")
 
 # Kept for the relations they hold, not columns of their own.
@@ -46,28 +56,43 @@ class MappingError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Extra:
+    """A record's fields without a column. ``kept``: those whose last known value stays.
+
+    That is what this Odoo lacks at the moment: it may come back, and nothing says that it is empty.
+    """
+
+    values: Mapping[str, object]
+    kept: frozenset[str] = frozenset()
+
+    def over(self, old: Mapping[str, object]) -> dict[str, object]:
+        """Give what the copy should hold, where it holds ``old``."""
+        kept = {name: value for name, value in old.items() if name in self.kept}
+        return {**kept, **self.values}
+
+
+@dataclass(frozen=True, slots=True)
 class MappedLine:
-    """One line's columns: name → value, ready for ``BCLine``."""
+    """One line's columns: name → value, ready for ``BCLine``; a column Odoo lacks is left out."""
 
     odoo_id: int
     fields: Mapping[str, object]
+    extra: Extra
 
 
 @dataclass(frozen=True, slots=True)
 class MappedOrder:
-    """One order's columns: name → value, ready for ``BC``; and its lines by id."""
+    """One order's columns: name → value, ready for ``BC``; and its lines by id.
+
+    A column that this Odoo has nothing for is left out. ``mapping_version``: what the values were
+    made by; see ``mapping_version``.
+    """
 
     odoo_id: int
     fields: Mapping[str, object]
+    extra: Extra
     lines: tuple[MappedLine, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Decimals:
-    """How many decimals numbers have; None: as many as they come with."""
-
-    currency: int | None
-    digits: Mapping[str, int]
+    mapping_version: int
 
 
 class _Unfit(Exception):
@@ -76,47 +101,81 @@ class _Unfit(Exception):
 
 def map_order(snapshot: OrderSnapshot) -> MappedOrder:
     """Map an order with its lines. Raises MappingError for a value that does not fit."""
-    decimals = _Decimals(snapshot.currency_decimals, snapshot.digits)
-    lines = []
-    for line in snapshot.lines:
-        fields = _map(PURCHASE_ORDER_LINE, line.values, decimals, snapshot.id, line.id)
-        lines.append(MappedLine(odoo_id=line.id, fields=fields))
-    fields = _map(PURCHASE_ORDER, snapshot.values, decimals, snapshot.id, None)
-    return MappedOrder(odoo_id=snapshot.id, fields=fields, lines=tuple(lines))
+    of_order = _Mapper(snapshot.fields.order, snapshot.currency_decimals)
+    of_line = _Mapper(snapshot.fields.line, snapshot.currency_decimals)
+    lines = [
+        MappedLine(line.id, *of_line.map(line.values, snapshot.id, line.id))
+        for line in snapshot.lines
+    ]
+    fields, extra = of_order.map(snapshot.values, snapshot.id, None)
+    version = mapping_version(snapshot.fields.fingerprint)
+    return MappedOrder(snapshot.id, fields, extra, tuple(lines), version)
 
 
-def _map(
-    table: Sequence[Field],
-    values: Mapping[str, object],
-    decimals: _Decimals,
-    order_id: int,
-    line_id: int | None,
-) -> dict[str, object]:
-    columns: dict[str, object] = {}
-    for field in table:
-        if field.name in NOT_COLUMNS:
-            continue
-        # A field that this Odoo lacks is empty.
-        value = values.get(field.name, False)
-        try:
-            if field.kind is Kind.MANY2ONE:
-                base = field.name.removesuffix("_id")
-                columns[f"{base}_id"], columns[f"{base}_name"] = _many2one(value)
-            else:
-                columns[field.name] = _scalar(field, value, decimals)
-        except _Unfit as problem:
-            raise MappingError(
-                str(problem), order_id=order_id, line_id=line_id, field=field.name
-            ) from None
-    return columns
+def mapping_version(fingerprint: int) -> int:
+    """Give what tells by which mapping, and with which choice of fields, a row was made."""
+    choice = 1 + fingerprint % (CHOICES - 1) if fingerprint else 0
+    return MAPPING_VERSION + VERSIONS * choice
 
 
-def _scalar(field: Field, value: object, decimals: _Decimals) -> object:
-    if field.kind is Kind.MONEY:
-        return _number(value, decimals.currency)
-    if field.kind is Kind.NUMBER:
-        return _number(value, decimals.digits.get(field.name))
-    return READERS[field.kind](value)
+def current_versions(fields: FieldSet) -> frozenset[int]:
+    """Give the mapping versions of rows that reading them again would not make better.
+
+    Besides what this Odoo gives now: what it gave when nothing lacked. So a field that vanishes
+    has no order read again, and one that comes back only those that were read meanwhile.
+    """
+    return frozenset(map(mapping_version, (fields.fingerprint, fields.whole_fingerprint)))
+
+
+class _Mapper:
+    """Maps the records of one model. ``currency``: its decimals; None: as a number comes."""
+
+    def __init__(self, fields: ModelFields, currency: int | None) -> None:
+        self.known = [field for field in fields.known if field.name not in NOT_COLUMNS]
+        self.kept = frozenset(field.name for field in fields.lacking if field.extra)
+        self.digits = fields.digits
+        self.currency = currency
+
+    def map(
+        self, values: Mapping[str, object], order_id: int, line_id: int | None
+    ) -> tuple[dict[str, object], Extra]:
+        """Give the columns, and what has none."""
+        columns: dict[str, object] = {}
+        extra: dict[str, object] = {}
+        for field in self.known:
+            value = values.get(field.name, False)
+            try:
+                if field.extra:
+                    extra[field.name] = self._plain(field, value)
+                elif field.kind is Kind.MANY2ONE:
+                    base = field.name.removesuffix("_id")
+                    columns[f"{base}_id"], columns[f"{base}_name"] = _many2one(value)
+                else:
+                    columns[field.name] = self._column(field, value)
+            except _Unfit as problem:
+                raise MappingError(
+                    str(problem), order_id=order_id, line_id=line_id, field=field.name
+                ) from None
+        return columns, Extra(extra, self.kept)
+
+    def _column(self, field: Field, value: object) -> object:
+        if field.kind is Kind.MONEY:
+            return _number(value, self.currency)
+        if field.kind is Kind.NUMBER:
+            return _number(value, self.digits.get(field.name))
+        return READERS[field.kind](value)
+
+    def _plain(self, field: Field, value: object) -> object:
+        """Give a value as JSON has it."""
+        if field.kind is Kind.MANY2ONE:
+            number, name = _many2one(value)
+            return None if number is None else {"id": number, "name": name}
+        read = self._column(field, value)
+        if isinstance(read, Decimal):
+            return f"{read:f}"
+        if isinstance(read, datetime):
+            return read.isoformat().replace("+00:00", "Z")
+        return None if read == "" else read
 
 
 def normalised_text(text: str) -> str:
@@ -179,6 +238,19 @@ def _datetime(value: object) -> datetime | None:
         raise _unfit(value, "a date of the calendar") from None
 
 
+def _date(value: object) -> str | None:
+    """Read Odoo's «2026-11-24»."""
+    if value is False or value is None:
+        return None
+    found = DATE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise _unfit(value, "a date")
+    try:
+        return date(*map(int, found.groups())).isoformat()
+    except ValueError:
+        raise _unfit(value, "a date of the calendar") from None
+
+
 def _many2one(value: object) -> tuple[int | None, str]:
     """Give the related record's id and display name."""
     if value is False or value is None:
@@ -187,14 +259,14 @@ def _many2one(value: object) -> tuple[int | None, str]:
     return record["id"], _text(record.get("display_name"))
 
 
-def _taxes(value: object) -> list[dict[str, object]]:
+def _many2many(value: object) -> list[dict[str, object]]:
     if value is False or value is None:
         return []
     if not isinstance(value, list):
-        raise _unfit(value, "a list of taxes")
-    taxes = [_related(tax) for tax in value]
-    named = [{"id": tax["id"], "name": _text(tax.get("display_name"))} for tax in taxes]
-    return sorted(named, key=lambda tax: int(tax["id"]))
+        raise _unfit(value, "a list of related records")
+    others = [_related(other) for other in value]
+    named = [{"id": one["id"], "name": _text(one.get("display_name"))} for one in others]
+    return sorted(named, key=lambda one: int(one["id"]))
 
 
 def _related(value: object) -> Mapping[str, Any]:
@@ -213,6 +285,7 @@ READERS: Mapping[Kind, Callable[[object], object]] = {
     Kind.TEXT: _text,
     Kind.BOOLEAN: _boolean,
     Kind.INTEGER: _integer,
+    Kind.DATE: _date,
     Kind.DATETIME: _datetime,
-    Kind.TAXES: _taxes,
+    Kind.MANY2MANY: _many2many,
 }

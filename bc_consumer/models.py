@@ -264,6 +264,27 @@ class SyncState(models.Model):
         return self.key
 
 
+class CopyOrigin(models.Model):
+    """One row: what the copy was made of, so that nothing else is mixed into it."""
+
+    KEY = "bclinbc"
+
+    key = models.TextField(primary_key=True, default=KEY)
+    order_model = models.TextField(_("order model"))
+    seen_fields = models.JSONField(
+        _("fields seen"),
+        default=list,
+        help_text=_("«model.field»: what this Odoo had at some time; what it lacks has vanished."),
+    )
+
+    class Meta:
+        verbose_name = _("origin of the copy")
+        verbose_name_plural = _("origin of the copy")
+
+    def __str__(self) -> str:
+        return self.order_model
+
+
 class SyncLog(models.Model):
     """One reconciliation run: what it was for, what it found, how it ended, where it is."""
 

@@ -3,9 +3,11 @@
 from functools import cache
 
 from django.conf import settings
+from django.db import transaction
 
 from bc_consumer import process
-from bc_consumer.odoo import Odoo, OdooSettings
+from bc_consumer.models import BC, CopyOrigin, ProvenPeriod, SyncState
+from bc_consumer.odoo import Odoo, OdooRefused, OdooSettings
 
 FIRST_COMMITTED_MAJOR = 19
 """From this version on Odoo sends webhooks after its commit (measured on 17, 18, 19)."""
@@ -13,7 +15,11 @@ FIRST_COMMITTED_MAJOR = 19
 
 @cache
 def odoo() -> Odoo:
-    """Return this process's gateway; made at the first use, shared by all threads."""
+    """Return this process's gateway; made at the first use, shared by all threads.
+
+    Raises OdooRefused where the settings can't be right, or don't fit the copy.
+    """
+    check_order_model()
     return Odoo(
         OdooSettings(
             url=settings.ODOO_URL,
@@ -25,9 +31,33 @@ def odoo() -> Odoo:
             language=settings.ODOO_LANGUAGE,
             ca_file=settings.ODOO_CA_FILE or None,
             concurrent_calls=settings.ODOO_CONCURRENT_CALLS,
+            order_model=settings.ODOO_ORDER_MODEL,
+            extra_fields=tuple(settings.ODOO_EXTRA_FIELDS),
+            extra_line_fields=tuple(settings.ODOO_EXTRA_LINE_FIELDS),
+            domain=settings.ODOO_DOMAIN,
+            company_ids=tuple(settings.ODOO_COMPANY_IDS),
         ),
         stop=process.stopping,
     )
+
+
+def check_order_model() -> None:
+    """Raise OdooRefused where the copy holds another model's orders: their ids would mix."""
+    wanted = settings.ODOO_ORDER_MODEL
+    origin, _ = CopyOrigin.objects.get_or_create(
+        key=CopyOrigin.KEY, defaults={"order_model": wanted}
+    )
+    if origin.order_model == wanted:
+        return
+    if BC.objects.exists():
+        raise OdooRefused(
+            f"ODOO_ORDER_MODEL is {wanted}, and the copy holds orders of {origin.order_model},"
+            " whose ids mean others. Set it back, or give the other model a database of its own"
+        )
+    with transaction.atomic():
+        CopyOrigin.objects.update(order_model=wanted, seen_fields=[])
+        ProvenPeriod.objects.all().delete()
+        SyncState.objects.update(last_sync=None)
 
 
 def sends_early() -> bool:

@@ -267,7 +267,7 @@ class _Run:
     # --- phases: each does one page, and returns the phase to go on with ("": the next) --------
 
     def _mapping(self) -> str:
-        ids = detect.older_mapping(self.run.cursor, settings.SYNC_PAGE_SIZE)
+        ids = detect.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
         self._mark(ids)
         self.run.cursor = ids[-1] if ids else 0
         return "" if len(ids) < settings.SYNC_PAGE_SIZE else FIRST

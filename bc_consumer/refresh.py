@@ -184,7 +184,9 @@ class Batch:
         gone = [
             one.claimed.odoo_id
             for one in seen
-            if one.found is Missing.GONE and ledger.FORCE not in one.claimed.causes.split(",")
+            if isinstance(one.found, Missing)
+            and one.found.means_archived
+            and ledger.FORCE not in one.claimed.causes.split(",")
         ]
         if not gone:
             return seen

@@ -50,25 +50,3 @@ async def _send(webhook_url: str, payload: object) -> Answered:
     seconds = time.monotonic() - began
     header, _, content = answer.partition(b"\r\n\r\n")
     return Answered(int(header.split()[1]), seconds, json.loads(content or b"null"))
-
-
-def stream(webhook_url: str, payloads: Sequence[object], rate: float) -> list[Answered]:
-    """Send ``rate`` payloads a second; return the answers in the payloads' order.
-
-    A slow answer does not hold the next payload back: Odoo's users don't wait for each other. What
-    could not be sent, or was not answered, has the status 0.
-    """
-
-    async def one(delay: float, payload: object) -> Answered:
-        await asyncio.sleep(delay)
-        began = time.monotonic()
-        try:
-            return await _send(webhook_url, payload)
-        except (OSError, IndexError, ValueError):
-            return Answered(0, time.monotonic() - began, None)
-
-    async def all_of_them() -> list[Answered]:
-        tasks = (one(number / rate, payload) for number, payload in enumerate(payloads))
-        return await asyncio.gather(*tasks)
-
-    return asyncio.run(all_of_them())

@@ -18,11 +18,13 @@ from bc_consumer.odoo.errors import (
     OdooTimeout,
     OdooUnavailable,
     ResponseTooLarge,
+    UnfitField,
     UnknownField,
     UnknownMethod,
     WrongCredentials,
     WrongDatabase,
 )
+from bc_consumer.odoo.field_set import FieldSet
 from bc_consumer.odoo.listing import Listing
 from bc_consumer.odoo.naming import NAMING_MODELS
 from bc_consumer.odoo.records import (
@@ -41,6 +43,7 @@ __all__ = [
     "Bucket",
     "CannotGroup",
     "Fetched",
+    "FieldSet",
     "LineSnapshot",
     "Listed",
     "Listing",
@@ -61,6 +64,7 @@ __all__ = [
     "OrderSnapshot",
     "ResponseTooLarge",
     "ServerVersion",
+    "UnfitField",
     "UnknownField",
     "UnknownMethod",
     "WrongCredentials",

@@ -6,11 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bc_consumer.odoo.calls import Calls
-from bc_consumer.odoo.errors import OdooFault, OdooProtocolError, OdooUnavailable
+from bc_consumer.odoo.domains import checked
+from bc_consumer.odoo.errors import OdooProtocolError
+from bc_consumer.odoo.field_set import ATTRIBUTES, FieldSet, Wanted
 from bc_consumer.odoo.http import HttpSession
 from bc_consumer.odoo.listing import Listing
 from bc_consumer.odoo.orders import OrderReader
 from bc_consumer.odoo.records import Fetched, ServerVersion
+from bc_consumer.odoo.scope import Scope, control
 from bc_consumer.odoo.settings import OdooSettings
 from bc_consumer.odoo.transport import Transport
 from bc_consumer.odoo.xmlrpc import XmlRpcTransport
@@ -31,8 +34,12 @@ class Odoo:
         self._http = HttpSession(settings, stop)
         self._transport: Transport = XmlRpcTransport(settings, self._http, stop)
         self._calls = Calls(self._transport, settings.login)
-        self._orders = OrderReader(self._calls, settings.order_model, settings.language)
-        self.listing = Listing(self._calls, settings.order_model, settings.language)
+        self._scope = Scope(
+            settings.language, checked(settings.domain), tuple(settings.company_ids)
+        )
+        wanted = Wanted(settings.order_model, settings.extra_fields, settings.extra_line_fields)
+        self._orders = OrderReader(self._calls, wanted, self._scope)
+        self.listing = Listing(self._calls, settings.order_model, self._scope)
 
     @property
     def calls(self) -> int:
@@ -48,6 +55,22 @@ class Odoo:
     def absent_fields(self) -> tuple[str, ...]:
         """Optional fields («model.field») that this Odoo lacks; known after the first fetch."""
         return self._orders.absent_fields
+
+    def field_set(self) -> FieldSet:
+        """Give the fields that are read: what this Odoo has of what is wanted, asked for lately.
+
+        Raises MissingField, MissingModel or UnfitField where no order can be read so, and
+        OdooRefused where Odoo can't take the configured domain or companies.
+        """
+        return self._orders.field_set()
+
+    def fields_of(self, model: str) -> Mapping[str, Mapping[str, Any]]:
+        """Give what Odoo tells of all fields of a model: name → type, label, relation, …"""
+        kwargs = {"attributes": ATTRIBUTES, "context": self._scope.context}
+        answer = self.call(model, "fields_get", (), kwargs)
+        if not isinstance(answer, dict) or not all(isinstance(v, dict) for v in answer.values()):
+            raise OdooProtocolError(f"Odoo's list of the fields of {model} is none")
+        return answer
 
     def fetch(self, ids: Sequence[int]) -> Fetched:
         """Fetch the present state of orders, each one consistent, and tell why others are missing.
@@ -80,12 +103,10 @@ class Odoo:
         """Make the control call: as the account, through Odoo to its database, for no order.
 
         It passes: Odoo works, so an error of another call is about that call. It raises
-        OdooUnavailable where the same trouble would meet any order, whatever fault it shows as.
+        OdooUnavailable where the same trouble would meet any order, whatever fault it shows as,
+        and OdooRefused where Odoo can't take the configured domain or companies.
         """
-        try:
-            self.call(self.settings.order_model, "search", [[("id", "=", 0)]], {"limit": 1})
-        except OdooFault as fault:
-            raise OdooUnavailable(f"Odoo itself is in trouble, no order is: {fault}") from fault
+        control(self._calls, self.settings.order_model, self._scope)
 
     def call(
         self,

@@ -11,7 +11,8 @@
     │   ├── WrongDatabase        the server has no database of this name
     │   ├── NoRights             the account may not read a whole model
     │   ├── MissingModel         the app is not installed, or the model's name is wrong
-    │   └── MissingField         a field that the copy can't do without is not there
+    │   ├── MissingField         a field that the copy can't do without is not there
+    │   └── UnfitField           a configured field is of a type that can't be copied
     ├── OdooFault                Odoo raised an error: this record, or this call
     │   ├── OdooAccessError      some of the records asked for may not be read
     │   ├── UnknownField         a field that this Odoo does not have
@@ -87,6 +88,15 @@ class MissingField(OdooRefused):
         super().__init__(message)
         self.model = model
         self.fields = tuple(fields)
+
+
+class UnfitField(OdooRefused):
+    """``field`` of ``model``, which the settings name, is of a type that can't be copied."""
+
+    def __init__(self, message: str, *, model: str, field: str) -> None:
+        super().__init__(message)
+        self.model = model
+        self.field = field
 
 
 class OdooFault(OdooError):

@@ -1,6 +1,7 @@
 """The fields that this Odoo has of those the copy wants, asked for once (``fields_get``)."""
 
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,31 +12,58 @@ from bc_consumer.odoo.errors import (
     OdooProtocolError,
     OdooRefused,
     OdooUnavailable,
+    UnfitField,
 )
 from bc_consumer.odoo.faults import USER_ERROR
-from bc_consumer.odoo.fields import TABLES, Field, Table
+from bc_consumer.odoo.fields import TABLES, Field, Kind, Table, kind_of
 
-ATTRIBUTES = ["type", "digits", "string", "relation", "store", "selection", "required"]
+ATTRIBUTES = [
+    "type", "digits", "string", "relation", "store", "selection", "required", "currency_field",
+]  # fmt: skip
 
 FieldsGet = Callable[[str, Sequence[str]], Mapping[str, Any]]
+MayRead = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be copied: an order model, and fields of one's own choice besides the table's."""
+
+    order_model: str
+    extra_fields: tuple[str, ...] = ()
+    extra_line_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFields:
     """One model's fields: those this Odoo has, by its own names, and those it lacks.
 
-    ``digits``: canonical name → decimals, where Odoo tells them.
+    ``digits``: canonical name → decimals, where Odoo tells them. ``relations``: canonical name →
+    the model that a many2one or many2many leads to. ``chosen``: names of the configured fields.
     """
 
     model: str
     present: tuple[tuple[Field, str], ...]
     absent: tuple[Field, ...]
     digits: Mapping[str, int]
+    relations: Mapping[str, str]
+    chosen: tuple[str, ...] = ()
 
     @property
     def odoo_names(self) -> list[str]:
         """Names to ask this Odoo for."""
         return [odoo_name for _field, odoo_name in self.present]
+
+    @property
+    def known(self) -> tuple[Field, ...]:
+        """The fields whose values each record has, those that follow from others included."""
+        derived = (field for field in self.absent if field.derive is not None)
+        return (*(field for field, _odoo_name in self.present), *derived)
+
+    @property
+    def lacking(self) -> tuple[Field, ...]:
+        """Fields that this Odoo does not have and that nothing else tells."""
+        return tuple(field for field in self.absent if field.derive is None)
 
     def odoo_name(self, canonical: str) -> str | None:
         """Give this Odoo's name of a field, None if it has no such field."""
@@ -47,32 +75,64 @@ class ModelFields:
 
 @dataclass(frozen=True, slots=True)
 class FieldSet:
-    """The fields of orders and of their lines."""
+    """The fields of orders and of their lines.
+
+    ``fingerprint`` and ``whole_fingerprint`` are 0 for the table's own fields, and some other
+    number for each other choice: of what rows are made by this set, and by one in which nothing
+    lacks.
+    """
 
     order: ModelFields
     line: ModelFields
+    fingerprint: int = 0
+    whole_fingerprint: int = 0
 
     @property
     def absent(self) -> tuple[str, ...]:
-        """Optional fields that this Odoo lacks, as «model.field»; derived ones are not lacking."""
+        """Fields that this Odoo lacks, as «model.field»."""
+        return _names(self.order, self.order.lacking) + _names(self.line, self.line.lacking)
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """Fields that this Odoo has, as «model.field»."""
         return tuple(
-            f"{fields.model}.{field.name}"
+            f"{fields.model}.{name}"
             for fields in (self.order, self.line)
-            for field in fields.absent
-            if field.derive is None
+            for name in fields.odoo_names
+        )
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """Fields that the settings name, as «model.field»."""
+        return tuple(
+            f"{fields.model}.{name}" for fields in (self.order, self.line) for name in fields.chosen
         )
 
 
-def load_field_set(order_model: str, fields_get: FieldsGet) -> FieldSet:
-    """Ask Odoo what it has. Raises MissingField, MissingModel, and what the calls raise."""
-    table = table_of(order_model)
-    order_answer = _ask(order_model, table.order, fields_get)
-    order = _resolve(order_model, table.order, order_answer)
-    line_model = order_answer[str(order.odoo_name("order_line"))].get("relation")
+def load_field_set(
+    wanted: Wanted, fields_get: FieldsGet, may_read: MayRead = lambda _model: True
+) -> FieldSet:
+    """Ask Odoo what it has.
+
+    ``may_read`` tells whether the account may read a model: a many2many of another one is left
+    out, for it would make each read fail. Raises MissingField, MissingModel, UnfitField, and what
+    the calls raise.
+    """
+    table = table_of(wanted.order_model)
+    asked = (*table.order, *_chosen(table.order, wanted.extra_fields))
+    answer = _ask(wanted.order_model, asked, fields_get)
+    order = _resolve(wanted.order_model, table.order, wanted.extra_fields, answer, may_read)
+    line_model = answer[str(order.odoo_name("order_line"))].get("relation")
     if not isinstance(line_model, str):
-        raise OdooProtocolError(f"Odoo does not tell the model of the lines of {order_model}")
-    line = _resolve(line_model, table.line, _ask(line_model, table.line, fields_get))
-    return FieldSet(order=order, line=line)
+        raise OdooProtocolError(
+            f"Odoo does not tell the model of the lines of {wanted.order_model}"
+        )
+    asked = (*table.line, *_chosen(table.line, wanted.extra_line_fields))
+    answer = _ask(line_model, asked, fields_get)
+    line = _resolve(line_model, table.line, wanted.extra_line_fields, answer, may_read)
+    chosen = [f"order.{name}" for name in order.chosen] + [f"line.{name}" for name in line.chosen]
+    lacking = [f"-{name}" for name in FieldSet(order, line).absent]
+    return FieldSet(order, line, _fingerprint([*chosen, *lacking]), _fingerprint(chosen))
 
 
 def table_of(order_model: str) -> Table:
@@ -81,6 +141,21 @@ def table_of(order_model: str) -> Table:
         known = ", ".join(TABLES)
         raise OdooRefused(f"Order model «{order_model}» can't be copied; known are: {known}")
     return TABLES[order_model]
+
+
+def _chosen(table: Sequence[Field], names: Iterable[str]) -> tuple[Field, ...]:
+    """Give the configured fields that the table lacks; of a kind that only Odoo tells."""
+    own = {name for field in table for name in (field.name, *field.odoo_names)}
+    wanted = sorted(set(names) - own - {"id"})
+    return tuple(Field(name, Kind.TEXT, (name,), extra=True) for name in wanted)
+
+
+def _fingerprint(names: Sequence[str]) -> int:
+    return zlib.crc32("\n".join(sorted(names)).encode()) if names else 0
+
+
+def _names(fields: ModelFields, some: Iterable[Field]) -> tuple[str, ...]:
+    return tuple(f"{fields.model}.{field.odoo_names[0]}" for field in some)
 
 
 def _ask(model: str, fields: Sequence[Field], fields_get: FieldsGet) -> Mapping[str, Any]:
@@ -101,19 +176,55 @@ def _ask(model: str, fields: Sequence[Field], fields_get: FieldsGet) -> Mapping[
     return answer
 
 
-def _resolve(model: str, fields: Sequence[Field], answer: Mapping[str, Any]) -> ModelFields:
-    present, absent, digits = [], [], {}
-    for field in fields:
+def _resolve(
+    model: str,
+    table: Sequence[Field],
+    extra: Iterable[str],
+    answer: Mapping[str, Any],
+    may_read: MayRead,
+) -> ModelFields:
+    chosen = _chosen(table, extra)
+    present: list[tuple[Field, str]] = []
+    absent: list[Field] = []
+    digits, relations = {}, {}
+    for field in (*table, *chosen):
         odoo_name = next((name for name in field.odoo_names if name in answer), None)
-        if odoo_name is None:
+        if odoo_name is None or not _readable(field, answer[odoo_name], may_read):
             absent.append(field)
             continue
-        present.append((field, odoo_name))
-        decimals = _decimals(answer[odoo_name].get("digits"))
+        description = answer[odoo_name]
+        fit = _fitted(model, field, description) if field in chosen else field
+        present.append((fit, odoo_name))
+        decimals = _decimals(description.get("digits"))
         if decimals is not None:
             digits[field.name] = decimals
+        if fit.kind in {Kind.MANY2ONE, Kind.MANY2MANY}:
+            relations[field.name] = str(description.get("relation") or "")
     _refuse_if_needed(model, absent)
-    return ModelFields(model, tuple(present), tuple(absent), digits)
+    names = tuple(field.name for field in chosen)
+    return ModelFields(model, tuple(present), tuple(absent), digits, relations, names)
+
+
+def _readable(field: Field, description: Mapping[str, Any], may_read: MayRead) -> bool:
+    """Names of a many2many take the right to read its model; those of a many2one come anyway."""
+    related = description.get("relation")
+    if not field.extra or description.get("type") != "many2many" or not isinstance(related, str):
+        return True
+    return may_read(related)
+
+
+def _fitted(model: str, field: Field, description: Mapping[str, Any]) -> Field:
+    """Give a configured field the kind that Odoo tells. Raises UnfitField for one we can't copy."""
+    kind = kind_of(description)
+    if kind is None:
+        raise UnfitField(
+            f"{model}.{field.name} is of type {description.get('type')}, which can't be copied:"
+            " take it out of ODOO_EXTRA_FIELDS or ODOO_EXTRA_LINE_FIELDS (manage.py odoo_fields"
+            " lists what can be)",
+            model=model,
+            field=field.name,
+        )
+    return Field(field.name, kind, field.odoo_names, extra=True)
 
 
 def _decimals(digits: object) -> int | None:
@@ -128,7 +239,7 @@ def _refuse_if_needed(model: str, absent: Sequence[Field]) -> None:
     if needed:
         raise MissingField(
             f"This Odoo's {model} lacks, or does not show to this account, what every order needs:"
-            f" {', '.join(needed)}. Give the account the rights of a purchase user, or check that"
+            f" {', '.join(needed)}. Give the account the rights of a user of its app, or check that"
             " this Odoo's version is supported",
             model=model,
             fields=needed,

@@ -18,9 +18,11 @@ from bc_consumer.odoo.moments import read_moment, write_moment
 from bc_consumer.odoo.naming import written_since
 from bc_consumer.odoo.orders import HIGHEST_ID
 from bc_consumer.odoo.records import Bucket, Listed
+from bc_consumer.odoo.scope import Scope
 from bc_consumer.odoo.snapshots import Record, record_id, records
 
 CHUNK = 2_000  # ids a call
+UNDATED = ("write_date", "=", False)
 
 Domain = list[Any]
 
@@ -28,17 +30,19 @@ Domain = list[Any]
 class Listing:
     """Lists orders of one model and their lines. Thread-safe. Each method is one call or few.
 
-    All of them see what the account may see, and raise the errors of ``errors.py``: NoRights
-    where it may not read the model at all. Moments are aware datetimes; ValueError for others.
-    ``since`` is included, ``until`` is not; with fractions of seconds, they are widened to whole
+    All of them see the orders that are to be copied (``scope.py``), and raise the errors of
+    ``errors.py``: NoRights where the account may not read the model at all. Moments are aware
+    datetimes; ValueError for others. ``since`` is included, ``until`` is not; with fractions of
+    seconds, they are widened to whole
     ones. Records without a write_date (made by SQL) are in no window.
     """
 
-    def __init__(self, calls: Calls, order_model: str, language: str) -> None:
+    def __init__(self, calls: Calls, order_model: str, scope: Scope) -> None:
         self.order_model = order_model
         self.line_model = table_of(order_model).line_model
         self._calls = calls
-        self._context = {"lang": language, "active_test": False}
+        self._scope = scope
+        self._context = scope.context
         self._grouping = Grouping(calls, self._context)
 
     def orders(
@@ -53,7 +57,8 @@ class Listing:
 
         At most ``limit``: fewer mean that there are no more. One call.
         """
-        rows = self._page(self.order_model, _window(since, until), after_id, limit, ["write_date"])
+        domain = self._scope.orders(*_window(since, until))
+        rows = self._page(self.order_model, domain, after_id, limit, ["write_date"])
         return [Listed(record_id(row), _written(row)) for row in rows]
 
     def lines(
@@ -66,7 +71,8 @@ class Listing:
     ) -> list[Listed]:
         """List lines as ``orders`` lists orders, each with its order's id."""
         fields = ["write_date", "order_id"]
-        rows = self._page(self.line_model, _window(since, until), after_id, limit, fields)
+        domain = self._scope.lines(*_window(since, until))
+        rows = self._page(self.line_model, domain, after_id, limit, fields)
         return [Listed(record_id(row), _written(row), _order_id(row)) for row in rows]
 
     def order_buckets(
@@ -79,27 +85,29 @@ class Listing:
         ``undated_orders``). One call; a few on an Odoo that can't average. Raises CannotGroup
         where ids have to be listed instead.
         """
-        return self._grouping.buckets(self.order_model, period, _window(since, until))
+        domain = self._scope.orders(*_window(since, until))
+        return self._grouping.buckets(self.order_model, period, domain)
 
     def line_buckets(
         self, period: Period, *, since: datetime | None = None, until: datetime | None = None
     ) -> list[Bucket]:
         """Count lines and sum their ids, by their own write_date, as ``order_buckets`` does."""
-        return self._grouping.buckets(self.line_model, period, _window(since, until))
+        domain = self._scope.lines(*_window(since, until))
+        return self._grouping.buckets(self.line_model, period, domain)
 
     def undated_orders(self) -> int:
         """Count the orders without a write_date, which are in no bucket and in no window."""
-        return self._count_undated(self.order_model)
+        return self._count(self.order_model, self._scope.orders(UNDATED))
 
     def undated_lines(self) -> int:
         """Count the lines without a write_date."""
-        return self._count_undated(self.line_model)
+        return self._count(self.line_model, self._scope.lines(UNDATED))
 
     def existing(self, order_ids: Sequence[int]) -> set[int]:
         """Tell which of these orders Odoo has and shows; a call for each 2,000 of them."""
         found: set[int] = set()
         for ids in _chunks(order_ids):
-            there = self._search([("id", "in", ids)])
+            there = self._search(self._scope.orders(("id", "in", ids)))
             if not there <= set(ids):
                 raise OdooProtocolError("Odoo was asked which orders exist, and told of others")
             found |= there
@@ -112,7 +120,7 @@ class Listing:
         """
         orders: dict[int, int] = {}
         for ids in _chunks(line_ids):
-            domain = [("id", "in", ids)]
+            domain = self._scope.lines(("id", "in", ids))
             for row in self._search_read(self.line_model, domain, ["order_id"]):
                 order_id = _order_id(row)
                 if order_id is not None:
@@ -132,8 +140,8 @@ class Listing:
         return [(record_id(row), str(row.get("display_name") or "")) for row in rows]
 
     def any_order(self) -> bool:
-        """Tell whether there is an order at all that the account sees."""
-        return bool(self._search([], limit=1))
+        """Tell whether there is an order at all that is to be copied."""
+        return bool(self._search(self._scope.orders(), limit=1))
 
     def _search(self, domain: Domain, **options: Any) -> set[int]:
         kwargs = {"order": "id", "context": self._context, **options}
@@ -172,8 +180,7 @@ class Listing:
             kwargs = {**kwargs, "load": ""}  # its id alone: a name costs Odoo another look
         return records(self._calls.execute(model, "search_read", [], kwargs).value)
 
-    def _count_undated(self, model: str) -> int:
-        domain = [("write_date", "=", False)]
+    def _count(self, model: str, domain: Domain) -> int:
         answer = self._calls.execute(model, "search_count", [domain], {"context": self._context})
         if not isinstance(answer.value, int):
             raise OdooProtocolError(f"Odoo counted {answer.value!r} of {model}")

@@ -1,45 +1,54 @@
 """Fetching orders with their lines: one call where Odoo can, and a look at what is missing."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from bc_consumer.odoo.calls import Calls
 from bc_consumer.odoo.errors import (
+    NoRights,
     OdooAccessError,
     OdooUnavailable,
     UnknownField,
     UnknownMethod,
 )
-from bc_consumer.odoo.field_set import ATTRIBUTES, FieldSet, load_field_set, table_of
+from bc_consumer.odoo.field_set import ATTRIBUTES, FieldSet, Wanted, load_field_set, table_of
 from bc_consumer.odoo.records import Answer, Fetched, Missing, OrderSnapshot
-from bc_consumer.odoo.snapshots import build_order, record_id, records, specification
+from bc_consumer.odoo.scope import Scope, control
+from bc_consumer.odoo.snapshots import Record, build_order, record_id, records, specification
 from bc_consumer.odoo.two_reads import TwoReads
 
 ONE_CALL = "web_search_read"  # of module web, 17 and later; needs no further right (measured)
 LOOKS = 4  # an order may appear between the read that lacked it and the look at it
 HIGHEST_ID = 2**31 - 1  # Odoo's ids are PostgreSQL integers
+FIELDS_SECONDS = 600.0  # after so long, Odoo is asked anew what it has: an upgrade may be over
 DATE_STEP = timedelta(seconds=1)  # the Date header has whole seconds
 
 
 class OrderReader:
     """Reads orders of one model. Thread-safe."""
 
-    def __init__(self, calls: Calls, order_model: str, language: str) -> None:
-        table_of(order_model)  # an unknown model is told at once
-        self.order_model = order_model
+    def __init__(self, calls: Calls, wanted: Wanted, scope: Scope) -> None:
+        table_of(wanted.order_model)  # an unknown model is told at once
+        self.order_model = wanted.order_model
+        self._wanted = wanted
+        self._scope = scope
         self._calls = calls
-        # Whatever is archived in Odoo still belongs to the order that names it.
-        self._context = {"lang": language, "active_test": False}
-        self._two_reads = TwoReads(self._context)
+        self._two_reads = TwoReads(scope)
         self._one_call_exists = True
         self._field_set: FieldSet | None = None
+        self._asked_at = 0.0
 
     @property
     def absent_fields(self) -> tuple[str, ...]:
         """Optional fields that this Odoo lacks; empty before the first fetch."""
         field_set = self._field_set
         return field_set.absent if field_set else ()
+
+    def field_set(self) -> FieldSet:
+        """Give the fields that are read; asks Odoo where they are not known, or not lately."""
+        return self._known_field_set()
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -104,12 +113,12 @@ class OrderReader:
             ONE_CALL,
             [],
             {
-                "domain": [("id", "in", list(ids))],
+                "domain": self._scope.orders(("id", "in", list(ids))),
                 "specification": specification(field_set),
                 "order": "id",
                 # One more than can come: a full page makes Odoo count once more.
                 "limit": len(ids) + 1,
-                "context": self._context,
+                "context": self._scope.context,
             },
         )
         value = answer.value
@@ -119,16 +128,27 @@ class OrderReader:
     def _known_field_set(self) -> FieldSet:
         # No lock: threads that start together ask twice, and none waits for another's deadline.
         field_set = self._field_set
-        if field_set is None:
-            field_set = self._field_set = load_field_set(self.order_model, self._fields_get)
+        if field_set is None or time.monotonic() > self._asked_at + FIELDS_SECONDS:
+            if self._scope.narrows:
+                control(self._calls, self.order_model, self._scope)
+            field_set = load_field_set(self._wanted, self._fields_get, self._may_read)
+            self._field_set, self._asked_at = field_set, time.monotonic()
         return field_set
+
+    def _may_read(self, model: str) -> bool:
+        kwargs = {"limit": 1, "context": self._scope.context}
+        try:
+            self._calls.execute(model, "search", [[("id", "=", 0)]], kwargs)
+        except (NoRights, OdooAccessError):
+            return False
+        return True
 
     def _fields_get(self, model: str, names: Sequence[str]) -> Mapping[str, Any]:
         answer = self._calls.execute(
             model,
             "fields_get",
             [],
-            {"allfields": list(names), "attributes": ATTRIBUTES, "context": self._context},
+            {"allfields": list(names), "attributes": ATTRIBUTES, "context": self._scope.context},
         )
         value: Mapping[str, Any] = answer.value
         return value
@@ -138,24 +158,56 @@ class OrderReader:
 
         ``read`` leaves deleted records out and faults for all of a call if one is forbidden
         (17, 18 and 19): then the halves are asked for. A stored field is read, for an id alone
-        is given without a look whether there is such a record.
+        is given without a look whether there is such a record. Neither the domain nor the
+        choice of companies narrows it.
         """
         if not ids:
             return {}
+        kwargs = {"fields": ["write_date"], "context": self._scope.open_context}
+        if self._scope.company_ids:
+            # Its id alone: the name of a company that the account has not may be forbidden.
+            kwargs |= {"fields": ["write_date", "company_id"], "load": ""}
         try:
-            answer = reads.execute_on_records(
-                self.order_model,
-                "read",
-                [list(ids)],
-                {"fields": ["write_date"], "context": self._context},
-            )
+            answer = reads.execute_on_records(self.order_model, "read", [list(ids)], kwargs)
         except OdooAccessError:
             if len(ids) == 1:
                 return {ids[0]: Missing.FORBIDDEN}
             half = len(ids) // 2
             return self._why_missing(ids[:half], reads) | self._why_missing(ids[half:], reads)
-        there = {record_id(record) for record in records(answer.value)}
-        return {number: Missing.GONE for number in ids if number not in there}
+        there = {record_id(record): record for record in records(answer.value)}
+        why = {number: Missing.GONE for number in ids if number not in there}
+        return why | self._why_outside(there, reads)
+
+    def _why_outside(self, there: Mapping[int, Record], reads: "_Reads") -> dict[int, Missing]:
+        """Tell which of these orders, which exist, are not to be copied, and why.
+
+        They are searched for once more: one may have been committed, or changed, since the search
+        that lacked it.
+        """
+        if not there or not self._scope.narrows:
+            return {}
+        answer = reads.execute(
+            self.order_model,
+            "search",
+            [self._scope.orders(("id", "in", sorted(there)))],
+            {"context": self._scope.context},
+        )
+        ours = set(answer.value) if isinstance(answer.value, list) else set()
+        return {
+            number: Missing.OUTSIDE_COMPANIES
+            if self._is_of_other_company(record)
+            else Missing.OUTSIDE_DOMAIN
+            for number, record in there.items()
+            if number not in ours
+        }
+
+    def _is_of_other_company(self, record: Record) -> bool:
+        """Tell whether an order outside our scope is so by its company, or by the domain."""
+        if not self._scope.company_ids:
+            return False
+        company = record.get("company_id")
+        company = company[0] if isinstance(company, list) and company else company
+        return not self._scope.domain or company not in self._scope.company_ids
 
 
 def _sharing(orders: Mapping[int, OrderSnapshot]) -> list[int]:

@@ -3,9 +3,11 @@
 import enum
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from bc_consumer.odoo.field_set import FieldSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,13 @@ class Missing(enum.Enum):
 
     GONE = "gone"  # Odoo has no such order: deleted, or not committed yet
     FORBIDDEN = "forbidden"  # Odoo has it, and this account may not read it
+    OUTSIDE_DOMAIN = "outside the domain"  # Odoo has it, and it is none of those to be copied
+    OUTSIDE_COMPANIES = "outside the companies"  # it belongs to a company that is not configured
+
+    @property
+    def means_archived(self) -> bool:
+        """Whether the copy archives such an order: it is not ours, as far as anybody can tell."""
+        return self is not Missing.FORBIDDEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +65,16 @@ class OrderSnapshot:
     """One order with all its lines (by id), as one consistent read saw them.
 
     ``values``: canonical field name → what Odoo sent: False where empty, numbers, text,
-    ``{"id", "display_name"}`` for a many2one and a list of such for taxes. An optional field that
-    this Odoo lacks has no key. ``currency_decimals``: decimals of the order's currency, None if
-    unknown. ``digits``: canonical line field → decimals, where Odoo tells them.
+    ``{"id", "display_name"}`` for a many2one and a list of such for a many2many. A field that this
+    Odoo lacks has no key. ``fields``: what there was to read, in orders and in lines.
+    ``currency_decimals``: decimals of the order's currency, None if unknown.
     """
 
     id: int
     values: Mapping[str, object]
     lines: tuple[LineSnapshot, ...]
+    fields: FieldSet
     currency_decimals: int | None = None
-    digits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

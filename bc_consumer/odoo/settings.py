@@ -1,10 +1,15 @@
 """How to reach one Odoo."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
+from bc_consumer.odoo.domains import DomainError, checked
 from bc_consumer.odoo.errors import OdooRefused
 
+FIELD_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 MEBIBYTE = 1024 * 1024
 
 
@@ -25,9 +30,14 @@ class OdooSettings:
     ca_file: str | None = None  # a company's own certificate authorities, as a PEM file
     concurrent_calls: int = 4  # of this process
     order_model: str = "purchase.order"
+    extra_fields: tuple[str, ...] = ()  # of orders, besides those of ``fields.py``
+    extra_line_fields: tuple[str, ...] = ()
+    domain: Sequence[Any] = ()  # which orders are copied, in Odoo's notation
+    company_ids: tuple[int, ...] = ()  # whose orders; none: all that the account may see
 
     def __post_init__(self) -> None:
-        """Refuse an address that cannot be one. Raises OdooRefused."""
+        """Refuse what cannot be right. Raises OdooRefused."""
+        check_choice((*self.extra_fields, *self.extra_line_fields), self.domain)
         if not _is_address(self.url):
             raise OdooRefused(
                 "ODOO_URL must be an address like https://odoo.example.com, without a page's path"
@@ -43,6 +53,27 @@ class OdooSettings:
         """The address as messages may show it: without credentials."""
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def check_choice(extra_fields: Sequence[str], domain: object) -> None:
+    """Check what tells which orders and fields are copied. Raises OdooRefused."""
+    for name in extra_fields:
+        _check_field_name(name)
+    try:
+        checked(domain)
+    except DomainError as error:
+        raise OdooRefused(f"ODOO_DOMAIN is no domain: {error}") from None
+
+
+def _check_field_name(name: str) -> None:
+    if "." in name:
+        raise OdooRefused(
+            f"Extra field «{name}» belongs to another record: a change there moves no order's"
+            " write_date, so the copy would not notice. Make a stored related field in Odoo and"
+            " name that one"
+        )
+    if not FIELD_NAME.fullmatch(name):
+        raise OdooRefused(f"Extra field «{name}» is no technical name of a field, like x_project")
 
 
 def _is_address(url: str) -> bool:

@@ -19,19 +19,15 @@ Record = Mapping[str, Any]
 
 def specification(field_set: FieldSet) -> dict[str, Any]:
     """Give the specification for ``web_search_read``: orders with lines and names."""
-    wanted: dict[str, Any] = {}
-    for field, odoo_name in field_set.order.present:
-        if field.kind is Kind.LINES:
-            wanted[odoo_name] = {"fields": _flat_specification(field_set.line)}
-        elif field.name == "currency_id":
-            wanted[odoo_name] = CURRENCY
-        else:
-            wanted[odoo_name] = NAMED if field.kind is Kind.MANY2ONE else {}
+    wanted = _flat_specification(field_set.order)
+    wanted[str(field_set.order.odoo_name("currency_id"))] = CURRENCY
+    lines_name = str(field_set.order.odoo_name("order_line"))
+    wanted[lines_name] = {"fields": _flat_specification(field_set.line)}
     return wanted
 
 
 def _flat_specification(fields: ModelFields) -> dict[str, Any]:
-    named = {Kind.MANY2ONE, Kind.TAXES}
+    named = {Kind.MANY2ONE, Kind.MANY2MANY}
     return {name: NAMED if field.kind in named else {} for field, name in fields.present}
 
 
@@ -50,8 +46,8 @@ def build_order(record: Record, field_set: FieldSet) -> OrderSnapshot:
         id=order_id,
         values=values,
         lines=tuple(sorted(lines, key=lambda line: line.id)),
+        fields=field_set,
         currency_decimals=decimals if isinstance(decimals, int) else None,
-        digits=field_set.line.digits,
     )
 
 
@@ -68,9 +64,9 @@ def _values(record: Record, fields: ModelFields) -> dict[str, object]:
             )
         if field.kind is Kind.MANY2ONE:
             values[field.name] = _named(record[odoo_name])
-        elif field.kind is Kind.TAXES:
-            taxes = [_named(tax) for tax in records(record[odoo_name])]
-            values[field.name] = sorted(taxes, key=record_id)
+        elif field.kind is Kind.MANY2MANY:
+            related = [_named(other) for other in records(record[odoo_name])]
+            values[field.name] = sorted(related, key=record_id)
         elif field.kind is not Kind.LINES:
             values[field.name] = record[odoo_name]
     for field in fields.absent:

@@ -9,10 +9,13 @@ from typing import Any
 
 from bc_consumer.odoo.errors import OdooUnavailable
 from bc_consumer.odoo.field_set import FieldSet, ModelFields
+from bc_consumer.odoo.fields import Kind
 from bc_consumer.odoo.records import Answer, OrderSnapshot
+from bc_consumer.odoo.scope import Scope
 from bc_consumer.odoo.snapshots import Record, build_order, record_id, records
 
 Execute = Callable[[str, str, Sequence[Any], Mapping[str, Any]], Answer]
+Names = Mapping[str, Mapping[int, Any]]  # a many2many's name in Odoo → id → display_name
 
 ROUNDS = 5  # an order that changes within each of so many reads is left for later
 
@@ -20,8 +23,8 @@ ROUNDS = 5  # an order that changes within each of so many reads is left for lat
 class TwoReads:
     """Reads orders with their lines in three calls, and the names those calls don't give."""
 
-    def __init__(self, context: Mapping[str, Any]) -> None:
-        self._context = dict(context)
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
         self._decimals: dict[int, Any] = {}  # currency's id → decimals; they never change in use
 
     def fetch(
@@ -31,7 +34,7 @@ class TwoReads:
 
         Raises OdooUnavailable if some kept changing between the reads.
         """
-        reader = _Reader(field_set, execute, self._context)
+        reader = _Reader(field_set, execute, self._scope)
         snapshots: dict[int, OrderSnapshot] = {}
         open_ids = list(ids)
         for _round in range(ROUNDS):
@@ -47,18 +50,18 @@ class TwoReads:
         )
 
     def _with_names(self, orders: Sequence[Record], reader: "_Reader") -> list[Record]:
-        """Put the currency's decimals and the taxes' names where one call would have put them."""
-        currency, lines, taxes = reader.currency, reader.lines, reader.taxes
-        all_taxes = {tax for o in orders for line in o[lines] for tax in line.get(taxes, ())}
-        names = reader.names("account.tax", all_taxes, "display_name")
+        """Put decimals, and the names behind each many2many, where one call would have put them."""
+        currency, lines = reader.currency, reader.lines
         unknown = {o[currency][0] for o in orders if o[currency]} - self._decimals.keys()
-        found = reader.names("res.currency", unknown, "decimal_places")
+        found = reader.read_field("res.currency", unknown, "decimal_places")
         self._decimals = {**self._decimals, **found}
+        names = reader.names_of_many(orders)
         return [
             {
                 **order,
+                **_with_names(order, names["order"]),
                 currency: _with_decimals(order[currency], self._decimals),
-                lines: [_with_taxes(line, taxes, names) for line in order[lines]],
+                lines: [{**line, **_with_names(line, names["line"])} for line in order[lines]],
             }
             for order in orders
         ]
@@ -67,14 +70,13 @@ class TwoReads:
 class _Reader:
     """The calls of one fetch."""
 
-    def __init__(self, field_set: FieldSet, execute: Execute, context: dict[str, Any]) -> None:
+    def __init__(self, field_set: FieldSet, execute: Execute, scope: Scope) -> None:
         self.lines = str(field_set.order.odoo_name("order_line"))
         self.currency = str(field_set.order.odoo_name("currency_id"))
-        self.taxes = field_set.line.odoo_name("taxes") or ""
         self._order_of_line = str(field_set.line.odoo_name("order_id"))
         self._field_set = field_set
         self._execute = execute
-        self._context = context
+        self._scope = scope
 
     def read(self, ids: Sequence[int]) -> tuple[list[Record], list[int]]:
         """Give the records whose lines fit them, lines nested, and the ids of the torn ones."""
@@ -94,17 +96,35 @@ class _Reader:
                 torn.append(order_id)
         return whole, torn
 
-    def names(self, model: str, ids: Collection[int], field: str) -> dict[int, Any]:
+    def names_of_many(self, orders: Sequence[Record]) -> dict[str, Names]:
+        """Give, for orders and for lines, the names of all records behind their many2many."""
+        every_line = [line for order in orders for line in order[self.lines]]
+        sources = (
+            ("order", self._field_set.order, orders),
+            ("line", self._field_set.line, every_line),
+        )
+        wanted: dict[str, set[int]] = {}
+        for _what, fields, owners in sources:
+            for name, model in _many2many(fields):
+                wanted.setdefault(model, set()).update(i for owner in owners for i in owner[name])
+        names = "display_name"
+        found = {model: self.read_field(model, ids, names) for model, ids in wanted.items()}
+        return {
+            what: {name: found[model] for name, model in _many2many(fields)}
+            for what, fields, _owners in sources
+        }
+
+    def read_field(self, model: str, ids: Collection[int], field: str) -> dict[int, Any]:
         """Read one field of related records."""
         if not ids:
             return {}
-        kwargs = {"fields": [field], "context": self._context}
+        kwargs = {"fields": [field], "context": self._scope.context}
         answer = self._execute(model, "read", [sorted(ids)], kwargs)
         return {record_id(record): record.get(field) for record in records(answer.value)}
 
     def _orders(self, ids: Sequence[int]) -> dict[int, Record]:
         fields = self._field_set.order
-        found = self._search_read(fields, [("id", "in", list(ids))])
+        found = self._search_read(fields, self._scope.orders(("id", "in", list(ids))))
         return {record_id(record): record for record in found}
 
     def _lines_of(self, order_ids: Iterable[int]) -> dict[int, list[Record]]:
@@ -123,7 +143,7 @@ class _Reader:
             "domain": list(domain),
             "fields": fields.odoo_names,
             "order": "id",
-            "context": self._context,
+            "context": self._scope.context,
         }
         return records(self._execute(fields.model, "search_read", [], kwargs).value)
 
@@ -134,8 +154,17 @@ def _with_decimals(value: Any, decimals: Mapping[int, Any]) -> Any:
     return {"id": value[0], "display_name": value[1], "decimal_places": decimals.get(value[0])}
 
 
-def _with_taxes(line: Record, taxes_name: str, names: Mapping[int, Any]) -> Record:
-    if not taxes_name:
-        return line
-    taxes = [{"id": tax, "display_name": names.get(tax, False)} for tax in line[taxes_name]]
-    return {**line, taxes_name: taxes}
+def _with_names(record: Record, names: Names) -> Record:
+    return {
+        field: [{"id": i, "display_name": known.get(i, False)} for i in record[field]]
+        for field, known in names.items()
+    }
+
+
+def _many2many(fields: ModelFields) -> list[tuple[str, str]]:
+    """Give the names of these fields in Odoo, each with the model that it leads to."""
+    return [
+        (odoo_name, fields.relations[field.name])
+        for field, odoo_name in fields.present
+        if field.kind is Kind.MANY2MANY
+    ]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bc_consumer.mapping import MappingError, map_order
 from bc_consumer.models import BC, BCLine
 from bc_consumer.odoo import LineSnapshot, OrderSnapshot
-from bc_consumer.odoo.field_set import load_field_set
+from bc_consumer.odoo.field_set import FieldSet, ModelFields, Wanted, load_field_set
 from bc_consumer.odoo.fields import PURCHASE_ORDER, PURCHASE_ORDER_LINE, Field, Kind
 from bc_consumer.odoo.snapshots import build_order
 from tests.unit.odoo.serving import CAPTURES
@@ -31,7 +31,17 @@ def snapshot(
     digits: dict[str, int] | None = None,
 ) -> OrderSnapshot:
     lines = (LineSnapshot(id=70, values=line or {}),)
-    return OrderSnapshot(7, values or {}, lines, currency_decimals, digits or {})
+    fields = FieldSet(
+        all_present("purchase.order", PURCHASE_ORDER, {}),
+        all_present("purchase.order.line", PURCHASE_ORDER_LINE, digits or {}),
+    )
+    return OrderSnapshot(7, values or {}, lines, fields, currency_decimals)
+
+
+def all_present(model: str, table: tuple[Field, ...], digits: dict[str, int]) -> ModelFields:
+    return ModelFields(
+        model, tuple((field, field.odoo_names[0]) for field in table), (), digits, {}
+    )
 
 
 def order_value(name: str, value: Any, **options: Any) -> Any:
@@ -46,7 +56,7 @@ def real_orders(version: int) -> list[tuple[dict[str, Any], OrderSnapshot]]:
     """Orders of a demo database as Odoo gave them, and their snapshots."""
     fields = json.loads((CAPTURES / f"{version}_fields_get.json").read_text())
     field_set = load_field_set(
-        "purchase.order",
+        Wanted("purchase.order"),
         lambda model, names: {n: fields[model][n] for n in names if n in fields[model]},
     )
     given_orders = json.loads((CAPTURES / f"{version}_demo_orders.json").read_text())
@@ -90,7 +100,7 @@ def assert_same(columns: Any, record: dict[str, Any], table: tuple[Field, ...]) 
             base = field.name.removesuffix("_id")
             expected = (value["id"], value["display_name"]) if value else (None, "")
             assert (columns[f"{base}_id"], columns[f"{base}_name"]) == expected
-        elif field.kind is Kind.TAXES:
+        elif field.kind is Kind.MANY2MANY:
             assert columns[field.name] == [{"id": i, "name": f"Tax {i}"} for i in sorted(value)]
         elif field.kind is Kind.DATETIME:
             shown = columns[field.name] and columns[field.name].strftime("%Y-%m-%d %H:%M:%S")
@@ -122,7 +132,7 @@ def test_empty_means_what_the_field_s_kind_says(empty: Any) -> None:
         Kind.MONEY: None,
         Kind.NUMBER: None,
         Kind.DATETIME: None,
-        Kind.TAXES: [],
+        Kind.MANY2MANY: [],
     }
     for field in PURCHASE_ORDER:
         if field.kind in expected:

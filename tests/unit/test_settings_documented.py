@@ -20,6 +20,8 @@ READERS = frozenset(
         "number",
         "integer",
         "words",
+        "integers",
+        "literal",
         "numbers",
         "choice",
         "url",

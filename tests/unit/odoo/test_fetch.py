@@ -78,8 +78,8 @@ def test_canonical_names_and_raw_values(each_version: Simulator) -> None:
     assert "product_uom" in first.values
     assert isinstance(first.values["taxes"], list)
     assert snapshot.currency_decimals == 2
-    assert snapshot.digits["product_qty"] == 2
-    assert ("price_unit" in snapshot.digits) == (each_version.version < 19)
+    assert snapshot.fields.line.digits["product_qty"] == 2
+    assert ("price_unit" in snapshot.fields.line.digits) == (each_version.version < 19)
 
 
 def test_a_lock_is_a_state_up_to_18_and_a_field_in_19(each_version: Simulator) -> None:

@@ -1,0 +1,84 @@
+"""Odoo's search domains as configuration: checked before Odoo sees them, and moved to the lines.
+
+A domain is a list in prefix notation: terms ``[field, operator, value]``, joined by "&" unless
+"|", "&" or "!" stand in front. Two whole domains put behind each other are both required.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+Domain = tuple[Any, ...]
+
+ORDER_OF_LINE = "order_id"  # the field of a line that leads to its order, in every order model
+OPERANDS = {"&": 2, "|": 2, "!": 1}
+COMPARING = frozenset({"=", "!=", "<>", "==", "<", "<=", ">", ">=", "=?"})
+MATCHING = frozenset({"like", "ilike", "not like", "not ilike", "=like", "=ilike"})
+OF_LISTS = frozenset({"in", "not in"})
+OF_TREES = frozenset({"child_of", "parent_of"})
+OF_DOMAINS = frozenset({"any", "not any"})  # 17 and later
+OPERATORS = COMPARING | MATCHING | OF_LISTS | OF_TREES | OF_DOMAINS
+PATH = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
+
+
+class DomainError(ValueError):
+    """What is written is no domain; says where and why."""
+
+
+def checked(domain: object) -> Domain:
+    """Give a domain as it is sent. Raises DomainError if it is none."""
+    if not isinstance(domain, list | tuple):
+        raise DomainError(f"{domain!r} is not a list of terms like ['state', '!=', 'cancel']")
+    missing = 0  # operands that operators still wait for
+    terms: list[Any] = []
+    for item in domain:
+        if missing == 0:
+            missing = 1
+        if isinstance(item, str):
+            if item not in OPERANDS:
+                raise DomainError(f"{item!r} stands where a term or one of & | ! should")
+            missing += OPERANDS[item] - 1
+            terms.append(item)
+        else:
+            missing -= 1
+            terms.append(_checked_term(item))
+    if missing:
+        raise DomainError(f"it ends where {missing} more of its terms should come")
+    return tuple(terms)
+
+
+def _checked_term(term: object) -> tuple[Any, ...]:
+    if not isinstance(term, list | tuple) or len(term) != 3:
+        raise DomainError(f"{term!r} is not a term of three parts: field, operator, value")
+    path, operator, value = term
+    if not isinstance(path, str) or not PATH.fullmatch(path):
+        raise DomainError(f"{path!r} in {term!r} is not the name of a field")
+    if not isinstance(operator, str) or operator.lower() not in OPERATORS:
+        known = " ".join(sorted(OPERATORS))
+        raise DomainError(f"{operator!r} in {term!r} is not an operator; there are: {known}")
+    operator = operator.lower()
+    if operator in OF_DOMAINS:
+        return path, operator, list(checked(value))
+    return path, operator, _checked_value(value, operator, term)
+
+
+def _checked_value(value: object, operator: str, term: object) -> Any:
+    if value is None:
+        return False  # Odoo's own word for empty
+    if isinstance(value, list | tuple):
+        if operator not in OF_LISTS | OF_TREES:
+            raise DomainError(f"{operator!r} in {term!r} takes one value, not a list")
+        return [_checked_value(one, "=", term) for one in value]
+    if operator in OF_LISTS:
+        raise DomainError(f"{operator!r} in {term!r} takes a list of values")
+    if not isinstance(value, str | int | float):
+        raise DomainError(f"{value!r} in {term!r} is not a text, a number, or true or false")
+    return value
+
+
+def of_lines(domain: Sequence[Any]) -> Domain:
+    """Give the domain of the lines whose orders are in this one."""
+    return tuple(
+        term if isinstance(term, str) else (f"{ORDER_OF_LINE}.{term[0]}", *term[1:])
+        for term in domain
+    )
