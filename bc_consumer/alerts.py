@@ -37,10 +37,17 @@ def alert(key: str, subject: str, text: str) -> None:
         Alert.objects.filter(key=key).update(mailed_at=None)
 
 
-def over(key: str) -> None:
-    """Forget an alert whose cause is gone; should it come back, it is mailed again."""
-    if Alert.objects.filter(key=key).delete()[0]:
-        logger.info("alert %s is over", key)
+def over(key: str, subject: str = "", text: str = "") -> None:
+    """Forget an alert whose cause is gone; should it come back, it is mailed again.
+
+    With a ``subject``, whoever was mailed the alert is mailed this too.
+    """
+    mailed = Alert.objects.filter(key=key, mailed_at__isnull=False).exists()
+    if not Alert.objects.filter(key=key).delete()[0]:
+        return
+    logger.warning("alert %s is over. %s", key, text)
+    if mailed and subject and settings.ALERT_EMAILS:
+        _mailed(subject, text)
 
 
 def _mailed(subject: str, text: str) -> bool:

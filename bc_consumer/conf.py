@@ -126,4 +126,6 @@ SYNC_LOG_DAYS = _env.integer("SYNC_LOG_DAYS", 400, minimum=1)
 # The live page needs a login unless this is set: ./start sets it for its demonstration.
 LIVE_PAGE_PUBLIC = _env.flag("LIVE_PAGE_PUBLIC", False)
 ALERT_EMAILS = _env.words("ALERT_EMAILS")
+# An outage of Odoo shorter than this is nobody's business: it mends itself.
+ALERT_ODOO_AWAY_SECONDS = _env.number("ALERT_ODOO_AWAY_SECONDS", 600)
 LOG_LEVEL = _env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))

@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from bc_consumer import queries
+from bc_consumer import outage, queries
 from bc_consumer.deadline import database_deadline
 from bc_consumer.publisher import publisher
 
@@ -57,6 +57,7 @@ def status(_: HttpRequest) -> JsonResponse:
     try:
         with database_deadline(STATUS_SECONDS):
             figures = queries.figures()
+            odoo = outage.current()
     except AWAY as error:
         _lost(error)
         return _answer({"error": "the database does not answer"}, 503)
@@ -68,6 +69,8 @@ def status(_: HttpRequest) -> JsonResponse:
             "bc_forbidden": copy.bc_forbidden,
             "lines": copy.lines,
             **asdict(ledger),
+            "odoo": "ok" if odoo is None else "refused" if odoo.refused else "away",
+            "odoo_away_seconds": None if odoo is None else odoo.seconds,
             "delay_p50_seconds": delay.p50,
             "delay_p95_seconds": delay.p95,
             "delay_count": delay.count,

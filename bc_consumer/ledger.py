@@ -17,12 +17,13 @@ from django.db import connection, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Concat, Now
 
-from bc_consumer import process
+from bc_consumer import outage, process
 from bc_consumer.database_clock import dialect, ids_parameter
 from bc_consumer.models import Event, Lane, Pace, PendingBC
 
 TABLE = PendingBC._meta.db_table
-PACE_ID = 1
+PROBE_ORDERS = 1
+"""What is claimed to find out whether Odoo is back."""
 RETRY_SECONDS = 2.0
 """Before an order's second attempt; each later one waits twice as long."""
 FORCE = "force"
@@ -163,43 +164,54 @@ def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 def seconds_until_due() -> float | None:
-    """Return how long until a row can be claimed (0.0: now), or None when none is waiting."""
+    """Return how long until a row can be claimed (0.0: now), or None when none is waiting.
+
+    None can be while Odoo is in a pause.
+    """
     seconds = dialect().seconds_until
     statement = f"""
-        SELECT {seconds.format("MIN(due_at)")} FROM {TABLE}
-        WHERE {CLAIMABLE} AND claim_token IS NULL
-        UNION ALL
-        SELECT {seconds.format("MIN(claimed_until)")} FROM {TABLE}
-        WHERE {CLAIMABLE} AND claim_token IS NOT NULL"""
+        SELECT
+            (SELECT {seconds.format("MIN(due_at)")} FROM {TABLE}
+                WHERE {CLAIMABLE} AND claim_token IS NULL),
+            (SELECT {seconds.format("MIN(claimed_until)")} FROM {TABLE}
+                WHERE {CLAIMABLE} AND claim_token IS NOT NULL),
+            (SELECT {seconds.format("MIN(next_claim_at)")} FROM {Pace._meta.db_table}
+                WHERE paused_since IS NOT NULL)"""
     with connection.cursor() as cursor:
-        cursor.execute(statement)
-        known = [value for (value,) in cursor.fetchall() if value is not None]
-    return max(min(known), 0.0) if known else None
+        # With parameters, if only none: that is what turns %% into %.
+        cursor.execute(statement, [])
+        free, claimed, pause = cursor.fetchone()
+    due = [value for value in (free, claimed) if value is not None]
+    return max(min(due), pause or 0.0, 0.0) if due else None
 
 
-def claim(limit: int, token: uuid.UUID) -> tuple[list[PendingBC], float]:
-    """Lease up to ``limit`` due rows; return them and the seconds to wait when the pace says so.
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim came to."""
 
-    ``([], 0.0)``: nothing is due. ``([], s)``: due or not, come back in s seconds. The rows carry
-    ``claimed_at``, the database's time of the claim. A batch that is not full holds the next one
-    back for ``BATCH_PACE_SECONDS``, so that a stream of events costs a bounded number of calls.
+    rows: Sequence[PendingBC] = ()
+    wait: float = 0.0
+    """Seconds after which to claim again, when it was not time for it."""
+    probing: bool = False
+    """Odoo failed before. Whoever got this claim has to tell ``outage`` how it went."""
+
+
+def claim(limit: int, token: uuid.UUID) -> Claim:
+    """Lease up to ``limit`` due rows.
+
+    A batch that is not full holds the next one back for ``BATCH_PACE_SECONDS``, so that a stream of
+    events costs a bounded number of calls. After Odoo failed, a probe is all that anybody gets.
     """
     with transaction.atomic():
-        if not _take_pace():
-            next_claim_at, now = Pace.objects.values_list("next_claim_at", Now()).get(pk=PACE_ID)
-            return [], max((next_claim_at - now).total_seconds(), 0.001)
+        turn = outage.take_turn()
+        if turn is None:
+            return Claim(wait=outage.seconds_to_turn())
+        most = min(limit, PROBE_ORDERS) if turn.probing else limit
         rows = _claim_where("due_at <= {now} AND (claim_token IS NULL OR claimed_until < {now})",
-                            [], limit, token)  # fmt: skip
-        if not rows or len(rows) == limit:
-            Pace.objects.filter(pk=PACE_ID).update(next_claim_at=Now())
-    return rows, 0.0
-
-
-def _take_pace() -> bool:
-    pace = timedelta(seconds=settings.BATCH_PACE_SECONDS)
-    return bool(
-        Pace.objects.filter(pk=PACE_ID, next_claim_at__lte=Now()).update(next_claim_at=Now() + pace)
-    )
+                            [], most, token)  # fmt: skip
+        if not rows or (len(rows) == limit and not turn.probing):
+            outage.give_turn_back()
+    return Claim(rows, probing=turn.probing and bool(rows))
 
 
 def claim_also(ids: Collection[int], cause: str, token: uuid.UUID) -> list[PendingBC]:
@@ -312,7 +324,9 @@ def _watching(row: PendingBC, look: Look) -> PendingBC:
     return _fetched(row, look)
 
 
-def release(token: uuid.UUID, ids: Collection[int], delay: float, suspect: bool = False) -> None:
+def release(
+    token: uuid.UUID, ids: Collection[int], delay: float = 0.0, suspect: bool = False
+) -> None:
     """Give rows back untried, due in ``delay`` seconds; no attempt is used up."""
     rows = PendingBC.objects.filter(odoo_id__in=sorted(ids), claim_token=token)
     rows.update(

@@ -219,13 +219,20 @@ class PendingBC(models.Model):
 
 
 class Pace(models.Model):
-    """One row: no batch that is not full is claimed before ``next_claim_at``.
+    """One row, which every claim has to take: nothing is claimed before ``next_claim_at``.
 
-    Shared by all workers of a deployment, so that a stream of events costs a bounded number of
-    calls to Odoo a second, however many workers there are.
+    Shared by all workers of a deployment: a stream of events costs a bounded number of calls to
+    Odoo a second, however many workers there are, and all of them leave an Odoo alone that failed.
+    ``outage.py`` alone writes it.
     """
 
-    next_claim_at = models.DateTimeField()
+    next_claim_at = models.DateTimeField(_("next claim"))
+    paused_since = models.DateTimeField(
+        _("paused since"), null=True, help_text=_("Odoo, or our access to it, failed.")
+    )
+    pause_seconds = models.FloatField(_("pause (s)"), default=0.0)
+    refused = models.BooleanField(_("refused"), default=False)
+    reason = models.TextField(_("reason"), blank=True)
 
     class Meta:
         verbose_name = _("pace")

@@ -1,5 +1,6 @@
 """Bring single orders up to date now, for an operator, and say what became of each."""
 
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,16 +8,17 @@ from typing import Any
 
 from django.db.models import F, Q
 
-from bc_consumer import ledger, process
+from bc_consumer import ledger, outage, process
 from bc_consumer.database_clock import database_now
 from bc_consumer.models import BC, JournalEntry, Lane, PendingBC
 from bc_consumer.odoo import OdooFault, OdooInterrupted, OdooProtocolError
 from bc_consumer.odoo_connection import odoo
-from bc_consumer.outage import odoo_outage
 from bc_consumer.refresh import work_off
 
 TURN_SECONDS = 5.0
 LOOK_SECONDS = 0.1
+ASK_SECONDS = 5.0
+"""Between two calls of our own while the workers leave Odoo alone."""
 UNCHANGED = "unchanged"
 Outcome = JournalEntry.Outcome
 
@@ -47,6 +49,7 @@ def refresh_now(odoo_ids: Collection[int], *, forced: bool = False) -> Iterator[
     rows = PendingBC.objects.filter(odoo_id__in=sorted(odoo_ids))
     wanted = dict(rows.values_list("odoo_id", "generation"))
     left = sorted(set(odoo_ids))
+    ask_after = 0.0
     while left:
         if process.stopping.is_set():
             raise OdooInterrupted(f"the process is stopping; still marked: BC {left}")
@@ -57,7 +60,9 @@ def refresh_now(odoo_ids: Collection[int], *, forced: bool = False) -> Iterator[
                 yield _outcome(odoo_id, began)
         left = sorted(waiting)
         if left:
-            _look_after_odoo(left[0])
+            if time.monotonic() >= ask_after and outage.current() is not None:
+                ask_after = time.monotonic() + ASK_SECONDS
+                _ask_odoo(left[0])
             process.stopping.wait(LOOK_SECONDS)
 
 
@@ -73,15 +78,14 @@ def _waiting(odoo_ids: Collection[int], wanted: Mapping[int, int]) -> set[int]:
     return {odoo_id for odoo_id, generation in fetched if generation < wanted.get(odoo_id, 0)}
 
 
-def _look_after_odoo(odoo_id: int) -> None:
-    """Raise what is wrong when the workers of this process leave Odoo alone."""
-    if odoo_outage.seconds_left():
-        try:
-            # Not only a control call: what every order needs may be what is refused.
-            odoo().fetch([odoo_id])
-        except (OdooFault, OdooProtocolError):
-            odoo().ping()
-        odoo_outage.succeeded()
+def _ask_odoo(odoo_id: int) -> None:
+    """Raise what is wrong when the workers leave Odoo alone; else let them ask too."""
+    try:
+        # Not only a control call: what every order needs may be what is refused.
+        odoo().fetch([odoo_id])
+    except (OdooFault, OdooProtocolError):
+        odoo().ping()
+    outage.probe_soon()
 
 
 def _outcome(odoo_id: int, began: datetime) -> Brought:

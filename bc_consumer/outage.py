@@ -1,40 +1,140 @@
-"""How long this process leaves Odoo alone after Odoo, or our access to it, failed."""
+"""The breaker: how long a deployment leaves Odoo alone after Odoo, or our access to it, failed.
 
-import threading
-import time
+It is the row that every claim has to take anyway (``Pace``), so it costs nothing while all is well.
+During a pause nobody can claim. After it the first who claims gets a few orders, as a probe, and
+the pause goes on for the others until the probe has told. Its success lets everybody go on.
+"""
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from bc_consumer.database_clock import dialect
+from bc_consumer.models import Pace
+
+PACE_ID = 1
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
 REFUSED_PAUSE_SECONDS = 60.0
 """Wrong credentials or missing rights need a person: asking often helps nobody."""
+LONGEST_RETRY_AFTER_SECONDS = 300.0
+"""A server that asks for more, by mistake or for a maintenance that ends sooner, is asked then."""
+PROBE_MARGIN_SECONDS = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Leave to claim one batch now."""
+
+    probing: bool
+    """Odoo failed before: this batch is the only one, and finds out whether it is back."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outage:
-    """A pause that doubles with each failure in a row and ends with the first success."""
+    """Odoo is being left alone, by all workers of the deployment."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._until = 0.0
-        self._pause = 0.0
-
-    def failed(self, pause: float | None = None) -> float:
-        """Begin a pause, of ``pause`` seconds if given; return its length in seconds."""
-        with self._lock:
-            doubled = min(max(self._pause * 2, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
-            self._pause = doubled if pause is None else pause
-            self._until = time.monotonic() + self._pause
-            return self._pause
-
-    def succeeded(self) -> bool:
-        """End the pause; return whether there was one."""
-        with self._lock:
-            was_paused = self._pause > 0
-            self._until = self._pause = 0.0
-            return was_paused
-
-    def seconds_left(self) -> float:
-        """Return how long the pause still lasts; 0.0 when there is none."""
-        return max(self._until - time.monotonic(), 0.0)
+    since: datetime
+    refused: bool
+    """It answers, and refuses us: a person has to correct something."""
+    reason: str
+    """The latest error. It may name the account: not for everybody's eyes."""
+    seconds: float
+    """How long it has lasted."""
+    pause: float
+    """Seconds until somebody asks again."""
 
 
-odoo_outage = Outage()
+def take_turn() -> Turn | None:
+    """Take the next turn to claim, if it is time for one.
+
+    The following one comes ``BATCH_PACE_SECONDS`` later; when this one is a probe, after the
+    longest time that a probe can take, should its worker be killed.
+    """
+    sql = dialect()
+    table = Pace._meta.db_table
+    probe = 2 * settings.ODOO_TIMEOUT_SECONDS + PROBE_MARGIN_SECONDS
+    statement = f"""
+        UPDATE {table} SET next_claim_at = {
+        sql.later.format("CASE WHEN paused_since IS NULL THEN %s ELSE %s END")
+    }
+        WHERE id = %s AND next_claim_at <= {sql.now} RETURNING paused_since"""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [settings.BATCH_PACE_SECONDS, probe, PACE_ID])
+        found = cursor.fetchone()
+    return None if found is None else Turn(probing=found[0] is not None)
+
+
+def give_turn_back() -> None:
+    """Let the next turn come at once: this one made no use of it."""
+    Pace.objects.filter(pk=PACE_ID).update(next_claim_at=Now())
+
+
+def seconds_to_turn() -> float:
+    """Return how long until somebody may claim; never 0."""
+    row = Pace.objects.annotate(now=Now()).get(pk=PACE_ID)
+    return max(_outage(row).pause, 0.001)
+
+
+def failed(
+    reason: str, *, probing: bool, refused: bool = False, retry_after: float | None = None
+) -> Outage:
+    """Begin a pause, or make it longer when a probe failed; return what is known now.
+
+    Calls that were under way when the first one failed, and fail too, change nothing: the pause
+    doubles with each probe, not with each worker. ``retry_after``: seconds that Odoo, or what is in
+    front of it, asked for.
+    """
+    with transaction.atomic():
+        row = Pace.objects.select_for_update().annotate(now=Now()).get(pk=PACE_ID)
+        if row.paused_since is None:
+            row.paused_since, row.pause_seconds = row.now, FIRST_PAUSE_SECONDS
+        elif probing:
+            row.pause_seconds = min(row.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+        pause = row.pause_seconds
+        if retry_after is not None:
+            pause = max(pause, min(retry_after, LONGEST_RETRY_AFTER_SECONDS))
+        if refused:
+            pause = max(pause, REFUSED_PAUSE_SECONDS)
+        until = row.now + timedelta(seconds=pause)
+        row.next_claim_at = until if probing else max(row.next_claim_at, until)
+        row.refused, row.reason = refused, reason
+        row.save()
+        return _outage(row)
+
+
+def succeeded() -> Outage | None:
+    """End the pause; return what it was, or None when somebody else ended it before."""
+    with transaction.atomic():
+        was = current()
+        ended = Pace.objects.filter(pk=PACE_ID, paused_since__isnull=False).update(
+            next_claim_at=Now(), paused_since=None, pause_seconds=0.0, refused=False, reason=""
+        )
+    return was if ended else None
+
+
+def probe_soon() -> None:
+    """Let a probe be made at once: somebody has reason to think that Odoo is back."""
+    Pace.objects.filter(pk=PACE_ID, paused_since__isnull=False).update(next_claim_at=Now())
+
+
+def current() -> Outage | None:
+    """Return the outage that there is, or None."""
+    paused = Pace.objects.filter(pk=PACE_ID, paused_since__isnull=False)
+    row = paused.annotate(now=Now()).first()
+    return None if row is None else _outage(row)
+
+
+def _outage(row: Pace) -> Outage:
+    now: datetime = row.now  # type: ignore[attr-defined]  # annotated above
+    since = row.paused_since or now
+    return Outage(
+        since=since,
+        refused=row.refused,
+        reason=row.reason,
+        seconds=max((now - since).total_seconds(), 0.0),
+        pause=max((row.next_claim_at - now).total_seconds(), 0.0),
+    )

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from bc_consumer import brake, detect, ledger, process, retention
+from bc_consumer import brake, detect, ledger, outage, process, retention
 from bc_consumer.alerts import alert, over
 from bc_consumer.crew import crew
 from bc_consumer.database_clock import database_now
@@ -37,7 +37,6 @@ from bc_consumer.odoo import (
     OdooRefused,
 )
 from bc_consumer.odoo_connection import odoo
-from bc_consumer.outage import odoo_outage
 from bc_consumer.publisher import publisher
 
 if TYPE_CHECKING:
@@ -57,6 +56,8 @@ POLL_PROOF = timedelta(seconds=5)
 WAKE_UPS = 8
 """Messages a page of bulk marks sends: each worker thread that wakes takes whole batches."""
 LOOK_SECONDS = 0.2
+ASK_SECONDS = 5.0
+"""Between two calls by which a run finds out for itself why the workers leave Odoo alone."""
 FIRST, DONE = "mapping", "done"
 INTERRUPTED = "interrupted: the next run goes on"
 
@@ -199,6 +200,7 @@ class _Run:
         self.until = None if seconds is None else time.monotonic() + seconds
         self.odoo = odoo()
         self._calls, self._bytes = self.odoo.calls, self.odoo.bytes
+        self._ask_after = 0.0
         poll = run.cause == Cause.POLL
         longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
         self.proof = POLL_PROOF if poll else longest
@@ -362,13 +364,14 @@ class _Run:
 
     def _wait(self, outstanding: int) -> None:
         self._look_around(outstanding)
-        if odoo_outage.seconds_left():
+        if outage.current() is not None and time.monotonic() >= self._ask_after:
             self._ask_odoo()
-            odoo_outage.succeeded()
+            self._ask_after = time.monotonic() + ASK_SECONDS
+            outage.probe_soon()
         process.stopping.wait(LOOK_SECONDS)
 
     def _ask_odoo(self) -> None:
-        """Raise what is wrong when the crew leaves Odoo alone.
+        """Raise what is wrong when the workers leave Odoo alone.
 
         Not by a control call only: what is refused may be what every order needs, a field or the
         lines, and then the run would wait for ever.

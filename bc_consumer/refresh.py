@@ -12,12 +12,12 @@ from collections.abc import Collection, Iterable, Sequence
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
-from bc_consumer import brake, ledger, process
+from bc_consumer import brake, ledger, outage, process
 from bc_consumer.alerts import alert, over
 from bc_consumer.apply import LinesElsewhere, Result, Seen, apply, journal_entry
 from bc_consumer.database_clock import database_now
 from bc_consumer.mapping import MappingError, map_order
-from bc_consumer.models import BC, JournalEntry, PendingBC
+from bc_consumer.models import BC, JournalEntry
 from bc_consumer.odoo import (
     Fetched,
     Missing,
@@ -28,7 +28,6 @@ from bc_consumer.odoo import (
     OdooUnavailable,
 )
 from bc_consumer.odoo_connection import odoo, sends_early
-from bc_consumer.outage import REFUSED_PAUSE_SECONDS, odoo_outage
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +37,10 @@ ELSEWHERE_SECONDS = 0.3
 """Before trying again an order whose lines hang on one that another worker has."""
 DATABASE_SECONDS = 1.0
 """Before trying again what our own database refused (a deadlock, a lock held too long)."""
+LONGEST_WAIT_SECONDS = 1.0
+"""At a time, for one's turn to claim."""
+AWAY, REFUSED = "odoo away", "odoo refuses"
+"""Keys of alerts."""
 ROUNDS = 4
 """How often one batch brings further orders along before it waits for things to calm down."""
 
@@ -51,26 +54,28 @@ def work_off(turn: float = TURN_SECONDS) -> int:
     end = time.monotonic() + turn
     looked_at = 0
     while not process.stopping.is_set() and time.monotonic() < end:
-        if odoo_outage.seconds_left() or ledger.seconds_until_due() != 0.0:
+        if ledger.seconds_until_due() != 0.0:
             break
         token = uuid.uuid4()
-        rows, wait = ledger.claim(settings.BATCH_SIZE, token)
-        if wait:
-            process.stopping.wait(wait)
-        elif not rows:
+        claim = ledger.claim(settings.BATCH_SIZE, token)
+        if claim.wait:
+            process.stopping.wait(min(claim.wait, LONGEST_WAIT_SECONDS))
+        elif not claim.rows:
             break
         else:
-            Batch(token, rows).run()
-            looked_at += len(rows)
+            Batch(token, claim).run()
+            looked_at += len(claim.rows)
     return looked_at
 
 
 class Batch:
     """One claim's rows on their way through fetch and apply."""
 
-    def __init__(self, token: uuid.UUID, rows: Iterable[PendingBC]) -> None:
+    def __init__(self, token: uuid.UUID, claim: ledger.Claim) -> None:
         self.token = token
-        self.rows = {row.odoo_id: row for row in rows}
+        self.rows = {row.odoo_id: row for row in claim.rows}
+        self.probing = claim.probing
+        """Odoo failed before, and everybody waits for this batch to tell how it is now."""
         self.open = set(self.rows)
         """Rows that are neither settled nor failed nor given back."""
 
@@ -83,17 +88,46 @@ class Batch:
                     self._look([odoo_id])
         except OdooInterrupted:
             self._release(0.0, "the process is stopping")
-        except OdooRefused as error:
-            pause = odoo_outage.failed(REFUSED_PAUSE_SECONDS)
-            self._release(pause, "Odoo refuses us")
-            alert("odoo refuses", "Odoo refuses us", f"{error} Trying again in {pause:.0f} s.")
-        except OdooUnavailable as error:
-            pause = odoo_outage.failed(error.retry_after)
-            logger.warning("Odoo is away; trying again in %.0f s: %s", pause, error)
-            self._release(pause, "Odoo is away")
+        except (OdooRefused, OdooUnavailable) as error:
+            self._pause(error)
         except OperationalError as error:
             logger.warning("The database refused a batch: %s", error)
             self._release(DATABASE_SECONDS, "the database refused it")
+        finally:
+            if self.probing:
+                outage.give_turn_back()
+
+    def _pause(self, error: OdooError) -> None:
+        """Let all workers leave Odoo alone for a while; tell people, once, when that is needed."""
+        refused = isinstance(error, OdooRefused)
+        known = outage.failed(
+            str(error),
+            probing=self.probing,
+            refused=refused,
+            retry_after=error.retry_after if isinstance(error, OdooUnavailable) else None,
+        )
+        self.probing = False
+        self._release(0.0, "Odoo refuses us" if refused else "Odoo is away")
+        again = f"Asked again in {known.pause:.0f} s."
+        if refused:
+            alert(REFUSED, "Odoo refuses us", f"{error} {again}")
+            return
+        logger.warning("Odoo is away. %s %s", again, error)
+        if known.seconds >= settings.ALERT_ODOO_AWAY_SECONDS:
+            lasted = f"Odoo has been away for {known.seconds / 60:.0f} minutes."
+            alert(AWAY, "Odoo is away", f"{lasted} Nothing is lost meanwhile. {error}")
+
+    def _odoo_works(self) -> None:
+        """Odoo has answered: if this was the probe, everybody goes on."""
+        if not self.probing:
+            return
+        self.probing = False
+        ended = outage.succeeded()
+        if ended is not None:
+            text = f"It did not for {ended.seconds:.0f} s; what has waited is being worked off."
+            logger.warning("Odoo answers again. %s", text)
+            over(AWAY, "Odoo answers again", text)
+            over(REFUSED, "Odoo lets us in again", text)
 
     def _look(self, odoo_ids: Iterable[int], rounds: int = ROUNDS) -> None:
         """Fetch these orders together and apply them; split on a fault."""
@@ -111,8 +145,7 @@ class Batch:
         except OdooError as error:
             self._faulted(ids, error)
         else:
-            if odoo_outage.succeeded():
-                over("odoo refuses")
+            self._odoo_works()
             self._apply(self._mapped(fetched), rounds)
 
     def _renewed(self, odoo_ids: Iterable[int]) -> list[int]:
@@ -138,6 +171,7 @@ class Batch:
             raise
         except OdooError as ill:
             raise OdooUnavailable(f"the control call fails as well: {ill}") from error
+        self._odoo_works()
         if len(ids) == 1:
             self._fail(ids[0], error)
             return

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from bc_consumer import ledger, process
-from bc_consumer.outage import odoo_outage
 from bc_consumer.refresh import work_off
 from bc_consumer.sweeper import sweep
 
@@ -50,5 +49,4 @@ class Timer(threading.Thread):
 
     def _pause(self) -> float:
         due = ledger.seconds_until_due()
-        sleep = LONGEST_SLEEP_SECONDS if due is None else min(due, LONGEST_SLEEP_SECONDS)
-        return max(sleep, min(odoo_outage.seconds_left(), LONGEST_SLEEP_SECONDS))
+        return LONGEST_SLEEP_SECONDS if due is None else min(due, LONGEST_SLEEP_SECONDS)

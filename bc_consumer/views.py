@@ -20,8 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
-from bc_consumer import queries, wording
-from bc_consumer.outage import odoo_outage
+from bc_consumer import outage, queries, wording
 
 LIVE_ENTRIES = 40
 ORDER_ENTRIES = 50
@@ -57,8 +56,7 @@ def page(view: View) -> View:
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        user = request.user
-        if not settings.LIVE_PAGE_PUBLIC and not (user.is_active and user.is_staff):
+        if not settings.LIVE_PAGE_PUBLIC and not _is_staff(request):
             return redirect_to_login(request.get_full_path(), reverse("admin:login"))
         response = view(request, *args, **kwargs)
         response["Cache-Control"] = "no-store"
@@ -68,19 +66,22 @@ def page(view: View) -> View:
     return require_safe(guarded)
 
 
+def _is_staff(request: HttpRequest) -> bool:
+    return request.user.is_active and request.user.is_staff
+
+
 @page
 def live(request: HttpRequest) -> HttpResponse:
     """Show the figures and the latest journal entries; the page refreshes its content itself."""
-    return render(request, "bc_consumer/live.html", _live_context())
+    return render(request, "bc_consumer/live.html", _live_context(request))
 
 
 @require_safe
 def live_content(request: HttpRequest) -> HttpResponse:
     """Give what changes on the live page, as HTML; 403, not a login page, without a login."""
-    user = request.user
-    if not settings.LIVE_PAGE_PUBLIC and not (user.is_active and user.is_staff):
+    if not settings.LIVE_PAGE_PUBLIC and not _is_staff(request):
         return HttpResponseForbidden()
-    response = render(request, "bc_consumer/live_content.html", _live_context())
+    response = render(request, "bc_consumer/live_content.html", _live_context(request))
     response["Cache-Control"] = "no-store"
     return response
 
@@ -101,11 +102,11 @@ def icon(_request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(static("bc_consumer/icon.svg"))
 
 
-def _live_context() -> dict[str, object]:
+def _live_context(request: HttpRequest) -> dict[str, object]:
     figures = queries.figures()
     return {
         "figures": figures,
-        "notices": [*_set_up(), *_trouble(figures)],
+        "notices": [*_set_up(), *_odoo_away(_is_staff(request)), *_trouble(figures)],
         "journal": queries.latest_journal(LIVE_ENTRIES),
     }
 
@@ -121,13 +122,21 @@ def _set_up() -> Iterator[Notice]:
         )
 
 
+def _odoo_away(tell_why: bool) -> Iterator[Notice]:
+    """Say since when Odoo is left alone; why, to staff only: it names the account."""
+    known = outage.current()
+    if known is None:
+        return
+    if known.refused:
+        text = _("Odoo has refused us since %(time)s: a person has to correct something.")
+    else:
+        text = _("Odoo has not answered since %(time)s. Nothing is lost meanwhile.")
+    told = text % {"time": wording.clock(known.since)}
+    yield Notice("trouble", f"{told} {known.reason}" if tell_why else told)
+
+
 def _trouble(figures: queries.Figures) -> Iterator[Notice]:
     ledger = figures.ledger
-    if odoo_outage.seconds_left():
-        yield Notice(
-            "trouble",
-            _("Odoo does not answer, or refuses us: the log says why. Nothing is lost meanwhile."),
-        )
     oldest = ledger.oldest_owed_seconds
     if oldest is not None and oldest > WAITING_SECONDS:
         yield Notice(

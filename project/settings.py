@@ -122,11 +122,12 @@ DATABASES = {"default": _database()}
 
 # --- Mail, logs ---------------------------------------------------------------------------------
 
+EMAIL_TIMEOUT = 10  # seconds; a mail server that hangs must not hold a worker back
 globals().update(
     {
         name: value
         for name, value in dj_email_url.parse(env.text("EMAIL_URL", "console:")).items()
-        if name != "EMAIL_FILE_PATH" or value
+        if value or name not in {"EMAIL_FILE_PATH", "EMAIL_TIMEOUT"}
     }
 )
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", "bc@localhost")

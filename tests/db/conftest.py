@@ -8,10 +8,9 @@ import pytest
 from django.conf import LazySettings
 from django.db.models.functions import Now
 
-from bc_consumer import admin_filters, ledger, odoo_connection, process, queries
+from bc_consumer import admin_filters, ledger, odoo_connection, outage, process, queries
 from bc_consumer.models import Pace, PendingBC, SyncState
 from bc_consumer.odoo import Odoo
-from bc_consumer.outage import odoo_outage
 from bc_consumer.refresh import work_off
 from odoo_simulator import Simulator
 
@@ -27,7 +26,7 @@ def _figures_are_fresh() -> None:
 def single_rows(transactional_db: None, settings: LazySettings) -> None:
     """Put back the migration's rows, which flushed tables lack; no test waits for the pace."""
     settings.BATCH_PACE_SECONDS = 0.0
-    Pace.objects.get_or_create(pk=ledger.PACE_ID, defaults={"next_claim_at": Now()})
+    Pace.objects.get_or_create(pk=outage.PACE_ID, defaults={"next_claim_at": Now()})
     SyncState.objects.get_or_create(key=SyncState.KEY)
 
 
@@ -37,12 +36,12 @@ def odoo(single_rows: None, simulator: Simulator, settings: LazySettings) -> Ite
     settings.ODOO_URL = simulator.url
     settings.ODOO_WEBHOOK_TIMING = "committed"
     process.stopping.clear()
-    odoo_outage.succeeded()
+    outage.succeeded()
     odoo_connection.odoo.cache_clear()
     yield odoo_connection.odoo()
     odoo_connection.odoo().close()
     odoo_connection.odoo.cache_clear()
-    odoo_outage.succeeded()
+    outage.succeeded()
 
 
 def refresh(*odoo_ids: int, mark: ledger.Mark | None = None) -> None:

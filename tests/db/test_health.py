@@ -4,8 +4,11 @@ import json
 
 import pytest
 from django.conf import LazySettings
+from django.db.models.functions import Now
 from django.test import Client
 
+from bc_consumer import outage
+from bc_consumer.models import Pace
 from tests.db.copied import bc, failed, journal, line, pending
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +61,8 @@ def test_status_is_figures_alone(client: Client) -> None:
         "watching": 0,
         "failed": 1,
         "held": 0,
+        "odoo": "ok",
+        "odoo_away_seconds": None,
         "delay_p50_seconds": 0.2,
         "delay_p95_seconds": 0.2,
         "delay_count": 1,
@@ -65,6 +70,17 @@ def test_status_is_figures_alone(client: Client) -> None:
     text = json.dumps(answer.json())
     assert "Supplier" not in text
     assert "P00001" not in text
+
+
+def test_status_tells_an_outage_of_odoo_and_not_the_account(client: Client) -> None:
+    Pace.objects.get_or_create(pk=outage.PACE_ID, defaults={"next_claim_at": Now()})
+    outage.failed("no login «someone»", probing=False, refused=True)
+    answer = client.get("/status.json")
+    assert answer.json()["odoo"] == "refused"
+    assert 0 <= answer.json()["odoo_away_seconds"] < 5
+    assert b"someone" not in answer.content
+    outage.failed("HTTP 502", probing=True)
+    assert client.get("/status.json").json()["odoo"] == "away"
 
 
 def test_health_asks_no_database(client: Client, settings: LazySettings) -> None:

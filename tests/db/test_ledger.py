@@ -29,8 +29,7 @@ def row(odoo_id: int) -> PendingBC:
 
 def claim(limit: int = 100) -> tuple[uuid.UUID, list[PendingBC]]:
     token = uuid.uuid4()
-    rows, _wait = ledger.claim(limit, token)
-    return token, rows
+    return token, list(ledger.claim(limit, token).rows)
 
 
 def settle(token: uuid.UUID, rows: list[PendingBC], **look: Any) -> None:
@@ -227,9 +226,9 @@ def test_a_batch_that_is_not_full_holds_the_next_claim_back(settings: LazySettin
     assert [len(claim(1)[1]), len(claim(1)[1])] == [1, 1]
     assert len(claim(100)[1]) == 1
     ledger.mark([4], WEBHOOK)
-    rows, wait = ledger.claim(100, uuid.uuid4())
-    assert rows == []
-    assert 55 < wait <= 60
+    held_back = ledger.claim(100, uuid.uuid4())
+    assert not held_back.rows
+    assert 55 < held_back.wait <= 60
 
 
 def test_unsent_finds_due_rows_whose_message_went_missing_and_marks_them_sent() -> None:

@@ -5,10 +5,13 @@ from datetime import UTC, datetime
 import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
+from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from bc_consumer import outage
+from bc_consumer.models import Pace
 from tests.db.copied import bc, failed, journal, line, pending
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +67,7 @@ def test_the_live_page_shows_figures_and_journal(
     line(bc(1, partner_name="<b>Supplier</b>"), 11)
     for total in range(30):
         journal(1, delay=0.25, changes={"fields": {"amount_total": [total, total + 1]}}, marks=2)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         page = text(client, "/")
     assert "P00001" in page
     assert "&lt;b&gt;Supplier&lt;/b&gt;" in page
@@ -99,6 +102,18 @@ def test_the_live_page_tells_of_trouble(client: Client) -> None:
     assert "2 bons de commande n’ont pas pu être copiés" in page
     assert "1 bon de commande est retenu" in page
     assert "/admin/bc_consumer/pendingbc/?standing=failed" in page
+
+
+@pytest.mark.usefixtures("_public")
+def test_the_live_page_tells_of_an_outage_and_staff_why(client: Client) -> None:
+    Pace.objects.get_or_create(pk=outage.PACE_ID, defaults={"next_claim_at": Now()})
+    outage.failed("HTTP 502 <from> a proxy", probing=False)
+    assert "Odoo has not answered since" in text(client, "/")
+    assert "HTTP 502" not in text(client, "/")
+    client.force_login(User.objects.create_user("staff", is_staff=True))
+    assert "HTTP 502 &lt;from&gt; a proxy" in text(client, "/")
+    outage.failed("no right", probing=True, refused=True)
+    assert "Odoo has refused us since" in text(client, "/")
 
 
 @pytest.mark.usefixtures("_public")

@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
-from bc_consumer import ledger, mapping
+from bc_consumer import ledger, mapping, outage
 from bc_consumer.ledger import Mark
 from bc_consumer.lock import Lock, LockLost
 from bc_consumer.models import (
@@ -28,7 +28,6 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.odoo import Odoo
-from bc_consumer.outage import odoo_outage
 from bc_consumer.reconcile import AlreadyRunning, Wish, reconcile, reconcile_slice
 from odoo_simulator import Simulator
 from tests.comparing import differences
@@ -243,7 +242,7 @@ def test_rule_9_the_watermark_stays_when_odoo_is_lost_on_the_way(simulator: Simu
     assert Alert.objects.filter(key="run failed").exists()
 
     simulator.faults.clear()
-    odoo_outage.succeeded()
+    outage.succeeded()
     PendingBC.objects.update(due_at=Now())
     assert run(cause=Cause.NIGHTLY).status == Status.OK
     assert differences(simulator, sql) == []

@@ -15,14 +15,13 @@ from django.conf import LazySettings
 from django.db import connection
 from django.db.models.functions import Now
 
-from bc_consumer import ledger, process
+from bc_consumer import ledger, outage, process
 from bc_consumer.apply import GONE, LinesElsewhere, Seen, apply
 from bc_consumer.database_clock import database_now
 from bc_consumer.ledger import LeaseLost, Mark
 from bc_consumer.mapping import map_order
 from bc_consumer.models import BC, BCLine, Event, JournalEntry, PendingBC
 from bc_consumer.odoo import Odoo
-from bc_consumer.outage import odoo_outage
 from bc_consumer.refresh import work_off
 from odoo_simulator import Simulator
 from tests.comparing import differences
@@ -71,7 +70,7 @@ def test_rule_4_an_older_snapshot_never_replaces_a_newer_one(
     order_id = simulator.create_order(lines=LINES, partner_ref="old")
     ledger.mark([order_id], Mark(cause="webhook"))
     late = uuid.uuid4()
-    (claimed,), _ = ledger.claim(10, late)
+    (claimed,) = ledger.claim(10, late).rows
     old = odoo.fetch([order_id]).orders[order_id]
 
     PendingBC.objects.update(claimed_until=Now() - timedelta(seconds=1))
@@ -130,7 +129,7 @@ def test_rule_4_apply_refuses_to_take_a_line_from_an_order_that_is_not_with_it(
     simulator.move_line(line_ids(simulator, source)[0], target)
     ledger.mark([target], Mark(cause="webhook"))
     token = uuid.uuid4()
-    (claimed,), _ = ledger.claim(10, token)
+    (claimed,) = ledger.claim(10, token).rows
     snapshot = odoo.fetch([target]).orders[target]
     with pytest.raises(LinesElsewhere) as elsewhere:
         apply(token, [Seen(claimed, map_order(snapshot))], early=False)
@@ -219,7 +218,7 @@ def test_rule_7_odoo_s_trouble_uses_up_no_attempt(trouble: str, simulator: Simul
     begin[trouble]()
     ledger.mark(ids, Mark(cause="webhook"))
     work_off()
-    assert odoo_outage.seconds_left() > 0
+    assert outage.current() is not None
     assert set(PendingBC.objects.values_list("attempts", "claim_token", "failed_at")) == {
         (0, None, None)
     }
@@ -227,7 +226,7 @@ def test_rule_7_odoo_s_trouble_uses_up_no_attempt(trouble: str, simulator: Simul
 
     simulator.faults.clear()
     simulator.faults.accept()
-    odoo_outage.succeeded()
+    outage.succeeded()
     PendingBC.objects.update(due_at=Now())
     work_off()
     assert differences(simulator, sql) == []
@@ -240,7 +239,10 @@ def test_a_missing_right_or_a_wrong_password_fails_no_order(simulator: Simulator
     work_off()
     row = PendingBC.objects.get()
     assert (row.attempts, row.claim_token) == (0, None)
-    assert odoo_outage.seconds_left() > 30
+    known = outage.current()
+    assert known is not None
+    assert known.refused
+    assert known.pause > 30
 
 
 def test_rule_10_deleted_lines_go_and_deleted_orders_are_archived_with_their_lines(
