@@ -1,21 +1,27 @@
 """Django system checks: each setting that can be wrong, with what to do about it."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 from django.db import connection
 
+from bc_consumer.public_address import address_error
+
 SHORTEST_SECRET = 16
 LARGEST_BATCH = 1000
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "web"})
+RULES_NAME = re.compile(r"[\w][\w .-]{0,39}")
 
 
 @register()
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Check what can be told without asking any other system."""
-    return [*_odoo(), *_webhook(), *_workers()]
+    return [*_odoo(), *_webhook(), *_public_url(), *_workers()]
 
 
 def _odoo() -> Iterator[CheckMessage]:
@@ -56,6 +62,34 @@ def _webhook() -> Iterator[CheckMessage]:
             f"The webhook's deadlines add up to {total:g} s, more than WEBHOOK_ANSWER_SECONDS.",
             hint="Lower WEBHOOK_DATABASE_SECONDS or WEBHOOK_BROKER_SECONDS.",
             id="bc.E001",
+        )
+
+
+def _public_url() -> Iterator[CheckMessage]:
+    url = settings.PUBLIC_URL
+    if url and (error := address_error(url)):
+        yield Error(
+            f"PUBLIC_URL can't be used: {error}.",
+            hint="Write the site's address as Odoo reaches it: https://copy.example.com",
+            id="bc.E010",
+        )
+    elif url.startswith("http://") and urlsplit(url).hostname not in LOCAL:
+        yield checks.Warning(
+            "PUBLIC_URL is plain http: Odoo sends the webhook's secret readable.",
+            hint="Use https://.",
+            id="bc.W010",
+        )
+    if settings.ODOO_ADMIN_LOGIN and not settings.ODOO_ADMIN_PASSWORD:
+        yield Error(
+            "ODOO_ADMIN_LOGIN is set, and ODOO_ADMIN_PASSWORD is not.",
+            hint="Set both, or neither.",
+            id="bc.E011",
+        )
+    if not RULES_NAME.fullmatch(settings.ODOO_RULES_NAME):
+        yield Error(
+            f"ODOO_RULES_NAME {settings.ODOO_RULES_NAME!r} can't be a part of a rule's name.",
+            hint="Use up to 40 letters, digits, blanks, dots and dashes.",
+            id="bc.E012",
         )
 
 

@@ -76,9 +76,16 @@ ODOO_CA_FILE = _env.text("ODOO_CA_FILE")
 ODOO_TIMEOUT_SECONDS = _env.number("ODOO_TIMEOUT_SECONDS", 30, minimum=0.1)
 ODOO_MAX_RESPONSE_BYTES = _env.integer("ODOO_MAX_RESPONSE_BYTES", 64 * 2**20, minimum=2**16)
 ODOO_CONCURRENT_CALLS = _env.integer("ODOO_CONCURRENT_CALLS", 4, minimum=1)
+# An account with Settings rights, for odoo_rules and doctor alone; none: the one above.
+ODOO_ADMIN_LOGIN = _env.text("ODOO_ADMIN_LOGIN")
+ODOO_ADMIN_PASSWORD = _env.text("ODOO_ADMIN_PASSWORD")
+# Marks this copy's automation rules in Odoo.
+ODOO_RULES_NAME = _env.text("ODOO_RULES_NAME", "bc-consumer")
 
 # --- Webhook ------------------------------------------------------------------------------------
 
+# Where Odoo reaches this site.
+PUBLIC_URL = _env.url("PUBLIC_URL", ("https", "http"))
 ODOO_WEBHOOK_SECRETS = _env.words("ODOO_WEBHOOK_SECRETS")
 # early: Odoo calls before it commits (17, 18). committed: after it (19). auto: by version.
 ODOO_WEBHOOK_TIMING = _env.choice("ODOO_WEBHOOK_TIMING", "early", ("early", "committed", "auto"))

@@ -1,5 +1,6 @@
 """The one connection to Odoo of this process, made from Django's settings."""
 
+from dataclasses import replace
 from functools import cache
 
 from django.conf import settings
@@ -20,24 +21,40 @@ def odoo() -> Odoo:
     Raises OdooRefused where the settings can't be right, or don't fit the copy.
     """
     check_order_model()
-    return Odoo(
-        OdooSettings(
-            url=settings.ODOO_URL,
-            database=settings.ODOO_DATABASE,
-            login=settings.ODOO_LOGIN,
-            password=settings.ODOO_PASSWORD,
-            timeout=settings.ODOO_TIMEOUT_SECONDS,
-            max_response_bytes=settings.ODOO_MAX_RESPONSE_BYTES,
-            language=settings.ODOO_LANGUAGE,
-            ca_file=settings.ODOO_CA_FILE or None,
-            concurrent_calls=settings.ODOO_CONCURRENT_CALLS,
-            order_model=settings.ODOO_ORDER_MODEL,
-            extra_fields=tuple(settings.ODOO_EXTRA_FIELDS),
-            extra_line_fields=tuple(settings.ODOO_EXTRA_LINE_FIELDS),
-            domain=settings.ODOO_DOMAIN,
-            company_ids=tuple(settings.ODOO_COMPANY_IDS),
-        ),
-        stop=process.stopping,
+    return Odoo(odoo_settings(), stop=process.stopping)
+
+
+def odoo_as_administrator(login: str = "", password: str = "") -> Odoo:
+    """Return a gateway of its own for what takes Settings rights; close it after use.
+
+    Without arguments: ODOO_ADMIN_LOGIN, or where that is not set, the copy's own account.
+    """
+    own = odoo_settings()
+    if not login and settings.ODOO_ADMIN_LOGIN:
+        login, password = settings.ODOO_ADMIN_LOGIN, settings.ODOO_ADMIN_PASSWORD
+    if login:
+        # Rules belong to no company, and this account may have others than the copy's.
+        own = replace(own, login=login, password=password, company_ids=())
+    return Odoo(own, stop=process.stopping)
+
+
+def odoo_settings() -> OdooSettings:
+    """Return the gateway's settings from Django's. Raises OdooRefused where they can't be right."""
+    return OdooSettings(
+        url=settings.ODOO_URL,
+        database=settings.ODOO_DATABASE,
+        login=settings.ODOO_LOGIN,
+        password=settings.ODOO_PASSWORD,
+        timeout=settings.ODOO_TIMEOUT_SECONDS,
+        max_response_bytes=settings.ODOO_MAX_RESPONSE_BYTES,
+        language=settings.ODOO_LANGUAGE,
+        ca_file=settings.ODOO_CA_FILE or None,
+        concurrent_calls=settings.ODOO_CONCURRENT_CALLS,
+        order_model=settings.ODOO_ORDER_MODEL,
+        extra_fields=tuple(settings.ODOO_EXTRA_FIELDS),
+        extra_line_fields=tuple(settings.ODOO_EXTRA_LINE_FIELDS),
+        domain=settings.ODOO_DOMAIN,
+        company_ids=tuple(settings.ODOO_COMPANY_IDS),
     )
 
 

@@ -161,10 +161,10 @@ class Automation:
             row = self.store.get("ir.actions.server", number)
             if row is None or row.get("state") != "webhook":
                 continue
-            # 17 and 18 overwrite the name given to a webhook action.
-            name = row.get("name") if self.version >= 19 else "Send Webhook Notification"
             fields = tuple(self._field_names(row.get("webhook_field_ids", ())))
-            actions.append(Action(number, str(name), str(row.get("webhook_url") or ""), fields))
+            actions.append(
+                Action(number, str(row.get("name")), str(row.get("webhook_url") or ""), fields)
+            )
         return actions
 
     def _field_names(self, numbers: Iterable[int]) -> list[str]:

@@ -91,6 +91,7 @@ _SMALL_MODELS: dict[str, dict[str, tuple[str, str]]] = {
         "model_id": ("many2one", "ir.model"),
         "trigger": ("selection", ""),
         "trigger_field_ids": ("many2many", "ir.model.fields"),
+        "filter_pre_domain": ("char", ""),
         "filter_domain": ("char", ""),
         "action_server_ids": ("one2many", "ir.actions.server"),
     },

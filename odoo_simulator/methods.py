@@ -27,6 +27,7 @@ _BUTTONS = {
     "button_unlock": "unlock",
     "action_unlock": "unlock",
 }
+_SEARCHING = frozenset({"search", "search_read", "search_count", "web_search_read"})
 # These return None, which XML-RPC cannot carry: fault 1, though all is committed (measured).
 _RETURNS_NONE = frozenset({"button_cancel", "action_lock", "action_unlock", "button_done"})
 
@@ -66,6 +67,8 @@ class Methods:
         }
 
     def call(self, model: str, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if name in _SEARCHING and "active" in self.models[model].fields:
+            args, kwargs = _without_archived(args, kwargs)
         kwargs = {key: value for key, value in kwargs.items() if key != "context"}
         if name in self._reading:
             with self.store.lock:
@@ -247,6 +250,16 @@ class Methods:
 
     def _none(self, model: str) -> bool:
         return self.is_empty() and model in self.records.shapes
+
+
+def _without_archived(args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Leave archived records out of a search whose domain and context don't speak of them."""
+    domain = list((args[0] if args else kwargs.get("domain")) or ())
+    told = any(isinstance(term, (list, tuple)) and term[0] == "active" for term in domain)
+    if told or (kwargs.get("context") or {}).get("active_test") is False:
+        return args, kwargs
+    active = [("active", "=", True), *domain]
+    return ([active, *args[1:]], kwargs) if args else (args, {**kwargs, "domain": active})
 
 
 def _numbers(ids: Any) -> list[int]:

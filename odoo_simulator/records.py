@@ -175,10 +175,17 @@ class Records:
                 children.extend((child, back, command) for command in commands_of(value))
             else:
                 new[name] = stored(field, value)
+        if model == "ir.actions.server":
+            self._name_action(new)
         tx.put(model, number, new)
         for child, back, command in children:
             self._child_command(tx, child, {back: number}, command)
         self._link_back(tx, model, number, new, row)
+
+    def _name_action(self, action: Row) -> None:
+        """17 and 18 overwrite the name given to a webhook action (measured)."""
+        if self.version < 19 and action.get("state") == "webhook":
+            action["name"] = "Send Webhook Notification"
 
     def _child_command(
         self, tx: Transaction, child: str, back: Row, command: tuple[int, int, object]

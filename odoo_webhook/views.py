@@ -1,5 +1,6 @@
 """The endpoint that Odoo's automation rules call: authenticate → parse → mark → 202."""
 
+import json
 import logging
 
 from django.conf import settings
@@ -9,6 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 from bc_consumer.intake import IntakeUnavailable, accept
 from bc_consumer.ledger import Mark
 from bc_consumer.models import Event
+from bc_consumer.public_address import LONGEST_NONCE, PING, proof
 from odoo_webhook.auth import authorized
 from odoo_webhook.payload import PayloadError, parse
 
@@ -32,6 +34,8 @@ def receive(request: HttpRequest) -> JsonResponse:
         return _refused(415, "send Content-Type: application/json")
     if _length(request) > settings.WEBHOOK_MAX_BODY_BYTES:
         return _refused(413, f"send {settings.WEBHOOK_MAX_BODY_BYTES} bytes at most")
+    if request.GET.get("event") == PING:
+        return _pong(request.body)
     try:
         event = parse(request.body, request.GET.get("event", ""), settings.ODOO_ORDER_MODEL)
     except PayloadError as error:
@@ -53,6 +57,16 @@ def receive(request: HttpRequest) -> JsonResponse:
         )
     logger.info("BC %s: %s, kept in the %s", event.order_ids, mark.event.value, kept_in)
     return JsonResponse({"accepted": event.order_ids, "kept_in": kept_in}, status=202)
+
+
+def _pong(body: bytes) -> JsonResponse:
+    """Prove that the webhook leads here; nothing is marked, no database is asked."""
+    try:
+        nonce = str(json.loads(body)[PING])[:LONGEST_NONCE]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return _refused(400, 'send {"ping": "…"} with ?event=ping')
+    logger.info("webhook: a ping arrived")
+    return JsonResponse({"pong": proof(nonce)})
 
 
 def _length(request: HttpRequest) -> int:

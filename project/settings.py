@@ -18,6 +18,8 @@ env = Environment(os.environ)
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_dotenv(env.text("ENV_FILE", str(BASE_DIR / ".env")))
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var")))
+# What ./start has made for itself: commands beside it need the same.
+load_dotenv(DATA_DIR / "secrets")
 
 # Everything about Odoo, RabbitMQ, webhook, workers and reconciliation. After .env is loaded.
 from bc_consumer.conf import *  # noqa: E402, F403

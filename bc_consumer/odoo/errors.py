@@ -12,7 +12,9 @@
     │   ├── NoRights             the account may not read a whole model
     │   ├── MissingModel         the app is not installed, or the model's name is wrong
     │   ├── MissingField         a field that the copy can't do without is not there
-    │   └── UnfitField           a configured field is of a type that can't be copied
+    │   ├── UnfitField           a configured field is of a type that can't be copied
+    │   ├── NoAutomation         module base_automation is not installed
+    │   └── NoWebhookActions     an Odoo before 17, which can't call us
     ├── OdooFault                Odoo raised an error: this record, or this call
     │   ├── OdooAccessError      some of the records asked for may not be read
     │   ├── UnknownField         a field that this Odoo does not have
@@ -97,6 +99,14 @@ class UnfitField(OdooRefused):
         super().__init__(message)
         self.model = model
         self.field = field
+
+
+class NoAutomation(OdooRefused):
+    """This Odoo has no automation rules: their module is not installed."""
+
+
+class NoWebhookActions(OdooRefused):
+    """This Odoo is too old to send webhooks."""
 
 
 class OdooFault(OdooError):

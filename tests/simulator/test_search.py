@@ -286,3 +286,13 @@ def test_a_contact_has_its_company_s_name_before_its_own(odoo17: Simulator) -> N
     contact = odoo17.create("res.partner", {"name": "Store", "parent_id": 1})
     [record] = Caller(odoo17)("res.partner", "read", [contact], fields=["display_name"])
     assert record["display_name"] == "Comptoir du Bureau, Store"
+
+
+def test_archived_records_are_left_out_unless_asked_for(odoo: Simulator, call: Caller) -> None:
+    odoo.write("res.partner", [3], {"active": False})
+    asked = [("id", "in", [2, 3])]
+    assert call("res.partner", "search", asked) == [2]
+    assert call("res.partner", "search_count", asked) == 1
+    assert call("res.partner", "search", [*asked, ("active", "in", [True, False])]) == [2, 3]
+    assert call("res.partner", "search", asked, context={"active_test": False}) == [2, 3]
+    assert [row["id"] for row in call("res.partner", "read", [2, 3], ["name"])] == [2, 3]

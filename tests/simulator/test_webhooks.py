@@ -69,6 +69,14 @@ def test_one_rule_created_remotely_fires(odoo: Simulator, call: Caller, receiver
     assert len(receiver.hooks) == 2
 
 
+def test_17_and_18_overwrite_the_name_of_a_webhook_action(odoo: Simulator, call: Caller) -> None:
+    [model] = call("ir.model", "search", [["model", "=", "purchase.order"]])
+    action = {"name": "given", "model_id": model, "state": "webhook", "webhook_url": "http://x/"}
+    number = call("ir.actions.server", "create", action)
+    [stored] = call("ir.actions.server", "read", [number], ["name"])
+    assert stored["name"] == ("given" if odoo.version == 19 else "Send Webhook Notification")
+
+
 @pytest.mark.parametrize("model", ["base.automation", "ir.actions.server"])
 def test_model_id_is_mandatory(call: Caller, model: str) -> None:
     assert call.fault(model, "create", {"name": "x"}).faultCode == 2

@@ -1,0 +1,280 @@
+"""``manage.py odoo_rules install | status | remove``: the automation rules in Odoo."""
+
+import argparse
+import getpass
+import json
+import os
+import secrets
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    DjangoHelpFormatter,
+)
+from django.utils.translation import gettext as _
+
+from bc_consumer.management import rules_wording as wording
+from bc_consumer.management.foreground import quiet
+from bc_consumer.management.rules_wording import Exit
+from bc_consumer.odoo import NoAutomation, NoWebhookActions, OdooError, OdooRefused
+from bc_consumer.odoo.automation import Done
+from bc_consumer.odoo.rules import Comparison
+from bc_consumer.odoo.webhook_url import masked
+from bc_consumer.odoo_connection import odoo_as_administrator
+from bc_consumer.public_address import Arrival, address_error
+from bc_consumer.rules_setup import (
+    AddressRefused,
+    RulesSetup,
+    ServesAnother,
+    carries_other_secret,
+)
+
+SECRET_BYTES = 24
+
+
+class _HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of the table of exit codes."""
+
+
+class Command(BaseCommand):
+    """Install, compare or remove the rules by which Odoo calls the webhook."""
+
+    help = "Installs, compares or removes the automation rules in Odoo that call the webhook."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take what is to be done."""
+        self._parser = parser
+        parser.description = wording.description()
+        parser.epilog = wording.exit_codes()
+        parser.formatter_class = _HelpFormatter
+        parser.add_argument(
+            "what",
+            choices=("install", "status", "remove"),
+            help=_("install: create, correct, remove doubles; status: compare only"),
+        )
+        parser.add_argument(
+            "--url",
+            default="",
+            help=_(
+                "where Odoo reaches this site, in place of PUBLIC_URL: https://copy.example.com"
+            ),
+        )
+        parser.add_argument(
+            "--rotate", action="store_true", help=_("install: change the secret, step by step")
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help=_("say what would be done, and do nothing")
+        )
+        parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
+        parser.add_argument(
+            "--login", default="", help=_("an account with Settings rights, for this time only")
+        )
+        parser.add_argument(
+            "--password-from-env",
+            metavar="NAME",
+            default="ODOO_ADMIN_PASSWORD",
+            help=_("the variable that holds that account's password or API key"),
+        )
+        parser.add_argument(
+            "--unchecked",
+            action="store_true",
+            help=_("install although the address does not take the secret from here"),
+        )
+        parser.add_argument(
+            "--move",
+            action="store_true",
+            help=_("take over, or remove, rules of the same name that serve another copy"),
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Do it, and exit with the code that says how it went."""
+        self._facts: dict[str, Any] = {}
+        self._json: bool = options["json"]
+        with quiet(options["verbosity"]):
+            code = self._guarded(options)
+        if self._json:
+            self.stdout.write(json.dumps({**self._facts, "exit": int(code)}, ensure_ascii=False))
+        if code:
+            sys.exit(int(code))
+
+    def _guarded(self, options: dict[str, Any]) -> Exit:
+        """Turn what is expected to go wrong into a sentence and an exit code."""
+        try:
+            return self._run(options)
+        except CommandError as error:
+            return self._failed(Exit.USAGE, str(error))
+        except AddressRefused as error:
+            return self._failed(Exit.ADDRESS, wording.address_refused(error))
+        except ServesAnother as error:
+            return self._failed(Exit.ADDRESS, wording.serves_another(error))
+        except NoWebhookActions as error:
+            return self._failed(Exit.NO_WEBHOOKS, wording.poll_mode(error))
+        except NoAutomation as error:
+            return self._failed(Exit.NO_MODULE, str(error))
+        except OdooRefused as error:
+            return self._failed(Exit.REFUSED, str(error))
+        except OdooError as error:
+            return self._failed(Exit.FAILED, str(error))
+
+    def _run(self, options: dict[str, Any]) -> Exit:
+        what = options["what"]
+        public_url = options["url"] or settings.PUBLIC_URL
+        if what != "remove":
+            self._check_settings(public_url)
+        if what == "install" and not settings.ODOO_WEBHOOK_SECRETS:
+            return self._new_secret(wording.no_secret)
+        odoo = odoo_as_administrator(*self._account(options))
+        try:
+            setup = RulesSetup(odoo, public_url)
+            comparison = setup.rules.inspect()
+            self._facts["odoo"] = odoo.settings.shown_url
+            if what == "status":
+                return self._status(comparison)
+            if what == "remove":
+                return self._remove(setup, comparison, options)
+            return self._install(setup, comparison, options)
+        finally:
+            odoo.close()
+
+    def _check_settings(self, public_url: str) -> None:
+        if not public_url:
+            raise CommandError(
+                _("Where does Odoo reach this site? Set PUBLIC_URL, or give --url https://…")
+            )
+        if error := address_error(public_url):
+            raise CommandError(
+                _("PUBLIC_URL (or --url) can't be used: %(error)s") % {"error": error}
+            )
+
+    def _account(self, options: dict[str, Any]) -> tuple[str, str]:
+        login: str = options["login"]
+        if not login:
+            return "", ""
+        password = os.environ.get(options["password_from_env"], "")
+        if not password and sys.stdin.isatty():
+            password = getpass.getpass(_("Password of %(login)s: ") % {"login": login})
+        if not password:
+            raise CommandError(
+                _("--login needs a password: put it into the variable %(name)s")
+                % {"name": options["password_from_env"]}
+            )
+        return login, password
+
+    # --- the three things to do ---
+
+    def _status(self, comparison: Comparison) -> Exit:
+        self._tell(comparison)
+        return Exit.OK if comparison.is_complete else Exit.DRIFT
+
+    def _install(self, setup: RulesSetup, comparison: Comparison, options: dict[str, Any]) -> Exit:
+        if options["rotate"] and not carries_other_secret(comparison):
+            return self._new_secret(wording.rotation)
+        if comparison.is_complete:
+            return self._finish(Done(), comparison)
+        if not options["unchecked"]:
+            outcome = setup.check_address()
+            if outcome.arrival is Arrival.NO_ANSWER:
+                self._warn(wording.ping_told(setup.settings.endpoint, outcome))
+        if not options["move"]:
+            setup.check_nobody_else(comparison)
+        if options["dry_run"]:
+            return self._planned(list(wording.plan(comparison)))
+        rotated = carries_other_secret(comparison)
+        code = self._finish(*setup.install(comparison))
+        if code is Exit.OK and rotated and len(settings.ODOO_WEBHOOK_SECRETS) > 1:
+            self._say(wording.old_secrets_left())
+        return code
+
+    def _remove(self, setup: RulesSetup, comparison: Comparison, options: dict[str, Any]) -> Exit:
+        if not options["move"]:
+            setup.check_nobody_else(comparison)
+        if options["dry_run"]:
+            return self._planned(list(wording.removals(comparison.ours)))
+        done, after = setup.remove(comparison)
+        self._facts["removed"] = list(done.removed)
+        self._say(wording.done_told(done))
+        if after.ours:
+            return self._failed(Exit.FAILED, _("Some rules are still there: run this again."))
+        return Exit.OK
+
+    def _finish(self, done: Done, after: Comparison) -> Exit:
+        self._facts |= {
+            "created": list(done.created),
+            "updated": list(done.updated),
+            "removed": list(done.removed),
+        }
+        self._tell(after)
+        self._say(wording.done_told(done))
+        if after.is_complete:
+            return Exit.OK
+        return self._failed(
+            Exit.FAILED, _("Odoo did not keep it all: see above, and run status again.")
+        )
+
+    def _planned(self, steps: list[str]) -> Exit:
+        self._facts["plan"] = steps
+        for step in steps or [wording.done_told(Done())]:
+            self._say(step)
+        return Exit.OK
+
+    def _new_secret(self, words: Any) -> Exit:
+        secret = secrets.token_urlsafe(SECRET_BYTES)
+        self._facts["new_secret"] = secret
+        self._say(words(secret))
+        return Exit.YOUR_TURN
+
+    # --- saying it ---
+
+    def _tell(self, comparison: Comparison) -> None:
+        self._facts |= facts(comparison)
+        for line in wording.told(comparison):
+            self._say(line)
+        if advice := wording.advice(comparison):
+            self._say(advice)
+
+    def _say(self, text: str) -> None:
+        if not self._json:
+            self.stdout.write(text)
+
+    def _warn(self, text: str) -> None:
+        self._facts.setdefault("warnings", []).append(text)
+        if not self._json:
+            self.stderr.write(self.style.WARNING(text))
+
+    def _failed(self, code: Exit, text: str) -> Exit:
+        for secret in settings.ODOO_WEBHOOK_SECRETS:
+            text = text.replace(secret, "***")
+        self._facts["error"] = text
+        if not self._json:
+            self.stderr.write(self.style.ERROR(text))
+        return code
+
+
+def facts(comparison: Comparison) -> dict[str, Any]:
+    """Give a comparison as plain values, without secrets."""
+    return {
+        "complete": comparison.is_complete,
+        "rules": [
+            {
+                "model": one.wanted.model,
+                "event": one.wanted.event,
+                "id": one.found.id if one.found else None,
+                "differences": [
+                    {"what": difference.flaw.value, "detail": difference.detail}
+                    for difference in one.differences
+                ],
+            }
+            for one in comparison.rules
+        ],
+        "doubles": [rule.id for rule in comparison.doubles],
+        "leftovers": [rule.id for rule in comparison.leftovers],
+        "others": [
+            {"action": action.id, "rule": action.rule_id, "url": masked(action.url)}
+            for action in comparison.others
+        ],
+    }

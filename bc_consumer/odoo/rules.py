@@ -1,0 +1,328 @@
+"""The automation rules that the copy needs in Odoo, and how those found there differ from them.
+
+Pure: no calls. ``automation.py`` reads and writes them.
+
+Four rules: orders and lines, changed and deleted. A deleted order's lines fall with it by the
+database's cascade and fire nothing, and a deleted note line leaves no trace in its order: hence
+lines have both rules too (measured on Odoo 17, 18 and 19).
+"""
+
+import enum
+import hmac
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bc_consumer.odoo.field_set import table_of
+from bc_consumer.odoo.fields import Field
+from bc_consumer.odoo.webhook_url import WebhookUrl, compose, take_apart
+
+CHANGED, DELETED = "changed", "deleted"
+TRIGGERS = {CHANGED: "on_create_or_write", DELETED: "on_unlink"}
+
+# Each follows from watched fields of the order or of its lines, in the same transaction, and each
+# watched field costs one more call a change: amount_total tells of any change of money.
+FOLLOWING = frozenset(
+    {"amount_untaxed", "amount_tax", "price_subtotal", "price_tax", "price_total"}
+)
+# write_date never fires (measured); nor does order_line, whose lines have rules of their own. A
+# line's state is its order's.
+NEVER_WATCHED = frozenset({"create_date", "write_date", "order_line"})
+NEVER_WATCHED_IN_LINES = NEVER_WATCHED | {"state"}
+
+
+class Flaw(enum.Enum):
+    """What can be wrong with a rule that we need."""
+
+    MISSING = "missing"
+    INACTIVE = "inactive"
+    NAME = "name"
+    TRIGGER = "trigger"
+    WATCHED = "watched fields"
+    CONDITION = "condition"
+    ACTION = "action"
+    ADDRESS = "address"
+    SECRET = "secret"  # noqa: S105 (what is wrong, not a secret)
+    SENT = "sent fields"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSettings:
+    """What the rules are for.
+
+    ``endpoint``: where this service takes webhooks, without credentials and query, as
+    ``take_apart`` gives it; "" where that is not known, which is enough to remove rules by name.
+    ``secret``: what goes into the rules. ``name``: what marks them as this copy's.
+    ``extra_fields``, ``extra_line_fields``: further names to watch, where they are stored.
+    """
+
+    endpoint: str
+    secret: str = field(repr=False)
+    name: str
+    order_model: str
+    extra_fields: tuple[str, ...] = ()
+    extra_line_fields: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> tuple[str, str]:
+        """The order's and the line's model."""
+        return self.order_model, table_of(self.order_model).line_model
+
+    def candidates(self) -> dict[str, tuple[str, ...]]:
+        """Names of fields to watch, by model, of all versions: Odoo has some of them."""
+        table, (order, line) = table_of(self.order_model), self.models
+        return {
+            order: _names(table.order, NEVER_WATCHED, self.extra_fields),
+            line: _names(table.line, NEVER_WATCHED_IN_LINES, self.extra_line_fields),
+        }
+
+    def is_called_by(self, address: WebhookUrl) -> bool:
+        """Tell whether an address is this service's."""
+        return bool(self.endpoint) and address.endpoint == self.endpoint
+
+    def sent(self) -> dict[str, frozenset[str]]:
+        """Fields that the webhook carries, by model: a line has to tell its order."""
+        order, line = self.models
+        return {order: frozenset({"write_date"}), line: frozenset({"write_date", "order_id"})}
+
+
+@dataclass(frozen=True, slots=True)
+class WantedRule:
+    """One rule as it should be. ``watched`` is empty for a deletion: it always fires."""
+
+    model: str
+    event: str
+    name: str
+    url: str = field(repr=False)
+    watched: frozenset[str]
+    sent: frozenset[str]
+
+    @property
+    def trigger(self) -> str:
+        """Odoo's name of what fires it."""
+        return TRIGGERS[self.event]
+
+    @property
+    def title(self) -> str:
+        """What it tells of."""
+        return f"{self.model} {self.event}"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAction:
+    """A webhook action. ``rule_id``: None where it belongs to no rule."""
+
+    id: int
+    rule_id: int | None
+    url: str = field(repr=False)
+    sent: frozenset[str]
+
+    @property
+    def address(self) -> WebhookUrl:
+        """Where it calls."""
+        return take_apart(self.url)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRule:
+    """An automation rule as Odoo has it.
+
+    ``conditions``: names of its filters that are not empty. ``actions``: its webhook actions;
+    ``action_ids``: those of all its actions.
+    """
+
+    id: int
+    name: str
+    active: bool
+    model: str
+    trigger: str
+    watched: frozenset[str]
+    conditions: tuple[str, ...]
+    actions: tuple[FoundAction, ...]
+    action_ids: tuple[int, ...]
+
+    def webhook(self, endpoint: str) -> FoundAction | None:
+        """Give the action that calls, or once called, this service; others may stand beside it."""
+        calling = [action for action in self.actions if action.address.endpoint == endpoint]
+        if not calling and len(self.actions) == 1:
+            return self.actions[0]
+        return calling[0] if calling else None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it should be; ``detail`` is for people, without secrets."""
+
+    flaw: Flaw
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One wanted rule beside what Odoo has in its place."""
+
+    wanted: WantedRule
+    found: FoundRule | None
+    differences: tuple[Difference, ...]
+
+    @property
+    def flaws(self) -> frozenset[Flaw]:
+        """What is wrong, in short."""
+        return frozenset(difference.flaw for difference in self.differences)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What Odoo has beside what it should have.
+
+    ``doubles``: further rules of ours in a wanted one's place. ``leftovers``: rules of ours that
+    call this service for nothing that is wanted. ``others``: rules and actions that somebody else
+    made and that call this service too; they are never touched.
+    """
+
+    rules: tuple[Compared, ...]
+    doubles: tuple[FoundRule, ...]
+    leftovers: tuple[FoundRule, ...]
+    others: tuple[FoundAction, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is to be done."""
+        return not (self.doubles or self.leftovers or any(one.differences for one in self.rules))
+
+    @property
+    def ours(self) -> tuple[FoundRule, ...]:
+        """All rules of this copy that Odoo has."""
+        wanted = tuple(one.found for one in self.rules if one.found is not None)
+        return (*wanted, *self.doubles, *self.leftovers)
+
+
+def wanted_rules(
+    settings: RuleSettings, stored: Mapping[str, Collection[str]]
+) -> tuple[WantedRule, ...]:
+    """Give the four rules, watching those candidates that this Odoo stores (names by model)."""
+    candidates, sent = settings.candidates(), settings.sent()
+    return tuple(
+        WantedRule(
+            model=model,
+            event=event,
+            name=rule_name(settings.name, model, event),
+            url=compose(settings.endpoint, settings.secret, event, model),
+            watched=frozenset(candidates[model]).intersection(stored[model])
+            if event == CHANGED
+            else frozenset(),
+            sent=sent[model],
+        )
+        for model in settings.models
+        for event in (CHANGED, DELETED)
+    )
+
+
+def rule_name(mark: str, model: str, event: str) -> str:
+    """Name a rule. On 17 and 18 the action's own name is overwritten, the rule's is kept."""
+    return f"[{mark}] {model} {event}"
+
+
+def compare(
+    settings: RuleSettings,
+    wanted: Sequence[WantedRule],
+    found: Sequence[FoundRule],
+    actions: Sequence[FoundAction],
+) -> Comparison:
+    """Lay the rules that Odoo has beside those that it should have.
+
+    ``actions``: all webhook actions, those of no rule included.
+    """
+    places: dict[tuple[str, str], list[FoundRule]] = {(one.model, one.event): [] for one in wanted}
+    leftovers = []
+    for rule in sorted(found, key=lambda rule: rule.id):
+        place = _place(settings, rule)
+        if place in places:
+            places[place].append(rule)
+        elif place and any(settings.is_called_by(action.address) for action in rule.actions):
+            leftovers.append(rule)
+    rules, doubles = [], []
+    for one in wanted:
+        # The one that needs least, the eldest of such.
+        group = sorted(places[one.model, one.event], key=lambda rule: len(_differences(one, rule)))
+        best = group[0] if group else None
+        rules.append(Compared(one, best, _differences(one, best)))
+        doubles.extend(group[1:])
+    ours = {rule.id for group in places.values() for rule in group} | {r.id for r in leftovers}
+    others = tuple(
+        action
+        for action in actions
+        if settings.is_called_by(action.address) and action.rule_id not in ours
+    )
+    return Comparison(tuple(rules), tuple(doubles), tuple(leftovers), others)
+
+
+def same_secret(one: str, other: str) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
+def _names(
+    fields: Sequence[Field], left_out: Collection[str], extra: Sequence[str]
+) -> tuple[str, ...]:
+    names = [
+        name
+        for field in fields
+        if field.name not in left_out and field.name not in FOLLOWING
+        for name in field.odoo_names
+    ]
+    return tuple(dict.fromkeys([*names, *extra]))
+
+
+def _place(settings: RuleSettings, rule: FoundRule) -> tuple[str, str] | None:
+    """Tell which rule of ours this is: by its name, else by an address of our making."""
+    by_name = re.fullmatch(
+        rf"\[{re.escape(settings.name)}\] (?P<model>[\w.]+) (?P<event>changed|deleted)", rule.name
+    )
+    if by_name:
+        return by_name["model"], by_name["event"]
+    for action in rule.actions:
+        address = action.address
+        if settings.is_called_by(address) and address.event and address.model:
+            return address.model, address.event
+    return None
+
+
+def _differences(wanted: WantedRule, rule: FoundRule | None) -> tuple[Difference, ...]:
+    if rule is None:
+        return (Difference(Flaw.MISSING),)
+    differences = []
+    if not rule.active:
+        differences.append(Difference(Flaw.INACTIVE))
+    if rule.name != wanted.name:
+        differences.append(Difference(Flaw.NAME, rule.name))
+    if (rule.model, rule.trigger) != (wanted.model, wanted.trigger):
+        differences.append(Difference(Flaw.TRIGGER, f"{rule.model}: {rule.trigger}"))
+    if rule.conditions:
+        differences.append(Difference(Flaw.CONDITION, ", ".join(rule.conditions)))
+    if rule.watched != wanted.watched:
+        differences.append(Difference(Flaw.WATCHED, _sets(wanted.watched, rule.watched)))
+    return (*differences, *_action_differences(wanted, rule))
+
+
+def _action_differences(wanted: WantedRule, rule: FoundRule) -> list[Difference]:
+    expected = take_apart(wanted.url)
+    action = rule.webhook(expected.endpoint)
+    if action is None:
+        return [Difference(Flaw.ACTION)]
+    differences, address = [], action.address
+    if (address.endpoint, address.query) != (expected.endpoint, expected.query):
+        differences.append(Difference(Flaw.ADDRESS, address.endpoint))
+    if not same_secret(address.secret, expected.secret):
+        differences.append(Difference(Flaw.SECRET))
+    if action.url != wanted.url and not differences:
+        # The same to us, and perhaps not to a proxy: a slash, the user's name, a port.
+        differences.append(Difference(Flaw.ADDRESS, address.endpoint))
+    if action.sent != wanted.sent:
+        differences.append(Difference(Flaw.SENT, _sets(wanted.sent, action.sent)))
+    return differences
+
+
+def _sets(wanted: frozenset[str], found: frozenset[str]) -> str:
+    parts = [f"+{name}" for name in sorted(wanted - found)]
+    return ", ".join([*parts, *(f"-{name}" for name in sorted(found - wanted))])
