@@ -50,9 +50,9 @@ class WebhookSender:
         """One call; never raises for what the receiver or the network does."""
         if self.loss and self.random.random() < self.loss:
             return
-        self._deliver(url, body)
+        self.deliver(url, body)
         if self.doubling and self.random.random() < self.doubling:
-            self._deliver(url, body)
+            self.deliver(url, body)
 
     def all(self) -> list[Delivery]:
         with self._lock:
@@ -75,7 +75,8 @@ class WebhookSender:
             "slowest_seconds": times[-1] if times else 0.0,
         }
 
-    def _deliver(self, url: str, body: bytes) -> None:
+    def deliver(self, url: str, body: bytes) -> Delivery:
+        """One call, neither lost nor doubled; never raises. Returns what came of it."""
         at, started = time.time(), time.perf_counter()
         status, error = None, ""
         try:
@@ -90,6 +91,7 @@ class WebhookSender:
                 self.sent += 1
             else:
                 self.failed += 1
+        return delivery
 
     def _post(self, url: str, body: bytes) -> int:
         method, data = "POST", body

@@ -182,6 +182,11 @@ class Deployment:
         self._processes[name] = process
         return process
 
+    def died_by_themselves(self) -> dict[str, int]:
+        """Return the processes that nobody here has ended, and their exit codes."""
+        codes = {name: process.died_by_itself() for name, process in self._processes.items()}
+        return {name: code for name, code in codes.items() if code is not None}
+
     def stop_workers(self, seconds: float = 15.0) -> None:
         """SIGTERM to all workers, and wait for their end."""
         while self.workers:
@@ -302,9 +307,9 @@ class Deployment:
         """Return the predicate's first true value; fail at once when a process died by itself."""
 
         def look() -> T:
-            for name, process in self._processes.items():
-                code = process.died_by_itself()
-                assert code is None, f"{name} ended with {code}:\n{last_lines(process.log, 60)}"
+            for name, code in self.died_by_themselves().items():
+                log = last_lines(self._processes[name].log, 60)
+                raise AssertionError(f"{name} ended with {code}:\n{log}")
             return predicate()
 
         return wait_until(look, seconds, what=what)

@@ -1,0 +1,186 @@
+"""Faults of the plan, carried out: what is broken is put right again at each one's end."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+from tests.chaos.plan import Fault
+from tests.chaos.scene import Scene
+from tests.services.owned import OwnedProcess
+from tests.services.waiting import wait_until
+
+WEB_SECONDS = 40.0
+STAGING_EVENTS = 30
+UNKNOWN_IDS = 1_000_000
+"""Above whatever ids a run gives out."""
+
+
+class Saboteur:
+    """Carries out faults on one scene; those of one target must not overlap."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.poisoned: set[int] = set()
+        """Orders that have been at fault themselves."""
+
+    def carry_out(self, fault: Fault) -> None:
+        """Break it, and put it right."""
+        strike: Callable[[Fault], None] = getattr(self, f"_{fault.kind}")
+        strike(fault)
+
+    # --- processes ------------------------------------------------------------------------------
+
+    def _kill_worker(self, fault: Fault) -> None:
+        self._take_worker(fault).kill()
+        self.scene.deployment.start_worker()
+
+    def _restart_worker(self, fault: Fault) -> None:
+        self._take_worker(fault).stop(20)
+        self.scene.deployment.start_worker()
+
+    def _take_worker(self, fault: Fault) -> OwnedProcess:
+        workers = self.scene.deployment.workers
+        return workers.pop(fault.dice % len(workers))
+
+    def _suspend_worker(self, fault: Fault) -> None:
+        """Longer than a lease: when it goes on, others have its rows."""
+        workers = self.scene.deployment.workers
+        worker = workers[fault.dice % len(workers)]
+        worker.pause()
+        time.sleep(fault.seconds)
+        worker.resume()
+
+    def _kill_web(self, _fault: Fault) -> None:
+        web = self.scene.deployment.web
+        assert web is not None
+        web.kill()
+        self._start_web()
+
+    def _restart_web(self, _fault: Fault) -> None:
+        web = self.scene.deployment.web
+        assert web is not None
+        web.stop(15)
+        self._start_web()
+
+    def _start_web(self) -> None:
+        self.scene.deployment.start_web()
+        wait_until(self.scene.is_web_up, WEB_SECONDS, what="the web process", every=0.1)
+
+    def _kill_scheduler(self, _fault: Fault) -> None:
+        scheduler = self.scene.deployment.scheduler
+        assert scheduler is not None
+        scheduler.kill()
+        self.scene.deployment.start_scheduler()
+
+    # --- RabbitMQ -------------------------------------------------------------------------------
+
+    def _kill_broker(self, _fault: Fault) -> None:
+        self.scene.rabbitmq.kill()
+        self.scene.rabbitmq.start()
+
+    def _restart_broker(self, _fault: Fault) -> None:
+        self.scene.rabbitmq.restart()
+
+    def _suspend_broker(self, fault: Fault) -> None:
+        self.scene.rabbitmq.pause()
+        time.sleep(fault.seconds)
+        self.scene.rabbitmq.resume()
+
+    def _alarm_broker(self, fault: Fault) -> None:
+        self.scene.rabbitmq.raise_memory_alarm()
+        time.sleep(fault.seconds)
+        self.scene.rabbitmq.clear_memory_alarm()
+
+    def _close_broker_connections(self, _fault: Fault) -> None:
+        self.scene.rabbitmq.close_connections("/")
+
+    # --- PostgreSQL -----------------------------------------------------------------------------
+
+    def _kill_database(self, fault: Fault) -> None:
+        self.scene.postgres.kill()
+        time.sleep(fault.seconds)
+        self.scene.postgres.start()
+
+    def _restart_database(self, fault: Fault) -> None:
+        self.scene.postgres.stop()
+        time.sleep(fault.seconds)
+        self.scene.postgres.start()
+
+    def _suspend_database(self, fault: Fault) -> None:
+        self.scene.postgres.pause()
+        time.sleep(fault.seconds)
+        self.scene.postgres.resume()
+
+    # --- Odoo -----------------------------------------------------------------------------------
+
+    def _odoo(self, fault: Fault, begin: Callable[[], object]) -> None:
+        begin()
+        time.sleep(fault.seconds)
+        self.scene.odoo.faults.clear()
+
+    def _odoo_refuses(self, fault: Fault) -> None:
+        self._odoo(fault, self.scene.odoo.faults.refuse)
+
+    def _odoo_slow(self, fault: Fault) -> None:
+        latency = random.Random(fault.dice).choice((0.3, 1.0, 4.0))
+        self._odoo(fault, lambda: self.scene.odoo.faults.latency(latency))
+
+    def _odoo_drips(self, fault: Fault) -> None:
+        self._odoo(fault, lambda: self.scene.odoo.faults.drip(0.01))
+
+    def _odoo_busy(self, fault: Fault) -> None:
+        wait = {"Retry-After": "1"}
+        self._odoo(fault, lambda: self.scene.odoo.faults.http_status(429, wait))
+
+    def _odoo_unavailable(self, fault: Fault) -> None:
+        status = random.Random(fault.dice).choice((500, 502, 503, 504))
+        self._odoo(fault, lambda: self.scene.odoo.faults.http_status(status))
+
+    def _odoo_garbage(self, fault: Fault) -> None:
+        self._odoo(fault, self.scene.odoo.faults.garbage)
+
+    def _odoo_torn(self, fault: Fault) -> None:
+        self._odoo(fault, self.scene.odoo.faults.close_mid_response)
+
+    def _odoo_silent(self, fault: Fault) -> None:
+        self._odoo(fault, self.scene.odoo.faults.silence)
+
+    def _odoo_faults(self, fault: Fault) -> None:
+        """Every call faults with code 1, as while Odoo's own database restarts."""
+        self._odoo(fault, self.scene.odoo.faults.fault_all)
+
+    def _order_poisoned(self, fault: Fault) -> None:
+        ids = self.scene.odoo.order_ids()
+        order_id = ids[fault.dice % len(ids)]
+        self.poisoned.add(order_id)
+        self._odoo(fault, lambda: self.scene.odoo.faults.poison(order_id))
+
+    # --- webhooks -------------------------------------------------------------------------------
+
+    def _webhooks_lost(self, fault: Fault) -> None:
+        self._webhooks(fault, "losing", 0.3)
+
+    def _webhooks_doubled(self, fault: Fault) -> None:
+        self._webhooks(fault, "doubling", 0.5)
+
+    def _webhooks_reordered(self, fault: Fault) -> None:
+        self._webhooks(fault, "delaying", 0.6)
+
+    def _webhooks(self, fault: Fault, what: str, share: float) -> None:
+        setattr(self.scene.road, what, share)
+        time.sleep(fault.seconds)
+        setattr(self.scene.road, what, 0.0)
+
+    def _staging_calls(self, fault: Fault) -> None:
+        """A copy of this Odoo, forgotten on some server, calls us about orders of its own."""
+        dice = random.Random(fault.dice)
+        url = self.scene.deployment.webhook_url
+        for _ in range(STAGING_EVENTS):
+            known = self.scene.odoo.order_ids()
+            odoo_id = dice.choice((dice.choice(known), UNKNOWN_IDS + dice.randint(1, 1000)))
+            body = f'{{"_model": "purchase.order", "_id": {odoo_id}, "id": {odoo_id}}}'
+            event = dice.choice(("", "?event=deleted"))
+            self.scene.road.deliver(url + event, body.encode())
+            time.sleep(fault.seconds / STAGING_EVENTS)

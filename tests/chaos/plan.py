@@ -1,0 +1,201 @@
+"""What a run will do: operations in Odoo and faults, all from one seed. Pure.
+
+The same seed gives the same plan. What it meets differs from run to run, since real processes race;
+so an operation names no order but carries dice of its own, thrown when its turn has come.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+EARLY, COMMITTED = "early", "committed"
+
+LOOKS = (0.15, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""The early looks of a run, in seconds: shorter than in production, so that it can outlast them."""
+OUTLASTING = LOOKS[-1] * 1.3
+"""Seconds that a transaction is held open so that it commits after the last look."""
+
+# How often each operation comes, by weight.
+OPERATIONS: Mapping[str, int] = {
+    "create_order": 9,
+    "write_order": 14,
+    "stamp_order": 12,
+    "write_line_price": 10,
+    "write_line_text": 12,
+    "add_line": 6,
+    "add_note": 4,
+    "delete_line": 6,
+    "delete_order": 3,
+    "merge_orders": 3,
+    "move_line": 2,
+    "confirm_order": 3,
+    "cancel_order": 2,
+    "receive_goods": 2,
+    "write_in_bulk": 2,
+    "write_twice_in_a_second": 6,
+    "write_in_conflict": 3,
+    "write_line_in_a_longer_write": 3,
+}
+# These can be part of a transaction that is held open or rolled back.
+HOLDABLE = frozenset({
+    "create_order", "write_order", "stamp_order", "write_line_price", "write_line_text",
+    "add_line", "add_note", "delete_line", "delete_order", "merge_orders", "move_line",
+    "write_in_bulk",
+})  # fmt: skip
+ROLLED_BACK, HELD_SHORT, HELD_LONG, HELD_TOO_LONG = 0.06, 0.10, 0.03, 0.008
+"""Shares of these operations; «too long» outlasts the early looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """How often a fault comes, how long it lasts, and what it strikes: one at a time there."""
+
+    target: str
+    weight: int
+    shortest: float = 0.0
+    longest: float = 0.0
+
+
+FAULTS: Mapping[str, FaultKind] = {
+    "kill_worker": FaultKind("processes", 10),
+    "kill_web": FaultKind("processes", 4),
+    "kill_scheduler": FaultKind("processes", 3),
+    "restart_worker": FaultKind("processes", 6),
+    "restart_web": FaultKind("processes", 2),
+    "suspend_worker": FaultKind("processes", 3, 9.0, 12.0),
+    "kill_broker": FaultKind("broker", 2),
+    "restart_broker": FaultKind("broker", 2),
+    "suspend_broker": FaultKind("broker", 3, 2.0, 6.0),
+    "alarm_broker": FaultKind("broker", 3, 2.0, 6.0),
+    "close_broker_connections": FaultKind("broker", 4),
+    "kill_database": FaultKind("database", 4, 0.5, 2.0),
+    "restart_database": FaultKind("database", 4, 0.5, 2.0),
+    "suspend_database": FaultKind("database", 5, 1.0, 4.0),
+    "odoo_refuses": FaultKind("odoo", 3, 1.0, 6.0),
+    "odoo_slow": FaultKind("odoo", 4, 2.0, 8.0),
+    "odoo_drips": FaultKind("odoo", 2, 2.0, 6.0),
+    "odoo_busy": FaultKind("odoo", 2, 1.0, 4.0),
+    "odoo_unavailable": FaultKind("odoo", 3, 1.0, 6.0),
+    "odoo_garbage": FaultKind("odoo", 3, 1.0, 5.0),
+    "odoo_torn": FaultKind("odoo", 3, 1.0, 5.0),
+    "odoo_silent": FaultKind("odoo", 3, 2.0, 6.0),
+    "odoo_faults": FaultKind("odoo", 4, 1.0, 8.0),
+    "order_poisoned": FaultKind("odoo", 3, 3.0, 9.0),
+    "webhooks_lost": FaultKind("webhooks", 4, 2.0, 6.0),
+    "webhooks_doubled": FaultKind("webhooks", 5, 2.0, 8.0),
+    "webhooks_reordered": FaultKind("webhooks", 6, 3.0, 8.0),
+    "staging_calls": FaultKind("webhooks", 6, 1.0, 4.0),
+}
+KILLS = ("kill_worker", "kill_web", "kill_scheduler", "kill_broker", "kill_database")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that people do in Odoo, in one transaction or in a few.
+
+    ``hold``: seconds between its last write and its end.
+    """
+
+    number: int
+    kind: str
+    dice: int
+    hold: float = 0.0
+    rolled_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong, for ``seconds``, from operation number ``at`` on."""
+
+    at: int
+    kind: str
+    seconds: float
+    dice: int
+
+    @property
+    def target(self) -> str:
+        """What it strikes."""
+        return FAULTS[self.kind].target
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A part of the run with one timing of Odoo's webhooks, and a verdict at its end."""
+
+    timing: str
+    operations: tuple[Operation, ...]
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole run."""
+
+    seed: int
+    acts: tuple[Act, ...]
+
+
+def make_plan(
+    seed: int,
+    operations: int,
+    faults: int,
+    *,
+    kinds: Collection[str] = tuple(FAULTS),
+    timings: Collection[str] = (EARLY, COMMITTED),
+) -> Plan:
+    """Return the plan of this seed: operations and faults spread over one act for each timing."""
+    dice = random.Random(seed)
+    acts = []
+    for number, timing in enumerate(timings):
+        count = _share(operations, number, len(timings))
+        acts.append(
+            Act(
+                timing,
+                tuple(_operation(dice, turn) for turn in range(count)),
+                _faults(dice, _share(faults, number, len(timings)), count, kinds),
+            )
+        )
+    return Plan(seed, tuple(acts))
+
+
+def _share(whole: int, number: int, parts: int) -> int:
+    return whole * (number + 1) // parts - whole * number // parts
+
+
+def _operation(dice: random.Random, number: int) -> Operation:
+    kind = dice.choices(list(OPERATIONS), list(OPERATIONS.values()))[0]
+    own = dice.getrandbits(32)
+    ending, length = dice.random(), dice.random()
+    if kind not in HOLDABLE:
+        return Operation(number, kind, own)
+    return Operation(
+        number, kind, own, _hold(length, dice.random()), rolled_back=ending < ROLLED_BACK
+    )
+
+
+def _hold(which: float, how_long: float) -> float:
+    if which < HELD_TOO_LONG:
+        return OUTLASTING
+    if which < HELD_TOO_LONG + HELD_LONG:
+        return LOOKS[-1] * (0.2 + 0.5 * how_long)
+    if which < HELD_TOO_LONG + HELD_LONG + HELD_SHORT:
+        return how_long
+    return 0.0
+
+
+def _faults(
+    dice: random.Random, count: int, operations: int, kinds: Collection[str]
+) -> tuple[Fault, ...]:
+    """Spread over the act, with quiet at its end for none; each kind by its weight."""
+    names = [name for name in FAULTS if name in kinds]
+    weights = [FAULTS[name].weight for name in names]
+    found = []
+    for number in range(count):
+        name = dice.choices(names, weights)[0]
+        kind = FAULTS[name]
+        at = int((number + dice.random()) * operations / count)
+        seconds = dice.uniform(kind.shortest, kind.longest)
+        found.append(Fault(at, name, round(seconds, 2), dice.getrandbits(32)))
+    return tuple(found)

@@ -1,0 +1,206 @@
+"""The way of webhooks from Odoo to us: they may be lost, doubled, held up and overtaken on it.
+
+It keeps count of what each operation's webhooks came to, so that the verdict knows which orders the
+copy may be wrong about until a reconciliation: those of which a webhook got no 2xx, and those of a
+transaction that committed after the last early look.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import random
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from odoo_simulator.webhooks import Delivery, WebhookSender
+
+LONGEST_DELAY_SECONDS = 3.0
+
+
+class Outcome:
+    """What became of one operation's webhooks. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.first_sent: float | None = None
+        self.lost = False
+        self.told: set[int] = set()
+        """Orders that a webhook answered 2xx named."""
+        self.touched: set[int] = set()
+        self.over = False
+        self.lock = threading.Lock()
+
+
+class Doubts:
+    """The orders about which the copy may be wrong until a reconciliation. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._since: dict[int, float] = {}
+        self.lost = self.outlasted = 0
+
+    def __contains__(self, odoo_id: int) -> bool:
+        with self._lock:
+            return odoo_id in self._since
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._since)
+
+    def add(self, odoo_ids: Iterable[int]) -> None:
+        """Doubt these from now on."""
+        now = time.monotonic()
+        with self._lock:
+            self._since.update(dict.fromkeys(odoo_ids, now))
+
+    def dispel(self, odoo_ids: Iterable[int], began: float) -> None:
+        """An operation that began then has told us of these orders: the copy will fetch them."""
+        with self._lock:
+            for odoo_id in odoo_ids:
+                if self._since.get(odoo_id, began) < began:
+                    del self._since[odoo_id]
+
+    def clear(self) -> None:
+        """Doubt nothing: a reconciliation was run."""
+        with self._lock:
+            self._since.clear()
+
+
+@dataclass(order=True)
+class _Delayed:
+    due: float
+    number: int
+    url: str = field(compare=False)
+    body: bytes = field(compare=False)
+    outcome: Outcome | None = field(compare=False)
+
+
+class Road(WebhookSender):
+    """See the module. ``losing``, ``doubling``, ``delaying``: shares, 0 to 1."""
+
+    def __init__(self, seed: int, doubts: Doubts) -> None:
+        super().__init__()
+        self.dice = random.Random(seed)
+        self.doubts = doubts
+        self.losing = self.delaying = 0.0
+        self.counts = {"lost": 0, "doubled": 0, "delayed": 0}
+        self._here = threading.local()
+        self._delayed: list[_Delayed] = []
+        self._numbers = itertools.count()
+        self._changed = threading.Condition()
+        self._carrying = False
+        self._closed = False
+        self._carrier = threading.Thread(target=self._carry_delayed, name="road", daemon=True)
+        self._carrier.start()
+
+    @contextmanager
+    def watching(self, outcome: Outcome) -> Iterator[None]:
+        """Count what this thread sends towards this outcome."""
+        self._here.outcome = outcome
+        try:
+            yield
+        finally:
+            self._here.outcome = None
+
+    def finish(self, outcome: Outcome, touched: Iterable[int], longest: float | None) -> None:
+        """An operation has ended, having touched these orders.
+
+        ``longest``: seconds after a webhook at which the last look sees what was committed by then;
+        None where webhooks come after the commit.
+        """
+        with outcome.lock:
+            outcome.over = True
+            outcome.touched.update(touched)
+            lost, told = outcome.lost, set(outcome.told)
+        seconds = 0.0 if outcome.first_sent is None else time.monotonic() - outcome.first_sent
+        outlasted = longest is not None and seconds > longest
+        self.doubts.outlasted += outlasted
+        if lost or outlasted:
+            self.doubts.add(outcome.touched)
+        else:
+            self.doubts.dispel(told, outcome.began)
+
+    def send(self, url: str, body: bytes) -> None:
+        """Take one webhook of the simulator on its way, if it gets that far."""
+        outcome: Outcome | None = getattr(self._here, "outcome", None)
+        if outcome is not None and outcome.first_sent is None:
+            outcome.first_sent = time.monotonic()
+        if self.dice.random() < self.losing:
+            self.counts["lost"] += 1
+            self._lost(outcome)
+            return
+        if self.dice.random() < self.doubling:
+            self.counts["doubled"] += 1
+            self._delay(url, body, outcome)
+        if self.dice.random() < self.delaying:
+            self.counts["delayed"] += 1
+            self._delay(url, body, outcome)
+            return
+        self._carry(url, body, outcome)
+
+    def wait_empty(self, seconds: float) -> bool:
+        """Wait until nothing is held up any more; return whether that came about."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._delayed and not self._carrying, seconds)
+
+    def close(self) -> None:
+        """End the thread that carries what was held up."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._carrier.join(5)
+
+    def _carry(self, url: str, body: bytes, outcome: Outcome | None) -> None:
+        if not _is_taken(self.deliver(url, body)):
+            self._lost(outcome)
+        elif outcome is not None:
+            with outcome.lock:
+                outcome.told.add(_order_of(body))
+
+    def _lost(self, outcome: Outcome | None) -> None:
+        self.doubts.lost += 1
+        if outcome is None:
+            return
+        with outcome.lock:
+            outcome.lost = True
+            over = outcome.over
+        if over:
+            self.doubts.add(outcome.touched)
+
+    def _delay(self, url: str, body: bytes, outcome: Outcome | None) -> None:
+        due = time.monotonic() + self.dice.uniform(0.0, LONGEST_DELAY_SECONDS)
+        with self._changed:
+            number = next(self._numbers)
+            heapq.heappush(self._delayed, _Delayed(due, number, url, body, outcome))
+            self._changed.notify_all()
+
+    def _carry_delayed(self) -> None:
+        while True:
+            with self._changed:
+                self._carrying = False
+                self._changed.notify_all()
+                while not self._closed:
+                    left = self._delayed[0].due - time.monotonic() if self._delayed else 60.0
+                    if left <= 0:
+                        break
+                    self._changed.wait(left)
+                if self._closed:
+                    return
+                one = heapq.heappop(self._delayed)
+                self._carrying = True
+            self._carry(one.url, one.body, one.outcome)
+
+
+def _is_taken(delivery: Delivery) -> bool:
+    return delivery.status is not None and 200 <= delivery.status < 300
+
+
+def _order_of(body: bytes) -> int:
+    values = json.loads(body)
+    order = values["order_id"] if "order_id" in values else values["_id"]
+    return int(order)

@@ -1,0 +1,90 @@
+"""Everything that takes part in a run, all of it real but Odoo: servers, processes, the road."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from odoo_simulator import Simulator
+from tests.chaos.operations import Office
+from tests.chaos.plan import EARLY, LOOKS
+from tests.chaos.road import Doubts, Road
+from tests.harness import Deployment
+from tests.services.postgres import Postgres
+from tests.services.rabbitmq import RabbitMQ
+from tests.services.reaper import Reaper
+
+WORKERS = 2
+VERSIONS = {"early": 17, "committed": 19}
+LEASE_SECONDS = 8.0
+SETTINGS = {
+    "LOG_LEVEL": "INFO",
+    "EARLY_LOOKS": " ".join(f"{look:g}" for look in LOOKS),
+    # Everything that waits for time to pass is short, so that it comes about within a run.
+    "LEASE_SECONDS": f"{LEASE_SECONDS:g}",
+    "ODOO_TIMEOUT_SECONDS": "3",
+    "SWEEP_SECONDS": "1",
+    "RESEND_SECONDS": "4",
+    # Longer than the longest transaction of a run, and much shorter than a run.
+    "ODOO_LONGEST_TRANSACTION_SECONDS": "20",
+    "SYNC_OVERLAP_SECONDS": "40",
+    # A run deletes more orders than any office would.
+    "BRAKE_ARCHIVINGS": "1000000",
+}
+
+
+@dataclass(slots=True)
+class Scene:
+    """The parts, running."""
+
+    postgres: Postgres
+    rabbitmq: RabbitMQ
+    odoo: Simulator
+    road: Road
+    doubts: Doubts
+    office: Office
+    deployment: Deployment
+
+    def change_timing(self, timing: str) -> None:
+        """Let Odoo send its webhooks before or after its commits, and tell our processes."""
+        self.odoo.automation.timing = timing
+        self.deployment.environment["ODOO_WEBHOOK_TIMING"] = timing
+        self.deployment.close()
+        self.deployment.workers.clear()
+        self.deployment.start(workers=WORKERS)
+
+    def is_web_up(self) -> bool:
+        """Whether the web process answers."""
+        try:
+            return self.deployment.get("/healthz").status == 200
+        except OSError:
+            return False
+
+
+@contextlib.contextmanager
+def scene(
+    seed: int, directory: Path, postgres: Postgres, rabbitmq: RabbitMQ, reaper: Reaper
+) -> Iterator[Scene]:
+    """Set the scene: a few orders in Odoo, all of them copied, the reconciliation switched off."""
+    doubts = Doubts()
+    road = Road(seed, doubts)
+    database = postgres.create_database()
+    Deployment.migrate(database.url, directory)
+    with Simulator(VERSIONS[EARLY]) as odoo:
+        odoo.automation.sender = odoo.webhooks = road
+        deployment = Deployment(
+            directory,
+            reaper,
+            database_url=database.url,
+            rabbitmq_url=rabbitmq.url(),
+            odoo_url=odoo.url,
+            settings=SETTINGS,
+        )
+        with contextlib.closing(road), deployment:
+            office = Office(odoo, road)
+            office.furnish(orders=150, witnesses=20)
+            deployment.manage("sync_BcLinbc")
+            odoo.install_rules(deployment.webhook_url)
+            yield Scene(postgres, rabbitmq, odoo, road, doubts, office, deployment)

@@ -1,0 +1,52 @@
+"""The plan of a chaos run: repeatable, complete, and spread over the run."""
+
+from __future__ import annotations
+
+from tests.chaos.faults import Saboteur
+from tests.chaos.operations import Office
+from tests.chaos.plan import (
+    COMMITTED,
+    EARLY,
+    FAULTS,
+    KILLS,
+    LOOKS,
+    OPERATIONS,
+    OUTLASTING,
+    make_plan,
+)
+
+
+def test_the_same_seed_gives_the_same_plan_and_another_one_another() -> None:
+    assert make_plan(7, 300, 20) == make_plan(7, 300, 20)
+    assert make_plan(7, 300, 20) != make_plan(8, 300, 20)
+
+
+def test_a_plan_has_what_was_asked_for_over_both_timings() -> None:
+    plan = make_plan(1, 5001, 101)
+    assert [act.timing for act in plan.acts] == [EARLY, COMMITTED]
+    assert sum(len(act.operations) for act in plan.acts) == 5001
+    assert sum(len(act.faults) for act in plan.acts) == 101
+    for act in plan.acts:
+        moments = [fault.at for fault in act.faults]
+        assert moments == sorted(moments)
+        assert moments[0] < len(act.operations) * 0.1 < len(act.operations) * 0.9 < moments[-1]
+
+
+def test_a_long_plan_has_every_kind_and_every_ending() -> None:
+    plan = make_plan(1, 5000, 400)
+    operations = [operation for act in plan.acts for operation in act.operations]
+    assert {operation.kind for operation in operations} == set(OPERATIONS)
+    assert {fault.kind for act in plan.acts for fault in act.faults} == set(FAULTS)
+    assert any(operation.rolled_back for operation in operations)
+    assert any(LOOKS[-2] < operation.hold < LOOKS[-1] for operation in operations)
+    assert any(operation.hold == OUTLASTING > LOOKS[-1] for operation in operations)
+
+
+def test_faults_can_be_narrowed_to_some_kinds() -> None:
+    plan = make_plan(3, 100, 50, kinds=KILLS, timings=(COMMITTED,))
+    assert {fault.kind for act in plan.acts for fault in act.faults} <= set(KILLS)
+
+
+def test_everything_that_a_plan_names_can_be_carried_out() -> None:
+    assert all(hasattr(Office, f"_{kind}") for kind in OPERATIONS)
+    assert all(hasattr(Saboteur, f"_{kind}") for kind in FAULTS)
