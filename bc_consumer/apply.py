@@ -263,8 +263,9 @@ def _look(seen: Seen, difference: Difference, copy: _Copy, early: bool) -> ledge
     claimed = seen.claimed
     gone = seen.found is Missing.GONE
     shown = gone if claimed.event == Event.DELETED else difference.outcome is not None
-    # Odoo never gives an id again: an order that was there and is gone will not come back.
-    final = gone and (claimed.event == Event.DELETED or claimed.odoo_id in copy.bcs)
+    # Odoo never gives an id again: an order that was there and is gone will not come back. One that
+    # never was there may be on its way, whatever an event said: another Odoo may have sent it.
+    final = gone and claimed.odoo_id in copy.bcs
     again = None
     if early and claimed.early and not final:
         elapsed = (ledger.claimed_at(claimed) - claimed.last_marked_at).total_seconds()

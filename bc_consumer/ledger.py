@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Value
+from django.db.models import F, Q, Value
 from django.db.models.functions import Concat, Now
 
 from bc_consumer import outage, process
@@ -337,31 +337,48 @@ def release(
     )
 
 
-def fail(token: uuid.UUID, odoo_id: int, error: BaseException) -> bool:
+def given_up(odoo_ids: Collection[int]) -> set[int]:
+    """Return which of these orders nobody looks at until a person, or a new mark, says so."""
+    rows = PendingBC.objects.filter(odoo_id__in=sorted(odoo_ids))
+    stuck = rows.filter(Q(failed_at__isnull=False) | ~Q(held_reason=""))
+    return set(stuck.values_list("odoo_id", flat=True))
+
+
+def fail(token: uuid.UUID, claimed: PendingBC, error: BaseException) -> bool:
     """Count one failed attempt at this order; return whether it was the last one.
 
     Later attempts wait longer, and alone (``suspect``). After ``MAX_ATTEMPTS`` the row stays as
-    failed, with its error, until it is marked again or replayed.
+    failed, with its error, until it is marked again or replayed. Marked since it was ``claimed``,
+    it has one attempt more, at once: what failed may be mended by then.
     """
-    row = PendingBC.objects.filter(odoo_id=odoo_id, claim_token=token).first()
-    if row is None:
-        raise LeaseLost([odoo_id])
-    attempts = row.attempts + 1
-    last = attempts >= settings.MAX_ATTEMPTS
-    PendingBC.objects.filter(odoo_id=odoo_id, claim_token=token).update(
-        claim_token=None,
-        claimed_until=None,
-        sent_at=None,
-        attempts=attempts,
-        suspect=True,
-        error_class=type(error).__name__,
-        last_error=str(error),
-        traceback="".join(traceback.format_exception(error)),
-        first_failed_at=row.first_failed_at or Now(),
-        failed_at=Now() if last else None,
-        due_at=Now() + timedelta(seconds=RETRY_SECONDS * 2 ** (attempts - 1)),
-    )
+    ours = PendingBC.objects.filter(odoo_id=claimed.odoo_id, claim_token=token)
+    with transaction.atomic():
+        row = ours.select_for_update().first()
+        if row is None:
+            raise LeaseLost([claimed.odoo_id])
+        moved = row.generation != claimed.generation
+        attempts = row.attempts + 1
+        if moved:
+            attempts = min(attempts, settings.MAX_ATTEMPTS - 1)
+        last = attempts >= settings.MAX_ATTEMPTS
+        ours.update(
+            claim_token=None,
+            claimed_until=None,
+            sent_at=None,
+            attempts=attempts,
+            suspect=True,
+            error_class=type(error).__name__,
+            last_error=str(error),
+            traceback="".join(traceback.format_exception(error)),
+            first_failed_at=row.first_failed_at or Now(),
+            failed_at=Now() if last else None,
+            due_at=Now() + timedelta(seconds=0.0 if moved else _retry_delay(attempts)),
+        )
     return last
+
+
+def _retry_delay(attempts: int) -> float:
+    return float(RETRY_SECONDS * 2 ** (attempts - 1))
 
 
 def hold(token: uuid.UUID, odoo_ids: Collection[int], reason: str) -> None:

@@ -35,6 +35,8 @@ TURN_SECONDS = 60.0
 """One call works no longer than this, so that a message is acked long before any time limit."""
 ELSEWHERE_SECONDS = 0.3
 """Before trying again an order whose lines hang on one that another worker has."""
+BROKEN_SECONDS = 15.0
+"""Before trying again an order whose lines hang on one that failed, or is held."""
 DATABASE_SECONDS = 1.0
 """Before trying again what our own database refused (a deadlock, a lock held too long)."""
 LONGEST_WAIT_SECONDS = 1.0
@@ -78,6 +80,7 @@ class Batch:
         """Odoo failed before, and everybody waits for this batch to tell how it is now."""
         self.open = set(self.rows)
         """Rows that are neither settled nor failed nor given back."""
+        self.failed: set[int] = set()
 
     def run(self) -> None:
         """Look at each row once; whatever happens, no row stays claimed."""
@@ -86,6 +89,8 @@ class Batch:
             for odoo_id, row in list(self.rows.items()):
                 if row.suspect:
                     self._look([odoo_id])
+            if self.open:
+                self._release(0.0, "they were brought along in vain")
         except OdooInterrupted:
             self._release(0.0, "the process is stopping")
         except (OdooRefused, OdooUnavailable) as error:
@@ -248,14 +253,19 @@ class Batch:
         """Odoo moved lines between orders: read and apply both sides in one go."""
         ids = {one.claimed.odoo_id for one in seen}
         wanted = set(others) - self.open
-        claimed = ledger.claim_also(wanted, "moved lines", self.token) if wanted else []
-        self.rows.update({row.odoo_id: row for row in claimed})
-        self.open.update(row.odoo_id for row in claimed)
+        broken = wanted.intersection(self.failed) | ledger.given_up(wanted)
+        if wanted and not broken:
+            claimed = ledger.claim_also(wanted, "moved lines", self.token)
+            self.rows.update({row.odoo_id: row for row in claimed})
+            self.open.update(row.odoo_id for row in claimed)
         if rounds > 0 and self.open.issuperset(others):
             self._look(ids.union(others), rounds - 1)
         elif len(seen) > 1:
             for one in seen:
                 self._look([one.claimed.odoo_id], rounds)
+        elif broken:
+            why = f"lines of theirs are still under BC {sorted(broken)}, which can't be read"
+            self._release(BROKEN_SECONDS, why, ids)
         else:
             self._release(ELSEWHERE_SECONDS, f"lines of BC {sorted(others)} are on the move", ids)
 
@@ -279,7 +289,7 @@ class Batch:
         row = self.rows[odoo_id]
         try:
             with transaction.atomic():
-                last = ledger.fail(self.token, odoo_id, error)
+                last = ledger.fail(self.token, row, error)
                 if last:
                     failed = JournalEntry.Outcome.FAILED
                     journal_entry(row, failed, database_now(), error=str(error)).save()
@@ -287,6 +297,7 @@ class Batch:
             self._lost([odoo_id])
             return
         self.open.discard(odoo_id)
+        self.failed.add(odoo_id)
         logger.log(
             logging.ERROR if last else logging.WARNING,
             "BC %d failed (%s), attempt %d of %d%s: %s",

@@ -123,7 +123,7 @@ def test_a_late_worker_can_neither_settle_nor_fail_nor_release() -> None:
         settle(late, stale)
     assert lost.value.ids == {1}
     with pytest.raises(LeaseLost):
-        ledger.fail(late, 1, ValueError("x"))
+        ledger.fail(late, stale[0], ValueError("x"))
     ledger.release(late, [1], 0.0)
     assert row(1).claim_token == token
 
@@ -181,12 +181,12 @@ def test_a_row_fails_after_its_attempts_and_a_new_mark_reopens_it_with_one(
 ) -> None:
     settings.MAX_ATTEMPTS = 2
     ledger.mark([1], WEBHOOK)
-    token, _ = claim()
-    assert not ledger.fail(token, 1, ValueError("unreadable"))
+    token, (claimed,) = claim()
+    assert not ledger.fail(token, claimed, ValueError("unreadable"))
     assert row(1).suspect
     PendingBC.objects.update(due_at=Now())
-    token, _ = claim()
-    assert ledger.fail(token, 1, ValueError("unreadable"))
+    token, (claimed,) = claim()
+    assert ledger.fail(token, claimed, ValueError("unreadable"))
     failed = row(1)
     assert (failed.error_class, failed.last_error) == ("ValueError", "unreadable")
     assert "ValueError: unreadable" in failed.traceback
@@ -200,8 +200,8 @@ def test_a_row_fails_after_its_attempts_and_a_new_mark_reopens_it_with_one(
     ledger.mark([1], WEBHOOK)
     reopened = row(1)
     assert (reopened.failed_at, reopened.attempts) == (None, 1)
-    token, _ = claim()
-    assert ledger.fail(token, 1, ValueError("unreadable"))
+    token, (claimed,) = claim()
+    assert ledger.fail(token, claimed, ValueError("unreadable"))
 
 
 def test_held_rows_are_not_claimed() -> None:
