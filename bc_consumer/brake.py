@@ -29,7 +29,7 @@ def reason_to_hold(count: int, any_order: Callable[[], bool]) -> str:
             f"Odoo shows no order at all, and the copy has {current}. Is ODOO_DATABASE the right "
             "one, and may the account still read orders?"
         )
-    if recent + count > allowed:
+    if count and recent + count > allowed:
         return (
             f"{recent} orders were archived within an hour and {count} more would be; "
             f"{allowed} are allowed (BRAKE_ARCHIVINGS, BRAKE_SHARE). Is ODOO_DATABASE the right "

@@ -117,7 +117,7 @@ SYNC_POLL_SECONDS = _env.number("SYNC_POLL_SECONDS", 0)
 SYNC_OVERLAP_SECONDS = _env.number("SYNC_OVERLAP_SECONDS", 4 * 3600, minimum=0)
 # Odoo's longest transaction: so long may a second change hide behind the same write_date.
 ODOO_LONGEST_TRANSACTION_SECONDS = _env.number("ODOO_LONGEST_TRANSACTION_SECONDS", 900, minimum=1)
-SYNC_LEASE_SECONDS = _env.number("SYNC_LEASE_SECONDS", 40, minimum=1)
+SYNC_LEASE_SECONDS = _env.number("SYNC_LEASE_SECONDS", 30, minimum=1)
 SYNC_SLICE_SECONDS = _env.number("SYNC_SLICE_SECONDS", 240, minimum=1)
 SYNC_PAGE_SIZE = _env.integer("SYNC_PAGE_SIZE", 2000, minimum=1)
 # More archivings than both within an hour are held back until a person has looked.

@@ -15,12 +15,12 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def crew() -> Iterator[None]:
-    """Work off what is due beside the detection, so that reading and writing overlap."""
+def crew(run: int) -> Iterator[None]:
+    """Work off what is due beside a run's detection, so that reading and writing overlap."""
     stop = threading.Event()
     count = min(2, settings.ODOO_CONCURRENT_CALLS) if connection.vendor == "postgresql" else 1
     threads = [
-        threading.Thread(target=_work_until, args=(stop,), name=f"crew-{n}", daemon=True)
+        threading.Thread(target=_work_until, args=(run, stop), name=f"crew-{n}", daemon=True)
         for n in range(count)
     ]
     for thread in threads:
@@ -33,10 +33,10 @@ def crew() -> Iterator[None]:
             thread.join()
 
 
-def _work_until(stop: threading.Event) -> None:
+def _work_until(run: int, stop: threading.Event) -> None:
     while not stop.is_set() and not process.stopping.is_set():
         try:
-            if not work_off(turn=1.0):
+            if not work_off(turn=1.0, run=run):
                 stop.wait(0.05)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("The run's crew waits for the database: %s", error)

@@ -5,6 +5,7 @@ Every statement takes ids in ascending order, and every time is the database's c
 """
 
 import json
+import secrets
 import traceback
 import uuid
 from collections.abc import Collection, Iterable, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q, Value
+from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Concat, Now
 
 from bc_consumer import outage, process
@@ -161,6 +162,41 @@ def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         "payload": new["payload"] or old["payload"],
         "run": new["run"] if old["run"] is None else old["run"],
     }
+
+
+def new_token(run: int | None = None) -> uuid.UUID:
+    """Return a token for a claim; one that a run's own crew makes begins with the run's key.
+
+    A random UUID's first half is no such number: its version's bits make it too large.
+    """
+    return uuid.uuid4() if run is None else uuid.UUID(int=run << 64 | secrets.randbits(64))
+
+
+def free_claims_of(run: int) -> int:
+    """Give back at once what the crew of a run has claimed; return how many rows.
+
+    For whoever has the reconciliation's lock, and so knows that this crew has died: nobody need
+    wait for its leases. A crew that is only late finds its token gone, and writes nothing.
+    """
+    first, beyond = uuid.UUID(int=run << 64), uuid.UUID(int=(run + 1) << 64)
+    rows = PendingBC.objects.filter(claim_token__gte=first, claim_token__lt=beyond)
+    with transaction.atomic():
+        return _locked(rows).update(
+            claim_token=None, claimed_until=None, sent_at=None, due_at=Now()
+        )
+
+
+def adopt(run: int) -> int:
+    """Make this run's own what earlier runs have marked and nobody has fetched; return how many."""
+    others = _outstanding().filter(run__isnull=False).exclude(run=run)
+    with transaction.atomic():
+        return _locked(others).update(run=run)
+
+
+def _locked(rows: QuerySet[PendingBC]) -> QuerySet[PendingBC]:
+    """Lock these rows by ascending ids, as every statement does; call it in a transaction."""
+    locked = rows.select_for_update().order_by("odoo_id")
+    return PendingBC.objects.filter(odoo_id__in=list(locked.values_list("odoo_id", flat=True)))
 
 
 def seconds_until_due() -> float | None:
@@ -400,14 +436,21 @@ def let_go(*, forced: bool, odoo_ids: Collection[int] | None = None) -> int:
     return held.update(held_reason="", due_at=Now(), causes=causes)
 
 
+def failed(after_id: int, limit: int) -> list[int]:
+    """Return the next orders that were given up, ascending by id."""
+    rows = PendingBC.objects.filter(failed_at__isnull=False, odoo_id__gt=after_id)
+    return list(rows.order_by("odoo_id").values_list("odoo_id", flat=True)[:limit])
+
+
 def outstanding(run: int) -> int:
     """Count the orders that this run marked and nobody has fetched, given up or held since."""
+    return _outstanding().filter(run=run).count()
+
+
+def _outstanding() -> QuerySet[PendingBC]:
     return PendingBC.objects.filter(
-        run=run,
-        fetched_generation__lt=F("run_generation"),
-        failed_at__isnull=True,
-        held_reason="",
-    ).count()
+        fetched_generation__lt=F("run_generation"), failed_at__isnull=True, held_reason=""
+    )
 
 
 def unsent(age: float, limit: int) -> list[int]:

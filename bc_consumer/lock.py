@@ -18,6 +18,9 @@ from bc_consumer.models import SyncState
 
 logger = logging.getLogger(__name__)
 
+HAND_OVER = timedelta(minutes=10)
+"""The next slice must come within this, or anybody may take the run over."""
+
 
 class LockLost(Exception):
     """The lease ran out and somebody else may hold the lock; this run may change nothing more."""
@@ -63,10 +66,10 @@ class Lock:
         self._stop_renewing()
         self._mine().update(is_syncing=False, owner="", lease_until=None, give_way=False)
 
-    def hand_over(self, run: int, seconds: float) -> None:
-        """Leave the lock to the run's next slice, which must come within ``seconds``."""
+    def hand_over(self, run: int) -> None:
+        """Leave the lock to the run's next slice."""
         self._stop_renewing()
-        self._mine().update(owner=handed_over(run), lease_until=Now() + timedelta(seconds=seconds))
+        self._mine().update(owner=handed_over(run), lease_until=Now() + HAND_OVER)
 
     def move_watermark(self, last_sync: datetime) -> None:
         """Set the watermark; raises LockLost when the lock is no longer ours (the fence)."""

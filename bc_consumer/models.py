@@ -308,6 +308,12 @@ class SyncLog(models.Model):
         COMMAND = "command", _("command")
         POLL = "poll", _("poll")
 
+    DONE = "done"
+    """The phase after the last one."""
+    INTERRUPTED = "interrupted: the next run goes on"
+    GAVE_WAY = "gave way to a run"
+    """The error of a poll that ended because a run waited."""
+
     started_at = models.DateTimeField(_("start"))
     ended_at = models.DateTimeField(_("end"), null=True)
     status = models.TextField(_("status"), choices=Status.choices, default=Status.RUNNING)

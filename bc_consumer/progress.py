@@ -27,6 +27,7 @@ RATE_SECONDS = 15.0
 CELLS = 24
 CLEAR_LINE = "\r\x1b[K"
 PHASES: dict[str, str | Promise] = {
+    "failed": gettext_lazy("orders given up before"),
     "mapping": gettext_lazy("fields added since"),
     "orders": gettext_lazy("looking for changed orders"),
     "lines": gettext_lazy("looking for changed lines"),

@@ -7,19 +7,15 @@ row, so that it can go on there: a nightly run's next slice, an interrupted firs
 import logging
 import time
 import traceback
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import F
-from django.db.models.functions import Now
-from django.utils import timezone
-from django.utils.translation import gettext as _
 
-from bc_consumer import brake, detect, ledger, outage, process, retention
+from bc_consumer import brake, detect, ledger, outage, process, retention, schedule
 from bc_consumer.alerts import alert, over
 from bc_consumer.crew import crew
 from bc_consumer.database_clock import database_now
@@ -38,6 +34,8 @@ from bc_consumer.odoo import (
 )
 from bc_consumer.odoo_connection import odoo
 from bc_consumer.publisher import publisher
+from bc_consumer.run_beginning import FIRST_PHASE, Wish, begin, holder
+from bc_consumer.run_ending import summary, tell
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -49,8 +47,6 @@ Cause = SyncLog.Cause
 OUTSTANDING = 4000
 """Marks of one run that wait at the same time: the ledger stays small however much is found."""
 GIVE_WAY_SECONDS = 30.0
-HAND_OVER_SECONDS = 600.0
-"""The next slice must come within this, or anybody may take the run over."""
 POLL_PROOF = timedelta(seconds=5)
 """A poll leaves the long proof to the nightly run: it comes again too soon for that."""
 WAKE_UPS = 8
@@ -58,8 +54,6 @@ WAKE_UPS = 8
 LOOK_SECONDS = 0.2
 ASK_SECONDS = 5.0
 """Between two calls by which a run finds out for itself why the workers leave Odoo alone."""
-FIRST, DONE = "mapping", "done"
-INTERRUPTED = "interrupted: the next run goes on"
 
 
 class AlreadyRunning(Exception):
@@ -82,17 +76,6 @@ class SliceOver(Exception):
     """This slice's time is up; the run goes on in another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a run is asked for."""
-
-    cause: SyncLog.Cause
-    full: bool = False
-    since: "datetime | None" = None
-    forced: bool = False
-    digest: bool = True
-
-
 class Progress(Protocol):
     """Is told how a run gets on; see the management command."""
 
@@ -108,7 +91,7 @@ def reconcile(wish: Wish, progress: Progress | None = None) -> SyncLog:
     """
     lock = _taken_lock(wish.cause)
     try:
-        worker = _Run(lock, _begun(wish), progress)
+        worker = _Run(lock, begin(wish), progress)
     except BaseException:
         lock.give_back()
         raise
@@ -118,21 +101,37 @@ def reconcile(wish: Wish, progress: Progress | None = None) -> SyncLog:
 def reconcile_slice(run_id: int | None) -> int | None:
     """Do one slice of a nightly run; return the run's id while it is not over.
 
-    ``run_id`` None begins the run. Raises AlreadyRunning.
+    ``run_id`` None begins the run, if one is due and none is left to go on with: a message may
+    have been sent more than once, or may have waited for a worker since another night. Raises
+    AlreadyRunning.
     """
     lock = Lock()
     if not lock.take(run_id):
         raise AlreadyRunning(holder())
-    run = SyncLog.objects.filter(pk=run_id, status=Status.RUNNING).first() if run_id else None
-    if run_id is not None and run is None:
+    try:
+        run = _run_of_slice(run_id)
+        if run is None:
+            lock.give_back()
+            return None
+        over("nightly late")
+        worker = _Run(lock, run, None, seconds=settings.SYNC_SLICE_SECONDS)
+    except BaseException:
         lock.give_back()
-        return None
-    run = run or _begun(Wish(Cause.NIGHTLY))
-    worker = _Run(lock, run, None, seconds=settings.SYNC_SLICE_SECONDS)
+        raise
     try:
         worker.finish()
     except SliceOver:
         return run.pk
+    return None
+
+
+def _run_of_slice(run_id: int | None) -> SyncLog | None:
+    left = schedule.unfinished_nightly()
+    if left is not None and run_id in {None, left.pk}:
+        ledger.free_claims_of(left.pk)  # the slice before may have been killed
+        return left
+    if run_id is None and schedule.nightly_is_due(database_now()):
+        return begin(Wish(Cause.NIGHTLY))
     return None
 
 
@@ -147,45 +146,6 @@ def _taken_lock(cause: SyncLog.Cause) -> Lock:
         if process.stopping.wait(LOOK_SECONDS):
             raise Interrupted("the process is stopping")
     return lock
-
-
-def holder() -> str:
-    """Say which run has the lock, as far as the runs tell."""
-    running = SyncLog.objects.filter(status=Status.RUNNING).order_by("-id").first()
-    if running is None:
-        return _("another run")
-    return _("run %(id)s (%(cause)s, begun at %(time)s)") % {
-        "id": running.pk,
-        "cause": running.get_cause_display(),
-        "time": f"{timezone.localtime(running.started_at):%H:%M:%S}",
-    }
-
-
-def _begun(wish: Wish) -> SyncLog:
-    """Close what a killed run left open, and open a new row; goes on with a first load."""
-    left = SyncLog.objects.filter(status=Status.RUNNING)
-    left.update(
-        status=Status.FAILED, ended_at=Now(), error="killed: its lease ran out before it ended"
-    )
-    ledger.let_go(forced=wish.forced)
-    state = SyncState.objects.get(key=SyncState.KEY)
-    run = SyncLog(started_at=database_now(), cause=wish.cause, phase=FIRST)
-    run.full, run.forced, run.digest = wish.full, wish.forced, wish.digest
-    run.window_since = wish.since
-    if run.window_since is None and state.last_sync is not None:
-        run.window_since = state.last_sync - timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
-    if state.last_sync is None and wish.since is None:
-        _resume(run)
-    run.save()
-    return run
-
-
-def _resume(run: SyncLog) -> None:
-    """Go on with a first load that was interrupted: from its place, and as of its beginning."""
-    last = SyncLog.objects.order_by("-id").first()
-    if last is not None and last.window_since is None and last.phase == "orders":
-        run.phase, run.cursor, run.window_until = last.phase, last.cursor, last.window_until
-        run.notes = f"goes on with run {last.pk} after order {last.cursor}"
 
 
 class _Run:
@@ -205,7 +165,8 @@ class _Run:
         longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
         self.proof = POLL_PROOF if poll else longest
         self.phases: dict[str, Callable[[], str]] = {
-            FIRST: self._mapping,
+            FIRST_PHASE: self._failed_orders,
+            "mapping": self._mapping,
             "orders": self._orders,
             "lines": self._lines,
             "digest of orders": self._digest_orders,
@@ -221,13 +182,13 @@ class _Run:
         )
         handed_over = False
         try:
-            with crew():
+            with crew(self.run.pk):
                 self._work()
             self._end(*self._verdict())
         except SliceOver:
             self._save()
             handed_over = True
-            self.lock.hand_over(self.run.pk, HAND_OVER_SECONDS)
+            self.lock.hand_over(self.run.pk)
             raise
         except (Interrupted, KeyboardInterrupt, OdooInterrupted) as reason:
             self._interrupted()
@@ -235,7 +196,7 @@ class _Run:
                 raise Interrupted(str(reason)) from reason
             raise
         except GaveWay:
-            self._end(Status.PARTIAL, "gave way to a run")
+            self._end(Status.PARTIAL, SyncLog.GAVE_WAY)
         except Braked as error:
             self._end(Status.BRAKED, str(error))
             alert("brake", "a reconciliation was stopped", f"{error} Nothing was archived by it.")
@@ -256,8 +217,10 @@ class _Run:
             # Odoo's own clock, before the first read: what is committed later is the next run's.
             self.run.window_until = self.odoo.server_time()
             self._save()
-        names = [*self.phases, DONE]
-        while self.run.phase != DONE:
+            if self.run.digest and not self.run.forced:
+                self._check_database()
+        names = [*self.phases, SyncLog.DONE]
+        while self.run.phase != SyncLog.DONE:
             self._look_around()
             next_phase = self.phases[self.run.phase]()
             if next_phase == "":
@@ -268,11 +231,19 @@ class _Run:
 
     # --- phases: each does one page, and returns the phase to go on with ("": the next) --------
 
+    def _failed_orders(self) -> str:
+        """Give what was given up one more attempt; a poll comes too often for that."""
+        if self.run.cause == Cause.POLL:
+            return ""
+        return self._mark_page(ledger.failed(self.run.cursor, settings.SYNC_PAGE_SIZE))
+
     def _mapping(self) -> str:
-        ids = detect.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
+        return self._mark_page(detect.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE))
+
+    def _mark_page(self, ids: Sequence[int]) -> str:
         self._mark(ids)
         self.run.cursor = ids[-1] if ids else 0
-        return "" if len(ids) < settings.SYNC_PAGE_SIZE else FIRST
+        return "" if len(ids) < settings.SYNC_PAGE_SIZE else self.run.phase
 
     def _orders(self) -> str:
         since = None if self.run.full else self.run.window_since
@@ -308,17 +279,39 @@ class _Run:
     def _digest(self, digest: Digest) -> str:
         for drift in digest.drifts():
             self._look_around()
-            gone = drift.maybe_gone - self.odoo.listing.existing(sorted(drift.maybe_gone))
-            self._check_brake(len(gone))
-            self.run.gone += len(gone)
+            away = drift.maybe_gone - self.odoo.listing.existing(sorted(drift.maybe_gone))
+            gone = 0 if self._any_forbidden(away) else len(away)
+            if away:
+                self._check_brake(gone)
+            self.run.gone += gone
             self.run.found_by_digest += len(drift.orders)
             self._mark(drift.orders)
         if digest.note:
             self.run.notes = "\n".join(filter(None, [self.run.notes, digest.note]))
         return ""
 
+    def _check_database(self) -> None:
+        """Stop before another database's orders replace ours, under the same ids."""
+        there, others = detect.created_otherwise(self.odoo)
+        if others * 2 > there:
+            raise Braked(
+                f"Of {there} orders that the copy has, Odoo says for {others} that they were"
+                " created at another time. Is ODOO_DATABASE the right one, or was an old backup"
+                " restored there? Nothing was read"
+            )
+
+    def _any_forbidden(self, odoo_ids: Collection[int]) -> bool:
+        """Whether Odoo has some of these and hides them; which, is told when each is fetched."""
+        try:
+            if odoo_ids:
+                model = self.odoo.settings.order_model
+                self.odoo.call(model, "read", [sorted(odoo_ids)], {"fields": ["write_date"]})
+        except OdooAccessError:
+            return True
+        return False
+
     def _check_brake(self, gone: int) -> None:
-        if not gone or self.run.forced:
+        if self.run.forced:
             return
         reason = brake.reason_to_hold(self.run.gone + gone, self.odoo.listing.any_order)
         if reason:
@@ -411,7 +404,7 @@ class _Run:
     def _interrupted(self) -> None:
         """A slice's run stays open, for whoever goes on with it; any other ends here."""
         if self.until is None:
-            self._end(Status.FAILED, INTERRUPTED)
+            self._end(Status.FAILED, SyncLog.INTERRUPTED)
         else:
             self._save()
 
@@ -423,7 +416,7 @@ class _Run:
         """Close the run; a good one moves the watermark in the same transaction."""
         run = self.run
         run.status, run.error, run.ended_at = status, error, database_now()
-        good = status in {Status.OK, Status.PARTIAL} and run.phase == DONE
+        good = status in {Status.OK, Status.PARTIAL} and run.phase == SyncLog.DONE
         moves = good and run.cause != Cause.POLL and self._reaches_back()
         try:
             with transaction.atomic():
@@ -434,8 +427,9 @@ class _Run:
             run.status, run.error, good = Status.FAILED, str(lost), False
             self._save()
         run.refresh_from_db()
-        logger.log(logging.INFO if good else logging.ERROR, "run %d: %s", run.pk, summary(run))
-        _tell(run)
+        bad = logging.WARNING if run.cause == Cause.POLL else logging.ERROR
+        logger.log(logging.INFO if good else bad, "run %d: %s", run.pk, summary(run))
+        tell(run)
         if good and run.cause == Cause.NIGHTLY:
             retention.purge()
 
@@ -463,35 +457,3 @@ OWN_COLUMNS = (
     "status", "ended_at", "window_until", "phase", "cursor", "found_by_window", "found_by_digest",
     "found_by_names", "gone", "error_count", "notes", "error", "traceback",
 )  # fmt: skip
-
-
-def summary(run: SyncLog) -> str:
-    """Say in one line how a run ended and what it did."""
-    line = (
-        f"{run.status}: {run.bc_count} BC looked at, {run.applied} applied,"
-        f" {run.archived} archived, {run.error_count} failed, {run.line_count} lines written,"
-        f" {run.lines_deleted} deleted,"
-        f" {run.missed_by_webhooks} missed by webhooks, {run.odoo_calls} calls to Odoo"
-    )
-    return f"{line}. {run.error}" if run.error else line
-
-
-def _tell(run: SyncLog) -> None:
-    """Alert people to what needs them; take back what is over."""
-    if run.error == INTERRUPTED:
-        return  # whoever did it knows
-    if run.status in {Status.FAILED, Status.REFUSED}:
-        alert("run failed", f"a reconciliation {run.status}", summary(run))
-    elif run.status in {Status.OK, Status.PARTIAL}:
-        over("run failed")
-        if run.status == Status.OK and not PendingBC.objects.exclude(held_reason="").exists():
-            over("brake")
-    if run.cause == Cause.NIGHTLY and run.window_since is not None:
-        if run.missed_by_webhooks > settings.ALERT_MISSED:
-            alert(
-                "missed by webhooks",
-                f"{run.missed_by_webhooks} orders were missed by webhooks",
-                f"{summary(run)} Are the automation rules in Odoo active, and complete?",
-            )
-        else:
-            over("missed by webhooks")

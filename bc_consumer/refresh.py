@@ -30,6 +30,7 @@ from bc_consumer.odoo import (
 from bc_consumer.odoo_connection import odoo, sends_early
 
 logger = logging.getLogger(__name__)
+Outcome = JournalEntry.Outcome
 
 TURN_SECONDS = 60.0
 """One call works no longer than this, so that a message is acked long before any time limit."""
@@ -47,10 +48,11 @@ ROUNDS = 4
 """How often one batch brings further orders along before it waits for things to calm down."""
 
 
-def work_off(turn: float = TURN_SECONDS) -> int:
+def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
     """Work through what is due, for ``turn`` seconds at most; return how many rows were looked at.
 
     Returns at once when nothing is due, when Odoo is in a pause, and when the process is stopping.
+    ``run``: the reconciliation whose own crew this is; should it die, its claims are given back.
     Raises Django's database errors when our own database is away; claims then run out.
     """
     end = time.monotonic() + turn
@@ -58,7 +60,7 @@ def work_off(turn: float = TURN_SECONDS) -> int:
     while not process.stopping.is_set() and time.monotonic() < end:
         if ledger.seconds_until_due() != 0.0:
             break
-        token = uuid.uuid4()
+        token = ledger.new_token(run)
         claim = ledger.claim(settings.BATCH_SIZE, token)
         if claim.wait:
             process.stopping.wait(min(claim.wait, LONGEST_WAIT_SECONDS))
@@ -270,6 +272,14 @@ class Batch:
             self._release(ELSEWHERE_SECONDS, f"lines of BC {sorted(others)} are on the move", ids)
 
     def _done(self, results: Sequence[Result]) -> None:
+        forbidden = [one.odoo_id for one in results if one.outcome is Outcome.FORBIDDEN]
+        if forbidden:
+            alert(
+                "forbidden",
+                "orders that may no longer be read",
+                f"Odoo has these orders and keeps them from ODOO_LOGIN: {forbidden}. They stay as"
+                " they were, and count no more. Was a right, a record rule or a company changed?",
+            )
         for result in results:
             self.open.discard(result.odoo_id)
             if result.outcome is None:

@@ -12,14 +12,20 @@ from bc_consumer.models import JournalEntry, SyncLog
 logger = logging.getLogger(__name__)
 
 BATCH = 5000
+IDLE_POLLS_STAY = timedelta(days=1)
 
 
 def purge() -> None:
-    """Delete journal entries and ended runs older than their settings say."""
+    """Delete journal entries and ended runs older than their settings say.
+
+    Polls that looked at nothing go after a day: with one every few seconds there are many.
+    """
     journal_limit = Now() - timedelta(days=settings.JOURNAL_DAYS)
     entries = _deleted(JournalEntry.objects.filter(at__lt=journal_limit))
     run_limit = Now() - timedelta(days=settings.SYNC_LOG_DAYS)
     runs = _deleted(SyncLog.objects.filter(ended_at__lt=run_limit))
+    idle = SyncLog.objects.filter(cause=SyncLog.Cause.POLL, bc_count=0)
+    runs += _deleted(idle.filter(ended_at__lt=Now() - IDLE_POLLS_STAY))
     if entries or runs:
         logger.info("purged: %d journal entries, %d runs", entries, runs)
 

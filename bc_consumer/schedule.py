@@ -1,18 +1,24 @@
 """What is due. The database decides: two schedulers do no harm, a missed night is caught up."""
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from bc_consumer.database_clock import database_now
+from bc_consumer.lock import HAND_OVER, handed_over
 from bc_consumer.models import SyncLog, SyncState
 
 RETRY_AFTER = timedelta(minutes=15)
-"""After a nightly run that failed."""
+"""After a nightly run, or a poll's digest, that failed."""
+ASK_AGAIN_AFTER = timedelta(hours=1)
+"""After one that waits for a person: braked, or refused by Odoo."""
 DIGEST_EVERY = timedelta(hours=1)
 """In poll mode."""
+SLICE_LATE = timedelta(minutes=1)
+"""After which the message of a run's next slice is taken for lost."""
 SCAN_AFTER = timedelta(minutes=2)
 """After an event that was never confirmed, a window scan."""
 GOOD = (SyncLog.Status.OK, SyncLog.Status.PARTIAL)
@@ -31,33 +37,57 @@ def due() -> Due | None:
     """Return what is to be done now, or None."""
     now = database_now()
     state = SyncState.objects.get(key=SyncState.KEY)
-    held = state.is_syncing and state.lease_until is not None and state.lease_until >= now
-    left = SyncLog.objects.filter(status=SyncLog.Status.RUNNING, cause=SyncLog.Cause.NIGHTLY)
-    if held:
+    run = unfinished_nightly()
+    if state.is_syncing and state.lease_until is not None and state.lease_until >= now:
+        handed_over_at = state.lease_until - HAND_OVER
+        waits = run is not None and state.owner == handed_over(run.pk)
+        if run is not None and waits and handed_over_at < now - SLICE_LATE:
+            return Due(SyncLog.Cause.NIGHTLY, run=run.pk)
         return None
-    if (run := left.order_by("-id").first()) is not None:
+    if run is not None:
         return Due(SyncLog.Cause.NIGHTLY, run=run.pk)
-    if settings.SYNC_NIGHTLY_AT is not None and _nightly_is_due(now, settings.SYNC_NIGHTLY_AT):
+    if nightly_is_due(now):
         return Due(SyncLog.Cause.NIGHTLY)
     return _poll_due(now, state)
 
 
-def _nightly_is_due(now: datetime, at: time) -> bool:
+def unfinished_nightly() -> SyncLog | None:
+    """Return the nightly run that some slice has to go on with, if there is one."""
+    runs = SyncLog.objects.filter(status=SyncLog.Status.RUNNING, cause=SyncLog.Cause.NIGHTLY)
+    return runs.order_by("-id").first()
+
+
+def nightly_is_due(now: datetime) -> bool:
+    """Tell whether a nightly run has to begin: none since its time went well, or may yet."""
+    at: time | None = settings.SYNC_NIGHTLY_AT
+    if at is None:
+        return False
     since = last_time(now, at)
     nightly = SyncLog.objects.filter(cause=SyncLog.Cause.NIGHTLY, started_at__gte=since)
-    if nightly.filter(status__in=GOOD).exists():
-        return False
-    latest = nightly.order_by("-id").first()
-    return latest is None or latest.ended_at is None or latest.ended_at < now - RETRY_AFTER
+    return not nightly.filter(status__in=GOOD).exists() and _may_try_again(nightly, now)
+
+
+def _may_try_again(runs: QuerySet[SyncLog], now: datetime) -> bool:
+    latest = runs.order_by("-id").first()
+    if latest is None or latest.ended_at is None:
+        return True
+    for_a_person = latest.status in {SyncLog.Status.BRAKED, SyncLog.Status.REFUSED}
+    return latest.ended_at < now - (ASK_AGAIN_AFTER if for_a_person else RETRY_AFTER)
 
 
 def last_time(now: datetime, at: time) -> datetime:
     """Return the latest moment not after ``now`` at which a nightly run was due."""
-    local = timezone.localtime(now)
-    today = timezone.make_aware(datetime.combine(local.date(), at))
-    if today <= now:
-        return today
-    return timezone.make_aware(datetime.combine(local.date() - timedelta(days=1), at))
+    today = timezone.localtime(now).date()
+    moment = _moment(today, at)
+    return moment if moment <= now else _moment(today - timedelta(days=1), at)
+
+
+def _moment(day: date, at: time) -> datetime:
+    """Return it in UTC: a moment that the clocks skip, or repeat, is equal to none in another zone.
+
+    Skipped, it is as if they had not been changed; repeated, the first one.
+    """
+    return timezone.make_aware(datetime.combine(day, at)).astimezone(UTC)
 
 
 def _poll_due(now: datetime, state: SyncState) -> Due | None:
@@ -72,5 +102,12 @@ def _poll_due(now: datetime, state: SyncState) -> Due | None:
     )
     if not by_time and not scan_wanted:
         return None
-    digests = polls.filter(digest=True, status__in=GOOD, started_at__gte=now - DIGEST_EVERY)
-    return Due(SyncLog.Cause.POLL, digest=by_time and not digests.exists())
+    return Due(SyncLog.Cause.POLL, digest=by_time and _digest_is_due(now))
+
+
+def _digest_is_due(now: datetime) -> bool:
+    lately = SyncLog.objects.filter(digest=True, started_at__gte=now - DIGEST_EVERY)
+    if lately.filter(status__in=GOOD, phase=SyncLog.DONE).exists():
+        return False
+    polls = lately.filter(cause=SyncLog.Cause.POLL).exclude(error=SyncLog.GAVE_WAY)
+    return _may_try_again(polls, now)

@@ -8,9 +8,11 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from bc_consumer.actors import reconcile_nightly
+from bc_consumer.alerts import alert
 from bc_consumer.models import SyncLog
 from bc_consumer.publisher import FAILURES
-from bc_consumer.reconcile import AlreadyRunning, Interrupted, Wish, reconcile
+from bc_consumer.reconcile import AlreadyRunning, Interrupted, reconcile
+from bc_consumer.run_beginning import Wish
 from bc_consumer.schedule import Due, due
 from bc_consumer.sweeper import sweep
 
@@ -18,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 SEND_AGAIN_SECONDS = 60.0
 """Before another message for a nightly run that no worker has begun."""
+LATE_SECONDS = 30 * 60.0
+"""After which people are told that no worker has begun it."""
 
 
 class Ticker:
@@ -25,14 +29,13 @@ class Ticker:
 
     def __init__(self) -> None:
         self._send_after = 0.0
+        self._begun_sending: float | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Tick every few seconds."""
         while not stop.is_set():
             try:
-                sweep()
-                if (now := due()) is not None:
-                    self._do(now)
+                self.tick()
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("scheduler: waiting for the database: %s", error)
                 connection.close()
@@ -40,6 +43,15 @@ class Ticker:
                 logger.exception("scheduler: met an error of our own and goes on")
             stop.wait(self._pause())
         connection.close()
+
+    def tick(self) -> None:
+        """Sweep, and do what is due."""
+        sweep()
+        now = due()
+        if now is None or now.cause != SyncLog.Cause.NIGHTLY:
+            self._begun_sending = None
+        if now is not None:
+            self._do(now)
 
     def _pause(self) -> float:
         poll = float(settings.SYNC_POLL_SECONDS)
@@ -55,6 +67,7 @@ class Ticker:
             logger.info("poll: %s", reason)
 
     def _send(self, run: int | None) -> None:
+        self._tell_if_late()
         if time.monotonic() < self._send_after:
             return
         try:
@@ -64,3 +77,14 @@ class Ticker:
         else:
             self._send_after = time.monotonic() + SEND_AGAIN_SECONDS
             logger.info("scheduler: the nightly run was handed to the workers")
+
+    def _tell_if_late(self) -> None:
+        if self._begun_sending is None:
+            self._begun_sending = time.monotonic()
+        elif time.monotonic() - self._begun_sending > LATE_SECONDS:
+            alert(
+                "nightly late",
+                "no worker does the nightly run",
+                "The nightly reconciliation is due and no worker begins or goes on with it. Are"
+                " workers running, and do they use the same RABBITMQ_URL and RABBITMQ_QUEUE?",
+            )

@@ -20,7 +20,8 @@ from bc_consumer.drift import Drift, DriftScan, IdSet, Kind
 from bc_consumer.drift_report import Table
 from bc_consumer.models import BC, BCLine, PendingBC, ProvenPeriod, SyncLog, SyncState
 from bc_consumer.odoo import Odoo, OdooInterrupted, OdooUnavailable, WrongCredentials
-from bc_consumer.reconcile import Wish, reconcile
+from bc_consumer.reconcile import reconcile
+from bc_consumer.run_beginning import Wish
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("odoo")

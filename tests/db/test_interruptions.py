@@ -8,7 +8,8 @@ from django.conf import LazySettings
 from bc_consumer import process, schedule
 from bc_consumer.lock import Lock
 from bc_consumer.models import Alert, SyncLog, SyncState
-from bc_consumer.reconcile import Interrupted, Wish, reconcile, reconcile_slice
+from bc_consumer.reconcile import Interrupted, reconcile, reconcile_slice
+from bc_consumer.run_beginning import Wish
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("odoo")

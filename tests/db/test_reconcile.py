@@ -28,7 +28,8 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.odoo import Odoo
-from bc_consumer.reconcile import AlreadyRunning, Wish, reconcile, reconcile_slice
+from bc_consumer.reconcile import AlreadyRunning, reconcile, reconcile_slice
+from bc_consumer.run_beginning import Wish
 from odoo_simulator import Simulator
 from tests.comparing import differences
 

@@ -30,7 +30,8 @@ from bc_consumer.odoo.orders import HIGHEST_ID
 from bc_consumer.odoo_connection import odoo
 from bc_consumer.on_demand import refresh_now
 from bc_consumer.progress import RunProgress, ScanProgress, display
-from bc_consumer.reconcile import AlreadyRunning, Interrupted, Wish, holder, reconcile
+from bc_consumer.reconcile import AlreadyRunning, Interrupted, reconcile
+from bc_consumer.run_beginning import Wish, holder
 
 EXCLUDES = {
     "--unlock": ("--full", "--since", "--bc", "--dry-run", "--force"),

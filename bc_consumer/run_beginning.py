@@ -1,0 +1,86 @@
+"""How a reconciliation run begins: what killed ones left is closed, and what they found goes on."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from bc_consumer import ledger
+from bc_consumer.database_clock import database_now
+from bc_consumer.models import SyncLog, SyncState
+
+logger = logging.getLogger(__name__)
+Status = SyncLog.Status
+Cause = SyncLog.Cause
+
+FIRST_PHASE = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a run is asked for."""
+
+    cause: SyncLog.Cause
+    full: bool = False
+    since: datetime | None = None
+    forced: bool = False
+    digest: bool = True
+
+
+def holder() -> str:
+    """Say which run has the lock, as far as the runs tell."""
+    running = SyncLog.objects.filter(status=Status.RUNNING).order_by("-id").first()
+    if running is None:
+        return _("another run")
+    return _("run %(id)s (%(cause)s, begun at %(time)s)") % {
+        "id": running.pk,
+        "cause": running.get_cause_display(),
+        "time": f"{timezone.localtime(running.started_at):%H:%M:%S}",
+    }
+
+
+def begin(wish: Wish) -> SyncLog:
+    """Close what a killed run left open, and open a new row; goes on with a first load."""
+    left = SyncLog.objects.filter(status=Status.RUNNING)
+    for killed in left.values_list("pk", flat=True):
+        ledger.free_claims_of(killed)
+    left.update(
+        status=Status.FAILED, ended_at=Now(), error="killed: its lease ran out before it ended"
+    )
+    if wish.cause != Cause.POLL:  # it comes too often to try again what waits for a person
+        ledger.let_go(forced=wish.forced)
+    state = SyncState.objects.get(key=SyncState.KEY)
+    run = SyncLog(started_at=database_now(), cause=wish.cause, phase=FIRST_PHASE)
+    run.full, run.forced, run.digest = wish.full, wish.forced, wish.digest
+    run.window_since = wish.since
+    if run.window_since is None and state.last_sync is not None:
+        run.window_since = state.last_sync - timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
+        if wish.cause == Cause.POLL and not wish.digest:
+            run.window_since = max(run.window_since, _since_latest_poll(run.window_since))
+    if state.last_sync is None and wish.since is None:
+        _resume(run)
+    run.save()
+    if adopted := ledger.adopt(run.pk):
+        logger.info("run %d waits for %d orders that earlier runs marked, too", run.pk, adopted)
+    return run
+
+
+def _since_latest_poll(otherwise: datetime) -> datetime:
+    """Where the latest poll ended, less Odoo's longest transaction; the nightly run proves it."""
+    polls = SyncLog.objects.filter(cause=Cause.POLL, phase=SyncLog.DONE, window_until__isnull=False)
+    latest = polls.order_by("-id").first()
+    if latest is None or latest.window_until is None:
+        return otherwise
+    return latest.window_until - timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
+
+
+def _resume(run: SyncLog) -> None:
+    """Go on with a first load that was interrupted: from its place, and as of its beginning."""
+    last = SyncLog.objects.order_by("-id").first()
+    if last is not None and last.window_since is None and last.phase == "orders":
+        run.phase, run.cursor, run.window_until = last.phase, last.cursor, last.window_until
+        run.notes = f"goes on with run {last.pk} after order {last.cursor}"

@@ -1,0 +1,66 @@
+"""What people are told of a run that has ended: one line, and alerts."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models.functions import Now
+
+from bc_consumer import schedule
+from bc_consumer.alerts import alert, over
+from bc_consumer.models import BC, PendingBC, SyncLog
+
+Status = SyncLog.Status
+Cause = SyncLog.Cause
+
+POLL_MAY_FAIL_FOR = timedelta(minutes=5)
+"""Before people are told: Odoo restarts now and then."""
+
+
+def summary(run: SyncLog) -> str:
+    """Say in one line how a run ended and what it did."""
+    line = (
+        f"{run.status}: {run.bc_count} BC looked at, {run.applied} applied,"
+        f" {run.archived} archived, {run.error_count} failed, {run.line_count} lines written,"
+        f" {run.lines_deleted} deleted,"
+        f" {run.missed_by_webhooks} missed by webhooks, {run.odoo_calls} calls to Odoo"
+    )
+    return f"{line}. {run.error}" if run.error else line
+
+
+def _went_well_lately() -> bool:
+    """Whether a poll, or a run, did: one failure among many needs nobody."""
+    return SyncLog.objects.filter(
+        status__in=schedule.GOOD, ended_at__gte=Now() - POLL_MAY_FAIL_FOR
+    ).exists()
+
+
+def _take_back_alerts() -> None:
+    """What a digest without trouble has shown to be over."""
+    if not PendingBC.objects.exclude(held_reason="").exists():
+        over("brake")
+    if not BC.objects.filter(forbidden_at__isnull=False).exists():
+        over("forbidden")
+
+
+def tell(run: SyncLog) -> None:
+    """Alert people to what needs them; take back what is over."""
+    if run.error == SyncLog.INTERRUPTED:
+        return  # whoever did it knows
+    is_poll = run.cause == Cause.POLL
+    key = "poll failed" if is_poll else "run failed"
+    if run.status in {Status.FAILED, Status.REFUSED}:
+        if not (is_poll and _went_well_lately()):
+            alert(key, f"a {'poll' if is_poll else 'reconciliation'} {run.status}", summary(run))
+    elif run.status in schedule.GOOD:
+        over(key)
+        if run.status == Status.OK and run.digest:
+            _take_back_alerts()
+    if run.cause == Cause.NIGHTLY and run.window_since is not None:
+        if run.missed_by_webhooks > settings.ALERT_MISSED:
+            alert(
+                "missed by webhooks",
+                f"{run.missed_by_webhooks} orders were missed by webhooks",
+                f"{summary(run)} Are the automation rules in Odoo active, and complete?",
+            )
+        else:
+            over("missed by webhooks")

@@ -1,0 +1,316 @@
+"""What is due, and when: nightly runs, their slices, polls. The database decides."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.conf import LazySettings
+from django.core import mail
+from django.db.models import F
+from django.utils import timezone
+
+from bc_consumer import actors, ticker
+from bc_consumer.database_clock import database_now
+from bc_consumer.lock import Lock, handed_over
+from bc_consumer.models import Alert, PendingBC, SyncLog, SyncState
+from bc_consumer.reconcile import reconcile, reconcile_slice
+from bc_consumer.run_beginning import Wish
+from bc_consumer.schedule import Due, due, last_time
+from odoo_simulator import Simulator
+from tests.db.copied import pending
+
+pytestmark = pytest.mark.usefixtures("odoo")
+
+Status, Cause = SyncLog.Status, SyncLog.Cause
+PARIS = ZoneInfo("Europe/Paris")
+NIGHTLY = Due(Cause.NIGHTLY)
+
+
+def ago(**length: float) -> datetime:
+    return database_now() - timedelta(**length)
+
+
+def ended(cause: SyncLog.Cause, status: SyncLog.Status, **values: Any) -> SyncLog:
+    """Return a run that began and ended a moment ago, unless values differ."""
+    defaults = {"started_at": ago(seconds=1), "ended_at": ago(seconds=1), "phase": SyncLog.DONE}
+    return SyncLog.objects.create(cause=cause, status=status, **{**defaults, **values})
+
+
+@pytest.fixture
+def nightly_just_became_due(settings: LazySettings) -> None:
+    local = timezone.localtime(ago(minutes=5))
+    settings.SYNC_NIGHTLY_AT = local.time()
+
+
+# --- the nightly run ----------------------------------------------------------------------------
+
+
+def test_it_is_due_until_one_went_well_since_its_time(
+    nightly_just_became_due: None, settings: LazySettings
+) -> None:
+    assert due() == NIGHTLY
+    yesterday_s = ended(Cause.NIGHTLY, Status.OK, started_at=ago(hours=24))
+    assert due() == NIGHTLY
+    ended(Cause.COMMAND, Status.OK)
+    assert due() == NIGHTLY
+    yesterday_s.started_at = ago(seconds=30)
+    yesterday_s.save()
+    assert due() is None
+    settings.SYNC_NIGHTLY_AT = None
+    SyncLog.objects.all().delete()
+    assert due() is None
+
+
+def test_a_missed_night_is_caught_up(settings: LazySettings) -> None:
+    # Its time was 23 hours ago, when nothing ran; the latest good run is two days old.
+    settings.SYNC_NIGHTLY_AT = timezone.localtime(ago(hours=23)).time()
+    ended(Cause.NIGHTLY, Status.OK, started_at=ago(hours=47), ended_at=ago(hours=46))
+    assert due() == NIGHTLY
+
+
+@pytest.mark.parametrize(
+    ("status", "minutes"),
+    [(Status.FAILED, 15), (Status.BRAKED, 60), (Status.REFUSED, 60)],
+)
+def test_what_did_not_go_well_is_tried_again_later(
+    status: SyncLog.Status, minutes: int, nightly_just_became_due: None
+) -> None:
+    run = ended(Cause.NIGHTLY, status, ended_at=ago(minutes=minutes - 1))
+    assert due() is None
+    run.ended_at = ago(minutes=minutes + 1)
+    run.save()
+    assert due() == NIGHTLY
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        # 02:30 does not exist that night: the moment at which it would have been.
+        (datetime(2026, 3, 29, 12, tzinfo=PARIS), datetime(2026, 3, 29, 1, 30, tzinfo=UTC)),
+        (datetime(2026, 3, 29, 1, 59, tzinfo=PARIS), datetime(2026, 3, 28, 1, 30, tzinfo=UTC)),
+        # It comes twice that night: the first time is meant, and once is enough.
+        (datetime(2026, 10, 25, 12, tzinfo=PARIS), datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+        (datetime(2026, 10, 25, 1, 31, tzinfo=UTC), datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+        (datetime(2026, 7, 1, 2, 30, tzinfo=PARIS), datetime(2026, 7, 1, 0, 30, tzinfo=UTC)),
+        (datetime(2026, 7, 1, 2, 29, tzinfo=PARIS), datetime(2026, 6, 30, 0, 30, tzinfo=UTC)),
+    ],
+)
+def test_its_time_is_the_project_s_also_when_the_clocks_change(
+    now: datetime, expected: datetime, settings: LazySettings
+) -> None:
+    settings.TIME_ZONE = "Europe/Paris"
+    assert last_time(now, time(2, 30)) == expected
+
+
+def test_messages_that_came_too_often_begin_one_run(
+    simulator: Simulator, nightly_just_became_due: None
+) -> None:
+    simulator.bulk_create(5, 1, spread_days=10)
+    for _ in range(3):
+        actors.reconcile_nightly.fn(None)
+    assert list(SyncLog.objects.values_list("status", flat=True)) == [Status.OK]
+    assert not SyncState.objects.get().is_syncing
+
+
+def test_a_message_without_run_goes_on_with_the_one_that_is_left(
+    simulator: Simulator, nightly_just_became_due: None
+) -> None:
+    left = SyncLog.objects.create(started_at=ago(minutes=1), cause=Cause.NIGHTLY, phase="drain")
+    assert reconcile_slice(None) is None
+    run = SyncLog.objects.get()
+    assert (run.pk, run.status) == (left.pk, Status.OK)
+
+
+def test_a_message_for_a_run_that_is_over_does_nothing(nightly_just_became_due: None) -> None:
+    over = ended(Cause.NIGHTLY, Status.FAILED)
+    assert reconcile_slice(over.pk) is None
+    assert SyncLog.objects.count() == 1
+    assert not SyncState.objects.get().is_syncing
+
+
+# --- slices -------------------------------------------------------------------------------------
+
+
+def test_a_next_slice_whose_message_was_lost_is_sent_again() -> None:
+    run = SyncLog.objects.create(started_at=ago(minutes=1), cause=Cause.NIGHTLY, phase="orders")
+    lock = Lock()
+    assert lock.take()
+    assert due() is None  # a slice is at work
+    lock.hand_over(run.pk)
+    assert due() is None  # its message is on its way
+    SyncState.objects.update(lease_until=F("lease_until") - timedelta(minutes=2))
+    assert due() == Due(Cause.NIGHTLY, run=run.pk)
+    assert SyncState.objects.get().owner == handed_over(run.pk)
+
+
+def test_a_run_whose_slice_was_killed_goes_on_when_its_lease_is_over() -> None:
+    run = SyncLog.objects.create(started_at=ago(minutes=1), cause=Cause.NIGHTLY, phase="orders")
+    lock = Lock()
+    assert lock.take()
+    assert due() is None
+    SyncState.objects.update(lease_until=ago(seconds=1))
+    assert due() == Due(Cause.NIGHTLY, run=run.pk)
+    lock.give_back()
+
+
+class Sent:
+    """Stands for the queue: nobody reads it."""
+
+    def __init__(self) -> None:
+        self.messages: list[int | None] = []
+
+    def send(self, run: int | None) -> None:
+        self.messages.append(run)
+
+
+def test_people_are_told_once_that_no_worker_begins_it(
+    monkeypatch: pytest.MonkeyPatch, settings: LazySettings, nightly_just_became_due: None
+) -> None:
+    settings.ALERT_EMAILS = ["ops@example.com"]
+    queue, clock = Sent(), [1000.0]
+    monkeypatch.setattr(ticker, "reconcile_nightly", queue)
+    monkeypatch.setattr("bc_consumer.ticker.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    ticking = ticker.Ticker()
+    for _ in range(90):
+        ticking.tick()
+        clock[0] += 30
+    assert 20 <= len(queue.messages) <= 46
+    assert len(mail.outbox) == 1
+    assert "workers" in mail.outbox[0].body
+    assert reconcile_slice(None) is None
+    assert not Alert.objects.exists()
+
+
+# --- polls --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def polling(settings: LazySettings) -> None:
+    settings.SYNC_NIGHTLY_AT = None
+    settings.SYNC_POLL_SECONDS = 10
+    SyncState.objects.update(last_sync=ago(hours=3))
+
+
+def test_polling_begins_after_the_first_load(polling: None) -> None:
+    assert due() == Due(Cause.POLL, digest=True)
+    SyncState.objects.update(last_sync=None)
+    assert due() is None
+
+
+def test_a_poll_comes_every_so_many_seconds_and_a_digest_every_hour(polling: None) -> None:
+    first = ended(Cause.POLL, Status.OK, digest=True)
+    assert due() is None
+    SyncLog.objects.update(started_at=ago(seconds=11))
+    assert due() == Due(Cause.POLL, digest=False)
+    SyncLog.objects.filter(pk=first.pk).update(started_at=ago(minutes=61))
+    ended(Cause.POLL, Status.OK, digest=False, started_at=ago(seconds=11))
+    assert due() == Due(Cause.POLL, digest=True)
+    ended(Cause.COMMAND, Status.OK, digest=True, started_at=ago(minutes=59))
+    assert due() == Due(Cause.POLL, digest=False)
+
+
+def test_a_digest_that_failed_waits_and_one_that_gave_way_does_not(polling: None) -> None:
+    run = ended(
+        Cause.POLL, Status.BRAKED, started_at=ago(minutes=50), ended_at=ago(minutes=49),
+        phase="digest of orders",
+    )  # fmt: skip
+    assert due() == Due(Cause.POLL, digest=False)
+    SyncLog.objects.filter(pk=run.pk).update(status=Status.FAILED)
+    assert due() == Due(Cause.POLL, digest=True)
+    SyncLog.objects.filter(pk=run.pk).update(ended_at=ago(minutes=14))
+    assert due() == Due(Cause.POLL, digest=False)
+    SyncLog.objects.filter(pk=run.pk).update(status=Status.PARTIAL, error=SyncLog.GAVE_WAY)
+    assert due() == Due(Cause.POLL, digest=True)
+
+
+def test_an_unconfirmed_event_wants_a_scan_without_poll_mode(
+    polling: None, settings: LazySettings
+) -> None:
+    settings.SYNC_POLL_SECONDS = 0
+    assert due() is None
+    SyncState.objects.update(scan_due_at=ago(minutes=3))
+    assert due() == Due(Cause.POLL, digest=False)
+
+
+def test_a_poll_s_window_begins_at_the_poll_before(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.ODOO_LONGEST_TRANSACTION_SECONDS = 60
+    simulator.create_order(lines=[])
+    reconcile(Wish(Cause.COMMAND))
+    first = reconcile(Wish(Cause.POLL, digest=False))
+    assert first.window_since is not None
+    assert first.window_since < ago(hours=3)  # as the nightly run's: the overlap
+    second = reconcile(Wish(Cause.POLL, digest=False))
+    assert first.window_until is not None
+    assert second.window_since == first.window_until - timedelta(seconds=60)
+    digest = reconcile(Wish(Cause.POLL, digest=True))
+    assert digest.window_since == first.window_since
+    SyncState.objects.update(last_sync=database_now() + timedelta(hours=9))
+    third = reconcile(Wish(Cause.POLL, digest=False))
+    assert third.window_since is not None
+    assert third.window_since > database_now()
+
+
+def test_a_poll_that_did_not_end_is_not_built_upon(simulator: Simulator) -> None:
+    reconcile(Wish(Cause.COMMAND))
+    simulator.faults.fault_all(1, "psycopg2.OperationalError: no")
+    assert reconcile(Wish(Cause.POLL, digest=False)).status == Status.FAILED
+    simulator.faults.clear()
+    poll = reconcile(Wish(Cause.POLL, digest=False))
+    assert poll.window_since is not None
+    assert poll.window_since < ago(hours=3)
+
+
+def test_polls_that_fail_are_told_once_and_not_at_the_first(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.ALERT_EMAILS = ["ops@example.com"]
+    reconcile(Wish(Cause.COMMAND))
+    simulator.faults.fault_all(1, "psycopg2.OperationalError: no")
+    assert reconcile(Wish(Cause.POLL, digest=False)).status == Status.FAILED
+    assert not Alert.objects.exists()
+    SyncLog.objects.update(ended_at=ago(minutes=6))
+    for _ in range(3):
+        reconcile(Wish(Cause.POLL, digest=False))
+    assert [message.subject for message in mail.outbox] == ["[BC] a poll failed"]
+    simulator.faults.clear()
+    reconcile(Wish(Cause.POLL, digest=False))
+    assert not Alert.objects.exists()
+
+
+def test_a_good_poll_takes_no_run_s_alert_back(simulator: Simulator) -> None:
+    reconcile(Wish(Cause.COMMAND))
+    for key in ("run failed", "brake"):
+        Alert.objects.create(key=key, first_at=database_now(), last_at=database_now())
+    assert reconcile(Wish(Cause.POLL, digest=False)).status == Status.OK
+    assert Alert.objects.count() == 2
+    assert reconcile(Wish(Cause.POLL, digest=True)).status == Status.OK
+    assert [alert.key for alert in Alert.objects.all()] == ["run failed"]
+    assert reconcile(Wish(Cause.NIGHTLY)).status == Status.OK
+    assert not Alert.objects.exists()
+
+
+def test_polls_that_found_nothing_are_purged_after_a_day(simulator: Simulator) -> None:
+    for age in (1, 30):
+        ended(Cause.POLL, Status.OK, ended_at=ago(hours=age))
+        ended(Cause.POLL, Status.OK, ended_at=ago(hours=age), bc_count=1)
+        ended(Cause.COMMAND, Status.OK, ended_at=ago(hours=age))
+    reconcile(Wish(Cause.NIGHTLY))
+    polls = SyncLog.objects.filter(cause=Cause.POLL)
+    assert sorted(polls.values_list("bc_count", flat=True)) == [0, 1, 1]
+    assert SyncLog.objects.count() == 6
+
+
+def test_a_poll_gives_no_held_order_another_try(simulator: Simulator) -> None:
+    (order_id,) = simulator.bulk_create(1, 1, spread_days=10)
+    reconcile(Wish(Cause.COMMAND))
+    pending(order_id, held_reason="brake")
+    reconcile(Wish(Cause.POLL, digest=False))
+    assert PendingBC.objects.get().held_reason == "brake"
+    reconcile(Wish(Cause.NIGHTLY))
+    assert not PendingBC.objects.exists()
