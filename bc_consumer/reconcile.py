@@ -238,7 +238,9 @@ class _Run:
         return self._mark_page(ledger.failed(self.run.cursor, settings.SYNC_PAGE_SIZE))
 
     def _mapping(self) -> str:
-        return self._mark_page(detect.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE))
+        return self._mark_page(
+            detect.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
+        )
 
     def _mark_page(self, ids: Sequence[int]) -> str:
         self._mark(ids)

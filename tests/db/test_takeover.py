@@ -31,8 +31,8 @@ def left_by_a_killed(cause: SyncLog.Cause, **values: Any) -> SyncLog:
 def claim_for(run: SyncLog, ids: list[int]) -> None:
     """Mark these orders, and claim them as the run's crew does, never to come back."""
     ledger.mark(ids, Mark(cause="command", lane=Lane.BULK, run=run.pk))
-    rows, _wait = ledger.claim(100, ledger.new_token(run.pk))
-    assert [row.odoo_id for row in rows] == ids
+    claim = ledger.claim(100, ledger.new_token(run.pk))
+    assert [row.odoo_id for row in claim.rows] == ids
 
 
 @pytest.mark.timeout(30)  # a lease is 90 s
