@@ -17,7 +17,7 @@ from django.db.models.functions import Coalesce, Now
 
 from bc_consumer import ledger
 from bc_consumer.database_clock import database_now
-from bc_consumer.looks import next_look
+from bc_consumer.looks import CONFIRMING_LOOKS, next_look
 from bc_consumer.mapping import EXTRA, Extra, MappedOrder
 from bc_consumer.models import (
     BC,
@@ -33,6 +33,8 @@ from bc_consumer.odoo import Missing
 
 Outcome = JournalEntry.Outcome
 Record = TypeVar("Record", bound=OdooRecord)
+WEBHOOK = "webhook"
+"""The cause of a webhook's mark."""
 GONE = "gone from Odoo"
 ARCHIVED_REASONS = {
     Missing.GONE: GONE,
@@ -88,10 +90,11 @@ class Difference:
     deleted_lines: list[int] = field(default_factory=list)
 
 
-def apply(token: UUID, batch: Sequence[Seen], early: bool) -> list[Result]:
+def apply(token: UUID, batch: Sequence[Seen], early: bool, may_lag: bool = False) -> list[Result]:
     """Write what was seen, all or nothing, and settle the claims as the last statements.
 
-    ``early``: this Odoo sends webhooks before it commits. Raises LinesElsewhere (bring those
+    ``early``: this Odoo sends webhooks before it commits. ``may_lag``: what was seen may be older
+    than what a webhook told of. Raises LinesElsewhere (bring those
     orders along), LeaseLost (drop those rows), or a database error; then nothing is written.
     """
     batch = sorted(batch, key=lambda seen: seen.claimed.odoo_id)
@@ -101,7 +104,7 @@ def apply(token: UUID, batch: Sequence[Seen], early: bool) -> list[Result]:
         differences = [_difference(seen, copy, now) for seen in batch]
         _write(differences, batch)
         looks = [
-            _look(seen, difference, copy, early)
+            _look(seen, difference, copy, early=early, may_lag=may_lag)
             for seen, difference in zip(batch, differences, strict=True)
         ]
         results = _journal(batch, differences, looks, copy, early=early, now=now)
@@ -259,7 +262,9 @@ def _upsert(model: type[Record], records: Iterable[Record]) -> None:
     )
 
 
-def _look(seen: Seen, difference: Difference, copy: _Copy, early: bool) -> ledger.Look:
+def _look(
+    seen: Seen, difference: Difference, copy: _Copy, *, early: bool, may_lag: bool
+) -> ledger.Look:
     claimed = seen.claimed
     gone = seen.found is Missing.GONE
     shown = gone if claimed.event == Event.DELETED else difference.outcome is not None
@@ -267,11 +272,21 @@ def _look(seen: Seen, difference: Difference, copy: _Copy, early: bool) -> ledge
     # never was there may be on its way, whatever an event said: another Odoo may have sent it.
     final = gone and claimed.odoo_id in copy.bcs
     again = None
-    if early and claimed.early and not final:
+    looks = _looks_after(claimed, early=early, may_lag=may_lag)
+    if looks and not final:
         elapsed = (ledger.claimed_at(claimed) - claimed.last_marked_at).total_seconds()
         already = shown or claimed.shown_at is not None
-        again = next_look(settings.EARLY_LOOKS, elapsed, already)
+        again = next_look(looks, elapsed, already)
     return ledger.Look(claimed, shown, again)
+
+
+def _looks_after(claimed: PendingBC, *, early: bool, may_lag: bool) -> Sequence[float]:
+    if early and claimed.early:
+        looks: Sequence[float] = settings.EARLY_LOOKS
+        return looks
+    if may_lag and WEBHOOK in claimed.causes.split(","):
+        return CONFIRMING_LOOKS
+    return ()
 
 
 def _unconfirmed(seen: Seen, look: ledger.Look, copy: _Copy, early: bool) -> bool:
@@ -328,7 +343,7 @@ def _count_for_runs(batch: Sequence[Seen], results: Sequence[Result]) -> None:
         counts["archived"] += result.outcome is Outcome.ARCHIVED
         counts["line_count"] += result.lines_written
         counts["lines_deleted"] += result.lines_deleted
-        counts["missed_by_webhooks"] += told and "webhook" not in result.causes.split(",")
+        counts["missed_by_webhooks"] += told and WEBHOOK not in result.causes.split(",")
     for run, counts in sorted(by_run.items()):
         SyncLog.objects.filter(pk=run).update(
             **{name: F(name) + count for name, count in counts.items() if count}

@@ -71,6 +71,7 @@ ODOO_EXTRA_LINE_FIELDS = _env.words("ODOO_EXTRA_LINE_FIELDS")
 # Which orders are copied: [["state", "!=", "cancel"]]. Empty: all that the account may see.
 ODOO_DOMAIN = _env.literal("ODOO_DOMAIN")
 ODOO_COMPANY_IDS = _env.integers("ODOO_COMPANY_IDS")
+ODOO_TRANSPORT = _env.choice("ODOO_TRANSPORT", "xmlrpc", ("xmlrpc", "jsonrpc", "json2", "auto"))
 ODOO_LANGUAGE = _env.text("ODOO_LANGUAGE", "en_US")
 ODOO_CA_FILE = _env.text("ODOO_CA_FILE")
 ODOO_TIMEOUT_SECONDS = _env.number("ODOO_TIMEOUT_SECONDS", 30, minimum=0.1)

@@ -6,6 +6,10 @@ may find the old state. The looks are a fixed list of seconds after the last mar
 
 from collections.abc import Sequence
 
+CONFIRMING_LOOKS = (5.0,)
+"""Seconds after a webhook that comes after the commit, where reads may be answered by a replica of
+Odoo's database that lags behind it (JSON-2)."""
+
 
 def next_look(looks: Sequence[float], elapsed: float, shown: bool) -> float | None:
     """Return the next look, in seconds after the last mark, or None when the list is over.

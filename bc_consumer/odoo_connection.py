@@ -50,6 +50,7 @@ def odoo_settings() -> OdooSettings:
         language=settings.ODOO_LANGUAGE,
         ca_file=settings.ODOO_CA_FILE or None,
         concurrent_calls=settings.ODOO_CONCURRENT_CALLS,
+        transport=settings.ODOO_TRANSPORT,
         order_model=settings.ODOO_ORDER_MODEL,
         extra_fields=tuple(settings.ODOO_EXTRA_FIELDS),
         extra_line_fields=tuple(settings.ODOO_EXTRA_LINE_FIELDS),

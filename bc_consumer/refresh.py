@@ -202,7 +202,7 @@ class Batch:
         if not seen:
             return
         try:
-            results = apply(self.token, seen, sends_early())
+            results = apply(self.token, seen, sends_early(), odoo().may_lag)
         except ledger.LeaseLost as lost:
             self._lost(lost.ids)
             self._apply([one for one in seen if one.claimed.odoo_id not in lost.ids], rounds)

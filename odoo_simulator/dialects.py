@@ -104,7 +104,9 @@ class JsonRpc:
         return run(service, invocation)
 
     def result(self, invocation: Invocation, value: Any) -> Response:
-        return _json({"jsonrpc": "2.0", "id": invocation.number, "result": value})
+        answer = {"jsonrpc": "2.0", "id": invocation.number}
+        # A method without a result leaves the member out (Odoo's source).
+        return _json(answer if value is None else {**answer, "result": value})
 
     def error(self, invocation: Invocation, error: OdooError) -> Response:
         told = {

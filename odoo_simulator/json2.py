@@ -1,4 +1,8 @@
-"""JSON-2 of Odoo 19: /json/2/<model>/<method>, API keys, real HTTP statuses (measured on 19)."""
+"""JSON-2 of Odoo 19: /json/2/<model>/<method>, API keys, real HTTP statuses.
+
+Measured on 19; the names of its own errors, and that `create` gives a list of ids, are from 19's
+source.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +35,21 @@ _REASONS = {
     422: "UNPROCESSABLE ENTITY",
     500: "INTERNAL SERVER ERROR",
 }
+# Decorated as methods of the model: they take no ids.
+_OF_THE_MODEL = frozenset(
+    {
+        "create",
+        "fields_get",
+        "formatted_read_group",
+        "name_search",
+        "read_group",
+        "search",
+        "search_count",
+        "search_read",
+        "web_search_read",
+    }
+)
+_NO_SUCH_PATH = "Did you mean POST /json/2/<model>/<method>?"
 _NO_KEY = "User not authenticated, use an API Key with a Bearer Authorization header."
 
 
@@ -38,6 +57,18 @@ class BadRequest(OdooError):
     """The body is no JSON."""
 
     name = "werkzeug.exceptions.BadRequest"
+
+
+class NotFound(OdooError):
+    """A path, model or method that isn't there."""
+
+    name = "werkzeug.exceptions.NotFound"
+
+
+class Unprocessable(OdooError):
+    """Arguments that don't fit the method."""
+
+    name = "werkzeug.exceptions.UnprocessableEntity"
 
 
 class WrongContentType(OdooError):
@@ -59,15 +90,17 @@ class Json2:
 
     @classmethod
     def at(cls, request: Request) -> Self | None:
-        """The call a path names; None for any other path, and for a GET."""
-        parts = request.path.removeprefix(_PREFIX).split("/")
+        """The call a path names; None for any path that isn't JSON-2's."""
         if request.path in ("/web/version", "/json/version"):
             return cls("", "version")
-        if not request.path.startswith(_PREFIX) or len(parts) != 2 or request.method != "POST":
+        if not request.path.startswith(_PREFIX):
             return None
-        return cls(*parts)
+        parts = request.path.removeprefix(_PREFIX).split("/")
+        return cls(*parts) if len(parts) == 2 and request.method == "POST" else cls("", "")
 
     def parse(self, request: Request) -> Invocation:
+        if not self.method:
+            raise NotFound(_NO_SUCH_PATH)
         if not self.model:
             return Invocation("common", "version", [])
         scheme, _space, key = request.headers.get("authorization", "").partition(" ")
@@ -89,9 +122,22 @@ class Json2:
         if self.database is not None and self.database != service.database:
             raise NoSuchDatabase
         named = dict(invocation.params[6])
-        if named.get("ids") is None and self.method in ("read", "write", "unlink", "web_read"):
+        if self.method in _OF_THE_MODEL:
+            if named.pop("ids", None):
+                raise Unprocessable(f"cannot call {self.model}.{self.method} with ids")
+        elif named.get("ids") is None:
             named["ids"] = []
-        return service.execute_with_key(self.key, self.model, self.method, named)
+        try:
+            found = service.execute_with_key(self.key, self.model, self.method, named)
+        except UnknownModel:
+            raise NotFound(f"the model '{self.model}' does not exist") from None
+        except UnknownMethod as error:
+            raise NotFound(error.text) from None
+        except ServerError as error:
+            if error.kind != "TypeError":
+                raise
+            raise Unprocessable(error.text) from None
+        return [found] if self.method == "create" and isinstance(found, int) else found
 
     def result(self, invocation: Invocation, value: Any) -> Response:
         return _json(200, value)
@@ -105,7 +151,8 @@ class Json2:
         data = error_data(error)
         if status == 401:
             data.update(name="werkzeug.exceptions.Unauthorized", message=_NO_KEY)
-            data["arguments"] = [_NO_KEY, 401]
+        if str(data["name"]).startswith("werkzeug."):
+            data["arguments"] = [data["message"], status]
         return _json(status, data)
 
 
@@ -117,12 +164,12 @@ def _status(error: OdooError) -> int:
         ((BadRequest,), 400),
         ((AccessDenied,), 401),
         ((AccessError,), 403),
-        ((MissingError, UnknownModel, UnknownMethod), 404),
-        ((UserError,), 422),
+        ((MissingError, NotFound), 404),
+        ((UserError, Unprocessable), 422),
     ):
         if isinstance(error, kinds):
             return status
-    return 422 if isinstance(error, ServerError) and error.kind == "TypeError" else 500
+    return 500
 
 
 def _json(status: int, content: Any) -> Response:

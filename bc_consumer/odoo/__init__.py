@@ -6,6 +6,7 @@ Knows nothing of Django, nor of the copy. Start with ``Odoo`` (client.py) and ``
 from bc_consumer.odoo.client import Odoo
 from bc_consumer.odoo.errors import (
     CannotGroup,
+    MissingEndpoint,
     MissingField,
     MissingModel,
     NoAutomation,
@@ -50,6 +51,7 @@ __all__ = [
     "Listed",
     "Listing",
     "Missing",
+    "MissingEndpoint",
     "MissingField",
     "MissingModel",
     "NoAutomation",

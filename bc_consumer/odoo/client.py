@@ -16,7 +16,7 @@ from bc_consumer.odoo.records import Fetched, ServerVersion
 from bc_consumer.odoo.scope import Scope, control
 from bc_consumer.odoo.settings import OdooSettings
 from bc_consumer.odoo.transport import Transport
-from bc_consumer.odoo.xmlrpc import XmlRpcTransport
+from bc_consumer.odoo.transports import transport_for
 
 
 class Odoo:
@@ -32,7 +32,7 @@ class Odoo:
         self.settings = settings
         stop = stop or threading.Event()
         self._http = HttpSession(settings, stop)
-        self._transport: Transport = XmlRpcTransport(settings, self._http, stop)
+        self._transport: Transport = transport_for(settings, self._http, stop)
         self._calls = Calls(self._transport, settings.login)
         self._scope = Scope(
             settings.language, checked(settings.domain), tuple(settings.company_ids)
@@ -50,6 +50,16 @@ class Odoo:
     def bytes(self) -> int:
         """Bytes of answers received so far, after decompression."""
         return self._http.bytes
+
+    @property
+    def transport(self) -> str:
+        """The protocol that calls are made by; «auto» while none has been chosen."""
+        return self._transport.name
+
+    @property
+    def may_lag(self) -> bool:
+        """Whether a read may see an older state than one that Odoo has committed (JSON-2)."""
+        return self._transport.may_lag
 
     @property
     def absent_fields(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@
     │   ├── UnknownMethod        a method that this Odoo does not have
     │   └── CannotGroup          it has no method to count by day at all: list ids instead
     └── OdooProtocolError        the answer is not one that Odoo gives
+        ├── MissingEndpoint      nothing there speaks this protocol: try another one
         └── ResponseTooLarge     more than the size cap: ask for fewer orders at once
 
 A fault alone never tells «this order» from «Odoo is ill»: Odoo answers Fault 1 for any exception,
@@ -161,6 +162,10 @@ class CannotGroup(OdooFault):
 
 class OdooProtocolError(OdooError):
     """The answer is not what Odoo sends: a proxy's page, garbage, or an attack."""
+
+
+class MissingEndpoint(OdooProtocolError):
+    """The address has no such service: another version of Odoo, or a proxy that hides it."""
 
 
 class ResponseTooLarge(OdooProtocolError):

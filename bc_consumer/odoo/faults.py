@@ -1,9 +1,10 @@
-"""Odoo's faults → our errors: the one closed table.
+"""Odoo's faults → our errors: the one closed table, of all transports.
 
 Fault codes of /xmlrpc/2 (measured on Odoo 17, 18 and 19): 1 = any exception, its text is a Python
 traceback whose last line is the error; 2 = UserError, MissingError, unknown model; 3 = access
 denied; 4 = AccessError. Texts of 2 to 4 are translated and vary, so only their codes count; those
-of 1 that are matched here are Python's or PostgreSQL's own.
+of 1 that are matched here are Python's or PostgreSQL's own. The JSON protocols' errors are brought
+into this form (``json_text.py``, ``json2.py``).
 """
 
 import re
@@ -20,7 +21,6 @@ from bc_consumer.odoo.errors import (
     WrongCredentials,
     WrongDatabase,
 )
-from bc_consumer.odoo.marshalling import Fault
 from bc_consumer.odoo.settings import OdooSettings
 
 EXCEPTION, USER_ERROR, ACCESS_DENIED, ACCESS_ERROR = 1, 2, 3, 4
@@ -37,6 +37,15 @@ UNKNOWN_METHOD = re.compile(r"AttributeError|TypeError: .*unexpected keyword arg
 
 # The method's own result could not be marshalled: it ran, and was committed (17, 18 and 19).
 NONE_RESULT = "TypeError: cannot marshal None unless allow_none is enabled"
+
+
+class Fault(Exception):
+    """Odoo answered with a fault: its code (an int, or text on old endpoints) and its text."""
+
+    def __init__(self, code: int | str, text: str) -> None:
+        super().__init__(code, text)
+        self.code = code
+        self.text = text
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +102,15 @@ def wrong_credentials(settings: OdooSettings) -> WrongCredentials:
         f"Odoo at {settings.shown_url} refused login «{settings.login}» on database"
         f" «{settings.database}»: wrong login, or wrong or expired password or API key. Correct"
         " ODOO_LOGIN and ODOO_PASSWORD"
+    )
+
+
+def no_api_key(settings: OdooSettings) -> WrongCredentials:
+    """JSON-2 does not take what is in ODOO_PASSWORD."""
+    return WrongCredentials(
+        f"Odoo at {settings.shown_url} refused the API key on database «{settings.database}»:"
+        " JSON-2 takes API keys only, no passwords, and only until they expire. Put a valid key"
+        " into ODOO_PASSWORD, or set ODOO_TRANSPORT to auto"
     )
 
 

@@ -25,18 +25,27 @@ PAUSE_WITHOUT_SOCKET = 0.005  # seconds; nothing to wait on while a name is bein
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One POST. The body holds the password and so never shows in a repr."""
+    """One POST, or a GET where there is no body. Neither body nor headers, which hold the
+    credentials, ever show in a repr.
+
+    ``tells_errors``: the protocol has statuses of its own; an answer in JSON is for it to read.
+    """
 
     path: str
-    content_type: str
-    body: bytes = field(repr=False)
+    content_type: str = ""
+    body: bytes | None = field(default=None, repr=False)
     headers: tuple[str, ...] = field(default=(), repr=False)
+    tells_errors: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer of status 200. ``seconds``: from the start of the exchange to its end."""
+    """An answer of status 200, or, where the request says so, one in JSON of any status.
 
+    ``seconds``: from the start of the exchange to its end.
+    """
+
+    status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     seconds: float
@@ -65,8 +74,8 @@ class HttpSession:
         self._counting = threading.Lock()
         self._local = threading.local()
 
-    def post(self, request: Request) -> Response:
-        """Send it and give the answer of status 200; any other outcome raises an OdooError.
+    def send(self, request: Request) -> Response:
+        """Send it and give the answer; an outcome that is none raises an OdooError.
 
         Waits for a free slot first (not counted against the deadline).
         """
@@ -89,18 +98,30 @@ class HttpSession:
         with self._counting:
             self.calls += 1
         try:
-            status, headers, body = connection.post(request)
+            status, headers, body = connection.exchange(request)
         finally:
             with self._counting:
                 self.bytes += connection.received
-        check_status(status, headers, body, self._settings)
-        return Response(headers=headers, body=body, seconds=time.monotonic() - began)
+        if not (request.tells_errors and _is_json(headers)):
+            check_status(status, headers, body, request.path, self._settings)
+        return Response(status, headers, body, seconds=time.monotonic() - began)
 
     def _connection(self) -> "Connection":
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = Connection(self._settings, self._stop)
         return connection
+
+
+def _headers_of(request: Request) -> list[str]:
+    if request.body is None:
+        return list(request.headers)
+    # Without «Expect» curl would wait a second for a 100 that Odoo never sends.
+    return [f"Content-Type: {request.content_type}", "Expect:", *request.headers]
+
+
+def _is_json(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
 def wait_for(slots: threading.Semaphore, stop: threading.Event) -> None:
@@ -130,17 +151,17 @@ class Connection:
         self._curl.close()
         self._multi.close()
 
-    def post(self, request: Request) -> tuple[int, dict[str, str], bytes]:
+    def exchange(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         """Do one exchange: status, headers (lower case) and body."""
         self.received, self._status, self._headers, self._body = 0, 0, {}, []
         curl = self._curl
         curl.setopt(pycurl.URL, self._settings.base_url + request.path)
-        curl.setopt(pycurl.POSTFIELDS, request.body)
-        curl.setopt(
-            pycurl.HTTPHEADER,
-            # Without «Expect» curl would wait a second for a 100 that Odoo never sends.
-            [f"Content-Type: {request.content_type}", "Expect:", *request.headers],
-        )
+        if request.body is None:
+            curl.setopt(pycurl.HTTPGET, 1)
+        else:
+            curl.setopt(pycurl.POST, 1)
+            curl.setopt(pycurl.POSTFIELDS, request.body)
+        curl.setopt(pycurl.HTTPHEADER, _headers_of(request))
         error = self._perform()
         if error is not None:
             raise error
@@ -150,7 +171,6 @@ class Connection:
         curl = pycurl.Curl()
         settings = self._settings
         for option, value in (
-            (pycurl.POST, 1),
             (pycurl.NOSIGNAL, 1),  # signals and threads don't go together
             (pycurl.TIMEOUT_MS, max(1, round(settings.timeout * 1000))),
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),

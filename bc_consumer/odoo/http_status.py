@@ -1,7 +1,8 @@
 """What each HTTP status means for the caller: the one place that knows.
 
-Odoo itself answers 200 even for faults (XML-RPC; measured on 17, 18 and 19), so any other status
-comes from a proxy, a load balancer, or a wrong address.
+By XML-RPC and JSON-RPC Odoo itself answers 200 even for faults (measured on 17, 18 and 19), so
+any other status comes from a proxy, a load balancer, or a wrong address. JSON-2 has statuses of
+its own: it reads the answers that tell an error of Odoo's, and leaves the others to this table.
 """
 
 from collections.abc import Mapping
@@ -9,15 +10,22 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from bc_consumer.odoo.errors import OdooProtocolError, OdooRefused, OdooUnavailable
+from bc_consumer.odoo.errors import (
+    MissingEndpoint,
+    OdooProtocolError,
+    OdooRefused,
+    OdooUnavailable,
+)
 from bc_consumer.odoo.settings import OdooSettings
 
 TRY_LATER = frozenset({408, 425, 429})
 REFUSED = frozenset({401, 403, 407})
+MISSING = frozenset({404, 405, 410})
+SERVICE_PATHS = ("/xmlrpc", "/jsonrpc", "/json/2", "/web/version")
 
 
 def check_status(
-    status: int, headers: Mapping[str, str], body: bytes, settings: OdooSettings
+    status: int, headers: Mapping[str, str], body: bytes, path: str, settings: OdooSettings
 ) -> None:
     """Pass a 200 that is no web page; raise the error that any other answer means."""
     where = settings.shown_url
@@ -43,9 +51,10 @@ def check_status(
             f"{where} redirects to {_target(headers)}: put that address into ODOO_URL"
         )
     else:
-        raise OdooProtocolError(
+        kind = MissingEndpoint if status in MISSING else OdooProtocolError
+        raise kind(
             f"{where} answered HTTP {status}: ODOO_URL is wrong, or a proxy does not pass Odoo's"
-            " /xmlrpc/2/ on"
+            f" {path} on"
         )
 
 
@@ -59,7 +68,10 @@ def _target(headers: Mapping[str, str]) -> str:
     parts = urlsplit(headers.get("location", ""))
     if not parts.hostname:
         return "another address"
-    path = parts.path.partition("/xmlrpc")[0].rstrip("/")
+    path = parts.path
+    for service in SERVICE_PATHS:
+        path = path.partition(service)[0]
+    path = path.rstrip("/")
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
 
 

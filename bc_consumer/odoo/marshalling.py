@@ -12,6 +12,7 @@ from typing import Any
 from xml.parsers import expat
 
 from bc_consumer.odoo.errors import OdooProtocolError
+from bc_consumer.odoo.faults import Fault
 
 DEEPEST = 200  # elements; an order with lines and their taxes takes about 30
 
@@ -42,15 +43,6 @@ CHILDREN: dict[str, frozenset[str]] = {
     "member": frozenset({"name", "value"}),
 }
 NO_CHILDREN: frozenset[str] = frozenset()
-
-
-class Fault(Exception):
-    """Odoo answered with a fault: its code (an int, or text on old endpoints) and its text."""
-
-    def __init__(self, code: int | str, text: str) -> None:
-        super().__init__(code, text)
-        self.code = code
-        self.text = text
 
 
 def write_call(method: str, params: Sequence[Any]) -> bytes:

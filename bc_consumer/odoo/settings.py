@@ -11,6 +11,7 @@ from bc_consumer.odoo.errors import OdooRefused
 
 FIELD_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 MEBIBYTE = 1024 * 1024
+TRANSPORTS = ("xmlrpc", "jsonrpc", "json2", "auto")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class OdooSettings:
     extra_fields: tuple[str, ...] = ()  # of orders, besides those of ``fields.py``
     extra_line_fields: tuple[str, ...] = ()
     domain: Sequence[Any] = ()  # which orders are copied, in Odoo's notation
+    transport: str = "xmlrpc"  # one of TRANSPORTS; auto: the fastest that works
     company_ids: tuple[int, ...] = ()  # whose orders; none: all that the account may see
 
     def __post_init__(self) -> None:
@@ -42,6 +44,8 @@ class OdooSettings:
             raise OdooRefused(
                 "ODOO_URL must be an address like https://odoo.example.com, without a page's path"
             )
+        if self.transport not in TRANSPORTS:
+            raise OdooRefused(f"ODOO_TRANSPORT must be one of {', '.join(TRANSPORTS)}")
 
     @property
     def base_url(self) -> str:

@@ -1,149 +1,21 @@
-"""XML-RPC, the protocol of every Odoo up to 21: /xmlrpc/2/common and /xmlrpc/2/object."""
+"""XML-RPC: /xmlrpc/2/common and /xmlrpc/2/object."""
 
-import threading
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bc_consumer.odoo import faults
-from bc_consumer.odoo.errors import (
-    OdooInterrupted,
-    OdooProtocolError,
-    OdooUnavailable,
-    WrongCredentials,
-)
-from bc_consumer.odoo.http import HttpSession, Request, Response, wait_for
-from bc_consumer.odoo.marshalling import Fault, read_response, write_call
-from bc_consumer.odoo.records import Answer
-from bc_consumer.odoo.settings import OdooSettings
-
-COMMON = "/xmlrpc/2/common"
-OBJECT = "/xmlrpc/2/object"
+from bc_consumer.odoo.http import Request
+from bc_consumer.odoo.marshalling import read_response, write_call
+from bc_consumer.odoo.services import Params
 
 
-class XmlRpcTransport:
-    """The transport of Odoo up to 21. Thread-safe; keeps the account's id (uid).
+class XmlRpc:
+    """The wire of XML-RPC."""
 
-    Authenticating costs Odoo a password hash (410 ms, measured), a call with a known uid 11 ms:
-    so the uid is asked for once.
-    """
+    name = "xmlrpc"
 
-    def __init__(self, settings: OdooSettings, http: HttpSession, stop: threading.Event) -> None:
-        self._settings = settings
-        self._http = http
-        self._stop = stop
-        self._uid: int | None = None
-        self._authenticating = threading.BoundedSemaphore()
-        self._tries = 0
-        self._last_failure = ""
+    def request(self, service: str, method: str, params: Params) -> Request:
+        """Write a call. Raises OdooProtocolError for values that XML-RPC can't carry."""
+        return Request(f"/xmlrpc/2/{service}", "text/xml", write_call(method, params()))
 
-    def execute(
-        self, model: str, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> Answer:
-        """Call ``execute_kw``. A uid that Odoo no longer takes is asked for once more."""
-        call = faults.Call(model, method)
-        uid = self._known_uid()
-        try:
-            return self._execute(uid, call, args, kwargs)
-        except WrongCredentials:
-            self._forget(uid)
-        return self._execute(self._known_uid(), call, args, kwargs)
-
-    def version(self) -> Answer:
-        """Ask for the version text; needs neither account nor database."""
-        response = self._post(COMMON, "version", ())
-        try:
-            value = read_response(response.body)
-        except Fault as fault:
-            raise faults.error_of_common(fault, self._settings) from None
-        if not isinstance(value, dict) or not isinstance(value.get("server_version"), str):
-            raise OdooProtocolError(f"{self._settings.shown_url} does not tell Odoo's version")
-        return _answer(value["server_version"], response)
-
-    def close(self) -> None:
-        """Close this thread's connections."""
-        self._http.close()
-
-    def _execute(
-        self, uid: int, call: faults.Call, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> Answer:
-        response = self._post(
-            OBJECT,
-            "execute_kw",
-            (uid, call.model, call.method, list(args), dict(kwargs)),
-        )
-        try:
-            return _answer(read_response(response.body), response)
-        except Fault as fault:
-            if faults.is_none_result(fault):
-                return _answer(None, response)
-            raise faults.error_of_execute(fault, call, self._settings) from None
-
-    def _known_uid(self) -> int:
-        uid = self._uid
-        if uid is not None:
-            return uid
-        tries = self._tries
-        wait_for(self._authenticating, self._stop)
-        try:
-            if self._uid is None:
-                if self._tries != tries and self._last_failure:
-                    # Another thread has just waited for the same answer: don't wait once more.
-                    raise OdooUnavailable(self._last_failure)
-                self._uid = self._counted_authenticate()
-            return self._uid
-        finally:
-            self._authenticating.release()
-
-    def _counted_authenticate(self) -> int:
-        self._tries += 1
-        self._last_failure = ""
-        try:
-            return self._authenticate()
-        except OdooInterrupted:
-            raise
-        except OdooUnavailable as error:
-            self._last_failure = str(error)
-            raise
-
-    def _authenticate(self) -> int:
-        response = self._post(COMMON, "authenticate", ({},))
-        try:
-            uid = read_response(response.body)
-        except Fault as fault:
-            raise faults.error_of_common(fault, self._settings) from None
-        if uid is False:  # no fault: how Odoo says «wrong» (17, 18 and 19)
-            raise faults.wrong_credentials(self._settings)
-        if not isinstance(uid, int) or uid <= 0:
-            raise OdooProtocolError(f"{self._settings.shown_url} gave no account id: not Odoo?")
-        return uid
-
-    def _forget(self, uid: int) -> None:
-        with self._authenticating:
-            if self._uid == uid:
-                self._uid = None
-
-    def _post(self, path: str, method: str, params: Sequence[Any]) -> Response:
-        """Post one call with the credentials put in.
-
-        The body is no local variable: error pages and trackers show the locals of each frame.
-        """
-        return self._http.post(
-            Request(path, "text/xml", write_call(method, self._with_credentials(method, params)))
-        )
-
-    def _with_credentials(self, method: str, params: Sequence[Any]) -> tuple[Any, ...]:
-        settings = self._settings
-        if method == "authenticate":
-            return (settings.database, settings.login, settings.password, *params)
-        if method == "execute_kw":
-            return (settings.database, params[0], settings.password, *params[1:])
-        return tuple(params)
-
-
-def _answer(value: Any, response: Response) -> Answer:
-    return Answer(
-        value=value,
-        received_bytes=len(response.body),
-        seconds=response.seconds,
-        server_date=response.server_date,
-    )
+    def read(self, body: bytes) -> Any:
+        """Read an answer. Raises Fault, or OdooProtocolError."""
+        return read_response(body)

@@ -66,7 +66,7 @@ def test_json_rpc_carries_what_xml_cannot(odoo: Simulator) -> None:
     answer = jsonrpc(odoo, "object", "execute_kw", *args, "read", [[order], ["partner_ref"]])
     assert answer["result"] == [{"id": order, "partner_ref": "a\r\nb\x0bc"}]
     answer = jsonrpc(odoo, "object", "execute_kw", *args, "button_cancel", [[order]])
-    assert answer["result"] is None
+    assert answer == {"jsonrpc": "2.0", "id": 7}
     odoo.bulk_create(70_000, 0)
     answer = jsonrpc(
         odoo, "object", "execute_kw", *args, "read_group", [[], ["id:sum"], []], {"lazy": False}
@@ -113,12 +113,13 @@ def test_json2_reads_and_writes(keyed: Simulator) -> None:
     assert (status, answer) == (200, [{"id": 1, "name": "P00001"}])
     assert post(keyed, path + "read", {"ids": [99], "fields": ["name"]}, KEY) == (200, [])
     assert post(keyed, path + "read", [1], KEY) == (200, [])  # an array is ignored
-    assert post(keyed, path + "create", {"vals_list": {"partner_id": 2}}, KEY) == (200, 2)
+    assert post(keyed, path + "create", {"vals_list": {"partner_id": 2}}, KEY) == (200, [2])
     assert post(keyed, path + "write", {"ids": [2], "vals": {"origin": "x"}}, KEY) == (200, True)
     assert post(keyed, path + "button_cancel", {"ids": [2]}, KEY) == (200, None)
     assert (keyed.calls[-1].model, keyed.calls[-1].method) == ("purchase.order", "button_cancel")
 
 
+UNPROCESSABLE = "werkzeug.exceptions.UnprocessableEntity"
 NESTED = {"ids": [1, 99], "specification": {"order_line": {"fields": {"name": {}}}}}
 
 
@@ -135,9 +136,11 @@ NESTED = {"ids": [1, 99], "specification": {"order_line": {"fields": {"name": {}
         ),
         ("purchase.order/_private", {}, KEY, 403, "odoo.exceptions.AccessError"),
         ("purchase.order/web_read", NESTED, KEY, 404, "odoo.exceptions.MissingError"),
-        ("nope.model/read", {"ids": [1]}, KEY, 404, None),
-        ("purchase.order/nope", {}, KEY, 404, None),
-        ("purchase.order/read", {"ids": [1], "nope": 1}, KEY, 422, None),
+        ("nope.model/read", {"ids": [1]}, KEY, 404, "werkzeug.exceptions.NotFound"),
+        ("purchase.order/nope", {}, KEY, 404, "werkzeug.exceptions.NotFound"),
+        ("purchase.order", {}, KEY, 404, "werkzeug.exceptions.NotFound"),
+        ("purchase.order/read", {"ids": [1], "nope": 1}, KEY, 422, UNPROCESSABLE),
+        ("purchase.order/search", {"ids": [1]}, KEY, 422, UNPROCESSABLE),
         ("purchase.order/unlink", {"ids": [1]}, KEY, 422, "odoo.exceptions.UserError"),
         ("purchase.order/read", {"ids": [1], "fields": ["x"]}, KEY, 500, "builtins.ValueError"),
         ("purchase.order/read", b"{", KEY, 400, None),

@@ -1,6 +1,7 @@
 """Small real HTTP servers: raw ones that misbehave, and an Odoo of a few lines."""
 
 import contextlib
+import json
 import socket
 import ssl
 import threading
@@ -134,16 +135,74 @@ def fault(code: int, text: str) -> bytes:
 
 def captured(name: str) -> bytes:
     """The body of a captured answer of a real Odoo."""
+    return captured_answer(name)[1]
+
+
+def captured_answer(name: str) -> tuple[int, bytes]:
+    """The status and the body of a captured answer of a real Odoo."""
     text = (CAPTURES / name).read_text(encoding="utf-8")
-    return text.partition("<<< RESPONSE\n")[2].partition("\n\n")[2].encode()
+    head, _, body = text.partition("<<< RESPONSE\n")[2].partition("\n\n")
+    return int(head.split()[1]), body.encode()
+
+
+def json_answer(content: Any, status: int = 200, **headers: str) -> bytes:
+    """An answer in JSON, as HTTP."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return http(body, status, "application/json; charset=utf-8", **headers)
+
+
+ERROR_NAMES = {
+    1: "builtins.Exception",
+    2: "odoo.exceptions.UserError",
+    3: "odoo.exceptions.AccessDenied",
+    4: "odoo.exceptions.AccessError",
+}
+
+
+def json_error(code: int, text: str) -> dict[str, Any]:
+    """What JSON answers say of an error that has this fault code in XML-RPC."""
+    message = text.strip().splitlines()[-1] if text.strip() else ""
+    return {
+        "name": ERROR_NAMES.get(code, ERROR_NAMES[1]),
+        "message": message if code == 1 else text,
+        "arguments": [message],
+        "context": {},
+        "debug": text if code == 1 else f"Traceback …\n{text}\n",
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How one of the two protocols of Odoo's services writes its answers."""
+
+    name: str
+    value: Callable[[Any], bytes]
+    fault: Callable[[int, str], bytes]
+
+
+def jsonrpc_value(value: Any) -> bytes:
+    """An answer of JSON-RPC, as HTTP."""
+    return json_answer({"jsonrpc": "2.0", "id": 1, "result": value})
+
+
+def jsonrpc_fault(code: int, text: str) -> bytes:
+    """An error of JSON-RPC, as HTTP."""
+    error = {"code": 200, "message": "Odoo Server Error", "data": json_error(code, text)}
+    return json_answer({"jsonrpc": "2.0", "id": 1, "error": error})
 
 
 Execute = Callable[[str, str, list[Any], dict[str, Any]], Any]
 
 
+WIRES = (Wire("xmlrpc", rpc, fault), Wire("jsonrpc", jsonrpc_value, jsonrpc_fault))
+
+
 @dataclass
 class TinyOdoo:
-    """XML-RPC with one account; ``execute`` answers the calls or raises xmlrpc.client.Fault."""
+    """XML-RPC and JSON-RPC with one account.
+
+    ``execute`` answers the calls or raises xmlrpc.client.Fault.
+    """
 
     execute: Execute
     password: str = PASSWORD
@@ -152,11 +211,17 @@ class TinyOdoo:
     authentications: int = 0
 
     def respond(self, incoming: Incoming) -> bytes:
-        params, method = xmlrpc.client.loads(incoming.body)
+        if incoming.path.endswith("/jsonrpc"):
+            wire = WIRES[1]
+            called = json.loads(incoming.body)["params"]
+            params, method = tuple(called["args"]), called["method"]
+        else:
+            wire = WIRES[0]
+            params, method = xmlrpc.client.loads(incoming.body)
         try:
-            return rpc(self._answer(str(method), params))
+            return wire.value(self._answer(str(method), params))
         except xmlrpc.client.Fault as error:
-            return fault(error.faultCode, error.faultString)
+            return wire.fault(error.faultCode, error.faultString)
 
     def _answer(self, method: str, params: tuple[Any, ...]) -> Any:
         if method == "version":

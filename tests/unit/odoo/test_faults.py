@@ -12,8 +12,8 @@ from bc_consumer.odoo.errors import (
     WrongCredentials,
     WrongDatabase,
 )
-from bc_consumer.odoo.faults import Call, error_of_common, error_of_execute, is_none_result
-from bc_consumer.odoo.marshalling import Fault, read_response
+from bc_consumer.odoo.faults import Call, Fault, error_of_common, error_of_execute, is_none_result
+from bc_consumer.odoo.marshalling import read_response
 from bc_consumer.odoo.settings import OdooSettings
 from tests.unit.odoo.serving import captured
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bc_consumer.odoo import (
+    MissingEndpoint,
     Odoo,
     OdooError,
     OdooInterrupted,
@@ -203,8 +204,8 @@ def test_a_connection_closed_or_cut_short_is_unavailable() -> None:
         (503, OdooUnavailable, "HTTP 503"),
         (401, OdooRefused, "proxy or firewall"),
         (403, OdooRefused, "proxy or firewall"),
-        (404, OdooProtocolError, "ODOO_URL is wrong"),
-        (405, OdooProtocolError, "ODOO_URL is wrong"),
+        (404, MissingEndpoint, "ODOO_URL is wrong"),
+        (405, MissingEndpoint, "ODOO_URL is wrong"),
         (204, OdooProtocolError, "HTTP 204"),
     ],
 )
