@@ -12,8 +12,9 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from bc_consumer import outage, queries
+from bc_consumer import heartbeats, outage, queries
 from bc_consumer.deadline import database_deadline
+from bc_consumer.models import Heartbeat
 from bc_consumer.publisher import publisher
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ def status(_: HttpRequest) -> JsonResponse:
         with database_deadline(STATUS_SECONDS):
             figures = queries.figures()
             odoo = outage.current()
+            alive = heartbeats.alive()
     except AWAY as error:
         _lost(error)
         return _answer({"error": "the database does not answer"}, 503)
@@ -69,6 +71,8 @@ def status(_: HttpRequest) -> JsonResponse:
             "bc_forbidden": copy.bc_forbidden,
             "lines": copy.lines,
             **asdict(ledger),
+            "workers": alive[Heartbeat.Kind.WORKER],
+            "schedulers": alive[Heartbeat.Kind.SCHEDULER],
             "odoo": "ok" if odoo is None else "refused" if odoo.refused else "away",
             "odoo_away_seconds": None if odoo is None else odoo.seconds,
             "delay_p50_seconds": delay.p50,

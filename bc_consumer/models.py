@@ -399,6 +399,29 @@ class Alert(models.Model):
         return self.key
 
 
+class Heartbeat(models.Model):
+    """A process that works: when it last said so. ``heartbeats.py`` alone writes it."""
+
+    class Kind(models.TextChoices):
+        WORKER = "worker", _("worker")
+        SCHEDULER = "scheduler", _("scheduler")
+
+    kind = models.TextField(_("kind"), choices=Kind.choices)
+    host = models.TextField(_("machine"))
+    pid = models.PositiveIntegerField(_("process id"))
+    at = models.DateTimeField(_("last heard of"))
+
+    class Meta:
+        verbose_name = _("heartbeat")
+        verbose_name_plural = _("heartbeats")
+        constraints = (
+            models.UniqueConstraint(fields=["kind", "host", "pid"], name="one_heart_a_process"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pid} on {self.host}"
+
+
 class JournalEntry(models.Model):
     """What happened to one order, why, with which differences, and how late. Append-only."""
 

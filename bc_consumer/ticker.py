@@ -9,7 +9,8 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from bc_consumer.actors import reconcile_nightly
 from bc_consumer.alerts import alert
-from bc_consumer.models import SyncLog
+from bc_consumer.heartbeats import STOP_SECONDS, Heart
+from bc_consumer.models import Heartbeat, SyncLog
 from bc_consumer.publisher import FAILURES
 from bc_consumer.reconcile import AlreadyRunning, Interrupted, reconcile
 from bc_consumer.run_beginning import Wish
@@ -33,6 +34,8 @@ class Ticker:
 
     def run(self, stop: threading.Event) -> None:
         """Tick every few seconds."""
+        heart = Heart(Heartbeat.Kind.SCHEDULER, stop)
+        heart.start()
         while not stop.is_set():
             try:
                 self.tick()
@@ -43,6 +46,7 @@ class Ticker:
                 logger.exception("scheduler: met an error of our own and goes on")
             stop.wait(self._pause())
         connection.close()
+        heart.join(STOP_SECONDS)
 
     def tick(self) -> None:
         """Sweep, and do what is due."""

@@ -1,6 +1,6 @@
-"""Starts and stops the timer with the Dramatiq worker of its process.
+"""Starts and stops the timer, and the heart, with the Dramatiq worker of its process.
 
-A module of its own: Django loads middleware before its models, and the timer needs those.
+A module of its own: Django loads middleware before its models, and both need those.
 """
 
 import threading
@@ -16,15 +16,18 @@ class TimerMiddleware(Middleware):
     """Starts the timer with the worker, and tells the process that it stops."""
 
     def __init__(self) -> None:
-        self._timer: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     def after_worker_boot(self, _broker: Broker, _worker: Worker) -> None:
-        """Start the timer."""
+        """Start both."""
+        from bc_consumer.heartbeats import Heart
+        from bc_consumer.models import Heartbeat
         from bc_consumer.timer import Timer
 
         process.stopping.clear()
-        self._timer = Timer()
-        self._timer.start()
+        self._threads = [Timer(), Heart(Heartbeat.Kind.WORKER, process.stopping)]
+        for thread in self._threads:
+            thread.start()
 
     def before_worker_shutdown(self, _broker: Broker, _worker: Worker) -> None:
         """Cut calls to Odoo short: their claims are released within the grace time."""
@@ -33,5 +36,5 @@ class TimerMiddleware(Middleware):
 
     def after_worker_shutdown(self, _broker: Broker, _worker: Worker) -> None:
         """Wait for the timer to have given its claims back."""
-        if self._timer is not None:
-            self._timer.join(STOP_SECONDS)
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)

@@ -61,6 +61,8 @@ def test_status_is_figures_alone(client: Client) -> None:
         "watching": 0,
         "failed": 1,
         "held": 0,
+        "workers": 0,
+        "schedulers": 0,
         "odoo": "ok",
         "odoo_away_seconds": None,
         "delay_p50_seconds": 0.2,

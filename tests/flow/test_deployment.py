@@ -41,3 +41,14 @@ def test_management_commands_run_with_the_deployments_settings(deploy: Deploy) -
     deployment = deploy()
     shown = deployment.manage("diffsettings", "--output", "unified").stdout
     assert deployment.environment["ODOO_URL"] in shown
+
+
+@pytest.mark.deployment(workers=2)
+def test_processes_are_alive_until_they_end(deployment: Deployment) -> None:
+    def alive() -> tuple[int, int]:
+        status = deployment.get("/status.json").json()
+        return status["workers"], status["schedulers"]
+
+    deployment.wait_until(lambda: alive() == (2, 1), what="three heartbeats")
+    deployment.stop_workers()
+    assert alive() == (0, 1)

@@ -1,0 +1,74 @@
+"""Which workers and schedulers are alive: each process says so every few seconds.
+
+In a thread of its own, because a worker's timer may be busy with one batch, and a scheduler with
+one poll, for minutes. Machines need not agree on the time: the database's clock counts.
+"""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Count, Q
+from django.db.models.functions import Now
+
+from bc_consumer.models import Heartbeat
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 10.0
+ALIVE = timedelta(seconds=35)
+"""Who has not been heard of for so long is taken for dead: three beats may fail."""
+FORGET = timedelta(days=1)
+"""Until then a process that died can still be told of."""
+STOP_SECONDS = 5.0
+
+
+class Heart(threading.Thread):
+    """Beats until ``stop`` is set, and then takes its row away: an orderly end is no death."""
+
+    def __init__(self, kind: Heartbeat.Kind, stop: threading.Event) -> None:
+        super().__init__(name=f"heart of the {kind.value}", daemon=True)
+        self._kind = kind
+        self._stopped = stop
+        self._host = socket.gethostname()
+
+    def run(self) -> None:
+        """Beat; a database that is away is no reason to stop."""
+        while not self._stopped.is_set():
+            self._guarded(self._beat)
+            self._stopped.wait(EVERY_SECONDS)
+        self._guarded(self._leave)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (DatabaseError, InterfaceError) as error:
+            logger.debug("heartbeat: the database is away: %s", error)
+        finally:
+            # Not kept: it would be one connection more for each process.
+            connection.close()
+
+    def _beat(self) -> None:
+        Heartbeat.objects.bulk_create(
+            [Heartbeat(kind=self._kind, host=self._host, pid=os.getpid(), at=Now())],
+            update_conflicts=True,
+            unique_fields=["kind", "host", "pid"],
+            update_fields=["at"],
+        )
+        Heartbeat.objects.filter(at__lt=Now() - FORGET).delete()
+
+    def _leave(self) -> None:
+        Heartbeat.objects.filter(kind=self._kind, host=self._host, pid=os.getpid()).delete()
+
+
+def alive() -> dict[Heartbeat.Kind, int]:
+    """Return how many processes of each kind have been heard of lately; one statement."""
+    lately = Q(at__gt=Now() - ALIVE)
+    counts = Heartbeat.objects.aggregate(
+        **{kind.value: Count("pk", filter=lately & Q(kind=kind)) for kind in Heartbeat.Kind}
+    )
+    return {kind: counts[kind.value] for kind in Heartbeat.Kind}

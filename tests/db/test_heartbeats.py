@@ -1,0 +1,81 @@
+"""Which processes are alive."""
+
+import json
+import os
+import socket
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db.models.functions import Now
+from django.test import Client
+
+from bc_consumer.heartbeats import ALIVE, FORGET, Heart, alive
+from bc_consumer.models import Heartbeat
+from tests.services.waiting import wait_until
+
+WORKER, SCHEDULER = Heartbeat.Kind.WORKER, Heartbeat.Kind.SCHEDULER
+
+
+def heard(kind: Heartbeat.Kind, pid: int, ago: timedelta = timedelta(0)) -> None:
+    Heartbeat.objects.create(kind=kind, host="machine", pid=pid, at=Now() - ago)
+
+
+@pytest.mark.django_db
+def test_only_those_heard_of_lately_count() -> None:
+    heard(WORKER, 1)
+    heard(WORKER, 2, ALIVE - timedelta(seconds=5))
+    heard(WORKER, 3, ALIVE + timedelta(seconds=5))
+    assert alive() == {WORKER: 2, SCHEDULER: 0}
+
+
+@pytest.mark.django_db
+def test_the_status_tells_them(client: Client) -> None:
+    heard(WORKER, 1)
+    heard(WORKER, 2)
+    heard(SCHEDULER, 3)
+    body = json.loads(client.get("/status.json").content)
+    assert (body["workers"], body["schedulers"]) == (2, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_process_is_alive_until_it_ends_in_good_order() -> None:
+    heard(SCHEDULER, 1, FORGET + timedelta(minutes=1))
+    heard(SCHEDULER, 2, FORGET - timedelta(minutes=1))
+    stop = threading.Event()
+    hearts = [Heart(kind, stop) for kind in (WORKER, SCHEDULER)]
+    for heart in hearts:
+        heart.start()
+    wait_until(lambda: alive() == {WORKER: 1, SCHEDULER: 1}, what="both hearts to beat")
+    row = Heartbeat.objects.get(kind=WORKER)
+    assert (row.host, row.pid) == (socket.gethostname(), os.getpid())
+    # What is a day old is forgotten, what is a little younger can still be told of.
+    assert set(Heartbeat.objects.filter(kind=SCHEDULER).values_list("pid", flat=True)) == {
+        2,
+        os.getpid(),
+    }
+    stop.set()
+    for heart in hearts:
+        heart.join(5)
+    assert alive() == {WORKER: 0, SCHEDULER: 0}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_beat_only_moves_the_time() -> None:
+    heart = Heart(WORKER, threading.Event())
+    heart._guarded(heart._beat)
+    Heartbeat.objects.update(at=Now() - timedelta(minutes=10))
+    assert alive()[WORKER] == 0
+    heart._guarded(heart._beat)
+    assert alive()[WORKER] == 1
+    assert Heartbeat.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_does_not_end_a_heart(monkeypatch: pytest.MonkeyPatch) -> None:
+    heart = Heart(WORKER, threading.Event())
+    with monkeypatch.context() as patch:
+        patch.setattr(Heartbeat._meta, "db_table", "no_such_table")
+        heart._guarded(heart._beat)
+    heart._guarded(heart._beat)
+    assert alive()[WORKER] == 1
