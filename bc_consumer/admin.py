@@ -161,8 +161,8 @@ class BCAdmin(ReadOnlyAdmin):
             "amount_untaxed", "amount_tax", "amount_total", "currency_name", "notes",
         )}),
         (_("Copy"), {"fields": (
-            "synced_at", "pending_link", "archived_at", "archived_reason", "forbidden_at",
-            "history",
+            "version", "synced_at", "pending_link", "archived_at", "archived_reason",
+            "forbidden_at", "history",
         )}),
         (_("Ids in Odoo, further fields"), {"classes": ("collapse",), "fields": (
             "odoo_id", "partner_id", "company_id", "user_id", "currency_id", "payment_term_id",
@@ -312,7 +312,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     search_help_text = _("Odoo id of the order")
     fields = readonly_fields = (
         "at_label", "order_link", "outcome", "causes_label", "event", "marks", "first_marked_at",
-        "last_marked_at", "delay_label", "changes_label", "error",
+        "last_marked_at", "delay_label", "version", "changes_label", "error",
     )  # fmt: skip
 
     def get_search_results(

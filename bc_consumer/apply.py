@@ -5,7 +5,7 @@ The only code that writes BC and BCLine.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 
-from bc_consumer import ledger
+from bc_consumer import ledger, versions
 from bc_consumer.database_clock import database_now
 from bc_consumer.looks import CONFIRMING_LOOKS, next_look
 from bc_consumer.mapping import EXTRA, Extra, MappedOrder
@@ -76,6 +76,10 @@ class Result:
     lines_written: int = 0
     lines_deleted: int = 0
     delay: float | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """As in the journal."""
+    version: int | None = None
+    """The order's, of this change; None: nothing was applied."""
 
 
 @dataclass(slots=True)
@@ -107,7 +111,11 @@ def apply(token: UUID, batch: Sequence[Seen], early: bool, may_lag: bool = False
             _look(seen, difference, copy, early=early, may_lag=may_lag)
             for seen, difference in zip(batch, differences, strict=True)
         ]
-        results = _journal(batch, differences, looks, copy, early=early, now=now)
+        results = _results(batch, differences, looks, copy, early=early, now=now)
+        _count(batch, results)
+        # From here on every other apply waits for this commit.
+        results = _versioned(differences, results)
+        _journal(batch, results, now)
         ledger.settle(token, looks)
     return results
 
@@ -226,7 +234,8 @@ def _assign(record: OdooRecord, values: Mapping[str, object], extra: Extra) -> d
 
 
 def _columns(model: type[OdooRecord]) -> list[str]:
-    return [f.attname for f in model._meta.concrete_fields if f.name not in {"id", "odoo_id"}]
+    apart = {"id", "odoo_id", "version"}
+    return [f.attname for f in model._meta.concrete_fields if f.name not in apart]
 
 
 def _write(differences: Sequence[Difference], batch: Sequence[Seen]) -> None:
@@ -300,7 +309,7 @@ def _unconfirmed(seen: Seen, look: ledger.Look, copy: _Copy, early: bool) -> boo
     return never_came or claimed.event == Event.DELETED or (early and claimed.early)
 
 
-def _journal(
+def _results(
     batch: Sequence[Seen],
     differences: Sequence[Difference],
     looks: Sequence[ledger.Look],
@@ -309,25 +318,58 @@ def _journal(
     early: bool,
     now: datetime,
 ) -> list[Result]:
-    entries, results = [], []
-    unconfirmed = False
+    results = []
     for seen, difference, look in zip(batch, differences, looks, strict=True):
         claimed, outcome, delay = seen.claimed, difference.outcome, None
         if outcome is not None:
             delay = (now - claimed.first_marked_at).total_seconds()
         elif _unconfirmed(seen, look, copy, early):
-            outcome, unconfirmed = Outcome.UNCONFIRMED, True
-        written, deleted = len(difference.lines), len(difference.deleted_lines)
-        results.append(Result(claimed.odoo_id, outcome, claimed.causes, written, deleted, delay))
-        if outcome is not None:
-            entries.append(journal_entry(claimed, outcome, now, difference.changes, delay=delay))
-    JournalEntry.objects.bulk_create(entries)
+            outcome = Outcome.UNCONFIRMED
+        results.append(
+            Result(
+                odoo_id=claimed.odoo_id,
+                outcome=outcome,
+                causes=claimed.causes,
+                lines_written=len(difference.lines),
+                lines_deleted=len(difference.deleted_lines),
+                delay=delay,
+                changes=difference.changes,
+            )
+        )
+    return results
+
+
+def _versioned(differences: Sequence[Difference], results: Sequence[Result]) -> list[Result]:
+    applied = [
+        result.odoo_id
+        for result, difference in zip(results, differences, strict=True)
+        if difference.outcome is not None
+    ]
+    given = versions.give_versions(applied)
+    return [replace(result, version=given.get(result.odoo_id)) for result in results]
+
+
+def _journal(batch: Sequence[Seen], results: Sequence[Result], now: datetime) -> None:
+    JournalEntry.objects.bulk_create(
+        journal_entry(
+            seen.claimed,
+            result.outcome,
+            now,
+            result.changes,
+            delay=result.delay,
+            version=result.version,
+        )
+        for seen, result in zip(batch, results, strict=True)
+        if result.outcome is not None
+    )
+
+
+def _count(batch: Sequence[Seen], results: Sequence[Result]) -> None:
     _count_for_runs(batch, results)
-    if unconfirmed:
+    if any(result.outcome is Outcome.UNCONFIRMED for result in results):
         SyncState.objects.filter(key=SyncState.KEY).update(
             scan_due_at=Coalesce("scan_due_at", Now())
         )
-    return results
 
 
 def _count_for_runs(batch: Sequence[Seen], results: Sequence[Result]) -> None:
@@ -354,10 +396,11 @@ def journal_entry(
     row: PendingBC,
     outcome: JournalEntry.Outcome,
     at: datetime,
-    changes: dict[str, Any] | None = None,
+    changes: Mapping[str, Any] | None = None,
     *,
     delay: float | None = None,
     error: str = "",
+    version: int | None = None,
 ) -> JournalEntry:
     """Return an unsaved entry that tells which marks led to this outcome."""
     return JournalEntry(
@@ -372,5 +415,6 @@ def journal_entry(
         delay=delay,
         changes=changes or {},
         error=error,
+        version=version,
         run_id=row.run_id,
     )

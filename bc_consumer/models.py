@@ -20,6 +20,14 @@ class BCQuerySet(models.QuerySet["BC"]):
         """Leave out archived orders (gone from Odoo) and those we may no longer read."""
         return self.filter(archived_at__isnull=True, forbidden_at__isnull=True)
 
+    def after(self, version: int) -> "BCQuerySet":
+        """Return the orders that changed after this version, in the order of their changes.
+
+        Archived and forbidden ones are among them. Whoever has read up to N misses nothing by
+        going on with ``after(N)``: no version up to N can still appear.
+        """
+        return self.filter(version__gt=version).order_by("version")
+
 
 class OdooRecord(models.Model):
     """What the copy of any Odoo record has: Odoo's id and its two dates."""
@@ -72,6 +80,14 @@ class BC(OdooRecord):
         help_text=_("When the read of Odoo that this state was last confirmed by began."),
     )
     mapping_version = models.PositiveIntegerField(_("mapping version"), default=0)
+    version = models.BigIntegerField(
+        _("version"),
+        default=0,
+        db_default=0,
+        help_text=_(
+            "Grows with each applied change, archivings included; see docs/applications.md."
+        ),
+    )
     archived_at = models.DateTimeField(_("archived"), null=True, db_index=True)
     archived_reason = models.TextField(_("archived because"), blank=True)
     forbidden_at = models.DateTimeField(_("not readable since"), null=True)
@@ -86,6 +102,7 @@ class BC(OdooRecord):
             models.Index(fields=["partner_id"], name="bc_partner"),
             models.Index(fields=["state"], name="bc_state"),
             models.Index(fields=["write_date"], name="bc_write_date"),
+            models.Index(fields=["version"], name="bc_version"),
         )
 
     def __str__(self) -> str:
@@ -240,6 +257,19 @@ class Pace(models.Model):
 
     def __str__(self) -> str:
         return f"{self.next_claim_at:%H:%M:%S.%f}"
+
+
+class VersionCounter(models.Model):
+    """One row: the last version that was given. ``versions.py`` alone writes it."""
+
+    last = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = _("version counter")
+        verbose_name_plural = _("version counters")
+
+    def __str__(self) -> str:
+        return str(self.last)
 
 
 class SyncState(models.Model):
@@ -447,6 +477,9 @@ class JournalEntry(models.Model):
         _("delay (s)"), null=True, help_text=_("Seconds from the first mark to the applied change.")
     )
     changes = models.JSONField(_("changes"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    version = models.BigIntegerField(
+        _("version"), null=True, help_text=_("The order's, of this change; none where none was.")
+    )
     error = models.TextField(_("error"), blank=True)
     run = models.ForeignKey(
         SyncLog,
@@ -464,6 +497,9 @@ class JournalEntry(models.Model):
         indexes = (
             models.Index(fields=["odoo_id", "-id"], name="journal_bc"),
             models.Index(fields=["at"], name="journal_at"),
+            models.Index(
+                fields=["version"], condition=Q(version__isnull=False), name="journal_version"
+            ),
         )
 
     def __str__(self) -> str:

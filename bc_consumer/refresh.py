@@ -28,6 +28,7 @@ from bc_consumer.odoo import (
     OdooUnavailable,
 )
 from bc_consumer.odoo_connection import odoo, sends_early
+from bc_consumer.telling import tell
 
 logger = logging.getLogger(__name__)
 Outcome = JournalEntry.Outcome
@@ -83,6 +84,8 @@ class Batch:
         self.open = set(self.rows)
         """Rows that are neither settled nor failed nor given back."""
         self.failed: set[int] = set()
+        self.results: list[Result] = []
+        """What was applied and committed."""
 
     def run(self) -> None:
         """Look at each row once; whatever happens, no row stays claimed."""
@@ -103,6 +106,8 @@ class Batch:
         finally:
             if self.probing:
                 outage.give_turn_back()
+            # Not before: a slow receiver must not let the rest of the batch's lease run out.
+            tell(self.results)
 
     def _pause(self, error: OdooError) -> None:
         """Let all workers leave Odoo alone for a while; tell people, once, when that is needed."""
@@ -272,6 +277,7 @@ class Batch:
             self._release(ELSEWHERE_SECONDS, f"lines of BC {sorted(others)} are on the move", ids)
 
     def _done(self, results: Sequence[Result]) -> None:
+        self.results.extend(results)
         forbidden = [one.odoo_id for one in results if one.outcome is Outcome.FORBIDDEN]
         if forbidden:
             alert(

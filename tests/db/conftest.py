@@ -8,8 +8,8 @@ import pytest
 from django.conf import LazySettings
 from django.db.models.functions import Now
 
-from bc_consumer import admin_filters, ledger, odoo_connection, outage, process, queries
-from bc_consumer.models import Pace, PendingBC, SyncState
+from bc_consumer import admin_filters, ledger, odoo_connection, outage, process, queries, versions
+from bc_consumer.models import Pace, PendingBC, SyncState, VersionCounter
 from bc_consumer.odoo import Odoo
 from bc_consumer.refresh import work_off
 from odoo_simulator import Simulator
@@ -28,6 +28,7 @@ def single_rows(transactional_db: None, settings: LazySettings) -> None:
     settings.BATCH_PACE_SECONDS = 0.0
     Pace.objects.get_or_create(pk=outage.PACE_ID, defaults={"next_claim_at": Now()})
     SyncState.objects.get_or_create(key=SyncState.KEY)
+    VersionCounter.objects.get_or_create(pk=versions.COUNTER_ID, defaults={"last": 0})
 
 
 @pytest.fixture
