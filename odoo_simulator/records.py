@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from odoo_simulator.automation import Automation, Event
+from odoo_simulator.base_data import UNITS
 from odoo_simulator.blocks import Row
 from odoo_simulator.errors import SerializationFailure, UserError, ValidationError, missing
 from odoo_simulator.fields import INVERSES, Model
@@ -142,6 +143,8 @@ class Records:
         number = tx.new_id(model) if wanted_id is None else wanted_id
         self._check_rule(model, values)
         row: Row = {"create_date": tx.now, "create_uid": tx.uid}
+        if model == "product.product":
+            row["uom_id"] = UNITS
         if "active" in self.models[model].fields:
             row["active"] = True
         tx.put(model, number, row)

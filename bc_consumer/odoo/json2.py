@@ -18,12 +18,13 @@ from bc_consumer.odoo.http import HttpSession, Request, Response
 from bc_consumer.odoo.http_status import check_status
 from bc_consumer.odoo.json_text import fault_of, read_json, write_json
 from bc_consumer.odoo.named_arguments import named_arguments
-from bc_consumer.odoo.records import Answer
+from bc_consumer.odoo.records import Answer, ServerVersion
 from bc_consumer.odoo.settings import OdooSettings
 from bc_consumer.odoo.transport import answer_of
 
 PREFIX = "/json/2/"
 VERSION_PATH = "/web/version"
+FIRST_MAJOR = 19
 # Those that Odoo gives to errors of calls (measured on 19). Any other is a proxy's, or trouble.
 STATUSES = frozenset({401, 403, 404, 422, 500})
 NOT_FOUND = "werkzeug.exceptions.NotFound"
@@ -95,13 +96,15 @@ class Json2Transport:
     def _told_apart(self, missing: MissingEndpoint) -> OdooError:
         """Tell a database that is not there from a server without JSON-2: both are a 404 page."""
         try:
-            self.version()
+            version = ServerVersion.from_text(self.version().value)
         except OdooProtocolError:
-            return MissingEndpoint(
-                f"{self._settings.shown_url} has no JSON-2, which Odoo has from version 19 on, or"
-                f" a proxy hides it ({missing}). Set ODOO_TRANSPORT to auto"
-            )
-        return faults.wrong_database(self._settings)
+            version = ServerVersion("unknown", 0)
+        if version.major >= FIRST_MAJOR:
+            return faults.wrong_database(self._settings)
+        return MissingEndpoint(
+            f"{self._settings.shown_url} has no JSON-2, which Odoo has from version {FIRST_MAJOR}"
+            f" on, or a proxy hides it ({missing}). Set ODOO_TRANSPORT to auto"
+        )
 
     def _error(self, response: Response, call: faults.Call) -> OdooError:
         """Make the error that an answer in JSON means, be it Odoo's or a proxy's."""

@@ -1,18 +1,26 @@
-"""The same checks against each simulated version, and against a real Odoo if there is one."""
+"""The same checks against each simulated version, and against a real Odoo if there is one.
+
+Each by every transport: «17-xmlrpc», «19-json2», «real-jsonrpc».
+"""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.target import Target, real_settings, simulated
+from tests.contract.target import REAL, Target, open_real, simulated
 
-REAL = real_settings()
+PLACES = [
+    *(f"{version}-{name}" for version in (17, 18, 19) for name in ("xmlrpc", "jsonrpc")),
+    "19-json2",
+    *(f"real-{name}" for name in ("xmlrpc", "jsonrpc", "json2") if REAL),
+]
 
 
-@pytest.fixture(scope="module", params=["17", "18", "19", *(["real"] if REAL else [])])
+@pytest.fixture(scope="module", params=PLACES)
 def server(request: pytest.FixtureRequest) -> Iterator[Target]:
-    """One Odoo for a file of checks."""
-    target = Target(REAL, None) if REAL and request.param == "real" else simulated(request.param)
+    """One Odoo for a file of checks, by one transport."""
+    version, _, transport = request.param.partition("-")
+    target = open_real(transport) if version == "real" else simulated(int(version), transport)
     yield target
     target.close()
 

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
-# Under which name a real Odoo reaches this machine.
-HOST = os.environ.get("ODOO_E2E_CALLBACK_HOST", "127.0.0.1")
+# Under which name, and on which port, a real Odoo reaches this machine.
+HOST = os.environ.get("ODOO_E2E_RECEIVER_HOST", "127.0.0.1")
+PORT = int(os.environ.get("ODOO_E2E_RECEIVER_PORT", "0"))  # 0: any free one
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,11 @@ class Received:
     headers: dict[str, str]
     payload: dict[str, Any]
     seen: Any
+
+
+def can_be_reached_from(url: str) -> bool:
+    """Whether what runs at this address may know the name above."""
+    return HOST not in LOCAL or urlsplit(url).hostname in LOCAL
 
 
 class Receiver:
@@ -43,8 +51,8 @@ class Receiver:
             def log_message(self, *_args: Any) -> None:
                 """Say nothing."""
 
-        bound = "127.0.0.1" if HOST == "127.0.0.1" else "0.0.0.0"
-        self._server = ThreadingHTTPServer((bound, 0), Handler)
+        bound = "127.0.0.1" if HOST in LOCAL else "0.0.0.0"
+        self._server = ThreadingHTTPServer((bound, PORT), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 

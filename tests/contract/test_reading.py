@@ -107,17 +107,6 @@ def test_a_many2one_s_name_comes_only_if_asked_for(target: Target) -> None:
     assert record["payment_term_id"] is False or record["payment_term_id"]["id"]
 
 
-def test_texts_lose_what_xml_cannot_carry(target: Target) -> None:
-    order_id = target.create(target.line(name="line one\r\nline two\ttab é 🍮 <&>"))
-    [line] = target.odoo.fetch([order_id]).orders[order_id].lines
-    assert line.values["name"] == "line one\nline two\ttab é 🍮 <&>"
-    if target.simulator is not None:
-        # Only a form in the browser can write these.
-        target.simulator.write_order(order_id, partner_ref="a\r\nb\x0bc\x00")
-        snapshot = target.odoo.fetch([order_id]).orders[order_id]
-        assert snapshot.values["partner_ref"] == "a\nbc"
-
-
 def test_fetching_gives_what_reading_gives(target: Target) -> None:
     reference = unique()
     order_id = target.create(
@@ -146,7 +135,9 @@ def test_fetching_gives_what_reading_gives(target: Target) -> None:
     assert kinds == {"A thing": "", "A section": "line_section", "A note": "line_note"}
     first = next(line.fields for line in mapped.lines if line.fields["name"] == "A thing")
     assert (first["product_qty"], first["price_unit"]) == (3, Decimal("12.34"))
-    assert (first["discount"], first["price_subtotal"]) == (10, Decimal("33.32"))
+    assert first["discount"] == 10
+    decimals = fetched.orders[order_id].currency_decimals
+    assert first["price_subtotal"] == round(Decimal("33.318"), decimals)
 
 
 def test_both_ways_of_fetching_agree(target: Target) -> None:

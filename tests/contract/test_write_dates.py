@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.contract.target import LINE, ORDER, Target
+from tests.contract.target import LINE, ORDER, PATIENCE, Target
 
 
 def test_a_write_date_is_found_again_by_greater_or_equal(target: Target) -> None:
@@ -17,9 +17,7 @@ def test_a_write_date_is_found_again_by_greater_or_equal(target: Target) -> None
 
 
 def test_orders_of_one_second_are_all_paged_by_id(target: Target) -> None:
-    partner = target.any_id("res.partner", [("is_company", "=", True)])
-    made: list[int] = target.call(ORDER, "create", [{"partner_id": partner}] * 12)
-    target.made.extend(made)
+    made = target.create_together(12)
     since = target.read(made[0], "write_date")["write_date"]
     seen: list[int] = []
     last = made[0] - 1
@@ -30,7 +28,7 @@ def test_orders_of_one_second_are_all_paged_by_id(target: Target) -> None:
             break
         seen += page
         last = page[-1]
-    assert [number for number in seen if number in made] == sorted(made)
+    assert [number for number in seen if number in made] == made
     assert len(seen) == len(set(seen))
 
 
@@ -137,19 +135,26 @@ def test_each_read_of_an_order_is_one_snapshot(target: Target) -> None:
             lines = [(1, number, {"price_unit": price}) for number in ids]
             writer.call(ORDER, "write", [[order_id], {"order_line": lines}])
 
+    seen: set[object] = set()
+
+    def read() -> None:
+        snapshot = target.odoo.fetch([order_id]).orders[order_id]
+        prices = {line.values["price_unit"] for line in snapshot.lines}
+        assert len(prices) == 1
+        seen.update(prices)
+        subtotals = sum(float(str(line.values["price_subtotal"])) for line in snapshot.lines)
+        assert snapshot.values["amount_untaxed"] == pytest.approx(subtotals)
+
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        deadline = time.monotonic() + 2
-        seen = set()
-        while time.monotonic() < deadline:
-            snapshot = target.odoo.fetch([order_id]).orders[order_id]
-            prices = {line.values["price_unit"] for line in snapshot.lines}
-            assert len(prices) == 1
-            seen |= prices
-            subtotals = sum(float(str(line.values["price_subtotal"])) for line in snapshot.lines)
-            assert snapshot.values["amount_untaxed"] == pytest.approx(subtotals)
+        for _ in range(20):
+            read()
+        deadline = time.monotonic() + PATIENCE
+        while len(seen) <= 2:
+            assert time.monotonic() < deadline, "the order never changed"
+            read()
     finally:
         stop.set()
-        thread.join(10)
-    assert len(seen) > 2
+        thread.join(PATIENCE)
+        writer.close()
