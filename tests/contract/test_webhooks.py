@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bc_consumer.odoo import OdooAccessError
+from bc_consumer.odoo import NoRights, OdooAccessError
 from bc_consumer.odoo.moments import write_moment
 from tests.contract.receiver import Received, Receiver, can_be_reached_from
 from tests.contract.target import LINE, ORDER, PREFIX, STALE, Target, unique, until
@@ -32,8 +32,13 @@ class Rules:
     def add(
         self, model: str, trigger: str, sent: list[str], watched: list[str] | None = None
     ) -> None:
-        target = self.target
-        [model_id] = target.call("ir.model", "search", [("model", "=", model)])
+        try:
+            self.made.append(self._create(model, trigger, sent, watched))
+        except (NoRights, OdooAccessError) as refusal:
+            pytest.skip(f"the account may not make automation rules: {refusal}")
+
+    def _create(self, model: str, trigger: str, sent: list[str], watched: list[str] | None) -> int:
+        [model_id] = self.target.call("ir.model", "search", [("model", "=", model)])
         action = {
             "name": PREFIX,
             "model_id": model_id,
@@ -50,10 +55,8 @@ class Rules:
         }
         if watched:
             rule["trigger_field_ids"] = [(6, 0, self.fields(model, watched))]
-        try:
-            self.made.append(target.call("base.automation", "create", rule))
-        except OdooAccessError as refusal:
-            pytest.skip(f"the account may not make automation rules: {refusal}")
+        created: int = self.target.call("base.automation", "create", rule)
+        return created
 
     def of(self, order_id: int, event: str) -> list[Received]:
         """The webhooks of one of our orders, or of its lines, for one event."""
