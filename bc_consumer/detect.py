@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Q
 
 from bc_consumer.mapping import current_versions, normalised_text
-from bc_consumer.models import BC, BCLine
+from bc_consumer.models import BC, BCLine, CopyOrigin
 from bc_consumer.odoo import Listed, Odoo
 
 SAMPLE = 20
@@ -102,10 +103,14 @@ def _proven(bc: BC, write_date: datetime | None, proof: timedelta) -> bool:
 def older_mapping(odoo: Odoo, after_id: int, limit: int) -> list[int]:
     """Return current orders that another mapping wrote: fields added since are still empty.
 
-    So are fields that the settings name since, or that Odoo lacked when the order was read.
+    So are fields that the settings name since, that Odoo lacked when the order was read, or that
+    have appeared in Odoo since.
     """
-    current = current_versions(odoo.field_set())
-    rows = BC.objects.current().filter(odoo_id__gt=after_id).exclude(mapping_version__in=current)
+    older = ~Q(mapping_version__in=current_versions(odoo.field_set()))
+    changed_at = CopyOrigin.objects.values_list("fields_changed_at", flat=True).first()
+    if changed_at is not None:
+        older |= Q(synced_at__lt=changed_at)
+    rows = BC.objects.current().filter(older, odoo_id__gt=after_id)
     return list(rows.order_by("odoo_id").values_list("odoo_id", flat=True)[:limit])
 
 

@@ -292,12 +292,17 @@ def claimed_at(row: PendingBC) -> datetime:
 def renew(token: uuid.UUID, ids: Collection[int]) -> set[int]:
     """Lengthen the lease of these rows; return those that are still ours."""
     sql = dialect()
+    # Locked by id first: an UPDATE by itself takes rows as they lie, and a mark those by id.
     statement = f"""
+        WITH ours AS MATERIALIZED (
+            SELECT odoo_id FROM {TABLE}
+            WHERE odoo_id IN (SELECT item.id FROM {sql.ids}) AND claim_token = %s
+            ORDER BY odoo_id {sql.lock})
         UPDATE {TABLE} SET claimed_until = {sql.later.format("%s")}
-        WHERE odoo_id IN (SELECT item.id FROM {sql.ids}) AND claim_token = %s
+        WHERE odoo_id IN (SELECT odoo_id FROM ours)
         RETURNING odoo_id"""
     with connection.cursor() as cursor:
-        cursor.execute(statement, [settings.LEASE_SECONDS, ids_parameter(ids), token.hex])
+        cursor.execute(statement, [ids_parameter(ids), token.hex, settings.LEASE_SECONDS])
         return {odoo_id for (odoo_id,) in cursor.fetchall()}
 
 
@@ -365,12 +370,19 @@ def release(
 ) -> None:
     """Give rows back untried, due in ``delay`` seconds; no attempt is used up."""
     rows = PendingBC.objects.filter(odoo_id__in=sorted(ids), claim_token=token)
-    rows.update(
+    _update(
+        rows,
         claim_token=None,
         claimed_until=None,
         due_at=Now() + timedelta(seconds=delay),
         **({"suspect": True} if suspect else {}),
     )
+
+
+def _update(rows: QuerySet[PendingBC], **values: Any) -> int:
+    """Update rows locked by id first: alone an UPDATE takes them as they lie, a mark by id."""
+    with transaction.atomic():
+        return _locked(rows).update(**values)
 
 
 def given_up(odoo_ids: Collection[int]) -> set[int]:
@@ -419,9 +431,8 @@ def _retry_delay(attempts: int) -> float:
 
 def hold(token: uuid.UUID, odoo_ids: Collection[int], reason: str) -> None:
     """Set these rows aside until a person, or the next run, lets them go."""
-    PendingBC.objects.filter(odoo_id__in=sorted(odoo_ids), claim_token=token).update(
-        claim_token=None, claimed_until=None, sent_at=None, held_reason=reason
-    )
+    rows = PendingBC.objects.filter(odoo_id__in=sorted(odoo_ids), claim_token=token)
+    _update(rows, claim_token=None, claimed_until=None, sent_at=None, held_reason=reason)
 
 
 def let_go(*, forced: bool, odoo_ids: Collection[int] | None = None) -> int:
@@ -433,7 +444,7 @@ def let_go(*, forced: bool, odoo_ids: Collection[int] | None = None) -> int:
     if odoo_ids is not None:
         held = held.filter(odoo_id__in=sorted(odoo_ids))
     causes = Concat("causes", Value(f",{FORCE}")) if forced else F("causes")
-    return held.update(held_reason="", due_at=Now(), causes=causes)
+    return _update(held, held_reason="", due_at=Now(), causes=causes)
 
 
 def failed(after_id: int, limit: int) -> list[int]:

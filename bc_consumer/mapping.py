@@ -121,8 +121,8 @@ def mapping_version(fingerprint: int) -> int:
 def current_versions(fields: FieldSet) -> frozenset[int]:
     """Give the mapping versions of rows that reading them again would not make better.
 
-    Besides what this Odoo gives now: what it gave when nothing lacked. So a field that vanishes
-    has no order read again, and one that comes back only those that were read meanwhile.
+    Besides what this Odoo gives now: what it gave when nothing lacked, so that a field that
+    vanishes has no order read again.
     """
     return frozenset(map(mapping_version, (fields.fingerprint, fields.whole_fingerprint)))
 

@@ -313,6 +313,12 @@ class CopyOrigin(models.Model):
         default=list,
         help_text=_("«model.field»: what this Odoo had at some time; what it lacks has vanished."),
     )
+    present_fields = models.JSONField(_("fields there"), default=list)
+    fields_changed_at = models.DateTimeField(
+        _("fields appeared"),
+        null=True,
+        help_text=_("Orders that were last read before then are read again by the next run."),
+    )
 
     class Meta:
         verbose_name = _("origin of the copy")

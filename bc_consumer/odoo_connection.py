@@ -73,7 +73,7 @@ def check_order_model() -> None:
             " whose ids mean others. Set it back, or give the other model a database of its own"
         )
     with transaction.atomic():
-        CopyOrigin.objects.update(order_model=wanted, seen_fields=[])
+        CopyOrigin.objects.update(order_model=wanted, seen_fields=[], present_fields=[])
         ProvenPeriod.objects.all().delete()
         SyncState.objects.update(last_sync=None)
 

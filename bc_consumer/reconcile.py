@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import F
 
-from bc_consumer import brake, detect, ledger, outage, process, retention, schedule
+from bc_consumer import brake, detect, field_watch, ledger, outage, process, retention, schedule
 from bc_consumer.alerts import alert, over
 from bc_consumer.crew import crew
 from bc_consumer.database_clock import database_now
@@ -216,6 +216,8 @@ class _Run:
         if self.run.window_until is None:
             # Odoo's own clock, before the first read: what is committed later is the next run's.
             self.run.window_until = self.odoo.server_time()
+            if self.run.cause != Cause.POLL:  # which comes too often for that
+                field_watch.look_anew(self.odoo)
             self._save()
             if self.run.digest and not self.run.forced:
                 self._check_database()

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
-from bc_consumer import brake, ledger, outage, process
+from bc_consumer import brake, field_watch, ledger, outage, process
 from bc_consumer.alerts import alert, over
 from bc_consumer.apply import LinesElsewhere, Result, Seen, apply, journal_entry
 from bc_consumer.database_clock import database_now
@@ -158,6 +158,7 @@ class Batch:
             self._faulted(ids, error)
         else:
             self._odoo_works()
+            field_watch.watch(odoo())
             self._apply(self._mapped(fetched), rounds)
 
     def _renewed(self, odoo_ids: Iterable[int]) -> list[int]:

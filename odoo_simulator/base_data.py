@@ -126,6 +126,10 @@ def _rows() -> dict[str, dict[int, Row]]:
             for number, (_code, name, _price, _kind) in enumerate(_PRODUCTS, 1)
         },
         "stock.picking.type": {1: {"name": "Comptoir du Bureau: Receipts"}},
+        "stock.warehouse": {1: {"name": "Comptoir du Bureau"}},
+        "product.pricelist": {1: {"name": "Public prices"}},
+        "crm.team": {1: {"name": "Sales"}, 2: {"name": "Export"}},
+        "crm.tag": {1: {"name": "Urgent"}, 2: {"name": "Trade fair"}},
         "ir.module.module": {
             number: {"name": name, "state": "installed"}
             for number, name in enumerate(("base", "web", "purchase", "sale", "base_automation"), 1)

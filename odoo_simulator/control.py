@@ -30,6 +30,7 @@ _SIMULATOR_VERBS = frozenset([
     "bulk_create", "load_demo_orders", "install_rules", "remove_rules", "order", "order_ids",
     "line_ids", "last_order_id", "display_name", "count", "calls_clear",
     "webhook_counters", "webhook_deliveries", "webhooks_clear", "add_field",
+    "remove_field", "add_company", "add_user", "set_companies",
 ])
 # fmt: on
 

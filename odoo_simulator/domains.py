@@ -19,7 +19,8 @@ from odoo_simulator.store import View
 Predicate = Callable[[int, Row], bool]
 _COMPARING = frozenset(["=", "!=", "in", "not in", "<", "<=", ">", ">=", "=?"])
 _MATCHING = frozenset(["like", "ilike", "not like", "not ilike", "=like", "=ilike"])
-_OPERATORS = _COMPARING | _MATCHING
+_TREES = frozenset(["child_of", "parent_of"])
+_OPERATORS = _COMPARING | _MATCHING | _TREES
 _SYNONYMS = {"<>": "!=", "==": "="}
 
 
@@ -124,6 +125,8 @@ class Compiler:
             )
         if rest:
             return self._through(field, Leaf(rest, leaf.operator, leaf.value))
+        if leaf.operator in _TREES:
+            return self._tree(model if head == "id" else field.relation, field, leaf)
         if field.name == "id":
             return self._numbers(leaf)
         if field.type in X2MANY_TYPES:
@@ -149,6 +152,29 @@ class Compiler:
             return False
 
         return test
+
+    def _tree(self, relation: str, field: Field, leaf: Leaf) -> Predicate:
+        """`child_of`: one of these records, or below one; `parent_of`: or above one."""
+        wanted = frozenset(leaf.value if isinstance(leaf.value, (list, tuple)) else [leaf.value])
+        name = field.name
+        if leaf.operator == "parent_of":
+            wanted = frozenset(up for number in wanted for up in self._upwards(relation, number))
+
+        def test(number: int, row: Row) -> bool:
+            value = number if name == "id" else row.get(name, False)
+            if leaf.operator == "parent_of":
+                return value in wanted
+            return not wanted.isdisjoint(self._upwards(relation, value))
+
+        return test
+
+    def _upwards(self, model: str, number: Any) -> list[int]:
+        """A record and those above it."""
+        found: list[int] = []
+        while number and number not in found:
+            found.append(number)
+            number = (self.view.get(model, number) or {}).get("parent_id", False)
+        return found
 
     def _numbers(self, leaf: Leaf) -> Predicate:
         test = _comparison(leaf.operator, leaf.value, 0)

@@ -140,6 +140,7 @@ class Field:
     digits: tuple[int, int] | None = None
     required: bool = False
     readonly: bool = False
+    currency_field: str = "currency_id"  # of monetary fields: whose decimals they have
 
     @property
     def default(self) -> Any:
@@ -164,6 +165,8 @@ class Field:
             shown["selection"] = [list(choice) for choice in self.selection]
         if self.digits is not None:
             shown["digits"] = list(self.digits)
+        if self.type == "monetary":
+            shown["currency_field"] = self.currency_field
         return shown
 
 

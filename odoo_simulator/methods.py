@@ -244,7 +244,7 @@ class Methods:
 
     def _allowed(self, model: str, ids: Any) -> list[int]:
         numbers = _numbers(ids)
-        if not self.reader.hidden(model).isdisjoint(numbers):
+        if not all(self.reader.may_see(model, number) for number in numbers):
             raise access_error(self.models[model])
         return numbers
 

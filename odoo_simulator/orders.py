@@ -33,6 +33,7 @@ STORM_NEW_LINE = {17: 10, 18: 10, 19: 6}
 STORM_COMMANDS, STORM_LINE_ADDED, STORM_LINE_DELETED = 4, 6, 12
 ORDER_AMOUNTS = ("amount_untaxed", "amount_tax", "amount_total")
 LINE_AMOUNTS = ("price_subtotal", "price_tax", "price_total")
+_ADDRESSES = ("partner_invoice_id", "partner_shipping_id")
 _PLANNED_AFTER = timedelta(days=7)
 
 
@@ -61,6 +62,9 @@ class OrderLogic:
         number = tx.new_id(shape.order) if wanted_id is None else wanted_id
         row = self._order_defaults(tx, number)
         row.update(self._stored_values(tx, shape.order, row, values))
+        if shape.prefix == "S":
+            addresses = dict.fromkeys(_ADDRESSES, row["partner_id"])
+            row = {**addresses, **row}
         tx.put(shape.order, number, row)
         repeats = STORM_NEW_ORDER[self.version]
         events.append(Event("create", shape.order, number, repeats=repeats))
@@ -349,6 +353,8 @@ class OrderLogic:
         }
         if self.shape.prefix == "P":
             row["priority"] = "0"
+        else:
+            row |= {"team_id": 1, "pricelist_id": 1, "warehouse_id": 1, "picking_policy": "direct"}
         return row
 
     def _line_defaults(self, tx: Transaction, order_id: int, order: Row, values: Row) -> Row:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from odoo_simulator.blocks import Row
+from odoo_simulator.companies import belongs, seen
 from odoo_simulator.domains import Compiler, parse
 from odoo_simulator.errors import AccessError, missing
 from odoo_simulator.fields import X2MANY_TYPES, Field, Model
@@ -32,8 +33,25 @@ class Reader:
         self.hidden: Callable[[str], frozenset[int]] = lambda _model: frozenset()
 
     def visible(self, model: str) -> Visible | None:
+        """What tells the visible records of a model; None where all are."""
         hidden = self.hidden(model)
-        return (lambda number: number not in hidden) if hidden else None
+        companies = seen() if model in self.shapes else None
+        if companies is None:
+            return (lambda number: number not in hidden) if hidden else None
+        get = self.store.get
+
+        def visible(number: int) -> bool:
+            row = get(model, number)
+            return number not in hidden and row is not None and belongs(row, companies)
+
+        return visible
+
+    def may_see(self, model: str, number: int) -> bool:
+        """Whether no rule hides this record; one that isn't there only by its id."""
+        if number in self.hidden(model):
+            return False
+        visible = self.visible(model)
+        return visible is None or self.store.get(model, number) is None or visible(number)
 
     def search(
         self, model: str, domain: Sequence[Any], order: str = "", offset: int = 0, limit: int = 0
@@ -110,7 +128,7 @@ class Reader:
         return field
 
     def _readable(self, model: str, number: int) -> Row | None:
-        if number in self.hidden(model):
+        if not self.may_see(model, number):
             raise access_error(self.models[model])
         return self.store.get(model, number)
 

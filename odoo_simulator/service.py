@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from odoo_simulator.companies import as_seen_by
 from odoo_simulator.errors import (
     AccessDenied,
     OdooError,
@@ -101,20 +102,24 @@ class Service:
         else:
             args = list(params[5]) if len(params) > 5 else []
             kwargs = dict(params[6]) if len(params) > 6 and params[6] else {}
-        return self.call(model, name, args, kwargs)
+        return self.call(user, model, name, args, kwargs)
 
     def execute_with_key(self, key: str, model: str, name: str, kwargs: dict[str, Any]) -> Any:
         """A call of JSON-2: an API key instead of uid and password, named arguments only."""
         self._fault_if_asked()
-        if not any(key in user.api_keys for user in self.users.values()):
+        user = next((user for user in self.users.values() if key in user.api_keys), None)
+        if user is None:
             raise AccessDenied
-        return self.call(model, name, [], kwargs)
+        return self.call(user, model, name, [], kwargs)
 
-    def call(self, model: str, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, user: User, model: str, name: str, args: list[Any], kwargs: dict[str, Any]
+    ) -> Any:
         """One method of one model; raises OdooError for whatever goes wrong in it."""
         self._check_rights(model, name)
         try:
-            result = self.methods.call(model, name, args, kwargs)
+            with as_seen_by(self.methods.store, user.id, kwargs.get("context")):
+                result = self.methods.call(model, name, args, kwargs)
         except OdooError:
             raise
         except SerializationFailure as error:

@@ -18,6 +18,8 @@ class Shape:
     confirmed: str  # the state an order has once confirmed
     related: tuple[str, ...]  # fields of the order stored in each line as well
     date_on_confirm: str
+    moved: str  # the line's quantity that has been received, or delivered
+    status: str  # how far the order's goods have moved
 
     @property
     def pricing(self) -> frozenset[str]:
@@ -40,6 +42,8 @@ def shapes_of(version: int) -> dict[str, Shape]:
         # state and currency_id are no longer stored in lines of 19
         related if late else (*related, "currency_id", "state"),
         "date_approve",
+        "qty_received",
+        "receipt_status",
     )
     sale = Shape(
         "sale.order",
@@ -51,6 +55,8 @@ def shapes_of(version: int) -> dict[str, Shape]:
         "sale",
         ("company_id", "currency_id", "order_partner_id", "salesman_id", "state"),
         "date_order",
+        "qty_delivered",
+        "delivery_status",
     )
     return {model: shape for shape in (purchase, sale) for model in (shape.order, shape.line)}
 

@@ -247,6 +247,42 @@ class Simulator(Operations):
         }
         self.create("ir.model.fields", described)
 
+    def remove_field(self, model: str, name: str) -> None:
+        """A field that an upgrade took away: no longer there to be read or searched by."""
+        self.models.drop(model, name)
+        with self.store.lock:
+            rows = self.store.tables["ir.model.fields"].rows
+            gone = [
+                n for n, row in rows.items() if row and (row["model"], row["name"]) == (model, name)
+            ]
+        self.unlink("ir.model.fields", gone)
+
+    def add_company(self, name: str, currency_id: int = base_data.EUR) -> int:
+        """A further company, of the administrator too, as when one is made in Odoo; its id."""
+        company = self.create("res.company", {"name": name, "currency_id": currency_id})
+        self.set_companies(
+            base_data.ADMINISTRATOR, [*self._companies_of(base_data.ADMINISTRATOR), company]
+        )
+        return company
+
+    def add_user(
+        self, login: str, password: str, company_ids: Sequence[int], api_keys: Sequence[str] = ()
+    ) -> int:
+        """An account that sees these companies' orders; its id."""
+        user = self.create("res.users", {"name": login, "login": login})
+        self.set_companies(user, company_ids)
+        self.service.users[user] = User(user, login, password, tuple(api_keys))
+        return user
+
+    def set_companies(self, user_id: int, company_ids: Sequence[int]) -> None:
+        """Let an account see these companies' records, and no others."""
+        companies = {"company_id": company_ids[0], "company_ids": [(6, 0, list(company_ids))]}
+        self.write("res.users", user_id, companies)
+
+    def _companies_of(self, user_id: int) -> list[int]:
+        with self.store.lock:
+            return list((self.store.get("res.users", user_id) or {}).get("company_ids", ()))
+
     def remove_rules(self) -> None:
         with self.store.lock:
             rules = list(self.store.tables["base.automation"].ids())

@@ -28,8 +28,7 @@ class Workflow:
                 continue
             values: Row = {"state": self.shape.confirmed, self.shape.date_on_confirm: tx.now[:19]}
             self._set(tx, number, values, events, repeats=STORM_CONFIRM)
-            if self.shape.prefix == "P":
-                self._set(tx, number, {"receipt_status": "pending"}, events)
+            self._set(tx, number, {self.shape.status: "pending"}, events)
 
     def cancel(self, tx: Transaction, numbers: Iterable[int], events: list[Event]) -> None:
         """Raises UserError for a locked order."""
@@ -62,23 +61,23 @@ class Workflow:
         quantities: dict[int, float] | None,
         events: list[Event],
     ) -> None:
-        """A validated receipt: given quantities a line (None: all that is left).
+        """A validated receipt, or delivery: given quantities a line (None: all that is left).
 
-        Moves the order's write_date each time, also when receipt_status stays the same.
+        Moves the order's write_date each time, also when its status stays the same.
         """
         order = self.logic._existing(tx, self.shape.order, number)
         for line in order["order_line"]:
             row = tx.need(self.shape.line, line)
             ordered = row.get(self.shape.quantity, 0.0)
-            received = row.get("qty_received", 0.0)
+            received = row.get(self.shape.moved, 0.0)
             more = ordered - received if quantities is None else quantities.get(line, 0.0)
             if row.get("display_type") or not more:
                 continue
-            new = {**row, "qty_received": received + more, **self.logic._stamp(tx)}
+            new = {**row, self.shape.moved: received + more, **self.logic._stamp(tx)}
             tx.put(self.shape.line, line, new)
-            events.append(Event("write", self.shape.line, line, frozenset({"qty_received"})))
-        status = self._receipt_status(tx, order["order_line"])
-        values: Row = {"receipt_status": status, "invoice_status": "to invoice"}
+            events.append(Event("write", self.shape.line, line, frozenset({self.shape.moved})))
+        status = self._moved_status(tx, order["order_line"])
+        values: Row = {self.shape.status: status, "invoice_status": "to invoice"}
         if not order.get("effective_date"):
             values["effective_date"] = tx.now[:19]
         self._set(tx, number, values, events, each=True)
@@ -95,12 +94,13 @@ class Workflow:
                 self.logic.move_line(tx, line, target, events)
             self._set(tx, source, {"state": "cancel"}, events)
 
-    def _receipt_status(self, tx: Transaction, lines: Iterable[int]) -> str:
+    def _moved_status(self, tx: Transaction, lines: Iterable[int]) -> str:
         rows = [tx.need(self.shape.line, line) for line in lines]
         goods = [row for row in rows if not row.get("display_type")]
-        if all(row.get("qty_received", 0.0) >= row.get(self.shape.quantity, 0.0) for row in goods):
+        moved = self.shape.moved
+        if all(row.get(moved, 0.0) >= row.get(self.shape.quantity, 0.0) for row in goods):
             return "full"
-        return "partial" if any(row.get("qty_received") for row in goods) else "pending"
+        return "partial" if any(row.get(moved) for row in goods) else "pending"
 
     def _set(
         self,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
 Row = Mapping[str, Any]
+Columns = Mapping[str, tuple[str, tuple[str, ...]]]
 
 TEXT, NUMBER, INTEGER, DATE, ID, FLAG = "text", "number", "integer", "date", "id", "flag"
 
@@ -58,6 +60,30 @@ LINE: dict[str, tuple[str, tuple[str, ...]]] = {
     "create_date": (DATE, ("create_date",)),
     "write_date": (DATE, ("write_date",)),
 }
+# What a sale calls otherwise, and where a column stays empty.
+SALE_ORDER = {
+    **{name: kind for name, kind in ORDER.items() if name not in {
+        "receipt_status", "priority", "date_approve", "date_planned",
+    }},
+    "partner_ref": (TEXT, ("client_order_ref",)),
+    "notes": (TEXT, ("note",)),
+}  # fmt: skip
+SALE_LINE = {
+    **{name: kind for name, kind in LINE.items() if name not in {"qty_received", "date_planned"}},
+    "product_qty": (NUMBER, ("product_uom_qty",)),
+}
+TAXES = ("taxes_id", "tax_id", "tax_ids")
+# Fields that go into «extra» by themselves.
+EXTRA: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "purchase.order": ((), ()),
+    "sale.order": (
+        (
+            "commitment_date", "validity_date", "delivery_status", "team_id", "partner_invoice_id",
+            "partner_shipping_id", "pricelist_id", "warehouse_id",
+        ),
+        ("qty_delivered", "customer_lead", "is_downpayment"),
+    ),
+}  # fmt: skip
 TOLERANCE = Decimal("1e-6")  # a total is a sum of doubles; exactness has tests of its own
 
 
@@ -72,12 +98,42 @@ class OdooSide(Protocol):
 Sql = Callable[..., list[tuple[Any, ...]]]
 
 
-def differences(odoo: OdooSide, sql: Sql, ids: list[int] | None = None) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Which orders are compared, and which fields besides the columns."""
+
+    model: str = "purchase.order"
+    extra: tuple[str, ...] = ()
+    line_extra: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[Columns, Columns]:
+        """Those of an order and of a line that Odoo has something for."""
+        return (ORDER, LINE) if self.model == "purchase.order" else (SALE_ORDER, SALE_LINE)
+
+    @property
+    def extras(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """All that should be in «extra», of an order and of a line."""
+        order, line = EXTRA[self.model]
+        return (*order, *self.extra), (*line, *self.line_extra)
+
+
+PURCHASES = Kind()
+
+
+def differences(
+    odoo: OdooSide,
+    sql: Sql,
+    ids: list[int] | None = None,
+    kind: Kind = PURCHASES,
+    exactly: list[int] | None = None,
+) -> list[str]:
     """Return a line for each difference between Odoo's orders and the copy's current ones.
 
-    ``sql`` runs a query on the copy; ``ids`` narrows the comparison to some orders.
+    ``sql`` runs a query on the copy; ``ids`` narrows the comparison to some orders. ``exactly``:
+    the copy must have these and no others.
     """
-    expected = set(odoo.order_ids() if ids is None else ids)
+    expected = set(odoo.order_ids() if ids is None and exactly is None else exactly or ids or ())
     found = copied_orders(sql)
     current = {odoo_id for odoo_id, bc in found.items() if bc["archived_at"] is None}
     if ids is not None:
@@ -89,13 +145,14 @@ def differences(odoo: OdooSide, sql: Sql, ids: list[int] | None = None) -> list[
         if theirs is None:
             told.append(f"order {odoo_id} went away while comparing")
             continue
-        told += _order_differences(theirs, found[odoo_id])
+        told += _order_differences(kind, theirs, found[odoo_id])
     return told
 
 
-def _order_differences(theirs: Row, ours: Row) -> list[str]:
+def _order_differences(kind: Kind, theirs: Row, ours: Row) -> list[str]:
     where = f"order {theirs['id']}"
-    told = _record_differences(where, ORDER, theirs, ours)
+    told = _record_differences(where, kind.columns[0], theirs, ours)
+    told += _extra_differences(where, kind.extras[0], theirs, ours)
     locked = theirs["locked"] if "locked" in theirs else theirs["state"] == "done"
     if bool(ours["locked"]) is not bool(locked):
         told.append(f"{where} locked: {locked!r} in Odoo, {ours['locked']!r} here")
@@ -104,11 +161,38 @@ def _order_differences(theirs: Row, ours: Row) -> list[str]:
         told.append(f"{where} lines: {sorted(lines)} in Odoo, {sorted(ours['lines'])} here")
     for line_id in sorted(lines.keys() & ours["lines"].keys()):
         line, copied = lines[line_id], ours["lines"][line_id]
-        told += _record_differences(f"{where} line {line_id}", LINE, line, copied)
-        taxes = sorted(line["taxes_id"] if "taxes_id" in line else line["tax_ids"])
+        told += _record_differences(f"{where} line {line_id}", kind.columns[1], line, copied)
+        told += _extra_differences(f"{where} line {line_id}", kind.extras[1], line, copied)
+        taxes = sorted(next(line[name] for name in TAXES if name in line))
         if [tax["id"] for tax in copied["taxes"]] != taxes:
             told.append(f"{where} line {line_id} taxes: {taxes} in Odoo, {copied['taxes']} here")
     return told
+
+
+def _extra_differences(where: str, names: tuple[str, ...], theirs: Row, ours: Row) -> list[str]:
+    extra = ours["extra"]
+    told = [f"{where} extra {name}: not to be there" for name in sorted(extra.keys() - set(names))]
+    for name in names:
+        if name not in extra:
+            told.append(f"{where} extra {name}: not in the copy")
+        elif not _same_plain(theirs[name], extra[name]):
+            told.append(f"{where} extra {name}: {theirs[name]!r} in Odoo, {extra[name]!r} here")
+    return told
+
+
+def _same_plain(theirs: Any, ours: Any) -> bool:
+    """Compare a value of Odoo with one in JSON."""
+    if theirs is False:
+        return ours is None or ours is False
+    if isinstance(theirs, list | tuple):
+        return bool([one["id"] for one in ours] == sorted(theirs))
+    if isinstance(ours, dict):
+        return bool(ours["id"] == theirs and ours["name"])
+    if isinstance(theirs, float):
+        return isinstance(ours, str) and abs(Decimal(repr(theirs)) - Decimal(ours)) <= TOLERANCE
+    if isinstance(theirs, str) and isinstance(ours, str):
+        return ours in {theirs, theirs.replace(" ", "T") + "Z"}
+    return bool(theirs == ours)
 
 
 def _record_differences(
@@ -143,19 +227,25 @@ def _moment(value: Any) -> datetime:
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _decoded(row: dict[str, Any]) -> dict[str, Any]:
+    """Read JSON columns, where the database's driver has not."""
+    for name in ("taxes", "extra"):
+        if isinstance(row.get(name), str):
+            row[name] = json.loads(row[name])
+    return row
+
+
 def copied_orders(sql: Sql) -> dict[int, dict[str, Any]]:
     """Return the copy: BC's Odoo id → its columns, its lines under ``lines`` by Odoo id."""
-    columns = ["odoo_id", "id", "archived_at", "locked", *ORDER]
+    columns = ["odoo_id", "id", "archived_at", "locked", "extra", *ORDER]
     orders: dict[int, dict[str, Any]] = {}
     by_key: dict[int, dict[str, Any]] = {}
     for values in sql(f"SELECT {', '.join(columns)} FROM bc_consumer_bc"):
-        bc = dict(zip(columns, values, strict=True), lines={})
+        bc = _decoded(dict(zip(columns, values, strict=True), lines={}))
         orders[bc["odoo_id"]] = by_key[bc["id"]] = bc
-    columns = ["odoo_id", "bc_id", "taxes", *LINE]
+    columns = ["odoo_id", "bc_id", "taxes", "extra", *LINE]
     for values in sql(f"SELECT {', '.join(columns)} FROM bc_consumer_bcline"):
-        line = dict(zip(columns, values, strict=True))
-        if isinstance(line["taxes"], str):
-            line["taxes"] = json.loads(line["taxes"])
+        line = _decoded(dict(zip(columns, values, strict=True)))
         # Two queries, two moments: a line of an order that came in between is left out.
         if line["bc_id"] in by_key:
             by_key[line["bc_id"]]["lines"][line["odoo_id"]] = line

@@ -66,6 +66,11 @@ class Odoo:
         """Optional fields («model.field») that this Odoo lacks; known after the first fetch."""
         return self._orders.absent_fields
 
+    @property
+    def known_fields(self) -> FieldSet | None:
+        """The fields that are read, as far as Odoo was asked; the same object until it is anew."""
+        return self._orders.known_fields
+
     def field_set(self) -> FieldSet:
         """Give the fields that are read: what this Odoo has of what is wanted, asked for lately.
 

@@ -94,11 +94,11 @@ class FieldSet:
 
     @property
     def present(self) -> tuple[str, ...]:
-        """Fields that this Odoo has, as «model.field»."""
+        """Fields that this Odoo has, as «model.field»; a renamed one by its first name."""
         return tuple(
-            f"{fields.model}.{name}"
+            name
             for fields in (self.order, self.line)
-            for name in fields.odoo_names
+            for name in _names(fields, (field for field, _odoo_name in fields.present))
         )
 
     @property

@@ -46,6 +46,11 @@ class OrderReader:
         field_set = self._field_set
         return field_set.absent if field_set else ()
 
+    @property
+    def known_fields(self) -> FieldSet | None:
+        """The fields that are read, None before Odoo was asked."""
+        return self._field_set
+
     def field_set(self) -> FieldSet:
         """Give the fields that are read; asks Odoo where they are not known, or not lately."""
         return self._known_field_set()

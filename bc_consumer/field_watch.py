@@ -1,0 +1,101 @@
+"""Tells people, once, of fields that should be copied and that this Odoo lacks.
+
+A field that the settings name is told of whenever it lacks; one of the copy's own columns only if
+this Odoo once had it: many have no receipts, and so no status of theirs.
+"""
+
+import contextlib
+import difflib
+
+from django.conf import settings
+from django.db import transaction
+
+from bc_consumer.alerts import alert, over
+from bc_consumer.database_clock import database_now
+from bc_consumer.models import Alert, CopyOrigin
+from bc_consumer.odoo import FieldSet, Odoo, OdooError
+
+KEY = "fields lack: "
+"""How the alert's key begins; the names follow, so that another field is another alert."""
+SETTINGS = "ODOO_EXTRA_FIELDS or ODOO_EXTRA_LINE_FIELDS"
+MEANWHILE = (
+    "What lacks is left out: the copy keeps its last values, and everything else goes on. Once the"
+    " field is back, or no longer named, this alert is over."
+)
+
+_looked_at: FieldSet | None = None
+
+
+def watch(odoo: Odoo) -> None:
+    """Alert to what lacks, and take back what is over; nothing where Odoo was not asked anew."""
+    global _looked_at  # noqa: PLW0603 (one a process, as the gateway is)
+    fields = odoo.known_fields
+    if fields is None or fields is _looked_at:
+        return
+    names = _to_be_told(fields)
+    key = KEY + ", ".join(names)
+    for other in Alert.objects.filter(key__startswith=KEY).exclude(key=key):
+        over(other.key)
+    if names:
+        alert(key, f"Odoo lacks {', '.join(names)}", "\n".join(_told(odoo, names, fields)))
+    _looked_at = fields
+
+
+def look_anew(odoo: Odoo) -> None:
+    """Ask Odoo again which fields it has, and alert as ``watch`` does.
+
+    Raises what the gateway raises.
+    """
+    odoo.forget_fields()
+    odoo.field_set()
+    watch(odoo)
+
+
+def lacking(odoo: Odoo) -> list[str]:
+    """Say, a sentence each, what this Odoo lacks of the fields that the settings name.
+
+    Raises what the gateway raises.
+    """
+    fields = odoo.field_set()
+    names = [name for name in fields.absent if name in fields.chosen]
+    return [_sentence(odoo, name, chosen=True) for name in names]
+
+
+def _to_be_told(fields: FieldSet) -> list[str]:
+    """Remember what this Odoo has; return what it should have and has not.
+
+    What has come, or come back, is missing in each order that was read before.
+    """
+    with transaction.atomic():
+        origin, _ = CopyOrigin.objects.select_for_update().get_or_create(
+            key=CopyOrigin.KEY, defaults={"order_model": settings.ODOO_ORDER_MODEL}
+        )
+        before, now = set(origin.present_fields), set(fields.present)
+        seen = now.union(origin.seen_fields)
+        if before != now:
+            if before and not before >= now:
+                origin.fields_changed_at = database_now()
+            origin.seen_fields, origin.present_fields = sorted(seen), sorted(now)
+            origin.save(update_fields=["seen_fields", "present_fields", "fields_changed_at"])
+    return sorted(name for name in fields.absent if name in seen or name in fields.chosen)
+
+
+def _told(odoo: Odoo, names: list[str], fields: FieldSet) -> list[str]:
+    sentences = [_sentence(odoo, name, chosen=name in fields.chosen) for name in names]
+    return [*sentences, MEANWHILE]
+
+
+def _sentence(odoo: Odoo, name: str, *, chosen: bool) -> str:
+    model, _, field = name.rpartition(".")
+    told = f"{model} has no field {field} in this Odoo, or does not show it to this account."
+    if not chosen:
+        return f"{told} It had it before: was an app removed, or Odoo upgraded?"
+    near = _near(odoo, model, field)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return f"{told} {SETTINGS} names it.{hint}"
+
+
+def _near(odoo: Odoo, model: str, field: str) -> list[str]:
+    with contextlib.suppress(OdooError):
+        return difflib.get_close_matches(field, odoo.fields_of(model), n=3, cutoff=0.7)
+    return []
