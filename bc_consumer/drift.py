@@ -27,6 +27,7 @@ from bc_consumer.odoo import (
     OdooInterrupted,
     OdooProtocolError,
     OdooTimeout,
+    OdooTorn,
 )
 
 MOTION = timedelta(seconds=10)
@@ -243,7 +244,7 @@ class DriftScan:
         """Fetch and map; split on a fault, so that an order that can't be read stands alone."""
         try:
             fetched = self.odoo.fetch(ids)
-        except (OdooFault, OdooProtocolError, OdooTimeout) as error:
+        except (OdooFault, OdooProtocolError, OdooTimeout, OdooTorn) as error:
             self.odoo.ping()  # raises when it is not these orders but Odoo that is ill
             if len(ids) == 1:
                 return {ids[0]: str(error)}

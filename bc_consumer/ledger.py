@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Concat, Now
 
-from bc_consumer import outage, process
+from bc_consumer import failures, outage, process
 from bc_consumer.database_clock import dialect, ids_parameter
 from bc_consumer.models import Event, Lane, Pace, PendingBC
 
@@ -86,17 +86,18 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
     statement = f"""
         INSERT INTO {TABLE} (
             odoo_id, generation, fetched_generation, lane, causes, event, early, first_marked_at,
-            last_marked_at, marks, due_at, sent_at, attempts, suspect, held_reason, last_payload,
-            error_class, last_error, traceback, run_id, run_generation)
+            last_marked_at, marks, due_at, sent_at, attempts, batch_limit, held_reason,
+            last_payload, error_class, last_error, failure, traceback, run_id, run_generation)
         SELECT item.id, 1, 0, item.lane, item.causes, item.event, item.early, {sql.now}, {sql.now},
             item.marks, {sql.later.format("item.delay")},
             CASE WHEN item.lane = %s THEN NULL ELSE {sql.now} END,
-            0, %s, '', item.payload, '', '', '', item.run,
+            0, 0, '', item.payload, '', '', '', '', item.run,
             CASE WHEN item.run IS NULL THEN NULL ELSE 1 END
         FROM {sql.marks} WHERE true
         ON CONFLICT (odoo_id) DO UPDATE SET
             generation = {TABLE}.generation + 1,
-            lane = {sql.least}({TABLE}.lane, excluded.lane),
+            lane = CASE WHEN {TABLE}.failed_at IS NULL
+                THEN {sql.least}({TABLE}.lane, excluded.lane) ELSE excluded.lane END,
             causes = CASE
                 WHEN NOT ({owed}) THEN excluded.causes
                 WHEN ',' || {TABLE}.causes || ',' LIKE '%%,' || excluded.causes || ',%%'
@@ -121,11 +122,18 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
                 ELSE {TABLE}.generation + 1 END
         RETURNING odoo_id, sent_at = {sql.now}"""
     parameters: list[Any] = [
-        Lane.BULK.value, False, json.dumps(_merged(marks)), max(settings.MAX_ATTEMPTS - 1, 0)
+        Lane.BULK.value, json.dumps(_merged(marks)), max(settings.MAX_ATTEMPTS - 1, 0)
     ]  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return [odoo_id for odoo_id, needs_message in cursor.fetchall() if needs_message]
+
+
+def reopen(odoo_ids: Sequence[int], mark: Mark) -> None:
+    """Mark failed orders anew; they need not be read alone any more. No message is sent."""
+    with transaction.atomic():
+        PendingBC.objects.filter(pk__in=odoo_ids, failed_at__isnull=False).update(batch_limit=0)
+        mark_all((odoo_id, mark) for odoo_id in odoo_ids)
 
 
 def _merged(marks: Iterable[tuple[int, Mark]]) -> list[dict[str, Any]]:
@@ -335,16 +343,16 @@ def settle(token: uuid.UUID, looks: Sequence[Look]) -> None:
 
 KEPT_FIELDS = (
     "fetched_generation", "claim_token", "claimed_until", "sent_at", "due_at", "shown_at",
-    "first_marked_at", "marks", "attempts", "suspect", "error_class", "last_error", "traceback",
-    "first_failed_at",
+    "first_marked_at", "marks", "attempts", "batch_limit", "error_class", "last_error",
+    "failure", "traceback", "first_failed_at",
 )  # fmt: skip
 
 
 def _fetched(row: PendingBC, look: Look) -> PendingBC:
     row.fetched_generation = look.claimed.generation
     row.claim_token = row.claimed_until = row.sent_at = row.first_failed_at = None
-    row.attempts, row.suspect = 0, False
-    row.error_class = row.last_error = row.traceback = ""
+    row.attempts = row.batch_limit = 0
+    row.error_class = row.last_error = row.failure = row.traceback = ""
     return row
 
 
@@ -366,16 +374,19 @@ def _watching(row: PendingBC, look: Look) -> PendingBC:
 
 
 def release(
-    token: uuid.UUID, ids: Collection[int], delay: float = 0.0, suspect: bool = False
+    token: uuid.UUID, ids: Collection[int], delay: float = 0.0, batch_limit: int = 0
 ) -> None:
-    """Give rows back untried, due in ``delay`` seconds; no attempt is used up."""
+    """Give rows back untried, due in ``delay`` seconds; no attempt is used up.
+
+    ``batch_limit``: from now on these are read with so many others at most.
+    """
     rows = PendingBC.objects.filter(odoo_id__in=sorted(ids), claim_token=token)
     _update(
         rows,
         claim_token=None,
         claimed_until=None,
         due_at=Now() + timedelta(seconds=delay),
-        **({"suspect": True} if suspect else {}),
+        **({"batch_limit": batch_limit} if batch_limit else {}),
     )
 
 
@@ -392,13 +403,22 @@ def given_up(odoo_ids: Collection[int]) -> set[int]:
     return set(stuck.values_list("odoo_id", flat=True))
 
 
-def fail(token: uuid.UUID, claimed: PendingBC, error: BaseException) -> bool:
+def fail(
+    token: uuid.UUID,
+    claimed: PendingBC,
+    error: BaseException,
+    text: str = "",
+    *,
+    hopeless: bool = False,
+) -> bool:
     """Count one failed attempt at this order; return whether it was the last one.
 
-    Later attempts wait longer, and alone (``suspect``). After ``MAX_ATTEMPTS`` the row stays as
-    failed, with its error, until it is marked again or replayed. Marked since it was ``claimed``,
-    it has one attempt more, at once: what failed may be mended by then.
+    ``text`` says why, to a person; without it the error does. Later attempts wait longer, and
+    alone. After ``MAX_ATTEMPTS``, or when it is ``hopeless``, the row stays as failed, with its
+    error, until it is marked again or replayed. Marked since it was ``claimed``, it has one attempt
+    more, at once: what failed may be mended by then.
     """
+    name, text = type(error).__name__, text or str(error)
     ours = PendingBC.objects.filter(odoo_id=claimed.odoo_id, claim_token=token)
     with transaction.atomic():
         row = ours.select_for_update().first()
@@ -408,15 +428,16 @@ def fail(token: uuid.UUID, claimed: PendingBC, error: BaseException) -> bool:
         attempts = row.attempts + 1
         if moved:
             attempts = min(attempts, settings.MAX_ATTEMPTS - 1)
-        last = attempts >= settings.MAX_ATTEMPTS
+        last = not moved and (hopeless or attempts >= settings.MAX_ATTEMPTS)
         ours.update(
             claim_token=None,
             claimed_until=None,
             sent_at=None,
             attempts=attempts,
-            suspect=True,
-            error_class=type(error).__name__,
-            last_error=str(error),
+            batch_limit=1,
+            error_class=name,
+            last_error=text,
+            failure=failures.kind(name, text),
             traceback="".join(traceback.format_exception(error)),
             first_failed_at=row.first_failed_at or Now(),
             failed_at=Now() if last else None,

@@ -189,11 +189,18 @@ class PendingBC(models.Model):
     claim_token = models.UUIDField(_("claim"), null=True)
     claimed_until = models.DateTimeField(_("claimed until"), null=True)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
-    suspect = models.BooleanField(_("suspect"), default=False)
+    batch_limit = models.PositiveSmallIntegerField(
+        _("read with"),
+        default=0,
+        help_text=_("At most so many orders in one call, after a larger one failed; 0: any."),
+    )
     held_reason = models.TextField(_("held because"), blank=True)
     last_payload = models.TextField(_("last payload"), blank=True)
     error_class = models.TextField(_("kind of error"), blank=True)
     last_error = models.TextField(_("error"), blank=True)
+    failure = models.TextField(
+        _("cause"), blank=True, help_text=_("The error without numbers: alike for one cause.")
+    )
     traceback = models.TextField(_("traceback"), blank=True)
     first_failed_at = models.DateTimeField(_("first failed"), null=True)
     failed_at = models.DateTimeField(_("given up"), null=True)
@@ -222,6 +229,12 @@ class PendingBC(models.Model):
                 fields=["due_at"],
                 condition=Q(failed_at__isnull=True, held_reason="", claim_token__isnull=True),
                 name="pending_due",
+            ),
+            # What the groups of failed rows are made of, and what a replay looks for.
+            models.Index(
+                fields=["failure", "failed_at"],
+                condition=Q(failed_at__isnull=False),
+                name="pending_failed",
             ),
             # Rows in a worker's hands: a few, however long the ledger is.
             models.Index(

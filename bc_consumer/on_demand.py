@@ -11,8 +11,9 @@ from django.db.models import F, Q
 from bc_consumer import ledger, outage, process
 from bc_consumer.database_clock import database_now
 from bc_consumer.models import BC, JournalEntry, Lane, PendingBC
-from bc_consumer.odoo import OdooFault, OdooInterrupted, OdooProtocolError
+from bc_consumer.odoo import OdooError, OdooInterrupted
 from bc_consumer.odoo_connection import odoo
+from bc_consumer.policy import is_about_orders
 from bc_consumer.refresh import work_off
 
 TURN_SECONDS = 5.0
@@ -83,7 +84,9 @@ def _ask_odoo(odoo_id: int) -> None:
     try:
         # Not only a control call: what every order needs may be what is refused.
         odoo().fetch([odoo_id])
-    except (OdooFault, OdooProtocolError):
+    except OdooError as error:
+        if not is_about_orders(error):
+            raise
         odoo().ping()
     outage.probe_soon()
 

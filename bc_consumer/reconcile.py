@@ -27,12 +27,11 @@ from bc_consumer.odoo import (
     NoRights,
     OdooAccessError,
     OdooError,
-    OdooFault,
     OdooInterrupted,
-    OdooProtocolError,
     OdooRefused,
 )
 from bc_consumer.odoo_connection import odoo
+from bc_consumer.policy import is_about_orders
 from bc_consumer.publisher import publisher
 from bc_consumer.run_beginning import FIRST_PHASE, Wish, begin, holder
 from bc_consumer.run_ending import summary, tell
@@ -373,11 +372,13 @@ class _Run:
         Not by a control call only: what is refused may be what every order needs, a field or the
         lines, and then the run would wait for ever.
         """
-        first = PendingBC.objects.filter(run=self.run.pk).order_by("suspect", "odoo_id").first()
+        first = PendingBC.objects.filter(run=self.run.pk).order_by("batch_limit", "odoo_id").first()
         try:
             if first is not None:
                 self.odoo.fetch([first.odoo_id])
-        except (OdooFault, OdooProtocolError) as error:
+        except OdooError as error:
+            if not is_about_orders(error):
+                raise
             logger.info("BC %d: %s", first.odoo_id if first else 0, error)
         self.odoo.ping()
 

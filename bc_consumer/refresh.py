@@ -7,27 +7,22 @@ timer, the reconciliation. Who does the work, and how often it is called, makes 
 import logging
 import time
 import uuid
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
-from bc_consumer import brake, field_watch, ledger, outage, process
+from bc_consumer import brake, failed_orders, field_watch, ledger, outage, process
 from bc_consumer.alerts import alert, over
 from bc_consumer.apply import LinesElsewhere, Result, Seen, apply, journal_entry
+from bc_consumer.control import control
 from bc_consumer.database_clock import database_now
 from bc_consumer.mapping import MappingError, map_order
-from bc_consumer.models import BC, JournalEntry
-from bc_consumer.odoo import (
-    Fetched,
-    Missing,
-    OdooError,
-    OdooInterrupted,
-    OdooRefused,
-    OdooTimeout,
-    OdooUnavailable,
-)
+from bc_consumer.models import BC, JournalEntry, PendingBC
+from bc_consumer.odoo import Fetched, Missing, OdooError, OdooUnavailable
 from bc_consumer.odoo_connection import odoo, sends_early
+from bc_consumer.policy import NotReadable, Then, explanation, is_about_orders, then
 from bc_consumer.telling import tell
 
 logger = logging.getLogger(__name__)
@@ -39,8 +34,11 @@ ELSEWHERE_SECONDS = 0.3
 """Before trying again an order whose lines hang on one that another worker has."""
 BROKEN_SECONDS = 15.0
 """Before trying again an order whose lines hang on one that failed, or is held."""
-DATABASE_SECONDS = 1.0
+OURS_SECONDS = 1.0
 """Before trying again what our own database refused (a deadlock, a lock held too long)."""
+SLOW_PARTS = 8
+"""Orders that together took too long are read in so many parts: each try costs a deadline."""
+MIGRATE = "Has «manage.py migrate» been run? The orders wait meanwhile."
 LONGEST_WAIT_SECONDS = 1.0
 """At a time, for one's turn to claim."""
 AWAY, REFUSED = "odoo away", "odoo refuses"
@@ -86,32 +84,51 @@ class Batch:
         self.failed: set[int] = set()
         self.results: list[Result] = []
         """What was applied and committed."""
+        self.parts: deque[Collection[int]] = deque(_parts(claim.rows))
+        """What is looked at together, one after the other. Halves of a part that failed come last,
+        so that the good ones among the others don't wait for the search for the bad one."""
 
     def run(self) -> None:
         """Look at each row once; whatever happens, no row stays claimed."""
         try:
-            self._look(odoo_id for odoo_id, row in self.rows.items() if not row.suspect)
-            for odoo_id, row in list(self.rows.items()):
-                if row.suspect:
-                    self._look([odoo_id])
+            while self.parts:
+                self._look(self.parts.popleft())
             if self.open:
                 self._release(0.0, "they were brought along in vain")
-        except OdooInterrupted:
-            self._release(0.0, "the process is stopping")
-        except (OdooRefused, OdooUnavailable) as error:
-            self._pause(error)
-        except OperationalError as error:
-            logger.warning("The database refused a batch: %s", error)
-            self._release(DATABASE_SECONDS, "the database refused it")
+        except Exception as error:  # noqa: BLE001 (sorted out there, and raised if nobody foresaw it)
+            self._stopped(error)
         finally:
             if self.probing:
                 outage.give_turn_back()
             # Not before: a slow receiver must not let the rest of the batch's lease run out.
             tell(self.results)
+        if self.failed:
+            failed_orders.tell()
+        elif any(row.attempts for row in self.rows.values()):
+            failed_orders.tell_if_over()
 
-    def _pause(self, error: OdooError) -> None:
+    def _stopped(self, error: Exception) -> None:
+        """Give back what is left, for a reason that is no order's. Raises what nobody foresaw."""
+        match then(error):
+            case Then.STOP:
+                self._release(0.0, "the process is stopping")
+            case Then.PAUSE | Then.SLOW | Then.REFUSED:
+                self._pause(error)
+            case Then.OURS:
+                logger.warning("A batch is put off: %s", error)
+                self._release(OURS_SECONDS, "our own trouble")
+            case Then.BROKEN:
+                self._release(outage.REFUSED_PAUSE_SECONDS, "the database does not fit")
+                alert("database", "the database does not fit this version", f"{error} {MIGRATE}")
+            case _ if isinstance(error, OdooError):
+                self._pause(error)  # not of a read of orders: nobody's fault
+            case _:
+                self._release(outage.REFUSED_PAUSE_SECONDS, "an error of our own")
+                raise error
+
+    def _pause(self, error: Exception) -> None:
         """Let all workers leave Odoo alone for a while; tell people, once, when that is needed."""
-        refused = isinstance(error, OdooRefused)
+        refused = then(error) is Then.REFUSED
         known = outage.failed(
             str(error),
             probing=self.probing,
@@ -148,13 +165,9 @@ class Batch:
             return
         try:
             fetched = odoo().fetch(ids)
-        except (OdooInterrupted, OdooRefused):
-            raise
-        except OdooTimeout as error:
-            self._faulted(ids, error)
-        except OdooUnavailable:
-            raise
-        except OdooError as error:
+        except Exception as error:
+            if not is_about_orders(error):
+                raise
             self._faulted(ids, error)
         else:
             self._odoo_works()
@@ -163,6 +176,8 @@ class Batch:
 
     def _renewed(self, odoo_ids: Iterable[int]) -> list[int]:
         """Renew the whole batch's lease, for a call may take long; return those still ours."""
+        if not self.open:
+            return []
         ours = ledger.renew(self.token, self.open)
         self._lost(self.open - ours)
         return sorted(ours.intersection(odoo_ids))
@@ -172,35 +187,67 @@ class Batch:
         for odoo_id in sorted(odoo_ids):
             logger.warning("BC %d: our lease ran out; another worker has it", odoo_id)
 
-    def _faulted(self, ids: Sequence[int], error: OdooError) -> None:
-        """Odoo answered with an error: is it ill, or is one of these orders?
-
-        A cheap control call decides. It fails too: nobody's failure. It passes: the batch is split
-        until the bad order stands alone.
-        """
-        try:
-            odoo().ping()
-        except (OdooRefused, OdooUnavailable):
-            raise
-        except OdooError as ill:
-            raise OdooUnavailable(f"the control call fails as well: {ill}") from error
-        self._odoo_works()
-        if len(ids) == 1:
+    def _faulted(self, ids: Sequence[int], error: Exception) -> None:
+        """Find out whether it is one of these orders, and which; or stop, if it is none."""
+        alone = len(ids) == 1
+        if alone or then(error) is not Then.SMALLER:
+            self._control(error, ids)
+        if alone:
             self._fail(ids[0], error)
+        elif then(error) is Then.SLOW:
+            self._put_off(ids, error)
+        else:
+            logger.warning("A batch of %d orders failed and is split: %s", len(ids), error)
+            middle = len(ids) // 2
+            self.parts.extend((ids[:middle], ids[middle:]))
+        if then(error) is Then.SLOW:
+            # It has held the others up for a whole deadline; another worker may take them now.
+            self._release(0.0, "one of them took too long")
+
+    def _put_off(self, ids: Sequence[int], error: Exception) -> None:
+        """Leave these to whoever claims next, in smaller parts that the ledger remembers."""
+        limit = max(len(ids) // SLOW_PARTS, 1)
+        if all(self.rows[odoo_id].batch_limit == 1 for odoo_id in ids):
+            # Each may be read alone, and they must come together: no smaller part is left.
+            for odoo_id in ids:
+                self._fail(odoo_id, error)
             return
-        logger.warning("A batch of %d orders failed and is split: %s", len(ids), error)
-        middle = len(ids) // 2
-        self._look(ids[:middle])
-        self._look(ids[middle:])
+        logger.warning("%d orders are read in parts of %d from now on: %s", len(ids), limit, error)
+        self._release(0.0, "together they take too long", ids, batch_limit=limit)
+
+    def _control(self, error: Exception, ids: Sequence[int]) -> None:
+        """Raise what is wrong when no order of these is; the lease has to last for that too."""
+        ledger.renew(self.token, self.open)
+        control(error, ids)
+        self._odoo_works()
 
     def _mapped(self, fetched: Fetched) -> list[Seen]:
-        seen = [Seen(self.rows[odoo_id], missing) for odoo_id, missing in fetched.missing.items()]
+        seen = []
+        unreadable = self._never_seen(fetched)
+        for odoo_id, missing in fetched.missing.items():
+            if odoo_id in unreadable:
+                self._fail(odoo_id, NotReadable())
+            else:
+                seen.append(Seen(self.rows[odoo_id], missing))
+        unfit: dict[int, MappingError] = {}
         for odoo_id, snapshot in fetched.orders.items():
             try:
                 seen.append(Seen(self.rows[odoo_id], map_order(snapshot)))
             except MappingError as error:
-                self._fail(odoo_id, error)
+                unfit[odoo_id] = error
+        if len(unfit) == len(fetched.orders) > 0:
+            self._control(next(iter(unfit.values())), list(unfit))
+        for odoo_id, misfit in unfit.items():
+            self._fail(odoo_id, misfit)
         return seen
+
+    def _never_seen(self, fetched: Fetched) -> set[int]:
+        """Return the orders that Odoo keeps from us and the copy has never had."""
+        forbidden = {i for i, why in fetched.missing.items() if why is Missing.FORBIDDEN}
+        if not forbidden:
+            return forbidden
+        known = BC.objects.filter(odoo_id__in=sorted(forbidden))
+        return forbidden.difference(known.values_list("odoo_id", flat=True))
 
     def _apply(self, seen: list[Seen], rounds: int) -> None:
         """Apply together; when that fails, one by one, so that a bad order harms only itself."""
@@ -214,9 +261,9 @@ class Batch:
             self._apply([one for one in seen if one.claimed.odoo_id not in lost.ids], rounds)
         except LinesElsewhere as elsewhere:
             self._bring_along(seen, elsewhere.ids, rounds)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception as error:  # noqa: BLE001 (whatever it is, it must not harm other orders)
+        except Exception as error:
+            if not is_about_orders(error):
+                raise
             if len(seen) == 1:
                 self._fail(seen[0].claimed.odoo_id, error)
                 return
@@ -303,13 +350,14 @@ class Batch:
                 )
 
     def _fail(self, odoo_id: int, error: Exception) -> None:
-        row = self.rows[odoo_id]
+        row, text = self.rows[odoo_id], explanation(error)
+        hopeless = then(error) is Then.HOPELESS
         try:
             with transaction.atomic():
-                last = ledger.fail(self.token, row, error)
+                last = ledger.fail(self.token, row, error, text, hopeless=hopeless)
                 if last:
                     failed = JournalEntry.Outcome.FAILED
-                    journal_entry(row, failed, database_now(), error=str(error)).save()
+                    journal_entry(row, failed, database_now(), error=text).save()
         except ledger.LeaseLost:
             self._lost([odoo_id])
             return
@@ -322,12 +370,28 @@ class Batch:
             row.causes,
             row.attempts + 1,
             settings.MAX_ATTEMPTS,
-            ", given up until it is marked again" if last else "",
-            error,
+            ", given up until it is marked again or replayed" if last else "",
+            text,
         )
 
-    def _release(self, delay: float, why: str, ids: Collection[int] | None = None) -> None:
+    def _release(
+        self, delay: float, why: str, ids: Collection[int] | None = None, batch_limit: int = 0
+    ) -> None:
         given_back = self.open if ids is None else self.open.intersection(ids)
-        ledger.release(self.token, given_back, delay)
+        if not given_back:
+            return
+        ledger.release(self.token, given_back, delay, batch_limit)
         logger.info("%d orders given back: %s: BC %s", len(given_back), why, sorted(given_back))
         self.open = self.open - given_back
+
+
+def _parts(rows: Iterable[PendingBC]) -> list[list[int]]:
+    """Return what is looked at together: first all that may be, then ever smaller parts."""
+    by_limit: dict[int, list[int]] = {}
+    for row in rows:
+        by_limit.setdefault(row.batch_limit, []).append(row.odoo_id)
+    parts = [by_limit.pop(0)] if 0 in by_limit else []
+    for limit in sorted(by_limit, reverse=True):
+        ids = by_limit[limit]
+        parts.extend(ids[start : start + limit] for start in range(0, len(ids), limit))
+    return parts

@@ -15,6 +15,7 @@
     │   ├── UnfitField           a configured field is of a type that can't be copied
     │   ├── NoAutomation         module base_automation is not installed
     │   └── NoWebhookActions     an Odoo before 17, which can't call us
+    ├── OdooTorn                 these orders can't be read as of one moment just now
     ├── OdooFault                Odoo raised an error: this record, or this call
     │   ├── OdooAccessError      some of the records asked for may not be read
     │   ├── UnknownField         a field that this Odoo does not have
@@ -108,6 +109,10 @@ class NoAutomation(OdooRefused):
 
 class NoWebhookActions(OdooRefused):
     """This Odoo is too old to send webhooks."""
+
+
+class OdooTorn(OdooError):
+    """Some orders were different each time one of several reads came to them."""
 
 
 class OdooFault(OdooError):

@@ -9,7 +9,7 @@ from bc_consumer.odoo.calls import Calls
 from bc_consumer.odoo.errors import (
     NoRights,
     OdooAccessError,
-    OdooUnavailable,
+    OdooTorn,
     UnknownField,
     UnknownMethod,
 )
@@ -84,7 +84,7 @@ class OrderReader:
                 return Fetched(orders=orders, missing=missing, began_at=reads.began_at)
             for number in possible:
                 orders.pop(number, None)
-        raise OdooUnavailable(
+        raise OdooTorn(
             f"Orders {possible} could not be read as of one moment, {LOOKS} times in a row: they"
             " are found by id alone, or lines keep moving between them. To be read again later"
         )

@@ -7,7 +7,7 @@ read again after their lines, and those that differ are torn: they are read anew
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from bc_consumer.odoo.errors import OdooUnavailable
+from bc_consumer.odoo.errors import OdooTorn
 from bc_consumer.odoo.field_set import FieldSet, ModelFields
 from bc_consumer.odoo.fields import Kind
 from bc_consumer.odoo.records import Answer, OrderSnapshot
@@ -32,7 +32,7 @@ class TwoReads:
     ) -> dict[int, OrderSnapshot]:
         """Give a consistent snapshot of each order that is there and readable.
 
-        Raises OdooUnavailable if some kept changing between the reads.
+        Raises OdooTorn if some kept changing between the reads.
         """
         reader = _Reader(field_set, execute, self._scope)
         snapshots: dict[int, OrderSnapshot] = {}
@@ -44,7 +44,7 @@ class TwoReads:
             if not torn:
                 return snapshots
             open_ids = torn
-        raise OdooUnavailable(
+        raise OdooTorn(
             f"Orders {open_ids} changed in Odoo between the reads of the order and of its lines,"
             f" {ROUNDS} times in a row (torn): to be read again later"
         )

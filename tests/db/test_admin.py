@@ -167,7 +167,7 @@ def test_orders_are_read_again_through_the_ledger(staff: Client) -> None:
         "1 of them is held back and stays so until it is let go.",
     ]
     row = PendingBC.objects.get(pk=1)
-    assert (row.failed_at, row.lane) == (None, Lane.WEBHOOK)
+    assert (row.failed_at, row.lane) == (None, Lane.OPERATOR)
     assert "operator" in row.causes
     bc(3)
     data = {"action": "read_again", "_selected_action": [str(BC.objects.get(odoo_id=3).pk)]}

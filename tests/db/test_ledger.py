@@ -183,7 +183,7 @@ def test_a_row_fails_after_its_attempts_and_a_new_mark_reopens_it_with_one(
     ledger.mark([1], WEBHOOK)
     token, (claimed,) = claim()
     assert not ledger.fail(token, claimed, ValueError("unreadable"))
-    assert row(1).suspect
+    assert row(1).batch_limit == 1
     PendingBC.objects.update(due_at=Now())
     token, (claimed,) = claim()
     assert ledger.fail(token, claimed, ValueError("unreadable"))

@@ -15,6 +15,7 @@ from bc_consumer.odoo import (
     OdooFault,
     OdooProtocolError,
     OdooRefused,
+    OdooTorn,
     OdooUnavailable,
     ResponseTooLarge,
     UnknownField,
@@ -187,7 +188,7 @@ def test_an_order_that_never_rests_is_left_for_later(simulator: Simulator, odoo:
             simulator.write_order(order_id, partner_ref=f"r{next(number)}")
 
     simulator.faults.between_calls(between)
-    with pytest.raises(OdooUnavailable, match=r"torn"):
+    with pytest.raises(OdooTorn, match=r"torn"):
         odoo.fetch([order_id])
 
 
@@ -269,7 +270,7 @@ def test_an_order_found_by_id_alone_is_never_called_missing() -> None:
     tiny = TinyOdoo(execute)
     with (
         serving(tiny.respond) as (_server, odoo),
-        pytest.raises(OdooUnavailable, match=r"\[5\]"),
+        pytest.raises(OdooTorn, match=r"\[5\]"),
     ):
         odoo.fetch([5])
 

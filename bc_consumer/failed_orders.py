@@ -1,0 +1,111 @@
+"""Orders that were given up: grouped by cause, told to people, and marked again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, Max, Min, QuerySet
+
+from bc_consumer import ledger, process
+from bc_consumer.alerts import alert, over
+from bc_consumer.models import Lane, PendingBC
+from bc_consumer.publisher import publisher
+
+KEY = "failed orders"
+CAUSE = "replay"
+GROUPS_TOLD = 5
+AT_ONCE = 1000
+"""Orders marked by one statement."""
+WAKE_UPS = 8
+"""Messages that a replay sends: each worker thread that wakes takes whole batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Failed orders of one cause."""
+
+    failure: str
+    """The error without numbers."""
+    error_class: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    example: int
+    """One of these orders."""
+    example_error: str
+
+
+def failed() -> QuerySet[PendingBC]:
+    """Return the rows that were given up."""
+    return PendingBC.objects.filter(failed_at__isnull=False)
+
+
+def groups(rows: QuerySet[PendingBC], limit: int | None = None) -> list[Group]:
+    """Group failed rows by cause, the largest first."""
+    counted = (
+        rows.order_by()
+        .values("failure", "error_class")
+        .annotate(
+            count=Count("pk"), first=Min("first_failed_at"), last=Max("failed_at"), one=Min("pk")
+        )
+        .order_by("-count", "failure")[:limit]
+    )
+    found = list(counted)
+    errors = PendingBC.objects.filter(pk__in=[group["one"] for group in found])
+    texts = dict(errors.values_list("pk", "last_error"))
+    return [
+        Group(
+            group["failure"] or group["error_class"],
+            group["error_class"],
+            group["count"],
+            group["first"] or group["last"],
+            group["last"],
+            group["one"],
+            texts.get(group["one"], ""),
+        )
+        for group in found
+    ]
+
+
+def tell() -> None:
+    """Alert people to the orders that are given up; nothing when there are none."""
+    found = groups(failed(), GROUPS_TOLD)
+    if not found:
+        return
+    count = failed().count()
+    told = "\n".join(f"{group.count} × {group.example_error}" for group in found)
+    alert(
+        KEY,
+        "orders could not be copied",
+        f"{count} orders could not be copied. All others go on.\n{told}\n"
+        "Once the cause is gone: manage.py replay",
+    )
+
+
+def tell_if_over() -> None:
+    """Take the alert back when no failed order is left."""
+    if not failed().exists():
+        over(KEY, "no failed orders are left", "Every order that had failed has been read since.")
+
+
+def replay(rows: QuerySet[PendingBC]) -> int:
+    """Mark failed orders again; return how many.
+
+    In the bulk lane, behind everything more urgent, and read together again: thousands of them cost
+    Odoo a few dozen calls. An order that is fine meanwhile is read once more, and nothing changes.
+    """
+    count = 0
+    for ids in _slices(rows):
+        ledger.reopen(ids, ledger.Mark(cause=CAUSE, lane=Lane.BULK))
+        count += len(ids)
+        if count <= AT_ONCE:
+            publisher().wake(ids[:: max(len(ids) // WAKE_UPS, 1)])
+    process.wake.set()
+    return count
+
+
+def _slices(rows: QuerySet[PendingBC]) -> Iterator[list[int]]:
+    """Give the ids that there are now: what fails again meanwhile is not replayed twice."""
+    ids = list(rows.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(ids), AT_ONCE):
+        yield ids[start : start + AT_ONCE]
