@@ -30,7 +30,9 @@ logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 0.5
 AT_ONCE = 500
-"""Events taken in by one statement."""
+"""Marks taken in by one statement; a request may bring a thousand by itself."""
+LARGEST_ID = 2**31 - 1
+"""Odoo's ids are PostgreSQL integers."""
 SPARE_SECONDS = 0.04
 """Of the time to answer, for everything but waiting."""
 AWAY = (DatabaseError, InterfaceError)
@@ -62,22 +64,33 @@ def accept(odoo_ids: Sequence[int], mark: ledger.Mark) -> str:
 
 
 def encode(marks: Marks) -> bytes:
-    """Return the fallback queue's message: ids and marks, as JSON."""
-    return json.dumps([{"id": odoo_id, **asdict(mark)} for odoo_id, mark in marks]).encode()
+    """Return the fallback queue's message: each mark with its orders' ids, as JSON."""
+    groups: dict[ledger.Mark, list[int]] = {}
+    for odoo_id, mark in marks:
+        groups.setdefault(mark, []).append(odoo_id)
+    return json.dumps([{"ids": ids, **asdict(mark)} for mark, ids in groups.items()]).encode()
 
 
 def decode(body: bytes) -> Marks:
     """Read a message of :func:`encode`; raises ValueError when it is none."""
     try:
-        return [_decoded(values) for values in json.loads(body)]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        marks = [mark for values in json.loads(body) for mark in _decoded(**values)]
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"not a stored event: {error!r}") from error
+    if not marks:
+        raise ValueError("not a stored event: it names no order")
+    return marks
 
 
-def _decoded(values: dict[str, Any]) -> tuple[int, ledger.Mark]:
-    odoo_id = int(values.pop("id"))
-    event, lane = Event(values.pop("event")), Lane(values.pop("lane"))
-    return odoo_id, ledger.Mark(event=event, lane=lane, **values)
+def _decoded(*, ids: Any, event: Any, lane: Any, **others: Any) -> Marks:
+    mark = ledger.Mark(event=Event(event), lane=Lane(lane), **others)
+    for value, type_ in ((mark.cause, str), (mark.payload, str), (mark.early, bool)):
+        if not isinstance(value, type_):
+            raise TypeError(f"{value!r} is no {type_.__name__}")
+    for number in (*ids, 1 if mark.run is None else mark.run):
+        if type(number) is not int or not 0 < number <= LARGEST_ID:
+            raise ValueError(f"{number!r} is no id")
+    return [(odoo_id, mark) for odoo_id in ids]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +120,7 @@ class Intake(threading.Thread):
         """Take in until closed."""
         self._keep([])  # connects before the first request has to wait for that
         while (first := self._arrivals.get()) is not None:
-            batch = [first]
-            while len(batch) < AT_ONCE and not self._arrivals.empty():
-                arrival = self._arrivals.get()
-                if arrival is None:
-                    self._arrivals.put(None)
-                    break
-                batch.append(arrival)
+            batch = self._with_whatever_came(first)
             kept_in = ""
             try:
                 kept_in = self._keep([mark for arrival in batch for mark in arrival.marks])
@@ -122,6 +129,18 @@ class Intake(threading.Thread):
             for arrival in batch:
                 arrival.kept_in.set_result(kept_in)
         connection.close()
+
+    def _with_whatever_came(self, first: _Arrival) -> list[_Arrival]:
+        batch = [first]
+        count = len(first.marks)
+        while count < AT_ONCE and not self._arrivals.empty():
+            arrival = self._arrivals.get()
+            if arrival is None:
+                self._arrivals.put(None)
+                break
+            batch.append(arrival)
+            count += len(arrival.marks)
+        return batch
 
     def _keep(self, marks: Marks) -> str:
         """Try the ledger, then RabbitMQ, then the ledger once more with the time that is left."""

@@ -1,4 +1,4 @@
-"""What has to happen now and then: sweeping, and whatever reconciliation is due."""
+"""What has to happen now and then: whatever reconciliation is due."""
 
 import logging
 import threading
@@ -15,7 +15,6 @@ from bc_consumer.publisher import FAILURES
 from bc_consumer.reconcile import AlreadyRunning, Interrupted, reconcile
 from bc_consumer.run_beginning import Wish
 from bc_consumer.schedule import Due, due
-from bc_consumer.sweeper import sweep
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +48,7 @@ class Ticker:
         heart.join(STOP_SECONDS)
 
     def tick(self) -> None:
-        """Sweep, and do what is due."""
-        sweep()
+        """Do what is due."""
         now = due()
         if now is None or now.cause != SyncLog.Cause.NIGHTLY:
             self._begun_sending = None

@@ -1,8 +1,12 @@
-"""A timer in every worker process: no order has to wait for a message, or for the scheduler."""
+"""Two threads of every worker process: no order has to wait for a message, or for the scheduler.
+
+Two, because RabbitMQ can hold the sweeping one up for a minute (that a network swallows packets is
+noticed by heartbeats alone), and no order must wait for that.
+"""
 
 import logging
 import threading
-import time
+from collections.abc import Callable
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
@@ -18,35 +22,50 @@ LONGEST_SLEEP_SECONDS = 1.0
 
 
 class Timer(threading.Thread):
-    """Works off what is due whenever it is due, and sweeps now and then."""
+    """Works off what is due whenever it is due."""
 
     def __init__(self) -> None:
         super().__init__(name="timer", daemon=True)
-        self._next_sweep = 0.0
 
     def run(self) -> None:
-        """Run until the process stops; a database that is away only makes it wait."""
+        """Run until the process stops."""
         while not process.stopping.is_set():
             process.wake.clear()
-            try:
-                work_off()
-                self._sweep_if_due()
-                pause = self._pause()
-            except (DatabaseError, InterfaceError) as error:
-                logger.warning("The timer waits for the database: %s", error)
-                connection.close()
-                pause = LONGEST_SLEEP_SECONDS
-            except Exception:
-                logger.exception("The timer met an error of our own and goes on")
-                pause = LONGEST_SLEEP_SECONDS
-            process.wake.wait(pause)
+            process.wake.wait(_survive(self._work_off, LONGEST_SLEEP_SECONDS))
         connection.close()
 
-    def _sweep_if_due(self) -> None:
-        if time.monotonic() >= self._next_sweep:
-            self._next_sweep = time.monotonic() + settings.SWEEP_SECONDS
-            sweep()
-
-    def _pause(self) -> float:
+    def _work_off(self) -> float:
+        work_off()
         due = ledger.seconds_until_due()
         return LONGEST_SLEEP_SECONDS if due is None else min(due, LONGEST_SLEEP_SECONDS)
+
+
+class Sweeping(threading.Thread):
+    """Sweeps now and then."""
+
+    def __init__(self) -> None:
+        super().__init__(name="sweeping", daemon=True)
+
+    def run(self) -> None:
+        """Run until the process stops."""
+        while not process.stopping.is_set():
+            process.stopping.wait(_survive(self._sweep, settings.SWEEP_SECONDS))
+        connection.close()
+
+    def _sweep(self) -> float:
+        sweep()
+        return float(settings.SWEEP_SECONDS)
+
+
+def _survive(do: Callable[[], float], after_failure: float) -> float:
+    """Do it; return how long to wait then. A database that is away only makes it wait."""
+    try:
+        return do()
+    except (DatabaseError, InterfaceError) as error:
+        name = threading.current_thread().name
+        logger.warning("The %s thread waits for the database: %s", name, error)
+        connection.close()
+    except Exception:
+        name = threading.current_thread().name
+        logger.exception("The %s thread met an error of our own and goes on", name)
+    return after_failure

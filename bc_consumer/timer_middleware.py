@@ -1,31 +1,34 @@
-"""Starts and stops the timer, and the heart, with the Dramatiq worker of its process.
+"""Starts and stops timer, sweeping and heart with the Dramatiq worker of its process.
 
-A module of its own: Django loads middleware before its models, and both need those.
+A module of its own: Django loads middleware before its models, and all need those.
 """
 
 import threading
+import time
 
 from dramatiq import Broker, Middleware, Worker
 
 from bc_consumer import process
 
-STOP_SECONDS = 10.0
+STOP_SECONDS = 5.0
+"""For all threads together. What is held up by PostgreSQL or RabbitMQ comes back by itself: claims
+when their lease ends, stored events because they were not acked."""
 
 
 class TimerMiddleware(Middleware):
-    """Starts the timer with the worker, and tells the process that it stops."""
+    """Starts the threads with the worker, and tells the process that it stops."""
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
 
     def after_worker_boot(self, _broker: Broker, _worker: Worker) -> None:
-        """Start both."""
+        """Start them."""
         from bc_consumer.heartbeats import Heart
         from bc_consumer.models import Heartbeat
-        from bc_consumer.timer import Timer
+        from bc_consumer.timer import Sweeping, Timer
 
         process.stopping.clear()
-        self._threads = [Timer(), Heart(Heartbeat.Kind.WORKER, process.stopping)]
+        self._threads = [Timer(), Sweeping(), Heart(Heartbeat.Kind.WORKER, process.stopping)]
         for thread in self._threads:
             thread.start()
 
@@ -36,5 +39,6 @@ class TimerMiddleware(Middleware):
 
     def after_worker_shutdown(self, _broker: Broker, _worker: Worker) -> None:
         """Wait for the timer to have given its claims back."""
+        end = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
-            thread.join(STOP_SECONDS)
+            thread.join(max(end - time.monotonic(), 0.0))

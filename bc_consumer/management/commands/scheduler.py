@@ -10,8 +10,12 @@ from django.core.management.base import BaseCommand
 
 from bc_consumer import process
 from bc_consumer.ticker import Ticker
+from bc_consumer.timer import Sweeping
 
 logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 3.0
+"""For a sweep under way; what it has not acked comes back."""
 
 
 class Command(BaseCommand):
@@ -30,4 +34,7 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
         logger.info("scheduler: begins")
+        sweeping = Sweeping()
+        sweeping.start()
         Ticker().run(stop)
+        sweeping.join(STOP_SECONDS)
