@@ -13,7 +13,6 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
-from django.db.models.functions import Coalesce, Now
 
 from bc_consumer import ledger, versions
 from bc_consumer.database_clock import database_now
@@ -27,9 +26,9 @@ from bc_consumer.models import (
     OdooRecord,
     PendingBC,
     SyncLog,
-    SyncState,
 )
 from bc_consumer.odoo import Missing
+from bc_consumer.scan_request import request_scan
 
 Outcome = JournalEntry.Outcome
 Record = TypeVar("Record", bound=OdooRecord)
@@ -367,9 +366,7 @@ def _journal(batch: Sequence[Seen], results: Sequence[Result], now: datetime) ->
 def _count(batch: Sequence[Seen], results: Sequence[Result]) -> None:
     _count_for_runs(batch, results)
     if any(result.outcome is Outcome.UNCONFIRMED for result in results):
-        SyncState.objects.filter(key=SyncState.KEY).update(
-            scan_due_at=Coalesce("scan_due_at", Now())
-        )
+        request_scan()
 
 
 def _count_for_runs(batch: Sequence[Seen], results: Sequence[Result]) -> None:

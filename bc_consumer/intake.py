@@ -25,16 +25,21 @@ from bc_consumer import ledger
 from bc_consumer.deadline import database_deadline
 from bc_consumer.models import Event, Lane, PendingBC
 from bc_consumer.publisher import publisher
+from bc_consumer.scan_request import request_scan
 
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 0.5
+HOPELESS_SECONDS = 2.0
+"""Of both being away, after which requests are refused without another try."""
 AT_ONCE = 500
 """Marks taken in by one statement; a request may bring a thousand by itself."""
 LARGEST_ID = 2**31 - 1
 """Odoo's ids are PostgreSQL integers."""
 SPARE_SECONDS = 0.04
 """Of the time to answer, for everything but waiting."""
+LEAST_SECONDS = 0.01
+"""With less time left nothing is begun."""
 AWAY = (DatabaseError, InterfaceError)
 
 Marks = list[tuple[int, ledger.Mark]]
@@ -50,17 +55,17 @@ def accept(odoo_ids: Sequence[int], mark: ledger.Mark) -> str:
     ``"ledger"``: committed in the database. ``"queue"``: confirmed by RabbitMQ; the sweeper brings
     it into the ledger. Raises IntakeUnavailable when neither could do it in time.
     """
-    if not intake().gate.usable and not publisher().usable:
-        raise IntakeUnavailable  # both are being probed; nobody need wait for that
+    gate = intake().gate
     arrival = _Arrival([(odoo_id, mark) for odoo_id in odoo_ids])
-    intake().put(arrival)
-    try:
-        kept_in = arrival.kept_in.result(settings.WEBHOOK_ANSWER_SECONDS)
-    except FutureTimeoutError:
-        kept_in = ""
-    if not kept_in:
-        raise IntakeUnavailable
-    return kept_in
+    if not gate.hopeless or publisher().usable:
+        intake().put(arrival)
+        try:
+            if kept_in := arrival.kept_in.result(settings.WEBHOOK_ANSWER_SECONDS):
+                return kept_in
+        except FutureTimeoutError:
+            pass
+    gate.refused()
+    raise IntakeUnavailable
 
 
 def encode(marks: Marks) -> bytes:
@@ -118,7 +123,7 @@ class Intake(threading.Thread):
 
     def run(self) -> None:
         """Take in until closed."""
-        self._keep([])  # connects before the first request has to wait for that
+        self._begin()
         while (first := self._arrivals.get()) is not None:
             batch = self._with_whatever_came(first)
             kept_in = ""
@@ -129,6 +134,19 @@ class Intake(threading.Thread):
             for arrival in batch:
                 arrival.kept_in.set_result(kept_in)
         connection.close()
+
+    def _begin(self) -> None:
+        """Connect before the first request has to wait for that.
+
+        Whatever was sent while there was no web process is lost: a scan has to find it.
+        """
+        self.gate.refused()
+        try:
+            with database_deadline(settings.WEBHOOK_ANSWER_SECONDS):
+                ledger.mark_all([])
+                self.gate.ask_for_what_was_refused()
+        except AWAY as error:
+            self.gate.trip(error)
 
     def _with_whatever_came(self, first: _Arrival) -> list[_Arrival]:
         batch = [first]
@@ -143,26 +161,35 @@ class Intake(threading.Thread):
         return batch
 
     def _keep(self, marks: Marks) -> str:
-        """Try the ledger, then RabbitMQ, then the ledger once more with the time that is left."""
-        whole = settings.WEBHOOK_ANSWER_SECONDS - SPARE_SECONDS
-        until = time.monotonic() + whole
-        seconds = settings.WEBHOOK_DATABASE_SECONDS
-        if self.gate.usable and self._into_ledger(marks, seconds if publisher().usable else whole):
-            return "ledger"
-        if publisher().store(encode(marks), settings.WEBHOOK_BROKER_SECONDS):
-            return "queue"
-        left = until - time.monotonic()
-        return "ledger" if left > SPARE_SECONDS and self._into_ledger(marks, left) else ""
+        """Try ledger and RabbitMQ within the time to answer; return where it is kept, or ""."""
+        until = time.monotonic() + settings.WEBHOOK_ANSWER_SECONDS - SPARE_SECONDS
+        if not publisher().usable:
+            # A slow moment of the database must not refuse what nobody else can take.
+            return self._ledger(marks, until - time.monotonic()) or self._queue(
+                marks, until - time.monotonic()
+            )
+        return (
+            self._ledger(marks, settings.WEBHOOK_DATABASE_SECONDS if self.gate.usable else 0.0)
+            or self._queue(marks, settings.WEBHOOK_BROKER_SECONDS)
+            or self._ledger(marks, until - time.monotonic())
+        )
 
-    def _into_ledger(self, marks: Marks, seconds: float) -> bool:
+    def _ledger(self, marks: Marks, seconds: float) -> str:
+        if seconds < LEAST_SECONDS:
+            return ""
         try:
             with database_deadline(seconds):
                 needs_message = ledger.mark_all(marks)
         except AWAY as error:
             self.gate.trip(error)
-            return False
+            return ""
+        self.gate.open()
         publisher().wake(needs_message)
-        return True
+        return "ledger"
+
+    def _queue(self, marks: Marks, seconds: float) -> str:
+        kept = seconds >= LEAST_SECONDS and publisher().store(encode(marks), seconds)
+        return "queue" if kept else ""
 
 
 @cache
@@ -181,7 +208,14 @@ class DatabaseGate:
 
     def __init__(self) -> None:
         self.usable = True
+        self._closed_at = 0.0
         self._lock = threading.Lock()
+        self._events_were_refused = False
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it has been closed for so long that another try is not worth the wait."""
+        return not self.usable and time.monotonic() - self._closed_at > HOPELESS_SECONDS
 
     def trip(self, error: Exception) -> None:
         """Close the gate and start probing, unless that is so already."""
@@ -190,8 +224,32 @@ class DatabaseGate:
             if not self.usable:
                 return
             self.usable = False
+            self._closed_at = time.monotonic()
         logger.error("The database is away; events go to RabbitMQ meanwhile: %s", error)
         threading.Thread(target=self._probe, name="database-probe", daemon=True).start()
+
+    def open(self) -> None:
+        """Let events go to the ledger again, if they did not."""
+        with self._lock:
+            if self.usable:
+                return
+            self.usable = True
+        logger.warning("The database is back; events go to the ledger again")
+
+    def refused(self) -> None:
+        """Remember that an event was lost: its sender may never send it again."""
+        self._events_were_refused = True
+
+    def ask_for_what_was_refused(self) -> None:
+        """Have events that were refused found by a scan. Raises Django's database errors."""
+        if not self._events_were_refused:
+            return
+        self._events_were_refused = False
+        try:
+            request_scan()
+        except AWAY:
+            self._events_were_refused = True
+            raise
 
     def _probe(self) -> None:
         pause = threading.Event()
@@ -200,10 +258,10 @@ class DatabaseGate:
                 with database_deadline(settings.WEBHOOK_DATABASE_SECONDS):
                     # Takes the locks that a mark takes, and changes nothing.
                     PendingBC.objects.filter(pk=-1).update(marks=0)
+                    self.ask_for_what_was_refused()
             except AWAY:
                 connection.close()
             else:
                 break
         connection.close()
-        self.usable = True
-        logger.warning("The database is back; events go to the ledger again")
+        self.open()

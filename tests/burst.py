@@ -23,6 +23,14 @@ class Answered:
     body: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """The answers to a steady stream, and by how many seconds the sender itself fell behind."""
+
+    answers: list[Answered]
+    lag: float
+
+
 def burst(webhook_url: str, payloads: Sequence[object]) -> list[Answered]:
     """Send all payloads at the same moment; return the answers in their order."""
 
@@ -50,3 +58,28 @@ async def _send(webhook_url: str, payload: object) -> Answered:
     seconds = time.monotonic() - began
     header, _, content = answer.partition(b"\r\n\r\n")
     return Answered(int(header.split()[1]), seconds, json.loads(content or b"null"))
+
+
+def stream(webhook_url: str, payloads: Sequence[object], rate: float) -> Streamed:
+    """Send ``rate`` payloads a second; return the answers in the payloads' order.
+
+    A slow answer does not hold the next payload back: Odoo's users don't wait for each other. What
+    could not be sent, or was not answered, has the status 0.
+    """
+    lags: list[float] = []
+
+    async def one(planned: float, payload: object) -> Answered:
+        await asyncio.sleep(planned - time.monotonic())
+        began = time.monotonic()
+        lags.append(began - planned)
+        try:
+            return await _send(webhook_url, payload)
+        except (OSError, IndexError, ValueError):
+            return Answered(0, time.monotonic() - began, None)
+
+    async def all_of_them() -> list[Answered]:
+        began = time.monotonic()
+        tasks = (one(began + number / rate, payload) for number, payload in enumerate(payloads))
+        return await asyncio.gather(*tasks)
+
+    return Streamed(asyncio.run(all_of_them()), max(lags, default=0.0))

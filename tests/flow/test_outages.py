@@ -105,6 +105,11 @@ def test_rule_1_a_ledger_that_somebody_has_locked(
     assert_all_arrive(deployment, simulator, ids)
 
 
+def scan_due(deployment: Deployment) -> bool:
+    found = deployment.sql("SELECT scan_due_at FROM bc_consumer_syncstate")
+    return found[0][0] is not None
+
+
 @contextmanager
 def memory_alarm(broker: RabbitMQ) -> Iterator[None]:
     broker.raise_memory_alarm()
@@ -162,6 +167,9 @@ def test_rule_1_both_away_is_503_in_time(
     ).start(workers=0, scheduler=False)
     # Both web processes are up when they have answered; one is enough for «healthy».
     hundred(deployment, list(range(1, 101)))
+    deployment.database_url = flow_database.url
+    deployment.wait_until(lambda: scan_due(deployment), what="the starting web's scan to be due")
+    deployment.sql("UPDATE bc_consumer_syncstate SET scan_due_at = NULL")
     gate_to_postgres.swallow()
     gate_to_rabbitmq.swallow()
     answers = hundred(deployment, list(range(1, 101)))
@@ -169,7 +177,8 @@ def test_rule_1_both_away_is_503_in_time(
     assert max(answer.seconds for answer in answers) <= ANSWER_SECONDS
     assert "send it again" in answers[0].body["error"]
     gate_to_postgres.open()
-    deployment.database_url = flow_database.url
+    # Odoo never sends again: what was refused has to be looked for.
+    deployment.wait_until(lambda: scan_due(deployment), what="a scan to be due")
     deployment.wait_until(
         lambda: hundred(deployment, [107])[0].status == 202, what="the database to be used again"
     )
