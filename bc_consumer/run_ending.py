@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 from bc_consumer import schedule
 from bc_consumer.alerts import alert, over
 from bc_consumer.models import BC, PendingBC, SyncLog
+from bc_consumer.refresh import REFUSED
 
 Status = SyncLog.Status
 Cause = SyncLog.Cause
@@ -48,11 +49,15 @@ def tell(run: SyncLog) -> None:
         return  # whoever did it knows
     is_poll = run.cause == Cause.POLL
     key = "poll failed" if is_poll else "run failed"
-    if run.status in {Status.FAILED, Status.REFUSED}:
+    if run.status == Status.REFUSED:
+        # The workers are refused as well: one mail is enough.
+        alert(REFUSED, "Odoo refuses us", summary(run))
+    elif run.status == Status.FAILED:
         if not (is_poll and _went_well_lately()):
             alert(key, f"a {'poll' if is_poll else 'reconciliation'} {run.status}", summary(run))
     elif run.status in schedule.GOOD:
         over(key)
+        over(REFUSED)
         if run.status == Status.OK and run.digest:
             _take_back_alerts()
     if run.cause == Cause.NIGHTLY and run.window_since is not None:

@@ -1,0 +1,1 @@
+"""Measurements of whole deployments, as ratios within one run. See README.md."""
