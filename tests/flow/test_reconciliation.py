@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -79,65 +77,6 @@ def test_ten_thousand_orders_loaded_then_a_quiet_night_then_a_bad_one(
     dry = deployment.manage("sync_BcLinbc", "--dry-run", "--full", check=False, seconds=200)
     assert dry.returncode == 7
     assert "drifted" in dry.stdout
-
-
-@pytest.mark.timeout(300)
-@pytest.mark.simulator(version=17, webhook_timing="committed")
-def test_rule_8_two_runs_at_once_a_hundred_times(deploy: Deploy, simulator: Simulator) -> None:
-    """Two processes try to take the lock at the same moments; exactly one has it each time."""
-    deployment = deploy(settings=COMMITTED)
-    script = (
-        "import sys, time, django; django.setup()\n"
-        "from bc_consumer.lock import Lock\n"
-        "begin = float(sys.argv[1])\n"
-        "for n in range(100):\n"
-        "    time.sleep(max(begin + n * 0.05 - time.time(), 0))\n"
-        "    lock = Lock(); got = lock.take()\n"
-        "    print(n, int(got), flush=True)\n"
-        "    time.sleep(0.02)\n"
-        "    if got: lock.give_back()\n"
-    )
-    begin = str(time.time() + 4)
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, begin],
-            cwd=ROOT, env=deployment.environment, stdout=subprocess.PIPE, text=True,
-        )
-        for _ in range(2)
-    ]  # fmt: skip
-    printed = [process.communicate(timeout=100)[0] for process in both]
-    got = [dict(re.findall(r"(\d+) ([01])", text)) for text in printed]
-    assert len(got[0]) == len(got[1]) == 100
-    assert {got[0][n] + got[1][n] for n in got[0]} <= {"10", "01"}
-
-
-@pytest.mark.simulator(version=17, webhook_timing="committed")
-def test_rule_8_after_kill_9_the_next_run_takes_over(deploy: Deploy, simulator: Simulator) -> None:
-    simulator.bulk_create(2000, 2, spread_days=100)
-    deployment = deploy(
-        settings=COMMITTED
-        | {"SYNC_LEASE_SECONDS": "4", "LEASE_SECONDS": "8", "ODOO_TIMEOUT_SECONDS": "3"}
-    )
-    simulator.faults.latency(0.5)
-    killed = subprocess.Popen(
-        [sys.executable, "manage.py", "sync_BcLinbc"], cwd=ROOT, env=deployment.environment
-    )
-    deployment.wait_until(
-        lambda: deployment.sql("SELECT count(*) FROM bc_consumer_bc")[0][0] > 0, what="the load"
-    )
-    second = deployment.manage("sync_BcLinbc", check=False)
-    assert second.returncode == 4, second.stderr
-    assert "run 1" in second.stdout + second.stderr
-    killed.kill()
-    killed.wait(10)
-    simulator.faults.clear()
-    deployment.wait_until(
-        lambda: deployment.manage("sync_BcLinbc", check=False).returncode == 0, 60, what="takeover"
-    )
-    assert differences(simulator, deployment.sql) == []
-    assert deployment.sql("SELECT status FROM bc_consumer_synclog ORDER BY id LIMIT 1") == [
-        ("failed",)
-    ]
 
 
 @pytest.mark.simulator(version=17, webhook_timing="committed")
