@@ -1,0 +1,169 @@
+"""The digest: what counts and sums of ids by day tell, and what they can't."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.db import connection
+
+from bc_consumer.digest import Digest
+from bc_consumer.models import BC, BCLine, ProvenPeriod, SyncLog
+from bc_consumer.odoo import Odoo
+from bc_consumer.reconcile import reconcile
+from bc_consumer.run_beginning import Wish
+from odoo_simulator import Simulator
+from tests.comparing import differences
+
+pytestmark = pytest.mark.usefixtures("odoo")
+
+Status, Cause = SyncLog.Status, SyncLog.Cause
+OLD = datetime(2026, 3, 10, 12, tzinfo=UTC)
+LINE = {"name": "Gift", "product_qty": 1, "price_unit": 0.0}
+
+
+def run(**wish: Any) -> SyncLog:
+    done = reconcile(Wish(**{"cause": Cause.NIGHTLY, **wish}))
+    assert done.status == Status.OK, done.error
+    return done
+
+
+def sql(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        return list(cursor.fetchall())
+
+
+def dated(simulator: Simulator, model: str, ids: list[int], moment: datetime = OLD) -> None:
+    """As if these had last been written then."""
+    for record_id in ids:
+        text = moment.strftime("%Y-%m-%d %H:%M:%S.%f")
+        simulator.update_sql(model, record_id, {"write_date": text})
+
+
+def lines_of(simulator: Simulator, order_id: int) -> list[int]:
+    order = simulator.order(order_id)
+    assert order is not None
+    return [line["id"] for line in order["order_line"]]
+
+
+@pytest.fixture
+def old_order(simulator: Simulator) -> int:
+    """An order of eight lines, all of one old day."""
+    order_id = simulator.create_order(lines=[LINE] * 8)
+    dated(simulator, "purchase.order.line", lines_of(simulator, order_id))
+    dated(simulator, "purchase.order", [order_id])
+    return order_id
+
+
+def test_a_line_more_and_a_line_less_on_one_old_day(simulator: Simulator, old_order: int) -> None:
+    run()
+    assert ProvenPeriod.objects.filter(model="line").exists()
+    gone = lines_of(simulator, old_order)[2]
+    new = simulator.add_line(old_order, LINE)
+    simulator.delete_line(gone)
+    dated(simulator, "purchase.order.line", [new])
+    dated(simulator, "purchase.order", [old_order])
+    done = run()
+    assert done.found_by_digest >= 1
+    assert differences(simulator, sql) == []
+    assert not BCLine.objects.filter(odoo_id=gone).exists()
+
+
+def test_equal_counts_and_sums_of_a_day_that_was_never_proven_are_compared_by_id(
+    simulator: Simulator, old_order: int
+) -> None:
+    """Odoo has lines 1 and 4 where the copy has 2 and 3: no figure tells."""
+    lines = lines_of(simulator, old_order)
+    run()
+    ProvenPeriod.objects.all().delete()
+    simulator.delete_line(lines[1])
+    simulator.delete_line(lines[2])
+    dated(simulator, "purchase.order", [old_order])
+    BCLine.objects.filter(odoo_id__in=[lines[0], lines[3]]).delete()
+    done = run()
+    assert done.found_by_digest == 1
+    assert differences(simulator, sql) == []
+
+
+@pytest.mark.parametrize("model", ["order", "line"])
+def test_a_day_at_the_settled_moment(
+    model: Any, simulator: Simulator, odoo: Odoo, old_order: int
+) -> None:
+    run()
+    ProvenPeriod.objects.all().delete()
+    day_after = OLD.replace(hour=0) + timedelta(days=1)
+    list(Digest(odoo, model, day_after - timedelta(seconds=1)).drifts())
+    assert not ProvenPeriod.objects.exists()
+    list(Digest(odoo, model, day_after).drifts())
+    assert [period.end for period in ProvenPeriod.objects.all()] == [day_after]
+
+
+def test_a_proven_day_that_differs_now_is_found_although_its_proof_stays(
+    simulator: Simulator, old_order: int
+) -> None:
+    run()
+    simulator.delete_line(lines_of(simulator, old_order)[3])
+    dated(simulator, "purchase.order", [old_order])
+    run()
+    assert differences(simulator, sql) == []
+    assert BCLine.objects.count() == 7
+
+
+def test_what_differs_is_not_remembered_as_proven(
+    simulator: Simulator, odoo: Odoo, old_order: int
+) -> None:
+    """The same day's figures are equal, its ids are not: only the next night proves it."""
+    lines = lines_of(simulator, old_order)
+    run()
+    ProvenPeriod.objects.all().delete()
+    simulator.delete_line(lines[1])
+    simulator.delete_line(lines[2])
+    dated(simulator, "purchase.order", [old_order])
+    BCLine.objects.filter(odoo_id__in=[lines[0], lines[3]]).delete()
+    settled = datetime.now(UTC)
+    drifts = list(Digest(odoo, "line", settled).drifts())
+    assert [drift.orders for drift in drifts] == [frozenset([old_order])]
+    assert not ProvenPeriod.objects.filter(model="line").exists()
+
+
+def test_an_order_whose_lines_differ_on_many_days_is_found_by_one_comparison(
+    simulator: Simulator,
+) -> None:
+    """Above a number of separate stretches of days, they are compared as one."""
+    ids = [simulator.create_order(lines=[LINE] * 2) for _ in range(9)]
+    for number, order_id in enumerate(ids):
+        day = OLD - timedelta(days=3 * number)
+        dated(simulator, "purchase.order.line", lines_of(simulator, order_id), day)
+        dated(simulator, "purchase.order", [order_id], day)
+    run()
+    for number, order_id in enumerate(ids):
+        simulator.delete_line(lines_of(simulator, order_id)[0])
+        dated(simulator, "purchase.order", [order_id], OLD - timedelta(days=3 * number))
+    assert run().found_by_digest == 9
+    assert differences(simulator, sql) == []
+
+
+def test_pages_of_ids_leave_nothing_out(simulator: Simulator, settings: LazySettings) -> None:
+    settings.SYNC_PAGE_SIZE = 4
+    ids = list(simulator.bulk_create(30, 3, spread_days=5))
+    run()
+    ProvenPeriod.objects.all().delete()
+    gone = [ids[0], ids[3], ids[4], ids[29]]
+    simulator.delete_order(gone)
+    done = run()
+    assert done.gone == 4
+    assert set(BC.objects.exclude(archived_at=None).values_list("odoo_id", flat=True)) == set(gone)
+
+
+def test_a_first_load_proves_so_that_the_first_night_is_a_quiet_one(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.SYNC_PAGE_SIZE = 20
+    simulator.bulk_create(300, 2, spread_days=300)
+    run(cause=Cause.COMMAND)
+    simulator.calls_clear()
+    assert run().bc_count <= 2
+    assert len(simulator.calls) <= 25, [(call.model, call.method) for call in simulator.calls]
