@@ -6,9 +6,10 @@ a new date. So a period that was proven once, and whose figures have not changed
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 from django.conf import settings
@@ -90,6 +91,7 @@ class Digest:
             logger.warning("%s", self.note)
             yield from self._compare(Period(None, None))
             return
+        yield from self._compare_undated()
         to_compare = {
             start: own
             for start, (their, own) in days.items()
@@ -154,14 +156,26 @@ class Digest:
         return {(p.start, p.end): (p.count, int(p.id_sum)) for p in periods}
 
     def _compare(self, span: Period) -> Iterator[Drift]:
-        """Compare ids and dates one by one, a page of Odoo's at a time."""
+        """Compare ids and dates one by one."""
         listing = self.odoo.listing
         ask = listing.orders if self.model == "order" else listing.lines
+        pages = partial(ask, since=span.start, until=span.end)
+        yield from self._compare_pages(pages, self._own_rows(span))
+
+    def _compare_undated(self) -> Iterator[Drift]:
+        """Compare ids of what SQL made without a date; its content only a full run compares."""
+        listing = self.odoo.listing
+        ask = listing.undated_orders if self.model == "order" else listing.undated_lines
+        undated = self._own_rows(Period(None, None)).filter(write_date__isnull=True)
+        yield from self._compare_pages(ask, undated)
+
+    def _compare_pages(self, ask: Callable[..., list[Listed]], own: Any) -> Iterator[Drift]:
+        """Compare a page of Odoo's at a time."""
         after_id, limit, is_last = 0, settings.SYNC_PAGE_SIZE, False
         while not is_last:
-            page = ask(since=span.start, until=span.end, after_id=after_id, limit=limit)
+            page = ask(after_id=after_id, limit=limit)
             is_last = len(page) < limit
-            rows = self._own_rows(span).filter(odoo_id__gt=after_id)
+            rows = own.filter(odoo_id__gt=after_id)
             if not is_last:
                 after_id = page[-1].id
                 rows = rows.filter(odoo_id__lte=after_id)

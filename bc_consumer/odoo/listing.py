@@ -95,13 +95,19 @@ class Listing:
         domain = self._scope.lines(*_window(since, until))
         return self._grouping.buckets(self.line_model, period, domain)
 
-    def undated_orders(self) -> int:
-        """Count the orders without a write_date, which are in no bucket and in no window."""
-        return self._count(self.order_model, self._scope.orders(UNDATED))
+    def undated_orders(self, *, after_id: int, limit: int) -> list[Listed]:
+        """List the orders without a write_date, which are in no bucket and in no window.
 
-    def undated_lines(self) -> int:
-        """Count the lines without a write_date."""
-        return self._count(self.line_model, self._scope.lines(UNDATED))
+        Ascending by id, with ids above ``after_id``. One call.
+        """
+        rows = self._page(self.order_model, self._scope.orders(UNDATED), after_id, limit, ["id"])
+        return [Listed(record_id(row), None) for row in rows]
+
+    def undated_lines(self, *, after_id: int, limit: int) -> list[Listed]:
+        """List the lines without a write_date, each with its order's id."""
+        fields = ["order_id"]
+        rows = self._page(self.line_model, self._scope.lines(UNDATED), after_id, limit, fields)
+        return [Listed(record_id(row), None, _order_id(row)) for row in rows]
 
     def existing(self, order_ids: Sequence[int]) -> set[int]:
         """Tell which of these orders Odoo has and shows; a call for each 2,000 of them."""
@@ -197,12 +203,6 @@ class Listing:
         if "order_id" in fields:
             kwargs = {**kwargs, "load": ""}  # its id alone: a name costs Odoo another look
         return records(self._calls.execute(model, "search_read", [], kwargs).value)
-
-    def _count(self, model: str, domain: Domain) -> int:
-        answer = self._calls.execute(model, "search_count", [domain], {"context": self._context})
-        if not isinstance(answer.value, int):
-            raise OdooProtocolError(f"Odoo counted {answer.value!r} of {model}")
-        return answer.value
 
 
 def _window(since: datetime | None, until: datetime | None) -> Domain:

@@ -167,3 +167,22 @@ def test_a_first_load_proves_so_that_the_first_night_is_a_quiet_one(
     simulator.calls_clear()
     assert run().bc_count <= 2
     assert len(simulator.calls) <= 25, [(call.model, call.method) for call in simulator.calls]
+
+
+def test_records_that_sql_made_without_a_date_are_compared_by_id(simulator: Simulator) -> None:
+    ids = [simulator.create_order(lines=[LINE] * 2) for _ in range(3)]
+    lines = [lines_of(simulator, order_id)[0] for order_id in ids]
+    dated(simulator, "purchase.order.line", simulator.line_ids())
+    simulator.update_sql("purchase.order", ids[:2], {"write_date": False})
+    simulator.update_sql("purchase.order.line", lines, {"write_date": False})
+    run()
+    assert BC.objects.filter(write_date=None).count() == 2
+    assert run().found_by_digest == 0
+    new = simulator.create_order(lines=[])
+    simulator.update_sql("purchase.order", [new], {"write_date": False})
+    simulator.delete_order(ids[:1])
+    simulator.delete_line(lines[1:2])
+    simulator.update_sql("purchase.order", ids[1:2], {"write_date": False})
+    done = run()
+    assert (done.gone, done.found_by_digest) == (1, 3)
+    assert differences(simulator, sql) == []

@@ -91,8 +91,12 @@ def test_without_a_window_nothing_is_said_of_dates(simulator: Simulator, odoo: O
     found = odoo.listing.orders(since=None, after_id=0, limit=10)
     assert found == [Listed(dated, moment("2026-01-01")), Listed(undated, None)]
     assert listed_ids(odoo, since=LONG_AGO) == [dated]
-    assert odoo.listing.undated_orders() == 1
-    assert odoo.listing.undated_lines() == 0
+    lines = [line["id"] for line in (simulator.order(undated) or {})["order_line"]]
+    simulator.update_sql(LINE, lines, {"write_date": False})
+    assert odoo.listing.undated_orders(after_id=0, limit=10) == [Listed(undated, None)]
+    assert odoo.listing.undated_orders(after_id=undated, limit=10) == []
+    expected = [Listed(line, None, undated) for line in lines]
+    assert odoo.listing.undated_lines(after_id=0, limit=10) == expected
 
 
 def test_a_page_is_one_call_and_is_counted(simulator: Simulator, odoo: Odoo) -> None:
@@ -216,7 +220,7 @@ def test_an_account_without_rights_is_told_so(simulator: Simulator, odoo: Odoo) 
         lambda: listing.order_buckets("day"),
         lambda: listing.existing([1]),
         listing.any_order,
-        listing.undated_orders,
+        lambda: listing.undated_orders(after_id=0, limit=1),
     ):
         with pytest.raises(NoRights) as caught:
             ask()
