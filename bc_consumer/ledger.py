@@ -361,7 +361,9 @@ def _reopened(row: PendingBC, look: Look) -> PendingBC:
     began = claimed_at(look.claimed)
     row.due_at = began
     row.first_marked_at = max(row.first_marked_at, began)
-    row.marks -= look.claimed.marks
+    if look.claimed.generation > look.claimed.fetched_generation:
+        row.marks -= look.claimed.marks
+    # Else it was only watched when it was claimed: the mark has begun the count anew.
     return _fetched(row, look)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections.abc import Callable
 
 from tests.chaos.plan import Fault
 from tests.chaos.scene import Scene
 from tests.services.owned import OwnedProcess
+from tests.services.processes import children_of, signal_one
 from tests.services.waiting import wait_until
 
 WEB_SECONDS = 40.0
@@ -67,6 +69,14 @@ class Saboteur:
     def _start_web(self) -> None:
         self.scene.deployment.start_web()
         wait_until(self.scene.is_web_up, WEB_SECONDS, what="the web process", every=0.1)
+
+    def _kill_web_child(self, fault: Fault) -> None:
+        """One of the processes behind the web server's port, which it starts anew by itself."""
+        web = self.scene.deployment.web
+        assert web is not None
+        children = children_of().get(web.pid, [])
+        if children:
+            signal_one(children[fault.dice % len(children)], signal.SIGKILL)
 
     def _kill_scheduler(self, _fault: Fault) -> None:
         scheduler = self.scene.deployment.scheduler
@@ -151,6 +161,10 @@ class Saboteur:
         """Every call faults with code 1, as while Odoo's own database restarts."""
         self._odoo(fault, self.scene.odoo.faults.fault_all)
 
+    def _odoo_lacks_the_one_call(self, fault: Fault) -> None:
+        """As before 17: orders and lines come by two reads, hence of two moments."""
+        self._odoo(fault, lambda: self.scene.odoo.faults.hide_method("web_search_read"))
+
     def _order_poisoned(self, fault: Fault) -> None:
         ids = self.scene.odoo.order_ids()
         order_id = ids[fault.dice % len(ids)]
@@ -178,8 +192,9 @@ class Saboteur:
         dice = random.Random(fault.dice)
         url = self.scene.deployment.webhook_url
         for _ in range(STAGING_EVENTS):
-            known = self.scene.odoo.order_ids()
-            odoo_id = dice.choice((dice.choice(known), UNKNOWN_IDS + dice.randint(1, 1000)))
+            known = dice.choice(self.scene.odoo.order_ids())
+            soon = self.scene.odoo.last_order_id() + dice.randint(0, 3)
+            odoo_id = dice.choice((known, soon, UNKNOWN_IDS + dice.randint(1, 1000)))
             body = f'{{"_model": "purchase.order", "_id": {odoo_id}, "id": {odoo_id}}}'
             event = dice.choice(("", "?event=deleted"))
             self.scene.road.deliver(url + event, body.encode())

@@ -61,6 +61,7 @@ class FaultKind:
 FAULTS: Mapping[str, FaultKind] = {
     "kill_worker": FaultKind("processes", 10),
     "kill_web": FaultKind("processes", 4),
+    "kill_web_child": FaultKind("processes", 4),
     "kill_scheduler": FaultKind("processes", 3),
     "restart_worker": FaultKind("processes", 6),
     "restart_web": FaultKind("processes", 2),
@@ -82,13 +83,21 @@ FAULTS: Mapping[str, FaultKind] = {
     "odoo_torn": FaultKind("odoo", 3, 1.0, 5.0),
     "odoo_silent": FaultKind("odoo", 3, 2.0, 6.0),
     "odoo_faults": FaultKind("odoo", 4, 1.0, 8.0),
+    "odoo_lacks_the_one_call": FaultKind("odoo", 3, 2.0, 8.0),
     "order_poisoned": FaultKind("odoo", 3, 3.0, 9.0),
     "webhooks_lost": FaultKind("webhooks", 4, 2.0, 6.0),
     "webhooks_doubled": FaultKind("webhooks", 5, 2.0, 8.0),
     "webhooks_reordered": FaultKind("webhooks", 6, 3.0, 8.0),
     "staging_calls": FaultKind("webhooks", 6, 1.0, 4.0),
 }
-KILLS = ("kill_worker", "kill_web", "kill_scheduler", "kill_broker", "kill_database")
+KILLS = (
+    "kill_worker",
+    "kill_web",
+    "kill_web_child",
+    "kill_scheduler",
+    "kill_broker",
+    "kill_database",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ import uuid
 
 import pytest
 from django.conf import LazySettings
+from django.db import transaction
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
 from bc_consumer.apply import Seen, apply
-from bc_consumer.ledger import Mark
+from bc_consumer.ledger import Look, Mark
 from bc_consumer.mapping import map_order
 from bc_consumer.models import BC, Event, PendingBC
 from bc_consumer.odoo import Missing, Odoo
@@ -33,6 +34,23 @@ def test_rule_2_a_mark_during_the_last_attempt_keeps_the_row_open(settings: Lazy
     (claimed,) = ledger.claim(10, token).rows
     ledger.fail(token, claimed, ValueError("unreadable"))
     assert PendingBC.objects.get().failed_at is not None
+
+
+def test_a_mark_while_a_watched_order_is_looked_at_begins_the_count_anew(
+    settings: LazySettings,
+) -> None:
+    settings.EARLY_LOOKS = (0.0, 60.0)
+    ledger.mark([1, 1, 1], EARLY)
+    for marks in (0, 2):
+        PendingBC.objects.update(due_at=Now())
+        token = uuid.uuid4()
+        (claimed,) = ledger.claim(10, token).rows
+        for _ in range(marks):
+            ledger.mark([1], EARLY)
+        with transaction.atomic():
+            ledger.settle(token, [Look(claimed, shown=False, next_look=60.0)])
+    row = PendingBC.objects.get()
+    assert (row.marks, row.generation - row.fetched_generation) == (2, 2)
 
 
 def test_rule_5_a_false_deletion_does_not_end_the_looks_at_an_order_that_is_not_there_yet(
