@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from bc_consumer import ledger, versions
@@ -97,10 +97,19 @@ def apply(token: UUID, batch: Sequence[Seen], early: bool, may_lag: bool = False
     """Write what was seen, all or nothing, and settle the claims as the last statements.
 
     ``early``: this Odoo sends webhooks before it commits. ``may_lag``: what was seen may be older
-    than what a webhook told of. Raises LinesElsewhere (bring those
-    orders along), LeaseLost (drop those rows), or a database error; then nothing is written.
+    than what a webhook told of. Raises LinesElsewhere (bring those orders along), LeaseLost (drop
+    those rows), or a database error; then nothing is written.
     """
     batch = sorted(batch, key=lambda seen: seen.claimed.odoo_id)
+    try:
+        return _apply(token, batch, early=early, may_lag=may_lag)
+    except IntegrityError:
+        # Another worker may have written a line that was new to us, under an order of its own,
+        # since we looked. Now it is there to be seen.
+        return _apply(token, batch, early=early, may_lag=may_lag)
+
+
+def _apply(token: UUID, batch: Sequence[Seen], *, early: bool, may_lag: bool) -> list[Result]:
     with transaction.atomic():
         copy = _Copy.load(batch)
         now = database_now()
@@ -252,7 +261,10 @@ def _write(differences: Sequence[Difference], batch: Sequence[Seen]) -> None:
     gone = {odoo_id for difference in differences for odoo_id in difference.deleted_lines}
     # A line that moved is deleted from one order of the batch and written under another.
     BCLine.objects.filter(odoo_id__in=sorted(gone - written)).delete()
-    _upsert(BCLine, lines)
+    new = [line for line in lines if line._state.adding]
+    # Not an upsert: that would take a line away from an order which another worker is writing.
+    BCLine.objects.bulk_create(sorted(new, key=lambda line: line.odoo_id))
+    _upsert(BCLine, [line for line in lines if not line._state.adding])
     unchanged = [
         seen.claimed.odoo_id
         for seen, difference in zip(batch, differences, strict=True)
