@@ -76,6 +76,7 @@ def _known_good(ids: Collection[int]) -> Iterator[int]:
             yield odoo_id
     if len(given) >= ENOUGH:
         return
+    odoo().ping()  # or a domain that Odoo can't take would show as trouble of the next call
     blamed = set(ids) if len(ids) == 1 else set()
     others = [n for n in odoo().listing.latest_orders(AMONG) if n not in given | blamed]
     yield from random.sample(others, min(SAMPLE, len(others)))
