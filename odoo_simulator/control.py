@@ -31,6 +31,7 @@ _SIMULATOR_VERBS = frozenset([
     "line_ids", "last_order_id", "display_name", "count", "calls_clear",
     "webhook_counters", "webhook_deliveries", "webhooks_clear", "add_field",
     "remove_field", "add_company", "add_user", "set_companies",
+    "generate_api_key", "revoke_api_key",
 ])
 # fmt: on
 

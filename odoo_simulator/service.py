@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from odoo_simulator.api_keys import ApiKeys
 from odoo_simulator.companies import as_seen_by
 from odoo_simulator.errors import (
     AccessDenied,
@@ -47,10 +48,6 @@ class User:
     id: int
     login: str
     password: str
-    api_keys: tuple[str, ...] = ()  # they work in the password's place
-
-    def accepts(self, secret: Any) -> bool:
-        return secret == self.password or secret in self.api_keys
 
 
 class Service:
@@ -62,6 +59,7 @@ class Service:
         self.version = version
         self.database = database
         self.users = {user.id: user for user in users}
+        self.keys = ApiKeys()
         self.methods = methods
         self.faults = faults
 
@@ -74,7 +72,7 @@ class Service:
             database, login, secret = params[:3]
             self._check_database(database)
             for user in self.users.values():
-                if user.login == login and user.accepts(secret):
+                if user.login == login and self._accepts(user, secret):
                     return user.id
             return False
         raise ServerError("AttributeError", f"Method not found: {method}")
@@ -95,7 +93,7 @@ class Service:
         database, uid, secret, model, name = params[:5]
         self._check_database(database)
         user = self.users.get(uid) if isinstance(uid, int) else None
-        if user is None or not user.accepts(secret):
+        if user is None or not self._accepts(user, secret):
             raise AccessDenied
         if method == "execute":
             args, kwargs = list(params[5:]), {}
@@ -107,7 +105,8 @@ class Service:
     def execute_with_key(self, key: str, model: str, name: str, kwargs: dict[str, Any]) -> Any:
         """A call of JSON-2: an API key instead of uid and password, named arguments only."""
         self._fault_if_asked()
-        user = next((user for user in self.users.values() if key in user.api_keys), None)
+        owner = self.keys.user_of(key)
+        user = self.users.get(owner) if owner is not None else None
         if user is None:
             raise AccessDenied
         return self.call(user, model, name, [], kwargs)
@@ -131,6 +130,9 @@ class Service:
         if name in READING and self.faults.state.between_calls is not None:
             self.faults.state.between_calls(model, name)
         return result
+
+    def _accepts(self, user: User, secret: Any) -> bool:
+        return secret == user.password or self.keys.user_of(secret) == user.id
 
     def _check_database(self, database: Any) -> None:
         if database != self.database:

@@ -102,8 +102,10 @@ class Simulator(Operations):
         self.faults = Faults(self.models)
         self.call_log = CallLog()
         methods = Methods(self.store, self.models, version, self.reader, self.records)
-        users = [User(base_data.ADMINISTRATOR, login, password, api_keys)]
+        users = [User(base_data.ADMINISTRATOR, login, password)]
         self.service = Service(version, database, users, methods, self.faults)
+        for key in api_keys:
+            self.service.keys.add(base_data.ADMINISTRATOR, key)
         self._transports = Transports(self.service, self.faults, self.call_log)
         self._control = Control(self)
         self._server = HttpServer(host, port, self._answer, keep_alive)
@@ -218,6 +220,15 @@ class Simulator(Operations):
         rules = rules_for(self.store, self.models, self._shape, target)
         return [self.create("base.automation", rule) for rule in rules]
 
+    def generate_api_key(
+        self, days: float | None = None, user_id: int = base_data.ADMINISTRATOR
+    ) -> str:
+        """A new key of an account; it ends after `days`. It works as a password, too."""
+        return self.service.keys.add(user_id, days=days)
+
+    def revoke_api_key(self, key: str) -> None:
+        self.service.keys.revoke(key)
+
     def add_field(
         self,
         model: str,
@@ -271,7 +282,9 @@ class Simulator(Operations):
         """An account that sees these companies' orders; its id."""
         user = self.create("res.users", {"name": login, "login": login})
         self.set_companies(user, company_ids)
-        self.service.users[user] = User(user, login, password, tuple(api_keys))
+        self.service.users[user] = User(user, login, password)
+        for key in api_keys:
+            self.service.keys.add(user, key)
         return user
 
     def set_companies(self, user_id: int, company_ids: Sequence[int]) -> None:

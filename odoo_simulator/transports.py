@@ -36,7 +36,9 @@ class Transports:
         """404 for a path this version of Odoo hasn't."""
         dialect = self._dialect(request)
         if dialect is None:
-            return Response(404, "NOT FOUND", {"Content-Type": "text/html"}, b"Not Found")
+            headers = {"Content-Type": "text/html; charset=utf-8"}
+            page = b"<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n"
+            return Response(404, "NOT FOUND", headers, page)
         return self._exchange(request, dialect)
 
     def _dialect(self, request: Request) -> Dialect | None:

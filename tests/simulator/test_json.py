@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -173,5 +174,27 @@ def test_json2_edges(keyed: Simulator) -> None:
     }
 
 
+def test_keys_are_generated_revoked_and_end(keyed: Simulator) -> None:
+    path = "/json/2/purchase.order/search_count"
+    asked: dict[str, Any] = {"domain": []}
+    valid, ended = keyed.generate_api_key(days=1), keyed.generate_api_key(days=0)
+    assert len(valid) == 40
+    for key, status in ((valid, 200), (ended, 401)):
+        assert post(keyed, path, asked, {"Authorization": f"bearer {key}"})[0] == status
+    told = jsonrpc(keyed, "common", "authenticate", "odoo", "admin", valid, {})
+    assert told["result"] == 2
+    keyed.revoke_api_key(valid)
+    assert post(keyed, path, asked, {"Authorization": f"bearer {valid}"})[0] == 401
+    told = jsonrpc(keyed, "common", "authenticate", "odoo", "admin", valid, {})
+    assert told["result"] is False
+
+
+def test_the_version_is_told_by_get_too(keyed: Simulator) -> None:
+    with urllib.request.urlopen(f"{keyed.url}/web/version", timeout=10) as answer:
+        assert json.load(answer)["version"] == "19.0"
+
+
 def test_json2_is_19s(odoo17: Simulator) -> None:
-    assert post(odoo17, "/json/2/purchase.order/read", {"ids": [1]}, KEY)[0] == 404
+    for path in ("/json/2/purchase.order/read", "/web/version"):
+        status, page = post(odoo17, path, {"ids": [1]}, KEY)
+        assert (status, page[:9]) == (404, "<!doctype")
