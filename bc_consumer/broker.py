@@ -34,6 +34,7 @@ class Broker(RabbitmqBroker):
             middleware=list(middleware) if middleware is not None else None,
         )
         self._plain_queues: set[tuple[Any, str]] = set()
+        self._exchanges: set[tuple[Any, str]] = set()
         parameters: Any = self.parameters
         if "heartbeat=" not in url:
             parameters.heartbeat = HEARTBEAT_SECONDS
@@ -57,6 +58,14 @@ class Broker(RabbitmqBroker):
             self.channel.queue_declare(queue, durable=True, arguments=self.plain_queue_arguments())
             declared.add(key)
 
+    def ensure_topic_exchange(self, exchange: str) -> None:
+        """Declare a durable topic exchange once for each of this thread's channels."""
+        key = (self.channel, exchange)
+        if key not in self._exchanges:
+            channel: Any = self.channel
+            channel.exchange_declare(exchange, exchange_type="topic", durable=True)
+            self._exchanges.add(key)
+
     def answer_heartbeats(self) -> None:
         """Let this thread's connection, if it has one, answer RabbitMQ."""
         if getattr(self.state, "connection", None) is not None:
@@ -66,6 +75,7 @@ class Broker(RabbitmqBroker):
         """Forget this thread's connection; the next use makes a new one."""
         channel = getattr(self.state, "channel", None)
         self._plain_queues = {key for key in self._plain_queues if key[0] is not channel}
+        self._exchanges = {key for key in self._exchanges if key[0] is not channel}
         try:
             del self.connection
         except (pika.exceptions.AMQPError, OSError):

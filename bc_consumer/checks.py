@@ -14,6 +14,8 @@ from bc_consumer.public_address import address_error
 
 SHORTEST_SECRET = 16
 LARGEST_BATCH = 1000
+LONGEST_EXCHANGE = 255
+"""Bytes of a name in AMQP."""
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "web"})
 RULES_NAME = re.compile(r"[\w][\w .-]{0,39}")
 
@@ -118,4 +120,21 @@ def _workers() -> Iterator[CheckMessage]:
             "RabbitMQ with SQLite: several processes would share one SQLite file.",
             hint="Set DATABASE_URL to a PostgreSQL, or unset RABBITMQ_URL.",
             id="bc.E003",
+        )
+    yield from _exchange()
+
+
+def _exchange() -> Iterator[CheckMessage]:
+    exchange = settings.RABBITMQ_EXCHANGE
+    if exchange and not settings.RABBITMQ_URL:
+        yield Error(
+            "RABBITMQ_EXCHANGE is set, and RABBITMQ_URL is not: nothing can be announced.",
+            hint="Set RABBITMQ_URL, or unset RABBITMQ_EXCHANGE.",
+            id="bc.E020",
+        )
+    if exchange.startswith("amq.") or len(exchange.encode()) > LONGEST_EXCHANGE:
+        yield Error(
+            f"RABBITMQ_EXCHANGE {exchange!r} is no name for an exchange of ours.",
+            hint="Choose one of 255 bytes at most that does not begin with «amq.».",
+            id="bc.E021",
         )

@@ -37,6 +37,8 @@ SQLITE_OPTIONS: dict[str, _Any] = {
 RABBITMQ_URL = _env.url("RABBITMQ_URL", ("amqp", "amqps"))
 RABBITMQ_QUEUE = _env.text("RABBITMQ_QUEUE", "bc")
 RABBITMQ_QUORUM = _env.flag("RABBITMQ_QUORUM", False)
+# A topic exchange for applications; none: nothing is announced.
+RABBITMQ_EXCHANGE = _env.text("RABBITMQ_EXCHANGE")
 DRAMATIQ_AUTODISCOVER_MODULES = ("actors",)
 # Its only actor purges a table that nothing here writes.
 DRAMATIQ_IGNORED_MODULES = ("django_dramatiq.tasks",)

@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from bc_consumer import heartbeats, outage, queries
+from bc_consumer import announcer, heartbeats, outage, queries
 from bc_consumer.deadline import database_deadline
 from bc_consumer.models import Heartbeat
 from bc_consumer.publisher import publisher
@@ -60,6 +60,7 @@ def status(_: HttpRequest) -> JsonResponse:
             figures = queries.figures()
             odoo = outage.current()
             alive = heartbeats.alive()
+            unannounced = announcer.waiting() if settings.RABBITMQ_EXCHANGE else None
     except AWAY as error:
         _lost(error)
         return _answer({"error": "the database does not answer"}, 503)
@@ -75,6 +76,7 @@ def status(_: HttpRequest) -> JsonResponse:
             "schedulers": alive[Heartbeat.Kind.SCHEDULER],
             "odoo": "ok" if odoo is None else "refused" if odoo.refused else "away",
             "odoo_away_seconds": None if odoo is None else odoo.seconds,
+            "unannounced": unannounced,
             "delay_p50_seconds": delay.p50,
             "delay_p95_seconds": delay.p95,
             "delay_count": delay.count,

@@ -285,6 +285,19 @@ class VersionCounter(models.Model):
         return str(self.last)
 
 
+class AnnouncedVersion(models.Model):
+    """One row: the version up to which changes have been announced. ``announcer.py`` writes it."""
+
+    version = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = _("announced version")
+        verbose_name_plural = _("announced versions")
+
+    def __str__(self) -> str:
+        return str(self.version)
+
+
 class SyncState(models.Model):
     """The reconciliation's watermark and lock. ``lock.py`` alone writes the lock."""
 

@@ -1,10 +1,11 @@
-"""Tells applications in this process what was applied: after the commit, and never to its harm."""
+"""Tells applications what was applied: after the commit, and never to the copy's harm."""
 
 import logging
 from collections.abc import Sequence
 
 from django.db import DatabaseError, InterfaceError
 
+from bc_consumer import announcer
 from bc_consumer.apply import Result
 from bc_consumer.models import BC, JournalEntry
 from bc_consumer.signals import bc_synced
@@ -13,8 +14,13 @@ logger = logging.getLogger(__name__)
 
 
 def tell(results: Sequence[Result]) -> None:
-    """Send ``bc_synced`` for each applied change; errors are logged. Costs nothing unheard."""
+    """Wake the announcer, and send ``bc_synced`` for each applied change; errors are logged.
+
+    When nobody listens the database is not asked.
+    """
     applied = [result for result in results if result.version is not None]
+    if applied:
+        announcer.wake()
     if not applied or not bc_synced.has_listeners(BC):
         return
     ids = sorted({result.odoo_id for result in applied})

@@ -9,6 +9,8 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from bc_consumer.actors import reconcile_nightly
 from bc_consumer.alerts import alert
+from bc_consumer.announcer import Announcer
+from bc_consumer.announcer import wake as wake_announcer
 from bc_consumer.heartbeats import STOP_SECONDS, Heart
 from bc_consumer.models import Heartbeat, SyncLog
 from bc_consumer.publisher import FAILURES
@@ -35,6 +37,8 @@ class Ticker:
         """Tick every few seconds."""
         heart = Heart(Heartbeat.Kind.SCHEDULER, stop)
         heart.start()
+        announcer = Announcer(stop)
+        announcer.start()
         while not stop.is_set():
             try:
                 self.tick()
@@ -45,7 +49,9 @@ class Ticker:
                 logger.exception("scheduler: met an error of our own and goes on")
             stop.wait(self._pause())
         connection.close()
-        heart.join(STOP_SECONDS)
+        wake_announcer()
+        for thread in (heart, announcer):
+            thread.join(STOP_SECONDS)
 
     def tick(self) -> None:
         """Do what is due."""

@@ -1,4 +1,4 @@
-"""Starts and stops timer, sweeping and heart with the Dramatiq worker of its process.
+"""Starts and stops timer, sweeping, heart and announcer with the Dramatiq worker of its process.
 
 A module of its own: Django loads middleware before its models, and all need those.
 """
@@ -23,19 +23,28 @@ class TimerMiddleware(Middleware):
 
     def after_worker_boot(self, _broker: Broker, _worker: Worker) -> None:
         """Start them."""
+        from bc_consumer.announcer import Announcer
         from bc_consumer.heartbeats import Heart
         from bc_consumer.models import Heartbeat
         from bc_consumer.timer import Sweeping, Timer
 
         process.stopping.clear()
-        self._threads = [Timer(), Sweeping(), Heart(Heartbeat.Kind.WORKER, process.stopping)]
+        self._threads = [
+            Timer(),
+            Sweeping(),
+            Heart(Heartbeat.Kind.WORKER, process.stopping),
+            Announcer(process.stopping),
+        ]
         for thread in self._threads:
             thread.start()
 
     def before_worker_shutdown(self, _broker: Broker, _worker: Worker) -> None:
         """Cut calls to Odoo short: their claims are released within the grace time."""
+        from bc_consumer import announcer
+
         process.stopping.set()
         process.wake.set()
+        announcer.wake()
 
     def after_worker_shutdown(self, _broker: Broker, _worker: Worker) -> None:
         """Wait for the timer to have given its claims back."""

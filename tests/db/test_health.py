@@ -65,6 +65,7 @@ def test_status_is_figures_alone(client: Client) -> None:
         "schedulers": 0,
         "odoo": "ok",
         "odoo_away_seconds": None,
+        "unannounced": None,
         "delay_p50_seconds": 0.2,
         "delay_p95_seconds": 0.2,
         "delay_count": 1,
