@@ -194,6 +194,12 @@ def free_claims_of(run: int) -> int:
         )
 
 
+def free_claim(token: uuid.UUID) -> None:
+    """Give back at once whatever is claimed under this token."""
+    rows = PendingBC.objects.filter(claim_token=token)
+    _update(rows, claim_token=None, claimed_until=None, due_at=Now())
+
+
 def adopt(run: int) -> int:
     """Make this run's own what earlier runs have marked and nobody has fetched; return how many."""
     others = _outstanding().filter(run__isnull=False).exclude(run=run)

@@ -52,10 +52,12 @@ def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
 
     Returns at once when nothing is due, when Odoo is in a pause, and when the process is stopping.
     ``run``: the reconciliation whose own crew this is; should it die, its claims are given back.
-    Raises Django's database errors when our own database is away; claims then run out.
+    Raises Django's database errors when our own database is away; what was in hand then is given
+    back by the next call, or when its lease ends.
     """
     end = time.monotonic() + turn
     looked_at = 0
+    _give_back_what_was_left()
     while not process.stopping.is_set() and time.monotonic() < end:
         if ledger.seconds_until_due() != 0.0:
             break
@@ -69,6 +71,16 @@ def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
             Batch(token, claim).run()
             looked_at += len(claim.rows)
     return looked_at
+
+
+_left: set[uuid.UUID] = set()
+"""Claims that this process could not give back, because the database was away."""
+
+
+def _give_back_what_was_left() -> None:
+    for token in list(_left):
+        ledger.free_claim(token)
+        _left.discard(token)
 
 
 class Batch:
@@ -98,6 +110,8 @@ class Batch:
         except Exception as error:  # noqa: BLE001 (sorted out there, and raised if nobody foresaw it)
             self._stopped(error)
         finally:
+            if self.open:
+                _left.add(self.token)
             if self.probing:
                 outage.give_turn_back()
             # Not before: a slow receiver must not let the rest of the batch's lease run out.

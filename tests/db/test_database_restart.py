@@ -1,0 +1,66 @@
+"""PostgreSQL restarts while a worker has orders in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, InterfaceError, connection
+
+from bc_consumer import ledger
+from bc_consumer.ledger import Mark
+from bc_consumer.models import PendingBC
+from bc_consumer.refresh import work_off
+from odoo_simulator import Simulator
+from tests.comparing import differences
+from tests.conftest import ON_SQLITE
+from tests.services.gate import Gate
+
+pytestmark = [
+    pytest.mark.skipif(ON_SQLITE, reason="SQLite has no server that could end a connection"),
+    pytest.mark.usefixtures("odoo"),
+]
+
+
+def sql(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        return list(cursor.fetchall())
+
+
+@pytest.fixture
+def gate(gate_to_postgres: Gate) -> Iterator[Gate]:
+    """A way to the test's database that can be shut."""
+    where = connection.settings_dict
+    kept = {name: where[name] for name in ("HOST", "PORT")}
+    connection.close()
+    where.update(HOST="127.0.0.1", PORT=str(gate_to_postgres.port))
+    yield gate_to_postgres
+    connection.close()
+    where.update(kept)
+
+
+def test_what_was_in_hand_is_given_back_as_soon_as_the_database_answers(
+    simulator: Simulator, gate: Gate
+) -> None:
+    """Not only when the lease ends: that takes a minute and a half."""
+    order_id = simulator.create_order(lines=[{"name": "Desk", "price_unit": 12.35}])
+
+    def restart(_model: str, _method: str) -> None:
+        simulator.faults.between_calls(None)
+        gate.refuse()
+
+    simulator.faults.between_calls(restart)
+    ledger.mark([order_id], Mark(cause="webhook"))
+    with pytest.raises((DatabaseError, InterfaceError)):
+        work_off()
+    with pytest.raises((DatabaseError, InterfaceError)):
+        work_off()
+
+    gate.open()
+    connection.close()
+    assert PendingBC.objects.get().claim_token is not None
+    work_off()
+    assert not PendingBC.objects.exists()
+    assert differences(simulator, sql) == []
