@@ -17,6 +17,7 @@ TAX_20, TAX_5_5, TAX_0 = 1, 2, 3
 UNITS, BOXES, HOURS, METRES = 1, 2, 3, 4
 CURRENCIES = ((EUR, "EUR", "€", 2), (USD, "USD", "$", 2), (JPY, "JPY", "¥", 0))
 MORE_CURRENCIES = ((TND, "TND", "DT", 3), (GBP, "GBP", "£", 2))
+_LANGUAGES = (("English (US)", "en_US"), ("French / Français", "fr_FR"), ("German", "de_DE"))
 _SUPPLIERS = (
     "Fournisseur Bois & Panneaux",
     "Papeterie Centrale",
@@ -124,6 +125,11 @@ def _rows() -> dict[str, dict[int, Row]]:
         "product.template": {
             number: {"name": name}
             for number, (_code, name, _price, _kind) in enumerate(_PRODUCTS, 1)
+        },
+        # Odoo knows some ninety languages; those in use are the active ones.
+        "res.lang": {
+            number: {"name": name, "code": code, "active": code != "de_DE"}
+            for number, (name, code) in enumerate(_LANGUAGES, 1)
         },
         "stock.picking.type": {1: {"name": "Comptoir du Bureau: Receipts"}},
         "stock.warehouse": {1: {"name": "Comptoir du Bureau"}},

@@ -84,6 +84,13 @@ _SMALL_MODELS: dict[str, dict[str, tuple[str, str]]] = {
         "field_description": ("char", ""),
         "store": ("boolean", ""),
     },
+    "res.lang": {"name": ("char", ""), "code": ("char", ""), "active": ("boolean", "")},
+    "res.users.apikeys": {
+        "name": ("char", ""),
+        "user_id": ("many2one", "res.users"),
+        "scope": ("char", ""),
+        "expiration_date": ("datetime", ""),  # 18 and later
+    },
     "ir.module.module": {"name": ("char", ""), "state": ("selection", "")},
     "base.automation": {
         "name": ("char", ""),

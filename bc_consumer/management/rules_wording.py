@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from bc_consumer.odoo.automation import Done
-from bc_consumer.odoo.rules import Compared, Comparison, Difference, Flaw, FoundRule
+from bc_consumer.odoo.rules import Compared, Comparison, Flaw, FoundRule
 from bc_consumer.odoo.webhook_url import masked, take_apart
 from bc_consumer.public_address import Arrival, Ping
+from bc_consumer.rule_labels import difference_told
 from bc_consumer.rules_setup import AddressRefused, ServesAnother
 
 GOOD, WRONG, NOTE = "✓", "✗", "!"
@@ -87,23 +88,6 @@ def _rule(one: Compared) -> str:
 
 def _named(rule: FoundRule) -> str:
     return f"{rule.id} «{rule.name}»"
-
-
-def difference_told(difference: Difference) -> str:
-    """Say what is not as it should be."""
-    text = {
-        Flaw.MISSING: _("it is missing"),
-        Flaw.INACTIVE: _("it is archived: it never fires"),
-        Flaw.NAME: _("it has another name: %(detail)s"),
-        Flaw.TRIGGER: _("it is for something else: %(detail)s"),
-        Flaw.WATCHED: _("it watches other fields (trigger_field_ids): %(detail)s"),
-        Flaw.CONDITION: _("a condition keeps changes from us: %(detail)s"),
-        Flaw.ACTION: _("it has no webhook action of ours"),
-        Flaw.ADDRESS: _("it calls another address: %(detail)s"),
-        Flaw.SECRET: _("it has another secret than the first of ODOO_WEBHOOK_SECRETS"),
-        Flaw.SENT: _("its webhook sends other fields (webhook_field_ids): %(detail)s"),
-    }[difference.flaw]
-    return text % {"detail": difference.detail}
 
 
 def plan(comparison: Comparison) -> Iterator[str]:

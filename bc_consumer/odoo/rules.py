@@ -170,6 +170,12 @@ class Compared:
         """What is wrong, in short."""
         return frozenset(difference.flaw for difference in self.differences)
 
+    @property
+    def found_secret(self) -> str:
+        """The secret that Odoo has; "" where there is none. Never to be shown."""
+        action = self.found.webhook(take_apart(self.wanted.url).endpoint) if self.found else None
+        return action.address.secret if action is not None else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:

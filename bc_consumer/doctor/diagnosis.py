@@ -1,0 +1,85 @@
+"""Runs the checks one after the other; one that fails hides no other.
+
+Except where it has to: a check whose need is not met is skipped, and says which that is.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from bc_consumer.doctor.findings import Check, Finding, Level, error
+
+logger = logging.getLogger(__name__)
+
+HIDDEN = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One check and what it found, never empty."""
+
+    check: Check
+    findings: tuple[Finding, ...]
+
+    @property
+    def level(self) -> Level:
+        """The worst of the findings."""
+        order = (Level.ERROR, Level.WARNING, Level.SKIPPED, Level.OK)
+        levels = {finding.level for finding in self.findings}
+        return next(level for level in order if level in levels)
+
+
+def diagnose(checks: Sequence[Check]) -> Iterator[Diagnosis]:
+    """Yield each check's diagnosis as soon as it is known."""
+    titles = {check.name: check.title for check in checks}
+    failed: set[str] = set()
+    for check in checks:
+        missing = next((need for need in check.needs if need in failed), None)
+        if missing is not None:
+            text = _("skipped: it needs «%(title)s»") % {"title": titles[missing]}
+            findings: tuple[Finding, ...] = (Finding(Level.SKIPPED, text),)
+        else:
+            findings = tuple(_guarded(check)) or (Finding(Level.OK, ""),)
+        found = Diagnosis(check, tuple(_without_secrets(finding) for finding in findings))
+        if found.level in {Level.ERROR, Level.SKIPPED}:
+            failed.add(check.name)
+        yield found
+
+
+def _guarded(check: Check) -> Iterator[Finding]:
+    try:
+        yield from check.look()
+    except Exception as problem:
+        logger.debug("doctor: %s failed", check.name, exc_info=True)
+        yield error(
+            _("the check itself failed: %(kind)s: %(text)s")
+            % {"kind": type(problem).__name__, "text": problem},
+            _("Run doctor with -v 2 for the traceback, and report it."),
+        )
+
+
+def _without_secrets(finding: Finding) -> Finding:
+    return Finding(finding.level, _hidden(finding.text), _hidden(finding.fix))
+
+
+def _hidden(text: str) -> str:
+    for secret in _secrets():
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def _secrets() -> Iterable[str]:
+    passwords = (
+        settings.ODOO_PASSWORD,
+        settings.ODOO_ADMIN_PASSWORD,
+        settings.DATABASES["default"].get("PASSWORD", ""),
+        settings.EMAIL_HOST_PASSWORD,
+        urlsplit(settings.RABBITMQ_URL).password,
+        *settings.ODOO_WEBHOOK_SECRETS,
+    )
+    # A short one is no secret, and would blot out words.
+    return [str(password) for password in passwords if len(str(password or "")) >= 6]

@@ -1,0 +1,54 @@
+"""Whether an alert could be mailed; nothing is sent."""
+
+import smtplib
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.core.mail import get_connection
+from django.utils.translation import gettext as _
+
+from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
+
+SECONDS = 5
+SMTP = "django.core.mail.backends.smtp.EmailBackend"
+
+
+def mail_checks() -> list[Check]:
+    """Give the checks."""
+    return [Check("mail", _("E-mail"), _mail)]
+
+
+def _mail() -> Iterator[Finding]:
+    if not settings.ALERT_EMAILS:
+        yield warning(
+            _("ALERT_EMAILS is empty: nobody is told when a person is needed"),
+            _("Set ALERT_EMAILS, and EMAIL_URL with it."),
+        )
+    if settings.EMAIL_BACKEND != SMTP:
+        if settings.ALERT_EMAILS:
+            yield warning(
+                _("EMAIL_URL names no mail server: alerts go to the log only"),
+                _("Set EMAIL_URL to smtp+tls://user:password@host:587"),
+            )
+        return
+    yield _server()
+
+
+def _server() -> Finding:
+    where = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
+    connection = get_connection(timeout=SECONDS)
+    try:
+        connection.open()
+    except smtplib.SMTPAuthenticationError:
+        return error(
+            _("%(server)s refuses user and password") % {"server": where},
+            _("Correct them in EMAIL_URL."),
+        )
+    except (OSError, smtplib.SMTPException) as problem:
+        return error(
+            _("%(server)s can't be reached: %(error)s") % {"server": where, "error": problem},
+            _("Correct host, port and smtp://, smtp+tls:// or smtp+ssl:// in EMAIL_URL."),
+        )
+    finally:
+        connection.close()
+    return ok(_("%(server)s lets us in") % {"server": where})

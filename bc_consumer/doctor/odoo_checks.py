@@ -1,0 +1,176 @@
+"""Odoo: its address, its version, our account, and whether the rules there call us."""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.utils.translation import gettext as _
+
+from bc_consumer.database_clock import database_now
+from bc_consumer.doctor.database_checks import DATABASE
+from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
+from bc_consumer.doctor.remedies import odoo_fix
+from bc_consumer.odoo import Odoo, OdooError, OdooRefused
+from bc_consumer.odoo_connection import odoo_settings
+
+MEASURED = (17, 18, 19)
+XMLRPC_DEPRECATED = 19
+CLOCK_SECONDS = 30.0
+"""The watermark goes by Odoo's clock, so that a difference only puzzles people. One second is lost
+to the header's whole seconds, more to a slow answer."""
+KEY_DAYS = 14
+
+ADDRESS, ACCOUNT = "odoo.address", "odoo.account"
+
+
+def odoo_checks() -> list[Check]:
+    """Give the checks of the server and of our account there."""
+    odoo = _Server()
+    return [
+        Check("odoo.settings", _("Odoo's settings"), odoo.settings_are_possible),
+        Check(ADDRESS, _("Odoo's address"), odoo.answers, needs=("odoo.settings",)),
+        Check("odoo.version", _("Odoo's version"), odoo.version_is_known, needs=(ADDRESS,)),
+        Check(ACCOUNT, _("Odoo's account"), odoo.lets_us_in, needs=(ADDRESS,)),
+        Check("odoo.transport", _("Protocol"), odoo.protocol_will_last, needs=(ACCOUNT,)),
+        Check("odoo.key", _("API key"), odoo.key_will_last, needs=(ACCOUNT,)),
+        Check("odoo.clock", _("Odoo's clock"), odoo.clock_agrees, needs=(ADDRESS, DATABASE)),
+    ]
+
+
+def odoo_trouble(problem: OdooError) -> Finding:
+    """Say what an error of Odoo's means, and what to do."""
+    return error(str(problem), odoo_fix(problem))
+
+
+def guarded(look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """Turn an error of Odoo's into a finding."""
+    try:
+        yield from look()
+    except OdooError as problem:
+        yield odoo_trouble(problem)
+
+
+class _Server:
+    """The server, and our account on it; one gateway for all checks."""
+
+    @cached_property
+    def odoo(self) -> Odoo:
+        """The gateway, without the copy's own checks, which take a database."""
+        return Odoo(odoo_settings())
+
+    def settings_are_possible(self) -> Iterator[Finding]:
+        missing = [
+            name
+            for name in ("ODOO_URL", "ODOO_DATABASE", "ODOO_LOGIN", "ODOO_PASSWORD")
+            if not getattr(settings, name)
+        ]
+        if missing:
+            yield error(
+                _("not set: %(names)s") % {"names": ", ".join(missing)},
+                _("Put them into .env; docs/settings.md explains them."),
+            )
+            return
+        try:
+            where = self.odoo.settings.shown_url
+        except OdooRefused as problem:
+            yield error(str(problem), _("Correct that setting."))
+            return
+        yield ok(
+            _("database «%(database)s» at %(url)s, account «%(login)s»")
+            % {"database": settings.ODOO_DATABASE, "url": where, "login": settings.ODOO_LOGIN}
+        )
+
+    def answers(self) -> Iterator[Finding]:
+        def look() -> Iterator[Finding]:
+            yield ok(_("Odoo %(version)s answers") % {"version": self.odoo.version().text})
+
+        return guarded(look)
+
+    def version_is_known(self) -> Iterator[Finding]:
+        def look() -> Iterator[Finding]:
+            version = self.odoo.version()
+            if version.major in MEASURED:
+                yield ok(_("%(version)s was measured") % {"version": version.text})
+                return
+            yield warning(
+                _("%(version)s was never tested with this software") % {"version": version.text},
+                _("17, 18 and 19 were. Compare a few orders: sync_BcLinbc --dry-run --full."),
+            )
+
+        return guarded(look)
+
+    def lets_us_in(self) -> Iterator[Finding]:
+        def look() -> Iterator[Finding]:
+            # Any account may search its own model; this one reads nothing.
+            self.odoo.call("res.users", "search", [[("id", "=", 0)]], {"limit": 1})
+            yield ok(
+                _("«%(login)s» is let in on «%(database)s»")
+                % {"login": settings.ODOO_LOGIN, "database": settings.ODOO_DATABASE}
+            )
+
+        return guarded(look)
+
+    def protocol_will_last(self) -> Iterator[Finding]:
+        name = self.odoo.transport
+        if name == "xmlrpc" and self.odoo.version().major >= XMLRPC_DEPRECATED:
+            yield ok(
+                _("XML-RPC, which leaves Odoo 22 (autumn 2028): ODOO_TRANSPORT=auto goes with it")
+            )
+        else:
+            yield ok(name)
+
+    def key_will_last(self) -> Iterator[Finding]:
+        """Look at the ends of the account's API keys (18 and later; 19 ends them in 3 months)."""
+        try:
+            ends = self._ends_of_keys()
+        except OdooError:
+            yield ok(_("Odoo does not tell when keys end"))
+            return
+        if not ends:
+            yield ok(_("no key of this account has an end"))
+            return
+        name, end = min(ends, key=lambda one: one[1])
+        text = _("key «%(name)s» of this account ends on %(day)s") % {
+            "name": name,
+            "day": f"{end:%Y-%m-%d}",
+        }
+        if end - datetime.now(UTC) < timedelta(days=KEY_DAYS):
+            yield warning(
+                text,
+                _("If that is the one in ODOO_PASSWORD: make a new one in Odoo, and put it there."),
+            )
+        else:
+            yield ok(text)
+
+    def _ends_of_keys(self) -> list[tuple[str, datetime]]:
+        fields = self.odoo.fields_of("res.users.apikeys")
+        if "expiration_date" not in fields:
+            return []
+        rows: list[dict[str, Any]] = self.odoo.call(
+            "res.users.apikeys", "search_read", [[]], {"fields": ["name", "expiration_date"]}
+        )
+        return [
+            (
+                str(row["name"]),
+                datetime.fromisoformat(str(row["expiration_date"])).replace(tzinfo=UTC),
+            )
+            for row in rows
+            if row["expiration_date"]
+        ]
+
+    def clock_agrees(self) -> Iterator[Finding]:
+        def look() -> Iterator[Finding]:
+            difference = abs((database_now() - self.odoo.server_time()).total_seconds()) - 1
+            connection.close()
+            text = _("it differs from the database's by about %(seconds)d s") % {
+                "seconds": max(difference, 0)
+            }
+            if difference > CLOCK_SECONDS:
+                yield warning(text, _("Let Odoo's machine and ours ask a time server."))
+            else:
+                yield ok(text)
+
+        return guarded(look)

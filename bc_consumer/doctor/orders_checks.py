@@ -1,0 +1,134 @@
+"""What our account may read in Odoo: orders, lines, their fields, names, companies, language."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
+from bc_consumer.doctor.odoo_checks import ACCOUNT, guarded
+from bc_consumer.odoo import NAMING_MODELS, NoRights, Odoo, OdooError
+from bc_consumer.odoo_connection import odoo_settings
+
+FIELDS = "odoo.fields"
+
+
+def orders_checks() -> list[Check]:
+    """Give the checks."""
+    rights = _Rights()
+    return [
+        Check(FIELDS, _("Fields of orders"), rights.fields, needs=(ACCOUNT,)),
+        Check("odoo.orders", _("Reading orders"), rights.orders, needs=(FIELDS,)),
+        Check("odoo.names", _("Names of related records"), rights.names, needs=(ACCOUNT,)),
+        Check("odoo.companies", _("Companies"), rights.companies, needs=(ACCOUNT,)),
+        Check("odoo.language", _("Language"), rights.language, needs=(ACCOUNT,)),
+    ]
+
+
+class _Rights:
+    """What the account may see; one gateway for all checks."""
+
+    @cached_property
+    def odoo(self) -> Odoo:
+        """The gateway, without the copy's own checks, which take a database."""
+        return Odoo(odoo_settings())
+
+    def fields(self) -> Iterator[Finding]:
+        def look() -> Iterator[Finding]:
+            fields = self.odoo.field_set()
+            if fields.absent:
+                yield warning(
+                    _("this Odoo has no %(names)s, or does not show it to the account")
+                    % {"names": ", ".join(fields.absent)},
+                    _(
+                        "These stay empty in the copy. Install the app they belong to, or correct"
+                        " ODOO_EXTRA_FIELDS (manage.py odoo_fields lists what there is)."
+                    ),
+                )
+            else:
+                count = len(fields.order.present) + len(fields.line.present)
+                yield ok(_("all %(count)d are there") % {"count": count})
+
+        return guarded(look)
+
+    def orders(self) -> Iterator[Finding]:
+        """Read an order as the copy will."""
+
+        def look() -> Iterator[Finding]:
+            ids = [one.id for one in self.odoo.listing.orders(since=None, after_id=0, limit=1)]
+            if not ids:
+                yield warning(
+                    _("the account sees no order at all"),
+                    _(
+                        "If Odoo has some: give the account their company, and a right to all"
+                        " documents rather than its own; see ODOO_DATABASE, ODOO_DOMAIN."
+                    ),
+                )
+                return
+            fetched = self.odoo.fetch(ids)
+            lines = sum(len(order.lines) for order in fetched.orders.values())
+            yield ok(
+                _("order %(id)d was read; its lines: %(lines)d") % {"id": ids[0], "lines": lines}
+            )
+
+        return guarded(look)
+
+    def names(self) -> Iterator[Finding]:
+        hidden = [model for model in NAMING_MODELS if not self._may_read(model)]
+        if hidden:
+            yield warning(
+                _("the account may not read %(models)s") % {"models": ", ".join(hidden)},
+                _(
+                    "A renamed record of these shows in the copy only when its order changes. Give"
+                    " the account the right to read them."
+                ),
+            )
+        else:
+            yield ok(_("all may be read"))
+
+    def _may_read(self, model: str) -> bool:
+        try:
+            self.odoo.call(model, "search", [[("id", "=", 0)]], {"limit": 1})
+        except NoRights:
+            return False
+        except OdooError:
+            return True  # an app that is not installed has no names either
+        return True
+
+    def companies(self) -> Iterator[Finding]:
+        def look() -> Iterator[Finding]:
+            rows: list[dict[str, Any]] = self.odoo.call(
+                "res.company", "search_read", [[]], {"fields": ["name"]}
+            )
+            seen = {row["id"]: str(row["name"]) for row in rows}
+            missing = sorted(set(settings.ODOO_COMPANY_IDS) - set(seen))
+            if missing:
+                yield error(
+                    _("ODOO_COMPANY_IDS names %(ids)s, which the account does not see")
+                    % {"ids": ", ".join(map(str, missing))},
+                    _("Allow the account these companies in Odoo, or correct the setting."),
+                )
+            chosen = settings.ODOO_COMPANY_IDS or list(seen)
+            names = [f"{seen[number]} ({number})" for number in chosen if number in seen]
+            if not missing:
+                yield ok(", ".join(names) or _("none"))
+
+        return guarded(look)
+
+    def language(self) -> Iterator[Finding]:
+        def look() -> Iterator[Finding]:
+            code = settings.ODOO_LANGUAGE
+            rows = self.odoo.call("res.lang", "search_read", [[]], {"fields": ["code"]})
+            codes = sorted(str(row["code"]) for row in rows)
+            if code in codes:
+                yield ok(_("%(code)s is installed") % {"code": code})
+                return
+            yield error(
+                _("%(code)s is not installed in Odoo, which has %(codes)s")
+                % {"code": code, "codes": ", ".join(codes)},
+                _("Correct ODOO_LANGUAGE, or add the language in Odoo's settings."),
+            )
+
+        return guarded(look)

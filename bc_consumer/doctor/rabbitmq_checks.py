@@ -1,0 +1,223 @@
+"""RabbitMQ: reachable, queues as we need them, taking messages, and somebody reading them.
+
+All on one connection of its own, closed at the end of each check: no worker's is disturbed.
+"""
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dramatiq
+import pika
+from django.conf import settings
+from django.utils.translation import gettext as _
+from dramatiq.common import dq_name
+from pika.exceptions import (
+    AMQPError,
+    ChannelClosedByBroker,
+    ConnectionBlockedTimeout,
+    ConnectionClosedByBroker,
+    NackError,
+    UnroutableError,
+)
+
+from bc_consumer.broker import Broker
+from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
+from bc_consumer.publisher import FALLBACK_QUEUE
+from bc_consumer.sweeper import UNDECODABLE_QUEUE
+
+SECONDS = 3.0
+NOT_FOUND, PRECONDITION_FAILED, ACCESS_REFUSED, NOT_ALLOWED = 404, 406, 403, 530
+
+RABBITMQ = "rabbitmq"
+Queue = tuple[str, dict[str, Any]]
+
+
+def rabbitmq_checks() -> list[Check]:
+    """Give the checks; one alone where ids travel in memory."""
+    if not settings.RABBITMQ_URL:
+        return [Check(RABBITMQ, _("RabbitMQ"), _unused)]
+    return [
+        Check(RABBITMQ, _("RabbitMQ"), _connection),
+        Check("rabbitmq.queues", _("Queues"), _queues, needs=(RABBITMQ,)),
+        Check("rabbitmq.publishing", _("Publishing"), _publishing, needs=(RABBITMQ,)),
+        Check("rabbitmq.consumers", _("Consumers"), _consumers, needs=(RABBITMQ,)),
+        Check("rabbitmq.fallback", _("Stored events"), _fallback, needs=(RABBITMQ,)),
+    ]
+
+
+def _unused() -> Iterator[Finding]:
+    yield ok(_("not used: ids travel in the memory of one process"))
+
+
+@contextmanager
+def _channel() -> Iterator[Any]:
+    broker = dramatiq.get_broker()
+    assert isinstance(broker, Broker)  # noqa: S101 (these checks are only given with RABBITMQ_URL)
+    parameters = pika.URLParameters(settings.RABBITMQ_URL)
+    parameters.socket_timeout = parameters.stack_timeout = SECONDS
+    parameters.blocked_connection_timeout = SECONDS
+    parameters.connection_attempts = 1
+    connection = pika.BlockingConnection(parameters)
+    try:
+        yield connection.channel()
+    finally:
+        if connection.is_open:
+            connection.close()
+
+
+def _connection() -> Iterator[Finding]:
+    try:
+        with _channel():
+            pass
+    except (AMQPError, OSError, ValueError) as problem:
+        yield error(_said(problem), _connection_fix(problem))
+    else:
+        yield ok(_("it lets us in"))
+
+
+def _connection_fix(problem: Exception) -> str:
+    causes = _causes(problem)
+    text = " ".join(map(repr, causes))
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return _("Correct the host's name in RABBITMQ_URL.")
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return _("Is RabbitMQ running there? Correct host and port in RABBITMQ_URL.")
+    if re.search(r"ACCESS_REFUSED|Authentication", text):
+        return _("Correct user and password in RABBITMQ_URL.")
+    if re.search(r"NOT_ALLOWED|AccessDenied|vhost", text):
+        return _(
+            "Create the virtual host and give the user rights on it (rabbitmqctl add_vhost,"
+            " set_permissions), or correct it in RABBITMQ_URL; %%2F is the vhost «/»."
+        ).replace("%%", "%")
+    if re.search(r"Incompatible|StreamLost|SSL", text):
+        return _("Something else answers there: correct the port, and amqp:// or amqps://.")
+    return _("Check RABBITMQ_URL: host, port, user, password, vhost; and the firewall.")
+
+
+def _causes(problem: BaseException) -> list[BaseException]:
+    """Give an error with those it was made of: pika packs them up."""
+    causes: list[BaseException] = []
+    left: list[Any] = [problem]
+    while left and len(causes) < 10:
+        cause = left.pop()
+        if isinstance(cause, BaseException) and cause not in causes:
+            causes.append(cause)
+            left += [cause.__cause__, cause.__context__, *cause.args]
+            left.append(getattr(cause, "exception", None))
+            left += getattr(cause, "exceptions", None) or []
+    return causes
+
+
+def _said(problem: Exception) -> str:
+    texts = [str(cause) for cause in _causes(problem) if str(cause)]
+    kind = type(problem).__name__
+    return f"{kind}: {texts[0]}" if texts else kind
+
+
+def _queues() -> Iterator[Finding]:
+    """Declare what is there already as we would: RabbitMQ refuses where arguments differ."""
+    absent = []
+    for name, arguments in _wanted_queues():
+        try:
+            with _channel() as channel:
+                channel.queue_declare(name, passive=True)
+                channel.queue_declare(name, durable=True, arguments=arguments)
+        except ChannelClosedByBroker as problem:
+            if problem.reply_code == NOT_FOUND:
+                absent.append(name)
+            elif problem.reply_code == PRECONDITION_FAILED:
+                yield error(
+                    _("queue %(queue)s exists with other arguments: %(text)s")
+                    % {"queue": name, "text": problem.reply_text},
+                    _(
+                        "Give a new name in RABBITMQ_QUEUE (RabbitMQ never changes a queue), or"
+                        " set RABBITMQ_QUORUM back; docs/operations.md, «Another type of queue»."
+                    ),
+                )
+            else:
+                yield error(_said(problem), _("Give the user rights on queues of that name."))
+    if absent:
+        yield warning(
+            _("not there yet: %(queues)s") % {"queues": ", ".join(absent)},
+            _("The first worker makes them: start one."),
+        )
+    else:
+        yield ok(", ".join(name for name, _arguments in _wanted_queues()))
+
+
+def _wanted_queues() -> list[Queue]:
+    broker = dramatiq.get_broker()
+    if not isinstance(broker, Broker):
+        return []
+    name = settings.RABBITMQ_QUEUE
+    arguments = broker._build_queue_arguments(name)
+    return [
+        (name, arguments),
+        (dq_name(name), arguments),
+        (FALLBACK_QUEUE, broker.plain_queue_arguments()),
+    ]
+
+
+def _publishing() -> Iterator[Finding]:
+    """Publish to a queue of our own that ends with the connection; an alarm blocks that."""
+    try:
+        with _channel() as channel:
+            channel.confirm_delivery()
+            queue = channel.queue_declare("", exclusive=True).method.queue
+            channel.basic_publish("", queue, b"doctor", mandatory=True)
+    except ConnectionBlockedTimeout:
+        yield error(
+            _("RabbitMQ takes no messages: a memory or disk alarm is on"),
+            _("Free memory or disk there (rabbitmqctl status tells which); events wait meanwhile."),
+        )
+    except (ConnectionClosedByBroker, ChannelClosedByBroker, NackError, UnroutableError) as problem:
+        yield error(_said(problem), _("Give the user the right to write and configure."))
+    except AMQPError as problem:
+        yield error(_said(problem), _("See RabbitMQ's log."))
+    else:
+        yield ok(_("a message was confirmed"))
+
+
+def _counts(name: str) -> tuple[int, int] | None:
+    """Return messages waiting and consumers of a queue; None where there is none."""
+    try:
+        with _channel() as channel:
+            method = channel.queue_declare(name, passive=True).method
+    except ChannelClosedByBroker:
+        return None
+    return method.message_count, method.consumer_count
+
+
+def _consumers() -> Iterator[Finding]:
+    counts = _counts(settings.RABBITMQ_QUEUE)
+    if counts is None or counts[1] == 0:
+        yield error(
+            _("nobody reads the queue %(queue)s") % {"queue": settings.RABBITMQ_QUEUE},
+            _("Start a worker: manage.py rundramatiq (with the same RABBITMQ_QUEUE)."),
+        )
+        return
+    yield ok(
+        _("%(consumers)d read the queue, %(messages)d messages wait")
+        % {"consumers": counts[1], "messages": counts[0]}
+    )
+
+
+def _fallback() -> Iterator[Finding]:
+    """Events that were stored while the database was away, and what nobody could read."""
+    stored, undecodable = _counts(FALLBACK_QUEUE), _counts(UNDECODABLE_QUEUE)
+    if undecodable and undecodable[0]:
+        yield warning(
+            _("%(count)d messages in %(queue)s are no events of ours")
+            % {"count": undecodable[0], "queue": UNDECODABLE_QUEUE},
+            _("Look at them in RabbitMQ's management; docs/operations.md says more."),
+        )
+    if stored and stored[0]:
+        yield warning(
+            _("%(count)d events wait in %(queue)s") % {"count": stored[0], "queue": FALLBACK_QUEUE},
+            _("Workers bring them in as soon as the database answers: is one running?"),
+        )
+    else:
+        yield ok(_("none wait"))

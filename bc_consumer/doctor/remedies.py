@@ -1,0 +1,143 @@
+"""What to do about errors of other systems, by what they say."""
+
+import re
+
+from django.utils.translation import gettext as _
+
+from bc_consumer.odoo import (
+    MissingField,
+    MissingModel,
+    NoRights,
+    OdooError,
+    OdooProtocolError,
+    OdooRefused,
+    OdooTimeout,
+    OdooUnavailable,
+    WrongCredentials,
+    WrongDatabase,
+)
+
+
+def database_fix(text: str) -> str:
+    """Say what to do about an error while connecting to the database."""
+    fixes = (
+        (
+            r"password authentication|no password supplied",
+            _("Correct user and password in DATABASE_URL."),
+        ),
+        (
+            r"could not translate host name|Name or service",
+            _("Correct the host's name in DATABASE_URL."),
+        ),
+        (
+            r"Connection refused",
+            _(
+                "Is PostgreSQL running there? Correct host and port in DATABASE_URL; see "
+                "listen_addresses and the firewall."
+            ),
+        ),
+        (
+            r"database \S+ does not exist",
+            _("Create that database, or correct its name in DATABASE_URL."),
+        ),
+        (r"no pg_hba.conf entry", _("Let this machine in, in PostgreSQL's pg_hba.conf.")),
+        (
+            r"timeout|timed out",
+            _(
+                "A firewall swallows the packets, or the server is stopped: check host "
+                "and port in DATABASE_URL."
+            ),
+        ),
+        (
+            r"too many (clients|connections)|remaining connection slots",
+            _("Raise max_connections in PostgreSQL, or run fewer processes."),
+        ),
+        (
+            r"unable to open database file|readonly database",
+            _("This user must be able to write DATA_DIR (or the file in DATABASE_URL)."),
+        ),
+    )
+    for pattern, fix in fixes:
+        if re.search(pattern, text, re.IGNORECASE):
+            return fix
+    return _("Check DATABASE_URL: host, port, user, password, name.")
+
+
+def odoo_fix(problem: OdooError) -> str:
+    """Say what to do about an error of Odoo's."""
+    kinds: tuple[tuple[type[OdooError], str], ...] = (
+        (WrongDatabase, _("Correct ODOO_DATABASE: Odoo's database selector tells the name.")),
+        (
+            WrongCredentials,
+            _(
+                "Correct ODOO_LOGIN and ODOO_PASSWORD; has the API key ended, or was the "
+                "account archived?"
+            ),
+        ),
+        (
+            NoRights,
+            _(
+                "In Odoo, give the account the rights of a user of that app (Purchase / "
+                "User, or Sales / User: All Documents)."
+            ),
+        ),
+        (
+            MissingField,
+            _(
+                "Give the account the rights of a user of the app; if it has them, this "
+                "Odoo lacks the field: is its version supported?"
+            ),
+        ),
+        (MissingModel, _("Install the app in Odoo, or correct ODOO_ORDER_MODEL or ODOO_DATABASE.")),
+    )
+    for kind, fix in kinds:
+        if isinstance(problem, kind):
+            return fix
+    return _network_fix(problem)
+
+
+def _network_fix(problem: OdooError) -> str:
+    text = str(problem)
+    fixes = (
+        (r"resolve host", _("Correct the host's name in ODOO_URL, or this machine's DNS.")),
+        (r"expired", _("Renew the certificate on Odoo's side, or set this machine's clock right.")),
+        (
+            r"self.signed|local issuer",
+            _(
+                "Put the certificate of your own authority (PEM) into ODOO_CA_FILE; or "
+                "use a public one on Odoo's side."
+            ),
+        ),
+        (
+            r"subject name|does not match|hostname",
+            _("The certificate is for another host: use its name in ODOO_URL."),
+        ),
+        (
+            r"does not speak TLS|not answer in HTTP|wrong version|eof while reading|SSL_connect",
+            _("Correct http:// or https:// and the port in ODOO_URL."),
+        ),
+        (r"redirects to", _("Put the address that it redirects to into ODOO_URL.")),
+        (
+            r"Failed to connect|Couldn't connect|connect to server|refused",
+            _("Is Odoo running there? Correct host and port in ODOO_URL; see the firewall."),
+        ),
+        (
+            r"web page|HTTP 40[045]",
+            _(
+                "Put the address of Odoo itself into ODOO_URL, without a path; see that "
+                "the proxy passes /xmlrpc/2/, /jsonrpc or /json/2/ on."
+            ),
+        ),
+    )
+    for pattern, fix in fixes:
+        if re.search(pattern, text, re.IGNORECASE):
+            return fix
+    if isinstance(problem, OdooTimeout):
+        return _("Is Odoo overloaded? Does a firewall swallow the packets? ODOO_TIMEOUT_SECONDS.")
+    if isinstance(problem, OdooRefused):
+        return _("Correct what the message names.")
+    if isinstance(problem, OdooUnavailable):
+        return _("See Odoo's log and the proxy in front of it; then run doctor again.")
+    if isinstance(problem, OdooProtocolError):
+        return _("Is ODOO_URL the address of Odoo itself?")
+    return _("See Odoo's log.")

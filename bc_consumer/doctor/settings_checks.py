@@ -1,0 +1,23 @@
+"""The settings, by Django's system checks (``checks.py`` and Django's own)."""
+
+from collections.abc import Iterator
+
+from django.core import checks
+from django.utils.translation import gettext as _
+
+from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
+
+
+def settings_checks() -> list[Check]:
+    """Give the checks."""
+    return [Check("settings", _("Settings"), _settings)]
+
+
+def _settings() -> Iterator[Finding]:
+    messages = [message for message in checks.run_checks() if not message.is_silenced()]
+    for message in messages:
+        text = f"{message.id}: {message.msg}"
+        make = error if message.is_serious() else warning
+        yield make(text, str(message.hint or ""))
+    if not messages:
+        yield ok(_("nothing is missing, nothing contradicts"))

@@ -1,0 +1,198 @@
+"""The way from Odoo to us: its automation rules, our public address, a ping through it."""
+
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from bc_consumer.doctor.findings import Check, Finding, Level, error, ok, warning
+from bc_consumer.doctor.odoo_checks import ADDRESS, odoo_trouble
+from bc_consumer.http_probe import NoAnswer, Trouble, ask
+from bc_consumer.odoo import (
+    MissingModel,
+    NoAutomation,
+    NoRights,
+    NoWebhookActions,
+    OdooError,
+    WrongCredentials,
+)
+from bc_consumer.odoo.rules import Compared, Comparison, Flaw
+from bc_consumer.odoo_connection import odoo_as_administrator
+from bc_consumer.public_address import Arrival, address_error, ping, webhook_endpoint
+from bc_consumer.rule_labels import difference_told
+from bc_consumer.rules_setup import RulesSetup
+
+URL = "webhook.url"
+GRAVE = frozenset({Flaw.MISSING, Flaw.INACTIVE, Flaw.TRIGGER, Flaw.ACTION, Flaw.ADDRESS, Flaw.SENT})
+
+
+def webhook_checks(round_trip: bool) -> list[Check]:
+    """Give the checks; ``round_trip`` sends a ping with each secret through the public address."""
+    checks = [
+        Check(URL, _("Public address"), _url),
+        Check("webhook.answer", _("Webhook's address"), _answers, needs=(URL,)),
+    ]
+    if round_trip:
+        checks.append(Check("webhook.ping", _("Round trip"), _round_trip, needs=(URL,)))
+    return [*checks, Check("odoo.rules", _("Automation rules"), _rules, needs=(ADDRESS, URL))]
+
+
+def _polls() -> bool:
+    return bool(settings.SYNC_POLL_SECONDS > 0)
+
+
+def _url() -> Iterator[Finding]:
+    url: str = settings.PUBLIC_URL
+    if not url:
+        if _polls():
+            yield Finding(Level.SKIPPED, _("PUBLIC_URL is not set: poll mode, no webhooks"))
+        else:
+            yield error(
+                _("PUBLIC_URL is not set, and SYNC_POLL_SECONDS is 0: nothing tells of changes"),
+                _("Set PUBLIC_URL to where Odoo reaches this site; then odoo_rules install."),
+            )
+        return
+    if problem := address_error(url):
+        yield error(
+            _("PUBLIC_URL can't be used: %(error)s") % {"error": problem},
+            _("Write it as https://copy.example.com"),
+        )
+        return
+    yield ok(webhook_endpoint())
+
+
+def _answers() -> Iterator[Finding]:
+    """Ask without a secret; our webhook says that it wants a POST."""
+    endpoint = webhook_endpoint()
+    try:
+        answer = ask(endpoint)
+    except NoAnswer as problem:
+        yield unreachable(endpoint, str(problem), problem.trouble)
+        return
+    if answer.redirects_to:
+        yield error(
+            _("%(url)s redirects to %(target)s: Odoo would make a GET of its POST")
+            % {"url": endpoint, "target": answer.redirects_to.partition("?")[0]},
+            _("Put the address that answers by itself into PUBLIC_URL, then odoo_rules install."),
+        )
+    elif answer.status == 405 and "POST" in answer.headers.get("allow", ""):
+        yield ok(_("it answers without a redirect"))
+    elif answer.status == 400:
+        yield error(
+            _("%(url)s answers HTTP 400") % {"url": endpoint},
+            _("Add its host name to ALLOWED_HOSTS, and restart web."),
+        )
+    else:
+        yield error(
+            _("%(url)s answers HTTP %(status)d, and is not our webhook")
+            % {"url": endpoint, "status": answer.status},
+            _("Is web running? Correct PUBLIC_URL, or let the proxy pass /odoo/webhook/ on."),
+        )
+
+
+def unreachable(endpoint: str, text: str, trouble: Trouble | None) -> Finding:
+    """Say why our own address gives no answer; from here, which need not be Odoo's view."""
+    fixes = {
+        Trouble.ADDRESS: _("Write PUBLIC_URL as https://copy.example.com"),
+        Trouble.NAME: _("Correct the host's name in PUBLIC_URL, or add it to the DNS."),
+        Trouble.CONNECTION: _("Is web (and the proxy in front) running? Correct PUBLIC_URL."),
+        Trouble.SILENCE: _("A firewall swallows the packets, or the proxy hangs."),
+        Trouble.CERTIFICATE: _(
+            "Odoo refuses it too, and every event is lost: put a certificate there that is valid,"
+            " of a public authority, and for this host."
+        ),
+        Trouble.TLS: _("Correct http:// or https:// and the port in PUBLIC_URL."),
+        Trouble.NOT_HTTP: _("Something else answers there: correct the port in PUBLIC_URL."),
+    }
+    return error(
+        _("%(url)s can't be reached from here: %(text)s") % {"url": endpoint, "text": text},
+        fixes[trouble or Trouble.CONNECTION],
+    )
+
+
+def _round_trip() -> Iterator[Finding]:
+    """Send a ping with each secret, as Odoo would; it marks nothing."""
+    endpoint = webhook_endpoint()
+    if not settings.ODOO_WEBHOOK_SECRETS:
+        yield error(_("ODOO_WEBHOOK_SECRETS is empty"), _("Set it: odoo_rules install says how."))
+    for number, secret in enumerate(settings.ODOO_WEBHOOK_SECRETS, 1):
+        outcome = ping(endpoint, secret)
+        if outcome.arrival is Arrival.HERE:
+            yield ok(_("a ping with secret %(number)d came through") % {"number": number})
+        elif outcome.arrival is Arrival.NO_ANSWER:
+            yield unreachable(endpoint, outcome.detail, outcome.trouble)
+        elif outcome.arrival is Arrival.SECRET_REFUSED:
+            yield error(
+                _("the running service does not take secret %(number)d of ODOO_WEBHOOK_SECRETS")
+                % {"number": number},
+                _(
+                    "Restart web, which reads the settings when it starts; does the proxy pass the"
+                    " Authorization header on?"
+                ),
+            )
+        elif outcome.arrival is Arrival.ELSEWHERE:
+            yield error(
+                _("another copy of this software answers there (its SECRET_KEY is another)"),
+                _("Correct PUBLIC_URL; all processes of a deployment need the same SECRET_KEY."),
+            )
+        else:
+            yield error(
+                _("something else answers there: %(detail)s") % {"detail": outcome.detail},
+                _("Correct PUBLIC_URL, or let the proxy pass /odoo/webhook/ on."),
+            )
+
+
+def _rules() -> Iterator[Finding]:
+    odoo = odoo_as_administrator()
+    try:
+        comparison = RulesSetup(odoo).rules.inspect()
+    except NoWebhookActions as problem:
+        fix = _("Set SYNC_POLL_SECONDS, e.g. to 60, and run the scheduler.")
+        yield ok(str(problem)) if _polls() else error(str(problem), fix)
+    except NoAutomation as problem:
+        yield error(str(problem), _("Install the module base_automation in Odoo."))
+    except (NoRights, WrongCredentials, MissingModel) as problem:
+        yield warning(
+            _("the rules can't be looked at: %(text)s") % {"text": problem},
+            _(
+                "Set ODOO_ADMIN_LOGIN and ODOO_ADMIN_PASSWORD to an account with Settings rights;"
+                " or run odoo_rules status --login once."
+            ),
+        )
+    except OdooError as problem:
+        yield odoo_trouble(problem)
+    else:
+        yield from _compared(comparison)
+    finally:
+        odoo.close()
+
+
+def _compared(comparison: Comparison) -> Iterator[Finding]:
+    if all(one.found is None for one in comparison.rules) and _polls():
+        yield ok(_("none, and none is needed: poll mode"))
+        return
+    fix = _("Run: manage.py odoo_rules install")
+    for one in comparison.rules:
+        if one.differences:
+            told = "; ".join(difference_told(difference) for difference in one.differences)
+            yield (error if _is_grave(one) else warning)(f"«{one.wanted.title}»: {told}", fix)
+    for rule in comparison.doubles:
+        yield warning(
+            _("rule %(id)d is a double: each change is told twice") % {"id": rule.id}, fix
+        )
+    for rule in comparison.leftovers:
+        yield warning(_("rule %(id)d calls us for nothing that is wanted") % {"id": rule.id}, fix)
+    for action in comparison.others:
+        yield warning(
+            _("another rule's action (%(id)d) calls us too: each change is told twice")
+            % {"id": action.id},
+            _("Remove it in Odoo, if nobody needs it."),
+        )
+    if comparison.is_complete:
+        yield ok(_("all %(count)d call this address") % {"count": len(comparison.rules)})
+
+
+def _is_grave(one: Compared) -> bool:
+    """Whether changes go untold: a secret that we take all the same does no harm yet."""
+    refused = one.found is not None and one.found_secret not in settings.ODOO_WEBHOOK_SECRETS
+    return bool(one.flaws & GRAVE) or (Flaw.SECRET in one.flaws and refused)

@@ -1,0 +1,164 @@
+"""Whether the work gets done: workers, scheduler, runs, what waits, what was given up, alerts."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from bc_consumer import heartbeats, outage
+from bc_consumer.database_clock import database_now
+from bc_consumer.doctor.database_checks import SCHEMA
+from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
+from bc_consumer.models import Alert, Heartbeat, SyncLog, SyncState
+from bc_consumer.queries import ledger_figures
+
+LATE_RUN = timedelta(hours=26)
+"""A nightly run, and the time it may take."""
+WAITING_SECONDS = 120.0
+SHOWN_ALERTS = 5
+
+
+def work_checks() -> list[Check]:
+    """Give the checks."""
+    return [
+        Check("workers", _("Workers"), _workers, needs=(SCHEMA,)),
+        Check("scheduler", _("Scheduler"), _scheduler, needs=(SCHEMA,)),
+        Check("runs", _("Reconciliation"), _runs, needs=(SCHEMA,)),
+        Check("backlog", _("What waits"), _backlog, needs=(SCHEMA,)),
+        Check("breaker", _("Pause"), _breaker, needs=(SCHEMA,)),
+        Check("alerts", _("Alerts"), _alerts, needs=(SCHEMA,)),
+    ]
+
+
+def _workers() -> Iterator[Finding]:
+    yield _alive(
+        Heartbeat.Kind.WORKER,
+        error(
+            _("no worker is alive: orders are marked, and nobody reads them") + _heard("worker"),
+            _("Start one: manage.py rundramatiq, or docker compose up -d worker."),
+        ),
+    )
+
+
+def _scheduler() -> Iterator[Finding]:
+    yield _alive(
+        Heartbeat.Kind.SCHEDULER,
+        error(
+            _("no scheduler is alive: no nightly run, no polling") + _heard("scheduler"),
+            _("Start it: manage.py scheduler, or docker compose up -d scheduler."),
+        ),
+    )
+
+
+def _alive(kind: Heartbeat.Kind, otherwise: Finding) -> Finding:
+    count = heartbeats.alive()[kind]
+    return ok(_("alive: %(count)d") % {"count": count}) if count else otherwise
+
+
+def _heard(kind: str) -> str:
+    """Say when the last process of a kind was heard of, if that is not long ago."""
+    last = Heartbeat.objects.filter(kind=kind).order_by("-at").first()
+    if last is None:
+        return ""
+    return _(" (last heard of at %(time)s, process %(pid)d on %(host)s)") % {
+        "time": _shown(last.at),
+        "pid": last.pid,
+        "host": last.host,
+    }
+
+
+def _shown(moment: datetime) -> str:
+    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M")
+
+
+def _runs() -> Iterator[Finding]:
+    state = SyncState.objects.filter(key=SyncState.KEY).first()
+    latest = SyncLog.objects.exclude(status=SyncLog.Status.RUNNING).order_by("-id").first()
+    if latest is None or state is None:
+        yield warning(
+            _("there was none yet: what Odoo has already is not in the copy"),
+            _("Run: manage.py sync_BcLinbc (the first run loads everything)."),
+        )
+        return
+    text = _("run %(id)d of %(time)s: %(status)s") % {
+        "id": latest.pk,
+        "time": _shown(latest.started_at),
+        "status": latest.get_status_display(),
+    }
+    if latest.status == SyncLog.Status.PARTIAL:
+        yield warning(text, _("Some orders failed: see them under pending orders."))
+    elif latest.status != SyncLog.Status.OK:
+        first = (latest.error or "").partition("\n")[0]
+        fix = (
+            _("If these orders are really gone: sync_BcLinbc --force.")
+            if latest.status == SyncLog.Status.BRAKED
+            else _("Put right what it says, then run: manage.py sync_BcLinbc")
+        )
+        yield error(f"{text}: {first}", fix)
+    elif settings.SYNC_NIGHTLY_AT is not None and _is_late(state.last_sync):
+        yield warning(
+            _("%(run)s; complete up to %(time)s only")
+            % {"run": text, "time": _shown(state.last_sync) if state.last_sync else "–"},
+            _("Is the scheduler running? Or run: manage.py sync_BcLinbc"),
+        )
+    else:
+        yield ok(text)
+
+
+def _is_late(last_sync: datetime | None) -> bool:
+    return last_sync is None or last_sync < database_now() - LATE_RUN
+
+
+def _backlog() -> Iterator[Finding]:
+    ledger_figures.forget()
+    figures = ledger_figures()
+    age = figures.oldest_owed_seconds
+    if figures.failed:
+        yield warning(
+            ngettext(
+                "%(count)d order was given up", "%(count)d orders were given up", figures.failed
+            )
+            % {"count": figures.failed},
+            _("Administration → pending orders → failed: each has its cause."),
+        )
+    if figures.held:
+        yield warning(
+            ngettext("%(count)d order is held back", "%(count)d orders are held back", figures.held)
+            % {"count": figures.held},
+            _("If these orders are really gone from Odoo: sync_BcLinbc --force."),
+        )
+    waiting = _("%(count)d orders wait to be read") % {"count": figures.owed}
+    if age is not None and age > WAITING_SECONDS:
+        yield warning(
+            _("%(waiting)s, the eldest since %(minutes)d min")
+            % {"waiting": waiting, "minutes": age // 60},
+            _("Are workers alive, and does Odoo answer? If both: start more workers."),
+        )
+    else:
+        yield ok(waiting)
+
+
+def _breaker() -> Iterator[Finding]:
+    pause = outage.current()
+    if pause is None:
+        yield ok(_("none: workers may ask Odoo"))
+        return
+    yield warning(
+        _("workers leave Odoo alone since %(minutes)d min: %(reason)s")
+        % {"minutes": pause.seconds // 60, "reason": pause.reason},
+        _("Correct what it names; workers try again by themselves."),
+    )
+
+
+def _alerts() -> Iterator[Finding]:
+    alerts = list(Alert.objects.order_by("-last_at")[: SHOWN_ALERTS + 1])
+    for alert in alerts[:SHOWN_ALERTS]:
+        yield warning(
+            f"{alert.key} ({_shown(alert.last_at)}): {alert.text.partition(chr(10))[0]}",
+            _("It goes away by itself when its cause is gone; docs/operations.md says more."),
+        )
+    if not alerts:
+        yield ok(_("none"))

@@ -1,0 +1,129 @@
+"""``manage.py doctor``: is everything in order, and if not, what puts it right."""
+
+import argparse
+import enum
+import json
+import logging
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
+from django.utils.translation import gettext as _
+
+from bc_consumer import process
+from bc_consumer.doctor.diagnosis import Diagnosis, diagnose
+from bc_consumer.doctor.examination import all_checks
+from bc_consumer.doctor.findings import Finding, Level
+
+MARKS = {Level.OK: "✓", Level.WARNING: "!", Level.ERROR: "✗", Level.SKIPPED: "–"}
+NOISY = ("pika", "bc_consumer", "django")
+"""Their lines would stand between the findings, which say the same."""
+
+
+class Exit(enum.IntEnum):
+    """The exit codes of ``doctor``; scripts rely on them."""
+
+    OK = 0
+    WARNINGS = 1
+    ERRORS = 2
+
+
+class _HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of the table of exit codes."""
+
+
+class Command(BaseCommand):
+    """Examine the deployment from this machine; change nothing."""
+
+    help = "Looks whether everything is in order, and names what puts it right; changes nothing."
+    # Or a wrong setting would keep the command from naming it.
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take what is to be done besides."""
+        parser.description = _(
+            "Looks at settings, database, RabbitMQ, Odoo, the rules there, workers and runs, and\n"
+            "names for each thing that is wrong its cause and the fix. It changes nothing."
+        )
+        parser.epilog = "\n".join(
+            [
+                _("Exit codes:"),
+                f"  0  {_('all is in order')}",
+                f"  1  {_('warnings: it works, and may not for long')}",
+                f"  2  {_('errors, or the command could not run')}",
+            ]
+        )
+        parser.formatter_class = _HelpFormatter
+        parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
+        parser.add_argument(
+            "--webhook",
+            action="store_true",
+            help=_("send a ping through PUBLIC_URL with each secret; it marks nothing"),
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Look, tell, and exit with the code that says how bad it is."""
+        process.stopping.clear()
+        if options["verbosity"] < 2:
+            for name in NOISY:
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+        found = []
+        for diagnosis in diagnose(all_checks(round_trip=options["webhook"])):
+            found.append(diagnosis)
+            if not options["json"]:
+                self._tell(diagnosis)
+        code = _exit_of(found)
+        if options["json"]:
+            self.stdout.write(json.dumps(_facts(found, code), ensure_ascii=False))
+        else:
+            self.stdout.write(_summary(found))
+        if code:
+            sys.exit(int(code))
+
+    def _tell(self, diagnosis: Diagnosis) -> None:
+        for finding in diagnosis.findings:
+            line = f"{MARKS[finding.level]} {diagnosis.check.title}"
+            self.stdout.write(self._styled(finding, f"{line}: {finding.text}".rstrip(": ")))
+            if finding.fix:
+                self.stdout.write(f"    → {finding.fix}")
+
+    def _styled(self, finding: Finding, line: str) -> str:
+        style = {Level.WARNING: self.style.WARNING, Level.ERROR: self.style.ERROR}
+        return style.get(finding.level, str)(line)
+
+
+def _exit_of(found: Iterable[Diagnosis]) -> Exit:
+    levels = {diagnosis.level for diagnosis in found}
+    if Level.ERROR in levels:
+        return Exit.ERRORS
+    return Exit.WARNINGS if Level.WARNING in levels else Exit.OK
+
+
+def _summary(found: Iterable[Diagnosis]) -> str:
+    findings = [finding for diagnosis in found for finding in diagnosis.findings]
+    counts = {level: sum(finding.level is level for finding in findings) for level in Level}
+    if not counts[Level.ERROR] and not counts[Level.WARNING]:
+        return _("All is in order.")
+    return _("Errors: %(errors)d, warnings: %(warnings)d.") % {
+        "errors": counts[Level.ERROR],
+        "warnings": counts[Level.WARNING],
+    }
+
+
+def _facts(found: Iterable[Diagnosis], code: Exit) -> dict[str, Any]:
+    return {
+        "exit": int(code),
+        "checks": [
+            {
+                "name": diagnosis.check.name,
+                "title": diagnosis.check.title,
+                "level": diagnosis.level.value,
+                "findings": [
+                    {"level": finding.level.value, "text": finding.text, "fix": finding.fix}
+                    for finding in diagnosis.findings
+                ],
+            }
+            for diagnosis in found
+        ],
+    }
