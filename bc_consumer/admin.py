@@ -17,10 +17,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from bc_consumer import ledger, wording
+from bc_consumer import failed_orders, ledger, wording
 from bc_consumer.admin_filters import (
     CompanyFilter,
     ErrorFilter,
+    FailureFilter,
     OrderStateFilter,
     PresenceFilter,
     StandingFilter,
@@ -30,7 +31,9 @@ from bc_consumer.labels import causes
 from bc_consumer.ledger import Mark
 from bc_consumer.models import (
     BC,
+    Alert,
     BCLine,
+    DeadLetter,
     JournalEntry,
     Lane,
     PendingBC,
@@ -99,6 +102,27 @@ def read_again(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: Query
     count = wording.number(len(ids))
     model_admin.message_user(request, text % {"count": count}, messages.SUCCESS)
     _tell_of_held(model_admin, request, ids)
+
+
+@admin.action(description=_("Replay the failed ones"), permissions=["replay"])
+def replay(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+    """Mark the failed ones among the selected, however many, behind everything more urgent."""
+    count = failed_orders.replay(queryset.filter(failed_at__isnull=False))
+    text = ngettext(
+        "%(count)s failed order will be read from Odoo again.",
+        "%(count)s failed orders will be read from Odoo again.",
+        count,
+    )
+    level = messages.SUCCESS if count else messages.WARNING
+    model_admin.message_user(request, text % {"count": wording.number(count)}, level)
+
+
+@admin.action(description=_("Delete: it has been dealt with"), permissions=["replay"])
+def dismiss(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+    """Delete the selected messages."""
+    count, _by_model = queryset.delete()
+    text = ngettext("%(count)s message deleted.", "%(count)s messages deleted.", count)
+    model_admin.message_user(request, text % {"count": wording.number(count)}, messages.SUCCESS)
 
 
 def _tell_of_held(model_admin: ReadOnlyAdmin, request: HttpRequest, ids: Sequence[int]) -> None:
@@ -250,11 +274,11 @@ class PendingBCAdmin(ReadOnlyAdmin):
         "odoo_id", "standing", "lane", "causes_label", "event", "marks", "first_marked_at",
         "due_at", "attempts", "error_class", "short_error",
     )  # fmt: skip
-    list_filter = (StandingFilter, ErrorFilter, "lane", "event")
+    list_filter = (StandingFilter, FailureFilter, ErrorFilter, "lane", "event")
     ordering = ("odoo_id",)
     search_fields = ("last_error",)
     search_help_text = _("Odoo id, or words of the error")
-    actions = (read_again,)
+    actions = (replay, read_again)
     exclude = ("traceback", "last_payload", "causes")
     readonly_fields = ("standing", "causes_label", "error_trace", "payload", "order_link")
 
@@ -292,6 +316,34 @@ class PendingBCAdmin(ReadOnlyAdmin):
     def order_link(self, row: PendingBC) -> SafeString:
         """Link to the order's own page."""
         return order_link(row.odoo_id)
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    """What people have been told and is not over."""
+
+    list_display = ("key", "text", "first_at", "last_at", "count", "mailed_at")
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(ReadOnlyAdmin):
+    """Messages out of RabbitMQ that nobody could read, or that are about no order."""
+
+    list_display = ("last_at", "queue", "why", "beginning", "count")
+    list_filter = ("queue",)
+    actions = (dismiss,)
+    exclude = ("body", "digest")
+    readonly_fields = ("whole",)
+
+    @admin.display(description=_("body"))
+    def beginning(self, letter: DeadLetter) -> str:
+        """Show the beginning of the message."""
+        return wording.shortened(letter.text, 80)
+
+    @admin.display(description=_("body"))
+    def whole(self, letter: DeadLetter) -> SafeString | str:
+        """Show the message as it was."""
+        return preformatted(letter.text)
 
 
 @admin.register(JournalEntry)

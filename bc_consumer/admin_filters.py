@@ -7,13 +7,16 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from bc_consumer import failed_orders
 from bc_consumer.labels import STATE
 from bc_consumer.models import BC, PendingBC
 from bc_consumer.paced import Paced
 from bc_consumer.queries import FAILED, HELD, OWED, WATCHING
+from bc_consumer.wording import shortened
 
 Choices = list[tuple[str, Any]]
 ERRORS_SHOWN = 30
+CAUSE_CHARACTERS = 90
 
 
 def _companies() -> list[tuple[int, str]]:
@@ -120,3 +123,22 @@ class ErrorFilter(admin.SimpleListFilter):
     def queryset(self, _request: HttpRequest, queryset: QuerySet[PendingBC]) -> QuerySet[PendingBC]:
         """Narrow the list."""
         return queryset.filter(FAILED, error_class=self.value()) if self.value() else queryset
+
+
+class FailureFilter(admin.SimpleListFilter):
+    """The causes of the rows given up: errors that differ in numbers alone are one."""
+
+    title = _("cause")
+    parameter_name = "failure"
+
+    def lookups(self, _request: HttpRequest, _model_admin: Any) -> Choices:
+        """Group the failed rows."""
+        groups = failed_orders.groups(failed_orders.failed(), ERRORS_SHOWN)
+        return [
+            (group.failure, f"{shortened(group.failure, CAUSE_CHARACTERS)} ({group.count})")
+            for group in groups
+        ]
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[PendingBC]) -> QuerySet[PendingBC]:
+        """Narrow the list."""
+        return queryset.filter(FAILED, failure=self.value()) if self.value() else queryset

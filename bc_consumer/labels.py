@@ -43,6 +43,8 @@ CAUSE: Mapping[str, Label] = {
     "command": _("command"),
     "poll": _("poll"),
     "moved lines": _("moved lines"),
+    "replay": pgettext_lazy("cause of a mark", "replay"),
+    "dead letter": _("dead letter"),
 }
 ARCHIVED_REASON: Mapping[str, Label] = {"gone from Odoo": _("gone from Odoo")}
 

@@ -484,6 +484,31 @@ class Heartbeat(models.Model):
         return f"{self.kind} {self.pid} on {self.host}"
 
 
+class DeadLetter(models.Model):
+    """A message out of RabbitMQ that nobody could read, or that is about no order."""
+
+    queue = models.TextField(_("queue"))
+    body = models.BinaryField(_("body"))
+    digest = models.CharField(_("digest"), max_length=64, unique=True)
+    why = models.TextField(_("why"))
+    first_at = models.DateTimeField(_("first"))
+    last_at = models.DateTimeField(_("latest"))
+    count = models.PositiveIntegerField(_("times"), default=1)
+
+    class Meta:
+        verbose_name = _("dead letter")
+        verbose_name_plural = _("dead letters")
+        ordering = ("-last_at",)
+
+    def __str__(self) -> str:
+        return f"{self.queue} {self.digest[:8]}"
+
+    @property
+    def text(self) -> str:
+        """The body as text, whatever it is."""
+        return bytes(self.body).decode(errors="backslashreplace")
+
+
 class JournalEntry(models.Model):
     """What happened to one order, why, with which differences, and how late. Append-only."""
 

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 ACTOR = "refresh_bc"
 FALLBACK_QUEUE = f"{settings.RABBITMQ_QUEUE}.fallback"
+UNDECODABLE_QUEUE = f"{FALLBACK_QUEUE}.undecodable"
+"""Bodies that are no stored event: kept for a person, out of the others' way."""
 IDLE_SECONDS = 5.0
 """How often an idle connection answers RabbitMQ's heartbeats."""
 PAUSE_SECONDS = 2.0

@@ -9,15 +9,13 @@ import dramatiq
 from django.conf import settings
 from django.db import DataError, IntegrityError, connection
 
-from bc_consumer import ledger, process
+from bc_consumer import dead_letters, ledger, process
 from bc_consumer.broker import Broker, publish
 from bc_consumer.intake import Marks, decode
-from bc_consumer.publisher import FAILURES, FALLBACK_QUEUE, publisher
+from bc_consumer.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE, publisher
 
 logger = logging.getLogger(__name__)
 
-UNDECODABLE_QUEUE = f"{FALLBACK_QUEUE}.undecodable"
-"""Bodies that are no stored event: kept for a person, out of the others' way."""
 AT_ONCE = 200
 """Stored events marked by one statement."""
 AT_ONCE_BYTES = 4 * 2**20
@@ -29,12 +27,13 @@ RESEND_LIMIT = 20
 
 
 def sweep() -> None:
-    """Do one round of both. Raises Django's database errors; a broker that is away is no error."""
+    """Do one round of all. Raises Django's database errors; a broker that is away is no error."""
     broker = dramatiq.get_broker()
     if not isinstance(broker, Broker):
         return
     try:
         _take_in(broker)
+        dead_letters.watch(broker)
         _send_again(broker)
     except FAILURES as error:
         logger.debug("sweep: RabbitMQ is away: %r", error)

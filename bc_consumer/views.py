@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
@@ -20,10 +21,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
-from bc_consumer import outage, queries, wording
+from bc_consumer import dead_letters, failed_orders, outage, queries, wording
+from bc_consumer.models import Alert, DeadLetter
 
 LIVE_ENTRIES = 40
 ORDER_ENTRIES = 50
+CAUSES = 3
+CAUSE_CHARACTERS = 160
 WAITING_SECONDS = 60.0
 """An order owed for longer than this is worth a word; normally it is well under a second."""
 # Nothing inline, nothing from elsewhere.
@@ -106,9 +110,20 @@ def _live_context(request: HttpRequest) -> dict[str, object]:
     figures = queries.figures()
     return {
         "figures": figures,
-        "notices": [*_set_up(), *_odoo_away(_is_staff(request)), *_trouble(figures)],
+        "notices": list(_notices(figures, is_staff=_is_staff(request))),
         "journal": queries.latest_journal(LIVE_ENTRIES),
     }
+
+
+def _notices(figures: queries.Figures, *, is_staff: bool) -> Iterator[Notice]:
+    """Give what a person should know; what may name accounts or hold texts of Odoo, to staff."""
+    yield from _set_up()
+    yield from _odoo_away(tell_why=is_staff)
+    yield from _trouble(figures)
+    if is_staff:
+        if figures.ledger.failed:
+            yield from _causes_of_failures()
+        yield from _kept_aside()
 
 
 def _set_up() -> Iterator[Notice]:
@@ -122,8 +137,8 @@ def _set_up() -> Iterator[Notice]:
         )
 
 
-def _odoo_away(tell_why: bool) -> Iterator[Notice]:
-    """Say since when Odoo is left alone; why, to staff only: it names the account."""
+def _odoo_away(*, tell_why: bool) -> Iterator[Notice]:
+    """Say since when Odoo is left alone, and why."""
     known = outage.current()
     if known is None:
         return
@@ -160,6 +175,28 @@ def _trouble(figures: queries.Figures) -> Iterator[Notice]:
             ledger.held,
         )
         yield Notice("trouble", text % {"count": wording.number(ledger.held)}, _pending_url("held"))
+
+
+def _causes_of_failures() -> Iterator[Notice]:
+    """Give the most frequent causes, each with a link to its orders."""
+    for group in failed_orders.groups(failed_orders.failed(), CAUSES):
+        error = wording.shortened(group.example_error, CAUSE_CHARACTERS)
+        url = f"{_pending_url('failed')}&{urlencode({'failure': group.failure})}"
+        yield Notice("trouble", f"{wording.number(group.count)} × {error}", url)
+
+
+def _kept_aside() -> Iterator[Notice]:
+    """Say that there are messages out of RabbitMQ that nobody could read, or still in it."""
+    for text in Alert.objects.filter(key=dead_letters.ALERT).values_list("text", flat=True):
+        yield Notice("trouble", text)
+    if count := DeadLetter.objects.count():
+        text = ngettext(
+            "%(count)s message out of RabbitMQ waits for a person.",
+            "%(count)s messages out of RabbitMQ wait for a person.",
+            count,
+        )
+        url = reverse("admin:bc_consumer_deadletter_changelist")
+        yield Notice("trouble", text % {"count": wording.number(count)}, url)
 
 
 def _pending_url(standing: str) -> str:

@@ -1,4 +1,4 @@
-"""What a process's exit code says of a reconciliation."""
+"""What a command's exit code says."""
 
 import enum
 
@@ -6,7 +6,7 @@ from bc_consumer.models import SyncLog
 
 
 class Exit(enum.IntEnum):
-    """The exit codes of ``sync_BcLinbc``; scripts rely on them."""
+    """The exit codes of ``sync_BcLinbc`` and ``replay``; scripts rely on them."""
 
     OK = 0
     FAILED = 1
