@@ -1,4 +1,4 @@
-"""JSON-RPC: /jsonrpc, the same services as XML-RPC in a quarter of the bytes (17, 18 and 19)."""
+"""JSON-RPC: /jsonrpc, the same services as XML-RPC in a third of the bytes (17, 18 and 19)."""
 
 from collections.abc import Sequence
 from typing import Any
