@@ -30,6 +30,10 @@ RETRY_SECONDS = 2.0
 FORCE = "force"
 """The cause of a mark that the brake on archivings does not hold back."""
 CLAIMABLE = "failed_at IS NULL AND held_reason = ''"
+FREE = "due_at <= {now} AND (claim_token IS NULL OR claimed_until < {now})"
+BESIDE_URGENT = 20
+"""Bulk rows in a batch with urgent ones: so many that a load goes on under a stream of events, so
+few that the events do not wait for them."""
 
 
 class LeaseLost(Exception):
@@ -246,20 +250,27 @@ class Claim:
     """Odoo failed before. Whoever got this claim has to tell ``outage`` how it went."""
 
 
-def claim(limit: int, token: uuid.UUID) -> Claim:
-    """Lease up to ``limit`` due rows.
+def claim(limit: int, token: uuid.UUID, *, bulk: bool = True) -> Claim:
+    """Lease up to ``limit`` due rows, the urgent ones first.
 
-    A batch that is not full holds the next one back for ``BATCH_PACE_SECONDS``, so that a stream of
-    events costs a bounded number of calls. After Odoo failed, a probe is all that anybody gets.
+    Urgent rows share their batch with a few of the bulk lane at most, for a large batch takes long;
+    ``bulk`` False: with none. A batch that is not full holds the next one back for
+    ``BATCH_PACE_SECONDS``, so that a stream of events costs a bounded number of calls. After Odoo
+    failed, a probe is all that anybody gets.
     """
     with transaction.atomic():
         turn = outage.take_turn()
         if turn is None:
             return Claim(wait=outage.seconds_to_turn())
         most = min(limit, PROBE_ORDERS) if turn.probing else limit
-        rows = _claim_where("due_at <= {now} AND (claim_token IS NULL OR claimed_until < {now})",
-                            [], most, token)  # fmt: skip
-        if not rows or (len(rows) == limit and not turn.probing):
+        rows = _claim_where(f"lane < {Lane.BULK.value} AND {FREE}", [], most, token)
+        room = min(most - len(rows), BESIDE_URGENT) if rows else most
+        beside = []
+        if bulk and room:
+            beside = _claim_where(f"lane = {Lane.BULK.value} AND {FREE}", [], room, token)
+            rows = sorted([*rows, *beside], key=lambda row: row.odoo_id)
+        more = len(rows) == limit or len(beside) == room > 0
+        if not rows or (more and not turn.probing):
             outage.give_turn_back()
     return Claim(rows, probing=turn.probing and bool(rows))
 

@@ -5,5 +5,9 @@ import threading
 stopping = threading.Event()
 """Set once, when the process was told to end: claims are released, calls to Odoo are cut short."""
 
+bulk_batches = threading.BoundedSemaphore(2)
+"""Batches of the bulk lane that a process has in hand at a time: more would only share its one
+processor, and an event's order would find no thread, or wait for theirs."""
+
 wake = threading.Event()
 """Set when a row became due or will be soon: the timer looks at the ledger again."""

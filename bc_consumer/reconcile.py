@@ -350,10 +350,9 @@ class _Run:
     def _mark(self, odoo_ids: Collection[int]) -> None:
         if not odoo_ids:
             return
-        lane = Lane.OPERATOR if self.run.forced else Lane.BULK
         cause = ledger.FORCE if self.run.forced else self.run.cause
         ids = sorted(odoo_ids)
-        ledger.mark(ids, ledger.Mark(cause=cause, lane=lane, run=self.run.pk))
+        ledger.mark(ids, ledger.Mark(cause=cause, lane=Lane.BULK, run=self.run.pk))
         publisher().wake(ids[:: max(len(ids) // WAKE_UPS, 1)])
         process.wake.set()
         while (left := ledger.outstanding(self.run.pk)) > OUTSTANDING:

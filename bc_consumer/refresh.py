@@ -8,7 +8,8 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from django.conf import settings
 from django.db import transaction
@@ -50,7 +51,8 @@ ROUNDS = 4
 def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
     """Work through what is due, for ``turn`` seconds at most; return how many rows were looked at.
 
-    Returns at once when nothing is due, when Odoo is in a pause, and when the process is stopping.
+    Returns at once when nothing is due, when Odoo is in a pause, when the process is stopping, and
+    when what is due is for the process's other threads, which are at it.
     ``run``: the reconciliation whose own crew this is; should it die, its claims are given back.
     Raises Django's database errors when our own database is away; what was in hand then is given
     back by the next call, or when its lease ends.
@@ -61,15 +63,16 @@ def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
     while not process.stopping.is_set() and time.monotonic() < end:
         if ledger.seconds_until_due() != 0.0:
             break
-        token = ledger.new_token(run)
-        claim = ledger.claim(settings.BATCH_SIZE, token)
+        with _leave_for_bulk() as bulk:
+            token = ledger.new_token(run)
+            claim = ledger.claim(settings.BATCH_SIZE, token, bulk=bulk)
+            if claim.rows:
+                Batch(token, claim).run()
+        looked_at += len(claim.rows)
         if claim.wait:
             process.stopping.wait(min(claim.wait, LONGEST_WAIT_SECONDS))
         elif not claim.rows:
             break
-        else:
-            Batch(token, claim).run()
-            looked_at += len(claim.rows)
     return looked_at
 
 
@@ -81,6 +84,17 @@ def _give_back_what_was_left() -> None:
     for token in list(_left):
         ledger.free_claim(token)
         _left.discard(token)
+
+
+@contextmanager
+def _leave_for_bulk() -> Iterator[bool]:
+    """Tell whether this thread may take up a large batch; the others stay free for events."""
+    leave = process.bulk_batches.acquire(blocking=False)
+    try:
+        yield leave
+    finally:
+        if leave:
+            process.bulk_batches.release()
 
 
 class Batch:

@@ -17,6 +17,8 @@ from bc_consumer.sweeper import sweep
 
 logger = logging.getLogger(__name__)
 
+OTHERS_SECONDS = 0.1
+"""Before the next look while others have as much of the bulk lane in hand as they may."""
 LONGEST_SLEEP_SECONDS = 1.0
 """How late the timer may notice a mark whose message was lost."""
 
@@ -35,8 +37,10 @@ class Timer(threading.Thread):
         connection.close()
 
     def _work_off(self) -> float:
-        work_off()
+        looked_at = work_off()
         due = ledger.seconds_until_due()
+        if due == 0.0 and looked_at == 0:
+            return OTHERS_SECONDS  # what is due, other threads of this process are at
         return LONGEST_SLEEP_SECONDS if due is None else min(due, LONGEST_SLEEP_SECONDS)
 
 

@@ -1,0 +1,112 @@
+"""A load does not stand before an event: urgent rows are claimed first, and in small batches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from django.conf import LazySettings
+from django.db import connection
+
+from bc_consumer import ledger, process
+from bc_consumer.ledger import BESIDE_URGENT, Mark
+from bc_consumer.models import BC, Lane, PendingBC
+from bc_consumer.refresh import work_off
+from odoo_simulator import Simulator
+
+pytestmark = pytest.mark.usefixtures("odoo")
+
+BULK = Mark(cause="nightly", lane=Lane.BULK)
+EVENT = Mark(cause="webhook")
+
+
+def claimed(limit: int = 100, *, bulk: bool = True) -> list[int]:
+    claim = ledger.claim(limit, ledger.new_token(), bulk=bulk)
+    return [row.odoo_id for row in claim.rows]
+
+
+def test_without_events_a_bulk_batch_is_full() -> None:
+    ledger.mark(range(1, 151), BULK)
+    assert claimed(100) == list(range(1, 101))
+    assert claimed(100) == list(range(101, 151))
+
+
+def test_events_share_their_batch_with_a_few_bulk_rows() -> None:
+    ledger.mark(range(1, 151), BULK)
+    ledger.mark([900, 901], EVENT)
+    assert claimed(100) == [*range(1, BESIDE_URGENT + 1), 900, 901]
+
+
+def test_a_batch_of_events_is_never_larger_than_asked_for() -> None:
+    ledger.mark(range(1, 151), BULK)
+    ledger.mark(range(900, 912), EVENT)
+    assert claimed(10) == list(range(900, 910))
+    assert claimed(10) == [*range(1, 9), 910, 911]
+
+
+def test_without_leave_for_bulk_events_alone_are_claimed() -> None:
+    ledger.mark(range(1, 151), BULK)
+    assert claimed(bulk=False) == []
+    ledger.mark([900], EVENT)
+    assert claimed(bulk=False) == [900]
+
+
+def test_a_load_goes_on_under_a_stream_of_events(settings: LazySettings) -> None:
+    """The pace holds small batches back; one that bulk rows filled up is not small."""
+    settings.BATCH_PACE_SECONDS = 60.0
+    ledger.mark(range(1, 2 * BESIDE_URGENT + 1), BULK)
+    for event in (900, 901):
+        ledger.mark([event], EVENT)
+        assert len(claimed()) == BESIDE_URGENT + 1
+    ledger.mark([902], EVENT)
+    assert claimed() == [902]
+    ledger.mark([903], EVENT)
+    assert claimed() == []
+
+
+@pytest.fixture
+def others_have_all_bulk_leave() -> Iterator[None]:
+    process.bulk_batches.acquire()
+    process.bulk_batches.acquire()
+    yield
+    process.bulk_batches.release()
+    process.bulk_batches.release()
+
+
+def test_a_thread_stays_free_for_events_while_others_load(
+    others_have_all_bulk_leave: None, simulator: Simulator
+) -> None:
+    ids = list(simulator.bulk_create(5, 1, spread_days=10))
+    ledger.mark(ids[:4], BULK)
+    assert work_off() == 0
+    ledger.mark(ids[4:], EVENT)
+    assert work_off() == 1
+    assert BC.objects.get().odoo_id == ids[4]
+    assert PendingBC.objects.count() == 4
+
+
+def test_leave_is_given_back_whatever_happens(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = list(simulator.bulk_create(5, 1, spread_days=10))
+    ledger.mark(ids, BULK)
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("in the middle")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bc_consumer.refresh.Batch.run", fail)
+        for _ in range(3):
+            with pytest.raises(RuntimeError):
+                work_off()
+            PendingBC.objects.update(claim_token=None, claimed_until=None)
+
+    def work() -> None:
+        work_off()
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert BC.objects.count() == 5
