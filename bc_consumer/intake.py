@@ -38,6 +38,8 @@ LARGEST_ID = 2**31 - 1
 """Odoo's ids are PostgreSQL integers."""
 SPARE_SECONDS = 0.04
 """Of the time to answer, for everything but waiting."""
+BEGIN_SECONDS = 2.0
+"""To connect in, when no request waits yet."""
 LEAST_SECONDS = 0.01
 """With less time left nothing is begun."""
 AWAY = (DatabaseError, InterfaceError)
@@ -109,6 +111,8 @@ class Intake(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name="intake", daemon=True)
+        self.begun = threading.Event()
+        """It has tried to connect, and now takes in whatever comes."""
         self.gate = DatabaseGate()
         self._arrivals: queue.SimpleQueue[_Arrival | None] = queue.SimpleQueue()
 
@@ -124,6 +128,7 @@ class Intake(threading.Thread):
     def run(self) -> None:
         """Take in until closed."""
         self._begin()
+        self.begun.set()
         while (first := self._arrivals.get()) is not None:
             batch = self._with_whatever_came(first)
             kept_in = ""
@@ -142,7 +147,7 @@ class Intake(threading.Thread):
         """
         self.gate.refused()
         try:
-            with database_deadline(settings.WEBHOOK_ANSWER_SECONDS):
+            with database_deadline(BEGIN_SECONDS):
                 ledger.mark_all([])
                 self.gate.ask_for_what_was_refused()
         except AWAY as error:

@@ -57,6 +57,7 @@ class Publisher(threading.Thread):
         self._count = 0
         self._down_until = 0.0
         self._lock = threading.Lock()
+        self._tried = threading.Event()
         self.away = False
         """RabbitMQ failed and has not answered since; an idle moment tries again."""
 
@@ -84,9 +85,10 @@ class Publisher(threading.Thread):
             self.away = True
             return False
 
-    def connect(self) -> None:
-        """Connect before the first request needs it; a broker that is away is no error."""
+    def connect(self) -> threading.Event:
+        """Connect before the first request needs it; the event is set when that was tried."""
         self._jobs.put(_Job(WAKE, self._next_number()))
+        return self._tried
 
     def run(self) -> None:
         """Publish until the process ends."""
@@ -135,6 +137,7 @@ class Publisher(threading.Thread):
             if job.odoo_id is None:
                 self._ensure_fallback_queue()
                 self.away = False
+                self._tried.set()
                 return
             message: dramatiq.Message[None] = dramatiq.Message(
                 queue_name=settings.RABBITMQ_QUEUE,
@@ -161,6 +164,7 @@ class Publisher(threading.Thread):
     def _failed(self, error: Exception) -> None:
         self._down_until = time.monotonic() + PAUSE_SECONDS
         self.away = True
+        self._tried.set()
         logger.warning("RabbitMQ is away; the timers take over for a moment: %r", error)
         if self._rabbitmq is not None:
             self._rabbitmq.drop_connection()

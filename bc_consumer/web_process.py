@@ -1,14 +1,23 @@
 """What a web process prepares, so that its first webhook need not wait for it."""
 
+import time
+
 from django.db import connection
+from django.urls import get_resolver
 
 from bc_consumer import deadline
 from bc_consumer.intake import intake
 from bc_consumer.publisher import publisher
 
+LONGEST_SECONDS = 3.0
+"""A server that is away holds the start up for so long at most."""
+
 
 def prepare() -> None:
-    """Give PostgreSQL statements their deadlines; connect to both servers.
+    """Give PostgreSQL statements their deadlines; load the site; connect to both servers.
+
+    Returns when all that is done, so that a new process gets its first request only when it can
+    answer in time, but after three seconds whatever is away.
 
     Call it once in every process that serves the webhook, after Django's set-up and, where a
     server forks, in the process that serves: the project's ``wsgi.py`` is the place. Without it
@@ -16,5 +25,9 @@ def prepare() -> None:
     """
     if connection.vendor == "postgresql":
         deadline.install()
-    publisher().connect()
-    intake()
+    end = time.monotonic() + LONGEST_SECONDS
+    connected = publisher().connect()
+    begun = intake().begun
+    _ = get_resolver().url_patterns  # imports every page, which takes a while
+    begun.wait(max(end - time.monotonic(), 0.0))
+    connected.wait(max(end - time.monotonic(), 0.0))

@@ -150,8 +150,8 @@ class Deployment:
         return self.web
 
     def start_worker(self, threads: int = 4) -> OwnedProcess:
-        """Start one more worker process."""
-        options = ("--processes", "1", "--threads", str(threads))
+        """Start one more worker process as docker-compose.yml does."""
+        options = ("--processes=1", f"--threads={threads}", "--worker-shutdown-timeout=10000")
         worker = self._start("worker", "manage.py", "rundramatiq", *options)
         self.workers.append(worker)
         return worker
