@@ -11,11 +11,12 @@ class BCConsumerConfig(AppConfig):
     """The copy of Odoo's orders."""
 
     name = "bc_consumer"
+    default_auto_field = "django.db.models.BigAutoField"
     verbose_name = _("Copy of Odoo's orders")
 
     def ready(self) -> None:
         """Register the system checks; settle the settings that nobody set."""
-        from bc_consumer import checks  # noqa: F401
+        from bc_consumer import checks, project_checks  # noqa: F401
 
         self._check_choice()
         on_postgresql = connection.vendor == "postgresql"

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
@@ -26,12 +26,14 @@ STATUS_SECONDS = 10.0
 AWAY = (DatabaseError, InterfaceError)
 
 
+@transaction.non_atomic_requests
 @require_safe
 def healthz(_: HttpRequest) -> JsonResponse:
     """Tell that this process answers; nothing else is asked."""
     return _answer({"status": "alive"})
 
 
+@transaction.non_atomic_requests
 @require_safe
 def readyz(_: HttpRequest) -> JsonResponse:
     """Tell whether events can be taken in: 503 without the ledger.
@@ -52,6 +54,7 @@ def readyz(_: HttpRequest) -> JsonResponse:
     return _answer({"status": state, "database": "ok", "rabbitmq": rabbitmq})
 
 
+@transaction.non_atomic_requests
 @require_safe
 def status(_: HttpRequest) -> JsonResponse:
     """Give the figures; 503 when the database does not answer. Times are seconds."""

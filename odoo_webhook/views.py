@@ -4,6 +4,7 @@ import json
 import logging
 
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
 
 
+# No transaction of the request's own: it would need the database before the intake is asked.
+@transaction.non_atomic_requests
 @csrf_exempt
 def receive(request: HttpRequest) -> JsonResponse:
     """Take one event in; 202 means that it is kept durably and will be acted on."""
@@ -27,7 +30,7 @@ def receive(request: HttpRequest) -> JsonResponse:
     if not authorized(request.headers.get("Authorization", ""), settings.ODOO_WEBHOOK_SECRETS):
         return _refused(
             401,
-            "put the webhook's secret into the URL in Odoo: https://odoo:SECRET@host/odoo/webhook/",
+            f"put the webhook's secret into the URL in Odoo: https://odoo:SECRET@host{request.path}",
             **{"WWW-Authenticate": 'Basic realm="odoo webhook"'},
         )
     if request.content_type != "application/json":

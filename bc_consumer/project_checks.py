@@ -1,0 +1,71 @@
+"""Django system checks of the project that the apps are in: what another one than ours may lack."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Error, register
+from django.db import connection
+from django.urls import NoReverseMatch, reverse
+
+SECURITY = "django.middleware.security.SecurityMiddleware"
+READ_COMMITTED = "READ_COMMITTED"
+
+
+@register()
+def check_project(**_: Any) -> list[CheckMessage]:
+    """Check addresses and database options; no system is asked."""
+    return [*_webhook_address(), *_database()]
+
+
+def _webhook_address() -> Iterator[CheckMessage]:
+    try:
+        path = reverse("odoo-webhook").strip("/")
+    except NoReverseMatch:
+        yield checks.Warning(
+            "The webhook has no address: events of Odoo can't arrive.",
+            hint='Add to the project\'s urls.py: path("odoo/", include("odoo_webhook.urls")).',
+            id="bc.W030",
+        )
+        return
+    redirects = settings.SECURE_SSL_REDIRECT and SECURITY in settings.MIDDLEWARE
+    if redirects and not all(_exempt(address) for address in (path, f"{path}/")):
+        yield Error(
+            f"The webhook /{path} is redirected to https: Odoo makes a GET of the redirected POST, "
+            "and every event is lost.",
+            hint=f'Add r"^{path}/?$" to SECURE_REDIRECT_EXEMPT.',
+            id="bc.E030",
+        )
+
+
+def _exempt(path: str) -> bool:
+    return any(re.search(pattern, path) for pattern in settings.SECURE_REDIRECT_EXEMPT)
+
+
+def _database() -> Iterator[CheckMessage]:
+    options = connection.settings_dict.get("OPTIONS", {})
+    if connection.vendor == "sqlite" and options.get("transaction_mode") != "IMMEDIATE":
+        yield checks.Warning(
+            "SQLite's transactions are not IMMEDIATE: writers fail with «database is locked».",
+            hint="Use SQLITE_OPTIONS of bc_consumer.conf as OPTIONS of the database.",
+            id="bc.W031",
+        )
+    if connection.vendor != "postgresql":
+        return
+    if "lock_timeout" not in str(options.get("options", "")):
+        yield checks.Warning(
+            "PostgreSQL's lock_timeout is not set: a worker that hangs can hold a webhook's row.",
+            hint="Use POSTGRESQL_OPTIONS of bc_consumer.conf as OPTIONS of the database. If the "
+            "server or the role sets it, silence this check.",
+            id="bc.W032",
+        )
+    level = options.get("isolation_level")
+    if level is not None and getattr(level, "name", "") != READ_COMMITTED:
+        yield Error(
+            "The database's isolation level is not READ COMMITTED: batches would fail against each "
+            "other, and versions could appear out of their order.",
+            hint="Leave isolation_level out of the OPTIONS of the database.",
+            id="bc.E031",
+        )

@@ -1,0 +1,45 @@
+"""What a project of one's own installs: the two apps, all their files, and what they need."""
+
+from __future__ import annotations
+
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.harness import ROOT
+from tests.package import build_wheel
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+APPS = ("bc_consumer", "odoo_webhook")
+
+
+def test_the_package_s_needs_are_those_of_the_service() -> None:
+    wanted = {
+        line.strip()
+        for line in (ROOT / "requirements.in").read_text().splitlines()
+        if line.strip() and not line.startswith("#")
+    }
+    project = PYPROJECT["project"]
+    needs = [*project["dependencies"], *project["optional-dependencies"]["web"]]
+    assert set(needs) - wanted == set(), "pyproject.toml and requirements.in differ"
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    wheel = build_wheel(tmp_path_factory.mktemp("wheel"))
+    return set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_the_package_has_every_file_of_the_apps_and_no_other(packed: set[str]) -> None:
+    wanted = {
+        str(path.relative_to(ROOT))
+        for app in APPS
+        for path in (ROOT / app).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    files = {name for name in packed if not name.endswith("/")}
+    assert wanted - files == set()
+    others = {name for name in files if Path(name).parts[0] not in APPS}
+    assert {Path(name).parts[0].rpartition(".")[2] for name in others} == {"dist-info"}

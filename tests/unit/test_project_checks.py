@@ -1,0 +1,66 @@
+"""System checks of the project that the apps are in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.db import connection
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+from bc_consumer.conf import POSTGRESQL_OPTIONS, SQLITE_OPTIONS
+from bc_consumer.project_checks import check_project
+from tests.conftest import ON_SQLITE
+
+
+def found() -> set[str | None]:
+    return {message.id for message in check_project()}
+
+
+def test_this_project_passes() -> None:
+    assert found() == set()
+
+
+def test_rule_14_a_redirected_webhook_is_an_error(settings: LazySettings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    assert found() == set()
+    settings.SECURE_REDIRECT_EXEMPT = [r"^odoo/webhook$"]
+    assert found() == {"bc.E030"}, "with the final slash it is redirected"
+    settings.SECURE_REDIRECT_EXEMPT = [r"^odoo/"]
+    assert found() == set()
+    settings.SECURE_REDIRECT_EXEMPT = []
+    assert found() == {"bc.E030"}
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "SecurityM" not in name]
+    assert found() == set()
+
+
+def test_a_webhook_without_an_address_is_told(settings: LazySettings) -> None:
+    settings.ROOT_URLCONF = "bc_consumer.urls"
+    assert found() == {"bc.W030"}
+
+
+@pytest.mark.skipif(ON_SQLITE, reason="about PostgreSQL")
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({}, {"bc.W032"}),
+        (POSTGRESQL_OPTIONS, set()),
+        (POSTGRESQL_OPTIONS | {"isolation_level": IsolationLevel.READ_COMMITTED}, set()),
+        (POSTGRESQL_OPTIONS | {"isolation_level": IsolationLevel.SERIALIZABLE}, {"bc.E031"}),
+    ],
+)
+def test_postgresql_s_options(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], wanted: set[str]
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+    assert found() == wanted
+
+
+@pytest.mark.skipif(not ON_SQLITE, reason="about SQLite")
+@pytest.mark.parametrize(("options", "wanted"), [({}, {"bc.W031"}), (SQLITE_OPTIONS, set())])
+def test_sqlite_s_options(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], wanted: set[str]
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+    assert found() == wanted
