@@ -33,8 +33,10 @@ def odoo_as_administrator(login: str = "", password: str = "") -> Odoo:
     if not login and settings.ODOO_ADMIN_LOGIN:
         login, password = settings.ODOO_ADMIN_LOGIN, settings.ODOO_ADMIN_PASSWORD
     if login:
-        # Rules belong to no company, and this account may have others than the copy's.
-        own = replace(own, login=login, password=password, company_ids=())
+        # Rules belong to no company, and this account may have others than the copy's. The
+        # copy's may have an API key for JSON-2, and this one a password.
+        transport = "auto" if own.transport == "json2" else own.transport
+        own = replace(own, login=login, password=password, company_ids=(), transport=transport)
     return Odoo(own, stop=process.stopping)
 
 

@@ -5,7 +5,8 @@ is written, a ping with this very secret has to arrive. Where the address can't 
 here at all (Odoo may be in another network), nothing can be told, and nothing is refused.
 """
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +21,8 @@ from bc_consumer.public_address import Arrival, Ping, ping, webhook_endpoint
 PROVEN_WRONG = frozenset(
     {Arrival.SECRET_REFUSED, Arrival.REDIRECTED, Arrival.NOT_US, Arrival.ELSEWHERE}
 )
+LOOKS_AT_A_REPLICA = 5
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class AddressRefused(Exception):
@@ -90,12 +93,22 @@ class RulesSetup:
     def install(self, comparison: Comparison) -> tuple[Done, Comparison]:
         """Put right what differs, and compare again."""
         done = self.rules.install(comparison)
-        return done, self.rules.inspect()
+        return done, self._seen(lambda after: after.is_complete)
 
     def remove(self, comparison: Comparison) -> tuple[Done, Comparison]:
         """Remove all rules of this copy, and look whether any is left."""
         done = self.rules.remove(comparison)
-        return done, self.rules.inspect()
+        return done, self._seen(lambda after: not after.ours)
+
+    def _seen(self, done: Callable[[Comparison], bool]) -> Comparison:
+        """Compare again; some more times where a read may see an older state (JSON-2)."""
+        after = self.rules.inspect()
+        for _look in range(LOOKS_AT_A_REPLICA):
+            if done(after) or not self.odoo.may_lag:
+                break
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            after = self.rules.inspect()
+        return after
 
     def _elsewhere(
         self, comparison: Comparison

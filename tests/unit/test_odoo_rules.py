@@ -238,6 +238,35 @@ def test_dry_run_writes_nothing(odoo17: Simulator) -> None:
     assert sorted(rules(odoo17)) == RULES
 
 
+@pytest.mark.parametrize(
+    ("version", "transport"),
+    [(17, "jsonrpc"), (18, "jsonrpc"), (19, "jsonrpc"), (19, "json2"), (19, "auto")],
+)
+def test_each_protocol_will_do(settings: LazySettings, version: int, transport: str) -> None:
+    with Simulator(version, api_keys=("an-api-key",)) as simulator:
+        _lead_to(simulator, settings)
+        settings.ODOO_TRANSPORT, settings.ODOO_PASSWORD = transport, "an-api-key"
+        assert odoo_rules("install").code == 0
+        assert sorted(rules(simulator)) == RULES
+        assert "Nothing was to be done" in odoo_rules("install").out
+        assert odoo_rules("remove").code == 0
+        assert rules(simulator) == {}
+        simulator.faults.deny_model("base.automation")
+        assert odoo_rules("status").code == 6
+        simulator.faults.clear()
+        del simulator.models["base.automation"]
+        assert odoo_rules("status").code == 9
+
+
+def test_an_administrator_needs_no_key_where_the_copy_has_one(settings: LazySettings) -> None:
+    with Simulator(19, api_keys=("an-api-key",)) as simulator:
+        _lead_to(simulator, settings)
+        settings.ODOO_TRANSPORT, settings.ODOO_PASSWORD = "json2", "an-api-key"
+        settings.ODOO_ADMIN_LOGIN = settings.ODOO_ADMIN_PASSWORD = "admin"
+        said = odoo_rules("install")
+        assert said.code == 0, said.err
+
+
 # --- remove, and what belongs to others ---------------------------------------------------------
 
 
