@@ -12,8 +12,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -168,7 +168,7 @@ class BCAdmin(ReadOnlyAdmin):
     )  # fmt: skip
     list_filter = (PresenceFilter, OrderStateFilter, CompanyFilter)
     search_fields = ("name", "partner_name", "partner_ref")
-    search_help_text = _("Reference, supplier, supplier's reference or Odoo id")
+    search_help_text = _("Reference, partner, partner's reference or Odoo id")
     inlines = (LineInline,)
     actions = (read_again,)
     fieldsets = (
@@ -190,13 +190,19 @@ class BCAdmin(ReadOnlyAdmin):
         )}),
         (_("Ids in Odoo, further fields"), {"classes": ("collapse",), "fields": (
             "odoo_id", "partner_id", "company_id", "user_id", "currency_id", "payment_term_id",
-            "mapping_version", "extra",
+            "mapping_version", "extra_shown",
         )}),
     )  # fmt: skip
     readonly_fields = (
         "odoo_link", "page_link", "state_label", "invoice_status_label", "receipt_status_label",
-        "pending_link", "history",
+        "pending_link", "history", "extra_shown",
     )  # fmt: skip
+
+    @admin.display(description=_("further fields"))
+    def extra_shown(self, bc: BC) -> SafeString | str:
+        """Show the fields without a column by their labels in Odoo."""
+        items = wording.extra_fields(bc, sorted(bc.extra))
+        return format_html_join(mark_safe("<br>"), "{}: {}", items) or wording.NOTHING
 
     @admin.display(description=_("state"), ordering="state")
     def state_label(self, bc: BC) -> str:

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from bc_consumer import failed_orders
-from bc_consumer.labels import STATE
+from bc_consumer.labels import states
 from bc_consumer.models import BC, PendingBC
 from bc_consumer.paced import Paced
 from bc_consumer.queries import FAILED, HELD, OWED, WATCHING
@@ -62,7 +62,7 @@ class OrderStateFilter(admin.SimpleListFilter):
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> Choices:
         """Give the states that Odoo comes with."""
-        return list(STATE.items())
+        return list(states().items())
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[BC]) -> QuerySet[BC]:
         """Narrow the list."""

@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
 
@@ -19,12 +19,25 @@ class BCConsumerConfig(AppConfig):
         from bc_consumer import checks, project_checks  # noqa: F401
 
         self._check_choice()
+        self._name_columns()
         on_postgresql = connection.vendor == "postgresql"
         if not settings.BATCH_SIZE:
             # A batch is one transaction; SQLite's only writer must not hold a webhook up for long.
             settings.BATCH_SIZE = 200 if on_postgresql else 50
         if not settings.WEBHOOK_ANSWER_SECONDS:
             settings.WEBHOOK_ANSWER_SECONDS = 0.2 if on_postgresql else 10.0
+
+    def _name_columns(self) -> None:
+        """Let columns be called what the copied orders call them; migrations don't see it."""
+        from bc_consumer.labels import COLUMNS_OF_SALES, LINE_COLUMNS_OF_SALES, copies_sales
+
+        if not copies_sales():
+            return
+        for model, names in (("BC", COLUMNS_OF_SALES), ("BCLine", LINE_COLUMNS_OF_SALES)):
+            for name, label in names.items():
+                column = self.get_model(model)._meta.get_field(name)
+                if isinstance(column, models.Field):
+                    column.verbose_name = label  # type: ignore[assignment]  # a lazy text, as anywhere
 
     def _check_choice(self) -> None:
         """Stop every process at its start: a wrong choice of orders must not be tried."""

@@ -6,13 +6,15 @@ Nothing here writes. Orders whose content may differ are returned; whoever asked
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.db.models.fields.json import KeyTransform
 
 from bc_consumer.mapping import current_versions, normalised_text
 from bc_consumer.models import BC, BCLine, CopyOrigin
-from bc_consumer.odoo import Listed, Odoo
+from bc_consumer.odoo import NAMING_MODELS, FieldSet, Listed, ModelFields, Odoo
 
 SAMPLE = 20
 """Of the oldest, and of the newest orders, looked at to know the database again."""
@@ -126,6 +128,22 @@ NAMED: dict[str, tuple[tuple[type[BC] | type[BCLine], str], ...]] = {
 }
 """Model in Odoo → the columns that hold its id and name. Taxes stand in a list of their own."""
 
+Copied = type[BC] | type[BCLine]
+
+
+def naming_models(odoo: Odoo) -> tuple[str, ...]:
+    """Return the models whose records orders and lines name, those of extra fields included."""
+    related = {
+        model
+        for _table, fields in _tables(odoo.field_set())
+        for _name, model, _many in fields.extra_relations
+    }
+    return (*NAMING_MODELS, *sorted(related.difference(NAMING_MODELS)))
+
+
+def _tables(fields: FieldSet) -> tuple[tuple[Copied, ModelFields], ...]:
+    return (BC, fields.order), (BCLine, fields.line)
+
 
 def names_page(odoo: Odoo, model: str, since: datetime, after_id: int) -> Page:
     """Look at one page of related records written since then; give orders with an older name."""
@@ -133,27 +151,44 @@ def names_page(odoo: Odoo, model: str, since: datetime, after_id: int) -> Page:
     renamed = odoo.listing.renamed(model, since=since, after_id=after_id, limit=limit)
     names = {record_id: normalised_text(name) for record_id, name in renamed}
     page = Page(last_id=max(names, default=after_id), is_last=len(renamed) < limit)
-    for table, column in NAMED[model]:
+    if not names:
+        return page
+    for table, column in NAMED.get(model, ()):
         page.differing |= _with_older_name(table, column, names)
-    if model == "account.tax" and names:
-        page.differing |= _with_older_tax(names)
+    if model == "account.tax":
+        rows = BCLine.objects.exclude(taxes=[]).values_list("bc__odoo_id", "taxes")
+        page.differing |= _among(rows, names)
+    for copied, fields in _tables(odoo.field_set()):
+        for name, relation, many in fields.extra_relations:
+            if relation == model:
+                page.differing |= _with_older_extra(copied, name, names, many=many)
     page.suspects = set(page.differing)
     return page
 
 
-def _with_older_name(
-    table: type[BC] | type[BCLine], column: str, names: dict[int, str]
-) -> set[int]:
+def _with_older_name(table: Copied, column: str, names: dict[int, str]) -> set[int]:
     order = "odoo_id" if table is BC else "bc__odoo_id"
     rows = table._default_manager.filter(**{f"{column}_id__in": list(names)})
     values = rows.values_list(order, f"{column}_id", f"{column}_name").distinct()
     return {odoo_id for odoo_id, record_id, name in values.iterator() if names[record_id] != name}
 
 
-def _with_older_tax(names: dict[int, str]) -> set[int]:
-    rows = BCLine.objects.exclude(taxes=[]).values_list("bc__odoo_id", "taxes")
+def _with_older_extra(table: Copied, field: str, names: dict[int, str], *, many: bool) -> set[int]:
+    order = "odoo_id" if table is BC else "bc__odoo_id"
+    # Not as a keyword: Odoo's names may hold two underscores.
+    value = KeyTransform(field, "extra")
+    rows: QuerySet[Any] = table._default_manager.annotate(value=value)
+    if many:
+        return _among(rows.exclude(value=None).values_list(order, "value"), names)
+    rows = rows.annotate(record=KeyTransform("id", value)).filter(record__in=list(names))
+    values = rows.values_list(order, "value").iterator()
+    return {odoo_id for odoo_id, one in values if names[one["id"]] != one["name"]}
+
+
+def _among(rows: "QuerySet[Any, tuple[int, Any]]", names: dict[int, str]) -> set[int]:
+    """Return the orders whose list of records holds an older name."""
     return {
         odoo_id
-        for odoo_id, taxes in rows.iterator()
-        if any(names.get(tax["id"], tax["name"]) != tax["name"] for tax in taxes)
+        for odoo_id, records in rows.iterator()
+        if any(names.get(one["id"], one["name"]) != one["name"] for one in records or ())
     }

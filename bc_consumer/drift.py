@@ -18,7 +18,6 @@ from bc_consumer.digest import Digest, Model
 from bc_consumer.mapping import EXTRA, Extra, MappedOrder, MappingError, map_order
 from bc_consumer.models import BC, BCLine, OdooRecord, PendingBC, SyncState
 from bc_consumer.odoo import (
-    NAMING_MODELS,
     Missing,
     NoRights,
     Odoo,
@@ -28,6 +27,7 @@ from bc_consumer.odoo import (
     OdooProtocolError,
     OdooTimeout,
     OdooTorn,
+    UnknownField,
 )
 
 MOTION = timedelta(seconds=10)
@@ -144,7 +144,7 @@ class DriftScan:
             "digest of orders": lambda: self._digest("order"),
             "digest of lines": lambda: self._digest("line"),
             "mapping": self._older_mapping,
-            **{f"names of {model}": self._names(model) for model in NAMING_MODELS},
+            **{f"names of {m}": self._names(m) for m in self._naming_models()},
             "owed": self._owed_orders,
         }
         if self.only:
@@ -177,6 +177,9 @@ class DriftScan:
         proof = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
         return self._pages(lambda after: detect.lines_page(self.odoo, since, after, proof))
 
+    def _naming_models(self) -> tuple[str, ...]:
+        return () if self.only or self.full else detect.naming_models(self.odoo)
+
     def _names(self, model: str) -> Callable[[], Iterator[int]]:
         def renamed() -> Iterator[int]:
             since = self.since or self._until
@@ -184,8 +187,10 @@ class DriftScan:
                 yield from self._pages(
                     lambda after: detect.names_page(self.odoo, model, since, after)
                 )
-            except (NoRights, OdooAccessError):
-                note = f"names of {model} are not compared: the account may not read them"
+            except (NoRights, OdooAccessError, UnknownField):
+                note = (
+                    f"names of {model} are not compared: the account can't read when they changed"
+                )
                 self.notes.append(note)
 
         return renamed

@@ -70,6 +70,10 @@ def _to_be_told(fields: FieldSet) -> list[str]:
         origin, _ = CopyOrigin.objects.select_for_update().get_or_create(
             key=CopyOrigin.KEY, defaults={"order_model": settings.ODOO_ORDER_MODEL}
         )
+        labels = {"order": dict(fields.order.labels), "line": dict(fields.line.labels)}
+        if origin.labels != labels:
+            origin.labels = labels
+            origin.save(update_fields=["labels"])
         before, now = set(origin.present_fields), set(fields.present)
         seen = now.union(origin.seen_fields)
         if before != now:

@@ -5,6 +5,7 @@ An unknown value is shown as it is: Odoo's modules may add their own.
 
 from collections.abc import Mapping
 
+from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -46,7 +47,31 @@ CAUSE: Mapping[str, Label] = {
     "replay": pgettext_lazy("cause of a mark", "replay"),
     "dead letter": _("dead letter"),
 }
-ARCHIVED_REASON: Mapping[str, Label] = {"gone from Odoo": _("gone from Odoo")}
+ARCHIVED_REASON: Mapping[str, Label] = {
+    "gone from Odoo": _("gone from Odoo"),
+    "outside the domain": _("outside the domain that is copied (ODOO_DOMAIN)"),
+    "outside the companies": _("of a company that is not copied (ODOO_COMPANY_IDS)"),
+}
+
+STATE_OF_SALES: Mapping[str, Label] = {
+    "draft": _("quotation"),
+    "sent": _("quotation sent"),
+    "sale": _("sales order"),
+    "done": pgettext_lazy("state of an order", "locked"),
+    "cancel": pgettext_lazy("state of an order", "cancelled"),
+}
+INVOICE_STATUS_OF_SALES: Mapping[str, Label] = {
+    "no": _("nothing to invoice"),
+    "to invoice": _("to be invoiced"),
+    "invoiced": _("fully invoiced"),
+    "upselling": _("upselling opportunity"),
+}
+DELIVERY_STATUS: Mapping[str, Label] = {
+    "pending": _("not delivered"),
+    "started": _("delivery begun"),
+    "partial": _("partly delivered"),
+    "full": _("fully delivered"),
+}
 
 BY_FIELD: Mapping[str, Mapping[str, Label]] = {
     "state": STATE,
@@ -56,11 +81,41 @@ BY_FIELD: Mapping[str, Mapping[str, Label]] = {
     "display_type": DISPLAY_TYPE,
     "archived_reason": ARCHIVED_REASON,
 }
+BY_FIELD_OF_SALES: Mapping[str, Mapping[str, Label]] = {
+    **BY_FIELD,
+    "state": STATE_OF_SALES,
+    "invoice_status": INVOICE_STATUS_OF_SALES,
+    "delivery_status": DELIVERY_STATUS,
+}
+
+# Columns that a sale calls otherwise.
+COLUMNS_OF_SALES: Mapping[str, Label] = {
+    "partner_id": _("customer id"),
+    "partner_name": _("customer"),
+    "partner_ref": _("customer's reference"),
+    "user_id": _("salesperson id"),
+    "user_name": _("salesperson"),
+    "date_order": _("order date"),
+    "effective_date": _("first delivered"),
+    "invoice_status": _("invoicing status"),
+}
+LINE_COLUMNS_OF_SALES: Mapping[str, Label] = {"qty_invoiced": _("invoiced")}
+
+
+def copies_sales() -> bool:
+    """Tell whether the copy holds sales, not purchases."""
+    return bool(settings.ODOO_ORDER_MODEL == "sale.order")
+
+
+def states() -> Mapping[str, Label]:
+    """Return the states that Odoo comes with."""
+    return STATE_OF_SALES if copies_sales() else STATE
 
 
 def label(field: str, value: str) -> str:
     """Return what a field's value is called, in the active language; itself when it is unknown."""
-    return str(BY_FIELD.get(field, {}).get(value, value))
+    by_field = BY_FIELD_OF_SALES if copies_sales() else BY_FIELD
+    return str(by_field.get(field, {}).get(value, value))
 
 
 def causes(value: str) -> str:

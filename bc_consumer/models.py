@@ -340,6 +340,11 @@ class CopyOrigin(models.Model):
         help_text=_("«model.field»: what this Odoo had at some time; what it lacks has vanished."),
     )
     present_fields = models.JSONField(_("fields there"), default=list)
+    labels = models.JSONField(
+        _("labels of further fields"),
+        default=dict,
+        help_text=_("What Odoo calls the fields in «extra», of orders and of lines."),
+    )
     fields_changed_at = models.DateTimeField(
         _("fields appeared"),
         null=True,

@@ -23,12 +23,12 @@ from bc_consumer.digest import Digest
 from bc_consumer.lock import Lock, LockLost, ask_to_give_way
 from bc_consumer.models import Lane, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import (
-    NAMING_MODELS,
     NoRights,
     OdooAccessError,
     OdooError,
     OdooInterrupted,
     OdooRefused,
+    UnknownField,
 )
 from bc_consumer.odoo_connection import odoo
 from bc_consumer.policy import is_about_orders
@@ -163,16 +163,6 @@ class _Run:
         poll = run.cause == Cause.POLL
         longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
         self.proof = POLL_PROOF if poll else longest
-        self.phases: dict[str, Callable[[], str]] = {
-            FIRST_PHASE: self._failed_orders,
-            "mapping": self._mapping,
-            "orders": self._orders,
-            "lines": self._lines,
-            "digest of orders": self._digest_orders,
-            "digest of lines": self._digest_lines,
-            **{f"names of {model}": self._names(model) for model in NAMING_MODELS},
-            "drain": self._drain,
-        }
 
     def finish(self) -> SyncLog:
         """Go through the phases; end the run and release the lock on every way out."""
@@ -220,15 +210,30 @@ class _Run:
             self._save()
             if self.run.digest and not self.run.forced:
                 self._check_database()
-        names = [*self.phases, SyncLog.DONE]
+        phases = self._phases()
+        names = [*phases, SyncLog.DONE]
+        if self.run.phase not in names:  # of a record that settings or Odoo no longer have
+            self.run.phase, self.run.cursor = FIRST_PHASE, 0
         while self.run.phase != SyncLog.DONE:
             self._look_around()
-            next_phase = self.phases[self.run.phase]()
+            next_phase = phases[self.run.phase]()
             if next_phase == "":
                 next_phase = names[names.index(self.run.phase) + 1]
                 self.run.cursor = 0
             self.run.phase = next_phase
             self._save()
+
+    def _phases(self) -> dict[str, Callable[[], str]]:
+        return {
+            FIRST_PHASE: self._failed_orders,
+            "mapping": self._mapping,
+            "orders": self._orders,
+            "lines": self._lines,
+            "digest of orders": self._digest_orders,
+            "digest of lines": self._digest_lines,
+            **{f"names of {m}": self._names(m) for m in detect.naming_models(self.odoo)},
+            "drain": self._drain,
+        }
 
     # --- phases: each does one page, and returns the phase to go on with ("": the next) --------
 
@@ -328,8 +333,10 @@ class _Run:
                 return ""  # a first load has just read every name
             try:
                 page = detect.names_page(self.odoo, model, since, self.run.cursor)
-            except (NoRights, OdooAccessError):
-                note = f"names of {model} are not followed: the account may not read them"
+            except (NoRights, OdooAccessError, UnknownField):
+                note = (
+                    f"names of {model} are not followed: the account can't read when they changed"
+                )
                 self.run.notes = "\n".join(filter(None, [self.run.notes, note]))
                 return ""
             self.run.found_by_names += len(page.differing)

@@ -22,6 +22,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from bc_consumer import dead_letters, failed_orders, outage, queries, wording
+from bc_consumer.labels import copies_sales
 from bc_consumer.models import Alert, DeadLetter
 
 LIVE_ENTRIES = 40
@@ -41,6 +42,9 @@ ORDER_FIELDS = (
     "receipt_status", "priority", "date_order", "date_approve", "date_planned", "effective_date",
     "payment_term_name", "write_date", "synced_at",
 )  # fmt: skip
+
+# What only purchases have.
+NOT_OF_SALES = frozenset({"receipt_status", "priority", "date_approve", "date_planned"})
 
 View = Callable[..., HttpResponse]
 
@@ -96,7 +100,14 @@ def order(request: HttpRequest, odoo_id: int) -> HttpResponse:
     story = queries.order_story(odoo_id, ORDER_ENTRIES)
     if story is None:
         raise Http404(_("The copy knows no order with this number."))
-    context = {"story": story, "bc": story.bc, "fields": ORDER_FIELDS}
+    sales = copies_sales()
+    context = {
+        "story": story,
+        "bc": story.bc,
+        "fields": [name for name in ORDER_FIELDS if not (sales and name in NOT_OF_SALES)],
+        "extra": wording.extra_fields(story.bc, sorted(story.bc.extra)) if story.bc else [],
+        "sales": sales,
+    }
     return render(request, "bc_consumer/order.html", context)
 
 

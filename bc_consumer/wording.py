@@ -1,7 +1,7 @@
 """How values, and the changes that the journal keeps, read on a page, in the active language."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -16,14 +16,17 @@ from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
+from bc_consumer.extra_labels import extra_label
 from bc_consumer.fields import ExactDecimalField
 from bc_consumer.labels import label
-from bc_consumer.models import BC, BCLine
+from bc_consumer.mapping import EXTRA
+from bc_consumer.models import BC, BCLine, OdooRecord
 
 NOTHING = "—"
 SUMMARY_FIELDS = 3
 SUMMARY_CHARACTERS = 48
 """Of one value in a summary; the order's page shows it whole."""
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")  # as mapping.py writes them
 BREAKS = re.compile(r"[ \t\r\n]+")
 QUANTITIES = frozenset({"product_qty", "qty_received", "qty_invoiced", "discount"})
 PARTS_OF_TOTAL = frozenset({"amount_untaxed", "amount_tax"})
@@ -150,7 +153,12 @@ def _line_name(odoo_id: str, name: str = "") -> str:
 
 
 def field_label(model: type[models.Model], name: str) -> str:
-    """Return a column's translated name; its technical one when the model has it no longer."""
+    """Return a column's translated name; its technical one when the model has it no longer.
+
+    «extra.x_project» is a field without a column: its label in Odoo.
+    """
+    if name.startswith(EXTRA):
+        return capfirst(extra_label(model, name.removeprefix(EXTRA)))
     field = _field(model, name)
     return name if field is None else capfirst(str(field.verbose_name))
 
@@ -159,6 +167,8 @@ def show(model: type[models.Model], name: str, value: Any) -> str:
     """Return a column's value as text: from the database, or from JSON."""
     if value is None or value in ("", []):
         return NOTHING
+    if name.startswith(EXTRA):
+        return show_extra(name.removeprefix(EXTRA), value)
     field = _field(model, name)
     if isinstance(value, bool):
         return _("yes") if value else _("no")
@@ -169,6 +179,30 @@ def show(model: type[models.Model], name: str, value: Any) -> str:
     if isinstance(field, models.DateTimeField):
         return moment(parse_datetime(value) if isinstance(value, str) else value)
     return unescape(strip_tags(value)).strip() if name == "notes" else label(name, str(value))
+
+
+def show_extra(name: str, value: Any) -> str:
+    """Return the value of a field without a column, as its form tells what it is."""
+    if value is None or value == []:
+        return NOTHING
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, dict):
+        return str(value.get("name") or value.get("id"))
+    if isinstance(value, list):
+        return ", ".join(show_extra(name, one) for one in value)
+    if isinstance(value, str) and MOMENT.fullmatch(value):
+        return moment(parse_datetime(value))
+    return unescape(strip_tags(label(name, str(value)))).strip()
+
+
+def extra_fields(record: OdooRecord, names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return label and value of these fields without a column, those that hold something."""
+    filled = [name for name in names if record.extra.get(name) not in (None, [], False)]
+    return [
+        (field_label(type(record), f"{EXTRA}{name}"), show_extra(name, record.extra[name]))
+        for name in filled
+    ]
 
 
 def _field(model: type[models.Model], name: str) -> "models.Field[Any, Any] | None":

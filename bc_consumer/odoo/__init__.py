@@ -28,7 +28,7 @@ from bc_consumer.odoo.errors import (
     WrongCredentials,
     WrongDatabase,
 )
-from bc_consumer.odoo.field_set import FieldSet
+from bc_consumer.odoo.field_set import FieldSet, ModelFields
 from bc_consumer.odoo.listing import Listing
 from bc_consumer.odoo.naming import NAMING_MODELS
 from bc_consumer.odoo.records import (
@@ -55,6 +55,7 @@ __all__ = [
     "MissingEndpoint",
     "MissingField",
     "MissingModel",
+    "ModelFields",
     "NoAutomation",
     "NoRights",
     "NoWebhookActions",

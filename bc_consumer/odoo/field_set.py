@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bc_consumer.odoo.errors import (
@@ -40,6 +40,7 @@ class ModelFields:
 
     ``digits``: canonical name → decimals, where Odoo tells them. ``relations``: canonical name →
     the model that a many2one or many2many leads to. ``chosen``: names of the configured fields.
+    ``labels``: canonical name of a field without a column → what Odoo calls it.
     """
 
     model: str
@@ -48,11 +49,21 @@ class ModelFields:
     digits: Mapping[str, int]
     relations: Mapping[str, str]
     chosen: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def odoo_names(self) -> list[str]:
         """Names to ask this Odoo for."""
         return [odoo_name for _field, odoo_name in self.present]
+
+    @property
+    def extra_relations(self) -> tuple[tuple[str, str, bool], ...]:
+        """Fields without a column that name other records: name, model, whether many."""
+        return tuple(
+            (field.name, self.relations[field.name], field.kind is Kind.MANY2MANY)
+            for field, _odoo_name in self.present
+            if field.extra and field.name in self.relations
+        )
 
     @property
     def known(self) -> tuple[Field, ...]:
@@ -67,8 +78,8 @@ class ModelFields:
 
     def odoo_name(self, canonical: str) -> str | None:
         """Give this Odoo's name of a field, None if it has no such field."""
-        for field, odoo_name in self.present:
-            if field.name == canonical:
+        for one, odoo_name in self.present:
+            if one.name == canonical:
                 return odoo_name
         return None
 
@@ -186,23 +197,25 @@ def _resolve(
     chosen = _chosen(table, extra)
     present: list[tuple[Field, str]] = []
     absent: list[Field] = []
-    digits, relations = {}, {}
-    for field in (*table, *chosen):
-        odoo_name = next((name for name in field.odoo_names if name in answer), None)
-        if odoo_name is None or not _readable(field, answer[odoo_name], may_read):
-            absent.append(field)
+    digits, relations, labels = {}, {}, {}
+    for wanted in (*table, *chosen):
+        odoo_name = next((name for name in wanted.odoo_names if name in answer), None)
+        if odoo_name is None or not _readable(wanted, answer[odoo_name], may_read):
+            absent.append(wanted)
             continue
         description = answer[odoo_name]
-        fit = _fitted(model, field, description) if field in chosen else field
+        fit = _fitted(model, wanted, description) if wanted in chosen else wanted
         present.append((fit, odoo_name))
         decimals = _decimals(description.get("digits"))
         if decimals is not None:
-            digits[field.name] = decimals
+            digits[fit.name] = decimals
         if fit.kind in {Kind.MANY2ONE, Kind.MANY2MANY}:
-            relations[field.name] = str(description.get("relation") or "")
+            relations[fit.name] = str(description.get("relation") or "")
+        if fit.extra:
+            labels[fit.name] = str(description.get("string") or fit.name)
     _refuse_if_needed(model, absent)
-    names = tuple(field.name for field in chosen)
-    return ModelFields(model, tuple(present), tuple(absent), digits, relations, names)
+    names = tuple(one.name for one in chosen)
+    return ModelFields(model, tuple(present), tuple(absent), digits, relations, names, labels)
 
 
 def _readable(field: Field, description: Mapping[str, Any], may_read: MayRead) -> bool:

@@ -152,7 +152,6 @@ class Listing:
         """List id and display_name of the records whose name may have changed since then.
 
         Ascending by id, at most ``limit``, archived ones too, in the settings' language.
-        ``model``: one of NAMING_MODELS, ValueError for others.
         """
         domain = written_since(model, write_moment(since))
         rows = self._page(model, domain, after_id, limit, ["display_name"])

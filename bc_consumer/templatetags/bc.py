@@ -5,9 +5,11 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.db.models import Model
 
 from bc_consumer import labels, wording
+from bc_consumer.models import BCLine
 
 register = template.Library()
 
@@ -53,6 +55,20 @@ def field_value(record: Model, name: str) -> str:
     """Show a column's value."""
     value: Any = getattr(record, name)
     return wording.show(type(record), name, value)
+
+
+@register.filter
+def moved(line: BCLine) -> str:
+    """Show how much of a line has been received; of a sale, delivered."""
+    if labels.copies_sales():
+        return wording.quantity(line.extra.get("qty_delivered"))
+    return wording.show(BCLine, "qty_received", line.qty_received)
+
+
+@register.filter
+def further(line: BCLine) -> list[tuple[str, str]]:
+    """Give label and value of a line's fields that the settings name."""
+    return wording.extra_fields(line, settings.ODOO_EXTRA_LINE_FIELDS)
 
 
 @register.filter

@@ -8,7 +8,16 @@ import pytest
 from django.conf import LazySettings
 from django.db.models.functions import Now
 
-from bc_consumer import admin_filters, ledger, odoo_connection, outage, process, queries, versions
+from bc_consumer import (
+    admin_filters,
+    extra_labels,
+    ledger,
+    odoo_connection,
+    outage,
+    process,
+    queries,
+    versions,
+)
 from bc_consumer.models import Pace, PendingBC, SyncState, VersionCounter
 from bc_consumer.odoo import Odoo
 from bc_consumer.refresh import work_off
@@ -18,7 +27,10 @@ from odoo_simulator import Simulator
 @pytest.fixture(autouse=True)
 def _figures_are_fresh() -> None:
     """Figures may be a moment old; a test's are not the previous test's."""
-    for paced in (queries.copy_figures, queries.ledger_figures, admin_filters.companies):
+    for paced in (
+        queries.copy_figures, queries.ledger_figures, admin_filters.companies,
+        extra_labels.known_labels,
+    ):  # fmt: skip
         paced.forget()
 
 

@@ -305,6 +305,36 @@ def test_a_field_that_cannot_be_copied_is_refused_by_name(
     assert f"purchase.order.{name} is of type" in done.error
 
 
+def test_rule_13_names_in_extra_fields_follow_their_records(
+    simulator: Simulator, choose: Choose
+) -> None:
+    simulator.add_field(PURCHASE, "x__team", "many2one", relation="crm.team")
+    simulator.add_field(PURCHASE, "x_tags", "many2many", relation="crm.tag")
+    simulator.add_field("purchase.order.line", "x_partner", "many2one", relation="res.partner")
+    line = {**LINES[0], "x_partner": 5}
+    order_id = simulator.create_order(lines=[line], x__team=1, x_tags=[(6, 0, [2, 1])])
+    other = simulator.create_order(lines=LINES)
+    choose(EXTRA_FIELDS=["x__team", "x_tags"], EXTRA_LINE_FIELDS=["x_partner"])
+    run()
+    simulator.update_sql(PURCHASE, [order_id, other], {"write_date": "2020-01-01 00:00:00"})
+    lines = [*line_ids(simulator, order_id), *line_ids(simulator, other)]
+    simulator.update_sql("purchase.order.line", lines, {"write_date": "2020-01-01 00:00:00"})
+    BC.objects.update(write_date="2020-01-01T00:00:00Z")
+    BCLine.objects.update(write_date="2020-01-01T00:00:00Z")
+    for model, record, name in (
+        ("crm.team", 1, "Team"), ("crm.tag", 2, "Fair"), ("res.partner", 5, "Partner"),
+    ):  # fmt: skip
+        simulator.rename(model, record, name)
+        done = run()
+        assert (done.found_by_names, done.applied) == (1, 1), f"{model}: {done.notes}"
+    bc = BC.objects.get(odoo_id=order_id)
+    assert bc.extra == {
+        "x__team": {"id": 1, "name": "Team"},
+        "x_tags": [{"id": 1, "name": "Urgent"}, {"id": 2, "name": "Fair"}],
+    }
+    assert bc.lines.get().extra == {"x_partner": {"id": 5, "name": "Partner"}}
+
+
 # --- domain and companies -------------------------------------------------------------------------
 
 

@@ -309,3 +309,88 @@ def test_any_values_are_mapped_or_named(values: dict[str, Any], line: dict[str, 
         assert error.field in where  # noqa: PT017
     else:
         assert map_order(given_snapshot) == mapped
+
+
+# --- fields without a column ----------------------------------------------------------------------
+
+
+def extra_value(kind: Kind, value: Any, decimals: int | None = None) -> Any:
+    field = Field("x_field", kind, ("x_field",), extra=True)
+    digits = {} if decimals is None else {"x_field": decimals}
+    fields = FieldSet(
+        ModelFields("purchase.order", ((field, "x_field"),), (), digits, {}),
+        ModelFields("purchase.order.line", (), (), {}, {}),
+    )
+    given_snapshot = OrderSnapshot(7, {"x_field": value}, (), fields, 2)
+    mapped = map_order(given_snapshot)
+    assert mapped.fields == {}
+    kept = mapped.extra.values["x_field"]
+    assert json.loads(json.dumps(kept)) == kept, "it must come back from the database unchanged"
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "kept"),
+    [
+        (Kind.TEXT, "a\r\nb\x0b", "a\nb"),
+        (Kind.BOOLEAN, False, False),
+        (Kind.INTEGER, 0, 0),
+        (Kind.MONEY, 12.5, "12.50"),
+        (Kind.MONEY, 0.1 + 0.2, "0.30"),
+        (Kind.NUMBER, 1.25, "1.25"),
+        (Kind.NUMBER, 1e22, "10000000000000000000000"),
+        (Kind.NUMBER, -0.0, "0.0"),
+        (Kind.DATE, "2026-02-28", "2026-02-28"),
+        (Kind.DATE, "26-02-28", "0026-02-28"),
+        (Kind.DATETIME, "2026-11-24 01:50:34", "2026-11-24T01:50:34Z"),
+        (Kind.MANY2ONE, {"id": 3, "display_name": "A\r\nB"}, {"id": 3, "name": "A\nB"}),
+        (
+            Kind.MANY2MANY,
+            [{"id": 9, "display_name": "Z"}, {"id": 2, "display_name": "A"}],
+            [{"id": 2, "name": "A"}, {"id": 9, "name": "Z"}],
+        ),
+    ],
+)
+def test_extra_fields_have_the_form_of_their_type(kind: Kind, value: Any, kept: Any) -> None:
+    assert extra_value(kind, value) == kept
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [Kind.TEXT, Kind.MONEY, Kind.NUMBER, Kind.DATE, Kind.DATETIME, Kind.MANY2ONE],
+)
+def test_what_is_empty_is_null_in_extra(kind: Kind) -> None:
+    assert extra_value(kind, False) is None
+
+
+def test_an_empty_text_and_none_at_all_are_the_same_in_extra() -> None:
+    assert extra_value(Kind.TEXT, "") is extra_value(Kind.TEXT, False) is None
+    assert extra_value(Kind.MANY2MANY, False) == []
+
+
+def test_extra_numbers_have_the_field_s_digits() -> None:
+    assert extra_value(Kind.NUMBER, 0.125, decimals=2) == "0.13"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(Kind.DATE, "2026-02-30"), (Kind.DATE, "yesterday"), (Kind.DATE, 7), (Kind.NUMBER, "1")],
+)
+def test_an_extra_value_that_does_not_fit_names_its_field(kind: Kind, value: Any) -> None:
+    with pytest.raises(MappingError, match="x_field of order 7"):
+        extra_value(kind, value)
+
+
+def test_what_odoo_lacks_is_left_out_and_the_copy_keeps_what_it_had() -> None:
+    lacking = Field("x_gone", Kind.TEXT, ("x_gone",), extra=True)
+    table = tuple(field for field in PURCHASE_ORDER if field.name != "origin")
+    absent = (lacking, *(field for field in PURCHASE_ORDER if field.name == "origin"))
+    present = all_present("purchase.order", table, {}).present
+    fields = FieldSet(
+        ModelFields("purchase.order", present, absent, {}, {}),
+        all_present("purchase.order.line", PURCHASE_ORDER_LINE, {}),
+    )
+    mapped = map_order(OrderSnapshot(7, {}, (), fields, 2))
+    assert "origin" not in mapped.fields
+    assert "name" in mapped.fields
+    assert mapped.extra.over({"x_gone": "kept", "x_removed": 1}) == {"x_gone": "kept"}

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from bc_consumer.odoo import MissingField, OdooProtocolError
+from bc_consumer.mapping import MAPPING_VERSION, current_versions, mapping_version
+from bc_consumer.odoo import MissingField, OdooProtocolError, UnfitField
 from bc_consumer.odoo.field_set import Wanted, load_field_set
+from bc_consumer.odoo.fields import Kind
+from odoo_simulator.fields import load_models
 from tests.unit.odoo.serving import CAPTURES
 
 ORDER, LINE = "purchase.order", "purchase.order.line"
@@ -81,3 +84,71 @@ def test_lines_without_a_model_are_a_protocol_error() -> None:
     fields[ORDER]["order_line"] = {"type": "one2many"}
     with pytest.raises(OdooProtocolError, match="lines"):
         load_field_set(Wanted(ORDER), answering(fields))
+
+
+@pytest.mark.parametrize("version", [17, 18, 19])
+def test_all_fields_of_sales_are_there_by_the_names_of_each_version(version: int) -> None:
+    models = load_models(version)
+    fields = {
+        model: {name: field.described() for name, field in models[model].fields.items()}
+        for model in ("sale.order", "sale.order.line")
+    }
+    field_set = load_field_set(Wanted("sale.order"), answering(fields))
+    assert field_set.absent == ()
+    assert field_set.order.odoo_name("partner_ref") == "client_order_ref"
+    assert field_set.order.odoo_name("locked") == "locked"
+    assert field_set.line.odoo_name("product_qty") == "product_uom_qty"
+    assert field_set.line.odoo_name("taxes") == ("tax_ids" if version == 19 else "tax_id")
+    assert field_set.line.relations["taxes"] == "account.tax"
+
+
+def test_configured_fields_have_the_kind_that_odoo_tells() -> None:
+    fields = fields_of(18)
+    fields[ORDER]["x_date"] = {"type": "date"}
+    fields[ORDER]["x_own"] = {"type": "monetary", "currency_field": "x_currency_id"}
+    fields[ORDER]["x_cost"] = {"type": "monetary", "currency_field": "currency_id"}
+    names = ("x_date", "x_own", "x_cost", "incoterm_id", "priority", "id")
+    wanted = Wanted(ORDER, extra_fields=names, extra_line_fields=("product_packaging_qty",))
+    field_set = load_field_set(wanted, answering(fields))
+    kinds = {field.name: field.kind for field, _name in field_set.order.present if field.extra}
+    assert kinds == {
+        "x_date": Kind.DATE,
+        "x_own": Kind.NUMBER,
+        "x_cost": Kind.MONEY,
+        "incoterm_id": Kind.MANY2ONE,
+    }, "what has a column is not copied twice"
+    assert field_set.chosen == (
+        f"{ORDER}.incoterm_id", f"{ORDER}.x_cost", f"{ORDER}.x_date", f"{ORDER}.x_own",
+        f"{LINE}.product_packaging_qty",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("message_ids", "one2many"), ("tax_totals", "binary"), ("x_json", "json")]
+)
+def test_a_configured_field_that_cannot_be_copied_is_refused(name: str, kind: str) -> None:
+    fields = fields_of(17)
+    fields[ORDER]["x_json"] = {"type": "json"}
+    with pytest.raises(UnfitField, match=f"{ORDER}.{name} is of type {kind}") as caught:
+        load_field_set(Wanted(ORDER, (name,)), answering(fields))
+    assert (caught.value.model, caught.value.field) == (ORDER, name)
+
+
+def test_rule_13_each_choice_of_fields_makes_rows_of_its_own_version() -> None:
+    fields = fields_of(17)
+
+    def versions(*names: str, lacking: tuple[str, ...] = ()) -> tuple[int, frozenset[int]]:
+        there = {name: shown for name, shown in fields[ORDER].items() if name not in lacking}
+        field_set = load_field_set(Wanted(ORDER, names), answering({**fields, ORDER: there}))
+        return mapping_version(field_set.fingerprint), current_versions(field_set)
+
+    plain, _ = versions()
+    one, _ = versions("incoterm_id")
+    both, _ = versions("incoterm_id", "group_id")
+    assert versions("group_id", "incoterm_id")[0] == both
+    lacking, current = versions("incoterm_id", "group_id", lacking=("group_id",))
+    without, _ = versions(lacking=("origin",))
+    assert len({plain, one, both, lacking, without}) == 5
+    assert plain == MAPPING_VERSION
+    assert max(one, both, lacking, without) < 2**31
+    assert current == {both, lacking}, "rows made while nothing lacked need not be read again"
