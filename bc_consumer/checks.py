@@ -17,6 +17,7 @@ LARGEST_BATCH = 1000
 LONGEST_EXCHANGE = 255
 """Bytes of a name in AMQP."""
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "web"})
+API_KEY = re.compile(r"[0-9a-f]{40}")  # as Odoo 17, 18 and 19 make them
 RULES_NAME = re.compile(r"[\w][\w .-]{0,39}")
 
 
@@ -42,6 +43,14 @@ def _odoo() -> Iterator[CheckMessage]:
                 "ODOO_URL is plain http: the password travels readable.",
                 hint="Use https://.",
                 id="bc.W002",
+            )
+    for name in ("ODOO_PASSWORD", "ODOO_ADMIN_PASSWORD"):
+        secret = getattr(settings, name)
+        if settings.ODOO_TRANSPORT == "json2" and secret and not API_KEY.fullmatch(secret):
+            yield checks.Warning(
+                f"ODOO_TRANSPORT is json2, and {name} does not look like an API key of Odoo.",
+                hint="JSON-2 takes no passwords: make a key in Odoo, or set ODOO_TRANSPORT=auto.",
+                id="bc.W030",
             )
 
 

@@ -81,7 +81,10 @@ def check_order_model() -> None:
 
 
 def sends_early() -> bool:
-    """Whether this Odoo's webhooks come before its commit; asks its version for ``auto``."""
+    """Whether this Odoo's webhooks come before its commit; asks its version for ``auto``, once.
+
+    An Odoo that is upgraded meanwhile is taken for the elder one, whose looks are right for both.
+    """
     if settings.ODOO_WEBHOOK_TIMING == "auto":
-        return odoo().version().major < FIRST_COMMITTED_MAJOR
+        return odoo().known_version().major < FIRST_COMMITTED_MAJOR
     return bool(settings.ODOO_WEBHOOK_TIMING == "early")

@@ -31,6 +31,7 @@ class Odoo:
         """Prepare; nothing is sent yet. Raises OdooRefused for an order model we don't know."""
         self.settings = settings
         stop = stop or threading.Event()
+        self._version: ServerVersion | None = None
         self._http = HttpSession(settings, stop)
         self._transport: Transport = transport_for(settings, self._http, stop)
         self._calls = Calls(self._transport, settings.login)
@@ -99,6 +100,13 @@ class Odoo:
     def version(self) -> ServerVersion:
         """Ask for the server's version; needs no credentials."""
         return ServerVersion.from_text(str(self._transport.version().value))
+
+    def known_version(self) -> ServerVersion:
+        """Give the version that the server had when it was first asked; asks once."""
+        version = self._version
+        if version is None:
+            version = self._version = self.version()
+        return version
 
     def server_time(self) -> datetime:
         """Give a moment on Odoo's clock that is not later than now, UTC.
