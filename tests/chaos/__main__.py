@@ -29,7 +29,9 @@ def main() -> int:
     directory.mkdir(parents=True, exist_ok=True)
     try:
         postgres, rabbitmq = services.start_postgres(), services.start_rabbitmq()
-        with scene(seed, directory, postgres, rabbitmq, services.reaper) as everything:
+        with scene(
+            seed, directory, postgres, rabbitmq, services.reaper, poll_seconds=options.poll
+        ) as everything:
             played = play(plan, everything, options.rate, lambda text: print(text, flush=True))
             print(f"seed {seed}\n{report(played, everything)}")
     finally:
@@ -47,6 +49,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kills", action="store_true", help="kill -9 alone")
     parser.add_argument(
         "--timings", nargs="+", choices=(EARLY, COMMITTED), default=(EARLY, COMMITTED)
+    )
+    parser.add_argument(
+        "--poll", type=float, default=0.0, help="reconcile so often, in seconds, while it runs"
     )
     parser.add_argument("--logs", type=Path, help="keep the processes' logs in this directory")
     return parser.parse_args()

@@ -14,6 +14,8 @@ from tests.services.processes import children_of, signal_one
 from tests.services.waiting import wait_until
 
 WEB_SECONDS = 40.0
+FORBIDDEN = 10
+"""Orders that a record rule hides at once."""
 STAGING_EVENTS = 30
 UNKNOWN_IDS = 1_000_000
 """Above whatever ids a run gives out."""
@@ -71,12 +73,24 @@ class Saboteur:
         wait_until(self.scene.is_web_up, WEB_SECONDS, what="the web process", every=0.1)
 
     def _kill_web_child(self, fault: Fault) -> None:
-        """One of the processes behind the web server's port, which it starts anew by itself."""
+        """One of the processes behind the web server's port.
+
+        The server starts another one; killed twice within seconds, it ends as a whole (granian's
+        «crash loop»), and is started as docker-compose.yml does.
+        """
         web = self.scene.deployment.web
         assert web is not None
-        children = children_of().get(web.pid, [])
+        children = set(children_of().get(web.pid, []))
         if children:
-            signal_one(children[fault.dice % len(children)], signal.SIGKILL)
+            signal_one(sorted(children)[fault.dice % len(children)], signal.SIGKILL)
+            wait_until(
+                lambda: web.has_ended() or set(children_of().get(web.pid, [])) - children,
+                WEB_SECONDS,
+                what="another process for the one that was killed",
+            )
+        if web.has_ended():
+            web.stop()
+            self._start_web()
 
     def _kill_scheduler(self, _fault: Fault) -> None:
         scheduler = self.scene.deployment.scheduler
@@ -170,6 +184,14 @@ class Saboteur:
         order_id = ids[fault.dice % len(ids)]
         self.poisoned.add(order_id)
         self._odoo(fault, lambda: self.scene.odoo.faults.poison(order_id))
+
+    def _orders_forbidden(self, fault: Fault) -> None:
+        """A record rule hides a few for a while; no event tells when it no longer does."""
+        dice = random.Random(fault.dice)
+        ids = dice.sample(self.scene.odoo.order_ids(), FORBIDDEN)
+        self.poisoned.update(ids)
+        self._odoo(fault, lambda: self.scene.odoo.faults.forbid(ids))
+        self.scene.doubts.add(ids)
 
     # --- webhooks -------------------------------------------------------------------------------
 

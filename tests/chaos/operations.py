@@ -18,6 +18,8 @@ from tests.chaos.road import Outcome, Road
 WITNESS = "witness"
 """The ``origin`` of orders whose reference and lines' texts always bear the same stamp."""
 FEWEST_ORDERS = 20
+TRIES = 12
+"""With other orders, while those that were drawn are not fit for an operation."""
 FEWEST_LINES, MOST_LINES = 1, 8
 MARGIN_SECONDS = 1.5
 """Of the last look, for a webhook's own way and a busy machine's clock."""
@@ -86,16 +88,17 @@ class Office:
     def carry_out(self, operation: Operation) -> bool:
         """Do it; return False when there was nothing to do it to."""
         dice = random.Random(operation.dice)
-        outcome = Outcome()
-        touched: Touched = set()
-        try:
-            with self.road.watching(outcome):
-                touched = self._do(operation, dice, outcome)
-        except NothingSuitableError:
-            return False
-        early = self.odoo.automation.timing == EARLY
-        self.road.finish(outcome, touched, LOOKS[-1] - MARGIN_SECONDS if early else None)
-        return True
+        for _ in range(TRIES):
+            outcome = Outcome()
+            try:
+                with self.road.watching(outcome):
+                    touched = self._do(operation, dice, outcome)
+            except NothingSuitableError:
+                continue
+            early = self.odoo.automation.timing == EARLY
+            self.road.finish(outcome, touched, LOOKS[-1] - MARGIN_SECONDS if early else None)
+            return True
+        return False
 
     def _do(self, operation: Operation, dice: random.Random, outcome: Outcome) -> Touched:
         work: Callable[..., Touched] = getattr(self, f"_{operation.kind}")
@@ -278,6 +281,11 @@ class Office:
                 raise NothingSuitableError
             odoo.receive(order_id, dict.fromkeys(lines, 1.0) if dice.random() < 0.5 else None)
             return {order_id}
+
+    def _rename_partner(self, odoo: Operations, dice: random.Random) -> Touched:
+        """Changes a name in many orders, moves none of them, and fires no webhook."""
+        odoo.rename("res.partner", dice.randint(2, 13), f"Supplier {next(self._serial)}")
+        return set()
 
     # --- several transactions -------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 EARLY, COMMITTED = "early", "committed"
 
-LOOKS = (0.15, 0.5, 1.0, 2.0, 4.0, 8.0)
+LOOKS = (0.15, 0.5, 1.0, 2.0, 5.0)
 """The early looks of a run, in seconds: shorter than in production, so that it can outlast them."""
 OUTLASTING = LOOKS[-1] * 1.3
 """Seconds that a transaction is held open so that it commits after the last look."""
@@ -33,6 +33,7 @@ OPERATIONS: Mapping[str, int] = {
     "confirm_order": 3,
     "cancel_order": 2,
     "receive_goods": 2,
+    "rename_partner": 2,
     "write_in_bulk": 2,
     "write_twice_in_a_second": 6,
     "write_in_conflict": 3,
@@ -85,6 +86,7 @@ FAULTS: Mapping[str, FaultKind] = {
     "odoo_faults": FaultKind("odoo", 4, 1.0, 8.0),
     "odoo_lacks_the_one_call": FaultKind("odoo", 3, 2.0, 8.0),
     "order_poisoned": FaultKind("odoo", 3, 3.0, 9.0),
+    "orders_forbidden": FaultKind("odoo", 2, 2.0, 6.0),
     "webhooks_lost": FaultKind("webhooks", 4, 2.0, 6.0),
     "webhooks_doubled": FaultKind("webhooks", 5, 2.0, 8.0),
     "webhooks_reordered": FaultKind("webhooks", 6, 3.0, 8.0),

@@ -30,6 +30,7 @@ SETTINGS = {
     # Longer than the longest transaction of a run, and much shorter than a run.
     "ODOO_LONGEST_TRANSACTION_SECONDS": "20",
     "SYNC_OVERLAP_SECONDS": "40",
+    "SYNC_LEASE_SECONDS": "10",
     # A run deletes more orders than any office would.
     "BRAKE_ARCHIVINGS": "1000000",
 }
@@ -65,9 +66,18 @@ class Scene:
 
 @contextlib.contextmanager
 def scene(
-    seed: int, directory: Path, postgres: Postgres, rabbitmq: RabbitMQ, reaper: Reaper
+    seed: int,
+    directory: Path,
+    postgres: Postgres,
+    rabbitmq: RabbitMQ,
+    reaper: Reaper,
+    *,
+    poll_seconds: float = 0.0,
 ) -> Iterator[Scene]:
-    """Set the scene: a few orders in Odoo, all of them copied, the reconciliation switched off."""
+    """Set the scene: a few orders in Odoo, all of them copied.
+
+    ``poll_seconds`` 0: the reconciliation is switched off.
+    """
     doubts = Doubts()
     road = Road(seed, doubts)
     database = postgres.create_database()
@@ -80,7 +90,7 @@ def scene(
             database_url=database.url,
             rabbitmq_url=rabbitmq.url(),
             odoo_url=odoo.url,
-            settings=SETTINGS,
+            settings=SETTINGS | {"SYNC_POLL_SECONDS": f"{poll_seconds:g}"},
         )
         with contextlib.closing(road), deployment:
             office = Office(odoo, road)

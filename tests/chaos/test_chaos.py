@@ -44,7 +44,7 @@ def assert_as_promised(
 def test_rule_2_whatever_breaks_the_copy_becomes_right(
     servers: tuple[Postgres, RabbitMQ], services: Services, tmp_path: Path
 ) -> None:
-    plan = make_plan(SEED, operations=170, faults=12)
+    plan = make_plan(SEED, operations=160, faults=12)
     assert_as_promised(plan, servers, services, tmp_path)
 
 
@@ -52,5 +52,5 @@ def test_rule_2_whatever_breaks_the_copy_becomes_right(
 def test_rule_3_kill_9_of_any_process_under_load_tears_and_loses_nothing(
     servers: tuple[Postgres, RabbitMQ], services: Services, tmp_path: Path
 ) -> None:
-    plan = make_plan(SEED, operations=200, faults=9, kinds=KILLS, timings=(COMMITTED,))
+    plan = make_plan(SEED, operations=160, faults=7, kinds=KILLS, timings=(COMMITTED,))
     assert_as_promised(plan, servers, services, tmp_path)

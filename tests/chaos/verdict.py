@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from tests.services.waiting import DeadlineMissedError, wait_until
 
 QUIET_SECONDS = 120.0
 TOLD = ("status", "applied", "archived", "found_by_window", "found_by_digest", "odoo_calls")
+LOCKED = 4
+"""The exit code of ``sync_BcLinbc`` while another one runs."""
+LOCKED_SECONDS = 60.0
 LIVE = "FROM bc_consumer_pendingbc WHERE failed_at IS NULL AND held_reason = ''"
 
 OWN = re.compile(
@@ -96,7 +100,7 @@ def _judge_without_reconciliation(scene: Scene, verdict: Verdict) -> None:
 
 
 def _judge_after_reconciliation(scene: Scene, verdict: Verdict) -> None:
-    done = scene.deployment.manage("sync_BcLinbc", check=False, seconds=300)
+    done = _reconcile(scene)
     if done.returncode:
         verdict.faults.append(f"the reconciliation gave {done.returncode}: {done.stderr[-2000:]}")
         return
@@ -105,9 +109,32 @@ def _judge_after_reconciliation(scene: Scene, verdict: Verdict) -> None:
     )
     verdict.reconciliation = dict(zip(TOLD, row, strict=True))
     told = differences(scene.odoo, scene.deployment.sql)
+    told += _wrong_names(scene)
     verdict.faults += [f"after the reconciliation: {line}" for line in told]
     # Switched off again: no window scan, whatever an event that never showed asks for.
     scene.deployment.sql("UPDATE bc_consumer_syncstate SET scan_due_at = NULL")
+
+
+def _reconcile(scene: Scene) -> subprocess.CompletedProcess[str]:
+    """Run it, once a poll that is under way has ended."""
+    until = time.monotonic() + LOCKED_SECONDS
+    while True:
+        done = scene.deployment.manage("sync_BcLinbc", check=False, seconds=300)
+        if done.returncode != LOCKED or time.monotonic() > until:
+            return done
+
+
+def _wrong_names(scene: Scene) -> list[str]:
+    rows = scene.deployment.sql(
+        "SELECT odoo_id, partner_id, partner_name FROM bc_consumer_bc"
+        " WHERE archived_at IS NULL AND forbidden_at IS NULL"
+    )
+    names = {partner: scene.odoo.display_name("res.partner", partner) for _, partner, _ in rows}
+    return [
+        f"order {odoo_id} partner_name: {names[partner]!r} in Odoo, {name!r} here"
+        for odoo_id, partner, name in rows
+        if names[partner] != name
+    ]
 
 
 def _judge_what_was_seen(reader: Reader, poisoned: set[int], verdict: Verdict) -> None:
