@@ -110,6 +110,7 @@ def reconcile_slice(run_id: int | None) -> int | None:
     try:
         run = _run_of_slice(run_id)
         if run is None:
+            logger.info("no nightly run is due, or left to go on with")
             lock.give_back()
             return None
         over("nightly late")

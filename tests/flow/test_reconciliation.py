@@ -49,7 +49,6 @@ def test_ten_thousand_orders_loaded_then_a_quiet_night_then_a_bad_one(
     assert deployment.sql("SELECT count(*) FROM bc_consumer_bcline") == [(50_000,)]
     assert last_run(deployment)["status"] == "ok"
 
-    deployment.manage("sync_BcLinbc")  # proves the days of the first load
     simulator.calls_clear()
     deployment.manage("sync_BcLinbc")
     assert len(simulator.calls) <= 25, [(c.model, c.method) for c in simulator.calls]
@@ -96,6 +95,13 @@ def test_the_scheduler_hands_the_nightly_run_to_the_workers(
         what="one nightly run",
     )
     assert differences(simulator, deployment.sql) == []
+    # A message that was sent twice, or has waited since: the workers take it, and begin nothing.
+    send = "from bc_consumer.actors import reconcile_nightly as actor; actor.send()"
+    deployment.manage("shell", "-c", send)
+    deployment.wait_until(
+        lambda: "no nightly run is due" in deployment.logs(), 30, what="the message to be taken"
+    )
+    assert deployment.sql("SELECT count(*) FROM bc_consumer_synclog") == [(1,)]
 
 
 def wait_for_event(deployment: Deployment, order_id: int) -> None:
@@ -139,12 +145,29 @@ def test_a_webhook_s_order_is_fresh_within_two_seconds_during_a_first_load(
 
 @pytest.mark.simulator(version=17, webhook_timing="committed")
 def test_poll_mode_needs_no_webhook(deploy: Deploy, simulator: Simulator) -> None:
-    simulator.bulk_create(50, 2, spread_days=100)
+    """No web process, no worker, no event: changes by the window, deletions by the digest."""
+    ids = list(simulator.bulk_create(50, 2, spread_days=100))
     deployment = deploy(settings=COMMITTED | {"SYNC_POLL_SECONDS": "1"})
     deployment.manage("sync_BcLinbc")
     deployment.start(workers=0, web=False)
-    simulator.write_order(1, partner_ref="polled")
+    simulator.write_order(ids[0], partner_ref="polled")
+    simulator.write_line(line_ids(simulator, ids[1])[0], name="a line alone")
     new = simulator.create_order(lines=LINES)
+    seen = [*ids[:2], new]
     deployment.wait_until(
-        lambda: not differences(simulator, deployment.sql, [1, new]), 20, what="the poll"
+        lambda: not differences(simulator, deployment.sql, seen), 30, what="the poll"
     )
+    simulator.delete_order(ids[9])
+    simulator.rename("res.partner", 3, "Renamed & Sons")
+    polls = "SELECT count(*) FROM bc_consumer_synclog WHERE cause = 'poll' AND status = 'ok'"
+    before = deployment.sql(polls)[0][0]
+    deployment.wait_until(lambda: deployment.sql(polls)[0][0] >= before + 2, 30, what="two polls")
+    assert deployment.sql("SELECT count(*) FROM bc_consumer_bc WHERE archived_at IS NULL") == [
+        (51,)
+    ]
+    deployment.sql("UPDATE bc_consumer_synclog SET started_at = started_at - interval '1 hour'")
+    deployment.wait_until(
+        lambda: not differences(simulator, deployment.sql), 30, what="the hour's digest"
+    )
+    digests = "SELECT count(*) FROM bc_consumer_synclog WHERE cause = 'poll' AND digest"
+    assert deployment.sql(digests) == [(1,)]
