@@ -8,6 +8,7 @@ that keeps its settings elsewhere assigns them after that line.
 
 import os as _os
 from typing import Any as _Any
+from urllib.parse import urlsplit as _urlsplit
 
 from bc_consumer.environment import Environment as _Environment
 
@@ -78,7 +79,12 @@ ODOO_LANGUAGE = _env.text("ODOO_LANGUAGE", "en_US")
 ODOO_CA_FILE = _env.text("ODOO_CA_FILE")
 ODOO_TIMEOUT_SECONDS = _env.number("ODOO_TIMEOUT_SECONDS", 30, minimum=0.1)
 ODOO_MAX_RESPONSE_BYTES = _env.integer("ODOO_MAX_RESPONSE_BYTES", 64 * 2**20, minimum=2**16)
+# Both limits hold for all processes together.
 ODOO_CONCURRENT_CALLS = _env.integer("ODOO_CONCURRENT_CALLS", 4, minimum=1)
+# 0: no limit. Odoo Online asks for restraint.
+ODOO_CALLS_PER_SECOND = _env.number(
+    "ODOO_CALLS_PER_SECOND", 1 if (_urlsplit(ODOO_URL).hostname or "").endswith(".odoo.com") else 0
+)
 # An account with Settings rights, for odoo_rules and doctor alone; none: the one above.
 ODOO_ADMIN_LOGIN = _env.text("ODOO_ADMIN_LOGIN")
 ODOO_ADMIN_PASSWORD = _env.text("ODOO_ADMIN_PASSWORD")

@@ -270,7 +270,7 @@ def claim(limit: int, token: uuid.UUID, *, bulk: bool = True) -> Claim:
             beside = _claim_where(f"lane = {Lane.BULK.value} AND {FREE}", [], room, token)
             rows = sorted([*rows, *beside], key=lambda row: row.odoo_id)
         more = len(rows) == limit or len(beside) == room > 0
-        if not rows or (more and not turn.probing):
+        if not rows or (more and not turn.probing and not settings.ODOO_CALLS_PER_SECOND):
             outage.give_turn_back()
     return Claim(rows, probing=turn.probing and bool(rows))
 

@@ -253,7 +253,7 @@ class Pace(models.Model):
 
     Shared by all workers of a deployment: a stream of events costs a bounded number of calls to
     Odoo a second, however many workers there are, and all of them leave an Odoo alone that failed.
-    ``outage.py`` alone writes it.
+    ``outage.py`` writes it, and ``call_limits.py`` its ``next_call_at``.
     """
 
     next_claim_at = models.DateTimeField(_("next claim"))
@@ -261,6 +261,9 @@ class Pace(models.Model):
         _("paused since"), null=True, help_text=_("Odoo, or our access to it, failed.")
     )
     pause_seconds = models.FloatField(_("pause (s)"), default=0.0)
+    next_call_at = models.DateTimeField(
+        _("next call"), null=True, help_text=_("With a limit of calls to Odoo per second.")
+    )
     refused = models.BooleanField(_("refused"), default=False)
     reason = models.TextField(_("reason"), blank=True)
 
@@ -296,6 +299,20 @@ class AnnouncedVersion(models.Model):
 
     def __str__(self) -> str:
         return str(self.version)
+
+
+class CallSlot(models.Model):
+    """One of the calls to Odoo that may be under way at the same time. See ``call_limits.py``."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    taken_until = models.DateTimeField(_("taken until"))
+
+    class Meta:
+        verbose_name = _("slot for a call")
+        verbose_name_plural = _("slots for calls")
+
+    def __str__(self) -> str:
+        return f"{self.pk}"
 
 
 class SyncState(models.Model):

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import transaction
 
 from bc_consumer import process
+from bc_consumer.call_limits import gate
 from bc_consumer.models import BC, CopyOrigin, ProvenPeriod, SyncState
 from bc_consumer.odoo import Odoo, OdooRefused, OdooSettings
 
@@ -21,7 +22,7 @@ def odoo() -> Odoo:
     Raises OdooRefused where the settings can't be right, or don't fit the copy.
     """
     check_order_model()
-    return Odoo(odoo_settings(), stop=process.stopping)
+    return Odoo(odoo_settings(), stop=process.stopping, gate=gate(process.stopping))
 
 
 def odoo_as_administrator(login: str = "", password: str = "") -> Odoo:
@@ -37,6 +38,7 @@ def odoo_as_administrator(login: str = "", password: str = "") -> Odoo:
         # copy's may have an API key for JSON-2, and this one a password.
         transport = "auto" if own.transport == "json2" else own.transport
         own = replace(own, login=login, password=password, company_ids=(), transport=transport)
+    # A person's few calls, which need no database: this process's own limits do.
     return Odoo(own, stop=process.stopping)
 
 
@@ -52,6 +54,7 @@ def odoo_settings() -> OdooSettings:
         language=settings.ODOO_LANGUAGE,
         ca_file=settings.ODOO_CA_FILE or None,
         concurrent_calls=settings.ODOO_CONCURRENT_CALLS,
+        calls_per_second=settings.ODOO_CALLS_PER_SECOND,
         transport=settings.ODOO_TRANSPORT,
         order_model=settings.ODOO_ORDER_MODEL,
         extra_fields=tuple(settings.ODOO_EXTRA_FIELDS),

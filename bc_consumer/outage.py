@@ -48,6 +48,16 @@ class Outage:
     """Seconds until somebody asks again."""
 
 
+def pace_seconds() -> float:
+    """Return the shortest time between two claims that are not full.
+
+    With a limit of calls per second, of all claims: else full ones would queue up for their calls,
+    and a webhook's order behind them.
+    """
+    rate = settings.ODOO_CALLS_PER_SECOND
+    return max(float(settings.BATCH_PACE_SECONDS), 1 / rate if rate else 0.0)
+
+
 def take_turn() -> Turn | None:
     """Take the next turn to claim, if it is time for one.
 
@@ -63,7 +73,7 @@ def take_turn() -> Turn | None:
     }
         WHERE id = %s AND next_claim_at <= {sql.now} RETURNING paused_since"""
     with connection.cursor() as cursor:
-        cursor.execute(statement, [settings.BATCH_PACE_SECONDS, probe, PACE_ID])
+        cursor.execute(statement, [pace_seconds(), probe, PACE_ID])
         found = cursor.fetchone()
     return None if found is None else Turn(probing=found[0] is not None)
 

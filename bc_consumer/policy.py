@@ -59,6 +59,7 @@ POLICY: Mapping[type[Exception], Then] = {
     odoo.OdooUnavailable: Then.PAUSE,
     odoo.OdooTimeout: Then.SLOW,
     odoo.OdooInterrupted: Then.STOP,
+    odoo.OdooBusy: Then.OURS,
     odoo.OdooRefused: Then.REFUSED,
     odoo.WrongCredentials: Then.REFUSED,
     odoo.WrongDatabase: Then.REFUSED,

@@ -9,6 +9,7 @@ from bc_consumer.odoo.calls import Calls
 from bc_consumer.odoo.domains import checked
 from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.field_set import ATTRIBUTES, FieldSet, Wanted
+from bc_consumer.odoo.gate import Gate
 from bc_consumer.odoo.http import HttpSession
 from bc_consumer.odoo.listing import Listing
 from bc_consumer.odoo.orders import OrderReader
@@ -22,17 +23,26 @@ from bc_consumer.odoo.transports import transport_for
 class Odoo:
     """One Odoo server and database, as one account sees it. One per process; thread-safe.
 
-    Every method that calls Odoo raises the errors of ``errors.py`` and no others, and ends within
-    the settings' timeout (each call). Once ``stop`` is set, calls under way are broken off within
-    a tenth of a second, and new ones refused, with OdooInterrupted.
+    Every method that calls Odoo raises the errors of ``errors.py`` and no others. Each call ends
+    within the settings' timeout, after waiting for its turn as long at most. Once ``stop`` is set,
+    calls under way are broken off within a tenth of a second, and new ones refused, with
+    OdooInterrupted.
     """
 
-    def __init__(self, settings: OdooSettings, stop: threading.Event | None = None) -> None:
-        """Prepare; nothing is sent yet. Raises OdooRefused for an order model we don't know."""
+    def __init__(
+        self,
+        settings: OdooSettings,
+        stop: threading.Event | None = None,
+        gate: Gate | None = None,
+    ) -> None:
+        """Prepare; nothing is sent yet. Raises OdooRefused for an order model we don't know.
+
+        ``gate``: what each HTTP exchange has to pass; without one, this process's own limits.
+        """
         self.settings = settings
         stop = stop or threading.Event()
         self._version: ServerVersion | None = None
-        self._http = HttpSession(settings, stop)
+        self._http = HttpSession(settings, stop, gate)
         self._transport: Transport = transport_for(settings, self._http, stop)
         self._calls = Calls(self._transport, settings.login)
         self._scope = Scope(

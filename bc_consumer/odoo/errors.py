@@ -5,6 +5,7 @@
     OdooError
     ├── OdooUnavailable          try later; nobody's fault, no order's either
     │   ├── OdooTimeout          the call's deadline passed (a lone order may be the reason)
+    │   ├── OdooBusy             our own limits of calls left no room for this one
     │   └── OdooInterrupted      this process is stopping: give the work back
     ├── OdooRefused              stop and tell a person; the message says what to correct
     │   ├── WrongCredentials     login, password or API key
@@ -51,6 +52,10 @@ class OdooUnavailable(OdooError):
 
 class OdooTimeout(OdooUnavailable):
     """The deadline of the call as a whole passed."""
+
+
+class OdooBusy(OdooUnavailable):
+    """The call was not begun: our own limits of calls left no room for it in time."""
 
 
 class OdooInterrupted(OdooUnavailable):

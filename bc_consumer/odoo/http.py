@@ -16,10 +16,10 @@ import pycurl
 
 from bc_consumer.odoo.curl_errors import error_of
 from bc_consumer.odoo.errors import OdooError, OdooInterrupted, ResponseTooLarge
+from bc_consumer.odoo.gate import LONGEST_WAIT, Gate, ProcessGate
 from bc_consumer.odoo.http_status import check_status
 from bc_consumer.odoo.settings import OdooSettings
 
-LONGEST_WAIT = 0.1  # seconds between two looks at the stop event
 PAUSE_WITHOUT_SOCKET = 0.005  # seconds; nothing to wait on while a name is being resolved
 
 
@@ -65,25 +65,24 @@ class HttpSession:
     ``calls`` and ``bytes`` count exchanges that were begun and bytes of bodies received.
     """
 
-    def __init__(self, settings: OdooSettings, stop: threading.Event) -> None:
+    def __init__(
+        self, settings: OdooSettings, stop: threading.Event, gate: Gate | None = None
+    ) -> None:
         self.calls = 0
         self.bytes = 0
         self._settings = settings
         self._stop = stop
-        self._slots = threading.BoundedSemaphore(settings.concurrent_calls)
+        self._gate = gate or ProcessGate(settings.concurrent_calls, settings.calls_per_second, stop)
         self._counting = threading.Lock()
         self._local = threading.local()
 
     def send(self, request: Request) -> Response:
         """Send it and give the answer; an outcome that is none raises an OdooError.
 
-        Waits for a free slot first (not counted against the deadline).
+        Waits at the gate first, no longer than for an answer: OdooBusy.
         """
-        wait_for(self._slots, self._stop)
-        try:
+        with self._gate(self._settings.timeout):
             return self._exchange(request)
-        finally:
-            self._slots.release()
 
     def close(self) -> None:
         """Close this thread's connections; those of other threads end with their threads."""
@@ -122,15 +121,6 @@ def _headers_of(request: Request) -> list[str]:
 
 def _is_json(headers: Mapping[str, str]) -> bool:
     return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
-
-
-def wait_for(slots: threading.Semaphore, stop: threading.Event) -> None:
-    """Acquire, or raise OdooInterrupted as soon as we are stopping."""
-    while True:
-        if stop.is_set():
-            raise OdooInterrupted("Stopping: the call to Odoo was not begun")
-        if slots.acquire(timeout=LONGEST_WAIT):
-            return
 
 
 class Connection:

@@ -3,6 +3,7 @@
 They are there in every Odoo up to 21: Odoo's documentation has them go in 22.
 """
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -15,7 +16,8 @@ from bc_consumer.odoo.errors import (
     WrongCredentials,
 )
 from bc_consumer.odoo.faults import Fault
-from bc_consumer.odoo.http import HttpSession, Request, Response, wait_for
+from bc_consumer.odoo.gate import acquire
+from bc_consumer.odoo.http import HttpSession, Request, Response
 from bc_consumer.odoo.records import Answer
 from bc_consumer.odoo.settings import OdooSettings
 from bc_consumer.odoo.transport import answer_of
@@ -113,7 +115,7 @@ class ServiceTransport:
         if uid is not None:
             return uid
         tries = self._tries
-        wait_for(self._authenticating, self._stop)
+        acquire(self._authenticating, self._stop, math.inf)  # its holder's call has a deadline
         try:
             if self._uid is None:
                 if self._tries != tries and self._last_failure:

@@ -29,7 +29,8 @@ class OdooSettings:
     max_response_bytes: int = 64 * MEBIBYTE  # after decompression
     language: str = "en_US"  # of names and labels, whatever the account's own language is
     ca_file: str | None = None  # a company's own certificate authorities, as a PEM file
-    concurrent_calls: int = 4  # of this process
+    concurrent_calls: int = 4  # of this process, unless the gateway is given a gate
+    calls_per_second: float = 0.0  # the same; 0: as many as come
     order_model: str = "purchase.order"
     extra_fields: tuple[str, ...] = ()  # of orders, besides those of ``fields.py``
     extra_line_fields: tuple[str, ...] = ()

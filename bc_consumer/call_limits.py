@@ -1,0 +1,156 @@
+"""The limits of calls to Odoo that all processes of a deployment share, by rows of PostgreSQL.
+
+A call takes one of ``ODOO_CONCURRENT_CALLS`` rows by one statement and gives it back by another:
+leases, so that a killed process frees what it held. Each statement stands alone (PgBouncer in
+transaction mode is fine), and its commit waits for no disk: what a crash forgets here is over by
+then. On SQLite there is one process, whose own limits do.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+
+from bc_consumer.models import CallSlot, Pace
+from bc_consumer.odoo.gate import Gate, ProcessGate, busy, pause
+from bc_consumer.outage import PACE_ID
+
+logger = logging.getLogger(__name__)
+
+AWAY = (DatabaseError, InterfaceError)
+SHORTEST_LOOK, LONGEST_LOOK = 0.01, 0.1
+"""Seconds between two looks for a free slot: longer each time, and never in step with others."""
+LEASE_MARGIN_SECONDS = 5.0
+TABLE = CallSlot._meta.db_table
+Slot = tuple[int, datetime]
+
+
+def gate(stop: threading.Event) -> Gate:
+    """Return what calls to Odoo have to pass: shared where several processes may call."""
+    if connection.vendor != "postgresql":
+        return ProcessGate(settings.ODOO_CONCURRENT_CALLS, settings.ODOO_CALLS_PER_SECOND, stop)
+    return SharedGate(stop)
+
+
+class SharedGate:
+    """The limits of a deployment. Thread-safe.
+
+    A database that is away, or a transaction that is open (which would hold a row until its end),
+    leaves the limits of this process: politeness is no reason to fail.
+    """
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        # No more threads than there are slots ask the database for one.
+        self._process = ProcessGate(settings.ODOO_CONCURRENT_CALLS, 0.0, stop)
+        self._complete = False
+
+    @contextmanager
+    def __call__(self, seconds: float) -> Iterator[None]:
+        """Wait for a free slot, then for this call's moment."""
+        until = time.monotonic() + seconds
+        with self._process(seconds):
+            slot = self._take(until, seconds)
+            try:
+                yield
+            finally:
+                _give_back(slot)
+
+    def _take(self, until: float, seconds: float) -> Slot | None:
+        if connection.in_atomic_block:
+            return None
+        slot = None
+        try:
+            slot = self._wait_for_slot(until, seconds)
+            delay = _take_moment(until) if settings.ODOO_CALLS_PER_SECOND else 0.0
+            pause(delay, self._stop)
+        except AWAY as error:
+            logger.warning("The limits of calls to Odoo are not shared just now: %s", error)
+            connection.close()
+        except BaseException:
+            _give_back(slot)
+            raise
+        return slot
+
+    def _wait_for_slot(self, until: float, seconds: float) -> Slot:
+        lease = seconds + settings.ODOO_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS
+        look = SHORTEST_LOOK
+        while (slot := _free_slot(lease)) is None:
+            if not self._complete:
+                _make_slots()
+                self._complete = True
+                continue
+            if time.monotonic() >= until:
+                raise busy()
+            pause(look * random.uniform(0.5, 1.0), self._stop)  # noqa: S311 (no secret)
+            look = min(look * 1.5, LONGEST_LOOK)
+        return slot
+
+
+def _free_slot(lease: float) -> Slot | None:
+    statement = f"""
+        WITH free AS MATERIALIZED (
+            SELECT id FROM {TABLE} WHERE id <= %s AND taken_until <= statement_timestamp()
+            ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+        UPDATE {TABLE} SET taken_until = statement_timestamp() + %s * interval '1 second'
+        WHERE id IN (SELECT id FROM free)
+        RETURNING id, taken_until, set_config('synchronous_commit', 'off', true)"""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [settings.ODOO_CONCURRENT_CALLS, lease])
+        found = cursor.fetchone()
+    return None if found is None else (found[0], found[1])
+
+
+def _make_slots() -> None:
+    """Make the rows that this deployment's setting asks for, unless they are there."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {TABLE} (id, taken_until)"
+            " SELECT number, statement_timestamp() FROM generate_series(1, %s) AS number"
+            " ON CONFLICT DO NOTHING",
+            [settings.ODOO_CONCURRENT_CALLS],
+        )
+
+
+def _give_back(slot: Slot | None) -> None:
+    """Free the slot if it is still ours; should that fail, its lease ends."""
+    if slot is None:
+        return
+    number, taken_until = slot
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {TABLE} SET taken_until = statement_timestamp()"
+                " WHERE id = %s AND taken_until = %s"
+                " RETURNING set_config('synchronous_commit', 'off', true)",
+                [number, taken_until],
+            )
+    except AWAY as error:
+        logger.warning("Slot %d of calls to Odoo is free when its lease ends: %s", number, error)
+        connection.close()
+
+
+def _take_moment(until: float) -> float:
+    """Reserve the next moment at which a call may begin; return the seconds until then."""
+    interval = 1 / settings.ODOO_CALLS_PER_SECOND
+    left = max(until - time.monotonic(), 0.0)
+    table = Pace._meta.db_table
+    statement = f"""
+        UPDATE {table} SET next_call_at =
+            GREATEST(next_call_at, statement_timestamp()) + %s * interval '1 second'
+        WHERE id = %s AND COALESCE(next_call_at, statement_timestamp())
+            <= statement_timestamp() + %s * interval '1 second'
+        RETURNING EXTRACT(EPOCH FROM next_call_at - statement_timestamp())::float8 - %s,
+            set_config('synchronous_commit', 'off', true)"""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [interval, PACE_ID, left, interval])
+        found = cursor.fetchone()
+    if found is None:
+        raise busy()
+    return max(float(found[0]), 0.0)
