@@ -1,11 +1,6 @@
 """The French catalogue is complete, and the compiled one, which is what runs, is up to date.
 
-To bring it up to date (needs gettext):
-    cd bc_consumer
-    DJANGO_SETTINGS_MODULE=tests.settings django-admin makemessages -l fr --pythonpath .. \
-        --no-obsolete --no-wrap --add-location=file
-    (translate what is new in locale/fr/LC_MESSAGES/django.po)
-    DJANGO_SETTINGS_MODULE=tests.settings django-admin compilemessages --pythonpath ..
+To bring it up to date: tools/messages, translate what is empty or marked fuzzy, and run it again.
 """
 
 import gettext
