@@ -113,10 +113,10 @@ class HttpSession:
 
 
 def _headers_of(request: Request) -> list[str]:
-    if request.body is None:
-        return list(request.headers)
-    # Without «Expect» curl would wait a second for a 100 that Odoo never sends.
-    return [f"Content-Type: {request.content_type}", "Expect:", *request.headers]
+    # Without «Expect» curl would wait a second for a 100 that Odoo never sends. The list is never
+    # empty: pycurl takes an empty one for «as before», and would repeat the last call's headers.
+    content = [] if request.body is None else [f"Content-Type: {request.content_type}"]
+    return ["Expect:", *content, *request.headers]
 
 
 def _is_json(headers: Mapping[str, str]) -> bool:
@@ -149,8 +149,7 @@ class Connection:
         if request.body is None:
             curl.setopt(pycurl.HTTPGET, 1)
         else:
-            curl.setopt(pycurl.POST, 1)
-            curl.setopt(pycurl.POSTFIELDS, request.body)
+            curl.setopt(pycurl.POSTFIELDS, request.body)  # makes it a POST
         curl.setopt(pycurl.HTTPHEADER, _headers_of(request))
         error = self._perform()
         if error is not None:

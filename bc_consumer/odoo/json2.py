@@ -28,7 +28,6 @@ FIRST_MAJOR = 19
 # Those that Odoo gives to errors of calls (measured on 19). Any other is a proxy's, or trouble.
 STATUSES = frozenset({401, 403, 404, 422, 500})
 NOT_FOUND = "werkzeug.exceptions.NotFound"
-UNPROCESSABLE = "werkzeug.exceptions.UnprocessableEntity"
 SENDABLE = re.compile(r"[!-~]+")  # what a header's value can be
 
 
@@ -123,14 +122,12 @@ class Json2Transport:
 def _fault_of(told: Mapping[str, Any], call: faults.Call) -> faults.Fault | None:
     """Make the fault that XML-RPC gives for the same mistake.
 
-    JSON-2 knows unknown models and methods, and arguments that don't fit, before it calls
-    anything, and tells them by werkzeug's names (19's source).
+    JSON-2 knows unknown models and methods before it calls anything, and tells them by werkzeug's
+    name (19's source).
     """
     name, message = told.get("name"), told.get("message")
     if name == NOT_FOUND and isinstance(message, str):
         if f"{call.model}.{call.method}" in message:
             return faults.Fault(faults.EXCEPTION, f"AttributeError: {message}")
         return faults.Fault(faults.USER_ERROR, message)
-    if name == UNPROCESSABLE and isinstance(message, str):
-        return faults.Fault(faults.EXCEPTION, f"TypeError: {message}")
     return fault_of(told)

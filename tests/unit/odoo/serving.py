@@ -27,6 +27,7 @@ class Incoming:
     path: str
     headers: dict[str, str]
     body: bytes
+    method: str = "POST"
 
 
 Respond = Callable[[Incoming], bytes | Iterable[bytes]]
@@ -112,7 +113,8 @@ def _read(connection: socket.socket) -> Incoming | None:
     }
     while len(body) < int(headers.get("content-length", "0")):
         body += connection.recv(65536)
-    return Incoming(path=first.split()[1], headers=headers, body=body)
+    method, path = first.split()[:2]
+    return Incoming(path=path, headers=headers, body=body, method=method)
 
 
 def http(body: bytes, status: int = 200, content_type: str = "text/xml", **headers: str) -> bytes:

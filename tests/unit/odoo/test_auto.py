@@ -86,7 +86,7 @@ def test_the_fastest_that_works_is_chosen_once(
     caplog.set_level(logging.INFO, logger="bc_consumer.odoo")
     server = Server(*endpoints, key=key)
     with serving(server.respond, transport="auto") as (_server, odoo):
-        assert odoo.transport == "auto"
+        assert (odoo.transport, odoo.may_lag) == ("auto", True)
         assert ask(odoo) == [3]
         assert odoo.transport == chosen
         assert odoo.may_lag == (chosen == "json2")
@@ -133,6 +133,7 @@ def test_a_refusal_decides_anew() -> None:
         with pytest.raises(WrongCredentials, match="login «copy»"):
             ask(odoo)
         assert server.asked["xmlrpc"] == 0  # it would say the same
+        assert odoo.transport == "auto"
         server.key = PASSWORD
         ask(odoo)
         assert odoo.transport == "json2"

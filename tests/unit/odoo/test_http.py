@@ -237,11 +237,15 @@ def test_a_server_s_wish_to_wait_is_handed_on() -> None:
         assert caught.value.retry_after is None
 
 
-def test_a_redirect_is_not_followed_and_names_the_address_to_use() -> None:
-    location = "https://user:pass@odoo.example.com/shop/xmlrpc/2/common?x=1"
+@pytest.mark.parametrize(
+    ("transport", "path"),
+    [("xmlrpc", "/xmlrpc/2/common"), ("jsonrpc", "/jsonrpc"), ("json2", "/web/version")],
+)
+def test_a_redirect_is_not_followed_and_names_the_address_to_use(transport: str, path: str) -> None:
+    location = f"https://user:pass@odoo.example.com/shop{path}?x=1"
     respond = answer(http(b"", 301, Location=location))
     with (
-        serving(respond) as (server, odoo),
+        serving(respond, transport=transport) as (server, odoo),
         pytest.raises(OdooRefused, match=r"https://odoo\.example\.com/shop:") as caught,
     ):
         odoo.version()

@@ -223,6 +223,21 @@ def test_the_version_is_told_without_an_account() -> None:
         odoo.version()
 
 
+def test_a_get_and_a_post_on_one_connection_do_not_mix() -> None:
+    def respond(incoming: Incoming) -> bytes:
+        return VERSION if incoming.path == "/web/version" else json_answer([])
+
+    with serving(respond, transport="json2", keep_alive=True) as (server, odoo):
+        for call in (odoo.version, odoo.ping, odoo.version, odoo.ping):
+            call()
+        assert [request.method for request in server.requests] == ["GET", "POST"] * 2
+        assert all((request.method == "POST") == bool(request.body) for request in server.requests)
+        assert all(
+            (request.method == "POST") == ("authorization" in request.headers)
+            for request in server.requests
+        )
+
+
 @pytest.mark.parametrize("password", ["a word", "mot de passé", "line\nX-Injected: 1", ""])
 def test_what_no_header_can_hold_is_no_key(password: str) -> None:
     with serving(lambda _incoming: json_answer([]), transport="json2", password=password) as (
