@@ -1,7 +1,7 @@
 """Announces applied changes on a topic exchange of RabbitMQ: each at least once, in their order.
 
 What is to be announced is in the journal, in the order of the versions; one row says how far it has
-been. Whoever holds that row's lock announces, so there is one announcer at a time, in whichever
+been. Whoever has leased that row announces, so there is one announcer at a time, in whichever
 process; when it dies the next one goes on from the row. Nothing waits for it: neither the copy nor
 a webhook.
 """
@@ -10,13 +10,17 @@ import json
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import dramatiq
 import pika
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Q
+from django.db.models.functions import Now
 
 from bc_consumer import process
 from bc_consumer.broker import Broker
@@ -29,9 +33,13 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 100
 """Changes announced in one turn: so many are announced again when an announcer is killed."""
 TURN_SECONDS = 5.0
-"""A turn keeps a transaction open, and a slow RabbitMQ must not keep it for long."""
+"""A turn ends then, however many are left: long before its lease does."""
+LEASE = timedelta(seconds=30)
+"""An announcer that was killed, or hangs, is replaced after so long."""
 LONGEST_SLEEP_SECONDS = 1.0
 """How late a change is found that another process applied."""
+HELD_SECONDS = 0.2
+"""Before looking again at changes that another announcer seems to be telling."""
 PAUSE_SECONDS = 2.0
 """After a failure."""
 ROW_ID = 1
@@ -67,8 +75,8 @@ class Announcer(threading.Thread):
         """Announce all there is; return the seconds until the next look."""
         try:
             broker.answer_heartbeats()
-            while announce(broker) and not self._stopped.is_set():
-                pass
+            while (count := announce(broker)) and not self._stopped.is_set():
+                logger.debug("%d changes announced", count)
         except FAILURES as error:
             broker.drop_connection()
             self._tell_away(error)
@@ -81,7 +89,7 @@ class Announcer(threading.Thread):
             logger.exception("The announcer met an error of our own and goes on")
             return PAUSE_SECONDS
         self._away = False
-        return LONGEST_SLEEP_SECONDS
+        return LONGEST_SLEEP_SECONDS if count is not None else HELD_SECONDS
 
     def _tell_away(self, error: Exception) -> None:
         level = logging.DEBUG if self._away else logging.WARNING
@@ -94,34 +102,33 @@ class Announcer(threading.Thread):
         )
 
 
-def announce(broker: Broker) -> int:
+def announce(broker: Broker) -> int | None:
     """Announce the next changes, ``AT_ONCE`` at most; return how many were confirmed.
 
-    Raises pika's AMQPError and its like when RabbitMQ does not take one: what it took before that
-    is noted. Waits while another process announces.
+    None: another process announces. Raises pika's AMQPError and its like when RabbitMQ does not
+    take one; what it took before that is noted.
     """
     if not _any_waiting():
         return 0
-    failure: Exception | None = None
-    with transaction.atomic():
-        row = _locked_row()
-        began, confirmed = time.monotonic(), 0
-        entries = JournalEntry.objects.filter(version__gt=row.version).order_by("version")
-        try:
-            for entry in entries[:AT_ONCE]:
-                _publish(broker, entry)
-                row.version = entry.version or row.version
-                confirmed += 1
-                if process.stopping.is_set() or time.monotonic() - began > TURN_SECONDS:
-                    break
-        except FAILURES as error:
-            # Not raised in here: that would roll back what the others' confirms have earned.
-            failure = error
-        if confirmed:
-            row.save()
-    if failure is not None:
-        raise failure
-    return confirmed
+    token = uuid.uuid4()
+    first = _lease(token)
+    if first is None:
+        return None
+    confirmed = first
+    count = 0
+    began = time.monotonic()
+    # No transaction is open meanwhile: RabbitMQ may take its time.
+    try:
+        entries = JournalEntry.objects.filter(version__gt=first).order_by("version")
+        for entry in entries[:AT_ONCE]:
+            _publish(broker, entry)
+            confirmed = entry.version or confirmed
+            count += 1
+            if process.stopping.is_set() or time.monotonic() - began > TURN_SECONDS:
+                break
+    finally:
+        _give_back(token, confirmed)
+    return count
 
 
 def waiting() -> int:
@@ -137,20 +144,32 @@ def _last_version() -> int:
 
 
 def _any_waiting() -> bool:
-    """Whether a look at the row under its lock is worth while: idle announcers write nothing."""
+    """Whether the lease is worth while: an idle announcer writes nothing."""
     row = AnnouncedVersion.objects.filter(pk=ROW_ID).first()
-    return row is None or JournalEntry.objects.filter(version__gt=row.version).exists()
-
-
-def _locked_row() -> AnnouncedVersion:
-    """Lock the row. The first announcer begins with what is applied from now on."""
-    rows = AnnouncedVersion.objects.select_for_update()
-    row = rows.filter(pk=ROW_ID).first()
     if row is None:
+        # The first announcer begins with what is applied from now on.
         first = AnnouncedVersion(pk=ROW_ID, version=_last_version())
         AnnouncedVersion.objects.bulk_create([first], ignore_conflicts=True)
-        row = rows.get(pk=ROW_ID)
-    return row
+        return False
+    return JournalEntry.objects.filter(version__gt=row.version).exists()
+
+
+def _lease(token: uuid.UUID) -> int | None:
+    """Become the one announcer; return the version announced last, or None when another one is."""
+    free = Q(leased_until__isnull=True) | Q(leased_until__lte=Now())
+    leased = AnnouncedVersion.objects.filter(free, pk=ROW_ID).update(
+        token=token, leased_until=Now() + LEASE
+    )
+    if not leased:
+        return None
+    ours = AnnouncedVersion.objects.filter(pk=ROW_ID, token=token)
+    return ours.values_list("version", flat=True).first()
+
+
+def _give_back(token: uuid.UUID, confirmed: int) -> None:
+    """Note how far we are and end the lease, if it is still ours: else others announce it again."""
+    ours = AnnouncedVersion.objects.filter(pk=ROW_ID, token=token)
+    ours.update(version=confirmed, token=None, leased_until=None)
 
 
 def _publish(broker: Broker, entry: JournalEntry) -> None:

@@ -292,6 +292,8 @@ class AnnouncedVersion(models.Model):
     """One row: the version up to which changes have been announced. ``announcer.py`` writes it."""
 
     version = models.BigIntegerField()
+    token = models.UUIDField(null=True)
+    leased_until = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name = _("announced version")

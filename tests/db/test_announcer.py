@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
+import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.db import connection, transaction
+from django.db.models.functions import Now
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from bc_consumer import announcer, process
@@ -139,23 +140,37 @@ def test_an_exchange_of_another_type_is_told_and_nothing_skipped(
 def test_there_is_one_announcer_at_a_time(broker: Broker, announced: Announced) -> None:
     announce(broker)
     journal(1)
-    told: list[int] = []
-
-    def second() -> None:
-        try:
-            told.append(announce(broker))
-        finally:
-            broker.drop_connection()
-            connection.close()
-
-    with transaction.atomic():
-        row = announcer._locked_row()
-        thread = threading.Thread(target=second, daemon=True)
-        thread.start()
-        thread.join(0.5)
-        assert thread.is_alive(), "it announces although another one does"
-        row.version = 1
-        row.save()
-    thread.join(20)
-    assert told == [0], "it announced again what the other one had"
+    other = uuid.uuid4()
+    assert announcer._lease(other) == 0
+    assert announce(broker) is None
+    announcer._give_back(other, 1)
+    assert announce(broker) == 0
     assert announced.look() == []
+
+
+def test_a_lease_that_ran_out_is_taken_over(broker: Broker, announced: Announced) -> None:
+    announce(broker)
+    journal(1)
+    late = uuid.uuid4()
+    announcer._lease(late)
+    AnnouncedVersion.objects.update(leased_until=Now() - timedelta(seconds=1))
+    assert announce(broker) == 1
+    journal(2)
+    announcer._give_back(late, 0)
+    assert AnnouncedVersion.objects.get().version == 1, "the late one must not turn it back"
+    assert announce(broker) == 1
+    assert [body["version"] for body in announced.look()] == [1, 2]
+
+
+def test_a_failure_ends_the_lease_at_once(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    announce(broker)
+    journal(1)
+
+    def fails(*_: object) -> None:
+        raise AMQPError("gone")
+
+    monkeypatch.setattr(announcer, "_publish", fails)
+    with pytest.raises(AMQPError):
+        announce(broker)
+    monkeypatch.undo()
+    assert announce(broker) == 1

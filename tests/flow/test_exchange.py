@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -72,21 +74,42 @@ def test_a_bound_queue_gets_every_change(deploy: Deploy, simulator: Simulator) -
     assert deployment.get("/status.json").json()["unannounced"] == 0
 
 
+@contextmanager
+def away(broker: RabbitMQ, how: str) -> Iterator[None]:
+    """Take RabbitMQ away for the block: dead, hanging, or blocking its publishers."""
+    match how:
+        case "killed":
+            broker.kill()
+        case "hanging":
+            broker.pause()
+        case _:
+            broker.raise_memory_alarm()
+    try:
+        yield
+    finally:
+        match how:
+            case "killed":
+                broker.start()
+            case "hanging":
+                broker.resume()
+            case _:
+                broker.clear_memory_alarm()
+
+
+@pytest.mark.parametrize("how", ["killed", "hanging", "out of memory"])
 def test_what_changed_while_rabbitmq_was_away_is_told_afterwards(
-    deploy: Deploy, simulator: Simulator, private_rabbitmq: RabbitMQ
+    deploy: Deploy, simulator: Simulator, private_rabbitmq: RabbitMQ, how: str
 ) -> None:
-    vhost = private_rabbitmq.new_vhost()
-    url = private_rabbitmq.url(vhost)
+    url = private_rabbitmq.url(private_rabbitmq.new_vhost())
     deployment, announced = started(deploy, simulator, rabbitmq_url=url)
     ids = [simulator.create_order(lines=LINES) for _ in range(10)]
     wait_all_announced(deployment, announced, 10)
 
-    private_rabbitmq.kill()
-    for odoo_id in ids:
-        simulator.write_order(odoo_id, partner_ref="meanwhile")
-    deployment.wait_until(lambda: len(applied(deployment)) >= 20, 40, what="the copy to go on")
-    assert deployment.get("/status.json").json()["unannounced"] >= 10
-    private_rabbitmq.start()
+    with away(private_rabbitmq, how):
+        for odoo_id in ids:
+            simulator.write_order(odoo_id, partner_ref="meanwhile")
+        deployment.wait_until(lambda: len(applied(deployment)) >= 20, 40, what="the copy to go on")
+        assert deployment.get("/status.json").json()["unannounced"] >= 10
 
     wait_all_announced(deployment, announced, 20)
 
