@@ -199,14 +199,23 @@ def _hold(which: float, how_long: float) -> float:
 def _faults(
     dice: random.Random, count: int, operations: int, kinds: Collection[str]
 ) -> tuple[Fault, ...]:
-    """Spread over the act, with quiet at its end for none; each kind by its weight."""
-    names = [name for name in FAULTS if name in kinds]
-    weights = [FAULTS[name].weight for name in names]
+    """Spread over the act; each kind once before any comes twice, then by weight."""
     found = []
-    for number in range(count):
-        name = dice.choices(names, weights)[0]
+    for number, name in enumerate(_names(dice, count, kinds)):
         kind = FAULTS[name]
         at = int((number + dice.random()) * operations / count)
         seconds = dice.uniform(kind.shortest, kind.longest)
         found.append(Fault(at, name, round(seconds, 2), dice.getrandbits(32)))
     return tuple(found)
+
+
+def _names(dice: random.Random, count: int, kinds: Collection[str]) -> list[str]:
+    weights = {name: kind.weight for name, kind in FAULTS.items() if name in kinds}
+    new = dict(weights)
+    names = []
+    for _ in range(count):
+        left = new or weights
+        names.append(dice.choices(list(left), list(left.values()))[0])
+        new.pop(names[-1], None)
+    dice.shuffle(names)
+    return names

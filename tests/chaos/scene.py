@@ -47,6 +47,22 @@ class Scene:
     doubts: Doubts
     office: Office
     deployment: Deployment
+    polls: bool
+    """Whether the reconciliation is at work all the while."""
+    watermark: object = None
+
+    def switch_reconciliation(self, *, on: bool) -> None:
+        """Off: not even an event that never showed brings a scan about, for want of a watermark."""
+        state = "UPDATE bc_consumer_syncstate SET last_sync = %s, scan_due_at = NULL"
+        if self.polls:
+            return
+        if on:
+            self.deployment.sql(state, self.watermark)
+        else:
+            ((self.watermark,),) = self.deployment.sql(
+                "SELECT last_sync FROM bc_consumer_syncstate"
+            )
+            self.deployment.sql(state, None)
 
     def change_timing(self, timing: str) -> None:
         """Let Odoo send its webhooks before or after its commits, and tell our processes."""
@@ -97,4 +113,7 @@ def scene(
             office.furnish(orders=150, witnesses=20)
             deployment.manage("sync_BcLinbc")
             odoo.install_rules(deployment.webhook_url)
-            yield Scene(postgres, rabbitmq, odoo, road, doubts, office, deployment)
+            polls = poll_seconds > 0
+            everything = Scene(postgres, rabbitmq, odoo, road, doubts, office, deployment, polls)
+            everything.switch_reconciliation(on=False)
+            yield everything

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.plan import COMMITTED, KILLS, Plan, make_plan
+from tests.chaos.plan import COMMITTED, EARLY, KILLS, Plan, make_plan
 from tests.chaos.report import report
 from tests.chaos.runner import play
 from tests.chaos.scene import scene
@@ -44,7 +44,7 @@ def assert_as_promised(
 def test_rule_2_whatever_breaks_the_copy_becomes_right(
     servers: tuple[Postgres, RabbitMQ], services: Services, tmp_path: Path
 ) -> None:
-    plan = make_plan(SEED, operations=160, faults=12)
+    plan = make_plan(SEED, operations=130, faults=11, timings=(EARLY,))
     assert_as_promised(plan, servers, services, tmp_path)
 
 
@@ -52,5 +52,5 @@ def test_rule_2_whatever_breaks_the_copy_becomes_right(
 def test_rule_3_kill_9_of_any_process_under_load_tears_and_loses_nothing(
     servers: tuple[Postgres, RabbitMQ], services: Services, tmp_path: Path
 ) -> None:
-    plan = make_plan(SEED, operations=160, faults=7, kinds=KILLS, timings=(COMMITTED,))
+    plan = make_plan(SEED, operations=150, faults=7, kinds=KILLS, timings=(COMMITTED,))
     assert_as_promised(plan, servers, services, tmp_path)

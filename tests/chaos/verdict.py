@@ -100,7 +100,9 @@ def _judge_without_reconciliation(scene: Scene, verdict: Verdict) -> None:
 
 
 def _judge_after_reconciliation(scene: Scene, verdict: Verdict) -> None:
+    scene.switch_reconciliation(on=True)
     done = _reconcile(scene)
+    scene.switch_reconciliation(on=False)
     if done.returncode:
         verdict.faults.append(f"the reconciliation gave {done.returncode}: {done.stderr[-2000:]}")
         return
@@ -111,8 +113,6 @@ def _judge_after_reconciliation(scene: Scene, verdict: Verdict) -> None:
     told = differences(scene.odoo, scene.deployment.sql)
     told += _wrong_names(scene)
     verdict.faults += [f"after the reconciliation: {line}" for line in told]
-    # Switched off again: no window scan, whatever an event that never showed asks for.
-    scene.deployment.sql("UPDATE bc_consumer_syncstate SET scan_due_at = NULL")
 
 
 def _reconcile(scene: Scene) -> subprocess.CompletedProcess[str]:

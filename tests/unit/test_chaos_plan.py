@@ -44,7 +44,13 @@ def test_a_long_plan_has_every_kind_and_every_ending() -> None:
 
 def test_faults_can_be_narrowed_to_some_kinds() -> None:
     plan = make_plan(3, 100, 50, kinds=KILLS, timings=(COMMITTED,))
-    assert {fault.kind for act in plan.acts for fault in act.faults} <= set(KILLS)
+    assert {fault.kind for act in plan.acts for fault in act.faults} == set(KILLS)
+
+
+def test_each_kind_of_fault_comes_before_any_comes_twice() -> None:
+    for seed in range(20):
+        (act,) = make_plan(seed, 100, len(KILLS), kinds=KILLS, timings=(EARLY,)).acts
+        assert sorted(fault.kind for fault in act.faults) == sorted(KILLS)
 
 
 def test_everything_that_a_plan_names_can_be_carried_out() -> None:
