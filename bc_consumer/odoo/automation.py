@@ -80,6 +80,8 @@ class AutomationRules:
     def install(self, comparison: Comparison) -> Done:
         """Put right what differs; new rules first, so that no change goes untold meanwhile."""
         # What Odoo does to a rule whose trigger is changed was never measured: a new one is safe.
+        if not self._model_ids:
+            self._load_ids()
         new = [one for one in comparison.rules if one.found is None or Flaw.TRIGGER in one.flaws]
         drifted = [one for one in comparison.rules if one.differences and one not in new]
         created = self._create([one.wanted for one in new])

@@ -121,18 +121,22 @@ class Embedded:
         return "\n".join([*lines, "  Ctrl-C stops everything. Arriving orders:", ""])
 
     def _advice(self) -> list[str]:
-        url = self._webhook_url("THIS-MACHINE" if self._host == "127.0.0.1" else self._host)
-        lines = [
-            "  For the automation rules in Odoo (see README):",
-            f"    created or changed  {url}",
-            f"    deleted             {url}?event=deleted",
+        """Say how Odoo gets to know of this service."""
+        commands = [
+            "    .venv/bin/python manage.py odoo_rules install",
+            "    .venv/bin/python manage.py doctor --webhook",
         ]
-        if self._host == "127.0.0.1":
-            lines += [
-                "    Only programs on this machine can reach it. For an Odoo elsewhere start with",
-                "    HOST=0.0.0.0 ALLOWED_HOSTS=localhost,THIS-MACHINE ./start",
-            ]
-        return [*lines, ""]
+        if settings.PUBLIC_URL:
+            return ["  So that Odoo tells of changes, once:", *commands, ""]
+        reachable = self._host != "127.0.0.1"
+        bound = "" if reachable else "HOST=0.0.0.0 ALLOWED_HOSTS=localhost,THIS-MACHINE "
+        return [
+            "  So that Odoo tells of changes, start with",
+            f"    {bound}PUBLIC_URL=http://THIS-MACHINE:{self._port} ./start",
+            "  (or put these into .env), and once, with the same settings:",
+            *commands,
+            "",
+        ]
 
 
 def _ensure_administrator() -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,19 @@ class Started:
             return text in self.said()
 
         wait_until(look, seconds, what=f"{text!r} from ./start")
+
+    def manage(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run a management command beside it."""
+        own = {"DATA_DIR": str(self.directory / "data"), "ENV_FILE": os.devnull, "LANG": "C.UTF-8"}
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **own, **settings},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     def get(self, path: str) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -171,20 +186,25 @@ def test_a_wrong_setting_is_named(start: Start, settings: dict[str, str], word: 
 
 
 def test_a_real_odoo_is_used_when_it_is_set(start: Start, simulator: Simulator) -> None:
-    secret = "a-secret-for-this-test"
     odoo: dict[str, Any] = {
         "ODOO_URL": simulator.url,
         "ODOO_DATABASE": "odoo",
         "ODOO_LOGIN": "admin",
         "ODOO_PASSWORD": "admin",
-        "ODOO_WEBHOOK_SECRETS": secret,
     }
     run = start(**odoo)
     run.wait_for(READY)
     assert "stand-in" not in run.said()
-    assert f"http://odoo:{secret}@THIS-MACHINE:{run.port}/odoo/webhook/" in run.said()
+    assert f"PUBLIC_URL=http://THIS-MACHINE:{run.port}" in run.said()
+    assert "manage.py odoo_rules install" in run.said()
     assert not (run.directory / "data" / "simulator.sqlite3").exists()
-    simulator.install_rules(f"http://odoo:{secret}@127.0.0.1:{run.port}/odoo/webhook/")
+    # The secret is the one that ./start has made; commands beside it know it.
+    odoo["PUBLIC_URL"] = f"http://127.0.0.1:{run.port}"
+    assert run.manage("odoo_rules", "install", **odoo).returncode == 0
+    checked = run.manage("doctor", "--webhook", "--json", **odoo)
+    checks = {check["name"]: check["level"] for check in json.loads(checked.stdout)["checks"]}
+    for name in ("webhook.ping", "odoo.rules", "workers", "scheduler"):
+        assert checks[name] == "ok", checked.stdout
     order = simulator.create_order(lines=[{"name": "A shelf", "product_qty": 2}])
     wait_until(lambda: run.count(f"bc_consumer_bc WHERE odoo_id = {order}"), what="the order")
     assert run.end() == 0

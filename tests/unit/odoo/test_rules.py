@@ -1,7 +1,9 @@
 """Which automation rules the copy needs, and how those that Odoo has differ from them."""
 
 import json
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -259,3 +261,19 @@ def test_without_an_address_rules_are_known_by_name_alone() -> None:
     comparison = laid_beside(*installed(), broken, settings=unknown)
     assert {rule.id for rule in comparison.ours} == {1, 2, 3, 4}
     assert comparison.others == ()
+
+
+@pytest.mark.parametrize("version", [17, 18, 19])
+def test_the_page_about_rules_by_hand_names_the_same_fields(version: int) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "rules-by-hand.md").read_text()
+    [row] = [line for line in page.splitlines() if line.startswith("| 17 and 18 |")]
+    order, line = (set(re.findall(r"`(\w+)`", cell)) for cell in row.split("|")[2:4])
+    if version == 19:
+        order = order - {"notes"} | {"note", "locked"}
+        line = line - {"product_uom", "taxes_id"} | {"product_uom_id", "tax_ids"}
+    rules = wanted(version)
+    assert order == rules[0].watched
+    assert line == rules[2].watched
+    for rule in rules:
+        assert f"`{rule.name}`" in page
+        assert f"`?{rule.url.partition('?')[2]}`" in page
