@@ -4,6 +4,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, models
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -17,7 +18,9 @@ class BCConsumerConfig(AppConfig):
     def ready(self) -> None:
         """Register the system checks; settle the settings that nobody set."""
         from bc_consumer import checks, project_checks  # noqa: F401
+        from bc_consumer.groups import make_groups
 
+        post_migrate.connect(make_groups, sender=self, dispatch_uid="bc_consumer.groups")
         self._check_choice()
         self._name_columns()
         on_postgresql = connection.vendor == "postgresql"

@@ -25,22 +25,12 @@ RETRY_AFTER_SECONDS = 5
 @csrf_exempt
 def receive(request: HttpRequest) -> JsonResponse:
     """Take one event in; 202 means that it is kept durably and will be acted on."""
-    if request.method != "POST":
-        return _refused(405, "send POST", Allow="POST")
-    if not authorized(request.headers.get("Authorization", ""), settings.ODOO_WEBHOOK_SECRETS):
-        return _refused(
-            401,
-            f"put the webhook's secret into the URL in Odoo: https://odoo:SECRET@host{request.path}",
-            **{"WWW-Authenticate": 'Basic realm="odoo webhook"'},
-        )
-    if request.content_type != "application/json":
-        return _refused(415, "send Content-Type: application/json")
-    if _length(request) > settings.WEBHOOK_MAX_BODY_BYTES:
-        return _refused(413, f"send {settings.WEBHOOK_MAX_BODY_BYTES} bytes at most")
+    if refusal := _unread(request):
+        return refusal
     if request.GET.get("event") == PING:
         return _pong(request.body)
     try:
-        event = parse(request.body, request.GET.get("event", ""), settings.ODOO_ORDER_MODEL)
+        event = parse(_whole_body(request), request.GET.get("event", ""), settings.ODOO_ORDER_MODEL)
     except PayloadError as error:
         return _refused(400, str(error))
     mark = Mark(
@@ -62,6 +52,34 @@ def receive(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"accepted": event.order_ids, "kept_in": kept_in}, status=202)
 
 
+def _unread(request: HttpRequest) -> JsonResponse | None:
+    """Refuse by the headers alone: a body is read of callers who know a secret, and a short one."""
+    if request.method != "POST":
+        return _refused(405, "send POST", Allow="POST")
+    if not authorized(request.headers.get("Authorization", ""), settings.ODOO_WEBHOOK_SECRETS):
+        return _refused(
+            401,
+            f"put the webhook's secret into the URL in Odoo: https://odoo:SECRET@host{request.path}",
+            **{"WWW-Authenticate": 'Basic realm="odoo webhook"'},
+        )
+    if request.content_type != "application/json":
+        return _refused(415, "send Content-Type: application/json")
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if not length.isdecimal():
+        return _refused(411, "send a Content-Length: a body of unknown length is not read")
+    if int(length[:18]) > settings.WEBHOOK_MAX_BODY_BYTES:
+        return _refused(413, f"send {settings.WEBHOOK_MAX_BODY_BYTES} bytes at most")
+    return None
+
+
+def _whole_body(request: HttpRequest) -> bytes:
+    """Return the body; raise PayloadError when the connection ended before it was complete."""
+    body = request.body
+    if len(body) < int(request.META["CONTENT_LENGTH"]):
+        raise PayloadError("the body is shorter than its Content-Length")
+    return body
+
+
 def _pong(body: bytes) -> JsonResponse:
     """Prove that the webhook leads here; nothing is marked, no database is asked."""
     try:
@@ -70,13 +88,6 @@ def _pong(body: bytes) -> JsonResponse:
         return _refused(400, 'send {"ping": "…"} with ?event=ping')
     logger.info("webhook: a ping arrived")
     return JsonResponse({"pong": proof(nonce)})
-
-
-def _length(request: HttpRequest) -> int:
-    try:
-        return int(request.META.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        return 0
 
 
 def _refused(status: int, why: str, **headers: str) -> JsonResponse:

@@ -23,7 +23,12 @@ load_dotenv(DATA_DIR / "secrets")
 
 # Everything about Odoo, RabbitMQ, webhook, workers and reconciliation. After .env is loaded.
 from bc_consumer.conf import *  # noqa: E402, F403
-from bc_consumer.conf import LOG_LEVEL, POSTGRESQL_OPTIONS, SQLITE_OPTIONS  # noqa: E402
+from bc_consumer.conf import (  # noqa: E402
+    LOG_LEVEL,
+    POSTGRESQL_OPTIONS,
+    SQLITE_OPTIONS,
+    WEBHOOK_MAX_BODY_BYTES,
+)
 
 # --- Django -------------------------------------------------------------------------------------
 
@@ -40,6 +45,9 @@ SECURE_REDIRECT_EXEMPT = [r"^odoo/webhook/?$", r"^healthz$", r"^readyz$", r"^sta
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+if HTTPS:
+    # A cookie of such a name comes from this very host, never from a sister of its domain.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 3600 if HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = env.flag("HSTS_SUBDOMAINS", HTTPS)
 SECURE_REFERRER_POLICY = "same-origin"
@@ -60,7 +68,9 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
+    "project.request_limits.RequestLimitsMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "project.content_security_policy.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -70,6 +80,9 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+# Nothing here takes files: what is sent all the same is read and forgotten, not kept on a disk.
+FILE_UPLOAD_HANDLERS: list[str] = []
+DATA_UPLOAD_MAX_MEMORY_SIZE = max(2_621_440, WEBHOOK_MAX_BODY_BYTES)
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
 TEMPLATES = [

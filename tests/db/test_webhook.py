@@ -38,6 +38,7 @@ def post(body: bytes, path: str = URL, **headers: Any) -> Any:
     # Django's client leaves the type out when the body is empty; a real one sends it.
     type_ = headers.pop("content_type", "application/json")
     sent = {"HTTP_AUTHORIZATION": f"Basic {login}", "CONTENT_TYPE": type_, **headers}
+    sent.setdefault("CONTENT_LENGTH", str(len(body)))
     return Client().generic("POST", path, body, content_type=type_, **sent)
 
 
@@ -75,6 +76,9 @@ def test_rule_14_no_redirect_with_or_without_the_slash_or_behind_https(
         (400, {"HTTP_HOST": "elsewhere.example"}),
         (401, {"HTTP_AUTHORIZATION": ""}),
         (401, {"HTTP_AUTHORIZATION": "Bearer nobody"}),
+        (411, {"CONTENT_LENGTH": ""}),
+        (411, {"CONTENT_LENGTH": "-1"}),
+        (413, {"CONTENT_LENGTH": "9" * 5000}),
         (413, {"body": b'{"x": "' + b"x" * 300_000 + b'"}'}),
         (415, {"content_type": "text/plain"}),
         (415, {"content_type": "application/x-www-form-urlencoded"}),

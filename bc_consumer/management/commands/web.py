@@ -18,6 +18,8 @@ BACKLOG = 1024
 THREADS = 64
 """A process; they mostly wait. Of a hundred webhooks at once each finds one, in an outage too."""
 IDLE_SECONDS = 600
+HEADER_MILLISECONDS = 10_000
+"""For a request's headers. Bodies have no deadline: see project/request_limits.py."""
 
 
 class Command(BaseCommand):
@@ -40,6 +42,7 @@ class Command(BaseCommand):
             *("--workers", str(env.integer("WEB_PROCESSES", 2, minimum=1))),
             *("--blocking-threads", str(env.integer("WEB_THREADS", THREADS, minimum=1))),
             *("--blocking-threads-idle-timeout", str(IDLE_SECONDS)),
+            *("--http1-header-read-timeout", str(HEADER_MILLISECONDS)),
             *("--backlog", str(BACKLOG), "--workers-kill-timeout", str(STOP_SECONDS)),
             _application(),
         ]

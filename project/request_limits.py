@@ -1,0 +1,51 @@
+"""Bodies of requests: how large, and how many at once, so that forms can't stop the webhook.
+
+A body is read in one of the web process's threads, however slowly it comes, and the server has no
+deadline for it (measured with granian 2.8: as many slow bodies as threads stopped the whole site).
+So forms get a few threads only. The webhook reads no body before it knows the caller, and checks
+the length itself.
+"""
+
+import threading
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+FORMS_AT_ONCE = 4
+"""In each web process. Staff send one now and then; each password that is tried costs CPU too."""
+WEBHOOK = "/odoo/webhook"
+WITHOUT_BODY = {"GET", "HEAD", "OPTIONS", "TRACE"}
+RETRY_AFTER_SECONDS = 5
+
+
+class RequestLimitsMiddleware:
+    """Answers 411, 413 or 503 before anything of the body is read. Has to be the first."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+        self._forms = threading.BoundedSemaphore(FORMS_AT_ONCE)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer, or refuse."""
+        if request.method in WITHOUT_BODY or request.path_info.startswith(WEBHOOK):
+            return self.get_response(request)
+        length = request.META.get("CONTENT_LENGTH") or ""
+        if not length.isdecimal():
+            return _refused(411, "Send a Content-Length.")
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if int(length[:18]) > most:
+            return _refused(413, f"Send {most} bytes at most.")
+        if not self._forms.acquire(blocking=False):
+            return _refused(503, "Too many forms at once; try again in a moment.")
+        try:
+            return self.get_response(request)
+        finally:
+            self._forms.release()
+
+
+def _refused(status: int, why: str) -> HttpResponse:
+    response = HttpResponse(f"{why}\n", status=status, content_type="text/plain; charset=utf-8")
+    if status == 503:
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response

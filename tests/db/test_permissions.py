@@ -1,0 +1,189 @@
+"""Who may do what, whatever the rows say: nobody, those who may look, those who may read again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from bc_consumer import actors  # noqa: F401 - declares the queue that a mark is announced on
+from bc_consumer.groups import OPERATORS, VIEWERS
+from bc_consumer.models import Alert, DeadLetter, PendingBC, SyncLog, SyncState
+from tests.db.copied import bc, failed, journal, line, pending
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rows")]
+
+OURS = sorted(
+    (model for model in admin.site._registry if model._meta.app_label == "bc_consumer"),
+    key=lambda model: model.__name__,
+)
+PAGES = ("/", "/bc/1/", "/bc/2/", "/live/")
+HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}"
+
+
+@pytest.fixture
+def rows() -> None:
+    """Rows of every kind, whose every text comes from somebody who means harm."""
+    texts = {"name": HOSTILE, "partner_name": HOSTILE, "company_name": HOSTILE, "notes": HOSTILE}
+    order = bc(1, state=HOSTILE, invoice_status=HOSTILE, currency_name=HOSTILE, **texts)
+    line(order, 11, name=HOSTILE, product_name=HOSTILE)
+    failed(1, last_error=HOSTILE, error_class=HOSTILE, traceback=HOSTILE, last_payload=HOSTILE)
+    pending(2, held_reason=HOSTILE, causes=HOSTILE)
+    journal(1, causes=HOSTILE, error=HOSTILE, changes={"fields": {"name": [HOSTILE, HOSTILE]}})
+    journal(1, changes={"fields": {HOSTILE: [1, 2]}, "lines": {"11": {"name": [HOSTILE, "x"]}}})
+    SyncLog.objects.create(started_at=timezone.now(), error=HOSTILE)
+    SyncState.objects.get_or_create(key=SyncState.KEY)
+    SyncState.objects.update(is_syncing=True, owner=HOSTILE)
+    now = timezone.now()
+    Alert.objects.create(key=HOSTILE, text=HOSTILE, first_at=now, last_at=now)
+    DeadLetter.objects.create(
+        queue=HOSTILE, body=HOSTILE.encode(), digest="0", why=HOSTILE, first_at=now, last_at=now
+    )
+
+
+def login(group: str | None) -> Client:
+    user = User.objects.create_user("someone", is_staff=True)
+    if group is not None:
+        user.groups.add(Group.objects.get(name=group))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def url(model: type[Model], page: str = "changelist", *args: object) -> str:
+    return reverse(f"admin:bc_consumer_{model.__name__.lower()}_{page}", args=args)
+
+
+def everything() -> dict[str, list[dict[str, Any]]]:
+    """Return all rows of all our tables."""
+    return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in OURS}
+
+
+def pages_of(model: type[Model]) -> Iterable[str]:
+    yield url(model)
+    for row in model._default_manager.all():
+        yield url(model, "change", row.pk)
+        yield url(model, "history", row.pk)
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("group", [VIEWERS, OPERATORS])
+def test_both_groups_see_everything(group: str, model: type[Model]) -> None:
+    client = login(group)
+    for page in pages_of(model):
+        assert client.get(page).status_code == 200, page
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
+def test_staff_of_no_group_see_nothing_in_the_administration(model: type[Model]) -> None:
+    client = login(None)
+    for page in pages_of(model):
+        assert client.get(page).status_code == 403, page
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("group", [VIEWERS, OPERATORS])
+def test_nobody_adds_edits_or_deletes(group: str, model: type[Model]) -> None:
+    client, before = login(group), everything()
+    assert client.get(url(model, "add")).status_code == 403
+    assert client.post(url(model, "add"), {"key": "x"}).status_code == 403
+    for row in list(model._default_manager.all()):
+        fields = {field.name: "" for field in model._meta.fields}
+        assert client.post(url(model, "change", row.pk), fields).status_code == 403
+        for answer in (
+            client.get(url(model, "delete", row.pk)),
+            client.post(url(model, "delete", row.pk), {"post": "yes"}),
+        ):
+            assert answer.status_code == 403
+    run_action(client, model, "delete_selected", post="yes")
+    assert everything() == before
+
+
+def actions_of(model: type[Model]) -> list[str]:
+    return [getattr(action, "__name__", "") for action in admin.site._registry[model].actions or ()]
+
+
+def run_action(client: Client, model: type[Model], action: str, **values: str) -> None:
+    chosen = [str(pk) for pk in model._default_manager.values_list("pk", flat=True)]
+    values |= {"action": action, "index": "0", "select_across": "0"}
+    answer = client.post(url(model), {**values, "_selected_action": chosen})
+    assert answer.status_code in {200, 302}
+
+
+def test_viewers_may_run_no_action_and_operators_all() -> None:
+    viewer, before = login(VIEWERS), everything()
+    actions = [(model, action) for model in OURS for action in actions_of(model)]
+    assert {action for _, action in actions} >= {"read_again", "replay", "dismiss"}
+    for model, action in actions:
+        assert action not in viewer.get(url(model)).content.decode()
+        run_action(viewer, model, action)
+    assert everything() == before
+
+    User.objects.get().groups.set([Group.objects.get(name=OPERATORS)])
+    for model, action in actions:
+        assert f'value="{action}"' in viewer.get(url(model)).content.decode()
+        before = everything()
+        run_action(viewer, model, action)
+        if (model, action) != (PendingBC, "replay"):  # reopened by the action before
+            assert everything() != before, f"{action} of {model.__name__} did nothing"
+
+
+@pytest.mark.parametrize("group", [VIEWERS, OPERATORS])
+def test_neither_group_manages_users(group: str) -> None:
+    client = login(group)
+    for page in ("auth_user_changelist", "auth_user_add", "auth_group_changelist"):
+        assert client.get(reverse(f"admin:{page}")).status_code == 403
+
+
+def test_the_pages_take_a_login_of_staff() -> None:
+    for client in (Client(), login(None)):
+        user = User.objects.filter(username="someone")
+        user.update(is_staff=False)
+        for page in (*PAGES, "/admin/"):
+            assert client.get(page).status_code in {302, 403}
+        user.update(is_staff=True)
+    for page in PAGES:
+        assert client.get(page).status_code == 200
+
+
+def test_what_means_harm_is_shown_as_text(settings: LazySettings) -> None:
+    User.objects.create_superuser("chief", password="unused")
+    client = Client()
+    client.force_login(User.objects.get())
+    pages = [*PAGES, "/admin/", *(page for model in OURS for page in pages_of(model))]
+    pages += [f"{url(PendingBC)}?q=%3Cscript%3Ealert(3)", "/bc/1/?next=javascript:alert(4)"]
+    shown = 0
+    for page in pages:
+        answer = client.get(page)
+        assert answer.status_code == 200, page
+        text = answer.content.decode()
+        shown += "&lt;script&gt;alert(1)" in text
+        assert not re.search(r"<script[^>]*>\s*alert|<img[^>]*onerror|=.javascript:", text), page
+        assert answer["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
+        assert answer["X-Content-Type-Options"] == "nosniff"
+        assert answer["X-Frame-Options"] == "DENY"
+    assert shown > 10
+
+
+def test_a_new_migration_takes_nothing_away(django_db_setup: None) -> None:
+    from django.apps import apps
+
+    from bc_consumer.groups import make_groups
+
+    group = Group.objects.get(name=VIEWERS)
+    before = set(group.permissions.values_list("codename", flat=True))
+    assert {f"view_{model.__name__.lower()}" for model in OURS} <= before
+    assert not [name for name in before if not name.startswith("view_")]
+    extra = group.permissions.model.objects.get(codename="view_user")
+    group.permissions.add(extra)
+    make_groups(apps.get_app_config("bc_consumer"))
+    assert extra in group.permissions.all()

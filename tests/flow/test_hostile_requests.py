@@ -1,0 +1,134 @@
+"""Requests as no honest caller sends them, against the real web server: byte for byte."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from project.request_limits import FORMS_AT_ONCE
+from tests.harness import Deployment
+
+pytestmark = [
+    pytest.mark.simulator(version=17, webhook_timing="committed"),
+    pytest.mark.deployment(workers=0, scheduler=False, settings={"LIVE_PAGE_PUBLIC": "1"}),
+]
+
+ORDER = json.dumps({"_model": "purchase.order", "_id": 5}).encode()
+PROCESSES = 2
+THREADS = 64
+
+
+@contextmanager
+def sent(deployment: Deployment, head: str, body: bytes = b"") -> Iterator[socket.socket]:
+    """Send a request, or its beginning, and keep the connection."""
+    with socket.create_connection(("127.0.0.1", deployment.port), timeout=15) as connection:
+        host = f"Host: 127.0.0.1:{deployment.port}\r\n"
+        first, _, others = head.partition("\n")
+        headers = "".join(f"{line.strip()}\r\n" for line in others.strip().splitlines() if line)
+        connection.sendall(f"{first.strip()} HTTP/1.1\r\n{host}{headers}\r\n".encode() + body)
+        yield connection
+
+
+def status(connection: socket.socket) -> int:
+    """Return the status of the answer; 0 when the server just closed."""
+    try:
+        answer = connection.recv(4096)
+    except ConnectionResetError:
+        return 0
+    return int(answer.split()[1]) if answer else 0
+
+
+def webhook(deployment: Deployment, headers: str) -> str:
+    login = base64.b64encode(f"odoo:{deployment.secret}".encode()).decode()
+    return (
+        "POST /odoo/webhook/\n"
+        f"Content-Type: application/json\nAuthorization: Basic {login}\n{headers}"
+    )
+
+
+def marked(deployment: Deployment) -> int:
+    return deployment.pending()
+
+
+def test_lengths_and_codings(deployment: Deployment) -> None:
+    zipped = gzip.compress(b'{"_id": ' + b" " * 50_000_000 + b"5}")
+    for headers, body, expected in (
+        ("Transfer-Encoding: chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(ORDER), ORDER), {411}),
+        (f"Content-Length: {2**40}", ORDER, {413}),
+        ("Content-Length: 262145", ORDER, {413}),
+        ("Content-Length: -1", ORDER, {400}),
+        ("Content-Length: five", ORDER, {400}),
+        ("Content-Length: 5\nContent-Length: 6", ORDER, {400}),
+        (f"Content-Length: 5\nTransfer-Encoding: chunked\nX: {'x' * 99}", ORDER, {400, 411}),
+        ("Content-Length: 0", b"", {400}),
+        (f"Content-Length: {len(ORDER) - 1}", ORDER, {400}),
+        (f"Content-Length: {len(zipped)}\nContent-Encoding: gzip", zipped, {400}),
+        (f"X: {'x' * 200_000}\nContent-Length: 0", b"", {400, 431}),
+    ):
+        with sent(deployment, webhook(deployment, headers), body) as connection:
+            assert status(connection) in expected, headers[:60]
+    with sent(deployment, webhook(deployment, f"Content-Length: {len(ORDER) + 9}"), ORDER) as one:
+        one.shutdown(socket.SHUT_WR)  # it ends before it is complete
+        assert status(one) in {0, 400}
+    assert marked(deployment) == 0
+    # The server is none the worse.
+    length = f"Content-Length: {len(ORDER)}"
+    with sent(deployment, webhook(deployment, length), ORDER) as connection:
+        assert status(connection) == 202
+    assert "Traceback" not in deployment.logs()
+
+
+def test_a_stranger_s_body_is_not_read(deployment: Deployment) -> None:
+    head = "POST /odoo/webhook/\nContent-Type: application/json\nContent-Length: 100000"
+    with sent(deployment, head, b"{") as connection:
+        assert status(connection) == 401
+
+
+def test_slow_requests_stop_nobody_else(deployment: Deployment) -> None:
+    """More of them than there are threads: headers that don't end, and bodies that don't come."""
+    cookie = re.search(r"csrftoken=([^;]+)", str(deployment.get("/admin/login/").headers))
+    assert cookie is not None
+    form = (
+        f"POST /admin/login/\nCookie: csrftoken={cookie[1]}\nContent-Length: 1000\n"
+        "Content-Type: application/x-www-form-urlencoded"
+    )
+    with ExitStack() as stack:
+        for _ in range(PROCESSES * THREADS + 10):
+            unended = socket.create_connection(("127.0.0.1", deployment.port), timeout=15)
+            stack.enter_context(unended)
+            unended.sendall(b"POST /odoo/webhook/ HTTP/1.1\r\nHost: x\r\n")
+        slow = [
+            stack.enter_context(sent(deployment, form, b"csrf"))
+            for _ in range(PROCESSES * THREADS + 10)
+        ]
+        answer = deployment.post({"_model": "purchase.order", "_id": 5})
+        assert answer.status == 202
+        assert deployment.get("/").status == 200
+        waiting, refused = 0, 0
+        for connection in slow:
+            connection.settimeout(0.2 if refused else 5)
+            try:
+                refused += status(connection) == 503
+            except TimeoutError:
+                waiting += 1
+        assert waiting <= PROCESSES * FORMS_AT_ONCE
+        assert refused == len(slow) - waiting
+    # They are gone: forms are read again.
+    deployment.wait_until(
+        lambda: deployment.request("POST", "/admin/login/", b"a=b", {}).status == 403,
+        what="forms to be taken again",
+    )
+
+
+def test_a_large_form_is_refused_before_it_is_read(deployment: Deployment) -> None:
+    for kind in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        head = f"POST /admin/login/\nContent-Type: {kind}\nContent-Length: 3000000"
+        with sent(deployment, head, b"a=") as connection:
+            assert status(connection) == 413
