@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 
 from odoo_simulator.fields import VERSIONS
+from odoo_simulator.shapes import ORDER_MODELS
 from odoo_simulator.simulator import TIMINGS, Simulator
 from odoo_simulator.traffic import Traffic
 
@@ -18,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("odoo_simulator", description=__doc__)
     made.add_argument("--host", default="127.0.0.1")
     made.add_argument("--port", type=int, default=8069)
+    made.add_argument("--order-model", default=ORDER_MODELS[0], choices=ORDER_MODELS)
     made.add_argument("--version", type=int, default=17, choices=VERSIONS)
     made.add_argument("--timing", choices=TIMINGS, help="webhooks; default: as this version does")
     made.add_argument("--database", default="odoo")
@@ -76,6 +78,7 @@ def _simulator(options: argparse.Namespace) -> Simulator:
         keep_alive=options.keep_alive,
         api_keys=tuple(options.api_key),
         host=options.host,
+        order_model=options.order_model,
     )
 
 

@@ -13,8 +13,15 @@ from odoo_simulator.values import apply_links, stored
 
 T = TypeVar("T")
 Ids = int | Iterable[int]
-# Names of 17 and 18 on the left, of 19 on the right; callers may use either on any version.
-_RENAMED = (("notes", "note"), ("product_uom", "product_uom_id"), ("taxes_id", "tax_ids"))
+# One thing's names in 17 and 18, in 19, and of sales; callers may use any with any version.
+_RENAMED = (
+    ("notes", "note"),
+    ("product_uom", "product_uom_id"),
+    ("taxes_id", "tax_ids"),
+    ("taxes_id", "tax_id"),
+    ("partner_ref", "client_order_ref"),
+    ("product_qty", "product_uom_qty"),
+)
 
 
 class Operations:
@@ -37,7 +44,7 @@ class Operations:
         """A new order, with its lines; returns its id."""
         row = {"partner_id": partner_id, **self._own(values)}
         if lines:
-            row["order_line"] = [(0, 0, self._line(line)) for line in lines]
+            row["order_line"] = [(0, 0, self._own(line)) for line in lines]
         return self._do(lambda tx: self.records.create(tx, self.order_model, row))
 
     def write_order(self, ids: Ids, values: Row | None = None, **more: Any) -> None:
@@ -47,7 +54,7 @@ class Operations:
 
     def add_line(self, order_id: int, values: Row | None = None, **more: Any) -> int:
         """A line created by itself; returns its id."""
-        row = {**self._line({**(values or {}), **more}), "order_id": order_id}
+        row = {**self._own({**(values or {}), **more}), "order_id": order_id}
         return self._do(lambda tx: self.records.create(tx, self._shape.line, row))
 
     def write_line(self, ids: Ids, values: Row | None = None, **more: Any) -> None:
@@ -137,12 +144,6 @@ class Operations:
         press = getattr(self.records.workflows[self.order_model], button)
         numbers = _list(ids)
         self._do(lambda tx: self.records.act(tx, lambda events: press(tx, numbers, events)))
-
-    def _line(self, values: Row) -> Row:
-        row = self._own(values)
-        if "product_qty" in row and self._shape.quantity not in row:
-            row[self._shape.quantity] = row.pop("product_qty")
-        return row
 
     def _own(self, values: Row) -> Row:
         """The same values under this version's names."""

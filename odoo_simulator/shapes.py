@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ORDER_MODELS = ("purchase.order", "sale.order")
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:

@@ -147,13 +147,19 @@ class Traffic:
         values: Row = self.random.choice(
             (
                 {"partner_ref": f"DEV-{self.random.randint(1000, 9999)}"},
-                {"priority": self.random.choice("01")},
+                self._priority(),
                 {"notes": f"<p>{self.random.choice(_NOTES)}</p>"},
                 {"user_id": self.random.choice((3, 4))},
             )
         )
         self.simulator.write_order(order["id"], values)
         return True
+
+    def _priority(self) -> Row:
+        """Sales have none: {} moves their write_date all the same."""
+        value = self.random.choice("01")
+        model = self.simulator.models[self.simulator.order_model]
+        return {"priority": value} if "priority" in model.fields else {}
 
     def _write_line_price(self) -> bool:
         line = self._product_line()

@@ -72,7 +72,10 @@ class Embedded:
         stack.callback(site.stop)
         if self._with_simulator:
             simulator = SimulatorProcess(
-                settings.ODOO_URL, Path(settings.DATA_DIR), self._webhook_url("127.0.0.1")
+                settings.ODOO_URL,
+                Path(settings.DATA_DIR),
+                self._webhook_url("127.0.0.1"),
+                settings.ODOO_ORDER_MODEL,
             )
             stack.callback(simulator.stop)
             simulator.wait_until_ready(self._stopped.is_set)

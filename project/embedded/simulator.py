@@ -20,10 +20,11 @@ class SimulatorFailedError(Exception):
 class SimulatorProcess:
     """Starts it at the address that the settings already name; it ends with this process."""
 
-    def __init__(self, url: str, directory: Path, webhook_url: str) -> None:
+    def __init__(self, url: str, directory: Path, webhook_url: str, order_model: str) -> None:
         self._port = urlsplit(url).port or 80
         self._log = directory / "simulator.log"
-        options = ("--port", str(self._port), "--data", str(directory / "simulator.sqlite3"))
+        data = str(directory / "simulator.sqlite3")
+        options = ("--port", str(self._port), "--data", data, "--order-model", order_model)
         command = (sys.executable, "-m", "project.embedded.child", "odoo_simulator", *options)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
