@@ -1,7 +1,7 @@
 """Django system checks: each setting that can be wrong, with what to do about it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +10,10 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 from django.db import connection
 
+from bc_consumer.models import CopyOrigin
+from bc_consumer.odoo import OdooRefused
+from bc_consumer.odoo.fields import TABLES
+from bc_consumer.odoo_connection import check_order_model
 from bc_consumer.public_address import address_error
 
 SHORTEST_SECRET = 16
@@ -24,7 +28,23 @@ RULES_NAME = re.compile(r"[\w][\w .-]{0,39}")
 @register()
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Check what can be told without asking any other system."""
-    return [*_odoo(), *_webhook(), *_public_url(), *_workers()]
+    return [*_odoo(), *_choice(), *_webhook(), *_public_url(), *_workers()]
+
+
+@register(checks.Tags.database)
+def check_copy(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Check that the settings fit the copy; «check --database default» and «migrate» do so."""
+    if "default" not in (databases or ()) or CopyOrigin._meta.db_table not in _tables():
+        return []
+    try:
+        check_order_model()
+    except OdooRefused as error:
+        return [Error(str(error), id="bc.E040")]
+    return []
+
+
+def _tables() -> list[str]:
+    return connection.introspection.table_names()
 
 
 def _odoo() -> Iterator[CheckMessage]:
@@ -51,6 +71,30 @@ def _odoo() -> Iterator[CheckMessage]:
                 f"ODOO_TRANSPORT is json2, and {name} does not look like an API key of Odoo.",
                 hint="JSON-2 takes no passwords: make a key in Odoo, or set ODOO_TRANSPORT=auto.",
                 id="bc.W030",
+            )
+
+
+def _choice() -> Iterator[CheckMessage]:
+    """Which orders and fields; names and domain were checked when Django was set up."""
+    table = TABLES.get(settings.ODOO_ORDER_MODEL)
+    if table is None:
+        yield Error(
+            f"ODOO_ORDER_MODEL is {settings.ODOO_ORDER_MODEL!r}.",
+            hint=f"Orders of these models can be copied: {', '.join(TABLES)}.",
+            id="bc.E041",
+        )
+        return
+    for setting, fields in (
+        ("ODOO_EXTRA_FIELDS", table.order),
+        ("ODOO_EXTRA_LINE_FIELDS", table.line),
+    ):
+        columns = {name for field in fields if not field.extra for name in field.odoo_names}
+        doubles = sorted(columns.intersection(getattr(settings, setting)))
+        if doubles:
+            yield checks.Warning(
+                f"{setting} names what has a column of its own: {', '.join(doubles)}.",
+                hint="They are not in «extra» besides. manage.py odoo_fields names the columns.",
+                id="bc.W040",
             )
 
 

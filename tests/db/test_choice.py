@@ -11,6 +11,7 @@ from django.core import mail
 from django.db import connection
 
 from bc_consumer import odoo_connection
+from bc_consumer.checks import check_copy, check_settings
 from bc_consumer.ledger import Mark
 from bc_consumer.models import (
     BC,
@@ -201,6 +202,36 @@ def test_an_empty_copy_may_change_its_order_model_and_begins_anew(
     done = run()
     assert done.window_since is None
     assert differences(simulator, sql, kind=Kind(SALE)) == []
+
+
+def test_the_check_of_the_database_tells_of_another_order_model(
+    simulator: Simulator, choose: Choose, settings: LazySettings
+) -> None:
+    simulator.create_order(lines=LINES)
+    run()
+    assert check_copy(databases=["default"]) == []
+    settings.ODOO_ORDER_MODEL = SALE
+    [told] = check_copy(databases=["default"])
+    assert told.id == "bc.E040"
+    assert check_copy(databases=None) == [], "only when the database is to be asked"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"ODOO_ORDER_MODEL": "res.partner"}, "bc.E041"),
+        ({"ODOO_EXTRA_FIELDS": ["x_a", "partner_ref"]}, "bc.W040"),
+        ({"ODOO_EXTRA_LINE_FIELDS": ["taxes_id"]}, "bc.W040"),
+    ],
+)
+def test_the_settings_check_tells_of_a_choice_that_is_odd(
+    changes: dict[str, Any], told: str, settings: LazySettings
+) -> None:
+    before = {message.id for message in check_settings()}
+    assert told not in before
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    assert {message.id for message in check_settings()} - before == {told}
 
 
 # --- extra fields ---------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from bc_consumer import conf
 from bc_consumer.environment import Environment
 from tests.conftest import ON_SQLITE
+from tests.harness import ROOT
 
 
 def test_only_settings_are_imported_whole() -> None:
@@ -48,3 +50,52 @@ def test_a_wrong_number_names_its_variable(value: str, message: str) -> None:
     with pytest.raises(ImproperlyConfigured) as caught:
         Environment({"SIZE": value}).integer("SIZE", 1)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("", []),
+        ('[["state", "!=", "x"], ["x_a", "=", null]]', [["state", "!=", "x"], ["x_a", "=", None]]),
+        ("[('state', 'in', ['draft']), '!', ('x_a', '=', True)]",
+         [("state", "in", ["draft"]), "!", ("x_a", "=", True)]),
+    ],
+)  # fmt: skip
+def test_a_list_may_be_written_in_json_or_as_python_does(value: str, wanted: list[object]) -> None:
+    assert Environment({"DOMAIN": value}).literal("DOMAIN") == wanted
+
+
+@pytest.mark.parametrize(
+    "value", ["state = draft", '{"a": 1}', "[1", "__import__('os').getcwd()", "[open('x')]", "7"]
+)
+def test_what_is_no_list_names_its_variable_and_is_never_run(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"DOMAIN=.* is not a list"):
+        Environment({"DOMAIN": value}).literal("DOMAIN")
+
+
+def test_whole_numbers_are_given_once_each_in_their_order() -> None:
+    assert Environment({"IDS": "3, 1,3"}).integers("IDS") == (3, 1)
+    assert Environment({}).integers("IDS") == ()
+    for wrong in ("1,x", "0", "-1", "1.5"):
+        with pytest.raises(ImproperlyConfigured, match="IDS="):
+            Environment({"IDS": wrong}).integers("IDS")
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"ODOO_DOMAIN": '["|"]'}, "ODOO_DOMAIN is no domain"),
+        ({"ODOO_EXTRA_FIELDS": "partner_id.vat"}, "belongs to another record"),
+        ({"ODOO_ORDER_MODEL": "account.move"}, "ODOO_ORDER_MODEL"),
+    ],
+)
+def test_a_wrong_choice_of_orders_stops_every_command_at_its_start(
+    variables: dict[str, str], told: str
+) -> None:
+    environment = {**os.environ, "ENV_FILE": os.devnull, "SECRET_KEY": "x" * 50, **variables}
+    command = [sys.executable, "manage.py", "check"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode != 0
+    assert told in done.stderr
