@@ -34,6 +34,9 @@ def test_each_version_is_prepared_served_and_checked(compose: dict[str, Any], ve
     assert server["environment"] == {"HOST": "postgres", "USER": "odoo", "PASSWORD": "odoo"}
     assert contract["environment"]["ODOO_E2E_URL"] == f"http://odoo{version}:8069"
     assert contract["environment"]["ODOO_E2E_DB"] == database
+    files = f"files{version}:/var/lib/odoo"  # attachments are not in the database
+    assert files in prepare["volumes"]
+    assert files in server["volumes"]
     profile = f"odoo{version}"
     assert all(service["profiles"] == [profile] for service in (prepare, server, contract))
     assert profile in services["postgres"]["profiles"]
