@@ -62,7 +62,10 @@ class Json2Transport:
 
     def version(self) -> Answer:
         """Ask for the version text; needs neither account nor database."""
-        response = self._http.send(Request(VERSION_PATH))
+        try:
+            response = self._http.send(Request(VERSION_PATH))
+        except MissingEndpoint as missing:
+            raise self._no_json2(missing) from None
         value = read_json(response.body)
         if not isinstance(value, dict) or not isinstance(value.get("version"), str):
             raise OdooProtocolError(f"{self._settings.shown_url} does not tell Odoo's version")
@@ -100,6 +103,9 @@ class Json2Transport:
             version = ServerVersion("unknown", 0)
         if version.major >= FIRST_MAJOR:
             return faults.wrong_database(self._settings)
+        return self._no_json2(missing)
+
+    def _no_json2(self, missing: MissingEndpoint) -> MissingEndpoint:
         return MissingEndpoint(
             f"{self._settings.shown_url} has no JSON-2, which Odoo has from version {FIRST_MAJOR}"
             f" on, or a proxy hides it ({missing}). Set ODOO_TRANSPORT to auto"

@@ -6,6 +6,7 @@ read files, nor grow in memory beyond what its size allows. It builds values whi
 without a tree in between, in about the time that ``xmlrpc.client`` takes.
 """
 
+import math
 import xmlrpc.client
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,11 +20,28 @@ DEEPEST = 200  # elements; an order with lines and their taxes takes about 30
 # Text may hold these two, which XML forbids and Odoo sends as they are.
 NO_CHARACTERS = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")  # U+FFFE and U+FFFF in UTF-8
 
+LARGEST_INTEGER = 2**63 - 1  # as PostgreSQL's
+
+
+def _integer(text: str) -> int:
+    value = int(text)
+    if abs(value) > LARGEST_INTEGER:
+        raise ValueError(f"an integer of {len(text)} digits")
+    return value
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:40]}")
+    return value
+
+
 SCALARS: dict[str, Callable[[str], Any]] = {
-    "int": int,
-    "i4": int,
-    "i8": int,
-    "double": float,
+    "int": _integer,
+    "i4": _integer,
+    "i8": _integer,
+    "double": _number,
     "string": str,
     "dateTime.iso8601": str,
     "boolean": lambda text: {"0": False, "1": True}[text.strip()],

@@ -180,6 +180,11 @@ def test_a_404_page_is_a_missing_endpoint_where_there_is_no_version_either() -> 
         pytest.raises(MissingEndpoint, match="from version 19 on"),
     ):
         odoo.ping()
+    with (
+        serving(lambda _incoming: PAGE, transport="json2") as (_server, odoo),
+        pytest.raises(MissingEndpoint, match="ODOO_TRANSPORT to auto"),
+    ):
+        odoo.version()
 
 
 def test_a_server_that_goes_away_in_between_is_neither() -> None:

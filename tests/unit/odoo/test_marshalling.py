@@ -18,7 +18,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]))
 SCALAR = (
     st.booleans()
     | st.integers(-(2**31), 2**31 - 1)
-    | st.floats(allow_nan=False)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | TEXT.filter(lambda text: "\ufffe" not in text and "\uffff" not in text)
 )
 VALUES = st.recursive(
@@ -133,6 +133,11 @@ def test_memory_stays_in_proportion_to_the_answer() -> None:
     "body",
     [
         one("<int>twelve</int>"),
+        one("<int>9223372036854775808</int>"),
+        one("<i8>" + "9" * 5_000 + "</i8>"),
+        one("<double>nan</double>"),
+        one("<double>-inf</double>"),
+        one("<double>1e999</double>"),
         one("<boolean>2</boolean>"),
         one("<money>1</money>"),
         one("<struct><member><value>1</value></member></struct>"),
