@@ -21,9 +21,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
-from bc_consumer import dead_letters, failed_orders, outage, queries, wording
+from bc_consumer import dead_letters, failed_orders, heartbeats, outage, queries, wording
 from bc_consumer.labels import copies_sales
-from bc_consumer.models import Alert, DeadLetter
+from bc_consumer.models import Alert, DeadLetter, Heartbeat
 
 LIVE_ENTRIES = 40
 ORDER_ENTRIES = 50
@@ -171,6 +171,8 @@ def _trouble(figures: queries.Figures) -> Iterator[Notice]:
             % {"age": wording.duration(oldest)},
             _pending_url("owed"),
         )
+        if not heartbeats.alive()[Heartbeat.Kind.WORKER]:
+            yield Notice("trouble", _("No worker has been heard of lately: start one."))
     if ledger.failed:
         text = ngettext(
             "%(count)s order could not be copied: see why, and what to do.",

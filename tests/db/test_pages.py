@@ -10,8 +10,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from bc_consumer import outage
-from bc_consumer.models import Pace
+from bc_consumer import outage, queries
+from bc_consumer.models import Heartbeat, Pace, PendingBC
 from tests.db.copied import bc, failed, journal, line, pending
 
 pytestmark = pytest.mark.django_db
@@ -158,3 +158,19 @@ def test_the_language_can_be_switched(client: Client) -> None:
     page = text(client, "/")
     assert "Aucun bon de commande pour l’instant" in page
     assert '<html lang="fr">' in page
+
+
+@pytest.mark.usefixtures("_public")
+def test_an_order_that_waits_is_told_with_the_likely_reason(client: Client) -> None:
+    pending(1, age=30)
+    assert "has waited" not in text(client, "/")
+    PendingBC.objects.all().delete()
+    pending(2, age=300)
+    queries.ledger_figures.forget()
+    page = text(client, "/")
+    assert "has waited for 5 min" in page
+    assert "No worker has been heard of" in page
+    Heartbeat.objects.create(kind=Heartbeat.Kind.WORKER, host="machine", pid=1, at=Now())
+    page = text(client, "/")
+    assert "has waited for 5 min" in page
+    assert "No worker" not in page
