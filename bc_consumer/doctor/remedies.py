@@ -5,6 +5,7 @@ import re
 from django.utils.translation import gettext as _
 
 from bc_consumer.odoo import (
+    MissingEndpoint,
     MissingField,
     MissingModel,
     NoRights,
@@ -86,6 +87,13 @@ def odoo_fix(problem: OdooError) -> str:
             _(
                 "Give the account the rights of a user of the app; if it has them, this "
                 "Odoo lacks the field: is its version supported?"
+            ),
+        ),
+        (
+            MissingEndpoint,
+            _(
+                "Nothing there speaks this protocol: set ODOO_TRANSPORT=auto; see that ODOO_URL is"
+                " Odoo itself, and that the proxy passes /xmlrpc/2/, /jsonrpc or /json/2/ on."
             ),
         ),
         (MissingModel, _("Install the app in Odoo, or correct ODOO_ORDER_MODEL or ODOO_DATABASE.")),

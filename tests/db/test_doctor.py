@@ -233,6 +233,11 @@ def odoo_redirects(setup: Setup) -> None:
     setup.settings.ODOO_URL = setup.answering(http(b"", 301, Location=to))
 
 
+@broken("odoo.address", "error", cause="HTTP 404", fix="ODOO_TRANSPORT=auto")
+def odoo_no_longer_speaks_the_protocol(setup: Setup) -> None:
+    setup.settings.ODOO_URL = setup.answering(http(b"", 404))
+
+
 @broken("odoo.address", "error", cause="HTTP 502", fix="proxy")
 def odoo_is_down_behind_its_proxy(setup: Setup) -> None:
     setup.simulator.faults.http_status(502)
