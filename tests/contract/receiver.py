@@ -24,6 +24,17 @@ class Received:
     payload: dict[str, Any]
     seen: Any
 
+    @property
+    def order_id(self) -> Any:
+        """The order that it is about, be it the order's own or one of its lines'."""
+        return order_of(self.payload)
+
+
+def order_of(payload: dict[str, Any]) -> Any:
+    """Give the order's id; a line may have the same number, and has its order beside it."""
+    of_line = str(payload["_model"]).endswith(".line")
+    return payload.get("order_id") if of_line else payload["_id"]
+
 
 def can_be_reached_from(url: str) -> bool:
     """Whether what runs at this address may know the name above."""

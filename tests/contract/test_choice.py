@@ -1,6 +1,7 @@
 """What a choice of orders and fields relies on: domains through lines, companies, sales, types."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -95,7 +96,8 @@ def test_extra_fields_of_many_types_are_read_in_one_call(target: Target) -> None
     mapped = map_order(odoo.fetch([order_id]).orders[order_id])
     extra = mapped.extra.values
     assert extra["incoterm_location"] == "FCA"
-    assert extra["fiscal_position_id"] is None
+    position = extra["fiscal_position_id"]  # Odoo may find one for our vendor
+    assert position is None or isinstance(position, dict)
     assert isinstance(extra["currency_rate"], str)
     line = mapped.lines[0].extra.values
     assert float(str(line["product_uom_qty"])) == 2.0
@@ -149,8 +151,8 @@ def test_a_sale_is_fetched_with_its_lines_and_what_only_sales_have(
         assert "receipt_status" not in mapped.fields
         assert {"team_id", "commitment_date", "validity_date"} <= mapped.extra.values.keys()
         first, second, note = mapped.lines
-        assert [str(line.fields["product_qty"]) for line in (first, second)] == ["2.00", "1.50"]
-        assert first.extra.values["qty_delivered"] == "0.00"
+        assert [line.fields["product_qty"] for line in (first, second)] == [2, Decimal("1.5")]
+        assert Decimal(str(first.extra.values["qty_delivered"])) == 0
         assert note.fields["display_type"] == "line_note"
         [bucket] = odoo.listing.order_buckets("day")
         assert (bucket.count, bucket.id_sum) == (1, order_id)

@@ -40,7 +40,7 @@ class Installation:
         return {
             (str(query["model"][0]), str(query["event"][0]))
             for one in list(self.receiver.received)
-            if order_id in {one.payload.get("order_id"), one.payload["_id"]}
+            if one.order_id == order_id
             for query in [parse_qs(urlsplit(one.path).query)]
         }
 

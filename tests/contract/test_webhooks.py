@@ -9,7 +9,7 @@ import pytest
 
 from bc_consumer.odoo import NoRights, OdooAccessError
 from bc_consumer.odoo.moments import write_moment
-from tests.contract.receiver import Received, Receiver, can_be_reached_from
+from tests.contract.receiver import Received, Receiver, can_be_reached_from, order_of
 from tests.contract.target import LINE, ORDER, PREFIX, STALE, Target, unique, until
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?")
@@ -63,7 +63,7 @@ class Rules:
         return [
             one
             for one in self.receiver.received
-            if one.path.endswith(f"?event={event}") and order_of(one.payload) == order_id
+            if one.path.endswith(f"?event={event}") and one.order_id == order_id
         ]
 
     def remove(self) -> None:
@@ -75,11 +75,6 @@ class Rules:
         ours = self.target.call("base.automation", "search", domain, **archived)
         if ours:
             self.target.call("base.automation", "unlink", ours)
-
-
-def order_of(payload: dict[str, Any]) -> Any:
-    """The order that a webhook is about, be it its own or one of its lines'."""
-    return payload["_id"] if payload["_model"] == ORDER else payload.get("order_id")
 
 
 @pytest.fixture
