@@ -117,4 +117,6 @@ def explanation(error: Exception) -> str:
             f"Odoo needs more than {settings.ODOO_TIMEOUT_SECONDS:g} s (ODOO_TIMEOUT_SECONDS) for"
             f" this order alone, and answers for others: {error}"
         )
+    if isinstance(error, odoo.OdooProtocolError):
+        return f"Odoo's answer for this order alone can't be used: {error}"
     return str(error) or type(error).__name__

@@ -23,6 +23,7 @@ from tests.db.test_refresh import LINES, line_ids, sql
 pytestmark = pytest.mark.usefixtures("odoo")
 
 WEBHOOK = Mark(cause="webhook")
+NO_DATE = "2026-02-30 10:00:00"
 
 
 @pytest.fixture
@@ -71,11 +72,11 @@ def poison_some(simulator: Simulator, ids: list[int]) -> dict[int, str]:
         simulator.faults.poison(bad, text="ValueError: cannot compute the amount")
     for bad in (ids[0], ids[17]):
         (line, *_) = line_ids(simulator, bad)
-        simulator.update_sql("purchase.order.line", line, {"price_unit": float("nan")})
+        simulator.update_sql("purchase.order.line", line, {"date_planned": NO_DATE})
     simulator.faults.poison(ids[22], code=4, text="You are not allowed to access this")
     simulator.faults.forbid([ids[39]])
     words = dict.fromkeys((ids[3], ids[4], ids[31]), "cannot compute the amount")
-    words |= dict.fromkeys((ids[0], ids[17]), "price_unit")
+    words |= dict.fromkeys((ids[0], ids[17]), "date_planned")
     return words | {ids[22]: "not allowed to access", ids[39]: "record rules"}
 
 
@@ -108,7 +109,7 @@ def test_rule_6_seven_bad_orders_fail_alone_and_one_replay_brings_them(
     simulator.faults.clear()
     for bad in (ids[0], ids[17]):
         (line, *_) = line_ids(simulator, bad)
-        simulator.update_sql("purchase.order.line", line, {"price_unit": 2.5})
+        simulator.update_sql("purchase.order.line", line, {"date_planned": "2026-02-28 10:00:00"})
     simulator.calls_clear()
     assert failed_orders.replay(failed_orders.failed()) == 7
     work_off()
@@ -152,12 +153,23 @@ def test_rule_6_values_that_fit_of_no_order_fail_none(simulator: Simulator) -> N
     bring(*ids[:3])
     for odoo_id in ids:
         for line in line_ids(simulator, odoo_id):
-            simulator.update_sql("purchase.order.line", line, {"price_unit": float("nan")})
+            simulator.update_sql("purchase.order.line", line, {"date_planned": NO_DATE})
     bring(*ids[3:])
     assert attempts() == {(0, False)}
     known = outage.current()
     assert known is not None
-    assert "price_unit" in known.reason
+    assert "date_planned" in known.reason
+
+
+def test_rule_6_an_order_of_which_odoo_answers_garbage_fails_alone(simulator: Simulator) -> None:
+    ids = make(simulator, 9)
+    (line, *_) = line_ids(simulator, ids[4])
+    simulator.update_sql("purchase.order.line", line, {"price_unit": float("nan")})
+    bring(*ids)
+    row = PendingBC.objects.get()
+    assert (row.odoo_id, row.attempts) == (ids[4], 1)
+    assert "answer for this order alone" in row.last_error
+    assert "nan" in row.last_error
 
 
 def test_rule_6_one_order_known_to_be_good_that_has_turned_bad_stops_nobody(

@@ -180,13 +180,15 @@ def test_rule_6_a_suspect_does_not_spoil_the_next_batch(simulator: Simulator) ->
 def test_rule_6_a_value_that_does_not_fit_fails_its_order_alone(simulator: Simulator) -> None:
     ids = [simulator.create_order(lines=LINES) for _ in range(3)]
     simulator.update_sql(
-        "purchase.order.line", line_ids(simulator, ids[1])[0], {"price_unit": float("nan")}
+        "purchase.order.line",
+        line_ids(simulator, ids[1])[0],
+        {"date_planned": "2026-02-30 10:00:00"},
     )
     refresh(*ids)
     assert differences(simulator, sql, [ids[0], ids[2]]) == []
     row = PendingBC.objects.get()
     assert (row.odoo_id, row.error_class) == (ids[1], "MappingError")
-    assert f"price_unit of order {ids[1]}, line" in row.last_error
+    assert f"date_planned of order {ids[1]}, line" in row.last_error
 
 
 def test_rule_6_an_order_that_the_database_refuses_fails_alone(

@@ -158,11 +158,11 @@ def poison(simulator: Simulator, ids: list[int]) -> dict[int, str]:
         simulator.faults.poison(odoo_id, text="ValueError: cannot compute the amount")
     for odoo_id in (ids[0], ids[200]):
         line = first_line(simulator, odoo_id)
-        simulator.update_sql("purchase.order.line", line, {"price_unit": float("nan")})
+        simulator.update_sql("purchase.order.line", line, {"date_planned": "2026-02-30 10:00:00"})
     simulator.faults.poison(ids[499], code=4, text="You are not allowed to access this")
     simulator.faults.forbid([ids[300]])
     words = dict.fromkeys((ids[7], ids[8], ids[400]), "cannot compute the amount")
-    words |= dict.fromkeys((ids[0], ids[200]), "price_unit")
+    words |= dict.fromkeys((ids[0], ids[200]), "date_planned")
     return words | {ids[499]: "not allowed", ids[300]: "record rules"}
 
 
