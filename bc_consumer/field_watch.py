@@ -51,14 +51,12 @@ def look_anew(odoo: Odoo) -> None:
     watch(odoo)
 
 
-def lacking(odoo: Odoo) -> list[str]:
-    """Say, a sentence each, what this Odoo lacks of the fields that the settings name.
-
-    Raises what the gateway raises.
-    """
-    fields = odoo.field_set()
-    names = [name for name in fields.absent if name in fields.chosen]
-    return [_sentence(odoo, name, chosen=True) for name in names]
+def meant(odoo: Odoo, name: str) -> list[str]:
+    """Return fields of this Odoo that are spelt nearly like «model.field», which it lacks."""
+    model, _, field = name.rpartition(".")
+    with contextlib.suppress(OdooError):
+        return difflib.get_close_matches(field, odoo.fields_of(model), n=3, cutoff=0.7)
+    return []
 
 
 def _to_be_told(fields: FieldSet) -> list[str]:
@@ -94,12 +92,6 @@ def _sentence(odoo: Odoo, name: str, *, chosen: bool) -> str:
     told = f"{model} has no field {field} in this Odoo, or does not show it to this account."
     if not chosen:
         return f"{told} It had it before: was an app removed, or Odoo upgraded?"
-    near = _near(odoo, model, field)
+    near = meant(odoo, name)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return f"{told} {SETTINGS} names it.{hint}"
-
-
-def _near(odoo: Odoo, model: str, field: str) -> list[str]:
-    with contextlib.suppress(OdooError):
-        return difflib.get_close_matches(field, odoo.fields_of(model), n=3, cutoff=0.7)
-    return []

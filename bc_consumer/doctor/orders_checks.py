@@ -7,9 +7,10 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from bc_consumer import field_watch
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ACCOUNT, guarded
-from bc_consumer.odoo import NAMING_MODELS, NoRights, Odoo, OdooError
+from bc_consumer.odoo import NAMING_MODELS, FieldSet, NoRights, Odoo, OdooError
 from bc_consumer.odoo_connection import odoo_settings
 
 FIELDS = "odoo.fields"
@@ -43,15 +44,24 @@ class _Rights:
                     _("this Odoo has no %(names)s, or does not show it to the account")
                     % {"names": ", ".join(fields.absent)},
                     _(
-                        "These stay empty in the copy. Install the app they belong to, or correct"
+                        "They are left out of the copy. Install the app they belong to, or correct"
                         " ODOO_EXTRA_FIELDS (manage.py odoo_fields lists what there is)."
-                    ),
+                    )
+                    + self._meant(fields),
                 )
             else:
                 count = len(fields.order.present) + len(fields.line.present)
                 yield ok(_("all %(count)d are there") % {"count": count})
 
         return guarded(look)
+
+    def _meant(self, fields: FieldSet) -> str:
+        """Say what a misspelt field of the settings may have been meant to be."""
+        misspelt = sorted(set(fields.absent).intersection(fields.chosen))
+        near = [f"{name}: {', '.join(field_watch.meant(self.odoo, name))}?" for name in misspelt]
+        return "".join(
+            " " + _("Is it %(name)s") % {"name": one} for one in near if ": ?" not in one
+        )
 
     def orders(self) -> Iterator[Finding]:
         """Read an order as the copy will."""

@@ -202,9 +202,15 @@ def a_needed_field_is_not_there(setup: Setup) -> None:
     setup.simulator.faults.drop_field("purchase.order", "amount_total")
 
 
-@broken("odoo.fields", "warning", cause="purchase.order.priority", fix="stay empty")
+@broken("odoo.fields", "warning", cause="purchase.order.priority", fix="left out")
 def a_field_is_not_there(setup: Setup) -> None:
     setup.simulator.faults.drop_field("purchase.order", "priority")
+
+
+@broken("odoo.fields", "warning", cause="purchase.order.x_projct", fix="x_project?")
+def a_field_is_misspelt(setup: Setup) -> None:
+    setup.simulator.add_field("purchase.order", "x_project", "char")
+    setup.settings.ODOO_EXTRA_FIELDS = ["x_projct"]
 
 
 @broken("odoo.fields", "error", cause="may not read purchase.order", fix="Purchase / User")

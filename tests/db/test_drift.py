@@ -14,7 +14,7 @@ from django.conf import LazySettings
 from django.db.models import F
 from django.utils import translation
 
-from bc_consumer import ledger, process
+from bc_consumer import ledger, odoo_connection, process
 from bc_consumer.database_clock import database_now
 from bc_consumer.drift import Drift, DriftScan, IdSet, Kind
 from bc_consumer.drift_report import Table
@@ -334,3 +334,49 @@ def test_the_table_has_a_heading_and_cuts_long_values_on_a_terminal_alone(
         assert "name (line #3)" in first
         assert first.endswith("—")
         assert ("…" in first, len(first) <= 100) == (terminal, terminal)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_fields_without_a_column_are_compared_too(
+    simulator: Simulator, settings: LazySettings, odoo: Odoo, full: bool
+) -> None:
+    simulator.add_field("purchase.order", "x_code", "char")
+    simulator.add_field("purchase.order.line", "x_size", "float")
+    gateway = with_settings(
+        settings, ODOO_EXTRA_FIELDS=["x_code"], ODOO_EXTRA_LINE_FIELDS=["x_size"]
+    )
+    line = {**LINES[0], "x_size": 1.5}
+    order_id = simulator.create_order(lines=[line], x_code="theirs")
+    reconcile(Wish(SyncLog.Cause.COMMAND))
+    assert scan(gateway, full=full) == []
+    BC.objects.update(extra={"x_code": "ours", "x_removed": 1})
+    BCLine.objects.update(extra={"x_size": "1.50"})
+    told = {(d.field, d.line_id is not None): (d.theirs, d.ours) for d in scan(gateway, full=full)}
+    assert told == {
+        ("extra.x_code", False): ("theirs", "ours"),
+        ("extra.x_removed", False): (None, 1),
+        ("extra.x_size", True): ("1.5", "1.50"),
+    }
+    assert BC.objects.get(odoo_id=order_id).extra == {"x_code": "ours", "x_removed": 1}
+
+
+def test_an_order_outside_the_domain_is_told_as_such(
+    simulator: Simulator, settings: LazySettings, odoo: Odoo
+) -> None:
+    kept, left = loaded(simulator, 2)
+    simulator.confirm(kept)
+    reconcile(Wish(SyncLog.Cause.COMMAND))
+    gateway = with_settings(settings, ODOO_DOMAIN=[["state", "=", "purchase"]])
+    [drift] = scan(gateway)
+    assert (drift.order_id, drift.kind, drift.theirs) == (left, Kind.OUTSIDE, "outside the domain")
+    out = io.StringIO()
+    Table(out).add(drift)
+    assert "order: not to be copied" in out.getvalue()
+
+
+def with_settings(settings: LazySettings, **changes: Any) -> Odoo:
+    """Return this process's gateway as other settings make it."""
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    odoo_connection.odoo.cache_clear()
+    return odoo_connection.odoo()
