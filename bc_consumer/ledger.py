@@ -20,7 +20,9 @@ from django.db.models.functions import Concat, Now
 
 from bc_consumer import failures, outage, process
 from bc_consumer.database_clock import dialect, ids_parameter
-from bc_consumer.models import Event, Lane, Pace, PendingBC
+from bc_consumer.marks import Mark as Mark  # noqa: PLC0414 (markers name it ledger.Mark)
+from bc_consumer.marks import merged
+from bc_consumer.models import Lane, Pace, PendingBC
 
 TABLE = PendingBC._meta.db_table
 PROBE_ORDERS = 1
@@ -45,21 +47,6 @@ class LeaseLost(Exception):
     def __init__(self, ids: Collection[int]) -> None:
         self.ids = frozenset(ids)
         super().__init__(f"The claim on BC {sorted(self.ids)} ran out; another worker has them.")
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What a marker knows: who says so, what happened, how urgent it is."""
-
-    cause: str
-    event: Event = Event.CHANGED
-    lane: Lane = Lane.WEBHOOK
-    early: bool = False
-    """Odoo may have sent this before its commit."""
-    payload: str = ""
-    """What the caller sent, as it was sent, for operators."""
-    run: int | None = None
-    """The reconciliation run that marks, by the key of its SyncLog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +113,7 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
                 ELSE {TABLE}.generation + 1 END
         RETURNING odoo_id, sent_at = {sql.now}"""
     parameters: list[Any] = [
-        Lane.BULK.value, json.dumps(_merged(marks)), max(settings.MAX_ATTEMPTS - 1, 0)
+        Lane.BULK.value, json.dumps(merged(marks)), max(settings.MAX_ATTEMPTS - 1, 0)
     ]  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
@@ -136,44 +123,9 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
 def reopen(odoo_ids: Sequence[int], mark: Mark) -> None:
     """Mark failed orders anew; they need not be read alone any more. No message is sent."""
     with transaction.atomic():
-        PendingBC.objects.filter(pk__in=odoo_ids, failed_at__isnull=False).update(batch_limit=0)
+        rows = PendingBC.objects.filter(pk__in=sorted(odoo_ids), failed_at__isnull=False)
+        _update(rows, batch_limit=0)
         mark_all((odoo_id, mark) for odoo_id in odoo_ids)
-
-
-def _merged(marks: Iterable[tuple[int, Mark]]) -> list[dict[str, Any]]:
-    """Return one item an order, ascending: one statement may touch each row only once."""
-    first_look = 0.0 if settings.ODOO_WEBHOOK_TIMING == "auto" else settings.EARLY_LOOKS[0]
-    items: dict[int, dict[str, Any]] = {}
-    for odoo_id, mark in marks:
-        new = {
-            "id": odoo_id,
-            "marks": 1,
-            "lane": mark.lane.value,
-            "causes": mark.cause,
-            "event": mark.event.value,
-            "early": mark.early,
-            "delay": first_look if mark.early else 0.0,
-            "payload": mark.payload,
-            "run": mark.run,
-        }
-        old = items.get(odoo_id)
-        items[odoo_id] = new if old is None else _merge(old, new)
-    return [items[odoo_id] for odoo_id in sorted(items)]
-
-
-def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    deleted = Event.DELETED.value
-    return {
-        "id": old["id"],
-        "marks": old["marks"] + 1,
-        "lane": min(old["lane"], new["lane"]),
-        "causes": ",".join(dict.fromkeys([*old["causes"].split(","), new["causes"]])),
-        "event": deleted if deleted in {old["event"], new["event"]} else new["event"],
-        "early": old["early"] or new["early"],
-        "delay": min(old["delay"], new["delay"]),
-        "payload": new["payload"] or old["payload"],
-        "run": new["run"] if old["run"] is None else old["run"],
-    }
 
 
 def new_token(run: int | None = None) -> uuid.UUID:

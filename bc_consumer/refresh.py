@@ -132,7 +132,7 @@ class Batch:
             tell(self.results)
         if self.failed:
             failed_orders.tell()
-        elif any(row.attempts for row in self.rows.values()):
+        elif any(row.first_failed_at for row in self.rows.values()):
             failed_orders.tell_if_over()
 
     def _stopped(self, error: Exception) -> None:

@@ -1,0 +1,60 @@
+"""What a marker knows of an order, and many marks made one for each order."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from bc_consumer.models import Event, Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a marker knows: who says so, what happened, how urgent it is."""
+
+    cause: str
+    event: Event = Event.CHANGED
+    lane: Lane = Lane.WEBHOOK
+    early: bool = False
+    """Odoo may have sent this before its commit."""
+    payload: str = ""
+    """What the caller sent, as it was sent, for operators."""
+    run: int | None = None
+    """The reconciliation run that marks, by the key of its SyncLog."""
+
+
+def merged(marks: Iterable[tuple[int, Mark]]) -> list[dict[str, Any]]:
+    """Return one item an order, ascending: one statement may touch each row only once."""
+    first_look = 0.0 if settings.ODOO_WEBHOOK_TIMING == "auto" else settings.EARLY_LOOKS[0]
+    items: dict[int, dict[str, Any]] = {}
+    for odoo_id, mark in marks:
+        new = {
+            "id": odoo_id,
+            "marks": 1,
+            "lane": mark.lane.value,
+            "causes": mark.cause,
+            "event": mark.event.value,
+            "early": mark.early,
+            "delay": first_look if mark.early else 0.0,
+            "payload": mark.payload,
+            "run": mark.run,
+        }
+        old = items.get(odoo_id)
+        items[odoo_id] = new if old is None else _merge(old, new)
+    return [items[odoo_id] for odoo_id in sorted(items)]
+
+
+def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    deleted = Event.DELETED.value
+    return {
+        "id": old["id"],
+        "marks": old["marks"] + 1,
+        "lane": min(old["lane"], new["lane"]),
+        "causes": ",".join(dict.fromkeys([*old["causes"].split(","), new["causes"]])),
+        "event": deleted if deleted in {old["event"], new["event"]} else new["event"],
+        "early": old["early"] or new["early"],
+        "delay": min(old["delay"], new["delay"]),
+        "payload": new["payload"] or old["payload"],
+        "run": new["run"] if old["run"] is None else old["run"],
+    }
