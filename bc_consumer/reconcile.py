@@ -245,6 +245,8 @@ class _Run:
         return self._mark_page(ledger.failed(self.run.cursor, settings.SYNC_PAGE_SIZE))
 
     def _mapping(self) -> str:
+        if not self.run.digest:
+            return ""  # it looks through all of the copy
         return self._mark_page(
             detect.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
         )

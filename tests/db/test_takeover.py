@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.db import connection
 
 from bc_consumer import ledger, process
 from bc_consumer.ledger import Mark
@@ -15,6 +16,7 @@ from bc_consumer.reconcile import Interrupted, reconcile, reconcile_slice
 from bc_consumer.refresh import work_off
 from bc_consumer.run_beginning import Wish
 from odoo_simulator import Simulator
+from tests.db.conftest import refresh
 
 pytestmark = pytest.mark.usefixtures("odoo")
 
@@ -151,6 +153,33 @@ def test_a_later_run_brings_what_was_given_up(simulator: Simulator, settings: La
     simulator.faults.clear()
     assert reconcile(Wish(Cause.NIGHTLY)).status == Status.OK
     assert BC.objects.get().partner_name == "Renamed & Sons"
+
+
+@pytest.mark.parametrize("who", ["a later mark", "a later run"])
+def test_rule_9_an_order_that_cannot_be_applied_harms_only_itself(
+    who: str, simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.MAX_ATTEMPTS = 1
+    ids = [simulator.create_order(lines=[], partner_ref=str(number)) for number in range(5)]
+    simulator.write_order(ids[3], partner_ref="1")
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE UNIQUE INDEX only_here ON bc_consumer_bc (partner_ref)")
+    try:
+        done = reconcile(Wish(Cause.COMMAND))
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP INDEX only_here")
+    assert (done.status, done.applied, done.error_count) == (Status.PARTIAL, 4, 1)
+    assert f"BC {ids[3]}" in done.error
+    assert SyncState.objects.get().last_sync == done.window_until
+    row = PendingBC.objects.get()
+    assert (row.odoo_id, row.error_class, bool(row.failed_at)) == (ids[3], "IntegrityError", True)
+    if who == "a later mark":
+        refresh(ids[3])
+    else:
+        assert reconcile(Wish(Cause.NIGHTLY)).status == Status.OK
+    assert BC.objects.count() == 5
+    assert not PendingBC.objects.exists()
 
 
 def test_a_poll_leaves_what_was_given_up_alone(
