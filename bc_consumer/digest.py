@@ -26,6 +26,8 @@ PeriodName = Literal["month", "day"]
 UNDATED = datetime(1, 1, 1, tzinfo=UTC)
 SPANS = 6
 """Where there are more separate stretches of days to compare, they are compared as one."""
+SPAN_ROWS = 50_000
+"""Rows compared before what they prove is kept: so much an interrupted comparison does again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Drift:
     """To be fetched again."""
     maybe_gone: frozenset[int]
     """Those of them that the copy has, and Odoo has not under this date."""
+    kept: bool = False
+    """What was compared so far is kept: whoever ends here goes on here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class Digest:
         self._unequal_days: set[datetime] = set()
 
     def drifts(self) -> Iterator[Drift]:
-        """Yield what differs, page by page; remember what is proven equal."""
+        """Yield what differs, if only nothing, page by page; remember what is proven equal."""
         try:
             months = self._unproven("month", None)
             days = self._unproven("day", _span(months)) if months else {}
@@ -93,14 +97,15 @@ class Digest:
             return
         yield from self._compare_undated()
         to_compare = {
-            start: own
+            start: (their, own)
             for start, (their, own) in days.items()
             if not own.equals(their) or own.end <= self.settled_before
         }
-        for span in _stretches(to_compare):
-            yield from self._compare(span)
-        if self.remember:
-            self._remember([*months.items(), *days.items()])
+        for span in _spans(to_compare):
+            yield from self._compare(span.period)
+            self._remember([(start, to_compare[start]) for start in span.days])
+            yield Drift(frozenset(), frozenset(), kept=True)
+        self._remember([*months.items()])
 
     def _unproven(
         self, name: PeriodName, within: Period | None
@@ -179,9 +184,7 @@ class Digest:
             if not is_last:
                 after_id = page[-1].id
                 rows = rows.filter(odoo_id__lte=after_id)
-            drift = self._page_drift(page, rows)
-            if drift.orders:
-                yield drift
+            yield self._page_drift(page, rows)
 
     def _page_drift(self, page: Sequence[Listed], rows: Any) -> Drift:
         order = "odoo_id" if self.model == "order" else "bc__odoo_id"
@@ -205,6 +208,8 @@ class Digest:
 
     def _remember(self, periods: Sequence[tuple[datetime, tuple[Figures | None, Figures]]]) -> None:
         """Keep the figures of settled days and months in which nothing differed."""
+        if not self.remember:
+            return
         proofs = [
             ProvenPeriod(
                 model=self.model, start=start, end=own.end, count=own.count, id_sum=own.id_sum or 0
@@ -237,15 +242,38 @@ def _span(periods: Mapping[datetime, tuple[Figures | None, Figures]]) -> Period:
     return Period(min(periods), max(own.end for _, own in periods.values()))
 
 
-def _stretches(days: Mapping[datetime, Figures]) -> list[Period]:
-    """Join days that follow each other."""
-    stretches: list[Period] = []
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Days to be compared together, by their starts, ascending."""
+
+    days: list[datetime]
+    period: Period
+
+
+def _spans(days: Mapping[datetime, tuple[Figures | None, Figures]]) -> Iterator[Span]:
+    """Join days that follow each other, as long as they hold no more rows than SPAN_ROWS."""
+    stretches: list[list[datetime]] = []
     for start in sorted(days):
-        end = days[start].end
-        if stretches and stretches[-1].end == start:
-            stretches[-1] = Period(stretches[-1].start, end)
+        if stretches and days[stretches[-1][-1]][1].end == start:
+            stretches[-1].append(start)
         else:
-            stretches.append(Period(start, end))
+            stretches.append([start])
     if len(stretches) > SPANS:
-        return [Period(stretches[0].start, stretches[-1].end)]
-    return stretches
+        stretches = [sorted(days)]
+    for stretch in stretches:
+        joined: list[datetime] = []
+        rows = 0
+        for start in stretch:
+            count = max(figures.count for figures in days[start] if figures is not None)
+            if joined and rows + count > SPAN_ROWS:
+                yield _span_of(joined, days)
+                joined, rows = [], 0
+            joined.append(start)
+            rows += count
+        yield _span_of(joined, days)
+
+
+def _span_of(
+    starts: list[datetime], days: Mapping[datetime, tuple[Figures | None, Figures]]
+) -> Span:
+    return Span(starts, Period(starts[0], days[starts[-1]][1].end))

@@ -16,7 +16,7 @@ from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import F
 
 from bc_consumer import brake, detect, field_watch, ledger, outage, process, retention, schedule
-from bc_consumer.alerts import alert, over
+from bc_consumer.alerts import alert
 from bc_consumer.crew import crew
 from bc_consumer.database_clock import database_now
 from bc_consumer.digest import Digest
@@ -104,16 +104,13 @@ def reconcile_slice(run_id: int | None) -> int | None:
     have been sent more than once, or may have waited for a worker since another night. Raises
     AlreadyRunning.
     """
-    lock = Lock()
-    if not lock.take(run_id):
-        raise AlreadyRunning(holder())
+    lock = _taken_lock(Cause.NIGHTLY, run_id)
     try:
         run = _run_of_slice(run_id)
         if run is None:
             logger.info("no nightly run is due, or left to go on with")
             lock.give_back()
             return None
-        over("nightly late")
         worker = _Run(lock, run, None, seconds=settings.SYNC_SLICE_SECONDS)
     except BaseException:
         lock.give_back()
@@ -135,10 +132,10 @@ def _run_of_slice(run_id: int | None) -> SyncLog | None:
     return None
 
 
-def _taken_lock(cause: SyncLog.Cause) -> Lock:
+def _taken_lock(cause: SyncLog.Cause, run_id: int | None = None) -> Lock:
     lock = Lock()
     end = time.monotonic() + (0 if cause == Cause.POLL else GIVE_WAY_SECONDS)
-    while not lock.take():
+    while not lock.take(run_id):
         polling = SyncLog.objects.filter(status=Status.RUNNING, cause=Cause.POLL).exists()
         if not polling or time.monotonic() >= end:
             raise AlreadyRunning(holder())
@@ -158,6 +155,7 @@ class _Run:
         self.run = run
         self.progress = progress
         self.until = None if seconds is None else time.monotonic() + seconds
+        self._stepped = False
         self.odoo = odoo()
         self._calls, self._bytes = self.odoo.calls, self.odoo.bytes
         self._ask_after = 0.0
@@ -217,7 +215,9 @@ class _Run:
             self.run.phase, self.run.cursor = FIRST_PHASE, 0
         while self.run.phase != SyncLog.DONE:
             self._look_around()
+            self._wait_for_room()
             next_phase = phases[self.run.phase]()
+            self._stepped = True
             if next_phase == "":
                 next_phase = names[names.index(self.run.phase) + 1]
                 self.run.cursor = 0
@@ -290,7 +290,10 @@ class _Run:
 
     def _digest(self, digest: Digest) -> str:
         for drift in digest.drifts():
-            self._look_around()
+            self._stepped = self._stepped or drift.kept
+            self._look_around(may_end=drift.kept)
+            if not drift.orders:
+                continue
             away = drift.maybe_gone - self.odoo.listing.existing(sorted(drift.maybe_gone))
             gone = 0 if self._any_forbidden(away) else len(away)
             if away:
@@ -298,6 +301,7 @@ class _Run:
             self.run.gone += gone
             self.run.found_by_digest += len(drift.orders)
             self._mark(drift.orders)
+            self._wait_for_room(may_end=False)
         if digest.note:
             self.run.notes = "\n".join(filter(None, [self.run.notes, digest.note]))
         return ""
@@ -365,11 +369,13 @@ class _Run:
         ledger.mark(ids, ledger.Mark(cause=cause, lane=Lane.BULK, run=self.run.pk))
         publisher().wake(ids[:: max(len(ids) // WAKE_UPS, 1)])
         process.wake.set()
-        while (left := ledger.outstanding(self.run.pk)) > OUTSTANDING:
-            self._wait(left)
 
-    def _wait(self, outstanding: int) -> None:
-        self._look_around(outstanding)
+    def _wait_for_room(self, *, may_end: bool = True) -> None:
+        while (left := ledger.outstanding(self.run.pk)) > OUTSTANDING:
+            self._wait(left, may_end=may_end)
+
+    def _wait(self, outstanding: int, *, may_end: bool = True) -> None:
+        self._look_around(outstanding, may_end=may_end)
         if outage.current() is not None and time.monotonic() >= self._ask_after:
             self._ask_odoo()
             self._ask_after = time.monotonic() + ASK_SECONDS
@@ -392,11 +398,16 @@ class _Run:
             logger.info("BC %d: %s", first.odoo_id if first else 0, error)
         self.odoo.ping()
 
-    def _look_around(self, outstanding: int | None = None) -> None:
+    def _look_around(self, outstanding: int | None = None, *, may_end: bool = True) -> None:
+        """End here when that is asked for; ``may_end``: and a slice, when its time is up.
+
+        A slice goes one step at least, or a run whose slices are too short would never end.
+        """
         self.lock.check()
         if process.stopping.is_set():
             raise Interrupted("the process is stopping")
-        if self.until is not None and time.monotonic() > self.until:
+        over_time = self.until is not None and time.monotonic() > self.until
+        if over_time and may_end and self._stepped:
             raise SliceOver
         if self.run.cause == Cause.POLL and self.lock.wanted.is_set():
             raise GaveWay

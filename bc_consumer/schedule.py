@@ -33,8 +33,12 @@ class Due:
     digest: bool = True
 
 
-def due() -> Due | None:
-    """Return what is to be done now, or None."""
+def due() -> list[Due]:
+    """Return what is to be done now: a nightly run, a poll, or both.
+
+    Both, for a nightly run may have to wait for a worker, and polls don't wait for that. One that
+    has begun is alone: a poll would take it for killed.
+    """
     now = database_now()
     state = SyncState.objects.get(key=SyncState.KEY)
     run = unfinished_nightly()
@@ -42,13 +46,12 @@ def due() -> Due | None:
         handed_over_at = state.lease_until - HAND_OVER
         waits = run is not None and state.owner == handed_over(run.pk)
         if run is not None and waits and handed_over_at < now - SLICE_LATE:
-            return Due(SyncLog.Cause.NIGHTLY, run=run.pk)
-        return None
+            return [Due(SyncLog.Cause.NIGHTLY, run=run.pk)]
+        return []
     if run is not None:
-        return Due(SyncLog.Cause.NIGHTLY, run=run.pk)
-    if nightly_is_due(now):
-        return Due(SyncLog.Cause.NIGHTLY)
-    return _poll_due(now, state)
+        return [Due(SyncLog.Cause.NIGHTLY, run=run.pk)]
+    nightly = [Due(SyncLog.Cause.NIGHTLY)] if nightly_is_due(now) else []
+    return [*nightly, *_poll_due(now, state)]
 
 
 def unfinished_nightly() -> SyncLog | None:
@@ -90,9 +93,9 @@ def _moment(day: date, at: time) -> datetime:
     return timezone.make_aware(datetime.combine(day, at)).astimezone(UTC)
 
 
-def _poll_due(now: datetime, state: SyncState) -> Due | None:
+def _poll_due(now: datetime, state: SyncState) -> list[Due]:
     if state.last_sync is None:
-        return None  # the first load is a nightly run's or a command's
+        return []  # the first load is a nightly run's or a command's
     polls = SyncLog.objects.filter(cause=SyncLog.Cause.POLL)
     latest = polls.order_by("-id").first()
     scan_wanted = state.scan_due_at is not None and state.scan_due_at < now - SCAN_AFTER
@@ -101,8 +104,8 @@ def _poll_due(now: datetime, state: SyncState) -> Due | None:
         latest is None or latest.started_at < now - timedelta(seconds=seconds)
     )
     if not by_time and not scan_wanted:
-        return None
-    return Due(SyncLog.Cause.POLL, digest=by_time and _digest_is_due(now))
+        return []
+    return [Due(SyncLog.Cause.POLL, digest=by_time and _digest_is_due(now))]
 
 
 def _digest_is_due(now: datetime) -> bool:

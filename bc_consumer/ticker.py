@@ -6,24 +6,24 @@ import time
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Max
 
 from bc_consumer.actors import reconcile_nightly
-from bc_consumer.alerts import alert
 from bc_consumer.announcer import Announcer
 from bc_consumer.announcer import wake as wake_announcer
 from bc_consumer.heartbeats import STOP_SECONDS, Heart
 from bc_consumer.models import Heartbeat, SyncLog
 from bc_consumer.publisher import FAILURES
-from bc_consumer.reconcile import AlreadyRunning, Interrupted, reconcile
+from bc_consumer.reconcile import AlreadyRunning, Interrupted, reconcile, reconcile_slice
 from bc_consumer.run_beginning import Wish
-from bc_consumer.schedule import Due, due
+from bc_consumer.schedule import due
 
 logger = logging.getLogger(__name__)
 
 SEND_AGAIN_SECONDS = 60.0
 """Before another message for a nightly run that no worker has begun."""
-LATE_SECONDS = 30 * 60.0
-"""After which people are told that no worker has begun it."""
+HERE_AFTER_SECONDS = 5 * 60.0
+"""After which the scheduler does itself what no worker takes up: that needs no RabbitMQ either."""
 
 
 class Ticker:
@@ -31,7 +31,8 @@ class Ticker:
 
     def __init__(self) -> None:
         self._send_after = 0.0
-        self._begun_sending: float | None = None
+        self._waiting: tuple[int | None, int | None] | None = None
+        self._waiting_since = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Tick every few seconds."""
@@ -55,29 +56,43 @@ class Ticker:
 
     def tick(self) -> None:
         """Do what is due."""
-        now = due()
-        if now is None or now.cause != SyncLog.Cause.NIGHTLY:
-            self._begun_sending = None
-        if now is not None:
-            self._do(now)
+        for one in due():
+            if one.cause == SyncLog.Cause.NIGHTLY:
+                self._see_to_nightly(one.run)
+            else:
+                self._poll(digest=one.digest)
 
     def _pause(self) -> float:
         poll = float(settings.SYNC_POLL_SECONDS)
         return min(settings.SWEEP_SECONDS, poll) if poll else float(settings.SWEEP_SECONDS)
 
-    def _do(self, due: Due) -> None:
-        if due.cause == SyncLog.Cause.NIGHTLY:
-            self._send(due.run)
-            return
+    def _poll(self, *, digest: bool) -> None:
         try:
-            reconcile(Wish(SyncLog.Cause.POLL, digest=due.digest))
+            reconcile(Wish(SyncLog.Cause.POLL, digest=digest))
         except (AlreadyRunning, Interrupted) as reason:
             logger.info("poll: %s", reason)
 
+    def _see_to_nightly(self, run: int | None) -> None:
+        """Hand it to the workers; when none takes it up, do it here."""
+        nightly = SyncLog.objects.filter(cause=SyncLog.Cause.NIGHTLY)
+        waiting = (run, nightly.aggregate(latest=Max("pk"))["latest"])
+        if waiting != self._waiting:
+            self._waiting, self._waiting_since, self._send_after = waiting, time.monotonic(), 0.0
+        if time.monotonic() - self._waiting_since > HERE_AFTER_SECONDS:
+            self._do_here(run)
+        elif time.monotonic() >= self._send_after:
+            self._send(run)
+
+    def _do_here(self, run: int | None) -> None:
+        logger.warning("scheduler: no worker takes up the nightly run, so it is done here")
+        try:
+            unfinished = reconcile_slice(run)
+            while unfinished is not None:
+                unfinished = reconcile_slice(unfinished)
+        except (AlreadyRunning, Interrupted) as reason:
+            logger.info("nightly run: %s", reason)
+
     def _send(self, run: int | None) -> None:
-        self._tell_if_late()
-        if time.monotonic() < self._send_after:
-            return
         try:
             reconcile_nightly.send(run)
         except FAILURES as error:
@@ -85,14 +100,3 @@ class Ticker:
         else:
             self._send_after = time.monotonic() + SEND_AGAIN_SECONDS
             logger.info("scheduler: the nightly run was handed to the workers")
-
-    def _tell_if_late(self) -> None:
-        if self._begun_sending is None:
-            self._begun_sending = time.monotonic()
-        elif time.monotonic() - self._begun_sending > LATE_SECONDS:
-            alert(
-                "nightly late",
-                "no worker does the nightly run",
-                "The nightly reconciliation is due and no worker begins or goes on with it. Are"
-                " workers running, and do they use the same RABBITMQ_URL and RABBITMQ_QUEUE?",
-            )

@@ -37,7 +37,7 @@ def test_a_slice_that_is_interrupted_leaves_its_run_to_the_scheduler(
     assert not Alert.objects.exists()
     process.stopping.clear()
     simulator.faults.clear()
-    assert schedule.due() == schedule.Due(Cause.NIGHTLY, run=run.pk)
+    assert schedule.due() == [schedule.Due(Cause.NIGHTLY, run=run.pk)]
     assert reconcile_slice(run.pk) is None
     run.refresh_from_db()
     assert (run.status, run.bc_count) == (Status.OK, 30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, time, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.conf import LazySettings
 from django.core import mail
+from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -52,24 +54,24 @@ def nightly_just_became_due(settings: LazySettings) -> None:
 def test_it_is_due_until_one_went_well_since_its_time(
     nightly_just_became_due: None, settings: LazySettings
 ) -> None:
-    assert due() == NIGHTLY
+    assert due() == [NIGHTLY]
     yesterday_s = ended(Cause.NIGHTLY, Status.OK, started_at=ago(hours=24))
-    assert due() == NIGHTLY
+    assert due() == [NIGHTLY]
     ended(Cause.COMMAND, Status.OK)
-    assert due() == NIGHTLY
+    assert due() == [NIGHTLY]
     yesterday_s.started_at = ago(seconds=30)
     yesterday_s.save()
-    assert due() is None
+    assert due() == []
     settings.SYNC_NIGHTLY_AT = None
     SyncLog.objects.all().delete()
-    assert due() is None
+    assert due() == []
 
 
 def test_a_missed_night_is_caught_up(settings: LazySettings) -> None:
     # Its time was 23 hours ago, when nothing ran; the latest good run is two days old.
     settings.SYNC_NIGHTLY_AT = timezone.localtime(ago(hours=23)).time()
     ended(Cause.NIGHTLY, Status.OK, started_at=ago(hours=47), ended_at=ago(hours=46))
-    assert due() == NIGHTLY
+    assert due() == [NIGHTLY]
 
 
 @pytest.mark.parametrize(
@@ -80,10 +82,10 @@ def test_what_did_not_go_well_is_tried_again_later(
     status: SyncLog.Status, minutes: int, nightly_just_became_due: None
 ) -> None:
     run = ended(Cause.NIGHTLY, status, ended_at=ago(minutes=minutes - 1))
-    assert due() is None
+    assert due() == []
     run.ended_at = ago(minutes=minutes + 1)
     run.save()
-    assert due() == NIGHTLY
+    assert due() == [NIGHTLY]
 
 
 @pytest.mark.parametrize(
@@ -139,11 +141,11 @@ def test_a_next_slice_whose_message_was_lost_is_sent_again() -> None:
     run = SyncLog.objects.create(started_at=ago(minutes=1), cause=Cause.NIGHTLY, phase="orders")
     lock = Lock()
     assert lock.take()
-    assert due() is None  # a slice is at work
+    assert due() == []  # a slice is at work
     lock.hand_over(run.pk)
-    assert due() is None  # its message is on its way
+    assert due() == []  # its message is on its way
     SyncState.objects.update(lease_until=F("lease_until") - timedelta(minutes=2))
-    assert due() == Due(Cause.NIGHTLY, run=run.pk)
+    assert due() == [Due(Cause.NIGHTLY, run=run.pk)]
     assert SyncState.objects.get().owner == handed_over(run.pk)
 
 
@@ -151,9 +153,9 @@ def test_a_run_whose_slice_was_killed_goes_on_when_its_lease_is_over() -> None:
     run = SyncLog.objects.create(started_at=ago(minutes=1), cause=Cause.NIGHTLY, phase="orders")
     lock = Lock()
     assert lock.take()
-    assert due() is None
+    assert due() == []
     SyncState.objects.update(lease_until=ago(seconds=1))
-    assert due() == Due(Cause.NIGHTLY, run=run.pk)
+    assert due() == [Due(Cause.NIGHTLY, run=run.pk)]
     lock.give_back()
 
 
@@ -167,22 +169,110 @@ class Sent:
         self.messages.append(run)
 
 
-def test_people_are_told_once_that_no_worker_begins_it(
-    monkeypatch: pytest.MonkeyPatch, settings: LazySettings, nightly_just_became_due: None
-) -> None:
-    settings.ALERT_EMAILS = ["ops@example.com"]
-    queue, clock = Sent(), [1000.0]
-    monkeypatch.setattr(ticker, "reconcile_nightly", queue)
-    monkeypatch.setattr("bc_consumer.ticker.time", SimpleNamespace(monotonic=lambda: clock[0]))
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch) -> Sent:
+    sent = Sent()
+    monkeypatch.setattr(ticker, "reconcile_nightly", sent)
+    return sent
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The ticker's clock: one moment, in seconds."""
+    now = [1000.0]
+    monkeypatch.setattr("bc_consumer.ticker.time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def test_what_no_worker_takes_up_the_scheduler_does_itself(
+    queue: Sent, clock: list[float], simulator: Simulator, settings: LazySettings,
+    nightly_just_became_due: None,
+) -> None:  # fmt: skip
+    settings.SYNC_PAGE_SIZE, settings.SYNC_SLICE_SECONDS = 10, 0.001
+    simulator.bulk_create(30, 1, spread_days=10)
     ticking = ticker.Ticker()
-    for _ in range(90):
+    for _ in range(300):
         ticking.tick()
-        clock[0] += 30
-    assert 20 <= len(queue.messages) <= 46
-    assert len(mail.outbox) == 1
-    assert "workers" in mail.outbox[0].body
-    assert reconcile_slice(None) is None
-    assert not Alert.objects.exists()
+        clock[0] += 1
+    assert queue.messages == [None] * 5
+    assert not SyncLog.objects.exists()
+    clock[0] += 1
+    ticking.tick()
+    assert list(SyncLog.objects.values_list("status", "bc_count")) == [(Status.OK, 30)]
+    ticking.tick()
+    assert SyncLog.objects.count() == 1
+
+
+def test_a_run_that_is_to_be_gone_on_with_waits_for_a_worker_first(
+    queue: Sent, clock: list[float], simulator: Simulator, nightly_just_became_due: None
+) -> None:
+    ticking = ticker.Ticker()
+    ticking.tick()
+    clock[0] += 299
+    run = SyncLog.objects.create(started_at=ago(minutes=1), cause=Cause.NIGHTLY, phase="drain")
+    ticking.tick()
+    clock[0] += 299
+    ticking.tick()
+    assert queue.messages == [None, run.pk, run.pk]
+    clock[0] += 2
+    ticking.tick()
+    assert SyncLog.objects.get().status == Status.OK
+
+
+def test_polls_go_on_while_the_nightly_run_waits_for_a_worker(
+    queue: Sent, nightly_just_became_due: None, settings: LazySettings, simulator: Simulator
+) -> None:
+    settings.SYNC_POLL_SECONDS = 10
+    SyncState.objects.update(last_sync=ago(hours=3))
+    assert due() == [NIGHTLY, Due(Cause.POLL, digest=True)]
+    ticker.Ticker().tick()
+    assert queue.messages == [None]
+    assert list(SyncLog.objects.values_list("cause", "status")) == [(Cause.POLL, Status.OK)]
+
+
+def test_no_poll_closes_a_nightly_run_that_waits_for_its_next_slice(
+    nightly_just_became_due: None, settings: LazySettings
+) -> None:
+    settings.SYNC_POLL_SECONDS = 10
+    SyncState.objects.update(last_sync=ago(hours=3))
+    run = SyncLog.objects.create(started_at=ago(minutes=1), cause=Cause.NIGHTLY, phase="orders")
+    assert due() == [Due(Cause.NIGHTLY, run=run.pk)]
+
+
+@pytest.mark.parametrize("by", ["a slice", "a command"])
+def test_rule_8_a_poll_gives_way_to_a_run(
+    by: str, simulator: Simulator, settings: LazySettings, nightly_just_became_due: None
+) -> None:
+    settings.SYNC_LEASE_SECONDS = 2.0
+    ids = list(simulator.bulk_create(5, 1, spread_days=10))
+    reconcile(Wish(Cause.COMMAND))
+    simulator.write_order(ids[0], partner_ref="x")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(model: str, method: str) -> None:
+        begun.set()
+        go_on.wait(0.5)
+
+    def poll() -> None:
+        reconcile(Wish(Cause.POLL, digest=True))
+        connection.close()
+
+    simulator.faults.between_calls(hold)
+    thread = threading.Thread(target=poll)
+    thread.start()
+    assert begun.wait(10)
+    threading.Timer(2.0, go_on.set).start()
+    if by == "a slice":
+        assert reconcile_slice(None) is None
+    else:
+        reconcile(Wish(Cause.COMMAND))
+    thread.join()
+    polled, ran = SyncLog.objects.order_by("id")[1:]
+    assert (polled.cause, polled.status, polled.error) == (
+        Cause.POLL, Status.PARTIAL, SyncLog.GAVE_WAY,
+    )  # fmt: skip
+    assert ran.status == Status.OK
+    assert not PendingBC.objects.exists()
 
 
 # --- polls --------------------------------------------------------------------------------------
@@ -196,21 +286,21 @@ def polling(settings: LazySettings) -> None:
 
 
 def test_polling_begins_after_the_first_load(polling: None) -> None:
-    assert due() == Due(Cause.POLL, digest=True)
+    assert due() == [Due(Cause.POLL, digest=True)]
     SyncState.objects.update(last_sync=None)
-    assert due() is None
+    assert due() == []
 
 
 def test_a_poll_comes_every_so_many_seconds_and_a_digest_every_hour(polling: None) -> None:
     first = ended(Cause.POLL, Status.OK, digest=True)
-    assert due() is None
+    assert due() == []
     SyncLog.objects.update(started_at=ago(seconds=11))
-    assert due() == Due(Cause.POLL, digest=False)
+    assert due() == [Due(Cause.POLL, digest=False)]
     SyncLog.objects.filter(pk=first.pk).update(started_at=ago(minutes=61))
     ended(Cause.POLL, Status.OK, digest=False, started_at=ago(seconds=11))
-    assert due() == Due(Cause.POLL, digest=True)
+    assert due() == [Due(Cause.POLL, digest=True)]
     ended(Cause.COMMAND, Status.OK, digest=True, started_at=ago(minutes=59))
-    assert due() == Due(Cause.POLL, digest=False)
+    assert due() == [Due(Cause.POLL, digest=False)]
 
 
 def test_a_digest_that_failed_waits_and_one_that_gave_way_does_not(polling: None) -> None:
@@ -218,22 +308,22 @@ def test_a_digest_that_failed_waits_and_one_that_gave_way_does_not(polling: None
         Cause.POLL, Status.BRAKED, started_at=ago(minutes=50), ended_at=ago(minutes=49),
         phase="digest of orders",
     )  # fmt: skip
-    assert due() == Due(Cause.POLL, digest=False)
+    assert due() == [Due(Cause.POLL, digest=False)]
     SyncLog.objects.filter(pk=run.pk).update(status=Status.FAILED)
-    assert due() == Due(Cause.POLL, digest=True)
+    assert due() == [Due(Cause.POLL, digest=True)]
     SyncLog.objects.filter(pk=run.pk).update(ended_at=ago(minutes=14))
-    assert due() == Due(Cause.POLL, digest=False)
+    assert due() == [Due(Cause.POLL, digest=False)]
     SyncLog.objects.filter(pk=run.pk).update(status=Status.PARTIAL, error=SyncLog.GAVE_WAY)
-    assert due() == Due(Cause.POLL, digest=True)
+    assert due() == [Due(Cause.POLL, digest=True)]
 
 
 def test_an_unconfirmed_event_wants_a_scan_without_poll_mode(
     polling: None, settings: LazySettings
 ) -> None:
     settings.SYNC_POLL_SECONDS = 0
-    assert due() is None
+    assert due() == []
     SyncState.objects.update(scan_due_at=ago(minutes=3))
-    assert due() == Due(Cause.POLL, digest=False)
+    assert due() == [Due(Cause.POLL, digest=False)]
 
 
 def test_a_poll_s_window_begins_at_the_poll_before(

@@ -1,0 +1,93 @@
+"""The window and the names: what dates and ids alone tell."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.db import connection
+from django.db.models import F
+
+from bc_consumer.models import BC, BCLine, SyncLog, SyncState
+from bc_consumer.reconcile import reconcile
+from bc_consumer.run_beginning import Wish
+from odoo_simulator import Simulator
+from tests.comparing import differences
+
+pytestmark = pytest.mark.usefixtures("odoo")
+
+ORDER = "purchase.order"
+LINE = {"name": "Desk", "product_qty": 2, "price_unit": 12.35, "product_id": 1}
+
+
+def run(**wish: Any) -> SyncLog:
+    done = reconcile(Wish(**{"cause": SyncLog.Cause.NIGHTLY, **wish}))
+    assert done.status == SyncLog.Status.OK, done.error
+    return done
+
+
+def sql(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        return list(cursor.fetchall())
+
+
+@pytest.mark.parametrize("offset", [-7200.0, 7200.0])
+def test_rule_9_the_watermark_is_on_odoo_s_clock(offset: float, simulator: Simulator) -> None:
+    simulator.faults.clock(offset)
+    simulator.create_order(lines=[LINE])
+    before = simulator.clock()
+    done = run()
+    last_sync = SyncState.objects.get().last_sync
+    assert last_sync is not None
+    assert before - timedelta(seconds=3) <= last_sync <= simulator.clock()
+    assert last_sync == done.window_until
+
+
+def test_a_line_that_sql_moved_is_found_by_the_window(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    """Its date tells nothing, the order that it is in does."""
+    settings.ODOO_LONGEST_TRANSACTION_SECONDS = 0.001
+    one, other = (simulator.create_order(lines=[LINE]) for _ in range(2))
+    run()
+    BC.objects.update(synced_at=F("write_date") + timedelta(days=1))
+    orders = [simulator.order(one) or {}, simulator.order(other) or {}]
+    line = orders[0]["order_line"][0]
+    simulator.move_line(line["id"], other)
+    for row, model in (*((order, ORDER) for order in orders), (line, f"{ORDER}.line")):
+        simulator.update_sql(model, [row["id"]], {"write_date": row["write_date"]})
+    assert run(digest=False).found_by_window == 1
+    assert BC.objects.get(odoo_id=other).lines.count() == 2
+    assert differences(simulator, sql) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "field"),
+    [
+        ("res.partner", "partner_id"),
+        ("res.users", "user_id"),
+        ("res.company", "company_id"),
+        ("res.currency", "currency_id"),
+        ("product.product", "product_id"),
+        ("uom.uom", "product_uom"),
+        ("account.tax", "taxes_id"),
+    ],
+)
+def test_rule_13_whatever_is_renamed(model: str, field: str, simulator: Simulator) -> None:
+    simulator.bulk_create(3, 2, spread_days=100)
+    run()
+    values = [
+        row[field]
+        for order_id in simulator.order_ids()
+        for order in [simulator.order(order_id) or {}]
+        for row in [order, *order["order_line"]]
+        if row.get(field)
+    ]
+    record_id = values[0][0] if isinstance(values[0], list) else values[0]
+    simulator.rename(model, record_id, "Renamed & Sons")
+    assert run().found_by_names >= 1
+    assert "Renamed & Sons" in str([*BC.objects.values(), *BCLine.objects.values()])
+    assert run().found_by_names == 0
