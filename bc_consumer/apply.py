@@ -190,7 +190,8 @@ def _order_difference(order: MappedOrder, bc: BC | None, copy: _Copy) -> Differe
     difference = Difference()
     fields = _assign(bc, order.fields, order.extra)
     lines = _line_differences(order, bc, copy, difference)
-    if created or fields or lines or away or bc.mapping_version != order.mapping_version:
+    remade = bool(difference.lines) or bc.mapping_version != order.mapping_version
+    if created or fields or lines or away or remade:
         bc.archived_at = bc.forbidden_at = None
         bc.archived_reason, bc.mapping_version = "", order.mapping_version
         difference.bc = bc
@@ -210,10 +211,12 @@ def _line_differences(
     told: dict[str, dict[str, object]] = {}
     for mapped in order.lines:
         line = copy.lines.get(mapped.odoo_id) or BCLine(odoo_id=mapped.odoo_id)
+        before = line.extra
         changed = _assign(line, mapped.fields, mapped.extra)
         added = line._state.adding or line.bc_id != bc.pk
-        if added or changed:
+        if added or changed or line.extra != before:
             difference.lines.append(line)
+        if added or changed:
             told.setdefault("added" if added else "changed", {})[str(line.odoo_id)] = (
                 str(line) if added else changed
             )
@@ -226,16 +229,22 @@ def _line_differences(
 
 
 def _assign(record: OdooRecord, values: Mapping[str, object], extra: Extra) -> dict[str, object]:
-    """Set what differs; return field → [old, new]; one without a column as «extra.name»."""
+    """Set what differs; return field → [old, new]; one without a column as «extra.name».
+
+    A field that is newly copied, and empty, or no longer copied, and was, is set and not told.
+    """
     changed: dict[str, object] = {}
     for name, value in values.items():
         old = getattr(record, name)
         if old != value:
             changed[name] = [old, value]
             setattr(record, name, value)
-    old_extra, record.extra = record.extra, extra.over(record.extra)
-    for name in sorted(old_extra.keys() | record.extra.keys()):
-        pair = [old_extra.get(name), record.extra.get(name)]
+    old_extra, new_extra = record.extra, extra.over(record.extra)
+    if old_extra == new_extra:
+        return changed
+    record.extra = new_extra
+    for name in sorted(old_extra.keys() | new_extra.keys()):
+        pair = [old_extra.get(name), new_extra.get(name)]
         if pair[0] != pair[1]:
             changed[f"{EXTRA}{name}"] = pair
     return changed

@@ -257,6 +257,25 @@ def test_rule_13_a_newly_configured_field_fills_in_and_a_removed_one_goes(
     assert differences(simulator, sql, kind=Kind(PURCHASE, (), ("x_size",))) == []
 
 
+def test_rule_13_an_empty_new_field_is_filled_in_and_not_told(
+    simulator: Simulator, choose: Choose
+) -> None:
+    simulator.add_field(PURCHASE, "x_code", "char")
+    simulator.add_field("purchase.order.line", "x_text", "char")
+    order_id = simulator.create_order(lines=LINES)
+    run()
+    journalled = JournalEntry.objects.count()
+    choose(EXTRA_FIELDS=["x_code"], EXTRA_LINE_FIELDS=["x_text"])
+    run()
+    assert BC.objects.get().extra == {"x_code": None}
+    assert [line.extra for line in BCLine.objects.all()] == [{"x_text": None}] * 2
+    choose(EXTRA_FIELDS=[], EXTRA_LINE_FIELDS=[])
+    run()
+    assert BC.objects.get(odoo_id=order_id).extra == {}
+    assert [line.extra for line in BCLine.objects.all()] == [{}] * 2
+    assert JournalEntry.objects.count() == journalled
+
+
 def test_a_vanished_field_is_told_once_and_harms_nothing(
     simulator: Simulator, choose: Choose
 ) -> None:
