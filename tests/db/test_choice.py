@@ -312,6 +312,31 @@ def test_a_vanished_field_is_told_once_and_harms_nothing(
     assert {bc.extra["x_code"] for bc in BC.objects.all()} == {"new"}
 
 
+def make_proven(simulator: Simulator) -> None:
+    """As if all orders and lines had been written years ago: no window reaches them."""
+    moment = "2020-01-01 00:00:00"
+    simulator.update_sql(PURCHASE, simulator.order_ids(), {"write_date": moment})
+    simulator.update_sql("purchase.order.line", simulator.line_ids(), {"write_date": moment})
+    for model in (BC, BCLine):
+        model._default_manager.update(write_date=f"{moment}+00:00")
+
+
+def test_a_field_that_comes_back_or_appears_fills_in_orders_not_read_meanwhile(
+    simulator: Simulator, choose: Choose
+) -> None:
+    ids = [simulator.create_order(lines=LINES, origin="before") for _ in range(3)]
+    run()
+    make_proven(simulator)
+    assert run().bc_count == 0
+    origin = simulator.models.drop(PURCHASE, "origin")
+    assert run().bc_count == 0, "nothing is read again because a field has gone"
+    simulator.models.restore(PURCHASE, origin)
+    simulator.update_sql(PURCHASE, ids, {"origin": "after"})
+    assert run().bc_count == 3
+    assert {bc.origin for bc in BC.objects.all()} == {"after"}
+    assert run().bc_count == 0
+
+
 def test_a_required_field_that_vanishes_stops_all_with_one_alert(
     simulator: Simulator, choose: Choose
 ) -> None:
@@ -363,14 +388,10 @@ def test_rule_13_names_in_extra_fields_follow_their_records(
     simulator.add_field("purchase.order.line", "x_partner", "many2one", relation="res.partner")
     line = {**LINES[0], "x_partner": 5}
     order_id = simulator.create_order(lines=[line], x__team=1, x_tags=[(6, 0, [2, 1])])
-    other = simulator.create_order(lines=LINES)
+    simulator.create_order(lines=LINES)
     choose(EXTRA_FIELDS=["x__team", "x_tags"], EXTRA_LINE_FIELDS=["x_partner"])
     run()
-    simulator.update_sql(PURCHASE, [order_id, other], {"write_date": "2020-01-01 00:00:00"})
-    lines = [*line_ids(simulator, order_id), *line_ids(simulator, other)]
-    simulator.update_sql("purchase.order.line", lines, {"write_date": "2020-01-01 00:00:00"})
-    BC.objects.update(write_date="2020-01-01T00:00:00Z")
-    BCLine.objects.update(write_date="2020-01-01T00:00:00Z")
+    make_proven(simulator)
     for model, record, name in (
         ("crm.team", 1, "Team"), ("crm.tag", 2, "Fair"), ("res.partner", 5, "Partner"),
     ):  # fmt: skip
