@@ -14,7 +14,7 @@ from bc_consumer.doctor.database_checks import DATABASE
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.remedies import odoo_fix
 from bc_consumer.odoo import Odoo, OdooError, OdooRefused
-from bc_consumer.odoo_connection import odoo_settings
+from bc_consumer.odoo_connection import FIRST_COMMITTED_MAJOR, odoo_settings
 
 MEASURED = (17, 18, 19)
 XMLRPC_DEPRECATED = 19
@@ -33,6 +33,7 @@ def odoo_checks() -> list[Check]:
         Check("odoo.settings", _("Odoo's settings"), odoo.settings_are_possible),
         Check(ADDRESS, _("Odoo's address"), odoo.answers, needs=("odoo.settings",)),
         Check("odoo.version", _("Odoo's version"), odoo.version_is_known, needs=(ADDRESS,)),
+        Check("odoo.timing", _("Webhooks' timing"), odoo.timing_fits, needs=(ADDRESS,)),
         Check(ACCOUNT, _("Odoo's account"), odoo.lets_us_in, needs=(ADDRESS,)),
         Check("odoo.transport", _("Protocol"), odoo.protocol_will_last, needs=(ACCOUNT,)),
         Check("odoo.key", _("API key"), odoo.key_will_last, needs=(ACCOUNT,)),
@@ -99,6 +100,26 @@ class _Server:
                 _("%(version)s was never tested with this software") % {"version": version.text},
                 _("17, 18 and 19 were. Compare a few orders: sync_BcLinbc --dry-run --full."),
             )
+
+        return guarded(look)
+
+    def timing_fits(self) -> Iterator[Finding]:
+        """Look whether webhooks are believed to come after a commit that is still to come."""
+
+        def look() -> Iterator[Finding]:
+            version = self.odoo.version()
+            early = version.major < FIRST_COMMITTED_MAJOR
+            if settings.ODOO_WEBHOOK_TIMING == "committed" and early:
+                yield warning(
+                    _(
+                        "ODOO_WEBHOOK_TIMING is committed, and Odoo %(version)s was measured to"
+                        " call before its commit: changes would be missed until the nightly run"
+                    )
+                    % {"version": version.text},
+                    _("Set ODOO_WEBHOOK_TIMING to early or auto, and restart web."),
+                )
+            else:
+                yield ok(settings.ODOO_WEBHOOK_TIMING)
 
         return guarded(look)
 

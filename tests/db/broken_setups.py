@@ -186,6 +186,11 @@ def odoo_is_newer_than_any_that_was_measured(setup: Setup) -> None:
     setup.simulator.service.version = 20
 
 
+@broken("odoo.timing", "warning", cause="before its commit", fix="early or auto")
+def webhooks_are_believed_to_come_after_the_commit(setup: Setup) -> None:
+    setup.settings.ODOO_WEBHOOK_TIMING = "committed"
+
+
 @broken("odoo.key", "warning", cause="key «copy» of this account ends", fix="make a new one")
 def the_key_ends_soon(setup: Setup) -> None:
     end = (datetime.now(UTC) + timedelta(days=3)).strftime("%Y-%m-%d %H:%M:%S")

@@ -64,6 +64,7 @@ def setup(
     made = Setup(settings, simulator, tmp_path)
     with made.stack:
         settings.PUBLIC_URL = site
+        settings.ODOO_WEBHOOK_TIMING = "early"
         # The tests on PostgreSQL have no RabbitMQ.
         settings.SILENCED_SYSTEM_CHECKS = ["bc.W006"]
         settings.EMAIL_BACKEND = SMTP
