@@ -10,6 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -36,6 +37,7 @@ NAMES = ("ODOO_E2E_URL", "ODOO_E2E_DB", "ODOO_E2E_USER", "ODOO_E2E_PASSWORD")
 KEY_NAME = "ODOO_E2E_API_KEY"
 REAL = all(os.environ.get(name) for name in NAMES)
 GONE_ID = 2_000_000_000  # no database has so many orders
+WORKERS = 4  # of Odoo, which we keep busy at the same time
 PREFIX = "BC contract check"
 STALE = timedelta(hours=1)  # what a run that was killed has left; another run may be under way
 KEY = "a-key-of-the-stand-in"
@@ -175,6 +177,15 @@ class Target:
         if there:
             self.call(ORDER, "button_cancel", there)
             self.call(ORDER, "unlink", there)
+
+    def settle(self) -> None:
+        """Have each of Odoo's workers load a changed registry now, not while one of them waits.
+
+        A rule that is made, changed or deleted makes every worker do so at its next request.
+        """
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for _ping in pool.map(lambda _: self.odoo.ping(), range(2 * WORKERS)):
+                pass
 
     # Leaving nothing behind.
 

@@ -36,6 +36,7 @@ class Rules:
             self.made.append(self._create(model, trigger, sent, watched))
         except (NoRights, OdooAccessError) as refusal:
             pytest.skip(f"the account may not make automation rules: {refusal}")
+        self.target.settle()
 
     def _create(self, model: str, trigger: str, sent: list[str], watched: list[str] | None) -> int:
         [model_id] = self.target.call("ir.model", "search", [("model", "=", model)])
