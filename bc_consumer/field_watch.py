@@ -27,10 +27,13 @@ _looked_at: FieldSet | None = None
 
 
 def watch(odoo: Odoo) -> None:
-    """Alert to what lacks, and take back what is over; nothing where Odoo was not asked anew."""
+    """Alert to what lacks, and take back what is over; nothing where Odoo says what it said."""
     global _looked_at  # noqa: PLW0603 (one a process, as the gateway is)
     fields = odoo.known_fields
     if fields is None or fields is _looked_at:
+        return
+    if fields == _looked_at:
+        _looked_at = fields
         return
     names = _to_be_told(fields)
     key = KEY + ", ".join(names)
@@ -41,11 +44,18 @@ def watch(odoo: Odoo) -> None:
     _looked_at = fields
 
 
+def forget() -> None:
+    """Let the next ``watch`` look, and tell people again if a day has passed."""
+    global _looked_at  # noqa: PLW0603
+    _looked_at = None
+
+
 def look_anew(odoo: Odoo) -> None:
     """Ask Odoo again which fields it has, and alert as ``watch`` does.
 
     Raises what the gateway raises.
     """
+    forget()
     odoo.forget_fields()
     odoo.field_set()
     watch(odoo)

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from bc_consumer import (
     admin_filters,
     extra_labels,
+    field_watch,
     ledger,
     odoo_connection,
     outage,
@@ -32,6 +33,7 @@ def _figures_are_fresh() -> None:
         extra_labels.known_labels,
     ):  # fmt: skip
         paced.forget()
+    field_watch.forget()
 
 
 @pytest.fixture

@@ -369,6 +369,21 @@ def test_a_misspelt_field_is_told_with_what_may_be_meant(
     assert not Alert.objects.exists()
 
 
+def test_what_lacks_is_told_again_only_when_a_run_looks(
+    simulator: Simulator, choose: Choose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = simulator.create_order(lines=LINES)
+    choose(EXTRA_FIELDS=["x_code"])
+    monkeypatch.setattr("bc_consumer.odoo.orders.FIELDS_SECONDS", -1.0)
+    for number in range(3):
+        simulator.write_order(order_id, origin=str(number))
+        refresh(order_id)
+    assert Alert.objects.get(key="fields lack: purchase.order.x_code").count == 1
+    run()
+    assert Alert.objects.get(key="fields lack: purchase.order.x_code").count == 2
+    assert len(mail.outbox) == 1
+
+
 @pytest.mark.parametrize("name", ["message_ids", "tax_totals"])
 def test_a_field_that_cannot_be_copied_is_refused_by_name(
     name: str, simulator: Simulator, choose: Choose
