@@ -47,7 +47,8 @@ class Reader(threading.Thread):
     def __init__(self, database_url: str) -> None:
         super().__init__(name="reader", daemon=True)
         self.looks = 0
-        self.torn: list[str] = []
+        self.torn: Counter[str] = Counter()
+        """What was seen that never may be → in how many looks."""
         self.failed: dict[int, str] = {}
         self.held: dict[int, str] = {}
         self.oldest_seconds = 0.0
@@ -78,7 +79,7 @@ class Reader(threading.Thread):
     def _look(self, cursor: Any) -> None:
         for name, statement in (("totals", TOTALS), ("stamps", STAMPS), ("twice", TWICE)):
             cursor.execute(statement)
-            self.torn += [f"{name}: {row}" for row in cursor.fetchall()]
+            self.torn.update(f"{name}: {row}" for row in cursor.fetchall())
         cursor.execute(FAILED)
         self.failed |= {odoo_id: f"{kind}: {text}" for odoo_id, kind, text in cursor.fetchall()}
         cursor.execute(HELD)

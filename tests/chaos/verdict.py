@@ -138,7 +138,10 @@ def _wrong_names(scene: Scene) -> list[str]:
 
 
 def _judge_what_was_seen(reader: Reader, poisoned: set[int], verdict: Verdict) -> None:
-    verdict.faults += [f"a reader saw {what}" for what in reader.torn]
+    verdict.faults += [
+        f"a reader saw, in {looks} looks, {what}" for what, looks in reader.torn.items()
+    ]
+    reader.torn.clear()
     verdict.faults += [
         f"failed for a while: BC {odoo_id}: {text}"
         for odoo_id, text in reader.failed.items()
