@@ -54,7 +54,7 @@ class Json2Transport:
         except MissingEndpoint as missing:
             raise self._told_apart(missing) from None
         if response.status != 200:
-            raise self._error(response, faults.Call(model, method)) from None
+            raise self._error(response, faults.Call(model, method))
         value = read_json(response.body)
         if isinstance(created, Mapping) and isinstance(value, list) and len(value) == 1:
             value = value[0]  # one record is created by XML-RPC from a dict, and told as its id
@@ -113,24 +113,30 @@ class Json2Transport:
 
     def _error(self, response: Response, call: faults.Call) -> OdooError:
         """Make the error that an answer in JSON means, be it Odoo's or a proxy's."""
-        told = read_json(response.body)
-        if response.status in STATUSES and isinstance(told, dict):
-            fault = _fault_of(told, call)
-            if fault is not None:
-                if response.status == 401:
-                    return faults.no_api_key(self._settings)
-                return faults.error_of_execute(fault, call, self._settings)
+        fault = _fault_of(response, call)
+        if fault is not None and response.status == 401:
+            return faults.no_api_key(self._settings)
+        if fault is not None:
+            return faults.error_of_execute(fault, call, self._settings)
         where = f"{PREFIX}{call.model}/{call.method}"
         check_status(response.status, response.headers, response.body, where, self._settings)
         return OdooProtocolError(f"Odoo answered HTTP {response.status}")
 
 
-def _fault_of(told: Mapping[str, Any], call: faults.Call) -> faults.Fault | None:
-    """Make the fault that XML-RPC gives for the same mistake.
+def _fault_of(response: Response, call: faults.Call) -> faults.Fault | None:
+    """Make the fault that XML-RPC gives for the same mistake; None if Odoo tells none.
 
     JSON-2 knows unknown models and methods before it calls anything, and tells them by werkzeug's
     name (19's source).
     """
+    if response.status not in STATUSES:
+        return None
+    try:
+        told = read_json(response.body)
+    except OdooProtocolError:
+        return None
+    if not isinstance(told, dict):
+        return None
     name, message = told.get("name"), told.get("message")
     if name == NOT_FOUND and isinstance(message, str):
         if f"{call.model}.{call.method}" in message:

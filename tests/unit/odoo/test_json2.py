@@ -205,10 +205,22 @@ def test_a_page_is_never_an_answer(status: int) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[NaN]", b"[" * 100_000, b"<html>"])
-@pytest.mark.parametrize("status", [200, 404, 500])
-def test_json_that_is_none_is_refused(body: bytes, status: int) -> None:
-    with pytest.raises(OdooProtocolError):
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (200, OdooProtocolError),
+        (404, MissingEndpoint),
+        (500, OdooUnavailable),
+        (502, OdooUnavailable),
+        (403, OdooRefused),
+    ],
+)
+def test_json_that_is_none_is_no_error_of_odoo(
+    body: bytes, status: int, kind: type[OdooError]
+) -> None:
+    with pytest.raises(OdooError) as caught:
         ask(json_answer(body, status))
+    assert type(caught.value) is kind
 
 
 def test_the_version_is_told_without_an_account() -> None:
