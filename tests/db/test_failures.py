@@ -185,6 +185,16 @@ def test_rule_6_one_order_known_to_be_good_that_has_turned_bad_stops_nobody(
     assert set(PendingBC.objects.values_list("odoo_id", "attempts")) == {(ids[8], 1)}
 
 
+def test_rule_6_two_bad_orders_prove_nothing_about_the_fields(simulator: Simulator) -> None:
+    copied, marked = make(simulator, 2)
+    bring(copied)
+    simulator.faults.poison(copied, text="ValueError: no")
+    simulator.faults.poison(marked, text="ValueError: no")
+    bring(marked)
+    assert outage.current() is None
+    assert attempts() == {(1, False)}
+
+
 def test_rule_7_odoo_s_own_database_restarting_fails_no_order(simulator: Simulator) -> None:
     ids = make(simulator, 30)
     bring(*ids[:5])
@@ -249,6 +259,22 @@ def test_rule_6_what_took_too_long_together_is_left_to_other_workers_in_smaller_
     ledger.mark(fresh, WEBHOOK)
     work_off(turn=0.1)
     assert differences(simulator, sql, fresh) == []
+
+
+def test_rule_6_after_a_whole_deadline_the_rest_of_a_batch_is_any_worker_s(
+    simulator: Simulator, reconnect: Callable[..., None]
+) -> None:
+    reconnect(ODOO_TIMEOUT_SECONDS=0.6)
+    good, slow, *others = make(simulator, 5)
+    bring(good)
+    simulator.faults.poison(slow, code=None, slow=5.0)
+    ledger.mark([slow, *others], WEBHOOK)
+    PendingBC.objects.update(batch_limit=1)
+    work_off(turn=0.1)  # one batch
+    rows = PendingBC.objects.order_by("pk").values_list("pk", "attempts", "claim_token")
+    assert list(rows) == [(slow, 1, None), *((odoo_id, 0, None) for odoo_id in others)]
+    work_off()
+    assert differences(simulator, sql, others) == []
 
 
 def test_rule_7_an_odoo_too_slow_for_any_order_fails_none(
