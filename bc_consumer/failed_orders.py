@@ -77,7 +77,7 @@ def tell() -> None:
     alert(
         KEY,
         "orders could not be copied",
-        f"{count} orders could not be copied. All others go on.\n{told}\n"
+        f"{count} order{'s' if count > 1 else ''} could not be copied. All others go on.\n{told}\n"
         "Once the cause is gone: manage.py replay",
     )
 

@@ -137,9 +137,8 @@ def test_rule_6_seven_of_five_hundred_are_bad_and_one_replay_brings_them(
     assert sorted(group["count"] for group in told["groups"]) == [1, 1, 2, 3]
     simulator.faults.clear()
     for odoo_id in (ids[0], ids[200]):
-        simulator.update_sql(
-            "purchase.order.line", first_line(simulator, odoo_id), {"price_unit": 1}
-        )
+        date = {"date_planned": "2026-02-28 10:00:00"}
+        simulator.update_sql("purchase.order.line", first_line(simulator, odoo_id), date)
     deployment.manage("replay", "--all", "--yes")
     wait_copied(deployment, simulator, ids, 30)
     deployment.wait_drained()
