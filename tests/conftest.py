@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import pytest
 from django.db import connections
+from django.utils import translation
 
 from odoo_simulator import Simulator
 from tests.harness import Deployment
@@ -32,6 +33,13 @@ def _or_skip(start: Callable[[], T]) -> T:
         if os.environ.get("CI"):
             pytest.fail(str(error))
         pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def _no_language_left_behind() -> Iterator[None]:
+    """A request in French leaves its thread French; the next test reads English."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")
