@@ -15,7 +15,8 @@ from django.http import HttpRequest, HttpResponse
 FORMS_AT_ONCE = 4
 """In each web process. Staff send one now and then; each password that is tried costs CPU too."""
 WEBHOOK = "/odoo/webhook"
-WITHOUT_BODY = {"GET", "HEAD", "OPTIONS", "TRACE"}
+WITHOUT_BODY = {"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"}
+"""Methods of which nothing here reads a body."""
 RETRY_AFTER_SECONDS = 5
 
 

@@ -3,7 +3,7 @@
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
@@ -40,8 +40,15 @@ def quiet(verbosity: int) -> Iterator[None]:
     if verbosity > 1 or settings.LOG_LEVEL != "INFO":
         yield
         return
-    before = {name: logging.getLogger(name).level for name in LEVELS}
-    for name, level in LEVELS.items():
+    with at_levels(LEVELS):
+        yield
+
+
+@contextmanager
+def at_levels(levels: Mapping[str, int]) -> Iterator[None]:
+    """Give these loggers these levels for a while."""
+    before = {name: logging.getLogger(name).level for name in levels}
+    for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     try:
         yield

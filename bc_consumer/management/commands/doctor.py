@@ -15,6 +15,7 @@ from bc_consumer import process
 from bc_consumer.doctor.diagnosis import Diagnosis, diagnose
 from bc_consumer.doctor.examination import all_checks
 from bc_consumer.doctor.findings import Finding, Level
+from bc_consumer.management.foreground import at_levels
 
 MARKS = {Level.OK: "✓", Level.WARNING: "!", Level.ERROR: "✗", Level.SKIPPED: "–"}
 NOISY = ("pika", "bc_consumer", "django")
@@ -65,9 +66,11 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Look, tell, and exit with the code that says how bad it is."""
         process.stopping.clear()
-        if options["verbosity"] < 2:
-            for name in NOISY:
-                logging.getLogger(name).setLevel(logging.CRITICAL)
+        muted = NOISY if options["verbosity"] < 2 else ()
+        with at_levels(dict.fromkeys(muted, logging.CRITICAL)):
+            self._look(options)
+
+    def _look(self, options: dict[str, Any]) -> None:
         found = []
         for diagnosis in diagnose(all_checks(round_trip=options["webhook"])):
             found.append(diagnosis)
