@@ -1,6 +1,6 @@
 #!/bin/sh
 # In an image of Python, with the sources mounted read-only: what contract.py needs, then contract.py.
 set -eu
-export PYTHONDONTWRITEBYTECODE=1 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1
+export PYTHONDONTWRITEBYTECODE=1 PIP_CACHE_DIR=/packages PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1
 pip install --quiet -r requirements.txt -r requirements-dev.txt
 exec python -m tools.odoo.contract "$@"

@@ -1,0 +1,91 @@
+"""What happened to each order, and how far it has been told to applications."""
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from bc_consumer.models.pending import Event
+from bc_consumer.models.runs import SyncLog
+
+
+class JournalEntry(models.Model):
+    """What happened to one order, why, with which differences, and how late. Append-only."""
+
+    class Outcome(models.TextChoices):
+        CREATED = "created", _("created")
+        CHANGED = "changed", _("changed")
+        ARCHIVED = "archived", _("archived")
+        RESTORED = "restored", _("restored")
+        FORBIDDEN = "forbidden", _("no longer readable")
+        UNCONFIRMED = "unconfirmed", _("unconfirmed")
+        FAILED = "failed", _("failed")
+        HELD = "held", _("held")
+
+    odoo_id = models.BigIntegerField(_("Odoo id"))
+    at = models.DateTimeField(_("at"))
+    outcome = models.TextField(_("outcome"), choices=Outcome.choices)
+    causes = models.TextField(_("causes"), blank=True)
+    event = models.TextField(_("event"), choices=Event.choices, blank=True)
+    marks = models.PositiveIntegerField(_("marks"), default=0)
+    first_marked_at = models.DateTimeField(_("first marked"), null=True)
+    last_marked_at = models.DateTimeField(_("last marked"), null=True)
+    delay = models.FloatField(
+        _("delay (s)"), null=True, help_text=_("Seconds from the first mark to the applied change.")
+    )
+    changes = models.JSONField(_("changes"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+    version = models.BigIntegerField(
+        _("version"), null=True, help_text=_("The order's, of this change; none where none was.")
+    )
+    error = models.TextField(_("error"), blank=True)
+    run = models.ForeignKey(
+        SyncLog,
+        models.SET_NULL,
+        null=True,
+        related_name="journal",
+        verbose_name=_("run"),
+        help_text=_("The reconciliation run whose mark led to it."),
+    )
+
+    class Meta:
+        verbose_name = _("journal entry")
+        verbose_name_plural = _("journal")
+        ordering = ("-id",)
+        indexes = (
+            models.Index(fields=["odoo_id", "-id"], name="journal_bc"),
+            models.Index(fields=["at"], name="journal_at"),
+            models.Index(
+                fields=["version"], condition=Q(version__isnull=False), name="journal_version"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"#{self.odoo_id} {self.outcome}"
+
+
+class VersionCounter(models.Model):
+    """One row: the last version that was given. ``versions.py`` alone writes it."""
+
+    last = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = _("version counter")
+        verbose_name_plural = _("version counters")
+
+    def __str__(self) -> str:
+        return str(self.last)
+
+
+class AnnouncedVersion(models.Model):
+    """One row: the version up to which changes have been announced. ``announcer.py`` writes it."""
+
+    version = models.BigIntegerField()
+    token = models.UUIDField(null=True)
+    leased_until = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("announced version")
+        verbose_name_plural = _("announced versions")
+
+    def __str__(self) -> str:
+        return str(self.version)

@@ -1,0 +1,121 @@
+"""The reconciliation: its watermark and lock, its runs, and what they have proven."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class SyncState(models.Model):
+    """The reconciliation's watermark and lock. ``lock.py`` alone writes the lock."""
+
+    KEY = "bclinbc"
+
+    key = models.TextField(_("key"), primary_key=True, default=KEY)
+    last_sync = models.DateTimeField(
+        _("complete up to"), null=True, help_text=_("On Odoo's clock; moves after a good run only.")
+    )
+    is_syncing = models.BooleanField(_("running"), default=False)
+    owner = models.TextField(_("owner"), blank=True)
+    lease_until = models.DateTimeField(_("lease ends"), null=True)
+    give_way = models.BooleanField(
+        _("asked to give way"), default=False, help_text=_("A run waits for a poll to end.")
+    )
+    scan_due_at = models.DateTimeField(
+        _("scan wanted"),
+        null=True,
+        help_text=_("Set when an event was never confirmed: a window scan is due soon."),
+    )
+
+    class Meta:
+        verbose_name = _("synchronisation state")
+        verbose_name_plural = _("synchronisation states")
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class SyncLog(models.Model):
+    """One reconciliation run: what it was for, what it found, how it ended, where it is."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running", _("running")
+        OK = "ok", _("ok")
+        PARTIAL = "partial", _("partial")
+        FAILED = "failed", _("failed")
+        REFUSED = "refused", _("refused")
+        BRAKED = "braked", _("braked")
+
+    class Cause(models.TextChoices):
+        NIGHTLY = "nightly", _("nightly")
+        COMMAND = "command", _("command")
+        POLL = "poll", _("poll")
+
+    DONE = "done"
+    """The phase after the last one."""
+    INTERRUPTED = "interrupted: the next run goes on"
+    GAVE_WAY = "gave way to a run"
+    """The error of a poll that ended because a run waited."""
+
+    started_at = models.DateTimeField(_("start"))
+    ended_at = models.DateTimeField(_("end"), null=True)
+    status = models.TextField(_("status"), choices=Status.choices, default=Status.RUNNING)
+    cause = models.TextField(_("cause"), choices=Cause.choices)
+    full = models.BooleanField(_("every order"), default=False)
+    forced = models.BooleanField(_("without brake"), default=False)
+    digest = models.BooleanField(_("with digest"), default=True)
+    window_since = models.DateTimeField(_("window from"), null=True)
+    window_until = models.DateTimeField(
+        _("window up to"), null=True, help_text=_("Odoo's clock before the first read.")
+    )
+    phase = models.TextField(_("phase"), blank=True)
+    cursor = models.BigIntegerField(
+        _("cursor"), default=0, help_text=_("The last id that this phase has seen.")
+    )
+    found_by_window = models.PositiveIntegerField(_("found by window"), default=0)
+    found_by_digest = models.PositiveIntegerField(_("found by digest"), default=0)
+    found_by_names = models.PositiveIntegerField(_("found by names"), default=0)
+    gone = models.PositiveIntegerField(_("gone from Odoo"), default=0)
+    bc_count = models.PositiveIntegerField(_("BC looked at"), default=0)
+    applied = models.PositiveIntegerField(_("applied"), default=0)
+    unchanged = models.PositiveIntegerField(_("unchanged"), default=0)
+    archived = models.PositiveIntegerField(_("archived"), default=0)
+    line_count = models.PositiveIntegerField(_("lines written"), default=0)
+    lines_deleted = models.PositiveIntegerField(_("lines deleted"), default=0)
+    error_count = models.PositiveIntegerField(_("failed"), default=0)
+    missed_by_webhooks = models.PositiveIntegerField(_("missed by webhooks"), default=0)
+    odoo_calls = models.PositiveIntegerField(_("calls to Odoo"), default=0)
+    odoo_bytes = models.BigIntegerField(_("bytes from Odoo"), default=0)
+    notes = models.TextField(_("notes"), blank=True)
+    error = models.TextField(_("error"), blank=True)
+    traceback = models.TextField(_("traceback"), blank=True)
+
+    class Meta:
+        verbose_name = _("synchronisation run")
+        verbose_name_plural = _("synchronisation runs")
+        ordering = ("-started_at",)
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%Y-%m-%d %H:%M} {self.status}"
+
+
+class ProvenPeriod(models.Model):
+    """A month or day of write_dates whose ids were once compared with Odoo's one by one.
+
+    A past period can only lose rows: while Odoo's figures and ours still equal these, it need not
+    be compared again.
+    """
+
+    model = models.TextField()
+    start = models.DateTimeField()
+    end = models.DateTimeField()
+    count = models.BigIntegerField()
+    id_sum = models.DecimalField(max_digits=30, decimal_places=0)
+
+    class Meta:
+        verbose_name = _("proven period")
+        verbose_name_plural = _("proven periods")
+        constraints = (
+            models.UniqueConstraint(fields=["model", "start", "end"], name="one_proof_a_period"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.start:%Y-%m-%d}"
