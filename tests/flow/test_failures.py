@@ -52,6 +52,7 @@ def test_rule_7_two_thousand_orders_wait_for_odoo_without_flooding_it(
 ) -> None:
     warm = [simulator.create_order(lines=LINES)]
     wait_copied(deployment, simulator, warm, 20)
+    deployment.wait_drained()  # another webhook of that order may have come after its copy
     ids = list(simulator.bulk_create(2000, 2, spread_days=5))
     simulator.faults.http_status(503)
     simulator.calls_clear()
