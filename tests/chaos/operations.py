@@ -21,6 +21,10 @@ FEWEST_ORDERS = 20
 TRIES = 12
 """With other orders, while those that were drawn are not fit for an operation."""
 FEWEST_LINES, MOST_LINES = 1, 8
+READS = 2
+"""During which an order is written again, so that one of them is likely to be its own."""
+WHILE_READ_SECONDS = 1.0
+"""To wait for those reads."""
 MARGIN_SECONDS = 1.5
 """Of the last look, for a webhook's own way and a busy machine's clock."""
 
@@ -78,6 +82,7 @@ class Office:
         self.road = road
         self.orders = Orders()
         self._serial = itertools.count(1)
+        self._while_read: dict[int, _WhileRead] = {}
 
     def furnish(self, orders: int, witnesses: int) -> None:
         """Make what is there at the start."""
@@ -321,6 +326,30 @@ class Office:
                 self.odoo.write_line(line, name=f"text {next(self._serial)}")
             return {order_id}
 
+    def _write_while_read(self, dice: random.Random, outcome: Outcome) -> Touched:
+        """Written again after Odoo has worked out an answer and before that answer is sent.
+
+        That answer may hold the order as the first write left it; the second one's webhook arrives
+        while a worker has the order claimed.
+        """
+        with self.orders.some(dice) as (order_id,):
+            again = self._while_read[order_id] = _WhileRead(outcome)
+            # Set each time: the end of any fault of Odoo's takes it away.
+            self.odoo.faults.between_calls(self._at_a_read)
+            self.odoo.write_order(order_id, partner_ref=f"R{next(self._serial)}")
+            again.end()
+            del self._while_read[order_id]
+            return {order_id}
+
+    def _at_a_read(self, _model: str, method: str) -> None:
+        """Called by the simulator, on the thread that answers."""
+        if method != "web_search_read":
+            return
+        for order_id, again in list(self._while_read.items()):
+            with self.road.watching(again.outcome), again.turn() as is_given:
+                if is_given:
+                    self.odoo.write_order(order_id, partner_ref=f"R{next(self._serial)}")
+
     # --- helpers --------------------------------------------------------------------------------
 
     def _beside(self, outcome: Outcome, work: Callable[[], object]) -> threading.Thread:
@@ -352,9 +381,33 @@ class Office:
         return int(dice.choice(lines)["id"])
 
 
-_WITH_OWN_TRANSACTIONS = frozenset(
-    {"write_twice_in_a_second", "write_in_conflict", "write_line_in_a_longer_write"}
-)
+_WITH_OWN_TRANSACTIONS = frozenset({
+    "write_twice_in_a_second", "write_in_conflict", "write_line_in_a_longer_write",
+    "write_while_read",
+})  # fmt: skip
+
+
+class _WhileRead:
+    """An order to be written at the next reads; the first of them need not be one of its own."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self._left = READS
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Whether it is to be written now; whoever else comes waits for the end of it."""
+        with self._changed:
+            yield self._left > 0
+            self._left -= 1
+            self._changed.notify()
+
+    def end(self) -> None:
+        """Wait for those reads, for a while; afterwards nobody writes."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._left <= 0, WHILE_READ_SECONDS)
+            self._left = 0
 
 
 class _End:

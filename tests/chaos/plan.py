@@ -38,6 +38,7 @@ OPERATIONS: Mapping[str, int] = {
     "write_twice_in_a_second": 6,
     "write_in_conflict": 3,
     "write_line_in_a_longer_write": 3,
+    "write_while_read": 6,
 }
 # These can be part of a transaction that is held open or rolled back.
 HOLDABLE = frozenset({
