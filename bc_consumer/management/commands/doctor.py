@@ -1,6 +1,5 @@
 """``manage.py doctor``: is everything in order, and if not, what puts it right."""
 
-import argparse
 import enum
 import json
 import logging
@@ -8,13 +7,14 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
+from django.core.management.base import BaseCommand, CommandParser
 from django.utils.translation import gettext as _
 
 from bc_consumer import process
 from bc_consumer.doctor.diagnosis import Diagnosis, diagnose
 from bc_consumer.doctor.examination import all_checks
 from bc_consumer.doctor.findings import Finding, Level
+from bc_consumer.management.arguments import HelpFormatter
 from bc_consumer.management.foreground import at_levels
 
 MARKS = {Level.OK: "✓", Level.WARNING: "!", Level.ERROR: "✗", Level.SKIPPED: "–"}
@@ -28,10 +28,6 @@ class Exit(enum.IntEnum):
     OK = 0
     WARNINGS = 1
     ERRORS = 2
-
-
-class _HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of the table of exit codes."""
 
 
 class Command(BaseCommand):
@@ -55,7 +51,7 @@ class Command(BaseCommand):
                 f"  2  {_('errors, or the command could not run')}",
             ]
         )
-        parser.formatter_class = _HelpFormatter
+        parser.formatter_class = HelpFormatter
         parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
         parser.add_argument(
             "--webhook",

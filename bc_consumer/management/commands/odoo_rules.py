@@ -1,6 +1,5 @@
 """``manage.py odoo_rules install | status | remove``: the automation rules in Odoo."""
 
-import argparse
 import getpass
 import json
 import os
@@ -13,11 +12,11 @@ from django.core.management.base import (
     BaseCommand,
     CommandError,
     CommandParser,
-    DjangoHelpFormatter,
 )
 from django.utils.translation import gettext as _
 
 from bc_consumer.management import rules_wording as wording
+from bc_consumer.management.arguments import HelpFormatter
 from bc_consumer.management.foreground import quiet
 from bc_consumer.management.rules_wording import Exit
 from bc_consumer.odoo import NoAutomation, NoWebhookActions, OdooError, OdooRefused
@@ -36,10 +35,6 @@ from bc_consumer.rules_setup import (
 SECRET_BYTES = 24
 
 
-class _HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of the table of exit codes."""
-
-
 class Command(BaseCommand):
     """Install, compare or remove the rules by which Odoo calls the webhook."""
 
@@ -51,7 +46,7 @@ class Command(BaseCommand):
         self._parser = parser
         parser.description = wording.description()
         parser.epilog = wording.exit_codes()
-        parser.formatter_class = _HelpFormatter
+        parser.formatter_class = HelpFormatter
         parser.add_argument(
             "what",
             choices=("install", "status", "remove"),

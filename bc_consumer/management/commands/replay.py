@@ -1,14 +1,12 @@
 """``manage.py replay``: orders that were given up are read again, once their cause is gone."""
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import dramatiq
-from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
+from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error as DatabaseFailure
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
@@ -16,18 +14,13 @@ from django.utils.translation import gettext as _
 from bc_consumer import dead_letters, failed_orders
 from bc_consumer.broker import Broker
 from bc_consumer.management import replay_wording as wording
+from bc_consumer.management.arguments import HelpFormatter, order_id, since
 from bc_consumer.management.exits import Exit
 from bc_consumer.management.foreground import quiet
-from bc_consumer.management.moments import BadMoment, read_since
 from bc_consumer.models import PendingBC
-from bc_consumer.odoo.orders import HIGHEST_ID
 from bc_consumer.publisher import FAILURES
 
 FILTERS = ("bc", "error", "since")
-
-
-class _HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of the table of exit codes."""
 
 
 class Command(BaseCommand):
@@ -40,9 +33,9 @@ class Command(BaseCommand):
         self._parser = parser
         parser.description = wording.description()
         parser.epilog = wording.exit_codes()
-        parser.formatter_class = _HelpFormatter
+        parser.formatter_class = HelpFormatter
         parser.add_argument(
-            "--bc", type=_order_id, nargs="+", metavar="ID", help=_("failed orders of these ids")
+            "--bc", type=order_id, nargs="+", metavar="ID", help=_("failed orders of these ids")
         )
         parser.add_argument(
             "--error",
@@ -51,7 +44,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--since",
-            type=_since,
+            type=since,
             metavar="WHEN",
             help=_("those that failed since then: 2d, 36h, 2026-11-24 or 2026-11-24T06:00"),
         )
@@ -172,16 +165,3 @@ def _chosen(options: dict[str, Any]) -> QuerySet[PendingBC]:
     if options["since"]:
         rows = rows.filter(failed_at__gte=options["since"])
     return rows
-
-
-def _since(text: str) -> datetime:
-    try:
-        return read_since(text)
-    except BadMoment as problem:
-        raise argparse.ArgumentTypeError(str(problem)) from problem
-
-
-def _order_id(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= HIGHEST_ID:
-        raise argparse.ArgumentTypeError(_("«%(text)s» is no id of an order") % {"text": text})
-    return int(text)

@@ -1,16 +1,13 @@
 """``manage.py sync_BcLinbc``: the reconciliation, here and now; and what belongs to it."""
 
-import argparse
 import json
 import os
 import sys
-from datetime import datetime
 from typing import Any, TextIO
 
 from django.core.management.base import (
     BaseCommand,
     CommandParser,
-    DjangoHelpFormatter,
     OutputWrapper,
 )
 from django.db import Error as DatabaseFailure
@@ -21,12 +18,11 @@ from bc_consumer.drift import DriftScan
 from bc_consumer.drift_report import JsonReport, Report, Table, plain
 from bc_consumer.lock import unlock
 from bc_consumer.management import sync_wording
+from bc_consumer.management.arguments import HelpFormatter, order_id, since
 from bc_consumer.management.exits import Exit, exit_of_run
 from bc_consumer.management.foreground import quiet, stopping_on_signals
-from bc_consumer.management.moments import BadMoment, read_since
 from bc_consumer.models import SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
-from bc_consumer.odoo.orders import HIGHEST_ID
 from bc_consumer.odoo_connection import odoo
 from bc_consumer.on_demand import refresh_now
 from bc_consumer.progress import RunProgress, ScanProgress, display
@@ -41,10 +37,6 @@ EXCLUDES = {
 }
 
 
-class _HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of the table of exit codes."""
-
-
 class Command(BaseCommand):
     """Run one reconciliation, compare only, bring single orders up to date, or free the lock."""
 
@@ -55,13 +47,13 @@ class Command(BaseCommand):
         self._parser = parser
         parser.description = sync_wording.description()
         parser.epilog = sync_wording.exit_codes()
-        parser.formatter_class = _HelpFormatter
+        parser.formatter_class = HelpFormatter
         parser.add_argument(
             "--full", action="store_true", help=_("compare every order's content, not dates only")
         )
         parser.add_argument(
             "--since",
-            type=_since,
+            type=since,
             metavar="WHEN",
             help=_(
                 "begin the window there: 2d, 36h, 2026-11-24 or 2026-11-24T06:00 (in TIME_ZONE);"
@@ -74,7 +66,7 @@ class Command(BaseCommand):
             help=_("report the differences, and change nothing: order, field, Odoo's value, ours"),
         )
         parser.add_argument(
-            "--bc", type=_order_id, nargs="+", metavar="ID", help=_("these orders alone, at once")
+            "--bc", type=order_id, nargs="+", metavar="ID", help=_("these orders alone, at once")
         )
         parser.add_argument(
             "--force",
@@ -286,16 +278,3 @@ def _orders_above(order_id: int) -> int | None:
         return int(odoo().call(model, "search_count", [[("id", ">", order_id)]]))
     except OdooError:
         return None  # whatever it is, the run itself meets it too
-
-
-def _since(text: str) -> datetime:
-    try:
-        return read_since(text)
-    except BadMoment as problem:
-        raise argparse.ArgumentTypeError(str(problem)) from problem
-
-
-def _order_id(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= HIGHEST_ID:
-        raise argparse.ArgumentTypeError(_("«%(text)s» is no id of an order") % {"text": text})
-    return int(text)

@@ -1,38 +1,50 @@
-"""Reads what an operator means by ``--since``."""
+"""What the commands' arguments have in common: their help, ids of orders, ``--since``."""
 
+import argparse
 import re
 from datetime import datetime, timedelta
 
+from django.core.management.base import DjangoHelpFormatter
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
+
+from bc_consumer.odoo.orders import HIGHEST_ID
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 AGO = re.compile(r"(\d{1,5})([mhdw])")
 
 
-class BadMoment(ValueError):
-    """The text is no moment; it says what would be one."""
+class HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of the table of exit codes."""
 
 
-def read_since(text: str) -> datetime:
+def order_id(text: str) -> int:
+    """Read an order's id in Odoo; raises ArgumentTypeError for anything that can't be one."""
+    if not text.isdecimal() or not 0 < int(text) <= HIGHEST_ID:
+        raise argparse.ArgumentTypeError(_("«%(text)s» is no id of an order") % {"text": text})
+    return int(text)
+
+
+def since(text: str) -> datetime:
     """Read «2d», «36h», «2026-11-24» or «2026-11-24T06:00»; without an offset in TIME_ZONE.
 
-    Raises BadMoment for anything else, and for a moment that is still to come.
+    Raises ArgumentTypeError, which says what would be a moment, for anything else, and for a moment
+    that is still to come.
     """
     now = timezone.now()
     if ago := AGO.fullmatch(text.strip()):
         return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
     moment = _moment(text.strip())
     if moment is None:
-        raise BadMoment(
+        raise argparse.ArgumentTypeError(
             _("«%(text)s» is no moment: write 2d, 36h, 2026-11-24 or 2026-11-24T06:00")
             % {"text": text}
         )
     if timezone.is_naive(moment):
         moment = timezone.make_aware(moment)
     if moment > now:
-        raise BadMoment(
+        raise argparse.ArgumentTypeError(
             _("«%(text)s» is still to come: nothing can have changed since") % {"text": text}
         )
     return moment
