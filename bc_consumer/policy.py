@@ -32,7 +32,7 @@ class NotReadable(Exception):
         super().__init__(
             f"Odoo has this order, and its record rules keep it from the account"
             f" «{settings.ODOO_LOGIN}»: give the account the right (its companies, the app's"
-            " groups), or leave such orders out (ODOO_COMPANY_IDS, ODOO_DOMAIN)"
+            " groups); or, if it is another company's, name those to copy (ODOO_COMPANY_IDS)"
         )
 
 

@@ -253,10 +253,15 @@ class Batch:
         seen = []
         unreadable = self._never_seen(fetched)
         for odoo_id, missing in fetched.missing.items():
-            if odoo_id in unreadable:
-                self._fail(odoo_id, NotReadable())
-            else:
+            if odoo_id not in unreadable:
                 seen.append(Seen(self.rows[odoo_id], missing))
+            elif settings.ODOO_COMPANY_IDS:
+                # Odoo's rules tell us of all companies' orders, and Odoo of no company's that the
+                # account has not: with a choice of companies, another company's is no failure.
+                logger.info("BC %d is kept from our account: another company's", odoo_id)
+                seen.append(Seen(self.rows[odoo_id], Missing.OUTSIDE_COMPANIES))
+            else:
+                self._fail(odoo_id, NotReadable())
         unfit: dict[int, MappingError] = {}
         for odoo_id, snapshot in fetched.orders.items():
             try:

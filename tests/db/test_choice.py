@@ -495,6 +495,27 @@ def test_of_another_company_s_account_an_order_is_forbidden_not_outside(
     assert bc.archived_at is None
 
 
+def test_another_company_s_orders_that_the_account_may_not_see_are_no_failures(
+    simulator: Simulator, choose: Choose
+) -> None:
+    company = simulator.add_company("Succursale")
+    simulator.add_user("copy", "secret", [1])
+    ours = simulator.create_order(lines=LINES)
+    theirs = simulator.create_order(lines=LINES, company_id=company)
+    choose(LOGIN="copy", PASSWORD="secret", COMPANY_IDS=[1])
+    refresh(ours, theirs)
+    assert [bc.odoo_id for bc in BC.objects.all()] == [ours]
+    assert not PendingBC.objects.exists()
+    assert not Alert.objects.exists()
+    assert not JournalEntry.objects.filter(odoo_id=theirs).exists()
+
+    # Without a choice of companies it may be any right that is missing: a person has to know.
+    choose(COMPANY_IDS=[])
+    refresh(theirs)
+    assert PendingBC.objects.get().error_class == "NotReadable"
+    assert "ODOO_COMPANY_IDS" in PendingBC.objects.get().last_error
+
+
 def test_an_early_webhook_outside_the_domain_is_looked_at_and_leaves_nothing(
     simulator: Simulator, choose: Choose, settings: LazySettings
 ) -> None:
