@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from bc_consumer.database_clock import database_now
 from bc_consumer.models import Alert
+from bc_consumer.redaction import redacted
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ def alert(key: str, subject: str, text: str) -> None:
 
     Mail that cannot be sent is logged and tried again with the next occurrence.
     """
+    subject, text = redacted(subject), redacted(text)
     logger.error("ALERT %s: %s — %s", key, subject, text)
     now = database_now()
     with transaction.atomic():

@@ -28,6 +28,7 @@ from bc_consumer.models import (
     SyncLog,
 )
 from bc_consumer.odoo import Missing
+from bc_consumer.redaction import redacted
 from bc_consumer.scan_request import request_scan
 
 Outcome = JournalEntry.Outcome
@@ -432,7 +433,7 @@ def journal_entry(
         last_marked_at=row.last_marked_at,
         delay=delay,
         changes=changes or {},
-        error=error,
+        error=redacted(error),
         version=version,
         run_id=row.run_id,
     )

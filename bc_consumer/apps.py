@@ -19,7 +19,9 @@ class BCConsumerConfig(AppConfig):
         """Register the system checks; settle the settings that nobody set."""
         from bc_consumer import checks, project_checks  # noqa: F401
         from bc_consumer.groups import make_groups
+        from bc_consumer.redaction import install_hooks
 
+        install_hooks()
         post_migrate.connect(make_groups, sender=self, dispatch_uid="bc_consumer.groups")
         self._check_choice()
         self._name_columns()

@@ -13,8 +13,10 @@ from django.db import connection
 from bc_consumer.models import CopyOrigin
 from bc_consumer.odoo import OdooRefused
 from bc_consumer.odoo.fields import TABLES
+from bc_consumer.odoo.redactor import is_recognisable
 from bc_consumer.odoo_connection import check_order_model
 from bc_consumer.public_address import address_error
+from bc_consumer.redaction import secret_values
 
 SHORTEST_SECRET = 16
 LARGEST_BATCH = 1000
@@ -29,6 +31,20 @@ RULES_NAME = re.compile(r"[\w][\w .-]{0,39}")
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Check what can be told without asking any other system."""
     return [*_odoo(), *_choice(), *_webhook(), *_public_url(), *_workers()]
+
+
+@register(deploy=True)
+def check_secrets(**_: Any) -> list[CheckMessage]:
+    """Check that secrets can be recognised in a text, and so be hidden in it."""
+    plain = {name for name, value in secret_values() if value and not is_recognisable(value)}
+    return [
+        checks.Warning(
+            f"{name} holds a secret that can't be told from an ordinary word in logs and errors.",
+            hint="Use at least 8 characters, and not small letters alone.",
+            id="bc.W050",
+        )
+        for name in sorted(plain)
+    ]
 
 
 @register(checks.Tags.database)

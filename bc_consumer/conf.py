@@ -32,6 +32,11 @@ SQLITE_OPTIONS: dict[str, _Any] = {
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
 }
 
+# --- Error pages and mails ----------------------------------------------------------------------
+
+DEFAULT_EXCEPTION_REPORTER = "bc_consumer.redaction.RedactingExceptionReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "bc_consumer.redaction.RedactingReporterFilter"
+
 # --- RabbitMQ and Dramatiq ----------------------------------------------------------------------
 
 # Without a URL ids travel in memory, between the threads of one process.

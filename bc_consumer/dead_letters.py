@@ -27,11 +27,14 @@ from bc_consumer.intake import Marks, decode
 from bc_consumer.models import Alert, DeadLetter, Lane
 from bc_consumer.odoo.orders import HIGHEST_ID
 from bc_consumer.publisher import ACTOR, UNDECODABLE_QUEUE
+from bc_consumer.redaction import redacted
 
 logger = logging.getLogger(__name__)
 
 CAUSE = "dead letter"
 ALERT = "dead letters"
+UNDECODED = ("utf-8", "surrogateescape")
+"""Any bytes as a text, and back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +115,12 @@ def _order_of(body: bytes) -> Marks:
 
 def _keep(queue: str, body: bytes, why: str) -> None:
     """Put a message into the table, where the same one counts once more."""
+    why, kept = redacted(why), redacted(body.decode(*UNDECODED)).encode(*UNDECODED)
     logger.error("A message in %s is kept for a person: %s", queue, why)
     now = database_now()
     letter, created = DeadLetter.objects.get_or_create(
         digest=hashlib.sha256(queue.encode() + b"\0" + body).hexdigest(),
-        defaults={"queue": queue, "body": body, "why": why, "first_at": now, "last_at": now},
+        defaults={"queue": queue, "body": kept, "why": why, "first_at": now, "last_at": now},
     )
     if not created:
         DeadLetter.objects.filter(pk=letter.pk).update(count=F("count") + 1, last_at=Now())

@@ -23,6 +23,7 @@ from bc_consumer.database_clock import dialect, ids_parameter
 from bc_consumer.marks import Mark as Mark  # noqa: PLC0414 (markers name it ledger.Mark)
 from bc_consumer.marks import merged
 from bc_consumer.models import Lane, Pace, PendingBC
+from bc_consumer.redaction import redacted
 
 TABLE = PendingBC._meta.db_table
 PROBE_ORDERS = 1
@@ -389,7 +390,7 @@ def fail(
     error, until it is marked again or replayed. Marked since it was ``claimed``, it has one attempt
     more, at once: what failed may be mended by then.
     """
-    name, text = type(error).__name__, text or str(error)
+    name, text = type(error).__name__, redacted(text or str(error))
     ours = PendingBC.objects.filter(odoo_id=claimed.odoo_id, claim_token=token)
     with transaction.atomic():
         row = ours.select_for_update().first()
@@ -409,7 +410,7 @@ def fail(
             error_class=name,
             last_error=text,
             failure=failures.kind(name, text),
-            traceback="".join(traceback.format_exception(error)),
+            traceback=redacted("".join(traceback.format_exception(error))),
             first_failed_at=row.first_failed_at or Now(),
             failed_at=Now() if last else None,
             due_at=Now() + timedelta(seconds=0.0 if moved else _retry_delay(attempts)),

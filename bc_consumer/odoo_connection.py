@@ -10,6 +10,7 @@ from bc_consumer import process
 from bc_consumer.call_limits import gate
 from bc_consumer.models import BC, CopyOrigin, ProvenPeriod, SyncState
 from bc_consumer.odoo import Odoo, OdooRefused, OdooSettings
+from bc_consumer.redaction import hide
 
 FIRST_COMMITTED_MAJOR = 19
 """From this version on Odoo sends webhooks after its commit (measured on 17, 18, 19)."""
@@ -31,6 +32,7 @@ def odoo_as_administrator(login: str = "", password: str = "") -> Odoo:
     Without arguments: ODOO_ADMIN_LOGIN, or where that is not set, the copy's own account.
     """
     own = odoo_settings()
+    hide(password)
     if not login and settings.ODOO_ADMIN_LOGIN:
         login, password = settings.ODOO_ADMIN_LOGIN, settings.ODOO_ADMIN_PASSWORD
     if login:

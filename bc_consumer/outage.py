@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 
 from bc_consumer.database_clock import dialect
 from bc_consumer.models import Pace
+from bc_consumer.redaction import redacted
 
 PACE_ID = 1
 FIRST_PAUSE_SECONDS = 1.0
@@ -111,7 +112,7 @@ def failed(
             pause = max(pause, REFUSED_PAUSE_SECONDS)
         until = row.now + timedelta(seconds=pause)
         row.next_claim_at = until if probing else max(row.next_claim_at, until)
-        row.refused, row.reason = refused, reason
+        row.refused, row.reason = refused, redacted(reason)
         row.save()
         return _outage(row)
 

@@ -33,6 +33,7 @@ from bc_consumer.odoo import (
 from bc_consumer.odoo_connection import odoo
 from bc_consumer.policy import is_about_orders
 from bc_consumer.publisher import publisher
+from bc_consumer.redaction import redacted
 from bc_consumer.run_beginning import FIRST_PHASE, Wish, begin, holder
 from bc_consumer.run_ending import summary, tell
 
@@ -471,6 +472,8 @@ class _Run:
     def _save(self) -> None:
         """Keep this process's share; the workers add theirs to other columns of the row."""
         run, calls, received = self.run, self.odoo.calls, self.odoo.bytes
+        run.notes, run.error = redacted(run.notes), redacted(run.error)
+        run.traceback = redacted(run.traceback)
         run.save(update_fields=OWN_COLUMNS)
         SyncLog.objects.filter(pk=run.pk).update(
             odoo_calls=F("odoo_calls") + calls - self._calls,

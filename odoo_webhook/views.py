@@ -12,6 +12,7 @@ from bc_consumer.intake import IntakeUnavailable, accept
 from bc_consumer.ledger import Mark
 from bc_consumer.models import Event
 from bc_consumer.public_address import LONGEST_NONCE, PING, proof
+from bc_consumer.redaction import redacted
 from odoo_webhook.auth import authorized
 from odoo_webhook.payload import PayloadError, parse
 
@@ -37,7 +38,7 @@ def receive(request: HttpRequest) -> JsonResponse:
         cause="webhook",
         event=Event.DELETED if event.deleted else Event.CHANGED,
         early=settings.ODOO_WEBHOOK_TIMING != "committed",
-        payload=event.text,
+        payload=redacted(event.text),
     )
     try:
         kept_in = accept(event.order_ids, mark)

@@ -4,18 +4,15 @@ Except where it has to: a check whose need is not met is skipped, and says which
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 
 from bc_consumer.doctor.findings import Check, Finding, Level, error
+from bc_consumer.redaction import redacted
 
 logger = logging.getLogger(__name__)
-
-HIDDEN = "***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +60,4 @@ def _guarded(check: Check) -> Iterator[Finding]:
 
 
 def _without_secrets(finding: Finding) -> Finding:
-    return Finding(finding.level, _hidden(finding.text), _hidden(finding.fix))
-
-
-def _hidden(text: str) -> str:
-    for secret in _secrets():
-        text = text.replace(secret, HIDDEN)
-    return text
-
-
-def _secrets() -> Iterable[str]:
-    passwords = (
-        settings.ODOO_PASSWORD,
-        settings.ODOO_ADMIN_PASSWORD,
-        settings.DATABASES["default"].get("PASSWORD", ""),
-        settings.EMAIL_HOST_PASSWORD,
-        urlsplit(settings.RABBITMQ_URL).password,
-        *settings.ODOO_WEBHOOK_SECRETS,
-    )
-    # A short one is no secret, and would blot out words.
-    return [str(password) for password in passwords if len(str(password or "")) >= 6]
+    return Finding(finding.level, redacted(finding.text), redacted(finding.fix))

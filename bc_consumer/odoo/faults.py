@@ -21,6 +21,7 @@ from bc_consumer.odoo.errors import (
     WrongCredentials,
     WrongDatabase,
 )
+from bc_consumer.odoo.redactor import Redactor
 from bc_consumer.odoo.settings import OdooSettings
 
 EXCEPTION, USER_ERROR, ACCESS_DENIED, ACCESS_ERROR = 1, 2, 3, 4
@@ -63,7 +64,7 @@ def is_none_result(fault: Fault) -> bool:
 
 def error_of_execute(fault: Fault, call: Call, settings: OdooSettings) -> OdooError:
     """Make the error for a fault of a model's method."""
-    text = hide_password(fault.text, settings)
+    text = without_secrets(fault.text, settings)
     code = (
         CODES_OF_OLD_ENDPOINTS.get(fault.code, EXCEPTION)
         if isinstance(fault.code, str)
@@ -86,7 +87,7 @@ def error_of_execute(fault: Fault, call: Call, settings: OdooSettings) -> OdooEr
 
 def error_of_common(fault: Fault, settings: OdooSettings) -> OdooError:
     """Make the error for a fault of ``authenticate`` or ``version``: no order is concerned."""
-    text = hide_password(fault.text, settings)
+    text = without_secrets(fault.text, settings)
     if fault.code in {ACCESS_DENIED, "AccessDenied"}:
         return wrong_credentials(settings)
     if _names_missing_database(text, settings.database, ""):
@@ -128,9 +129,9 @@ def last_line(text: str) -> str:
     return lines[-1][:LONGEST_TEXT] if lines else "(no text)"
 
 
-def hide_password(text: str, settings: OdooSettings) -> str:
-    """Take the password out of what Odoo says, should it ever repeat it."""
-    return text.replace(settings.password, "***") if settings.password else text
+def without_secrets(text: str, settings: OdooSettings) -> str:
+    """Take secrets out of what Odoo says, should it ever repeat them."""
+    return Redactor((settings.password, *settings.url_passwords))(text)
 
 
 def _unknown_name(fault: OdooFault) -> OdooFault | None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from bc_consumer.odoo.domains import DomainError, checked
 from bc_consumer.odoo.errors import OdooRefused
@@ -52,6 +52,12 @@ class OdooSettings:
     def base_url(self) -> str:
         """The address that the service's paths are put behind, without a final slash."""
         return self.url.split("#")[0].split("?")[0].rstrip("/")
+
+    @property
+    def url_passwords(self) -> tuple[str, ...]:
+        """The password of a proxy in front, as it stands in the address and decoded."""
+        password = urlsplit(self.base_url).password
+        return (password, unquote(password)) if password else ()
 
     @property
     def shown_url(self) -> str:

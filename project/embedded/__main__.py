@@ -39,10 +39,12 @@ def _run() -> int:
     import django
     from django.core.exceptions import ImproperlyConfigured
 
+    from bc_consumer.redaction import redacted
+
     try:
         django.setup()
     except ImproperlyConfigured as error:
-        print(f"A setting is wrong: {error}", file=sys.stderr)
+        print(redacted(f"A setting is wrong: {error}"), file=sys.stderr)
         return 2
     from project.embedded.run import Embedded
     from project.embedded.simulator import SimulatorFailedError

@@ -16,6 +16,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connection
 
+from bc_consumer.redaction import redacted
 from project.embedded.arrivals import Arrivals
 from project.embedded.simulator import SimulatorProcess
 from project.embedded.site import Site
@@ -95,7 +96,7 @@ class Embedded:
                 for line in arrivals.new_lines():
                     print(line, flush=True)
             except OperationalError as error:
-                print(f"The database is busy: {error}", file=sys.stderr)
+                print(redacted(f"The database is busy: {error}"), file=sys.stderr)
         connection.close()
 
     def _webhook_url(self, host: str) -> str:

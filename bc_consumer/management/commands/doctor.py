@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from bc_consumer import process
@@ -16,6 +16,7 @@ from bc_consumer.doctor.examination import all_checks
 from bc_consumer.doctor.findings import Finding, Level
 from bc_consumer.management.arguments import HelpFormatter
 from bc_consumer.management.foreground import at_levels
+from bc_consumer.management.redacted_command import RedactedCommand
 
 MARKS = {Level.OK: "✓", Level.WARNING: "!", Level.ERROR: "✗", Level.SKIPPED: "–"}
 NOISY = ("pika", "bc_consumer", "django")
@@ -30,7 +31,7 @@ class Exit(enum.IntEnum):
     ERRORS = 2
 
 
-class Command(BaseCommand):
+class Command(RedactedCommand):
     """Examine the deployment from this machine; change nothing."""
 
     help = "Looks whether everything is in order, and names what puts it right; changes nothing."

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from bc_consumer.management.redacted_command import RedactedCommand
 from bc_consumer.odoo import OdooError
 from bc_consumer.odoo.field_choice import FieldChoice, Way, choices
 from bc_consumer.odoo.field_set import table_of
@@ -31,7 +32,7 @@ AS: dict[Kind, Promise] = {
 NAME_WIDTH, TYPE_WIDTH, LABEL_WIDTH = 34, 26, 30
 
 
-class Command(BaseCommand):
+class Command(RedactedCommand):
     """List fields of orders, or of lines."""
 
     help = "Lists the fields that this Odoo has for orders, and how each is, or would be, copied."

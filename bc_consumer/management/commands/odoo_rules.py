@@ -9,7 +9,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import (
-    BaseCommand,
     CommandError,
     CommandParser,
 )
@@ -18,6 +17,7 @@ from django.utils.translation import gettext as _
 from bc_consumer.management import rules_wording as wording
 from bc_consumer.management.arguments import HelpFormatter
 from bc_consumer.management.foreground import quiet
+from bc_consumer.management.redacted_command import RedactedCommand
 from bc_consumer.management.rules_wording import Exit
 from bc_consumer.odoo import NoAutomation, NoWebhookActions, OdooError, OdooRefused
 from bc_consumer.odoo.automation import Done
@@ -35,7 +35,7 @@ from bc_consumer.rules_setup import (
 SECRET_BYTES = 24
 
 
-class Command(BaseCommand):
+class Command(RedactedCommand):
     """Install, compare or remove the rules by which Odoo calls the webhook."""
 
     help = "Installs, compares or removes the automation rules in Odoo that call the webhook."

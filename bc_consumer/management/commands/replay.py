@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import dramatiq
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.db import Error as DatabaseFailure
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
@@ -17,13 +17,14 @@ from bc_consumer.management import replay_wording as wording
 from bc_consumer.management.arguments import HelpFormatter, order_id, since
 from bc_consumer.management.exits import Exit
 from bc_consumer.management.foreground import quiet
+from bc_consumer.management.redacted_command import RedactedCommand
 from bc_consumer.models import PendingBC
 from bc_consumer.publisher import FAILURES
 
 FILTERS = ("bc", "error", "since")
 
 
-class Command(BaseCommand):
+class Command(RedactedCommand):
     """Show failed orders by cause, and mark those chosen; import RabbitMQ's dead letters."""
 
     help = "Has failed orders read again, and brings RabbitMQ's dead letters in."

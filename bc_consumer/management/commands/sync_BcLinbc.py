@@ -6,7 +6,6 @@ import sys
 from typing import Any, TextIO
 
 from django.core.management.base import (
-    BaseCommand,
     CommandParser,
     OutputWrapper,
 )
@@ -21,6 +20,7 @@ from bc_consumer.management import sync_wording
 from bc_consumer.management.arguments import HelpFormatter, order_id, since
 from bc_consumer.management.exits import Exit, exit_of_run
 from bc_consumer.management.foreground import quiet, stopping_on_signals
+from bc_consumer.management.redacted_command import RedactedCommand
 from bc_consumer.models import SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
 from bc_consumer.odoo_connection import odoo
@@ -37,7 +37,7 @@ EXCLUDES = {
 }
 
 
-class Command(BaseCommand):
+class Command(RedactedCommand):
     """Run one reconciliation, compare only, bring single orders up to date, or free the lock."""
 
     help = "Reconciles the copy with Odoo, here and now; needs neither workers nor RabbitMQ."

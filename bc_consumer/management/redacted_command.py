@@ -1,0 +1,28 @@
+"""The base of our commands: what they print holds no secret."""
+
+import sys
+from typing import Any, TextIO, cast
+
+from django.core.management.base import BaseCommand
+
+from bc_consumer.redaction import RedactingStream
+
+
+class RedactedCommand(BaseCommand):
+    """Hides secrets in all that a command writes to ``self.stdout`` and ``self.stderr``."""
+
+    def __init__(
+        self, stdout: TextIO | None = None, stderr: TextIO | None = None, **options: Any
+    ) -> None:
+        super().__init__(_hiding(stdout or sys.stdout), _hiding(stderr or sys.stderr), **options)
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run it; a caller may give it other streams."""
+        given = {name: options[name] for name in ("stdout", "stderr") if options.get(name)}
+        options |= {name: _hiding(stream) for name, stream in given.items()}
+        result: str | None = super().execute(*args, **options)
+        return result
+
+
+def _hiding(stream: TextIO) -> TextIO:
+    return cast("TextIO", RedactingStream(stream))
