@@ -204,6 +204,17 @@ def test_a_row_fails_after_its_attempts_and_a_new_mark_reopens_it_with_one(
     assert ledger.fail(token, claimed, ValueError("unreadable"))
 
 
+def test_what_failed_hopelessly_is_looked_at_again_when_it_was_marked_meanwhile() -> None:
+    ledger.mark([1], WEBHOOK)
+    token, (claimed,) = claim()
+    ledger.mark([1], WEBHOOK)
+    assert not ledger.fail(token, claimed, ValueError("unreadable"), hopeless=True)
+    assert row(1).failed_at is None
+    token, (claimed,) = claim()
+    assert ledger.fail(token, claimed, ValueError("unreadable"), hopeless=True)
+    assert row(1).failed_at is not None
+
+
 def test_held_rows_are_not_claimed() -> None:
     ledger.mark([1], WEBHOOK)
     PendingBC.objects.update(held_reason="brake")

@@ -1,0 +1,62 @@
+"""The sweeper with a real RabbitMQ: what it takes from the fallback queue is never lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import dramatiq
+import pytest
+from django.conf import LazySettings
+from django.db import OperationalError
+
+from bc_consumer import intake, ledger
+from bc_consumer.broker import Broker, publish
+from bc_consumer.ledger import Mark
+from bc_consumer.models import Lane, PendingBC
+from bc_consumer.publisher import FALLBACK_QUEUE
+from bc_consumer.sweeper import sweep
+from tests.services.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("single_rows")
+
+
+@pytest.fixture
+def broker(vhost_url: str, settings: LazySettings) -> Iterator[Broker]:
+    """A real RabbitMQ for this process, with two stored events."""
+    before = dramatiq.get_broker()
+    broker = Broker(url=vhost_url, middleware=[])
+    dramatiq.set_broker(broker)
+    broker.ensure_plain_queue(FALLBACK_QUEUE)
+    # In the bulk lane, which asks for no message: only the sweeper uses this broker.
+    mark = Mark(cause="webhook", lane=Lane.BULK)
+    for odoo_id in (7, 8):
+        publish(broker.channel, FALLBACK_QUEUE, intake.encode([(odoo_id, mark)]))
+    yield broker
+    dramatiq.set_broker(before)
+    broker.close()
+
+
+def stored(broker: Broker) -> int:
+    queue = broker.channel.queue_declare(FALLBACK_QUEUE, passive=True).method
+    return int(queue.message_count)
+
+
+def test_rule_1_stored_events_stay_in_their_queue_until_their_marks_are_committed(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark_all = ledger.mark_all
+
+    def lost_on_the_way(marks: Iterable[tuple[int, Mark]]) -> list[int]:
+        marks = list(marks)
+        if marks:
+            raise OperationalError("server closed the connection unexpectedly")
+        return mark_all(marks)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "mark_all", lost_on_the_way)
+        with pytest.raises(OperationalError):
+            sweep()
+    wait_until(lambda: stored(broker) == 2, 5, what="the events back in their queue")
+    sweep()
+    assert set(PendingBC.objects.values_list("pk", flat=True)) == {7, 8}
+    assert stored(broker) == 0
