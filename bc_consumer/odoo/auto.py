@@ -1,12 +1,15 @@
 """The fastest transport that this server and these credentials allow, found out by using it."""
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bc_consumer.odoo.errors import (
     MissingEndpoint,
     OdooError,
+    OdooInterrupted,
     OdooRefused,
 )
 from bc_consumer.odoo.records import Answer
@@ -14,13 +17,19 @@ from bc_consumer.odoo.transport import Transport
 
 logger = logging.getLogger("bc_consumer.odoo")
 
+SECONDS_UNTIL_NEXT_LOOK = 600.0
+"""A proxy that is being restarted hides an endpoint for a moment, a key may be made later: without
+another look that moment would count until the process ends. Where the faster one is not there at
+all, a look costs one or two answers of «not found»."""
+
 
 class AutoTransport:
     """Tries JSON-2, then JSON-RPC, then XML-RPC. Thread-safe; remembers which one worked.
 
     The first call itself is what is tried: a server that has no such endpoint, or does not take
     a password as an API key, says so before it does anything. The choice stays until Odoo
-    refuses us or the endpoint is gone; then all are tried again.
+    refuses us or the endpoint is gone; then all are tried again. While it isn't the fastest, those
+    before it are looked at again every ten minutes, by a call that reads nothing.
     """
 
     def __init__(self, json2: Transport, jsonrpc: Transport, xmlrpc: Transport) -> None:
@@ -29,6 +38,8 @@ class AutoTransport:
         self._for_version = (jsonrpc, json2, xmlrpc)
         self._json2 = json2
         self._chosen: Transport | None = None
+        self._next_look = 0.0
+        self._looking = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -46,7 +57,7 @@ class AutoTransport:
         self, model: str, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Answer:
         """Call by the chosen transport, or by the first one that works."""
-        chosen = self._chosen
+        chosen = self._better()
         if chosen is not None:
             try:
                 return chosen.execute(model, method, args, kwargs)
@@ -65,28 +76,57 @@ class AutoTransport:
         """Close this thread's connections, which all transports share."""
         self._json2.close()
 
+    def _better(self) -> Transport | None:
+        """Give the choice, after another look at the faster ones where one is due."""
+        chosen = self._chosen
+        if chosen is None or chosen is self._all[0] or time.monotonic() < self._next_look:
+            return chosen
+        if not self._looking.acquire(blocking=False):
+            return chosen  # another thread looks
+        try:
+            self._next_look = time.monotonic() + SECONDS_UNTIL_NEXT_LOOK
+            for transport in self._all[: self._all.index(chosen)]:
+                if self._works(transport):
+                    self._choose(transport, f"{transport.name} answers now")
+                    break
+        finally:
+            self._looking.release()
+        return self._chosen
+
+    def _works(self, transport: Transport) -> bool:
+        """Try it with a call that reads nothing: whatever goes wrong, the present choice serves."""
+        try:
+            transport.execute("res.users", "search", [[("id", "=", 0)]], {"limit": 1})
+        except OdooInterrupted:
+            raise
+        except OdooError as error:
+            logger.debug("Odoo still can't be asked by %s: %s", transport.name, error)
+            return False
+        return True
+
     def _first(
         self, order: Sequence[Transport], ask: Callable[[Transport], Answer], choose: bool
     ) -> Answer:
         """Ask one after the other. Raises what the last one said, or an error of another kind."""
-        *others, last = order
-        for transport in others:
+        reasons = []
+        for transport in order:
             try:
-                return self._asked(transport, ask, choose)
+                answer = ask(transport)
             except OdooError as error:
-                if not self._leads_on(transport, error):
+                if transport is order[-1] or not self._leads_on(transport, error):
                     raise
-                logger.debug("Odoo can't be asked by %s: %s", transport.name, error)
-        return self._asked(last, ask, choose)
+                reasons.append(f"not by {transport.name}: {error}")
+            else:
+                if choose:
+                    self._choose(transport, "; ".join(reasons) or "the fastest")
+                return answer
+        raise AssertionError("no transport to ask by")
 
-    def _asked(
-        self, transport: Transport, ask: Callable[[Transport], Answer], choose: bool
-    ) -> Answer:
-        answer = ask(transport)
-        if choose and self._chosen is not transport:
+    def _choose(self, transport: Transport, why: str) -> None:
+        if self._chosen is not transport:
             self._chosen = transport
-            logger.info("Odoo is asked by %s from now on", transport.name)
-        return answer
+            self._next_look = time.monotonic() + SECONDS_UNTIL_NEXT_LOOK
+            logger.info("Odoo is asked by %s from now on (%s)", transport.name, why)
 
     def _leads_on(self, transport: Transport, error: OdooError) -> bool:
         """Whether another transport may work. JSON-2's refusals are no last word: it takes no

@@ -15,6 +15,7 @@ from bc_consumer.odoo import (
     OdooUnavailable,
     WrongCredentials,
     WrongDatabase,
+    auto,
 )
 from odoo_simulator import Simulator
 from tests.unit.odoo.serving import (
@@ -94,9 +95,13 @@ def test_the_fastest_that_works_is_chosen_once(
         for _ in range(3):
             ask(odoo)
         assert sum(server.asked.values()) - server.asked[chosen] == before
-    assert [record.getMessage() for record in caplog.records] == [
-        f"Odoo is asked by {chosen} from now on"
-    ]
+    [message] = [record.getMessage() for record in caplog.records]
+    assert message.startswith(f"Odoo is asked by {chosen} from now on (")
+    # It says why it is none of the faster ones.
+    for faster in ("json2", "jsonrpc"):
+        if faster == chosen:
+            break
+        assert f"not by {faster}: " in message
     assert PASSWORD not in caplog.text
 
 
@@ -157,6 +162,45 @@ def test_trouble_is_no_reason_to_change() -> None:
             ask(odoo)
         assert odoo.transport == "json2"
         assert not server.asked["jsonrpc"] + server.asked["xmlrpc"]
+
+
+@pytest.mark.parametrize("hidden", [("json2",), ("json2", "jsonrpc")])
+def test_what_was_hidden_for_a_moment_is_found_later(
+    hidden: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="bc_consumer.odoo")
+    server = Server("json2", "jsonrpc", "xmlrpc")
+    server.open -= set(hidden)
+    with serving(server.respond, transport="auto") as (_server, odoo):
+        ask(odoo)
+        slower = odoo.transport
+        assert slower != "json2"
+        server.open |= set(hidden)
+        ask(odoo)
+        assert odoo.transport == slower  # not looked at with each call
+        monkeypatch.setattr(auto, "SECONDS_UNTIL_NEXT_LOOK", 0.0)
+        odoo._transport._next_look = 0.0  # type: ignore[attr-defined]
+        assert ask(odoo) == [3]
+        assert odoo.transport == "json2"
+    assert "Odoo is asked by json2 from now on (json2 answers now)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "answer", [http(b"", 502), http(b"", 403), PAGE, json_answer(json_error(2, "No"), 422)]
+)
+def test_a_look_at_a_faster_one_harms_no_call(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auto, "SECONDS_UNTIL_NEXT_LOOK", 0.0)
+    server = Server("jsonrpc", "xmlrpc")
+    with serving(server.respond, transport="auto") as (_server, odoo):
+        ask(odoo)
+        server.open.add("json2")
+        server.in_place_of_json2 = lambda _incoming: answer
+        before = server.asked["json2"]
+        assert ask(odoo) == [3]
+        assert odoo.transport == "jsonrpc"
+        assert server.asked["json2"] > before
 
 
 def test_json_2_refused_by_a_proxy_is_gone_round() -> None:
