@@ -38,6 +38,7 @@ _REASONS = {
 # Decorated as methods of the model: they take no ids.
 _OF_THE_MODEL = frozenset(
     {
+        "context_get",
         "create",
         "fields_get",
         "formatted_read_group",

@@ -127,12 +127,32 @@ class _Server:
         def look() -> Iterator[Finding]:
             # Any account may search its own model; this one reads nothing.
             self.odoo.call("res.users", "search", [[("id", "=", 0)]], {"limit": 1})
-            yield ok(
-                _("«%(login)s» is let in on «%(database)s»")
-                % {"login": settings.ODOO_LOGIN, "database": settings.ODOO_DATABASE}
-            )
+            yield self._who_is_let_in()
 
         return guarded(look)
+
+    def _who_is_let_in(self) -> Finding:
+        """Say whose account it is: by JSON-2 that hangs on the key, and not on ODOO_LOGIN."""
+        wanted, database = settings.ODOO_LOGIN, settings.ODOO_DATABASE
+        try:
+            login = self.odoo.account_login()
+        except OdooError:
+            login = None
+        if login is not None and login.lower() != wanted.lower():
+            return warning(
+                _("the API key is that of «%(login)s», and ODOO_LOGIN is «%(wanted)s»")
+                % {"login": login, "wanted": wanted},
+                _(
+                    "The copy sees what «%(login)s» may see, and XML-RPC and JSON-RPC refuse the"
+                    " key. Put a key of «%(wanted)s» into ODOO_PASSWORD, or correct ODOO_LOGIN."
+                )
+                % {"login": login, "wanted": wanted},
+            )
+        if login is None and self.odoo.transport == "json2":
+            return ok(_("the API key is let in on «%(database)s»") % {"database": database})
+        return ok(
+            _("«%(login)s» is let in on «%(database)s»") % {"login": wanted, "database": database}
+        )
 
     def protocol_will_last(self) -> Iterator[Finding]:
         name = self.odoo.transport

@@ -141,6 +141,20 @@ class Odoo:
         """
         control(self._calls, self.settings.order_model, self._scope)
 
+    def account_login(self) -> str | None:
+        """Give the login of the account that calls are made as; None where Odoo does not tell.
+
+        JSON-2 goes by the API key alone, whatever login the settings name. ``context_get`` tells
+        the account's id (Odoo's source, 17 to 19), and everybody may read their own login.
+        """
+        context = self.call("res.users", "context_get")
+        if not isinstance(context, dict) or type(context.get("uid")) is not int:
+            return None
+        rows = self.call("res.users", "read", [[context["uid"]]], {"fields": ["login"]})
+        if not isinstance(rows, list) or len(rows) != 1 or not isinstance(rows[0], dict):
+            return None
+        return str(rows[0].get("login") or "") or None
+
     def call(
         self,
         model: str,

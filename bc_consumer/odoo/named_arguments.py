@@ -10,6 +10,7 @@ from typing import Any
 from bc_consumer.odoo.errors import OdooProtocolError
 
 OF_MODELS: Mapping[str, tuple[str, ...]] = {
+    "context_get": (),
     "create": ("vals_list",),
     "fields_get": ("allfields", "attributes"),
     "formatted_read_group": ("domain", "groupby", "aggregates", "having", "offset", "limit"),

@@ -58,6 +58,10 @@ def test_a_wrong_database_is_told_apart(target: Target) -> None:
         target.gateway(database=f"db_{unique()}").ping()
 
 
+def test_the_account_of_the_credentials_is_told(target: Target) -> None:
+    assert target.odoo.account_login() == target.settings.login
+
+
 def test_one_login_serves_many_calls(target: Target) -> None:
     odoo = target.gateway()
     for _ in range(3):

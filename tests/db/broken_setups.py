@@ -181,6 +181,14 @@ def the_password_is_wrong(setup: Setup) -> None:
     setup.settings.ODOO_PASSWORD = "not the password"
 
 
+@broken("odoo.account", "warning", cause="key is that of «buyer»", fix="key of «admin»")
+def the_key_is_another_account_s(setup: Setup) -> None:
+    setup.simulator.service.version = 19
+    setup.simulator.add_user("buyer", "a-password", [1], api_keys=["a-key-of-the-buyer"])
+    setup.settings.ODOO_TRANSPORT = "json2"
+    setup.settings.ODOO_PASSWORD = "a-key-of-the-buyer"
+
+
 @broken("odoo.version", "warning", cause="20.0 was never tested", fix="--dry-run --full")
 def odoo_is_newer_than_any_that_was_measured(setup: Setup) -> None:
     setup.simulator.service.version = 20
