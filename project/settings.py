@@ -20,6 +20,9 @@ load_dotenv(env.text("ENV_FILE", str(BASE_DIR / ".env")))
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var")))
 # What ./start has made for itself: commands beside it need the same.
 load_dotenv(DATA_DIR / "secrets")
+if not env.text("ODOO_URL"):
+    # While ./start runs the stand-in, they look at that one, all of it.
+    load_dotenv(DATA_DIR / "stand-in", override=True)
 
 # Everything about Odoo, RabbitMQ, webhook, workers and reconciliation. After .env is loaded.
 from bc_consumer.conf import *  # noqa: E402, F403

@@ -7,10 +7,17 @@ from pathlib import Path
 from dotenv import load_dotenv
 
 from project.embedded.ports import choose_port, is_free
-from project.embedded.store import AlreadyRunningError, load_secrets, lock
+from project.embedded.store import AlreadyRunningError, load_secrets, lock, told_to_commands
 
 ROOT = Path(__file__).resolve().parents[2]
-SIMULATOR_LOGIN = {"ODOO_DATABASE": "odoo", "ODOO_LOGIN": "admin", "ODOO_PASSWORD": "admin"}
+SIMULATOR_LOGIN = {
+    "ODOO_DATABASE": "odoo",
+    "ODOO_LOGIN": "admin",
+    "ODOO_PASSWORD": "admin",
+    "ODOO_ADMIN_LOGIN": "",
+}
+LOCAL_HOSTS = "localhost,127.0.0.1,[::1]"
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 (recognised, not bound)
 
 
 class CannotStartError(Exception):
@@ -26,15 +33,16 @@ def main() -> int:
     try:
         held = lock(directory)
         _check_port()
-        os.environ.update(_defaults(directory))
+        stand_in = {} if os.environ.get("ODOO_URL") else _stand_in()
+        os.environ.update(_defaults(directory) | stand_in)
     except (AlreadyRunningError, CannotStartError) as error:
         print(error, file=sys.stderr)
         return 2
-    with held:
-        return _run()
+    with held, told_to_commands(directory, stand_in):
+        return _run(bool(stand_in))
 
 
-def _run() -> int:
+def _run(with_stand_in: bool) -> int:
     os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
     import django
     from django.core.exceptions import ImproperlyConfigured
@@ -50,7 +58,7 @@ def _run() -> int:
     from project.embedded.simulator import SimulatorFailedError
 
     try:
-        return Embedded().run()
+        return Embedded(with_stand_in).run()
     except SimulatorFailedError as error:
         print(error, file=sys.stderr)
         return 1
@@ -77,16 +85,22 @@ def _defaults(directory: Path) -> dict[str, str]:
         "LOG_LEVEL": "WARNING",
         **load_secrets(directory),
     }
-    if not os.environ.get("ODOO_URL"):
-        values |= SIMULATOR_LOGIN | {
-            "ODOO_URL": f"http://127.0.0.1:{choose_port()}",
-            "EMBEDDED_SIMULATOR": "1",
-            # The simulator's orders are nobody's secret.
-            "LIVE_PAGE_PUBLIC": "1",
-        }
-        for name in SIMULATOR_LOGIN:
-            os.environ.pop(name, None)
     return {name: value for name, value in values.items() if not os.environ.get(name)}
+
+
+def _stand_in() -> dict[str, str]:
+    """Return the settings that lead to the stand-in and back, whatever the environment says."""
+    host = os.environ.get("HOST") or "127.0.0.1"
+    host = "127.0.0.1" if host in EVERY_ADDRESS else host
+    host = f"[{host}]" if ":" in host else host
+    return SIMULATOR_LOGIN | {
+        "ODOO_URL": f"http://127.0.0.1:{choose_port()}",
+        "PUBLIC_URL": f"http://{host}:{os.environ.get('PORT') or '8000'}",
+        # Whoever lets others in by their names still has to let the stand-in's webhooks in.
+        "ALLOWED_HOSTS": f"{os.environ.get('ALLOWED_HOSTS') or LOCAL_HOSTS},{host}",
+        # The simulator's orders are nobody's secret.
+        "LIVE_PAGE_PUBLIC": os.environ.get("LIVE_PAGE_PUBLIC") or "1",
+    }
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from django.db import OperationalError, connection
 
 from bc_consumer.redaction import redacted
 from project.embedded.arrivals import Arrivals
-from project.embedded.simulator import SimulatorProcess
+from project.embedded.simulator import SimulatorProcess, install_rules
 from project.embedded.site import Site
 
 WORKER_THREADS = 2
@@ -30,11 +30,11 @@ ADMINISTRATOR = "admin"
 class Embedded:
     """One run of the product in one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_simulator: bool) -> None:
         self._stopped = threading.Event()
         self._port = int(os.environ["PORT"])
         self._host = os.environ["HOST"]
-        self._with_simulator = bool(os.environ.get("EMBEDDED_SIMULATOR"))
+        self._with_simulator = with_simulator
 
     def run(self) -> int:
         """Return the exit code: 0 after Ctrl-C or SIGTERM, 2 when settings are wrong."""
@@ -75,11 +75,12 @@ class Embedded:
             simulator = SimulatorProcess(
                 settings.ODOO_URL,
                 Path(settings.DATA_DIR),
-                self._webhook_url("127.0.0.1"),
                 settings.ODOO_ORDER_MODEL,
             )
             stack.callback(simulator.stop)
             simulator.wait_until_ready(self._stopped.is_set)
+            if not self._stopped.is_set():
+                install_rules()
         worker = dramatiq.Worker(
             dramatiq.get_broker(), worker_threads=WORKER_THREADS, worker_timeout=200
         )
@@ -98,10 +99,6 @@ class Embedded:
             except OperationalError as error:
                 print(redacted(f"The database is busy: {error}"), file=sys.stderr)
         connection.close()
-
-    def _webhook_url(self, host: str) -> str:
-        secret = settings.ODOO_WEBHOOK_SECRETS[0]
-        return f"http://odoo:{secret}@{host}:{self._port}/odoo/webhook/"
 
     def _welcome(self, password: str) -> str:
         site = f"http://localhost:{self._port}"

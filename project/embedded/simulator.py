@@ -8,6 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bc_consumer.odoo import OdooError
+from bc_consumer.odoo_connection import odoo_as_administrator
+from bc_consumer.rules_setup import RulesSetup
+from bc_consumer.scan_request import request_scan
+
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
 DEMONSTRATION = ("--version", "17", "--timing", "early", "--orders", "40", "--traffic", "1")
@@ -20,7 +25,7 @@ class SimulatorFailedError(Exception):
 class SimulatorProcess:
     """Starts it at the address that the settings already name; it ends with this process."""
 
-    def __init__(self, url: str, directory: Path, webhook_url: str, order_model: str) -> None:
+    def __init__(self, url: str, directory: Path, order_model: str) -> None:
         self._port = urlsplit(url).port or 80
         self._log = directory / "simulator.log"
         data = str(directory / "simulator.sqlite3")
@@ -28,7 +33,7 @@ class SimulatorProcess:
         command = (sys.executable, "-m", "project.embedded.child", "odoo_simulator", *options)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*command, *DEMONSTRATION, "--webhook-url", webhook_url],
+                [*command, *DEMONSTRATION],
                 # Never written to: its end tells the child that this process is gone.
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -69,3 +74,22 @@ class SimulatorProcess:
             self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+
+def install_rules() -> None:
+    """Install our automation rules in it as in any Odoo, and look for what they missed till then.
+
+    It forgets its rules at each start, since secret and port may have changed.
+
+    Raises:
+        SimulatorFailedError: it did not take them.
+    """
+    odoo = odoo_as_administrator()
+    try:
+        setup = RulesSetup(odoo)
+        setup.install(setup.rules.inspect())
+    except OdooError as error:
+        raise SimulatorFailedError(f"The stand-in for Odoo took no rules: {error}") from error
+    finally:
+        odoo.close()
+    request_scan()

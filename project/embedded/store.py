@@ -1,13 +1,17 @@
-"""What ./start keeps in its data directory besides the databases: its secrets and its lock."""
+"""What ./start keeps in its data directory besides the databases: its secrets, its lock, and where
+the stand-in for Odoo is while it runs."""
 
 import fcntl
 import os
 import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 SECRETS_FILE = "secrets"
 LOCK_FILE = "lock"
+STAND_IN_FILE = "stand-in"
 SECRET_BYTES = {"SECRET_KEY": 50, "ODOO_WEBHOOK_SECRETS": 24, "DJANGO_SUPERUSER_PASSWORD": 12}
 
 
@@ -32,6 +36,23 @@ def load_secrets(directory: Path) -> dict[str, str]:
         known |= missing
         _write_privately(path, "".join(f"{name}={value}\n" for name, value in known.items()))
     return known
+
+
+@contextmanager
+def told_to_commands(directory: Path, stand_in: Mapping[str, str]) -> Iterator[None]:
+    """Keep the stand-in's settings where commands beside this process find them, while it runs.
+
+    Port and life of a stand-in are this process's: without them ``manage.py doctor`` could only
+    say that no Odoo is set. What a killed process has left names a port where nobody answers.
+    """
+    path = directory / STAND_IN_FILE
+    path.unlink(missing_ok=True)
+    if stand_in:
+        _write_privately(path, "".join(f"{name}={value}\n" for name, value in stand_in.items()))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _write_privately(path: Path, text: str) -> None:

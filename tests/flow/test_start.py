@@ -185,6 +185,21 @@ def test_a_wrong_setting_is_named(start: Start, settings: dict[str, str], word: 
     assert "Traceback" not in run.said()
 
 
+def test_commands_beside_it_examine_the_stand_in(start: Start) -> None:
+    # As docs/quickstart.md lets others in: the stand-in's webhooks must get in, too.
+    run = start(HOST="0.0.0.0", ALLOWED_HOSTS="localhost,this-machine")
+    run.wait_for(READY)
+    run.wait_for("(webhook)")
+    assert "DisallowedHost" not in run.said()
+    checked = run.manage("doctor", "--webhook", "--json")
+    checks = json.loads(checked.stdout)["checks"]
+    # Nobody is to be mailed; that is all.
+    assert [check["name"] for check in checks if check["level"] != "ok"] == ["mail"], checks
+    assert run.end() == 0
+    assert not (run.directory / "data" / "stand-in").exists()
+    assert "ODOO_URL" in run.manage("doctor").stdout  # there is none any more
+
+
 def test_a_real_odoo_is_used_when_it_is_set(start: Start, simulator: Simulator) -> None:
     odoo: dict[str, Any] = {
         "ODOO_URL": simulator.url,

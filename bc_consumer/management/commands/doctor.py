@@ -83,8 +83,10 @@ class Command(RedactedCommand):
 
     def _tell(self, diagnosis: Diagnosis) -> None:
         for finding in diagnosis.findings:
-            line = f"{MARKS[finding.level]} {diagnosis.check.title}"
-            self.stdout.write(self._styled(finding, f"{line}: {finding.text}".rstrip(": ")))
+            line = diagnosis.check.title
+            if finding.text:
+                line = _("%(title)s: %(text)s") % {"title": line, "text": finding.text}
+            self.stdout.write(self._styled(finding, f"{MARKS[finding.level]} {line}"))
             if finding.fix:
                 self.stdout.write(f"    → {finding.fix}")
 
