@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from bc_consumer import brake, detect, field_watch, ledger, outage, process, retention, schedule
 from bc_consumer.alerts import alert
@@ -162,7 +162,7 @@ class _Run:
         self._ask_after = 0.0
         poll = run.cause == Cause.POLL
         longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
-        self.proof = POLL_PROOF if poll else longest
+        self._proof = POLL_PROOF if poll else longest
 
     def finish(self) -> SyncLog:
         """Go through the phases; end the run and release the lock on every way out."""
@@ -224,6 +224,12 @@ class _Run:
                 self.run.cursor = 0
             self.run.phase = next_phase
             self._save()
+
+    @property
+    def proof(self) -> timedelta:
+        """How long after its date an order has to have been read to be proven."""
+        until = self.run.window_until or self.run.started_at
+        return detect.proof_by_our_clock(self._proof, self.run.started_at, until)
 
     def _phases(self) -> dict[str, Callable[[], str]]:
         return {
@@ -421,7 +427,7 @@ class _Run:
         held = rows.exclude(held_reason="")
         if held.exists():
             return Status.BRAKED, f"{held.count()} orders held: {held[0].held_reason}"
-        failed = rows.filter(failed_at__isnull=False)
+        failed = rows.filter(Q(failed_at__isnull=False) | ledger.in_vain())
         self.run.error_count = failed.count()
         if self.run.error_count:
             first = failed.order_by("odoo_id")[0]
