@@ -8,14 +8,14 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime, timedelta
-from typing import Protocol
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
-from django.db.models import Q
+from django.db.models import F
 
-from bc_consumer import brake, detect, field_watch, ledger, outage, process, schedule
+from bc_consumer import brake, detect, field_watch, ledger, outage, process, retention, schedule
 from bc_consumer.alerts import alert
 from bc_consumer.crew import crew
 from bc_consumer.database_clock import database_now
@@ -33,8 +33,12 @@ from bc_consumer.odoo import (
 from bc_consumer.odoo_connection import odoo
 from bc_consumer.policy import is_about_orders
 from bc_consumer.publisher import publisher
+from bc_consumer.redaction import redacted
 from bc_consumer.run_beginning import FIRST_PHASE, Wish, begin, holder
-from bc_consumer.run_ending import purge_what_is_old, save, summary, tell
+from bc_consumer.run_ending import summary, tell
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 logger = logging.getLogger(__name__)
 Status = SyncLog.Status
@@ -70,9 +74,6 @@ class Interrupted(Exception):
 
 class SliceOver(Exception):
     """This slice's time is up; the run goes on in another."""
-
-
-Marking = Callable[[Sequence[int], ledger.Mark], object]
 
 
 class Progress(Protocol):
@@ -161,7 +162,7 @@ class _Run:
         self._ask_after = 0.0
         poll = run.cause == Cause.POLL
         longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
-        self._proof = POLL_PROOF if poll else longest
+        self.proof = POLL_PROOF if poll else longest
 
     def finish(self) -> SyncLog:
         """Go through the phases; end the run and release the lock on every way out."""
@@ -190,11 +191,7 @@ class _Run:
             alert("brake", "a reconciliation was stopped", f"{error} Nothing was archived by it.")
         except OdooRefused as error:
             self._failed(Status.REFUSED, error)
-        except LockLost as error:
-            if self._is_overtaken():
-                raise AlreadyRunning(holder()) from error
-            self._failed(Status.FAILED, error)
-        except (OdooError, DatabaseError, InterfaceError) as error:
+        except (OdooError, LockLost, DatabaseError, InterfaceError) as error:
             self._failed(Status.FAILED, error)
         except Exception as error:
             logger.exception("run %d met an error of our own", self.run.pk)
@@ -210,7 +207,7 @@ class _Run:
             self.run.window_until = self.odoo.server_time()
             if self.run.cause != Cause.POLL:  # which comes too often for that
                 field_watch.look_anew(self.odoo)
-            self._keep()
+            self._save()
             if self.run.digest and not self.run.forced:
                 self._check_database()
         phases = self._phases()
@@ -226,13 +223,7 @@ class _Run:
                 next_phase = names[names.index(self.run.phase) + 1]
                 self.run.cursor = 0
             self.run.phase = next_phase
-            self._keep()
-
-    @property
-    def proof(self) -> timedelta:
-        """How long after its date an order has to have been read to be proven."""
-        until = self.run.window_until or self.run.started_at
-        return detect.proof_by_our_clock(self._proof, self.run.started_at, until)
+            self._save()
 
     def _phases(self) -> dict[str, Callable[[], str]]:
         return {
@@ -252,8 +243,7 @@ class _Run:
         """Give what was given up one more attempt; a poll comes too often for that."""
         if self.run.cause == Cause.POLL:
             return ""
-        ids = ledger.failed(self.run.cursor, settings.SYNC_PAGE_SIZE)
-        return self._mark_page(ids, ledger.reopen)  # together: thousands may have one cause
+        return self._mark_page(ledger.failed(self.run.cursor, settings.SYNC_PAGE_SIZE))
 
     def _mapping(self) -> str:
         if not self.run.digest:
@@ -262,8 +252,8 @@ class _Run:
             detect.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
         )
 
-    def _mark_page(self, ids: Sequence[int], mark: Marking = ledger.mark) -> str:
-        self._mark(ids, mark)
+    def _mark_page(self, ids: Sequence[int]) -> str:
+        self._mark(ids)
         self.run.cursor = ids[-1] if ids else 0
         return "" if len(ids) < settings.SYNC_PAGE_SIZE else self.run.phase
 
@@ -295,7 +285,7 @@ class _Run:
         self._drain()
         return self._digest(Digest(self.odoo, "line", self._settled_before()))
 
-    def _settled_before(self) -> datetime:
+    def _settled_before(self) -> "datetime":
         reach = settings.SYNC_OVERLAP_SECONDS + settings.ODOO_LONGEST_TRANSACTION_SECONDS
         return (self.run.window_until or database_now()) - timedelta(seconds=reach)
 
@@ -372,12 +362,12 @@ class _Run:
 
     # --- helpers -------------------------------------------------------------------------------
 
-    def _mark(self, odoo_ids: Collection[int], mark: Marking = ledger.mark) -> None:
+    def _mark(self, odoo_ids: Collection[int]) -> None:
         if not odoo_ids:
             return
         cause = ledger.FORCE if self.run.forced else self.run.cause
         ids = sorted(odoo_ids)
-        mark(ids, ledger.Mark(cause=cause, lane=Lane.BULK, run=self.run.pk))
+        ledger.mark(ids, ledger.Mark(cause=cause, lane=Lane.BULK, run=self.run.pk))
         publisher().wake(ids[:: max(len(ids) // WAKE_UPS, 1)])
         process.wake.set()
 
@@ -431,16 +421,12 @@ class _Run:
         held = rows.exclude(held_reason="")
         if held.exists():
             return Status.BRAKED, f"{held.count()} orders held: {held[0].held_reason}"
-        failed = rows.filter(Q(failed_at__isnull=False) | ledger.in_vain())
+        failed = rows.filter(failed_at__isnull=False)
         self.run.error_count = failed.count()
         if self.run.error_count:
             first = failed.order_by("odoo_id")[0]
             return Status.PARTIAL, f"BC {first.odoo_id}: {first.last_error}"
         return Status.OK, ""
-
-    def _is_overtaken(self) -> bool:
-        """Whether this slice came too late: another has the run now, and its row."""
-        return self.until is not None and self.lock.is_anybodys()
 
     def _interrupted(self) -> None:
         """A slice's run stays open, for whoever goes on with it; any other ends here."""
@@ -465,16 +451,14 @@ class _Run:
                     self.lock.move_watermark(run.window_until)
                 self._save()
         except LockLost as lost:
-            if self._is_overtaken():
-                raise
             run.status, run.error, good = Status.FAILED, str(lost), False
             self._save()
         run.refresh_from_db()
         bad = logging.WARNING if run.cause == Cause.POLL else logging.ERROR
         logger.log(logging.INFO if good else bad, "run %d: %s", run.pk, summary(run))
         tell(run)
-        if good and run.digest:
-            purge_what_is_old()
+        if good and run.cause == Cause.NIGHTLY:
+            retention.purge()
 
     def _reaches_back(self) -> bool:
         """Whether the window left no gap to the watermark; one set by hand may."""
@@ -485,14 +469,20 @@ class _Run:
         overlap = timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
         return last_sync is not None and since <= last_sync - overlap
 
-    def _keep(self) -> None:
-        if not self._save():
-            raise LockLost("the run was ended by whoever has the lock now")
-
-    def _save(self) -> bool:
-        """Keep this process's share; False: the run has been ended, and stays as it is."""
-        calls, received = self.odoo.calls, self.odoo.bytes
-        if not save(self.run, calls - self._calls, received - self._bytes):
-            return False
+    def _save(self) -> None:
+        """Keep this process's share; the workers add theirs to other columns of the row."""
+        run, calls, received = self.run, self.odoo.calls, self.odoo.bytes
+        run.notes, run.error = redacted(run.notes), redacted(run.error)
+        run.traceback = redacted(run.traceback)
+        run.save(update_fields=OWN_COLUMNS)
+        SyncLog.objects.filter(pk=run.pk).update(
+            odoo_calls=F("odoo_calls") + calls - self._calls,
+            odoo_bytes=F("odoo_bytes") + received - self._bytes,
+        )
         self._calls, self._bytes = calls, received
-        return True
+
+
+OWN_COLUMNS = (
+    "status", "ended_at", "window_until", "phase", "cursor", "found_by_window", "found_by_digest",
+    "found_by_names", "gone", "error_count", "notes", "error", "traceback",
+)  # fmt: skip

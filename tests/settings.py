@@ -4,13 +4,19 @@
 address is a placeholder: the server is started only when a test needs it (tests/conftest.py).
 """
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 _ON_SQLITE = os.environ.get("TEST_DATABASE", "postgresql") == "sqlite"
 _PLACEHOLDER = "postgresql://nobody:nothing@127.0.0.1:1/bc"
-_DATA = Path(tempfile.gettempdir()) / f"bc-tests-data-{os.getpid()}"
+
+if "TESTS_DIRECTORY" not in os.environ:  # else a process that made it has started this one
+    os.environ["TESTS_DIRECTORY"] = tempfile.mkdtemp(prefix="bc-tests-data-")
+    atexit.register(shutil.rmtree, os.environ["TESTS_DIRECTORY"], ignore_errors=True)
+_DATA = Path(os.environ["TESTS_DIRECTORY"]) / f"{os.getpid()}"
 
 os.environ.update(
     {

@@ -78,6 +78,7 @@ def test_rule_7_a_probe_that_is_killed_holds_nobody_up_for_ever(
     deployment: Deployment, simulator: Simulator
 ) -> None:
     wait_copied(deployment, simulator, [simulator.create_order(lines=LINES)], 20)
+    deployment.wait_until(lambda: deployment.pending() == 0, what="the last look at it")
     simulator.faults.silence()
     ids = list(simulator.bulk_create(50, 1))
     deployment.sql(

@@ -91,6 +91,7 @@ def test_a_stranger_s_body_is_not_read(deployment: Deployment) -> None:
         assert status(connection) == 401
 
 
+@pytest.mark.alone
 def test_slow_requests_stop_nobody_else(deployment: Deployment) -> None:
     """More of them than there are threads: headers that don't end, and bodies that don't come."""
     cookie = re.search(r"csrftoken=([^;]+)", str(deployment.get("/admin/login/").headers))

@@ -17,6 +17,9 @@ from tests.services.gate import Gate
 from tests.services.postgres import Database, Postgres
 from tests.services.rabbitmq import RabbitMQ
 
+pytestmark = pytest.mark.alone
+
+
 ANSWER_SECONDS = 0.3
 COMMITTED = {"ODOO_WEBHOOK_TIMING": "committed"}
 

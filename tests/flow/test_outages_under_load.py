@@ -24,6 +24,9 @@ from tests.harness import Deployment
 from tests.services.postgres import Postgres
 from tests.services.rabbitmq import RabbitMQ
 
+pytestmark = pytest.mark.alone
+
+
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "8"))
 BEFORE_SECONDS, AFTER_SECONDS = 2.0, 3.0
 RATE = 50

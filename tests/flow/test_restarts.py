@@ -47,6 +47,7 @@ def replace_worker(deployment: Deployment) -> None:
     assert time.monotonic() - began < STOP_SECONDS
 
 
+@pytest.mark.alone
 @pytest.mark.simulator(version=17, webhook_timing="committed")
 def test_a_rolling_restart_under_load_loses_nothing_and_delays_little(
     deploy: Deploy, simulator: Simulator

@@ -8,7 +8,6 @@ import threading
 import xmlrpc.client
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +116,13 @@ def _read(connection: socket.socket) -> Incoming | None:
     return Incoming(path=path, headers=headers, body=body, method=method)
 
 
+DATE = "Tue, 24 Nov 2026 06:00:00 GMT"
+"""The same in every process of a run: answers are part of tests' names."""
+
+
 def http(body: bytes, status: int = 200, content_type: str = "text/xml", **headers: str) -> bytes:
     """A whole HTTP answer; header names with _ for -."""
-    named = {"Content-Type": content_type, "Date": formatdate(usegmt=True)}
+    named = {"Content-Type": content_type, "Date": DATE}
     named |= {name.replace("_", "-"): value for name, value in headers.items()}
     lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in named.items())]
     return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
