@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -124,4 +125,22 @@ class Environment:
             raise ImproperlyConfigured(
                 f"{name} is not a URL of the form {schemes[0]}://host…: write it with its scheme."
             )
-        return value
+        return self.unambiguous(name, value)
+
+    def unambiguous(self, name: str, url: str) -> str:
+        """Return the URL; refuse one whose password would be read, and told, as something else."""
+        if not (url.startswith("sqlite:") or _is_unambiguous(url)):
+            raise ImproperlyConfigured(
+                f"{name} can't be read: in its user's name and password write each special "
+                "character as %XX (/ is %2F, @ is %40, # is %23), and its port as a number."
+            )
+        return url
+
+
+def _is_unambiguous(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # else its error would show a part of a password with a slash in it
+    except ValueError:
+        return False
+    return "@" in parts.netloc or "@" not in url

@@ -41,6 +41,7 @@ class _State:
     empty: bool = False
     between_calls: BetweenCalls | None = None
     slow_commit: float = 0.0
+    echo: bool = False
 
 
 _BOMB = (
@@ -96,6 +97,10 @@ class Faults:
     def xml_bomb(self, times: int | None = None) -> None:
         """200 and an entity bomb (10¹⁰ × 8 bytes once expanded)."""
         self._answer((200, {"Content-Type": "text/xml"}, _BOMB.encode()), times)
+
+    def echo(self, on: bool = True) -> None:
+        """Errors and ready-made pages repeat the request: headers, body, and so the password."""
+        self._state.echo = on
 
     def huge(self, size: int) -> None:
         """Well-formed answers of this many bytes."""

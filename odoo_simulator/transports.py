@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 from odoo_simulator import xmlrpc
 from odoo_simulator.calls import Call, CallLog
 from odoo_simulator.dialects import Dialect, Invocation, JsonRpc, XmlRpc
-from odoo_simulator.errors import OdooError, fault_code
+from odoo_simulator.errors import OdooError, PlainFault, fault_code
 from odoo_simulator.faults import Faults
 from odoo_simulator.http_server import Request, Response
 from odoo_simulator.json2 import Json2
@@ -68,9 +69,9 @@ class Transports:
                 response = Response()
         except OdooError as error:
             fault = fault_code(error)
-            response = dialect.error(invocation, error)
+            response = dialect.error(invocation, self._repeating(request, invocation, error))
         self._wait(records)
-        response = self._spoiled(response, replaced)
+        response = self._spoiled(request, response, replaced)
         self.calls.add(
             Call(
                 at,
@@ -92,12 +93,25 @@ class Transports:
         if seconds > 0:
             time.sleep(seconds)
 
+    def _repeating(self, request: Request, invocation: Invocation, error: OdooError) -> OdooError:
+        """The error, with the call in its text if that is asked for."""
+        if not self.faults.state.echo:
+            return error
+        call = f"{invocation.service}.{invocation.method}{tuple(invocation.params)!r}"
+        text = f"{error.text} while doing {call} with headers {request.headers}"
+        return PlainFault(fault_code(error), text)
+
     def _spoiled(
-        self, response: Response, replaced: tuple[int, dict[str, str], bytes] | None
+        self,
+        request: Request,
+        response: Response,
+        replaced: tuple[int, dict[str, str], bytes] | None,
     ) -> Response:
         state = self.faults.state
         if replaced is not None:
             status, headers, body = replaced
+            if state.echo:
+                body += f"<pre>{escape(str(request.headers))}</pre>".encode() + request.body
             response = Response(status, "", headers, body)
         elif state.huge:
             response.body = xmlrpc.dumps("|")

@@ -144,7 +144,9 @@ EMAIL_TIMEOUT = 10  # seconds; a mail server that hangs must not hold a worker b
 globals().update(
     {
         name: value
-        for name, value in dj_email_url.parse(env.text("EMAIL_URL", "console:")).items()
+        for name, value in dj_email_url.parse(
+            env.unambiguous("EMAIL_URL", env.text("EMAIL_URL", "console:"))
+        ).items()
         if value or name not in {"EMAIL_FILE_PATH", "EMAIL_TIMEOUT"}
     }
 )

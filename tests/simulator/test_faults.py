@@ -94,6 +94,23 @@ def test_fault_for_all(odoo17: Simulator, caller: Caller) -> None:
     assert caller.order("search_count", []) == 2
 
 
+def test_faults_and_pages_that_repeat_the_request(odoo17: Simulator, caller: Caller) -> None:
+    odoo17.faults.echo()
+    odoo17.faults.fault_all(1, "ValueError: no")
+    text = caller.fault("purchase.order", "search", []).faultString
+    assert text.startswith("ValueError: no while doing object.execute_kw('odoo', 2, 'admin',")
+    odoo17.faults.clear()
+    odoo17.faults.echo()
+    odoo17.faults.http_status(502)
+    body = xmlrpc.client.dumps(("odoo", "admin", "admin", {}), "authenticate").encode()
+    connection = http.client.HTTPConnection("127.0.0.1", odoo17.port, timeout=5)
+    connection.request("POST", "/xmlrpc/2/common", body, {"Authorization": "Basic YTpi"})
+    page = connection.getresponse().read()
+    connection.close()
+    assert b"Basic YTpi" in page
+    assert body in page
+
+
 def test_poison(odoo17: Simulator, caller: Caller) -> None:
     odoo17.faults.poison(2, code=2, text="value out of range", on_dates=True)
     for method, args in (

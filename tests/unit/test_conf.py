@@ -99,3 +99,22 @@ def test_a_wrong_choice_of_orders_stops_every_command_at_its_start(
     )
     assert done.returncode != 0
     assert told in done.stderr
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["u:p4ss/wd@host/x", "u:p4ss#wd@host", "u:p4ss@host:p0rt", "u:p4[ss@host", "u:p4?s@h"],
+)
+def test_a_url_whose_password_is_not_quoted_is_refused_and_not_shown(address: str) -> None:
+    env = Environment({"RABBITMQ_URL": f"amqp://{address}"})
+    with pytest.raises(ImproperlyConfigured, match="RABBITMQ_URL can't be read") as caught:
+        env.url("RABBITMQ_URL", ("amqp",))
+    assert "p4" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "url", ["amqp://u:p%2Fw%40@host:5672/%2F", "amqp://host", "sqlite:////home/me@work/bc.sqlite3"]
+)
+def test_a_url_that_can_be_read_is_taken(url: str) -> None:
+    assert Environment({"A_URL": url}).url("A_URL", ("amqp", "sqlite")) == url
