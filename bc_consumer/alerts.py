@@ -55,7 +55,7 @@ def over(key: str, subject: str = "", text: str = "") -> None:
 def _mailed(subject: str, text: str) -> bool:
     try:
         send_mail(f"[BC] {subject}", text, settings.DEFAULT_FROM_EMAIL, settings.ALERT_EMAILS)
-    except OSError:
+    except (OSError, ValueError):  # a login that is not ASCII, a newline in a subject
         logger.exception("The alert «%s» could not be mailed", subject)
         return False
     return True

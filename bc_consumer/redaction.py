@@ -133,11 +133,16 @@ class RedactingExceptionReporter(ExceptionReporter):
 
     def get_traceback_html(self) -> SafeString:
         """Return the page."""
-        return SafeString(redacted(super().get_traceback_html()))
+        return SafeString(self._redacted(super().get_traceback_html()))
 
     def get_traceback_text(self) -> SafeString:
         """Return the text."""
-        return SafeString(redacted(super().get_traceback_text()))
+        return SafeString(self._redacted(super().get_traceback_text()))
+
+    def _redacted(self, text: str) -> str:
+        """Hide what the caller sent to be known by, too: a session's id is in many a variable."""
+        cookies = self.request.COOKIES.values() if self.request else ()
+        return Redactor(cookies)(redacted(text))
 
 
 def install_hooks() -> None:

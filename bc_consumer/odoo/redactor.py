@@ -98,7 +98,14 @@ class Redactor:
 
 def _forms(secret: str) -> Iterator[str]:
     """Give the forms that a secret takes on its way, the plain one included."""
-    for plain in (secret, quote(secret), quote(secret, safe=""), quote_plus(secret)):
+    # What breaks long texts into lines, such as an error page, does so at blanks.
+    pieces = [piece for piece in secret.split() if is_recognisable(piece)]
+    # In a connection string of libpq, which psycopg2 makes of its parameters.
+    in_dsn = secret.replace("\\", "\\\\").replace("'", "\\'")
+    quoted = (quote(secret), quote(secret, safe=""), quote_plus(secret))
+    for plain in dict.fromkeys((secret, *pieces, in_dsn, *in_dsn.split(), *quoted)):
+        if not is_recognisable(plain):
+            continue
         yield from (plain, re.sub("%..", lambda found: found[0].lower(), plain))
         yield from _escaped(plain)
     yield from _base64_forms(secret.encode())

@@ -11,6 +11,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from html import escape
+from pprint import pformat
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape as xml_escape
 
@@ -50,6 +51,12 @@ FORMS: dict[str, Callable[[str], str]] = {
     "as Python writes it": lambda secret: repr([secret]),
     "as Python writes bytes": lambda secret: repr([secret.encode()]),
     "as Python writes it, on a page": lambda secret: escape(repr({"a": secret})),
+    "in a connection string": lambda secret: "password='{}'".format(
+        secret.replace("\\", "\\\\").replace("'", "\\'")
+    ),
+    "in a connection string, on a page": lambda secret: escape(
+        pformat("password='{}' x".format(secret.replace("\\", "\\\\").replace("'", "\\'")), width=9)
+    ),
     "in base64": lambda secret: b64encode(secret.encode()).decode(),
 }
 
