@@ -71,75 +71,86 @@ def _put(tx: Transaction, model: str, number: int, row: Row) -> None:
 
 
 def _rows() -> dict[str, dict[int, Row]]:
-    currencies = (*CURRENCIES, *MORE_CURRENCIES)
-    teams = ("System", "Administrator", "Purchasing team A", "Purchasing team B")
     return {
         "res.company": {
             COMPANY: {"name": "Comptoir du Bureau", "currency_id": EUR, "partner_id": 1}
         },
-        "res.currency": {
-            number: {
-                "name": name,
-                "symbol": symbol,
-                "decimal_places": decimals,
-                "rounding": float(f"1e-{decimals}"),
-            }
-            for number, name, symbol, decimals in currencies
-        },
-        "res.users": {
-            number: {
-                "name": name,
-                "login": "admin" if number == ADMINISTRATOR else f"team{number}",
-                "company_id": COMPANY,
-                "company_ids": (COMPANY,),
-            }
-            for number, name in enumerate(teams, 1)
-        },
-        "uom.uom": {
-            number: {"name": name}
-            for number, name in enumerate(("Units", "Boxes", "Hours", "m"), UNITS)
-        },
+        "res.currency": _currencies(),
+        "res.users": _users(),
+        "uom.uom": _named("Units", "Boxes", "Hours", "m"),
         "account.tax": {
             TAX_20: _tax("TVA 20 %", 20.0),
             TAX_5_5: _tax("TVA 5,5 %", 5.5),
             TAX_0: _tax("Exempt", 0.0),
         },
-        "res.partner": {
-            1: {"name": "Comptoir du Bureau", "is_company": True},
-            **{
-                number: {"name": name, "is_company": True, "ref": f"S{number:03d}"}
-                for number, name in enumerate(_SUPPLIERS, 2)
-            },
-        },
-        "product.product": {
-            number: {
-                "name": name,
-                "default_code": code,
-                "standard_price": price,
-                "type": kind,
-                "product_tmpl_id": number,
-                "uom_id": HOURS if kind == "service" else UNITS,
-            }
-            for number, (code, name, price, kind) in enumerate(_PRODUCTS, 1)
-        },
-        "product.template": {
-            number: {"name": name}
-            for number, (_code, name, _price, _kind) in enumerate(_PRODUCTS, 1)
-        },
+        "res.partner": _partners(),
+        "product.product": _products(),
+        "product.template": _named(*(name for _code, name, _price, _kind in _PRODUCTS)),
         # Odoo knows some ninety languages; those in use are the active ones.
         "res.lang": {
             number: {"name": name, "code": code, "active": code != "de_DE"}
             for number, (name, code) in enumerate(_LANGUAGES, 1)
         },
-        "stock.picking.type": {1: {"name": "Comptoir du Bureau: Receipts"}},
-        "stock.warehouse": {1: {"name": "Comptoir du Bureau"}},
-        "product.pricelist": {1: {"name": "Public prices"}},
-        "crm.team": {1: {"name": "Sales"}, 2: {"name": "Export"}},
-        "crm.tag": {1: {"name": "Urgent"}, 2: {"name": "Trade fair"}},
+        "stock.picking.type": _named("Comptoir du Bureau: Receipts"),
+        "stock.warehouse": _named("Comptoir du Bureau"),
+        "product.pricelist": _named("Public prices"),
+        "crm.team": _named("Sales", "Export"),
+        "crm.tag": _named("Urgent", "Trade fair"),
         "ir.module.module": {
             number: {"name": name, "state": "installed"}
             for number, name in enumerate(("base", "web", "purchase", "sale", "base_automation"), 1)
         },
+    }
+
+
+def _named(*names: str) -> dict[int, Row]:
+    return {number: {"name": name} for number, name in enumerate(names, 1)}
+
+
+def _currencies() -> dict[int, Row]:
+    return {
+        number: {
+            "name": name,
+            "symbol": symbol,
+            "decimal_places": decimals,
+            "rounding": float(f"1e-{decimals}"),
+        }
+        for number, name, symbol, decimals in (*CURRENCIES, *MORE_CURRENCIES)
+    }
+
+
+def _users() -> dict[int, Row]:
+    teams = ("System", "Administrator", "Purchasing team A", "Purchasing team B")
+    return {
+        number: {
+            "name": name,
+            "login": "admin" if number == ADMINISTRATOR else f"team{number}",
+            "company_id": COMPANY,
+            "company_ids": (COMPANY,),
+        }
+        for number, name in enumerate(teams, 1)
+    }
+
+
+def _partners() -> dict[int, Row]:
+    suppliers: dict[int, Row] = {
+        number: {"name": name, "is_company": True, "ref": f"S{number:03d}"}
+        for number, name in enumerate(_SUPPLIERS, 2)
+    }
+    return {1: {"name": "Comptoir du Bureau", "is_company": True}, **suppliers}
+
+
+def _products() -> dict[int, Row]:
+    return {
+        number: {
+            "name": name,
+            "default_code": code,
+            "standard_price": price,
+            "type": kind,
+            "product_tmpl_id": number,
+            "uom_id": HOURS if kind == "service" else UNITS,
+        }
+        for number, (code, name, price, kind) in enumerate(_PRODUCTS, 1)
     }
 
 

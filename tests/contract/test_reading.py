@@ -8,7 +8,7 @@ from bc_consumer.mapping import map_order
 from bc_consumer.odoo import Missing
 from bc_consumer.odoo.field_set import ATTRIBUTES
 from bc_consumer.odoo.fields import PURCHASE_ORDER, PURCHASE_ORDER_LINE
-from tests.contract.target import GONE_ID, LINE, ORDER, Target, fault_of_code, unique
+from tests.contract.target import GONE_ID, LINE, ORDER, Target, fault_code_of, unique
 
 SECONDS = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
@@ -63,8 +63,12 @@ def test_a_deleted_order_faults_web_read_and_not_web_search_read(target: Target)
     live, gone = target.create(target.line()), target.create()
     target.remove([gone])
     specification: dict[str, Any] = {"order_line": {"fields": {"name": {}}}}
-    with fault_of_code(2):
-        target.call(ORDER, "web_read", [live, gone], specification=specification)
+    assert (
+        fault_code_of(
+            lambda: target.call(ORDER, "web_read", [live, gone], specification=specification)
+        )
+        == 2
+    )
     found = target.call(
         ORDER,
         "web_search_read",

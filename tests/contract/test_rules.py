@@ -110,19 +110,19 @@ def test_each_kind_of_change_is_told(installation: Installation) -> None:
         pytest.skip("set ODOO_E2E_RECEIVER_HOST: under which name Odoo reaches this machine")
     installation.install()
     order_id = target.create(target.line(), target.line(display_type="line_note"))
-    until(lambda: {(ORDER, "changed"), (LINE, "changed")} <= installation.told(order_id))
+    assert until(lambda: {(ORDER, "changed"), (LINE, "changed")} <= installation.told(order_id))
     line_id, note_id = target.line_ids(order_id)
     for values in ({"name": "renamed"}, {"price_unit": 12.5}):
         installation.receiver.received.clear()
         target.call(LINE, "write", [line_id], values)
-        until(lambda: (LINE, "changed") in installation.told(order_id))
+        assert until(lambda: (LINE, "changed") in installation.told(order_id))
     installation.receiver.received.clear()
     target.write(order_id, partner_ref=unique())
-    until(lambda: installation.told(order_id) == {(ORDER, "changed")})
+    assert until(lambda: installation.told(order_id) == {(ORDER, "changed")})
     target.call(LINE, "unlink", [note_id])
-    until(lambda: (LINE, "deleted") in installation.told(order_id))
+    assert until(lambda: (LINE, "deleted") in installation.told(order_id))
     target.remove([order_id])
-    until(lambda: (ORDER, "deleted") in installation.told(order_id))
+    assert until(lambda: (ORDER, "deleted") in installation.told(order_id))
 
 
 def test_removing_leaves_nothing(installation: Installation) -> None:
@@ -140,5 +140,5 @@ def test_another_secret_is_written_in_place(installation: Installation) -> None:
     changing = AutomationRules(installation.target.odoo, settings)
     assert [one.flaws for one in changing.inspect().rules] == [{Flaw.SECRET}] * 4
     assert list(changing.install(changing.inspect()).updated) == ids(before)
-    until(lambda: changing.inspect().is_complete)
+    assert until(lambda: changing.inspect().is_complete)
     assert [one.flaws for one in installation.rules.inspect().rules] == [{Flaw.SECRET}] * 4

@@ -16,7 +16,7 @@ from tests.contract.target import (
     ORDER,
     REAL,
     Target,
-    fault_of_code,
+    fault_code_of,
     unique,
 )
 
@@ -95,15 +95,13 @@ def test_an_unknown_field_of_lines_faults_the_whole_call(target: Target) -> None
 
 
 def test_unknown_models_and_methods_are_told_apart(target: Target) -> None:
-    with fault_of_code(2):
-        target.call("x.no.such.model", "search", [])
+    assert fault_code_of(lambda: target.call("x.no.such.model", "search", [])) == 2
     with pytest.raises(UnknownMethod):
         target.call(ORDER, "x_no_such_method", [])
 
 
 def test_writing_to_a_missing_order_is_a_fault_of_code_2(target: Target) -> None:
-    with fault_of_code(2):
-        target.call(ORDER, "write", [GONE_ID], {"partner_ref": "x"})
+    assert fault_code_of(lambda: target.call(ORDER, "write", [GONE_ID], {"partner_ref": "x"})) == 2
 
 
 def test_a_method_that_returns_nothing_has_been_committed(target: Target) -> None:

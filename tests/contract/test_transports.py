@@ -111,7 +111,8 @@ def test_a_key_works_as_a_password(target: Target) -> None:
     if not target.api_key:
         pytest.skip("no API key is known")
     for name in ("xmlrpc", "jsonrpc"):
-        target.gateway(transport=name, password=target.api_key).ping()
+        odoo = target.gateway(transport=name, password=target.api_key)
+        assert odoo.account_login() == target.settings.login
 
 
 def test_one_record_is_created_and_told_as_one(target: Target) -> None:

@@ -77,6 +77,14 @@ def reason(odoo_id: int) -> str:
     return BC.objects.get(odoo_id=odoo_id).archived_reason
 
 
+CUSTOM = Kind(
+    SALE,
+    ("tag_ids", "x_due", "x_level", "x_budget", "x_partner_id", "x_note"),
+    ("x_weight", "x_ready"),
+)
+"""Sales with the extra fields that ``add_custom_fields`` makes."""
+
+
 # --- one Odoo with everything at once -------------------------------------------------------------
 
 
@@ -92,33 +100,15 @@ def test_sales_with_custom_fields_two_companies_and_a_domain_equal_odoo(
 ) -> None:
     company = add_custom_fields(simulator)
     third = simulator.add_company("Not copied")
-    ids = [
-        simulator.create_order(
-            partner_id=2 + n % 5,
-            lines=[{**line, "x_weight": 1.25 * n, "x_ready": bool(n % 2)} for line in LINES],
-            company_id=(1, company)[n % 2],
-            client_order_ref=f"C-{n}",
-            commitment_date="2030-05-01 08:30:00",
-            validity_date="2030-01-31",
-            tag_ids=[(6, 0, [2, 1][: n % 3])],
-            x_due="2030-02-28" if n % 2 else False,
-            x_level=("low", "high")[n % 2],
-            x_budget=100.05 * n,
-            x_partner_id=3 + n if n % 3 else False,
-            x_note=f"a note\nof order {n}" if n else False,
-        )
-        for n in range(8)
-    ]
+    ids = sales_with_custom_fields(simulator, company)
     drafts = [simulator.create_order(lines=LINES) for _ in range(2)]
     others = [simulator.create_order(lines=LINES, company_id=third) for _ in range(2)]
     simulator.confirm([*ids, *others])
     simulator.receive(ids[0], {line_ids(simulator, ids[0])[0]: 1.0})
-    kind = Kind(SALE, ("tag_ids", "x_due", "x_level", "x_budget", "x_partner_id", "x_note"),
-                ("x_weight", "x_ready"))  # fmt: skip
     choose(
         ORDER_MODEL=SALE,
-        EXTRA_FIELDS=list(kind.extra),
-        EXTRA_LINE_FIELDS=list(kind.line_extra),
+        EXTRA_FIELDS=list(CUSTOM.extra),
+        EXTRA_LINE_FIELDS=list(CUSTOM.line_extra),
         DOMAIN=["|", ["state", "=", "sale"], ["client_order_ref", "=like", "keep%"]],
         COMPANY_IDS=[1, company],
     )
@@ -126,7 +116,7 @@ def test_sales_with_custom_fields_two_companies_and_a_domain_equal_odoo(
     done = run()
 
     assert done.status == Status.OK, done.error
-    assert differences(simulator, sql, kind=kind, exactly=ids) == []
+    assert differences(simulator, sql, kind=CUSTOM, exactly=ids) == []
     assert BC.objects.count() == 8
     bc = BC.objects.get(odoo_id=ids[1])
     assert (bc.partner_ref, bc.extra["x_due"], bc.extra["x_level"]) == ("C-1", "2030-02-28", "high")
@@ -150,12 +140,33 @@ def test_sales_with_custom_fields_two_companies_and_a_domain_equal_odoo(
     done = run()
     assert done.status == Status.OK, done.error
     ours = [*ids[:2], *ids[4:], drafts[1]]
-    assert differences(simulator, sql, kind=kind, exactly=ours) == []
+    assert differences(simulator, sql, kind=CUSTOM, exactly=ours) == []
     assert reason(ids[3]) == "outside the domain"
     refresh(ids[2])
     assert reason(ids[2]) == "gone from Odoo"
     quiet = run()
     assert (quiet.applied, quiet.found_by_digest, quiet.found_by_window) == (0, 0, 0)
+
+
+def sales_with_custom_fields(simulator: Simulator, company: int) -> list[int]:
+    """Create eight sales in two companies, each custom field filled in some of them."""
+    return [
+        simulator.create_order(
+            partner_id=2 + n % 5,
+            lines=[{**line, "x_weight": 1.25 * n, "x_ready": bool(n % 2)} for line in LINES],
+            company_id=(1, company)[n % 2],
+            client_order_ref=f"C-{n}",
+            commitment_date="2030-05-01 08:30:00",
+            validity_date="2030-01-31",
+            tag_ids=[(6, 0, [2, 1][: n % 3])],
+            x_due="2030-02-28" if n % 2 else False,
+            x_level=("low", "high")[n % 2],
+            x_budget=100.05 * n,
+            x_partner_id=3 + n if n % 3 else False,
+            x_note=f"a note\nof order {n}" if n else False,
+        )
+        for n in range(8)
+    ]
 
 
 def add_custom_fields(simulator: Simulator) -> int:

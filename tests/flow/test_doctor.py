@@ -34,12 +34,12 @@ class Said:
         found: list[dict[str, str]] = checks[name]["findings"]
         return found
 
-    def tells(self, name: str, level: str, *, cause: str, fix: str) -> None:
-        """Check that a finding names cause and fix."""
-        findings = self.findings(name)
-        assert any(
-            one["level"] == level and cause in one["text"] and fix in one["fix"] for one in findings
-        ), findings
+    def tells(self, name: str, level: str, *, cause: str, fix: str) -> bool:
+        """Whether a finding of this check names cause and fix."""
+        return any(
+            one["level"] == level and cause in one["text"] and fix in one["fix"]
+            for one in self.findings(name)
+        )
 
 
 def doctor(deployment: Deployment) -> Said:
@@ -89,7 +89,7 @@ def test_a_database_that_can_t_be_used(
     change, cause, fix = CHANGED_DATABASES[what]
     said = doctor(deploy(database_url=change(flow_database.url), rabbitmq_url=""))
     assert said.code == 2
-    said.tells("database", "error", cause=cause, fix=fix)
+    assert said.tells("database", "error", cause=cause, fix=fix)
     # One check hides no other: Odoo is looked at all the same.
     assert said.findings("odoo.account")[0]["level"] == "ok"
     assert said.findings("workers")[0]["level"] == "skipped"
@@ -101,7 +101,7 @@ def test_a_database_that_swallows_everything(
     gate_to_postgres.swallow()
     url = gate_to_postgres.rewrite(flow_database.url)
     said = doctor(deploy(database_url=url, rabbitmq_url=""))
-    said.tells("database", "error", cause="timeout", fix="firewall")
+    assert said.tells("database", "error", cause="timeout", fix="firewall")
 
 
 def test_a_database_without_our_tables(deploy: Deploy, postgres: Postgres) -> None:
@@ -110,7 +110,7 @@ def test_a_database_without_our_tables(deploy: Deploy, postgres: Postgres) -> No
         said = doctor(deploy(database_url=empty.url, rabbitmq_url=""))
     finally:
         postgres.drop_database(empty.name)
-    said.tells("database.migrations", "error", cause="not applied", fix="manage.py migrate")
+    assert said.tells("database.migrations", "error", cause="not applied", fix="manage.py migrate")
     assert said.findings("database")[0]["level"] == "ok"
 
 
@@ -137,7 +137,7 @@ def test_a_rabbitmq_that_can_t_be_used(deploy: Deploy, vhost_url: str, what: str
     change, cause, fix = CHANGED_BROKERS[what]
     said = doctor(deploy(rabbitmq_url=change(vhost_url)))
     assert said.code == 2
-    said.tells("rabbitmq", "error", cause=cause, fix=fix)
+    assert said.tells("rabbitmq", "error", cause=cause, fix=fix)
     assert said.findings("database")[0]["level"] == "ok"
     assert said.findings("rabbitmq.consumers")[0]["level"] == "skipped"
 
@@ -146,8 +146,8 @@ def test_queues_that_were_made_by_other_settings(deploy: Deploy) -> None:
     deployment = deploy()
     _declare(deployment, deployment.environment["RABBITMQ_QUEUE"], {"x-max-priority": 5})
     said = doctor(deployment)
-    said.tells("rabbitmq.queues", "error", cause="other arguments", fix="new name")
-    said.tells("rabbitmq.consumers", "error", cause="nobody reads", fix="rundramatiq")
+    assert said.tells("rabbitmq.queues", "error", cause="other arguments", fix="new name")
+    assert said.tells("rabbitmq.consumers", "error", cause="nobody reads", fix="rundramatiq")
 
 
 def test_stored_events_that_wait_and_such_as_are_none(deploy: Deploy) -> None:
@@ -156,16 +156,16 @@ def test_stored_events_that_wait_and_such_as_are_none(deploy: Deploy) -> None:
     for name in (queue, f"{queue}.undecodable"):
         _declare(deployment, name, {}, body=b"{}")
     said = doctor(deployment)
-    said.tells("rabbitmq.fallback", "warning", cause="1 events wait", fix="running")
-    said.tells("rabbitmq.fallback", "warning", cause="undecodable", fix="management")
-    said.tells("rabbitmq.queues", "warning", cause="not there yet", fix="worker")
+    assert said.tells("rabbitmq.fallback", "warning", cause="1 events wait", fix="running")
+    assert said.tells("rabbitmq.fallback", "warning", cause="undecodable", fix="management")
+    assert said.tells("rabbitmq.queues", "warning", cause="not there yet", fix="worker")
 
 
 def test_an_alarm_of_rabbitmq(deploy: Deploy, private_rabbitmq: RabbitMQ) -> None:
     url = private_rabbitmq.url(private_rabbitmq.new_vhost())
     private_rabbitmq.raise_memory_alarm()
     said = doctor(deploy(rabbitmq_url=url))
-    said.tells("rabbitmq.publishing", "error", cause="alarm", fix="Free memory or disk")
+    assert said.tells("rabbitmq.publishing", "error", cause="alarm", fix="Free memory or disk")
 
 
 def _declare(

@@ -121,3 +121,4 @@ def test_a_killed_announcer_s_work_is_taken_over(deploy: Deploy, simulator: Simu
     deployment.wait_until(lambda: len(announced.look()) > 20, what="some announcements")
     deployment.workers.pop(0).kill()
     wait_all_announced(deployment, announced, 400)
+    assert len(announced.versions()) >= 400
