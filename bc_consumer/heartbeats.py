@@ -8,13 +8,15 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 
+from bc_consumer import ledger, process
 from bc_consumer.models import Heartbeat
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ class Heart(threading.Thread):
         self._kind = kind
         self._stopped = stop
         self._host = socket.gethostname()
+        self._beaten_at = float("-inf")
 
     def run(self) -> None:
         """Beat; a database that is away is no reason to stop."""
@@ -53,16 +56,33 @@ class Heart(threading.Thread):
             connection.close()
 
     def _beat(self) -> None:
+        number = process.number()
+        before = Heartbeat.objects.filter(kind=self._kind, host=self._host, pid=os.getpid())
+        _bury(before.exclude(number=number))  # a container that was started anew has the same ids
         Heartbeat.objects.bulk_create(
-            [Heartbeat(kind=self._kind, host=self._host, pid=os.getpid(), at=Now())],
+            [Heartbeat(kind=self._kind, host=self._host, pid=os.getpid(), at=Now(), number=number)],
             update_conflicts=True,
             unique_fields=["kind", "host", "pid"],
-            update_fields=["at"],
+            update_fields=["at", "number"],
         )
+        if time.monotonic() - self._beaten_at < ALIVE.total_seconds():
+            # Else the database was away, and the others have had no chance to beat either.
+            _bury(Heartbeat.objects.filter(at__lt=Now() - ALIVE))
+        self._beaten_at = time.monotonic()
         Heartbeat.objects.filter(at__lt=Now() - FORGET).delete()
 
     def _leave(self) -> None:
         Heartbeat.objects.filter(kind=self._kind, host=self._host, pid=os.getpid()).delete()
+
+
+def _bury(dead: QuerySet[Heartbeat]) -> None:
+    """Give back what dead processes had claimed: nobody need wait for their leases."""
+    for row in dead.filter(number__isnull=False):
+        freed = ledger.free_claims_of(row.number or 0)
+        Heartbeat.objects.filter(pk=row.pk, number=row.number).update(number=None)
+        if freed:
+            logger.warning("%s has died: the %d orders it had in hand are free", row, freed)
+            process.wake.set()
 
 
 def alive() -> dict[Heartbeat.Kind, int]:

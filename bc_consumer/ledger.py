@@ -130,20 +130,21 @@ def reopen(odoo_ids: Sequence[int], mark: Mark) -> None:
 
 
 def new_token(run: int | None = None) -> uuid.UUID:
-    """Return a token for a claim; one that a run's own crew makes begins with the run's key.
+    """Return a token for a claim; it begins with the key of the run whose own crew makes it.
 
-    A random UUID's first half is no such number: its version's bits make it too large.
+    Any other begins with the process's number.
     """
-    return uuid.uuid4() if run is None else uuid.UUID(int=run << 64 | secrets.randbits(64))
+    owner = process.number() if run is None else run
+    return uuid.UUID(int=owner << 64 | secrets.randbits(64))
 
 
-def free_claims_of(run: int) -> int:
-    """Give back at once what the crew of a run has claimed; return how many rows.
+def free_claims_of(owner: int) -> int:
+    """Give back at once what a run's crew, or a process, has claimed; return how many rows.
 
-    For whoever has the reconciliation's lock, and so knows that this crew has died: nobody need
-    wait for its leases. A crew that is only late finds its token gone, and writes nothing.
+    For whoever knows that it has died, by the reconciliation's lock or by its heartbeat: nobody
+    need wait for its leases. One that is only late finds its token gone, and writes nothing.
     """
-    first, beyond = uuid.UUID(int=run << 64), uuid.UUID(int=(run + 1) << 64)
+    first, beyond = uuid.UUID(int=owner << 64), uuid.UUID(int=(owner + 1) << 64)
     rows = PendingBC.objects.filter(claim_token__gte=first, claim_token__lt=beyond)
     with transaction.atomic():
         return _locked(rows).update(

@@ -1,6 +1,20 @@
 """What the threads of one process share: that it is stopping, and that there is work."""
 
+import os
+import secrets
 import threading
+
+_numbers: dict[int, int] = {}
+
+
+def number() -> int:
+    """Return this process's own number: above any run's key, and fit for a BIGINT column.
+
+    By process id, for a fork has its parent's memory. What is claimed by a process that died is
+    known by it.
+    """
+    return _numbers.setdefault(os.getpid(), 1 << 62 | secrets.randbits(62))
+
 
 stopping = threading.Event()
 """Set once, when the process was told to end: claims are released, calls to Odoo are cut short."""

@@ -59,6 +59,7 @@ class Heartbeat(models.Model):
     host = models.TextField(_("machine"))
     pid = models.PositiveIntegerField(_("process id"))
     at = models.DateTimeField(_("last heard of"))
+    number = models.BigIntegerField(_("what its claims begin with"), null=True)
 
     class Meta:
         verbose_name = _("heartbeat")

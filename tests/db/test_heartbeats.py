@@ -4,14 +4,17 @@ import json
 import os
 import socket
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from django.db.models.functions import Now
 from django.test import Client
 
+from bc_consumer import ledger, process
 from bc_consumer.heartbeats import ALIVE, FORGET, Heart, alive
-from bc_consumer.models import Heartbeat
+from bc_consumer.ledger import Mark
+from bc_consumer.models import Heartbeat, PendingBC
 from tests.services.waiting import wait_until
 
 WORKER, SCHEDULER = Heartbeat.Kind.WORKER, Heartbeat.Kind.SCHEDULER
@@ -69,6 +72,61 @@ def test_a_second_beat_only_moves_the_time() -> None:
     heart._guarded(heart._beat)
     assert alive()[WORKER] == 1
     assert Heartbeat.objects.count() == 1
+
+
+@pytest.fixture
+def claimed(single_rows: None) -> Iterator[None]:
+    """Orders 1 to 3 in the hands of this process."""
+    ledger.mark([1, 2, 3], Mark(cause="webhook"))
+    assert len(ledger.claim(10, ledger.new_token()).rows) == 3
+    yield
+    process.wake.clear()
+
+
+def in_hand() -> int:
+    return PendingBC.objects.exclude(claim_token=None).count()
+
+
+def dead(number: int, pid: int = 1) -> None:
+    heard(WORKER, pid, ALIVE + timedelta(seconds=1))
+    Heartbeat.objects.filter(pid=pid).update(number=number)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_dead_process_had_in_hand_is_free_as_soon_as_that_is_noticed(claimed: None) -> None:
+    dead(process.number())
+    heart = Heart(SCHEDULER, threading.Event())
+    heart._beat()
+    # The first beat after a time without: the others may be as late as this one.
+    assert in_hand() == 3
+    heart._beat()
+    assert in_hand() == 0
+    assert ledger.seconds_until_due() == 0.0
+    assert process.wake.is_set()
+    assert not Heartbeat.objects.filter(pid=1).exclude(number=None).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_living_process_has_in_hand_stays_its_own(claimed: None) -> None:
+    dead(process.number() ^ 1)
+    heard(WORKER, 2, ALIVE - timedelta(seconds=5))
+    Heartbeat.objects.filter(pid=2).update(number=process.number())
+    heart = Heart(WORKER, threading.Event())
+    heart._beat()
+    heart._beat()
+    assert in_hand() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_container_that_was_started_anew_knows_that_its_former_process_died(
+    claimed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same machine's name and same process id: nobody has to wait for a heart to be missed."""
+    Heart(WORKER, threading.Event())._beat()
+    assert in_hand() == 3
+    monkeypatch.setitem(process._numbers, os.getpid(), process.number() ^ 1)
+    Heart(WORKER, threading.Event())._beat()
+    assert in_hand() == 0
 
 
 @pytest.mark.django_db(transaction=True)
