@@ -141,16 +141,22 @@ class Odoo:
         """
         control(self._calls, self.settings.order_model, self._scope)
 
-    def account_login(self) -> str | None:
-        """Give the login of the account that calls are made as; None where Odoo does not tell.
+    def account_id(self) -> int | None:
+        """Give the id of the account that calls are made as; None where Odoo does not tell.
 
         JSON-2 goes by the API key alone, whatever login the settings name. ``context_get`` tells
-        the account's id (Odoo's source, 17 to 19), and everybody may read their own login.
+        it (Odoo's source, 17 to 19).
         """
         context = self.call("res.users", "context_get")
-        if not isinstance(context, dict) or type(context.get("uid")) is not int:
+        uid = context.get("uid") if isinstance(context, dict) else None
+        return uid if type(uid) is int else None
+
+    def account_login(self) -> str | None:
+        """Give that account's login, which everybody may read of their own; None if not told."""
+        uid = self.account_id()
+        if uid is None:
             return None
-        rows = self.call("res.users", "read", [[context["uid"]]], {"fields": ["login"]})
+        rows = self.call("res.users", "read", [[uid]], {"fields": ["login"]})
         if not isinstance(rows, list) or len(rows) != 1 or not isinstance(rows[0], dict):
             return None
         return str(rows[0].get("login") or "") or None

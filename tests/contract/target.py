@@ -221,8 +221,9 @@ class Target:
         """Delete one of our records; archive it where something still refers to it."""
         try:
             self.call(model, "unlink", [record_id])
-        except OdooFault:
-            with contextlib.suppress(OdooFault):
+        except (OdooFault, OdooRefused):
+            # Another account may have made it: what this one may not remove stays.
+            with contextlib.suppress(OdooFault, OdooRefused):
                 self.call(model, "write", [record_id], {"active": False})
 
     def next_second(self) -> None:

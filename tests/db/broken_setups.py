@@ -16,6 +16,7 @@ from bc_consumer import outage
 from bc_consumer.alerts import alert
 from bc_consumer.models import Heartbeat, SyncLog, SyncState
 from odoo_simulator import Simulator
+from odoo_simulator.base_data import ADMINISTRATOR
 from tests.certificates import self_signed, serving_by
 from tests.db.copied import failed, pending
 from tests.services.waiting import free_port
@@ -102,6 +103,13 @@ def broken(
         return break_it
 
     return register
+
+
+def key(setup: Setup, name: str, user_id: int, *, days: float) -> None:
+    """Have Odoo show an API key of an account that ends after so many days."""
+    end = (datetime.now(UTC) + timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S")
+    row = {"name": name, "user_id": user_id, "expiration_date": end}
+    setup.simulator.create("res.users.apikeys", row)
 
 
 @broken("odoo.settings", "error", cause="ODOO_PASSWORD", fix=".env")
@@ -201,8 +209,7 @@ def webhooks_are_believed_to_come_after_the_commit(setup: Setup) -> None:
 
 @broken("odoo.key", "warning", cause="key «copy» of this account ends", fix="make a new one")
 def the_key_ends_soon(setup: Setup) -> None:
-    end = (datetime.now(UTC) + timedelta(days=3)).strftime("%Y-%m-%d %H:%M:%S")
-    setup.simulator.create("res.users.apikeys", {"name": "copy", "expiration_date": end})
+    key(setup, "copy", ADMINISTRATOR, days=3)
 
 
 @broken("odoo.clock", "warning", cause="differs", fix="time server")

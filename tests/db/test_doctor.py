@@ -22,7 +22,8 @@ from bc_consumer.doctor.diagnosis import diagnose
 from bc_consumer.doctor.findings import Check, Finding, Level
 from bc_consumer.models import Heartbeat, SyncLog, SyncState
 from odoo_simulator import Simulator
-from tests.db.broken_setups import BROKEN, Broken, Setup, mailing
+from odoo_simulator.base_data import ADMINISTRATOR
+from tests.db.broken_setups import BROKEN, Broken, Setup, key, mailing
 from tests.unit.site import serving_site
 
 SMTP = "django.core.mail.backends.smtp.EmailBackend"
@@ -172,6 +173,16 @@ def test_the_administrator_s_account_looks_at_the_rules(setup: Setup) -> None:
     assert finding["level"] == "warning"
     setup.settings.ODOO_ADMIN_PASSWORD = "admin"
     assert doctor("--json").checks["odoo.rules"]["level"] == "ok"
+
+
+@pytest.mark.simulator(version=19)
+def test_only_the_end_of_the_account_s_own_living_keys_counts(setup: Setup) -> None:
+    key(setup, "a buyer's", ADMINISTRATOR + 1, days=2)
+    key(setup, "an old one", ADMINISTRATOR, days=-2)
+    key(setup, "a new one", ADMINISTRATOR, days=80)
+    [finding] = doctor("--json").checks["odoo.key"]["findings"]
+    assert finding["level"] == "ok"
+    assert "«a new one»" in finding["text"]
 
 
 def test_a_check_that_fails_itself_hides_no_other() -> None:
