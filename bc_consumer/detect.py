@@ -20,6 +20,15 @@ SAMPLE = 20
 """Of the oldest, and of the newest orders, looked at to know the database again."""
 
 
+def proof_by_our_clock(proof: timedelta, here: datetime, at_odoo: datetime) -> timedelta:
+    """Lengthen a proof by how far Odoo's clock is behind the database's; both were read together.
+
+    Dates are Odoo's, and when an order was read is the database's: behind, Odoo's dates look older
+    than they are. Ahead, they only look younger, and more is read again than needed.
+    """
+    return proof + max(here - at_odoo, timedelta(0))
+
+
 @dataclass(slots=True)
 class Page:
     """What one page of a listing showed."""

@@ -104,11 +104,14 @@ class DriftScan:
         self._tell = tell
         self._seen = IdSet()
         self._until = database_now()
+        self._proof = timedelta(0)
         self._waits = WAITS
 
     def drifts(self) -> Iterator[Drift]:
         """Yield the differences, order by order. Raises what the gateway raises."""
-        self._until = self.odoo.server_time()
+        here, self._until = database_now(), self.odoo.server_time()
+        longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
+        self._proof = detect.proof_by_our_clock(longest, here, self._until)
         for batch in self._batches():
             for drift in self._compare(batch):
                 self.found += 1
@@ -169,13 +172,13 @@ class DriftScan:
             yield from (i for i in _ids(own) if i not in theirs)
 
     def _window_orders(self) -> Iterator[int]:
-        proof = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
-        return self._pages(lambda after: detect.orders_page(self.odoo, self.since, after, proof))
+        return self._pages(
+            lambda after: detect.orders_page(self.odoo, self.since, after, self._proof)
+        )
 
     def _window_lines(self) -> Iterator[int]:
         since = self.since or self._until
-        proof = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
-        return self._pages(lambda after: detect.lines_page(self.odoo, since, after, proof))
+        return self._pages(lambda after: detect.lines_page(self.odoo, since, after, self._proof))
 
     def _naming_models(self) -> tuple[str, ...]:
         return () if self.only or self.full else detect.naming_models(self.odoo)

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet, Value
+from django.db.models import Exists, F, Q, QuerySet, Value
 from django.db.models.functions import Concat, Now
 
 from bc_consumer import failures, outage, process
@@ -32,6 +32,8 @@ RETRY_SECONDS = 2.0
 """Before an order's second attempt; each later one waits twice as long."""
 FORCE = "force"
 """The cause of a mark that the brake on archivings does not hold back."""
+WAITS = "LinesElsewhere"
+"""The error of an order whose lines hang on another one, which can't be read or is held."""
 CLAIMABLE = "failed_at IS NULL AND held_reason = ''"
 FREE = "due_at <= {now} AND (claim_token IS NULL OR claimed_until < {now})"
 BESIDE_URGENT = 20
@@ -346,6 +348,19 @@ def _watching(row: PendingBC, look: Look) -> PendingBC:
     return _fetched(row, look)
 
 
+def put_off(token: uuid.UUID, ids: Collection[int], delay: float, why: str) -> None:
+    """Give rows back untried that wait for another order, which has to be mended first."""
+    rows = PendingBC.objects.filter(odoo_id__in=sorted(ids), claim_token=token)
+    _update(
+        rows,
+        claim_token=None,
+        claimed_until=None,
+        due_at=Now() + timedelta(seconds=delay),
+        error_class=WAITS,
+        last_error=why,
+    )
+
+
 def release(
     token: uuid.UUID, ids: Collection[int], delay: float = 0.0, batch_limit: int = 0
 ) -> None:
@@ -372,7 +387,7 @@ def _update(rows: QuerySet[PendingBC], **values: Any) -> int:
 def given_up(odoo_ids: Collection[int]) -> set[int]:
     """Return which of these orders nobody looks at until a person, or a new mark, says so."""
     rows = PendingBC.objects.filter(odoo_id__in=sorted(odoo_ids))
-    stuck = rows.filter(Q(failed_at__isnull=False) | ~Q(held_reason=""))
+    stuck = rows.filter(_STUCK)
     return set(stuck.values_list("odoo_id", flat=True))
 
 
@@ -448,14 +463,26 @@ def failed(after_id: int, limit: int) -> list[int]:
 
 
 def outstanding(run: int) -> int:
-    """Count the orders that this run marked and nobody has fetched, given up or held since."""
-    return _outstanding().filter(run=run).count()
+    """Count the orders that this run marked and nobody has fetched, given up or held since.
+
+    Without those that wait for one which was given up: that may take a person, and days.
+    """
+    return _outstanding().filter(run=run).exclude(in_vain()).count()
 
 
 def _outstanding() -> QuerySet[PendingBC]:
     return PendingBC.objects.filter(
         fetched_generation__lt=F("run_generation"), failed_at__isnull=True, held_reason=""
     )
+
+
+def in_vain() -> Q:
+    """Tell the orders that wait for one which was given up or is held."""
+    stuck = PendingBC.objects.filter(_STUCK)
+    return Q(error_class=WAITS, failed_at__isnull=True) & Q(Exists(stuck))
+
+
+_STUCK = Q(failed_at__isnull=False) | ~Q(held_reason="")
 
 
 def unsent(age: float, limit: int) -> list[int]:

@@ -76,6 +76,11 @@ class Lock:
         if not self._mine().update(last_sync=last_sync, scan_due_at=None):
             raise LockLost("the lock was lost; the watermark stays")
 
+    def is_anybodys(self) -> bool:
+        """Whether somebody holds the lock, by a lease that is not over."""
+        held = SyncState.objects.filter(key=SyncState.KEY, is_syncing=True)
+        return held.filter(lease_until__gte=Now()).exists()
+
     def _mine(self) -> QuerySet[SyncState]:
         return SyncState.objects.filter(key=SyncState.KEY, owner=self.owner, is_syncing=True)
 

@@ -74,7 +74,7 @@ def _waiting(odoo_ids: Collection[int], wanted: Mapping[int, int]) -> set[int]:
         odoo_id__in=odoo_ids,
         failed_at__isnull=True,
         held_reason="",
-    )
+    ).exclude(ledger.in_vain())
     fetched = rows.values_list("odoo_id", "fetched_generation")
     return {odoo_id for odoo_id, generation in fetched if generation < wanted.get(odoo_id, 0)}
 
@@ -95,7 +95,7 @@ def _outcome(odoo_id: int, began: datetime) -> Brought:
     name = BC.objects.filter(odoo_id=odoo_id).values_list("name", flat=True).first()
     shown = name or f"#{odoo_id}"
     row = PendingBC.objects.filter(odoo_id=odoo_id).first()
-    if row is not None and row.failed_at is not None:
+    if row is not None and (row.failed_at is not None or row.error_class == ledger.WAITS):
         return Brought(odoo_id, shown, Outcome.FAILED.value, row.last_error)
     if row is not None and row.held_reason:
         return Brought(odoo_id, shown, Outcome.HELD.value, row.held_reason)

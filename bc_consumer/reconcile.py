@@ -8,14 +8,14 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Collection, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from datetime import datetime, timedelta
+from typing import Protocol
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
-from django.db.models import F
+from django.db.models import Q
 
-from bc_consumer import brake, detect, field_watch, ledger, outage, process, retention, schedule
+from bc_consumer import brake, detect, field_watch, ledger, outage, process, schedule
 from bc_consumer.alerts import alert
 from bc_consumer.crew import crew
 from bc_consumer.database_clock import database_now
@@ -33,12 +33,8 @@ from bc_consumer.odoo import (
 from bc_consumer.odoo_connection import odoo
 from bc_consumer.policy import is_about_orders
 from bc_consumer.publisher import publisher
-from bc_consumer.redaction import redacted
 from bc_consumer.run_beginning import FIRST_PHASE, Wish, begin, holder
-from bc_consumer.run_ending import summary, tell
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from bc_consumer.run_ending import purge_what_is_old, save, summary, tell
 
 logger = logging.getLogger(__name__)
 Status = SyncLog.Status
@@ -74,6 +70,9 @@ class Interrupted(Exception):
 
 class SliceOver(Exception):
     """This slice's time is up; the run goes on in another."""
+
+
+Marking = Callable[[Sequence[int], ledger.Mark], object]
 
 
 class Progress(Protocol):
@@ -162,7 +161,7 @@ class _Run:
         self._ask_after = 0.0
         poll = run.cause == Cause.POLL
         longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
-        self.proof = POLL_PROOF if poll else longest
+        self._proof = POLL_PROOF if poll else longest
 
     def finish(self) -> SyncLog:
         """Go through the phases; end the run and release the lock on every way out."""
@@ -191,7 +190,11 @@ class _Run:
             alert("brake", "a reconciliation was stopped", f"{error} Nothing was archived by it.")
         except OdooRefused as error:
             self._failed(Status.REFUSED, error)
-        except (OdooError, LockLost, DatabaseError, InterfaceError) as error:
+        except LockLost as error:
+            if self._is_overtaken():
+                raise AlreadyRunning(holder()) from error
+            self._failed(Status.FAILED, error)
+        except (OdooError, DatabaseError, InterfaceError) as error:
             self._failed(Status.FAILED, error)
         except Exception as error:
             logger.exception("run %d met an error of our own", self.run.pk)
@@ -207,7 +210,7 @@ class _Run:
             self.run.window_until = self.odoo.server_time()
             if self.run.cause != Cause.POLL:  # which comes too often for that
                 field_watch.look_anew(self.odoo)
-            self._save()
+            self._keep()
             if self.run.digest and not self.run.forced:
                 self._check_database()
         phases = self._phases()
@@ -223,7 +226,13 @@ class _Run:
                 next_phase = names[names.index(self.run.phase) + 1]
                 self.run.cursor = 0
             self.run.phase = next_phase
-            self._save()
+            self._keep()
+
+    @property
+    def proof(self) -> timedelta:
+        """How long after its date an order has to have been read to be proven."""
+        until = self.run.window_until or self.run.started_at
+        return detect.proof_by_our_clock(self._proof, self.run.started_at, until)
 
     def _phases(self) -> dict[str, Callable[[], str]]:
         return {
@@ -243,7 +252,8 @@ class _Run:
         """Give what was given up one more attempt; a poll comes too often for that."""
         if self.run.cause == Cause.POLL:
             return ""
-        return self._mark_page(ledger.failed(self.run.cursor, settings.SYNC_PAGE_SIZE))
+        ids = ledger.failed(self.run.cursor, settings.SYNC_PAGE_SIZE)
+        return self._mark_page(ids, ledger.reopen)  # together: thousands may have one cause
 
     def _mapping(self) -> str:
         if not self.run.digest:
@@ -252,8 +262,8 @@ class _Run:
             detect.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
         )
 
-    def _mark_page(self, ids: Sequence[int]) -> str:
-        self._mark(ids)
+    def _mark_page(self, ids: Sequence[int], mark: Marking = ledger.mark) -> str:
+        self._mark(ids, mark)
         self.run.cursor = ids[-1] if ids else 0
         return "" if len(ids) < settings.SYNC_PAGE_SIZE else self.run.phase
 
@@ -285,7 +295,7 @@ class _Run:
         self._drain()
         return self._digest(Digest(self.odoo, "line", self._settled_before()))
 
-    def _settled_before(self) -> "datetime":
+    def _settled_before(self) -> datetime:
         reach = settings.SYNC_OVERLAP_SECONDS + settings.ODOO_LONGEST_TRANSACTION_SECONDS
         return (self.run.window_until or database_now()) - timedelta(seconds=reach)
 
@@ -362,12 +372,12 @@ class _Run:
 
     # --- helpers -------------------------------------------------------------------------------
 
-    def _mark(self, odoo_ids: Collection[int]) -> None:
+    def _mark(self, odoo_ids: Collection[int], mark: Marking = ledger.mark) -> None:
         if not odoo_ids:
             return
         cause = ledger.FORCE if self.run.forced else self.run.cause
         ids = sorted(odoo_ids)
-        ledger.mark(ids, ledger.Mark(cause=cause, lane=Lane.BULK, run=self.run.pk))
+        mark(ids, ledger.Mark(cause=cause, lane=Lane.BULK, run=self.run.pk))
         publisher().wake(ids[:: max(len(ids) // WAKE_UPS, 1)])
         process.wake.set()
 
@@ -421,12 +431,16 @@ class _Run:
         held = rows.exclude(held_reason="")
         if held.exists():
             return Status.BRAKED, f"{held.count()} orders held: {held[0].held_reason}"
-        failed = rows.filter(failed_at__isnull=False)
+        failed = rows.filter(Q(failed_at__isnull=False) | ledger.in_vain())
         self.run.error_count = failed.count()
         if self.run.error_count:
             first = failed.order_by("odoo_id")[0]
             return Status.PARTIAL, f"BC {first.odoo_id}: {first.last_error}"
         return Status.OK, ""
+
+    def _is_overtaken(self) -> bool:
+        """Whether this slice came too late: another has the run now, and its row."""
+        return self.until is not None and self.lock.is_anybodys()
 
     def _interrupted(self) -> None:
         """A slice's run stays open, for whoever goes on with it; any other ends here."""
@@ -451,14 +465,16 @@ class _Run:
                     self.lock.move_watermark(run.window_until)
                 self._save()
         except LockLost as lost:
+            if self._is_overtaken():
+                raise
             run.status, run.error, good = Status.FAILED, str(lost), False
             self._save()
         run.refresh_from_db()
         bad = logging.WARNING if run.cause == Cause.POLL else logging.ERROR
         logger.log(logging.INFO if good else bad, "run %d: %s", run.pk, summary(run))
         tell(run)
-        if good and run.cause == Cause.NIGHTLY:
-            retention.purge()
+        if good and run.digest:
+            purge_what_is_old()
 
     def _reaches_back(self) -> bool:
         """Whether the window left no gap to the watermark; one set by hand may."""
@@ -469,20 +485,14 @@ class _Run:
         overlap = timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
         return last_sync is not None and since <= last_sync - overlap
 
-    def _save(self) -> None:
-        """Keep this process's share; the workers add theirs to other columns of the row."""
-        run, calls, received = self.run, self.odoo.calls, self.odoo.bytes
-        run.notes, run.error = redacted(run.notes), redacted(run.error)
-        run.traceback = redacted(run.traceback)
-        run.save(update_fields=OWN_COLUMNS)
-        SyncLog.objects.filter(pk=run.pk).update(
-            odoo_calls=F("odoo_calls") + calls - self._calls,
-            odoo_bytes=F("odoo_bytes") + received - self._bytes,
-        )
+    def _keep(self) -> None:
+        if not self._save():
+            raise LockLost("the run was ended by whoever has the lock now")
+
+    def _save(self) -> bool:
+        """Keep this process's share; False: the run has been ended, and stays as it is."""
+        calls, received = self.odoo.calls, self.odoo.bytes
+        if not save(self.run, calls - self._calls, received - self._bytes):
+            return False
         self._calls, self._bytes = calls, received
-
-
-OWN_COLUMNS = (
-    "status", "ended_at", "window_until", "phase", "cursor", "found_by_window", "found_by_digest",
-    "found_by_names", "gone", "error_count", "notes", "error", "traceback",
-)  # fmt: skip
+        return True

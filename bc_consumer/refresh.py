@@ -352,10 +352,15 @@ class Batch:
             for one in seen:
                 self._look([one.claimed.odoo_id], rounds)
         elif broken:
-            why = f"lines of theirs are still under BC {sorted(broken)}, which can't be read"
-            self._release(BROKEN_SECONDS, why, ids)
+            self._wait_for(broken, ids)
         else:
             self._release(ELSEWHERE_SECONDS, f"lines of BC {sorted(others)} are on the move", ids)
+
+    def _wait_for(self, broken: Collection[int], ids: Collection[int]) -> None:
+        why = f"its lines are still under BC {sorted(broken)}, which can't be read, or is held"
+        ledger.put_off(self.token, ids, BROKEN_SECONDS, why)
+        logger.info("BC %s given back: %s", sorted(ids), why)
+        self.open -= set(ids)
 
     def _done(self, results: Sequence[Result]) -> None:
         self.results.extend(results)

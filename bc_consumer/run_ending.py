@@ -1,20 +1,56 @@
 """What people are told of a run that has ended: one line, and alerts."""
 
+import logging
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import DatabaseError
+from django.db.models import F
 from django.db.models.functions import Now
 
-from bc_consumer import schedule
+from bc_consumer import retention, schedule
 from bc_consumer.alerts import alert, over
 from bc_consumer.models import BC, PendingBC, SyncLog
+from bc_consumer.redaction import redacted
 from bc_consumer.refresh import REFUSED
 
+logger = logging.getLogger(__name__)
 Status = SyncLog.Status
 Cause = SyncLog.Cause
 
 POLL_MAY_FAIL_FOR = timedelta(minutes=5)
 """Before people are told: Odoo restarts now and then."""
+
+
+OWN_COLUMNS = (
+    "status", "ended_at", "window_until", "phase", "cursor", "found_by_window", "found_by_digest",
+    "found_by_names", "gone", "error_count", "notes", "error", "traceback",
+)  # fmt: skip
+"""What the process that is at a run writes; the workers add their share to the other columns."""
+
+
+def save(run: SyncLog, calls: int, received: int) -> bool:
+    """Keep a run's own columns, and what it has cost since; False when it is no longer running.
+
+    Then it was ended by somebody else, while this process had lost the lock, and stays as it is.
+    """
+    run.notes, run.error = redacted(run.notes), redacted(run.error)
+    run.traceback = redacted(run.traceback)
+    columns = {name: getattr(run, name) for name in OWN_COLUMNS}
+    kept = SyncLog.objects.filter(pk=run.pk, status=Status.RUNNING).update(
+        **columns,
+        odoo_calls=F("odoo_calls") + calls,
+        odoo_bytes=F("odoo_bytes") + received,
+    )
+    return kept > 0
+
+
+def purge_what_is_old() -> None:
+    """Purge after a good run, also where no nightly one is wanted; the next one tries again."""
+    try:
+        retention.purge()
+    except DatabaseError as error:
+        logger.warning("What is old could not be purged: %s", error)
 
 
 def summary(run: SyncLog) -> str:

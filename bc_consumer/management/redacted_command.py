@@ -1,5 +1,6 @@
 """The base of our commands: what they print holds no secret."""
 
+import io
 import sys
 from typing import Any, TextIO, cast
 
@@ -14,6 +15,9 @@ class RedactedCommand(BaseCommand):
     def __init__(
         self, stdout: TextIO | None = None, stderr: TextIO | None = None, **options: Any
     ) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A terminal that can't show a sign must not end the command; stderr is so by itself.
+            sys.stdout.reconfigure(errors="backslashreplace")
         super().__init__(_hiding(stdout or sys.stdout), _hiding(stderr or sys.stderr), **options)
 
     def execute(self, *args: Any, **options: Any) -> str | None:

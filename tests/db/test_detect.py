@@ -10,7 +10,9 @@ from django.conf import LazySettings
 from django.db import connection
 from django.db.models import F
 
+from bc_consumer.drift import DriftScan
 from bc_consumer.models import BC, BCLine, SyncLog, SyncState
+from bc_consumer.odoo import Odoo
 from bc_consumer.reconcile import reconcile
 from bc_consumer.run_beginning import Wish
 from odoo_simulator import Simulator
@@ -44,6 +46,20 @@ def test_rule_9_the_watermark_is_on_odoo_s_clock(offset: float, simulator: Simul
     assert last_sync is not None
     assert before - timedelta(seconds=3) <= last_sync <= simulator.clock()
     assert last_sync == done.window_until
+
+
+@pytest.mark.parametrize("offset", [-3600.0, 0.0, 3600.0])
+def test_rule_9_what_a_second_may_hide_is_read_again_whatever_odoo_s_clock_says(
+    offset: float, simulator: Simulator, odoo: Odoo
+) -> None:
+    simulator.faults.clock(offset)
+    order_id = simulator.create_order(lines=[LINE], partner_ref="first")
+    run()
+    # A second write within the same second, of which the webhook was lost.
+    simulator.update_sql(ORDER, order_id, {"partner_ref": "second"})
+    assert [drift.field for drift in DriftScan(odoo).drifts()] == ["partner_ref"]
+    run(digest=False)
+    assert BC.objects.get().partner_ref == "second"
 
 
 def test_a_line_that_sql_moved_is_found_by_the_window(

@@ -12,8 +12,11 @@ from django.db.models.functions import Now
 
 from bc_consumer import ledger
 from bc_consumer.ledger import Mark
-from bc_consumer.models import JournalEntry, PendingBC
+from bc_consumer.models import JournalEntry, PendingBC, SyncLog
+from bc_consumer.on_demand import refresh_now
+from bc_consumer.reconcile import reconcile
 from bc_consumer.refresh import work_off
+from bc_consumer.run_beginning import Wish
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.conftest import refresh
@@ -83,6 +86,27 @@ def test_rule_6_a_failed_order_is_not_tried_again_and_again_for_another_one_s_sa
     simulator.faults.clear()
     refresh(source, target)
     assert differences(simulator, sql) == []
+
+
+@pytest.mark.timeout(30)
+def test_rule_6_a_run_ends_although_an_order_s_lines_hang_on_one_that_was_given_up(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.MAX_ATTEMPTS = 1
+    source, target = (simulator.create_order(lines=LINES) for _ in range(2))
+    reconcile(Wish(SyncLog.Cause.COMMAND))
+    simulator.move_line(first_line(simulator, source), target)
+    simulator.faults.poison(source)
+    done = reconcile(Wish(SyncLog.Cause.COMMAND))
+    assert (done.status, done.error_count) == (SyncLog.Status.PARTIAL, 2)
+    (told,) = refresh_now([target])
+    assert told.outcome == "failed"
+    assert f"BC [{source}]" in told.error
+
+    simulator.faults.clear()
+    assert reconcile(Wish(SyncLog.Cause.COMMAND)).status == SyncLog.Status.OK
+    assert differences(simulator, sql) == []
+    assert not PendingBC.objects.exists()
 
 
 def test_rule_4_an_order_brought_along_in_vain_is_given_back_at_once(

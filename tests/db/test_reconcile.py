@@ -371,6 +371,35 @@ def test_rule_8_between_slices_the_run_itself_holds_the_lock(
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.parametrize("overtaken", ["while it goes on", "when it has ended"])
+def test_rule_8_a_slice_that_comes_back_late_leaves_the_run_to_its_successor(
+    overtaken: str, simulator: Simulator, settings: LazySettings
+) -> None:
+    """As if its process had been stopped for longer than its lease."""
+    settings.SYNC_PAGE_SIZE, settings.ALERT_EMAILS = 5, ["ops@example.com"]
+    simulator.bulk_create(20, 1, spread_days=10)
+    successor = Lock()
+
+    def overtake(model: str, method: str) -> None:
+        started = SyncLog.objects.filter(phase="orders", cursor__gt=0).first()
+        if started is not None:
+            simulator.faults.between_calls(None)
+            SyncState.objects.update(lease_until=Now() - timedelta(seconds=1))
+            assert successor.take(started.pk)
+            if overtaken == "when it has ended":
+                SyncLog.objects.update(status=Status.OK, ended_at=Now())
+        connection.close()
+
+    simulator.faults.between_calls(overtake)
+    with pytest.raises(AlreadyRunning):
+        reconcile_slice(None)
+    successor.give_back()
+    wanted = Status.OK if overtaken == "when it has ended" else Status.RUNNING
+    assert SyncLog.objects.get().status == wanted
+    assert watermark() is None
+    assert mail.outbox == []
+
+
 def test_an_interrupted_first_load_goes_on_where_it_was(
     simulator: Simulator, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.db import connection
+from django.db.models.functions import Now
 
 from bc_consumer import ledger, process
 from bc_consumer.ledger import Mark
@@ -153,6 +154,23 @@ def test_a_later_run_brings_what_was_given_up(simulator: Simulator, settings: La
     simulator.faults.clear()
     assert reconcile(Wish(Cause.NIGHTLY)).status == Status.OK
     assert BC.objects.get().partner_name == "Renamed & Sons"
+
+
+def test_what_was_given_up_is_read_together_by_the_next_run(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    """Thousands of orders may have had one cause, and it is gone for all of them."""
+    settings.MAX_ATTEMPTS = 1
+    ids = list(simulator.bulk_create(40, 1, spread_days=10))
+    reconcile(Wish(Cause.COMMAND))
+    ledger.mark(ids, Mark(cause="operator", lane=Lane.BULK))
+    PendingBC.objects.update(failed_at=Now(), batch_limit=1, attempts=1)
+    simulator.calls_clear()
+    done = reconcile(Wish(Cause.NIGHTLY))
+    assert (done.status, done.bc_count) == (Status.OK, 40)
+    reads = [call for call in simulator.calls if call.method == "web_search_read"]
+    assert len(reads) <= 4
+    assert not PendingBC.objects.exists()
 
 
 @pytest.mark.parametrize("who", ["a later mark", "a later run"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -105,3 +106,30 @@ def test_another_version_is_refused_before_anything_is_started() -> None:
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert "17|18|19" in done.stderr
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_all_is_taken_down_and_a_failure_shows_the_servers_logs(tmp_path: Path, code: int) -> None:
+    told, docker = tmp_path / "told", tmp_path / "docker"
+    docker.write_text(
+        f'#!/bin/sh\necho "$*" >> {told}\ncase "$*" in *" run "*) exit {code};; esac\n'
+    )
+    docker.chmod(0o755)
+    words = [str(ROOT / "tools" / "real-odoo"), "19"]
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(words, env={"PATH": path}, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    steps = [line.partition("--profile odoo19 ")[2] for line in told.read_text().splitlines()]
+    logs = ["logs --tail 60 prepare19 odoo19"] if code else []
+    assert steps == ["", "run --rm contract19", *logs, "down --volumes"]
+
+
+def test_without_docker_it_says_what_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "bash").symlink_to("/bin/bash")
+    for name in ("dirname", "env"):
+        (tmp_path / name).symlink_to(f"/usr/bin/{name}")
+    words = [str(ROOT / "tools" / "real-odoo"), "19"]
+    environment = {"PATH": str(tmp_path)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "needs Docker" in done.stderr
