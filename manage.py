@@ -8,8 +8,16 @@ import sys
 def main() -> None:
     """Run one management command."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    try:
+        _ = settings.INSTALLED_APPS  # reads all of them
+    except ImproperlyConfigured as error:
+        from project.wrong_setting import tell
+
+        sys.exit(tell(sys.argv[1:], error))
     execute_from_command_line(sys.argv)
 
 

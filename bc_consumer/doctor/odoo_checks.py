@@ -160,6 +160,8 @@ class _Server:
             yield ok(
                 _("XML-RPC, which leaves Odoo 22 (autumn 2028): ODOO_TRANSPORT=auto goes with it")
             )
+        elif settings.ODOO_TRANSPORT == "auto":
+            yield ok(_("%(name)s, chosen by «auto»") % {"name": name})
         else:
             yield ok(name)
 

@@ -93,7 +93,8 @@ def odoo_fix(problem: OdooError) -> str:
             MissingEndpoint,
             _(
                 "Nothing there speaks this protocol: set ODOO_TRANSPORT=auto; see that ODOO_URL is"
-                " Odoo itself, and that the proxy passes /xmlrpc/2/, /jsonrpc or /json/2/ on."
+                " Odoo itself, without a page's path, and that the proxy passes /xmlrpc/2/,"
+                " /jsonrpc or /json/2/ on."
             ),
         ),
         (MissingModel, _("Install the app in Odoo, or correct ODOO_ORDER_MODEL or ODOO_DATABASE.")),

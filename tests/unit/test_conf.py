@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -99,6 +100,46 @@ def test_a_wrong_choice_of_orders_stops_every_command_at_its_start(
     )
     assert done.returncode != 0
     assert told in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ODOO_URL", "odoo.example.com"),
+        ("ODOO_DOMAIN", '[["state",'),
+        ("ODOO_TRANSPORT", "rest"),
+        ("SYNC_NIGHTLY_AT", "at night"),
+        ("SECRET_KEY", ""),
+    ],
+)
+def test_a_setting_that_can_t_be_read_is_named_without_a_traceback(name: str, value: str) -> None:
+    own = {"ENV_FILE": os.devnull, "DATA_DIR": "/nowhere", "SECRET_KEY": "x" * 50}
+    own |= {"DJANGO_SETTINGS_MODULE": "project.settings", name: value}
+
+    def manage(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "manage.py", *words]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **own},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 2
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    assert f"A setting is wrong: {name}" in manage("sync_BcLinbc").stderr
+    told = manage("doctor").stdout
+    assert told.startswith(f"✗ Settings: {name}")
+    assert "→ Correct it in .env" in told
+    facts = json.loads(manage("doctor", "--json").stdout)
+    assert facts["exit"] == 2
+    [check] = facts["checks"]
+    assert (check["name"], check["level"]) == ("settings", "error")
+    assert name in check["findings"][0]["text"]
 
 
 @pytest.mark.parametrize(
