@@ -20,16 +20,17 @@ def mail_checks() -> list[Check]:
 
 def _mail() -> Iterator[Finding]:
     if not settings.ALERT_EMAILS:
+        # Nothing is mailed then; the project's mail server, if it has one, is its own business.
         yield warning(
             _("ALERT_EMAILS is empty: nobody is told when a person is needed"),
             _("Set ALERT_EMAILS, and EMAIL_URL with it."),
         )
+        return
     if settings.EMAIL_BACKEND != SMTP:
-        if settings.ALERT_EMAILS:
-            yield warning(
-                _("EMAIL_URL names no mail server: alerts go to the log only"),
-                _("Set EMAIL_URL to smtp+tls://user:password@host:587"),
-            )
+        yield warning(
+            _("EMAIL_URL names no mail server: alerts go to the log only"),
+            _("Set EMAIL_URL to smtp+tls://user:password@host:587"),
+        )
         return
     yield _server()
 

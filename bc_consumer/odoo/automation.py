@@ -150,7 +150,7 @@ class AutomationRules:
         ]
         self._field_ids = {
             (str(row["model"]), str(row["name"])): int(row["id"])
-            for row in self._search(FIELD, [*domain, ("store", "=", True)], ["model", "name"])
+            for row in self._search(FIELD, domain, ["model", "name"])
         }
 
     # --- reading ---

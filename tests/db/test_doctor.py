@@ -24,6 +24,7 @@ from bc_consumer.models import Heartbeat, SyncLog, SyncState
 from odoo_simulator import Simulator
 from odoo_simulator.base_data import ADMINISTRATOR
 from tests.db.broken_setups import BROKEN, Broken, Setup, key, mailing
+from tests.services.waiting import free_port
 from tests.unit.site import serving_site
 
 SMTP = "django.core.mail.backends.smtp.EmailBackend"
@@ -183,6 +184,13 @@ def test_only_the_end_of_the_account_s_own_living_keys_counts(setup: Setup) -> N
     [finding] = doctor("--json").checks["odoo.key"]["findings"]
     assert finding["level"] == "ok"
     assert "«a new one»" in finding["text"]
+
+
+def test_without_recipients_no_mail_server_is_asked_for(setup: Setup) -> None:
+    setup.settings.ALERT_EMAILS = []
+    setup.settings.EMAIL_PORT = free_port()
+    [finding] = doctor("--json").checks["mail"]["findings"]
+    assert finding["level"] == "warning"
 
 
 def test_a_check_that_fails_itself_hides_no_other() -> None:
