@@ -36,6 +36,9 @@ FIELD_IN_DOMAIN = re.compile(r"Invalid field (?P<model>[\w.]+)\.(?P<field>\w+) i
 # second is how a method of this name with other arguments answers (before 17).
 UNKNOWN_METHOD = re.compile(r"AttributeError|TypeError: .*unexpected keyword argument")
 
+# What PostgreSQL, UTF-8 or a terminal can't take as text, or what turns its direction around.
+UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
 # The method's own result could not be marshalled: it ran, and was committed (17, 18 and 19).
 NONE_RESULT = "TypeError: cannot marshal None unless allow_none is enabled"
 
@@ -64,7 +67,7 @@ def is_none_result(fault: Fault) -> bool:
 
 def error_of_execute(fault: Fault, call: Call, settings: OdooSettings) -> OdooError:
     """Make the error for a fault of a model's method."""
-    text = without_secrets(fault.text, settings)
+    text = told(fault.text, settings)
     code = (
         CODES_OF_OLD_ENDPOINTS.get(fault.code, EXCEPTION)
         if isinstance(fault.code, str)
@@ -87,7 +90,7 @@ def error_of_execute(fault: Fault, call: Call, settings: OdooSettings) -> OdooEr
 
 def error_of_common(fault: Fault, settings: OdooSettings) -> OdooError:
     """Make the error for a fault of ``authenticate`` or ``version``: no order is concerned."""
-    text = without_secrets(fault.text, settings)
+    text = told(fault.text, settings)
     if fault.code in {ACCESS_DENIED, "AccessDenied"}:
         return wrong_credentials(settings)
     if _names_missing_database(text, settings.database, ""):
@@ -129,8 +132,12 @@ def last_line(text: str) -> str:
     return lines[-1][:LONGEST_TEXT] if lines else "(no text)"
 
 
-def without_secrets(text: str, settings: OdooSettings) -> str:
-    """Take secrets out of what Odoo says, should it ever repeat them."""
+def told(text: str, settings: OdooSettings) -> str:
+    """Return what Odoo says without secrets, should it ever repeat them, as text that can be kept.
+
+    JSON carries NUL, escape sequences of terminals and halves of characters, which XML does not.
+    """
+    text = UNFIT.sub("\ufffd", text.replace("\r\n", "\n"))
     return Redactor((settings.password, *settings.url_passwords))(text)
 
 
