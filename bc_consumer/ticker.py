@@ -73,18 +73,18 @@ class Ticker:
             logger.info("poll: %s", reason)
 
     def _see_to_nightly(self, run: int | None) -> None:
-        """Hand it to the workers; when none takes it up, do it here."""
+        """Hand it to the workers; when that is in vain, do it here."""
         nightly = SyncLog.objects.filter(cause=SyncLog.Cause.NIGHTLY)
         waiting = (run, nightly.aggregate(latest=Max("pk"))["latest"])
         if waiting != self._waiting:
             self._waiting, self._waiting_since, self._send_after = waiting, time.monotonic(), 0.0
         if time.monotonic() - self._waiting_since > HERE_AFTER_SECONDS:
-            self._do_here(run)
+            self._do_here(run, "no worker takes it up")
         elif time.monotonic() >= self._send_after:
             self._send(run)
 
-    def _do_here(self, run: int | None) -> None:
-        logger.warning("scheduler: no worker takes up the nightly run, so it is done here")
+    def _do_here(self, run: int | None, why: str) -> None:
+        logger.warning("scheduler: the nightly run is done here: %s", why)
         try:
             unfinished = reconcile_slice(run)
             while unfinished is not None:
@@ -96,7 +96,7 @@ class Ticker:
         try:
             reconcile_nightly.send(run)
         except FAILURES as error:
-            logger.warning("scheduler: the nightly run waits for RabbitMQ: %r", error)
+            self._do_here(run, f"RabbitMQ is away: {error!r}")
         else:
             self._send_after = time.monotonic() + SEND_AGAIN_SECONDS
             logger.info("scheduler: the nightly run was handed to the workers")

@@ -25,7 +25,7 @@ from pika.exceptions import (
 
 from bc_consumer.broker import Broker
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
-from bc_consumer.publisher import FALLBACK_QUEUE, UNDECODABLE_QUEUE
+from bc_consumer.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE
 
 SECONDS = 3.0
 NOT_FOUND, PRECONDITION_FAILED, ACCESS_REFUSED, NOT_ALLOWED = 404, 406, 403, 530
@@ -71,7 +71,7 @@ def _connection() -> Iterator[Finding]:
     try:
         with _channel():
             pass
-    except (AMQPError, OSError, ValueError) as problem:
+    except (*FAILURES, ValueError) as problem:
         yield error(_said(problem), _connection_fix(problem))
     else:
         yield ok(_("it lets us in"))

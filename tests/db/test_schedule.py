@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,8 @@ from django.core import mail
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
+from dramatiq.errors import BrokerConnectionError
+from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 
 from bc_consumer import actors, ticker
 from bc_consumer.database_clock import database_now
@@ -217,6 +220,42 @@ def test_a_run_that_is_to_be_gone_on_with_waits_for_a_worker_first(
     clock[0] += 2
     ticking.tick()
     assert SyncLog.objects.get().status == Status.OK
+
+
+@pytest.mark.parametrize("error", [BrokerConnectionError("gone"), AMQPConnectorStackTimeout("-")])
+def test_without_rabbitmq_the_scheduler_does_it_itself_at_once(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, simulator: Simulator,
+    settings: LazySettings, nightly_just_became_due: None,
+) -> None:  # fmt: skip
+    settings.SYNC_PAGE_SIZE, settings.SYNC_SLICE_SECONDS = 10, 0.001
+    simulator.bulk_create(30, 1, spread_days=10)
+    monkeypatch.setattr(ticker.reconcile_nightly, "send", failing(error))
+    ticker.Ticker().tick()
+    assert list(SyncLog.objects.values_list("status", "bc_count")) == [(Status.OK, 30)]
+
+
+def test_a_slice_that_cannot_send_the_next_one_leaves_it_to_the_scheduler(
+    monkeypatch: pytest.MonkeyPatch, simulator: Simulator, settings: LazySettings,
+    nightly_just_became_due: None,
+) -> None:  # fmt: skip
+    settings.SYNC_PAGE_SIZE, settings.SYNC_SLICE_SECONDS = 10, 0.001
+    simulator.bulk_create(30, 1, spread_days=10)
+    error = AMQPConnectorStackTimeout("-")
+    monkeypatch.setattr(actors.reconcile_nightly, "send", failing(error))
+    actors.reconcile_nightly()  # raises nothing: its message is not kept aside
+    run = SyncLog.objects.get()
+    assert run.status == Status.RUNNING
+    assert SyncState.objects.get().owner == handed_over(run.pk)
+    SyncState.objects.update(lease_until=F("lease_until") - timedelta(minutes=1, seconds=1))
+    ticker.Ticker().tick()
+    assert SyncLog.objects.get().status == Status.OK
+
+
+def failing(error: Exception) -> Callable[[int | None], None]:
+    def send(_run: int | None) -> None:
+        raise error
+
+    return send
 
 
 def test_polls_go_on_while_the_nightly_run_waits_for_a_worker(

@@ -142,6 +142,14 @@ def test_a_rabbitmq_that_can_t_be_used(deploy: Deploy, vhost_url: str, what: str
     assert said.findings("rabbitmq.consumers")[0]["level"] == "skipped"
 
 
+def test_a_rabbitmq_that_swallows_everything(
+    deploy: Deploy, gate_to_rabbitmq: Gate, vhost_url: str
+) -> None:
+    gate_to_rabbitmq.swallow()
+    said = doctor(deploy(rabbitmq_url=gate_to_rabbitmq.rewrite(vhost_url)))
+    said.tells("rabbitmq", "error", cause="Timeout", fix="firewall")
+
+
 def test_queues_that_were_made_by_other_settings(deploy: Deploy) -> None:
     deployment = deploy()
     _declare(deployment, deployment.environment["RABBITMQ_QUEUE"], {"x-max-priority": 5})
