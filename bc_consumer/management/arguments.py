@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.core.management.base import DjangoHelpFormatter
 from django.utils import timezone
@@ -12,6 +12,8 @@ from django.utils.translation import gettext as _
 from bc_consumer.odoo.orders import HIGHEST_ID
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""Nothing in Odoo is older; the first years of the calendar can't be moved to another time zone."""
 AGO = re.compile(r"(\d{1,5})([mhdw])")
 
 
@@ -34,7 +36,7 @@ def since(text: str) -> datetime:
     """
     now = timezone.now()
     if ago := AGO.fullmatch(text.strip()):
-        return now - timedelta(**{UNITS[ago[2]]: int(ago[1])})
+        return max(now - timedelta(**{UNITS[ago[2]]: int(ago[1])}), OLDEST)
     moment = _moment(text.strip())
     if moment is None:
         raise argparse.ArgumentTypeError(
@@ -47,7 +49,7 @@ def since(text: str) -> datetime:
         raise argparse.ArgumentTypeError(
             _("«%(text)s» is still to come: nothing can have changed since") % {"text": text}
         )
-    return moment
+    return max(moment, OLDEST)
 
 
 def _moment(text: str) -> datetime | None:

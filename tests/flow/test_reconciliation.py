@@ -12,8 +12,6 @@ from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.conftest import Deploy
 from tests.harness import ROOT, Deployment
-from tests.services.gate import Gate
-from tests.services.rabbitmq import RabbitMQ
 
 COMMITTED = {"ODOO_WEBHOOK_TIMING": "committed"}
 LINES = [
@@ -173,41 +171,3 @@ def test_poll_mode_needs_no_webhook(deploy: Deploy, simulator: Simulator) -> Non
     )
     digests = "SELECT count(*) FROM bc_consumer_synclog WHERE cause = 'poll' AND digest"
     assert deployment.sql(digests) == [(1,)]
-
-
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("how", ["restarts", "is gone", "is silent"])
-@pytest.mark.simulator(version=17, webhook_timing="committed")
-def test_the_nightly_run_goes_on_when_rabbitmq(
-    how: str, deploy: Deploy, simulator: Simulator, private_rabbitmq: RabbitMQ
-) -> None:
-    """Between two slices: the message of the next one is lost, or can't be sent at all."""
-    simulator.bulk_create(1500, 1, spread_days=100)
-    simulator.faults.latency(0.2)
-    nightly = {"SYNC_NIGHTLY_AT": "00:00", "SYNC_SLICE_SECONDS": "1", "SYNC_PAGE_SIZE": "100"}
-    with Gate(private_rabbitmq.address.host, private_rabbitmq.address.port) as gate:
-        url = gate.rewrite(private_rabbitmq.url(private_rabbitmq.new_vhost()))
-        deployment = deploy(settings=COMMITTED | nightly, rabbitmq_url=url)
-        deployment.start(workers=1, web=False)
-        deployment.wait_until(
-            lambda: deployment.sql("SELECT count(*) FROM bc_consumer_bc")[0][0] > 0,
-            60,
-            what="the run to be under way",
-        )
-        if how == "restarts":
-            private_rabbitmq.kill()
-            private_rabbitmq.start()
-        elif how == "is gone":
-            gate.refuse()
-        else:
-            gate.swallow()
-        runs = "SELECT status FROM bc_consumer_synclog"
-        assert deployment.sql(runs) == [("running",)], "it was over before"
-        simulator.faults.clear()
-        deployment.wait_until(
-            lambda: deployment.sql(runs) == [("ok",)], 120, what="the run to be gone on with"
-        )
-        gate.open()
-        assert differences(simulator, deployment.sql) == []
-        assert "error of our own" not in deployment.logs()
-        deployment.close()

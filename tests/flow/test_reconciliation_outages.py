@@ -13,6 +13,7 @@ from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.conftest import Deploy
 from tests.harness import ROOT, Deployment
+from tests.services.gate import Gate
 from tests.services.postgres import Postgres
 from tests.services.rabbitmq import RabbitMQ
 
@@ -69,6 +70,30 @@ def test_rabbitmq_away_between_two_slices(
         )
         assert deployment.sql("SELECT status FROM bc_consumer_synclog") == [("running",)]
     wait_for_the_end(deployment, 100)
+    assert deployment.sql("SELECT status FROM bc_consumer_synclog") == [("ok",)]
+    assert differences(simulator, deployment.sql) == []
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.simulator(version=17, webhook_timing="committed")
+@pytest.mark.parametrize("trouble", ["refusing", "silent"])
+def test_rabbitmq_away_for_good_between_two_slices(
+    trouble: str, deploy: Deploy, simulator: Simulator, gate_to_rabbitmq: Gate, vhost_url: str
+) -> None:
+    simulator.bulk_create(ORDERS, 2, spread_days=100)
+    simulator.faults.latency(0.1)
+    deployment = deploy(settings=NIGHTLY, rabbitmq_url=gate_to_rabbitmq.rewrite(vhost_url))
+    deployment.start(workers=1, web=False)
+    wait_for_a_slice_more(deployment)
+    if trouble == "refusing":
+        gate_to_rabbitmq.refuse()
+    else:
+        gate_to_rabbitmq.swallow()
+    assert deployment.sql("SELECT status FROM bc_consumer_synclog") == [("running",)]
+    wait_for_the_end(deployment, 150)
+    assert "is done here: RabbitMQ is away" in deployment.logs()
+    assert "error of our own" not in deployment.logs()
+    gate_to_rabbitmq.open()
     assert deployment.sql("SELECT status FROM bc_consumer_synclog") == [("ok",)]
     assert differences(simulator, deployment.sql) == []
 
