@@ -15,8 +15,8 @@ from django.core import mail
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
-from dramatiq.errors import BrokerConnectionError
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
+from pika.exceptions import StreamLostError
 
 from bc_consumer import actors, ticker
 from bc_consumer.database_clock import database_now
@@ -222,14 +222,14 @@ def test_a_run_that_is_to_be_gone_on_with_waits_for_a_worker_first(
     assert SyncLog.objects.get().status == Status.OK
 
 
-@pytest.mark.parametrize("error", [BrokerConnectionError("gone"), AMQPConnectorStackTimeout("-")])
+@pytest.mark.parametrize("error", [StreamLostError("gone"), AMQPConnectorStackTimeout("-")])
 def test_without_rabbitmq_the_scheduler_does_it_itself_at_once(
     error: Exception, monkeypatch: pytest.MonkeyPatch, simulator: Simulator,
     settings: LazySettings, nightly_just_became_due: None,
 ) -> None:  # fmt: skip
     settings.SYNC_PAGE_SIZE, settings.SYNC_SLICE_SECONDS = 10, 0.001
     simulator.bulk_create(30, 1, spread_days=10)
-    monkeypatch.setattr(ticker.reconcile_nightly, "send", failing(error))
+    monkeypatch.setattr(actors.reconcile_nightly, "send", failing(error))
     ticker.Ticker().tick()
     assert list(SyncLog.objects.values_list("status", "bc_count")) == [(Status.OK, 30)]
 
