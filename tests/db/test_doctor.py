@@ -193,6 +193,13 @@ def test_without_recipients_no_mail_server_is_asked_for(setup: Setup) -> None:
     assert finding["level"] == "warning"
 
 
+@pytest.mark.simulator(version=18)
+def test_the_protocol_that_auto_chose_is_told(setup: Setup) -> None:
+    setup.settings.ODOO_TRANSPORT = "auto"
+    [finding] = doctor("--json").checks["odoo.transport"]["findings"]
+    assert finding["text"] == "jsonrpc, chosen by «auto»"
+
+
 def test_a_check_that_fails_itself_hides_no_other() -> None:
     def fails() -> list[Finding]:
         raise ValueError("first-test-secret")
