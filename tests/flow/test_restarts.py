@@ -208,7 +208,7 @@ def test_a_stopping_web_server_answers_what_it_has_begun(
             told = sending.result().answers
         locker.close()
         assert page.result().status == 200
-    wait_until(deployment.web.has_ended, 15, what="the web server to end")
+    wait_until(deployment.web.has_ended, 40, what="the web server to end")
 
     # Answered with 202, or never accepted: Odoo's log tells of the latter. Never a 5xx.
     assert {answer.status for answer in told} == {202, 0}
