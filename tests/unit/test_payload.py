@@ -98,7 +98,7 @@ def test_what_is_kept_of_a_body_has_no_nul() -> None:
     assert len(parse(body({**ORDER, "note": "x" * 99_999}), "", "purchase.order").text) == 16_384
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(body=bodies(), event=st.text(max_size=8) | st.sampled_from(["", "deleted"]))
 def test_any_body_gives_an_event_or_an_error_that_says_why(body: bytes, event: str) -> None:
     try:
