@@ -48,8 +48,8 @@ _PRODUCTS = (
 )
 
 
-def fill(store: Store, models: dict[str, Model]) -> None:
-    """Write the base data in one transaction, under fixed ids."""
+def fill(store: Store, models: dict[str, Model], login: str) -> None:
+    """Write the base data in one transaction, under fixed ids; ``login``: the administrator's."""
     tx = store.begin()
     stamp: Row = {
         "create_date": moment_text(store.now()),
@@ -57,7 +57,7 @@ def fill(store: Store, models: dict[str, Model]) -> None:
         "create_uid": 1,
         "write_uid": 1,
     }
-    for model, rows in _rows().items():
+    for model, rows in _rows(login).items():
         for number, values in rows.items():
             _put(tx, model, number, {**stamp, **values})
     _describe_models(tx, models, stamp)
@@ -70,13 +70,13 @@ def _put(tx: Transaction, model: str, number: int, row: Row) -> None:
     tx.put(model, number, row)
 
 
-def _rows() -> dict[str, dict[int, Row]]:
+def _rows(login: str) -> dict[str, dict[int, Row]]:
     return {
         "res.company": {
             COMPANY: {"name": "Comptoir du Bureau", "currency_id": EUR, "partner_id": 1}
         },
         "res.currency": _currencies(),
-        "res.users": _users(),
+        "res.users": _users(login),
         "uom.uom": _named("Units", "Boxes", "Hours", "m"),
         "account.tax": {
             TAX_20: _tax("TVA 20 %", 20.0),
@@ -119,12 +119,12 @@ def _currencies() -> dict[int, Row]:
     }
 
 
-def _users() -> dict[int, Row]:
+def _users(login: str) -> dict[int, Row]:
     teams = ("System", "Administrator", "Purchasing team A", "Purchasing team B")
     return {
         number: {
             "name": name,
-            "login": "admin" if number == ADMINISTRATOR else f"team{number}",
+            "login": login if number == ADMINISTRATOR else f"team{number}",
             "company_id": COMPANY,
             "company_ids": (COMPANY,),
         }

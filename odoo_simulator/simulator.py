@@ -391,7 +391,7 @@ class Simulator(Operations):
         )
         if not found:
             self.store.journal = self._journal
-            base_data.fill(self.store, self.models)
+            base_data.fill(self.store, self.models, self.login)
         self.store.journal = self._journal
         self.automation.reload()
 
