@@ -170,7 +170,7 @@ def test_rule_9_thousands_of_rows_in_one_second_are_paged_without_skipping(
     settings.SYNC_PAGE_SIZE = 50
     run()
     simulator.bulk_create(333, 1, spread_days=0)
-    done = run(cause=Cause.NIGHTLY)
+    done = run(cause=Cause.NIGHTLY, digest=False)  # which would find what the window skips
     assert done.applied == 333
     assert differences(simulator, sql) == []
 
