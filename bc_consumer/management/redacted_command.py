@@ -1,6 +1,7 @@
-"""The base of our commands: what they print holds no secret."""
+"""The base of our commands: what they print holds no secret, and may be read in part."""
 
 import io
+import os
 import sys
 from typing import Any, TextIO, cast
 
@@ -24,7 +25,14 @@ class RedactedCommand(BaseCommand):
         """Run it; a caller may give it other streams."""
         given = {name: options[name] for name in ("stdout", "stderr") if options.get(name)}
         options |= {name: _hiding(stream) for name, stream in given.items()}
-        result: str | None = super().execute(*args, **options)
+        try:
+            try:
+                result: str | None = super().execute(*args, **options)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:  # whoever read has seen enough: ``| head``
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
         return result
 
 

@@ -1,7 +1,6 @@
 """``manage.py sync_BcLinbc``: the reconciliation, here and now; and what belongs to it."""
 
 import json
-import os
 import sys
 from typing import Any, TextIO
 
@@ -91,13 +90,8 @@ class Command(RedactedCommand):
         self._json: bool = options["json"]
         self._report: Report | None = None
         self._facts: dict[str, Any] = {}
-        try:
-            with quiet(options["verbosity"]), stopping_on_signals():
-                code = self._guarded(options)
-            self.stdout.flush()
-        except BrokenPipeError:  # whoever read has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = Exit.FAILED
+        with quiet(options["verbosity"]), stopping_on_signals():
+            code = self._guarded(options)
         if code:
             sys.exit(int(code))
 
