@@ -1,5 +1,6 @@
 """The Dramatiq actors. They keep nothing: what is owed, retries included, is in the database."""
 
+import contextlib
 import logging
 
 import dramatiq
@@ -7,6 +8,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
 from bc_consumer import process
+from bc_consumer.lock import no_slice_will_come
 from bc_consumer.publisher import ACTOR, FAILURES
 from bc_consumer.reconcile import AlreadyRunning, Interrupted, reconcile_slice
 from bc_consumer.refresh import TURN_SECONDS, work_off
@@ -66,3 +68,5 @@ def _send_next(run: int) -> None:
     except FAILURES as error:
         # Not raised: the message would be kept aside, and people told of it for nothing.
         logger.warning("run %d: the next slice waits for the scheduler: %r", run, error)
+        with contextlib.suppress(DatabaseError, InterfaceError):  # then it is a minute later
+            no_slice_will_come(run)

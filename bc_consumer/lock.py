@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 HAND_OVER = timedelta(minutes=10)
 """The next slice must come within this, or anybody may take the run over."""
+SLICE_LATE = timedelta(minutes=1)
+"""After which the message of a run's next slice is taken for lost, and the scheduler goes on."""
 
 
 class LockLost(Exception):
@@ -103,6 +105,12 @@ class Lock:
                 logger.warning("The lock could not be renewed: %s", error)
                 connection.close()
         connection.close()
+
+
+def no_slice_will_come(run: int) -> None:
+    """Let the scheduler go on with this run at once: nobody could be told of its next slice."""
+    waiting = SyncState.objects.filter(key=SyncState.KEY, owner=handed_over(run))
+    waiting.update(lease_until=Now() + HAND_OVER - SLICE_LATE)
 
 
 def ask_to_give_way() -> None:

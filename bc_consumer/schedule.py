@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from bc_consumer.database_clock import database_now
-from bc_consumer.lock import HAND_OVER, handed_over
+from bc_consumer.lock import HAND_OVER, SLICE_LATE, handed_over
 from bc_consumer.models import SyncLog, SyncState
 
 RETRY_AFTER = timedelta(minutes=15)
@@ -17,8 +17,6 @@ ASK_AGAIN_AFTER = timedelta(hours=1)
 """After one that waits for a person: braked, or refused by Odoo."""
 DIGEST_EVERY = timedelta(hours=1)
 """In poll mode."""
-SLICE_LATE = timedelta(minutes=1)
-"""After which the message of a run's next slice is taken for lost."""
 SCAN_AFTER = timedelta(minutes=2)
 """After an event that was never confirmed, a window scan."""
 GOOD = (SyncLog.Status.OK, SyncLog.Status.PARTIAL)
