@@ -5,7 +5,7 @@ import logging
 
 import dramatiq
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, connection
 
 from bc_consumer import process
 from bc_consumer.lock import no_slice_will_come
@@ -51,8 +51,14 @@ def reconcile_nightly(run: int | None = None) -> None:
 
     A slice that is lost is no harm: the scheduler goes on with a run whose lock is free.
     """
+    # This thread's connection may have died with a restart of the database, unnoticed since.
+    connection.close()
     try:
         unfinished = reconcile_slice(run)
+    except (DatabaseError, InterfaceError) as error:
+        # Not raised: the message would be kept aside, and people told of it for nothing.
+        logger.warning("nightly run: the database failed, the scheduler goes on: %s", error)
+        connection.close()
     except AlreadyRunning as running:
         logger.info("nightly run: %s has the lock", running)
     except Interrupted:

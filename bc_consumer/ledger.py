@@ -146,8 +146,19 @@ def free_claims_of(owner: int) -> int:
     For whoever knows that it has died, by the reconciliation's lock or by its heartbeat: nobody
     need wait for its leases. One that is only late finds its token gone, and writes nothing.
     """
-    first, beyond = uuid.UUID(int=owner << 64), uuid.UUID(int=(owner + 1) << 64)
-    rows = PendingBC.objects.filter(claim_token__gte=first, claim_token__lt=beyond)
+    return _free_claims(owner, owner + 1)
+
+
+def free_claims_of_runs() -> int:
+    """Give back at once what any run's crew has claimed, for whoever has the lock: all are over."""
+    return _free_claims(0, process.LOWEST_NUMBER)
+
+
+def _free_claims(first: int, beyond: int) -> int:
+    """Give back what is claimed by owners from ``first`` to the one before ``beyond``."""
+    rows = PendingBC.objects.filter(
+        claim_token__gte=uuid.UUID(int=first << 64), claim_token__lt=uuid.UUID(int=beyond << 64)
+    )
     with transaction.atomic():
         return _locked(rows).update(
             claim_token=None, claimed_until=None, sent_at=None, due_at=Now()

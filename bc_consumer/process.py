@@ -4,16 +4,19 @@ import os
 import secrets
 import threading
 
+LOWEST_NUMBER = 1 << 62
+"""Of a process: above any run's key."""
+
 _numbers: dict[int, int] = {}
 
 
 def number() -> int:
-    """Return this process's own number: above any run's key, and fit for a BIGINT column.
+    """Return this process's own number: from LOWEST_NUMBER on, and fit for a BIGINT column.
 
     By process id, for a fork has its parent's memory. What is claimed by a process that died is
     known by it.
     """
-    return _numbers.setdefault(os.getpid(), 1 << 62 | secrets.randbits(62))
+    return _numbers.setdefault(os.getpid(), LOWEST_NUMBER | secrets.randbits(62))
 
 
 stopping = threading.Event()

@@ -45,10 +45,9 @@ def holder() -> str:
 
 def begin(wish: Wish) -> SyncLog:
     """Close what a killed run left open, and open a new row; goes on with a first load."""
-    left = SyncLog.objects.filter(status=Status.RUNNING)
-    for killed in left.values_list("pk", flat=True):
-        ledger.free_claims_of(killed)
-    left.update(
+    # Killed ones' claims, and those that a run could not give back without the database.
+    ledger.free_claims_of_runs()
+    SyncLog.objects.filter(status=Status.RUNNING).update(
         status=Status.FAILED, ended_at=Now(), error="killed: its lease ran out before it ended"
     )
     if wish.cause != Cause.POLL:  # it comes too often to try again what waits for a person

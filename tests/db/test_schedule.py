@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.conf import LazySettings
 from django.core import mail
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models import F
 from django.utils import timezone
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
@@ -248,6 +248,22 @@ def test_a_slice_that_cannot_send_the_next_one_leaves_it_to_the_scheduler(
     assert SyncState.objects.get().owner == handed_over(run.pk)
     assert not Lock().take()  # nobody else may begin meanwhile
     ticker.Ticker().tick()  # at once: no message is on its way
+    assert SyncLog.objects.get().status == Status.OK
+
+
+def test_a_slice_that_the_database_fails_keeps_no_message_aside(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failure = OperationalError("server closed the connection unexpectedly")
+    monkeypatch.setattr(actors, "reconcile_slice", failing(failure))
+    actors.reconcile_nightly()
+    assert "the scheduler goes on: server closed the connection" in caplog.text
+
+
+def test_a_slice_begins_with_a_connection_of_its_own(nightly_just_became_due: None) -> None:
+    connection.ensure_connection()
+    connection.connection.close()  # as after a restart of the database: Django does not know
+    actors.reconcile_nightly()
     assert SyncLog.objects.get().status == Status.OK
 
 

@@ -51,6 +51,16 @@ def test_rule_8_what_a_killed_run_s_crew_had_claimed_is_free_for_the_next_run(
 
 
 @pytest.mark.timeout(30)
+def test_rule_8_and_what_an_ended_one_could_not_give_back(simulator: Simulator) -> None:
+    """The database was away as its crew stopped, and back as it was closed as failed."""
+    ids = list(simulator.bulk_create(10, 1, spread_days=10))
+    failed = left_by_a_killed(Cause.COMMAND, status=Status.FAILED)
+    claim_for(failed, ids)
+    done = reconcile(Wish(Cause.COMMAND))
+    assert (done.status, done.applied) == (Status.OK, 10)
+
+
+@pytest.mark.timeout(30)
 def test_rule_8_and_what_a_killed_slice_s_had_for_the_next_slice(simulator: Simulator) -> None:
     ids = list(simulator.bulk_create(10, 1, spread_days=10))
     killed = left_by_a_killed(Cause.NIGHTLY, window_until=datetime.now(UTC))

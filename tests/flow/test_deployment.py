@@ -33,7 +33,7 @@ def test_a_killed_worker_is_gone_with_its_children(deploy: Deploy) -> None:
 def test_a_process_that_dies_by_itself_fails_the_test(deploy: Deploy) -> None:
     deployment = deploy(settings={"SECRET_KEY": ""})
     deployment.start_scheduler()
-    with pytest.raises(AssertionError, match=r"scheduler-1 ended with 1:(?s:.*)SECRET_KEY"):
+    with pytest.raises(AssertionError, match=r"scheduler-1 ended with 2:(?s:.*)SECRET_KEY"):
         deployment.wait_until(lambda: False, 20)
 
 
