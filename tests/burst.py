@@ -7,20 +7,25 @@ import base64
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 LONGEST_SECONDS = 15.0
+BEAT_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One webhook's answer; ``seconds`` from before connecting to its last byte."""
+    """One webhook's answer; ``seconds`` from before connecting to its last byte.
+
+    ``lag``: so many of these seconds, at most, this process itself had no time to see it.
+    """
 
     status: int
     seconds: float
     body: Any
+    lag: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +40,21 @@ def burst(webhook_url: str, payloads: Sequence[object]) -> list[Answered]:
     """Send all payloads at the same moment; return the answers in their order."""
 
     async def all_of_them() -> list[Answered]:
-        return await asyncio.gather(*(_send(webhook_url, payload) for payload in payloads))
+        lags = [0.0]
+        metronome = asyncio.create_task(_measure_lag(lags))
+        answers = await asyncio.gather(*(_send(webhook_url, payload) for payload in payloads))
+        metronome.cancel()
+        return [replace(answer, lag=max(lags)) for answer in answers]
 
     return asyncio.run(all_of_them())
+
+
+async def _measure_lag(lags: list[float]) -> None:
+    """Note by how much each short sleep lasts too long: as much too late is an answer seen."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(BEAT_SECONDS)
+        lags.append(time.monotonic() - began - BEAT_SECONDS)
 
 
 async def _send(webhook_url: str, payload: object) -> Answered:

@@ -37,9 +37,17 @@ def warm_up(deployment: Deployment, odoo: Simulator) -> None:
 
 def assert_all_taken_in_time(answers: list[Answered], kept_in: set[str]) -> None:
     assert {answer.status for answer in answers} == {202}
-    slowest = max(answer.seconds for answer in answers)
-    assert slowest <= ANSWER_SECONDS, f"the slowest answer took {slowest * 1000:.0f} ms"
+    assert_in_time(answers)
     assert {answer.body["kept_in"] for answer in answers} <= kept_in
+
+
+def assert_in_time(answers: list[Answered]) -> None:
+    """The time that this process had none to look is not the answer's."""
+    slowest = max(answers, key=lambda answer: answer.seconds)
+    assert slowest.seconds - slowest.lag <= ANSWER_SECONDS, (
+        f"the slowest answer took {slowest.seconds * 1000:.0f} ms,"
+        f" {slowest.lag * 1000:.0f} ms of them this process had no time"
+    )
 
 
 def assert_all_arrive(deployment: Deployment, odoo: Simulator, ids: list[int]) -> None:
@@ -178,7 +186,7 @@ def test_rule_1_both_away_is_503_in_time(
     gate_to_rabbitmq.swallow()
     answers = hundred(deployment, list(range(1, 101)))
     assert {answer.status for answer in answers} == {503}
-    assert max(answer.seconds for answer in answers) <= ANSWER_SECONDS
+    assert_in_time(answers)
     assert "send it again" in answers[0].body["error"]
     gate_to_postgres.open()
     # Odoo never sends again: what was refused has to be looked for.
