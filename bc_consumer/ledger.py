@@ -361,15 +361,7 @@ def _watching(row: PendingBC, look: Look) -> PendingBC:
 
 def put_off(token: uuid.UUID, ids: Collection[int], delay: float, why: str) -> None:
     """Give rows back untried that wait for another order, which has to be mended first."""
-    rows = PendingBC.objects.filter(odoo_id__in=sorted(ids), claim_token=token)
-    _update(
-        rows,
-        claim_token=None,
-        claimed_until=None,
-        due_at=Now() + timedelta(seconds=delay),
-        error_class=WAITS,
-        last_error=why,
-    )
+    _give_back(token, ids, delay, error_class=WAITS, last_error=why)
 
 
 def release(
@@ -379,14 +371,13 @@ def release(
 
     ``batch_limit``: from now on these are read with so many others at most.
     """
+    _give_back(token, ids, delay, **({"batch_limit": batch_limit} if batch_limit else {}))
+
+
+def _give_back(token: uuid.UUID, ids: Collection[int], delay: float, **values: Any) -> None:
     rows = PendingBC.objects.filter(odoo_id__in=sorted(ids), claim_token=token)
-    _update(
-        rows,
-        claim_token=None,
-        claimed_until=None,
-        due_at=Now() + timedelta(seconds=delay),
-        **({"batch_limit": batch_limit} if batch_limit else {}),
-    )
+    due = Now() + timedelta(seconds=delay)
+    _update(rows, claim_token=None, claimed_until=None, due_at=due, **values)
 
 
 def _update(rows: QuerySet[PendingBC], **values: Any) -> int:

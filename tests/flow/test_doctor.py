@@ -147,7 +147,7 @@ def test_a_rabbitmq_that_swallows_everything(
 ) -> None:
     gate_to_rabbitmq.swallow()
     said = doctor(deploy(rabbitmq_url=gate_to_rabbitmq.rewrite(vhost_url)))
-    said.tells("rabbitmq", "error", cause="Timeout", fix="firewall")
+    assert said.tells("rabbitmq", "error", cause="Timeout", fix="firewall")
 
 
 def test_queues_that_were_made_by_other_settings(deploy: Deploy) -> None:
