@@ -1,31 +1,83 @@
 """The site, served by waitress in a thread of this process."""
 
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
-from waitress.server import create_server
+from waitress.channel import HTTPChannel
+from waitress.server import BaseWSGIServer, create_server
+from waitress.wasyncore import dispatcher
 
 THREADS = 8
 LARGEST_BODY_BYTES = 8 * 2**20
+STOP_SECONDS = 2
+"""How long running requests may take to end, and then how long their answers may."""
+LOOK_SECONDS = 0.01
 
 
 class Site:
     """Listens as soon as it is made; OSError when it can't."""
 
     def __init__(self, application: Any, host: str, port: int) -> None:
+        self._polled: dict[int, Any] = {}
+        """What waitress's loop polls, by descriptor: listening sockets, connections, triggers."""
         self._server = create_server(
             application,
+            map=self._polled,
             host=host,
             port=port,
             threads=THREADS,
             ident=None,
             max_request_body_size=LARGEST_BODY_BYTES,
         )
+        # One for each address of the host: «localhost» may have two.
+        self._listening: list[Any] = self._all(BaseWSGIServer)
         self._thread = threading.Thread(target=self._server.run, name="site", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Let running requests end, and accept no more."""
-        self._server.close()
-        # Its loop sleeps until something happens: this does, and finds nothing left to serve.
-        self._thread.join(timeout=2)
+        """Let running requests end, and accept no more.
+
+        Everything is closed by the loop's own thread. Closed by another one, what it polls makes it
+        fail with «Bad file descriptor», and a request that ends would wake it by writing into
+        whatever has the trigger's descriptor by then.
+        """
+        self._in_loop(self._accept_no_more)
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._busy() and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
+        self._server.task_dispatcher.shutdown(timeout=STOP_SECONDS)
+        self._in_loop(self._end)
+        self._thread.join(timeout=STOP_SECONDS)
+
+    def _in_loop(self, do: Callable[[], None]) -> None:
+        """Let the loop's thread do it, and wait until it has."""
+        done = threading.Event()
+
+        def do_and_tell() -> None:
+            do()
+            done.set()
+
+        self._listening[0].trigger.pull_trigger(do_and_tell)
+        done.wait(STOP_SECONDS)
+
+    def _accept_no_more(self) -> None:
+        for listening in self._listening:
+            dispatcher.close(listening)  # its own close() would take the trigger along
+        for connection in self._all(HTTPChannel):
+            if not connection.requests:
+                connection.close_when_flushed = True
+
+    def _busy(self) -> bool:
+        return any(connection.requests for connection in self._all(HTTPChannel))
+
+    def _end(self) -> None:
+        """Leave the loop nothing to poll but answers that their readers have not taken yet."""
+        for connection in self._all(HTTPChannel):
+            connection.close_when_flushed = True
+        for listening in self._listening:
+            listening.trigger.close()
+
+    def _all(self, kind: type[Any]) -> list[Any]:
+        return [one for one in list(self._polled.values()) if isinstance(one, kind)]
