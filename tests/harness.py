@@ -29,7 +29,7 @@ import psycopg2
 
 from tests.services.owned import OwnedProcess, last_lines
 from tests.services.reaper import Reaper
-from tests.services.waiting import free_port, wait_until
+from tests.services.waiting import PATIENCE_SECONDS, free_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
 T = TypeVar("T")
@@ -224,7 +224,7 @@ class Deployment:
         """The URL with credentials that is put into Odoo's rules."""
         return f"http://odoo:{self.secret}@127.0.0.1:{self.port}/odoo/webhook/"
 
-    def wait_for_web(self, seconds: float = 30.0) -> None:
+    def wait_for_web(self, seconds: float = 2 * PATIENCE_SECONDS) -> None:
         """Wait until /healthz answers 200."""
         self.wait_until(self._is_healthy, seconds, what="the web process")
 
@@ -256,7 +256,7 @@ class Deployment:
 
     def request(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> Answer:
         """Send one request on a connection of its own, redirects not followed."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         began = time.monotonic()
         try:
             connection.request(method, target, body or None, headers)
@@ -273,7 +273,7 @@ class Deployment:
         """Ask the deployment's database; parameters as ``%s``."""
         if self.database_url.startswith("sqlite"):
             return self._sqlite(query, *parameters)
-        connection = psycopg2.connect(self.database_url, connect_timeout=5)
+        connection = psycopg2.connect(self.database_url, connect_timeout=30)
         try:
             with connection, connection.cursor() as cursor:
                 cursor.execute(query, parameters or None)
@@ -298,12 +298,14 @@ class Deployment:
         """Return how many rows the ledger has, those that are only watched included."""
         return int(self.sql("SELECT count(*) FROM bc_consumer_pendingbc")[0][0])
 
-    def wait_drained(self, seconds: float = 20.0) -> None:
+    def wait_drained(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until nothing is owed that is not given up or held."""
         live = f"SELECT count(*) {OWED} AND failed_at IS NULL AND held_reason = ''"
         self.wait_until(lambda: self.sql(live)[0][0] == 0, seconds, what="the ledger to drain")
 
-    def wait_until(self, predicate: Callable[[], T], seconds: float = 15.0, *, what: str = "") -> T:
+    def wait_until(
+        self, predicate: Callable[[], T], seconds: float = PATIENCE_SECONDS, *, what: str = ""
+    ) -> T:
         """Return the predicate's first true value; fail at once when a process died by itself."""
 
         def look() -> T:

@@ -95,11 +95,11 @@ def test_a_killed_process_frees_its_slot_when_the_lease_ends(
         left = (lease.taken_until - lease.now).total_seconds()
         assert 30 < left < 45
         CallSlot.objects.update(taken_until=Now() - timedelta(seconds=1))
-        with SharedGate(stop)(1):
+        with SharedGate(stop)(20):
             taken = CallSlot.objects.get().taken_until
             assert taken > lease.now
         # Whoever was late does not free what is another's by now.
-        other = SharedGate(stop)(1)
+        other = SharedGate(stop)(20)
         other.__enter__()
     assert CallSlot.objects.filter(taken_until__gt=Now()).exists()
     other.__exit__(None, None, None)
@@ -110,15 +110,16 @@ def test_all_processes_together_begin_no_more_calls_a_second(
     settings: LazySettings, stop: threading.Event
 ) -> None:
     settings.ODOO_CALLS_PER_SECOND = 20.0
-    began: list[float] = []
+    ended: list[float] = []
 
     def call() -> None:
         with SharedGate(stop)(20):
-            began.append(time.monotonic())
+            ended.append(time.monotonic())
 
+    started = time.monotonic()
     together(6, call)
-    began.sort()
-    assert began[-1] - began[0] > 5 * 0.05 * 0.9
+    for number, at in enumerate(sorted(ended)):
+        assert at - started > number * 0.05 * 0.9
     settings.ODOO_CALLS_PER_SECOND = 0.1
     with SharedGate(stop)(20):
         pass
@@ -133,12 +134,12 @@ def test_a_stop_ends_the_waiting_and_frees_the_slot(
     settings: LazySettings, stop: threading.Event, rate: float
 ) -> None:
     settings.ODOO_CONCURRENT_CALLS, settings.ODOO_CALLS_PER_SECOND = (2 if rate else 1), rate
-    with SharedGate(threading.Event())(1):
+    with SharedGate(threading.Event())(20):
         threading.Timer(0.1, stop.set).start()
         began = time.monotonic()
         with pytest.raises(OdooInterrupted), SharedGate(stop)(30):
             pass
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
     assert not CallSlot.objects.filter(taken_until__gt=Now()).exists()
 
 

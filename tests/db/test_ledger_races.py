@@ -61,7 +61,7 @@ class Office:
             return free
 
         taken: list[int] = []
-        wait_until(take, 10, what="two orders that nobody has in hand", every=0.001)
+        wait_until(take, SECONDS, what="two orders that nobody has in hand", every=0.001)
         try:
             yield taken[0], taken[1]
         finally:

@@ -32,6 +32,7 @@ from bc_consumer.reconcile import AlreadyRunning, reconcile, reconcile_slice
 from bc_consumer.run_beginning import Wish
 from odoo_simulator import Simulator
 from tests.comparing import differences
+from tests.services.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("odoo")
 
@@ -325,10 +326,12 @@ def test_rule_8_a_holder_that_comes_back_late_cannot_move_the_watermark() -> Non
 
 
 def test_rule_8_a_lease_is_renewed_while_its_holder_lives() -> None:
-    lock = Lock(lease_seconds=0.4)
+    lock = Lock(lease_seconds=3)
     assert lock.take()
-    waited = threading.Event()
-    waited.wait(1.2)
+    until = SyncState.objects.get().lease_until
+    assert until is not None
+    beyond = until + timedelta(seconds=3)  # more than one renewal gives
+    wait_until(lambda: SyncState.objects.filter(lease_until__gt=beyond).exists())
     assert not Lock().take()
     lock.give_back()
     other = Lock()

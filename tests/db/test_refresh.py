@@ -357,7 +357,7 @@ def test_a_stopping_process_gives_its_claims_back_at_once(simulator: Simulator) 
     finally:
         process.stopping.clear()
         timer.join()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15  # the call would take 20
     row = PendingBC.objects.get()
     assert (row.claim_token, row.attempts) == (None, 0)
     assert row.due_at <= database_now()

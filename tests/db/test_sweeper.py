@@ -56,7 +56,7 @@ def test_rule_1_stored_events_stay_in_their_queue_until_their_marks_are_committe
         patch.setattr(ledger, "mark_all", lost_on_the_way)
         with pytest.raises(OperationalError):
             sweep()
-    wait_until(lambda: stored(broker) == 2, 5, what="the events back in their queue")
+    wait_until(lambda: stored(broker) == 2, what="the events back in their queue")
     sweep()
     assert set(PendingBC.objects.values_list("pk", flat=True)) == {7, 8}
     assert stored(broker) == 0

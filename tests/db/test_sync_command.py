@@ -534,7 +534,7 @@ def test_a_first_load_that_is_interrupted_leaves_the_lock_free_and_is_gone_on_wi
     number: signal.Signals,
 ) -> None:
     simulator.bulk_create(1500, 2, spread_days=100)
-    simulator.faults.latency(0.4)
+    simulator.faults.latency(1.0)
     deployment, process = command("--json")
     with process:
         deployment.wait_until(
@@ -542,7 +542,7 @@ def test_a_first_load_that_is_interrupted_leaves_the_lock_free_and_is_gone_on_wi
             what="the load to be under way",
         )
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert json.loads(out)["status"] == "interrupted"
     assert "the next run goes on" in err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from importlib import import_module
@@ -233,9 +232,9 @@ def test_the_next_number_waits_for_the_commit_of_the_one_before() -> None:
             with transaction.atomic():
                 assert versions.give_versions([1]) == {1: 1}
                 first_has_number.set()
-                assert may_commit.wait(20)
+                assert may_commit.wait(60)
         else:
-            assert first_has_number.wait(20)
+            assert first_has_number.wait(60)
             with transaction.atomic():
                 assert versions.give_versions([2]) == {2: 2}
             second_done.set()
@@ -243,8 +242,8 @@ def test_the_next_number_waits_for_the_commit_of_the_one_before() -> None:
     caught: list[BaseException] = []
     threads = threading.Thread(target=lambda: caught.extend(in_threads(2, work)), daemon=True)
     threads.start()
-    assert first_has_number.wait(20)
-    wait_until(lambda: waiting_for_a_lock() == 1, 10, what="the second to wait")
+    assert first_has_number.wait(60)
+    wait_until(lambda: waiting_for_a_lock() == 1, what="the second to wait")
     assert list(BC.objects.after(0)) == []
     assert not second_done.is_set()
     may_commit.set()
@@ -272,17 +271,15 @@ def test_a_mark_does_not_wait_for_the_counter() -> None:
         with transaction.atomic():
             versions.give_versions([1])
             has_number.set()
-            assert may_commit.wait(20)
+            assert may_commit.wait(60)
 
     holder = threading.Thread(target=lambda: in_threads(1, hold), daemon=True)
     holder.start()
-    assert has_number.wait(20)
+    assert has_number.wait(60)
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL lock_timeout = '2s'")
-            began = time.monotonic()
-            ledger.mark([1, 2], Mark(cause="webhook"))
-        assert time.monotonic() - began < 2.0
+            cursor.execute("SET LOCAL lock_timeout = '5s'")
+            ledger.mark([1, 2], Mark(cause="webhook"))  # raises where it has to wait that long
     finally:
         may_commit.set()
         holder.join(30)

@@ -83,7 +83,7 @@ def test_a_memory_alarm_blocks_publishers(private_rabbitmq: RabbitMQ) -> None:
     blocked: list[object] = []
     connection.add_on_connection_blocked_callback(lambda *_: blocked.append(1))
     connection.channel().basic_publish("", "nowhere", b"x", pika.BasicProperties())
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not blocked and time.monotonic() < deadline:
         connection.process_data_events(time_limit=0.1)
     assert blocked
@@ -113,17 +113,17 @@ def test_a_gate_forwards_holds_back_and_resets(postgres: Postgres) -> None:
             dbname="postgres",
         )
         gate.swallow()
-        with socket.create_connection(("127.0.0.1", gate.port), timeout=2) as one:
+        with socket.create_connection(("127.0.0.1", gate.port), timeout=30) as one:
             one.settimeout(0.3)
             one.sendall(bytes((0, 0, 0, 8, 4, 210, 22, 47)))
             with pytest.raises(TimeoutError):
                 one.recv(1)
             gate.open()
-            one.settimeout(5)
+            one.settimeout(30)
             assert one.recv(1)
         gate.refuse()
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", gate.port), timeout=2)
+            socket.create_connection(("127.0.0.1", gate.port), timeout=30)
         with pytest.raises(psycopg2.OperationalError), connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         connection.close()
@@ -132,7 +132,7 @@ def test_a_gate_forwards_holds_back_and_resets(postgres: Postgres) -> None:
 def test_a_blackhole_accepts_and_never_answers() -> None:
     with (
         Blackhole() as hole,
-        socket.create_connection(("127.0.0.1", hole.port), timeout=2) as one,
+        socket.create_connection(("127.0.0.1", hole.port), timeout=30) as one,
     ):
         one.settimeout(0.3)
         one.sendall(b"anybody there?")

@@ -96,10 +96,8 @@ class Started:
         """Send the signal and return the exit code; every process of the run must be gone."""
         members = tree(self.process.pid)
         os.kill(self.process.pid, number)
-        code = self.process.wait(timeout=12)
-        wait_until(
-            lambda: not any(map(is_alive, members)), 8, what=f"the end of {members}", every=0.1
-        )
+        code = self.process.wait(timeout=60)
+        wait_until(lambda: not any(map(is_alive, members)), what=f"the end of {members}", every=0.1)
         return code
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 # Below Linux's ephemeral range (32768 and up): an outgoing connection of some other program can't
-# take the port between our look and the server's bind.
-_FIRST_PORT, _LAST_PORT = 20_000, 32_000
+# take the port between our look and the server's bind. Each of the test processes that run beside
+# each other has its own share, and gives no port twice before it has given all: one that a stopped
+# server of another test will want again is nobody else's meanwhile.
+_FIRST_PORT, _PORTS, _SHARES = 20_000, 1_000, 12
+
+PATIENCE_SECONDS = 30.0
+"""For what takes a moment on an idle machine; a busy one may need many times that."""
 
 T = TypeVar("T")
 
@@ -20,7 +27,11 @@ class DeadlineMissedError(AssertionError):
 
 
 def wait_until(
-    predicate: Callable[[], T], seconds: float = 15.0, *, what: str = "", every: float = 0.02
+    predicate: Callable[[], T],
+    seconds: float = PATIENCE_SECONDS,
+    *,
+    what: str = "",
+    every: float = 0.02,
 ) -> T:
     """Return the predicate's first true value.
 
@@ -44,10 +55,25 @@ def wait_until(
         time.sleep(every)
 
 
+def _share() -> range:
+    """Return the ports of this process: of its number among pytest-xdist's, or the first ones."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")) + 1
+    first = _FIRST_PORT + number % _SHARES * _PORTS
+    return range(first, first + _PORTS)
+
+
+def _endlessly(ports: range) -> Iterator[int]:
+    """Begin anywhere: another run on this machine has the same shares."""
+    begin = random.randrange(len(ports))
+    return itertools.cycle([*ports[begin:], *ports[:begin]])
+
+
+_ports = _endlessly(_share())
+
+
 def free_port() -> int:
     """Return a TCP port of 127.0.0.1 that nobody listens on at this moment."""
-    for _ in range(200):
-        port = random.randint(_FIRST_PORT, _LAST_PORT)
+    for port in itertools.islice(_ports, 200):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -55,7 +81,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise RuntimeError(f"no free port between {_FIRST_PORT} and {_LAST_PORT} after 200 tries")
+    raise RuntimeError(f"no free port after 200 tries, the last one {port}")
 
 
 def answers(port: int, host: str = "127.0.0.1") -> bool:

@@ -67,7 +67,7 @@ def test_second_writer_waits_and_starts_again(odoo17: Simulator, receiver: Recei
     second.start()
     wait_for(lambda: len(receiver.hooks) == 2)
     first.commit()
-    second.join(5)
+    second.join(30)
     content = odoo17.order(order)
     assert content is not None
     assert (content["partner_ref"], content["priority"]) == ("first", "1")
@@ -117,7 +117,7 @@ def test_each_call_is_one_snapshot(odoo17: Simulator) -> None:
         writer.join()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -1,6 +1,5 @@
 """The limits of calls of one process."""
 
-import itertools
 import threading
 import time
 
@@ -34,12 +33,10 @@ def test_no_more_calls_at_once_than_allowed() -> None:
 
 def test_calls_begin_no_faster_than_allowed() -> None:
     gate = ProcessGate(4, 20.0, threading.Event())
-    began = []
-    for _ in range(5):
+    started = time.monotonic()
+    for number in range(5):
         with gate(10):
-            began.append(time.monotonic())
-    steps = [later - earlier for earlier, later in itertools.pairwise(began)]
-    assert min(steps) > 0.045
+            assert time.monotonic() - started > 0.045 * number
 
 
 def test_a_call_that_has_to_wait_too_long_is_not_begun() -> None:
@@ -61,7 +58,7 @@ def test_a_stop_ends_the_waiting(calls_per_second: float) -> None:
     began = time.monotonic()
     with gate(30), pytest.raises(OdooInterrupted), gate(30):
         pass
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def test_what_a_failed_call_held_is_free_again() -> None:
