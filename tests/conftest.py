@@ -12,6 +12,7 @@ from django.db import connections
 from django.utils import translation
 
 from odoo_simulator import Simulator
+from tests.dealing import dealt
 from tests.harness import Deployment
 from tests.services.gate import Gate
 from tests.services.owned import ServiceMissingError
@@ -33,6 +34,14 @@ def _or_skip(start: Callable[[], T]) -> T:
         if os.environ.get("CI"):
             pytest.fail(str(error))
         pytest.skip(str(error))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what takes long begin first, where several processes share the tests."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes > 1:
+        items[:] = dealt(items, processes)
 
 
 @pytest.fixture(autouse=True)

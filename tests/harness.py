@@ -125,7 +125,7 @@ class Deployment:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, f"migrate failed:\n{done.stdout}\n{done.stderr}"
@@ -317,7 +317,7 @@ class Deployment:
         return wait_until(look, seconds, what=what)
 
     def manage(
-        self, *arguments: str, check: bool = True, seconds: float = 100.0
+        self, *arguments: str, check: bool = True, seconds: float = 300.0
     ) -> subprocess.CompletedProcess[str]:
         """Run a management command with the deployment's settings."""
         done = subprocess.run(

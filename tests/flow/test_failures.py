@@ -194,10 +194,11 @@ def test_all_workers_together_begin_no_more_calls_a_second_than_allowed(
     deployment: Deployment, simulator: Simulator
 ) -> None:
     ids = list(simulator.bulk_create(200, 1))
+    told = time.time()
     tell(deployment, ids)
     wait_copied(deployment, simulator, ids, 40)
-    began = sorted(call.at for call in simulator.calls)
+    began = sorted(call.at for call in simulator.calls if call.at > told)
     assert len(began) >= 10
-    # The moments are kept here, and a call may take a little longer on its way than another.
-    for first, fifth in zip(began, began[4:], strict=False):
-        assert fifth - first > 0.8
+    # The moments are kept here; on its way a call may be held up for any time, and arrive late.
+    for number, at in enumerate(began):
+        assert at - told > number * 0.25 - 0.05

@@ -51,7 +51,7 @@ def wait_for_the_end(deployment: Deployment, seconds: float) -> None:
     )
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.simulator(version=17, webhook_timing="committed")
 @pytest.mark.parametrize("how", ["killed", "out of memory"])
 def test_rabbitmq_away_between_two_slices(
@@ -74,7 +74,7 @@ def test_rabbitmq_away_between_two_slices(
     assert differences(simulator, deployment.sql) == []
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.simulator(version=17, webhook_timing="committed")
 @pytest.mark.parametrize("trouble", ["refusing", "silent"])
 def test_rabbitmq_away_for_good_between_two_slices(
@@ -98,7 +98,7 @@ def test_rabbitmq_away_for_good_between_two_slices(
     assert differences(simulator, deployment.sql) == []
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.simulator(version=17, webhook_timing="committed")
 def test_postgresql_restarted_in_a_nightly_run(
     deploy: Deploy,
@@ -121,7 +121,7 @@ def test_postgresql_restarted_in_a_nightly_run(
     assert differences(simulator, deployment.sql) == []
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.simulator(version=17, webhook_timing="committed")
 def test_postgresql_restarted_in_a_command(
     deploy: Deploy,
@@ -142,7 +142,7 @@ def test_postgresql_restarted_in_a_command(
     ) as command:  # fmt: skip
         deployment.wait_until(lambda: deployment.sql(written)[0][0] > 100, 60, what="the load")
         private_postgres.restart()
-        said, _ = command.communicate(timeout=60)
+        said, _ = command.communicate(timeout=120)
     assert command.returncode == 1, said
     # The one when it still is away as the run ends, the other when it is back by then.
     assert "The database failed" in said or "The watermark stays" in said
