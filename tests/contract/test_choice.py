@@ -92,10 +92,11 @@ def test_extra_fields_of_many_types_are_read_in_one_call(target: Target) -> None
         extra_fields=tuple(name for name in names if name in there[0]),
         extra_line_fields=tuple(name for name in line_names if name in there[1]),
     )
-    order_id = target.create(target.line(product_qty=2), incoterm_location="FCA")
+    place = {"incoterm_location": "FCA"} if "incoterm_location" in there[0] else {}  # of inventory
+    order_id = target.create(target.line(product_qty=2), **place)
     mapped = map_order(odoo.fetch([order_id]).orders[order_id])
     extra = mapped.extra.values
-    assert extra["incoterm_location"] == "FCA"
+    assert extra.items() >= place.items()
     position = extra["fiscal_position_id"]  # Odoo may find one for our vendor
     assert position is None or isinstance(position, dict)
     assert isinstance(extra["currency_rate"], str)
