@@ -404,11 +404,25 @@ def _count_for_runs(batch: Sequence[Seen], results: Sequence[Result]) -> None:
         counts["archived"] += result.outcome is Outcome.ARCHIVED
         counts["line_count"] += result.lines_written
         counts["lines_deleted"] += result.lines_deleted
-        counts["missed_by_webhooks"] += told and WEBHOOK not in result.causes.split(",")
+        counts["missed_by_webhooks"] += WEBHOOK not in result.causes.split(",") and _told(result)
     for run, counts in sorted(by_run.items()):
+        if SyncLog.objects.filter(pk=run, window_since=None).exists():
+            del counts["missed_by_webhooks"]  # a first load: there were no webhooks yet
         SyncLog.objects.filter(pk=run).update(
             **{name: F(name) + count for name, count in counts.items() if count}
         )
+
+
+def _told(result: Result) -> bool:
+    """Whether a webhook tells of this: something was written in Odoo, or is gone.
+
+    None does when a partner is renamed, when more is copied than before, or when rights change.
+    """
+    if result.outcome in {Outcome.CREATED, Outcome.ARCHIVED}:
+        return True
+    lines = result.changes.get("lines", {})
+    written = [result.changes.get("fields", {}), *lines.get("changed", {}).values()]
+    return bool(lines.keys() & {"added", "deleted"}) or any("write_date" in it for it in written)
 
 
 def journal_entry(

@@ -75,7 +75,7 @@ class Lock:
 
     def move_watermark(self, last_sync: datetime) -> None:
         """Set the watermark; raises LockLost when the lock is no longer ours (the fence)."""
-        if not self._mine().update(last_sync=last_sync, scan_due_at=None):
+        if not self._mine().update(last_sync=last_sync):
             raise LockLost("the lock was lost; the watermark stays")
 
     def is_anybodys(self) -> bool:

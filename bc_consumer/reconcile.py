@@ -35,6 +35,7 @@ from bc_consumer.policy import is_about_orders
 from bc_consumer.publisher import publisher
 from bc_consumer.run_beginning import FIRST_PHASE, Wish, begin, holder
 from bc_consumer.run_ending import purge_what_is_old, save, summary, tell
+from bc_consumer.scan_request import scanned
 
 logger = logging.getLogger(__name__)
 Status = SyncLog.Status
@@ -463,6 +464,8 @@ class _Run:
             with transaction.atomic():
                 if moves and run.window_until is not None:
                     self.lock.move_watermark(run.window_until)
+                if good:
+                    scanned(run.started_at)
                 self._save()
         except LockLost as lost:
             if self._is_overtaken():

@@ -17,8 +17,8 @@ ASK_AGAIN_AFTER = timedelta(hours=1)
 """After one that waits for a person: braked, or refused by Odoo."""
 DIGEST_EVERY = timedelta(hours=1)
 """In poll mode."""
-SCAN_AFTER = timedelta(minutes=2)
-"""After an event that was never confirmed, a window scan."""
+SCAN_EVERY = timedelta(minutes=2)
+"""While a scan is wanted: after an event that was never confirmed, or was refused."""
 GOOD = (SyncLog.Status.OK, SyncLog.Status.PARTIAL)
 
 
@@ -96,11 +96,13 @@ def _poll_due(now: datetime, state: SyncState) -> list[Due]:
         return []  # the first load is a nightly run's or a command's
     polls = SyncLog.objects.filter(cause=SyncLog.Cause.POLL)
     latest = polls.order_by("-id").first()
-    scan_wanted = state.scan_due_at is not None and state.scan_due_at < now - SCAN_AFTER
+
+    def passed(interval: timedelta) -> bool:
+        return latest is None or latest.started_at < now - interval
+
     seconds = settings.SYNC_POLL_SECONDS
-    by_time = seconds > 0 and (
-        latest is None or latest.started_at < now - timedelta(seconds=seconds)
-    )
+    by_time = seconds > 0 and passed(timedelta(seconds=seconds))
+    scan_wanted = state.scan_due_at is not None and passed(SCAN_EVERY)
     if not by_time and not scan_wanted:
         return []
     return [Due(SyncLog.Cause.POLL, digest=by_time and _digest_is_due(now))]

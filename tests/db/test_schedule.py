@@ -24,6 +24,7 @@ from bc_consumer.lock import Lock, handed_over
 from bc_consumer.models import Alert, PendingBC, SyncLog, SyncState
 from bc_consumer.reconcile import reconcile, reconcile_slice
 from bc_consumer.run_beginning import Wish
+from bc_consumer.scan_request import request_scan
 from bc_consumer.schedule import Due, due, last_time
 from odoo_simulator import Simulator
 from tests.db.copied import pending
@@ -377,8 +378,31 @@ def test_an_unconfirmed_event_wants_a_scan_without_poll_mode(
 ) -> None:
     settings.SYNC_POLL_SECONDS = 0
     assert due() == []
-    SyncState.objects.update(scan_due_at=ago(minutes=3))
+    request_scan()
     assert due() == [Due(Cause.POLL, digest=False)]
+
+
+@pytest.mark.parametrize("cause", [Cause.POLL, Cause.NIGHTLY, Cause.COMMAND])
+def test_scans_go_on_until_odoo_s_longest_transaction_is_over(
+    cause: SyncLog.Cause, simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.SYNC_POLL_SECONDS, settings.SYNC_NIGHTLY_AT = 0, None
+    settings.ODOO_LONGEST_TRANSACTION_SECONDS = 900
+    reconcile(Wish(Cause.COMMAND))
+    request_scan()
+    reconcile(Wish(Cause.POLL, digest=False))
+    assert due() == [], "every two minutes, not at each look at the clock"
+    SyncLog.objects.update(started_at=ago(seconds=121))
+    assert due() == [Due(Cause.POLL, digest=False)]
+    SyncState.objects.update(scan_due_at=ago(seconds=901))
+    simulator.faults.fault_all(1, "psycopg2.OperationalError: no")
+    assert reconcile(Wish(cause, digest=False)).status == Status.FAILED
+    simulator.faults.clear()
+    SyncLog.objects.update(started_at=ago(seconds=121))
+    assert due() == [Due(Cause.POLL, digest=False)]
+    reconcile(Wish(cause, digest=False))
+    assert SyncState.objects.get().scan_due_at is None
+    assert due() == []
 
 
 def test_a_poll_s_window_begins_at_the_poll_before(
