@@ -42,12 +42,16 @@ class OdooError(Exception):
 class OdooUnavailable(OdooError):
     """Odoo, its proxy or the network can't answer now: try later, blame no order.
 
-    ``retry_after``: seconds that the server asked us to wait, or None.
+    ``retry_after``: seconds that the server asked us to wait, or None. ``status``: the HTTP status
+    that said so, None where there was no answer.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, status: int | None = None
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.status = status
 
 
 class OdooTimeout(OdooUnavailable):

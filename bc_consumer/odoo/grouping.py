@@ -1,7 +1,7 @@
 """Counts and sums of ids by month or by day of write_date: many records compared in one call.
 
-Two ways to ask (measured): ``formatted_read_group`` of 19, ``read_group`` of 17 to 19. Which one
-is decided by what the server has.
+Three ways to ask (measured): ``formatted_read_group`` of 19, ``read_group`` of 17 to 19, and the
+same method of 14, which tells less. Which one is decided by what the server has and shows.
 
 XML-RPC can't carry a sum above 2³¹−1 (Fault 1, measured on 17), so the average is asked for, a
 double, and multiplied by the count. ``id:avg`` itself has not been measured on a real Odoo; one
@@ -35,6 +35,7 @@ Period = Literal["month", "day"]
 Domain = list[Any]
 Function = Literal["count", "avg", "sum"]
 
+FIGURE = "id_figure"  # our name for an aggregate
 LARGEST_SUM = 2**31 - 1  # what XML-RPC carries
 # Up to here count × average is less than a half from the sum: the average is off by at most 2⁻⁵³
 # of itself as a double, and by half of that as PostgreSQL's numeric of 16 digits or more.
@@ -52,7 +53,7 @@ class Group:
 
 
 class Way(Protocol):
-    """One of the two methods."""
+    """One of the ways to ask."""
 
     method: str
 
@@ -60,7 +61,7 @@ class Way(Protocol):
         """Give the keyword arguments besides domain and context."""
 
     def group(self, row: Record, period: Period) -> Group | None:
-        """Read one row; None for the records that have no write_date."""
+        """Read one row; None for the records that have no write_date. Raises TellsLess."""
 
 
 class FormattedReadGroup:
@@ -101,14 +102,38 @@ class ReadGroup:
         name = f"write_date:{period}"
         if row.get(name) is False:
             return None
-        ranges = row.get("__range")
+        if "__range" not in row or "id" not in row:
+            raise TellsLess
+        ranges = row["__range"]
         bounds = ranges.get(name) if isinstance(ranges, dict) else None
         if not isinstance(bounds, dict):
             raise OdooProtocolError(f"Odoo grouped by {name} and left the range of a group out")
-        start = read_moment(bounds.get("from"))
-        if read_moment(bounds.get("to")) != period_end(start, period):
-            raise OdooProtocolError(f"Odoo gave a {period} from {start} to {bounds.get('to')}")
+        start = _whole_period(bounds.get("from"), bounds.get("to"), period)
         return Group(start, _count(row), row.get("id"))
+
+
+class ReadGroupOf14:
+    """14: a group's bounds are in its domain alone, and what is called «id» is left out."""
+
+    method = "read_group"
+
+    def arguments(self, period: Period, function: Function) -> dict[str, Any]:
+        """Give the keyword arguments besides domain and context."""
+        asked = ReadGroup().arguments(period, function)
+        return {**asked, "fields": [f"{FIGURE}:{function}(id)"]}
+
+    def group(self, row: Record, period: Period) -> Group | None:
+        """Read one row; None for the records that have no write_date."""
+        if row.get(f"write_date:{period}") is False:
+            return None
+        # The group's own conditions come before those of the domain that was asked for.
+        domain = row.get("__domain")
+        terms = domain if isinstance(domain, list) else []
+        first, end = _bound(terms, ">="), _bound(terms, "<")
+        if first is None or end is None:
+            raise TellsLess
+        start = _whole_period(first, end, period)
+        return Group(start, _count(row), row.get(FIGURE))
 
 
 class Grouping:
@@ -119,7 +144,7 @@ class Grouping:
         # Without a time zone it is UTC, whatever the user's; with another, days begin elsewhere.
         self._context = {**context, "tz": "UTC"}
         # Where both are there, the elder is on its way out; once one has answered, it is first.
-        self._ways: tuple[Way, ...] = (FormattedReadGroup(), ReadGroup())
+        self._ways: tuple[Way, ...] = (FormattedReadGroup(), ReadGroup(), ReadGroupOf14())
         self._failed_averages = 0
 
     def buckets(self, model: str, period: Period, domain: Domain) -> list[Bucket]:
@@ -168,8 +193,11 @@ class Grouping:
     def _groups(
         self, model: str, period: Period, domain: Domain, function: Function
     ) -> list[Group]:
-        """Ask, by the way that this server has. Raises CannotGroup if it has neither."""
+        """Ask, by the way that this server has. Raises CannotGroup if it has none."""
+        unknown: dict[str, UnknownMethod] = {}
         for way in self._ways:
+            if way.method in unknown:
+                continue
             kwargs = {"domain": domain, "context": self._context}
             kwargs |= way.arguments(period, function)
             try:
@@ -177,18 +205,26 @@ class Grouping:
             except UnknownMethod as error:
                 if error.method != way.method:
                     raise
-                unknown = error
+                unknown[way.method] = error
+                continue
+            try:
+                found = [way.group(row, period) for row in records(answer.value)]
+            except TellsLess:
                 continue
             self._ways = (way, *(other for other in self._ways if other is not way))
-            found = [way.group(row, period) for row in records(answer.value)]
             return _checked([group for group in found if group is not None], period)
+        reason = next(iter(unknown.values()))  # 19's way fails by this alone
         raise CannotGroup(
             f"This Odoo has no method to group {model}; ids are to be compared instead",
-            code=unknown.code,
-            traceback=unknown.traceback,
+            code=reason.code,
+            traceback=reason.traceback,
             model=model,
-            method=unknown.method,
+            method=reason.method,
         )
+
+
+class TellsLess(Exception):
+    """The method is there, and leaves out what its later versions tell."""
 
 
 class _NoAverage(Exception):
@@ -213,6 +249,22 @@ def _checked(groups: list[Group], period: Period) -> list[Group]:
     if len({group.start for group in groups}) != len(groups):
         raise OdooProtocolError(f"Odoo gave the same {period} twice")
     return groups
+
+
+def _whole_period(first: object, end: object, period: Period) -> datetime:
+    """Give the moment at which a group's period begins, and check that it is one."""
+    start = read_moment(first)
+    if read_moment(end) != period_end(start, period):
+        raise OdooProtocolError(f"Odoo gave a {period} from {start} to {end}")
+    return start
+
+
+def _bound(terms: Sequence[Any], operator: str) -> object:
+    """Give the first value that write_date is compared with so in a domain; None if with none."""
+    for term in terms:
+        if isinstance(term, list) and term[:2] == ["write_date", operator]:
+            return term[2] if len(term) == 3 else None
+    return None
 
 
 def _bucket(group: Group, period: Period, id_sum: int | None) -> Bucket:

@@ -1,7 +1,8 @@
 """What each HTTP status means for the caller: the one place that knows.
 
-By XML-RPC and JSON-RPC Odoo itself answers 200 even for faults (measured on 17, 18 and 19), so
-any other status comes from a proxy, a load balancer, or a wrong address. JSON-2 has statuses of
+By XML-RPC and JSON-RPC Odoo itself answers 200 even for faults (measured on 14, 17, 18 and 19), so
+any other status comes from a proxy, a load balancer, or a wrong address; but see ``services.py``
+about JSON-RPC of 14. JSON-2 has statuses of
 its own: it reads the answers that tell an error of Odoo's, and leaves the others to this table.
 """
 
@@ -40,6 +41,7 @@ def check_status(
             f"{where} answered HTTP {status}: Odoo is overloaded, restarting or behind a proxy"
             " that can't reach it",
             retry_after=_retry_after(headers),
+            status=status,
         )
     elif status in REFUSED:
         raise OdooRefused(

@@ -105,7 +105,7 @@ class Json2Transport:
             return faults.wrong_database(self._settings)
         return self._no_json2(missing)
 
-    def _no_json2(self, missing: MissingEndpoint) -> MissingEndpoint:
+    def _no_json2(self, missing: MissingEndpoint | str) -> MissingEndpoint:
         return MissingEndpoint(
             f"{self._settings.shown_url} has no JSON-2, which Odoo has from version {FIRST_MAJOR}"
             f" on, or a proxy hides it ({missing}). Set ODOO_TRANSPORT to auto"
@@ -119,6 +119,8 @@ class Json2Transport:
         if fault is not None:
             return faults.error_of_execute(fault, call, self._settings)
         where = f"{PREFIX}{call.model}/{call.method}"
+        if _is_of_jsonrpc(response):
+            return self._no_json2(f"{where} is answered in the form of JSON-RPC")
         check_status(response.status, response.headers, response.body, where, self._settings)
         return OdooProtocolError(f"Odoo answered HTTP {response.status}")
 
@@ -143,3 +145,12 @@ def _fault_of(response: Response, call: faults.Call) -> faults.Fault | None:
             return faults.Fault(faults.EXCEPTION, f"AttributeError: {message}")
         return faults.Fault(faults.USER_ERROR, message)
     return fault_of(told)
+
+
+def _is_of_jsonrpc(response: Response) -> bool:
+    """Tell whether an unknown path was answered so, as 14 does to whatever comes as JSON."""
+    try:
+        told = read_json(response.body)
+    except OdooProtocolError:
+        return False
+    return response.status == 404 and isinstance(told, dict) and "jsonrpc" in told

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from bc_consumer.odoo.calls import Calls
-from bc_consumer.odoo.errors import OdooProtocolError
+from bc_consumer.odoo.errors import OdooProtocolError, UnknownMethod
 from bc_consumer.odoo.field_set import table_of
 from bc_consumer.odoo.grouping import Grouping, Period
 from bc_consumer.odoo.moments import read_moment, write_moment
@@ -44,6 +44,7 @@ class Listing:
         self._scope = scope
         self._context = scope.context
         self._grouping = Grouping(calls, self._context)
+        self._can_leave_names_out = True
 
     def orders(
         self,
@@ -199,8 +200,17 @@ class Listing:
             "context": self._context,
             **options,
         }
-        if "order_id" in fields:
-            kwargs = {**kwargs, "load": ""}  # its id alone: a name costs Odoo another look
+        if "order_id" in fields and self._can_leave_names_out:
+            try:
+                # Its id alone: a name costs Odoo another look.
+                return self._records(model, {**kwargs, "load": ""})
+            except UnknownMethod as error:
+                if error.method != "search_read":
+                    raise
+                self._can_leave_names_out = False  # 14, measured: it has no such argument
+        return self._records(model, kwargs)
+
+    def _records(self, model: str, kwargs: Mapping[str, Any]) -> Sequence[Record]:
         return records(self._calls.execute(model, "search_read", [], kwargs).value)
 
 

@@ -5,11 +5,13 @@ They are there in every Odoo up to 21: Odoo's documentation has them go in 22.
 
 import math
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from bc_consumer.odoo import faults
 from bc_consumer.odoo.errors import (
+    MissingEndpoint,
     OdooInterrupted,
     OdooProtocolError,
     OdooUnavailable,
@@ -21,6 +23,11 @@ from bc_consumer.odoo.http import HttpSession, Request, Response
 from bc_consumer.odoo.records import Answer
 from bc_consumer.odoo.settings import OdooSettings
 from bc_consumer.odoo.transport import answer_of
+
+SECONDS_OF_DISTRUST = 3600.0
+"""How long a protocol whose errors are hidden is left alone: that takes a person to change."""
+
+NO_METHOD = "no_such_method"  # of the service common; Odoo logs one error about it
 
 Params = Callable[[], Sequence[Any]]
 """A function, so that the password among them is in no local variable: error pages and trackers
@@ -62,6 +69,7 @@ class ServiceTransport:
         self._authenticating = threading.BoundedSemaphore()
         self._tries = 0
         self._last_failure = ""
+        self._errors_hidden_until = 0.0
 
     @property
     def name(self) -> str:
@@ -155,6 +163,42 @@ class ServiceTransport:
                 self._uid = None
 
     def _send(self, service: str, method: str, params: Sequence[Any]) -> Response:
+        """Send one call. Raises MissingEndpoint where this protocol hides what went wrong."""
+        if service == "common" and method == "version":
+            return self._exchange(service, method, params)
+        if time.monotonic() < self._errors_hidden_until:
+            raise self._errors_are_hidden()
+        try:
+            return self._exchange(service, method, params)
+        except OdooUnavailable as error:
+            if error.status != 500 or not self._hides_errors():
+                raise
+            self._errors_hidden_until = time.monotonic() + SECONDS_OF_DISTRUST
+            raise self._errors_are_hidden() from None
+
+    def _hides_errors(self) -> bool:
+        """Tell whether Odoo answers, and any error of a call comes as HTTP 500 with a page.
+
+        So does the JSON-RPC of 14 where one address leads to several databases (measured; with
+        one database, errors are told): not even a wrong password could be told from an ill Odoo.
+        A method that no Odoo has shows it.
+        """
+        self._exchange("common", "version", ())
+        try:
+            self._exchange("common", NO_METHOD, ())
+        except OdooUnavailable as error:
+            return error.status == 500
+        return False
+
+    def _errors_are_hidden(self) -> MissingEndpoint:
+        return MissingEndpoint(
+            f"{self._settings.shown_url} answers HTTP 500 to every call by {self.name} that fails,"
+            " and does not say why: Odoo 14 does so where it has several databases. Set"
+            " ODOO_TRANSPORT to xmlrpc or auto, or have this address lead to one database"
+            " (Odoo's option dbfilter)"
+        )
+
+    def _exchange(self, service: str, method: str, params: Sequence[Any]) -> Response:
         """Send one call with the credentials put in; its body is no local variable either."""
         return self._http.send(
             self._wire.request(service, method, lambda: self._with_credentials(method, params))
