@@ -41,6 +41,7 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.publisher import publisher
+from bc_consumer.saying import said
 
 MARKED_AT_ONCE = 10_000
 """Orders that one action marks at most; the page asks no more of one request."""
@@ -285,8 +286,11 @@ class PendingBCAdmin(ReadOnlyAdmin):
     search_fields = ("last_error",)
     search_help_text = _("Odoo id, or words of the error")
     actions = (replay, read_again)
-    exclude = ("traceback", "last_payload", "causes")
-    readonly_fields = ("standing", "causes_label", "error_trace", "payload", "order_link")
+    exclude = ("traceback", "last_payload", "causes", "held_reason", "last_error")
+    readonly_fields = (
+        "standing", "causes_label", "held_because", "error_text", "error_trace", "payload",
+        "order_link",
+    )  # fmt: skip
 
     @admin.display(description=_("standing"))
     def standing(self, row: PendingBC) -> str:
@@ -306,7 +310,17 @@ class PendingBCAdmin(ReadOnlyAdmin):
     @admin.display(description=_("error"))
     def short_error(self, row: PendingBC) -> str:
         """Show the beginning of the error."""
-        return wording.shortened(row.last_error, 80)
+        return wording.shortened(said(row.last_error), 80)
+
+    @admin.display(description=_("error"))
+    def error_text(self, row: PendingBC) -> SafeString | str:
+        """Show the error."""
+        return preformatted(said(row.last_error))
+
+    @admin.display(description=_("held because"))
+    def held_because(self, row: PendingBC) -> str:
+        """Show why the brake holds it."""
+        return said(row.held_reason) or wording.NOTHING
 
     @admin.display(description=_("traceback"))
     def error_trace(self, row: PendingBC) -> SafeString | str:
@@ -328,18 +342,35 @@ class PendingBCAdmin(ReadOnlyAdmin):
 class AlertAdmin(ReadOnlyAdmin):
     """What people have been told and is not over."""
 
-    list_display = ("key", "text", "first_at", "last_at", "count", "mailed_at")
+    list_display = ("about", "text_shown", "first_at", "last_at", "count", "mailed_at")
+    exclude = ("subject", "text")
+    readonly_fields = ("about", "text_shown")
+
+    @admin.display(description=_("about"), ordering="key")
+    def about(self, alert: Alert) -> str:
+        """Show what it is about."""
+        return said(alert.subject) or alert.key
+
+    @admin.display(description=_("text"))
+    def text_shown(self, alert: Alert) -> str:
+        """Show what people were told."""
+        return said(alert.text)
 
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
     """Messages out of RabbitMQ that nobody could read, or that are about no order."""
 
-    list_display = ("last_at", "queue", "why", "beginning", "count")
+    list_display = ("last_at", "queue", "why_shown", "beginning", "count")
     list_filter = ("queue",)
     actions = (dismiss,)
-    exclude = ("body", "digest")
-    readonly_fields = ("whole",)
+    exclude = ("body", "digest", "why")
+    readonly_fields = ("why_shown", "whole")
+
+    @admin.display(description=_("why"))
+    def why_shown(self, letter: DeadLetter) -> str:
+        """Show why nobody could read it."""
+        return said(letter.why)
 
     @admin.display(description=_("body"))
     def beginning(self, letter: DeadLetter) -> str:
@@ -370,7 +401,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     search_help_text = _("Odoo id of the order")
     fields = readonly_fields = (
         "at_label", "order_link", "outcome", "causes_label", "event", "marks", "first_marked_at",
-        "last_marked_at", "delay_label", "version", "changes_label", "error",
+        "last_marked_at", "delay_label", "version", "changes_label", "error_text",
     )  # fmt: skip
 
     def get_search_results(
@@ -412,6 +443,11 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         """Show the changes in full."""
         return changes_html(entry.changes)
 
+    @admin.display(description=_("error"))
+    def error_text(self, entry: JournalEntry) -> str:
+        """Show why nothing was applied."""
+        return said(entry.error) or wording.NOTHING
+
 
 @admin.register(SyncState)
 class SyncStateAdmin(ReadOnlyAdmin):
@@ -428,13 +464,18 @@ class SyncLogAdmin(ReadOnlyAdmin):
         "started_at", "ended_at", "status", "cause", "bc_count", "line_count", "error_count",
     )  # fmt: skip
     list_filter = ("status",)
-    exclude = ("error",)
-    readonly_fields = ("error_text",)
+    exclude = ("error", "notes")
+    readonly_fields = ("notes_text", "error_text")
 
     @admin.display(description=_("error"))
     def error_text(self, run: SyncLog) -> SafeString | str:
         """Show the error with its lines."""
-        return preformatted(run.error)
+        return preformatted(said(run.error))
+
+    @admin.display(description=_("notes"))
+    def notes_text(self, run: SyncLog) -> SafeString | str:
+        """Show the notes with their lines."""
+        return preformatted(said(run.notes))
 
 
 def order_link(odoo_id: int) -> SafeString:

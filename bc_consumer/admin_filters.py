@@ -8,10 +8,12 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from bc_consumer import failed_orders
+from bc_consumer.failures import kind
 from bc_consumer.labels import states
 from bc_consumer.models import BC, PendingBC
 from bc_consumer.paced import Paced
 from bc_consumer.queries import FAILED, HELD, OWED, WATCHING
+from bc_consumer.saying import said
 from bc_consumer.wording import shortened
 
 Choices = list[tuple[str, Any]]
@@ -135,10 +137,15 @@ class FailureFilter(admin.SimpleListFilter):
         """Group the failed rows."""
         groups = failed_orders.groups(failed_orders.failed(), ERRORS_SHOWN)
         return [
-            (group.failure, f"{shortened(group.failure, CAUSE_CHARACTERS)} ({group.count})")
+            (group.failure, f"{shortened(_cause(group), CAUSE_CHARACTERS)} ({group.count})")
             for group in groups
         ]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[PendingBC]) -> QuerySet[PendingBC]:
         """Narrow the list."""
         return queryset.filter(FAILED, failure=self.value()) if self.value() else queryset
+
+
+def _cause(group: failed_orders.Group) -> str:
+    """Name a cause in the reader's language: the error of one of its orders, without numbers."""
+    return kind(group.error_class, said(group.example_error))

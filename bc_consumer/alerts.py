@@ -1,4 +1,7 @@
-"""Tells people by e-mail what needs them, once: until it is over, or a day later."""
+"""Tells people by e-mail what needs them, once: until it is over, or a day later.
+
+Mails are in ``LANGUAGE_CODE``, pages in their reader's language, the log in English.
+"""
 
 import logging
 from datetime import timedelta
@@ -8,17 +11,21 @@ from django.core.mail import send_mail
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils import translation
 
 from bc_consumer.database_clock import database_now
+from bc_consumer.message import Message, verbatim
 from bc_consumer.models import Alert
 from bc_consumer.redaction import redacted
+from bc_consumer.saying import said
 
 logger = logging.getLogger(__name__)
 
 AGAIN_AFTER = timedelta(days=1)
+NOTHING = verbatim("")
 
 
-def alert(key: str, subject: str, text: str) -> None:
+def alert(key: str, subject: Message, text: Message) -> None:
     """Log it, remember it under ``key``, and mail it unless that was done within a day.
 
     Mail that cannot be sent is logged and tried again with the next occurrence.
@@ -28,10 +35,13 @@ def alert(key: str, subject: str, text: str) -> None:
     now = database_now()
     with transaction.atomic():
         known, created = Alert.objects.select_for_update().get_or_create(
-            key=key, defaults={"text": text, "first_at": now, "last_at": now}
+            key=key,
+            defaults={"subject": subject, "text": text, "first_at": now, "last_at": now},
         )
         if not created:
-            Alert.objects.filter(key=key).update(text=text, last_at=Now(), count=F("count") + 1)
+            Alert.objects.filter(key=key).update(
+                subject=subject, text=text, last_at=Now(), count=F("count") + 1
+            )
         due = known.mailed_at is None or known.mailed_at < now - AGAIN_AFTER
         if due:
             Alert.objects.filter(key=key).update(mailed_at=Now())
@@ -39,7 +49,7 @@ def alert(key: str, subject: str, text: str) -> None:
         Alert.objects.filter(key=key).update(mailed_at=None)
 
 
-def over(key: str, subject: str = "", text: str = "") -> None:
+def over(key: str, subject: Message = NOTHING, text: Message = NOTHING) -> None:
     """Forget an alert whose cause is gone; should it come back, it is mailed again.
 
     With a ``subject``, whoever was mailed the alert is mailed this too.
@@ -52,9 +62,11 @@ def over(key: str, subject: str = "", text: str = "") -> None:
         _mailed(subject, text)
 
 
-def _mailed(subject: str, text: str) -> bool:
+def _mailed(subject: Message, text: Message) -> bool:
+    with translation.override(settings.LANGUAGE_CODE):
+        told, body = f"[BC] {said(subject)}", said(text)
     try:
-        send_mail(f"[BC] {subject}", text, settings.DEFAULT_FROM_EMAIL, settings.ALERT_EMAILS)
+        send_mail(told, body, settings.DEFAULT_FROM_EMAIL, settings.ALERT_EMAILS)
     except (OSError, ValueError):  # a login that is not ASCII, a newline in a subject
         logger.exception("The alert «%s» could not be mailed", subject)
         return False

@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterator
 from django.db.models import Exists, OuterRef
 
 from bc_consumer.mapping import map_order
+from bc_consumer.message import gettext as _
+from bc_consumer.message import message_of
 from bc_consumer.models import BC, JournalEntry, PendingBC
 from bc_consumer.odoo import OdooTimeout, OdooUnavailable
 from bc_consumer.odoo_connection import odoo
@@ -36,7 +38,9 @@ def control(error: Exception, ids: Collection[int]) -> None:
             if _reads(odoo_id):
                 return
         except OdooTimeout as slow:
-            raise OdooUnavailable(f"Odoo is too slow for any order: {slow}") from error
+            raise OdooUnavailable(
+                _("Odoo is too slow for any order: %(error)s", error=message_of(slow))
+            ) from error
         except Exception as failure:
             if not is_about_orders(failure):
                 raise
@@ -44,9 +48,12 @@ def control(error: Exception, ids: Collection[int]) -> None:
     odoo().ping()
     if len(failures) >= ENOUGH:
         raise UnreadableOrders(
-            f"Odoo answers, and reads no order with the fields that the copy asks for, not even"
-            f" orders that it read before: {failures[-1]}. Has a module or a computed field been"
-            " changed in Odoo? No order is given up meanwhile"
+            _(
+                "Odoo answers, and reads no order with the fields that the copy asks for, not"
+                " even orders that it read before: %(error)s. Has a module or a computed"
+                " field been changed in Odoo? No order is given up meanwhile",
+                error=message_of(failures[-1]),
+            )
         ) from error
 
 

@@ -24,6 +24,8 @@ from bc_consumer.alerts import alert, over
 from bc_consumer.broker import Broker
 from bc_consumer.database_clock import database_now
 from bc_consumer.intake import Marks, decode
+from bc_consumer.message import Message, joined, message_of
+from bc_consumer.message import gettext as _
 from bc_consumer.models import Alert, DeadLetter, Lane
 from bc_consumer.odoo.orders import HIGHEST_ID
 from bc_consumer.publisher import ACTOR, UNDECODABLE_QUEUE
@@ -100,7 +102,7 @@ def _bring_in(queue: str, body: bytes) -> set[int]:
             ledger.mark_all(marks)
         return {odoo_id for odoo_id, _mark in marks}
     except (ValueError, OverflowError, DataError, IntegrityError) as error:
-        _keep(queue, body, str(error))
+        _keep(queue, body, message_of(error))
         return set()
 
 
@@ -109,16 +111,18 @@ def _order_of(body: bytes) -> Marks:
     try:
         message: dramatiq.Message[None] = dramatiq.Message.decode(body)
     except DecodeError as error:
-        raise ValueError(f"not a message of dramatiq's: {error!r}") from error
+        raise ValueError(_("not a message of dramatiq's: %(error)s", error=repr(error))) from error
     if message.actor_name != ACTOR:
-        raise ValueError(f"a message for «{message.actor_name}», which is about no order")
+        raise ValueError(
+            _("a message for «%(actor)s», which is about no order", actor=message.actor_name)
+        )
     match message.args:
         case (int(odoo_id),) | [int(odoo_id)] if 0 < odoo_id <= HIGHEST_ID:
             return [(odoo_id, ledger.Mark(cause=CAUSE, lane=Lane.BULK))]
-    raise ValueError(f"no id of an order: {message.args!r:.200}")
+    raise ValueError(_("no id of an order: %(args)s", args=f"{message.args!r:.200}"))
 
 
-def _keep(queue: str, body: bytes, why: str) -> None:
+def _keep(queue: str, body: bytes, why: Message) -> None:
     """Put a message into the table, where the same one counts once more."""
     why, kept = redacted(why), redacted(body.decode(*UNDECODED)).encode(*UNDECODED)
     logger.error("A message in %s is kept for a person: %s", queue, why)
@@ -137,7 +141,14 @@ def watch(broker: Broker) -> None:
     if not found:
         over(ALERT)
         return
-    told = ", ".join(f"{count} in {name}" for name, count in found.items())
-    text = f"RabbitMQ keeps messages aside: {told}. manage.py replay --dead-letters brings them in."
+    told = joined(
+        ", ",
+        *(_("%(count)s in %(queue)s", count=count, queue=name) for name, count in found.items()),
+    )
+    text = _(
+        "RabbitMQ keeps messages aside: %(queues)s. manage.py replay --dead-letters brings"
+        " them in.",
+        queues=told,
+    )
     if not Alert.objects.filter(key=ALERT, text=text).exists():
-        alert(ALERT, "messages were kept aside", text)
+        alert(ALERT, _("messages were kept aside"), text)

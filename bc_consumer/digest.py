@@ -16,6 +16,8 @@ from django.conf import settings
 from django.db.models import Count, Sum
 from django.db.models.functions import TruncDay, TruncMonth
 
+from bc_consumer.message import Message, message_of, verbatim
+from bc_consumer.message import gettext as _
 from bc_consumer.models import BC, BCLine, ProvenPeriod
 from bc_consumer.odoo import CannotGroup, Listed, Odoo
 
@@ -80,7 +82,7 @@ class Digest:
         self.model = model
         self.settled_before = settled_before
         self.remember = remember
-        self.note = ""
+        self.note: Message = verbatim("")
         self._unequal_days: set[datetime] = set()
 
     def drifts(self) -> Iterator[Drift]:
@@ -89,9 +91,7 @@ class Digest:
             months = self._unproven("month", None)
             days = self._unproven("day", _span(months)) if months else {}
         except CannotGroup as error:
-            self.note = (
-                f"this Odoo cannot group, so the ids of all {self.model}s were read: {error}"
-            )
+            self.note = self._all_read(message_of(error))
             logger.warning("%s", self.note)
             yield from self._compare(Period(None, None))
             return
@@ -106,6 +106,11 @@ class Digest:
             self._remember([(start, to_compare[start]) for start in span.days])
             yield Drift(frozenset(), frozenset(), kept=True)
         self._remember([*months.items()])
+
+    def _all_read(self, why: Message) -> Message:
+        if self.model == "order":
+            return _("this Odoo cannot group, so the ids of all orders were read: %(why)s", why=why)
+        return _("this Odoo cannot group, so the ids of all lines were read: %(why)s", why=why)
 
     def _unproven(
         self, name: PeriodName, within: Period | None

@@ -16,6 +16,8 @@ from bc_consumer import detect, process
 from bc_consumer.database_clock import database_now
 from bc_consumer.digest import Digest, Model
 from bc_consumer.mapping import EXTRA, Extra, MappedOrder, MappingError, map_order
+from bc_consumer.message import Message
+from bc_consumer.message import gettext as _
 from bc_consumer.models import BC, BCLine, OdooRecord, PendingBC, SyncState
 from bc_consumer.odoo import (
     Missing,
@@ -100,7 +102,7 @@ class DriftScan:
         self.phase = ""
         self.compared = 0
         self.found = 0
-        self.notes: list[str] = []
+        self.notes: list[Message] = []
         self._tell = tell
         self._seen = IdSet()
         self._until = database_now()
@@ -121,7 +123,7 @@ class DriftScan:
 
     def _look_around(self) -> None:
         if process.stopping.is_set():
-            raise OdooInterrupted("the process is stopping")
+            raise OdooInterrupted(_("the process is stopping"))
         if self._tell is not None:
             self._tell(self)
 
@@ -191,8 +193,9 @@ class DriftScan:
                     lambda after: detect.names_page(self.odoo, model, since, after)
                 )
             except (NoRights, OdooAccessError, UnknownField):
-                note = (
-                    f"names of {model} are not compared: the account can't read when they changed"
+                note = _(
+                    "names of %(model)s are not compared: the account can't read when they changed",
+                    model=model,
                 )
                 self.notes.append(note)
 

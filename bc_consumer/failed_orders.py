@@ -8,6 +8,8 @@ from django.db.models import Count, Max, Min, QuerySet
 
 from bc_consumer import ledger, process
 from bc_consumer.alerts import alert, over
+from bc_consumer.message import Message, joined, ngettext, verbatim
+from bc_consumer.message import gettext as _
 from bc_consumer.models import Lane, PendingBC
 from bc_consumer.publisher import publisher
 
@@ -32,7 +34,7 @@ class Group:
     last_at: datetime
     example: int
     """One of these orders."""
-    example_error: str
+    example_error: Message
 
 
 def failed() -> QuerySet[PendingBC]:
@@ -61,7 +63,7 @@ def groups(rows: QuerySet[PendingBC], limit: int | None = None) -> list[Group]:
             group["first"] or group["last"],
             group["last"],
             group["one"],
-            texts.get(group["one"], ""),
+            verbatim(texts.get(group["one"], "")),
         )
         for group in found
     ]
@@ -73,19 +75,24 @@ def tell() -> None:
     if not found:
         return
     count = failed().count()
-    told = "\n".join(f"{group.count} × {group.example_error}" for group in found)
-    alert(
-        KEY,
-        "orders could not be copied",
-        f"{count} order{'s' if count > 1 else ''} could not be copied. All others go on.\n{told}\n"
-        "Once the cause is gone: manage.py replay",
+    head = ngettext(
+        "%(count)s order could not be copied. All others go on.",
+        "%(count)s orders could not be copied. All others go on.",
+        count,
     )
+    causes = (joined(" × ", str(group.count), group.example_error) for group in found)
+    advice = _("Once the cause is gone: manage.py replay")
+    alert(KEY, _("orders could not be copied"), joined("\n", head, *causes, advice))
 
 
 def tell_if_over() -> None:
     """Take the alert back when no failed order is left."""
     if not failed().exists():
-        over(KEY, "no failed orders are left", "Every order that had failed has been read since.")
+        over(
+            KEY,
+            _("no failed orders are left"),
+            _("Every order that had failed has been read since."),
+        )
 
 
 def replay(rows: QuerySet[PendingBC]) -> int:

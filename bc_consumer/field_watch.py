@@ -12,13 +12,14 @@ from django.db import transaction
 
 from bc_consumer.alerts import alert, over
 from bc_consumer.database_clock import database_now
+from bc_consumer.message import Message, joined
+from bc_consumer.message import gettext as _
 from bc_consumer.models import Alert, CopyOrigin
 from bc_consumer.odoo import FieldSet, Odoo, OdooError
 
 KEY = "fields lack: "
 """How the alert's key begins; the names follow, so that another field is another alert."""
-SETTINGS = "ODOO_EXTRA_FIELDS or ODOO_EXTRA_LINE_FIELDS"
-MEANWHILE = (
+MEANWHILE = _(
     "What lacks is left out: the copy keeps its last values, and everything else goes on. Once the"
     " field is back, or no longer named, this alert is over."
 )
@@ -40,7 +41,8 @@ def watch(odoo: Odoo) -> None:
     for other in Alert.objects.filter(key__startswith=KEY).exclude(key=key):
         over(other.key)
     if names:
-        alert(key, f"Odoo lacks {', '.join(names)}", "\n".join(_told(odoo, names, fields)))
+        subject = _("Odoo lacks %(names)s", names=", ".join(names))
+        alert(key, subject, joined("\n", *_told(odoo, names, fields)))
     _looked_at = fields
 
 
@@ -63,7 +65,7 @@ def look_anew(odoo: Odoo) -> None:
 
 def meant(odoo: Odoo, name: str) -> list[str]:
     """Return fields of this Odoo that are spelt nearly like «model.field», which it lacks."""
-    model, _, field = name.rpartition(".")
+    model, _dot, field = name.rpartition(".")
     with contextlib.suppress(OdooError):
         return difflib.get_close_matches(field, odoo.fields_of(model), n=3, cutoff=0.7)
     return []
@@ -92,16 +94,21 @@ def _to_be_told(fields: FieldSet) -> list[str]:
     return sorted(name for name in fields.absent if name in seen or name in fields.chosen)
 
 
-def _told(odoo: Odoo, names: list[str], fields: FieldSet) -> list[str]:
+def _told(odoo: Odoo, names: list[str], fields: FieldSet) -> list[Message]:
     sentences = [_sentence(odoo, name, chosen=name in fields.chosen) for name in names]
     return [*sentences, MEANWHILE]
 
 
-def _sentence(odoo: Odoo, name: str, *, chosen: bool) -> str:
-    model, _, field = name.rpartition(".")
-    told = f"{model} has no field {field} in this Odoo, or does not show it to this account."
+def _sentence(odoo: Odoo, name: str, *, chosen: bool) -> Message:
+    model, _dot, field = name.rpartition(".")
+    told = _(
+        "%(model)s has no field %(field)s in this Odoo, or does not show it to this account.",
+        model=model,
+        field=field,
+    )
     if not chosen:
-        return f"{told} It had it before: was an app removed, or Odoo upgraded?"
+        return joined(" ", told, _("It had it before: was an app removed, or Odoo upgraded?"))
     near = meant(odoo, name)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    return f"{told} {SETTINGS} names it.{hint}"
+    named = _("ODOO_EXTRA_FIELDS or ODOO_EXTRA_LINE_FIELDS names it.")
+    hint = _("Did you mean %(names)s?", names=" / ".join(near)) if near else ""
+    return joined(" ", told, named, hint)

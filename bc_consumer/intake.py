@@ -23,6 +23,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from bc_consumer import ledger
 from bc_consumer.deadline import database_deadline
+from bc_consumer.message import gettext as _
 from bc_consumer.models import Event, Lane, PendingBC
 from bc_consumer.publisher import publisher
 from bc_consumer.scan_request import request_scan
@@ -83,9 +84,9 @@ def decode(body: bytes) -> Marks:
     try:
         marks = [mark for values in json.loads(body) for mark in _decoded(**values)]
     except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"not a stored event: {error!r}") from error
+        raise ValueError(_("not a stored event: %(error)s", error=repr(error))) from error
     if not marks:
-        raise ValueError("not a stored event: it names no order")
+        raise ValueError(_("not a stored event: it names no order"))
     return marks
 
 

@@ -22,6 +22,7 @@ from bc_consumer import failures, outage, process
 from bc_consumer.database_clock import dialect, ids_parameter
 from bc_consumer.marks import Mark as Mark  # noqa: PLC0414 (markers name it ledger.Mark)
 from bc_consumer.marks import merged
+from bc_consumer.message import Message, message_of
 from bc_consumer.models import Lane, Pace, PendingBC
 from bc_consumer.redaction import redacted
 
@@ -359,7 +360,7 @@ def _watching(row: PendingBC, look: Look) -> PendingBC:
     return _fetched(row, look)
 
 
-def put_off(token: uuid.UUID, ids: Collection[int], delay: float, why: str) -> None:
+def put_off(token: uuid.UUID, ids: Collection[int], delay: float, why: Message) -> None:
     """Give rows back untried that wait for another order, which has to be mended first."""
     _give_back(token, ids, delay, error_class=WAITS, last_error=why)
 
@@ -397,7 +398,7 @@ def fail(
     token: uuid.UUID,
     claimed: PendingBC,
     error: BaseException,
-    text: str = "",
+    text: Message | None = None,
     *,
     hopeless: bool = False,
 ) -> bool:
@@ -408,7 +409,7 @@ def fail(
     error, until it is marked again or replayed. Marked since it was ``claimed``, it has one attempt
     more, at once: what failed may be mended by then.
     """
-    name, text = type(error).__name__, redacted(text or str(error))
+    name, text = type(error).__name__, redacted(text or message_of(error))
     ours = PendingBC.objects.filter(odoo_id=claimed.odoo_id, claim_token=token)
     with transaction.atomic():
         row = ours.select_for_update().first()
@@ -440,7 +441,7 @@ def _retry_delay(attempts: int) -> float:
     return float(RETRY_SECONDS * 2 ** (attempts - 1))
 
 
-def hold(token: uuid.UUID, odoo_ids: Collection[int], reason: str) -> None:
+def hold(token: uuid.UUID, odoo_ids: Collection[int], reason: Message) -> None:
     """Set these rows aside until a person, or the next run, lets them go."""
     rows = PendingBC.objects.filter(odoo_id__in=sorted(odoo_ids), claim_token=token)
     _update(rows, claim_token=None, claimed_until=None, sent_at=None, held_reason=reason)

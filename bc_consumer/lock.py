@@ -14,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from bc_consumer.message import gettext as _
 from bc_consumer.models import SyncState
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Lock:
     def check(self) -> None:
         """Raise LockLost when the lease could not be renewed in time."""
         if self.lost.is_set():
-            raise LockLost("another run has taken the lock; nothing more is written by this one")
+            raise LockLost(_("another run has taken the lock; nothing more is written by this one"))
 
     def give_back(self) -> None:
         """Release the lock if it is still ours."""
@@ -76,7 +77,7 @@ class Lock:
     def move_watermark(self, last_sync: datetime) -> None:
         """Set the watermark; raises LockLost when the lock is no longer ours (the fence)."""
         if not self._mine().update(last_sync=last_sync):
-            raise LockLost("the lock was lost; the watermark stays")
+            raise LockLost(_("the lock was lost; the watermark stays"))
 
     def is_anybodys(self) -> bool:
         """Whether somebody holds the lock, by a lease that is not over."""

@@ -18,6 +18,8 @@ from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
+from bc_consumer.message import Message, message_of
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo import FieldSet, OrderSnapshot
 from bc_consumer.odoo.field_set import ModelFields
 from bc_consumer.odoo.fields import Field, Kind
@@ -47,9 +49,20 @@ NOT_COLUMNS = frozenset({"order_line", "order_id"})
 class MappingError(ValueError):
     """A value of Odoo that does not fit its column; says which order, line, field and value."""
 
-    def __init__(self, problem: str, *, order_id: int, line_id: int | None, field: str) -> None:
-        where = f"order {order_id}" + (f", line {line_id}" if line_id else "")
-        super().__init__(f"{field} of {where} can't be copied: {problem}")
+    def __init__(self, problem: Message, *, order_id: int, line_id: int | None, field: str) -> None:
+        where = (
+            _("order %(order)s, line %(line)s", order=order_id, line=line_id)
+            if line_id
+            else _("order %(order)s", order=order_id)
+        )
+        super().__init__(
+            _(
+                "%(field)s of %(where)s can't be copied: %(problem)s",
+                field=field,
+                where=where,
+                problem=problem,
+            )
+        )
         self.order_id = order_id
         self.line_id = line_id
         self.field = field
@@ -154,7 +167,7 @@ class _Mapper:
                     columns[field.name] = self._column(field, value)
             except _Unfit as problem:
                 raise MappingError(
-                    str(problem), order_id=order_id, line_id=line_id, field=field.name
+                    message_of(problem), order_id=order_id, line_id=line_id, field=field.name
                 ) from None
         return columns, Extra(extra, self.kept)
 
@@ -189,7 +202,7 @@ def _text(value: object) -> str:
     if value is False or value is None:
         return ""
     if not isinstance(value, str):
-        raise _unfit(value, "a text")
+        raise _unfit(value, _("a text"))
     return normalised_text(value)
 
 
@@ -197,7 +210,7 @@ def _boolean(value: object) -> bool:
     if value is None:
         return False
     if not isinstance(value, bool):
-        raise _unfit(value, "true or false")
+        raise _unfit(value, _("true or false"))
     return value
 
 
@@ -205,7 +218,7 @@ def _integer(value: object) -> int:
     if value is False or value is None:
         return 0
     if not isinstance(value, int) or isinstance(value, bool) or not -HIGHEST <= value <= HIGHEST:
-        raise _unfit(value, "a whole number of at most 64 bits")
+        raise _unfit(value, _("a whole number of at most 64 bits"))
     return value
 
 
@@ -213,10 +226,10 @@ def _number(value: object, decimals: int | None) -> Decimal | None:
     if value is False or value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _unfit(value, "a number")
+        raise _unfit(value, _("a number"))
     exact = Decimal(repr(value))
     if not exact.is_finite():
-        raise _unfit(value, "a finite number")
+        raise _unfit(value, _("a finite number"))
     if decimals is not None:
         exact = exact.quantize(Decimal(1).scaleb(-decimals), context=ROUNDING)
     return exact or exact.copy_abs()  # -0.0 is 0
@@ -228,14 +241,14 @@ def _datetime(value: object) -> datetime | None:
         return None
     found = DATETIME.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        raise _unfit(value, "a date with time")
+        raise _unfit(value, _("a date with time"))
     *whole, fraction = found.groups()
     year, month, day, hour, minute, second = map(int, whole)
     microsecond = int((fraction or "").ljust(6, "0"))
     try:
         return datetime(year, month, day, hour, minute, second, microsecond, UTC)
     except ValueError:
-        raise _unfit(value, "a date of the calendar") from None
+        raise _unfit(value, _("a date of the calendar")) from None
 
 
 def _date(value: object) -> str | None:
@@ -244,11 +257,11 @@ def _date(value: object) -> str | None:
         return None
     found = DATE.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        raise _unfit(value, "a date")
+        raise _unfit(value, _("a date"))
     try:
         return date(*map(int, found.groups())).isoformat()
     except ValueError:
-        raise _unfit(value, "a date of the calendar") from None
+        raise _unfit(value, _("a date of the calendar")) from None
 
 
 def _many2one(value: object) -> tuple[int | None, str]:
@@ -263,7 +276,7 @@ def _many2many(value: object) -> list[dict[str, object]]:
     if value is False or value is None:
         return []
     if not isinstance(value, list):
-        raise _unfit(value, "a list of related records")
+        raise _unfit(value, _("a list of related records"))
     others = [_related(other) for other in value]
     named = [{"id": one["id"], "name": _text(one.get("display_name"))} for one in others]
     return sorted(named, key=lambda one: int(one["id"]))
@@ -273,12 +286,14 @@ def _related(value: object) -> Mapping[str, Any]:
     number = value.get("id") if isinstance(value, dict) else None
     fits = isinstance(number, int) and not isinstance(number, bool) and 0 < number <= HIGHEST
     if not isinstance(value, dict) or not fits:
-        raise _unfit(value, "a related record")
+        raise _unfit(value, _("a related record"))
     return value
 
 
-def _unfit(value: object, wanted: str) -> _Unfit:
-    return _Unfit(f"{repr(value)[:LONGEST_SHOWN]} is not {wanted}")
+def _unfit(value: object, wanted: Message) -> _Unfit:
+    return _Unfit(
+        _("%(value)s is not %(wanted)s", value=repr(value)[:LONGEST_SHOWN], wanted=wanted)
+    )
 
 
 READERS: Mapping[Kind, Callable[[object], object]] = {

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from bc_consumer import process
 from bc_consumer.call_limits import gate
+from bc_consumer.message import gettext as _
 from bc_consumer.models import BC, CopyOrigin, ProvenPeriod, SyncState
 from bc_consumer.odoo import Odoo, OdooRefused, OdooSettings
 from bc_consumer.redaction import hide
@@ -69,15 +70,20 @@ def odoo_settings() -> OdooSettings:
 def check_order_model() -> None:
     """Raise OdooRefused where the copy holds another model's orders: their ids would mix."""
     wanted = settings.ODOO_ORDER_MODEL
-    origin, _ = CopyOrigin.objects.get_or_create(
+    origin, _created = CopyOrigin.objects.get_or_create(
         key=CopyOrigin.KEY, defaults={"order_model": wanted}
     )
     if origin.order_model == wanted:
         return
     if BC.objects.exists():
         raise OdooRefused(
-            f"ODOO_ORDER_MODEL is {wanted}, and the copy holds orders of {origin.order_model},"
-            " whose ids mean others. Set it back, or give the other model a database of its own"
+            _(
+                "ODOO_ORDER_MODEL is %(wanted)s, and the copy holds orders of"
+                " %(order_model)s, whose ids mean others. Set it back, or give the other"
+                " model a database of its own",
+                wanted=wanted,
+                order_model=origin.order_model,
+            )
         )
     with transaction.atomic():
         CopyOrigin.objects.update(order_model=wanted, seen_fields=[], present_fields=[])

@@ -10,6 +10,7 @@ from django.db.models import F, Q
 
 from bc_consumer import ledger, outage, process
 from bc_consumer.database_clock import database_now
+from bc_consumer.message import gettext as _
 from bc_consumer.models import BC, JournalEntry, Lane, PendingBC
 from bc_consumer.odoo import OdooError, OdooInterrupted
 from bc_consumer.odoo_connection import odoo
@@ -53,7 +54,9 @@ def refresh_now(odoo_ids: Collection[int], *, forced: bool = False) -> Iterator[
     ask_after = 0.0
     while left:
         if process.stopping.is_set():
-            raise OdooInterrupted(f"the process is stopping; still marked: BC {left}")
+            raise OdooInterrupted(
+                _("the process is stopping; still marked: BC %(ids)s", ids=f"{left}")
+            )
         work_off(TURN_SECONDS)
         waiting = _waiting(left, wanted)
         for odoo_id in left:

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from bc_consumer.database_clock import dialect
+from bc_consumer.message import Message, verbatim
 from bc_consumer.models import Pace
 from bc_consumer.redaction import redacted
 
@@ -41,7 +42,7 @@ class Outage:
     since: datetime
     refused: bool
     """It answers, and refuses us: a person has to correct something."""
-    reason: str
+    reason: Message
     """The latest error. It may name the account: not for everybody's eyes."""
     seconds: float
     """How long it has lasted."""
@@ -91,7 +92,7 @@ def seconds_to_turn() -> float:
 
 
 def failed(
-    reason: str, *, probing: bool, refused: bool = False, retry_after: float | None = None
+    reason: Message, *, probing: bool, refused: bool = False, retry_after: float | None = None
 ) -> Outage:
     """Begin a pause, or make it longer when a probe failed; return what is known now.
 
@@ -145,7 +146,7 @@ def _outage(row: Pace) -> Outage:
     return Outage(
         since=since,
         refused=row.refused,
-        reason=row.reason,
+        reason=verbatim(row.reason),
         seconds=max((now - since).total_seconds(), 0.0),
         pause=max((row.next_claim_at - now).total_seconds(), 0.0),
     )

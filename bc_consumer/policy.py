@@ -21,6 +21,8 @@ from django.db import (
 
 from bc_consumer import odoo
 from bc_consumer.mapping import MappingError
+from bc_consumer.message import Message, message_of, verbatim
+from bc_consumer.message import gettext as _
 
 MEBIBYTE = 2**20
 
@@ -30,9 +32,12 @@ class NotReadable(Exception):
 
     def __init__(self) -> None:
         super().__init__(
-            f"Odoo has this order, and its record rules keep it from the account"
-            f" «{settings.ODOO_LOGIN}»: give the account the right (its companies, the app's"
-            " groups); or, if it is another company's, name those to copy (ODOO_COMPANY_IDS)"
+            _(
+                "Odoo has this order, and its record rules keep it from the account"
+                " «%(login)s»: give the account the right (its companies, the app's"
+                " groups); or, if it is another company's, name those to copy (ODOO_COMPANY_IDS)",
+                login=settings.ODOO_LOGIN,
+            )
         )
 
 
@@ -105,18 +110,23 @@ def is_about_orders(error: Exception) -> bool:
     return then(error) in ABOUT_ORDERS
 
 
-def explanation(error: Exception) -> str:
+def explanation(error: Exception) -> Message:
     """Say why an order failed alone, so that a person knows what to do."""
     if isinstance(error, odoo.ResponseTooLarge):
-        return (
-            f"This order alone is larger than {error.limit / MEBIBYTE:g} MiB"
-            " (ODOO_MAX_RESPONSE_BYTES): raise that, or see in Odoo what makes it so large"
+        return _(
+            "This order alone is larger than %(limit)s MiB"
+            " (ODOO_MAX_RESPONSE_BYTES): raise that, or see in Odoo what makes it so large",
+            limit=f"{error.limit / MEBIBYTE:g}",
         )
     if isinstance(error, odoo.OdooTimeout):
-        return (
-            f"Odoo needs more than {settings.ODOO_TIMEOUT_SECONDS:g} s (ODOO_TIMEOUT_SECONDS) for"
-            f" this order alone, and answers for others: {error}"
+        return _(
+            "Odoo needs more than %(seconds)s s (ODOO_TIMEOUT_SECONDS) for"
+            " this order alone, and answers for others: %(error)s",
+            seconds=f"{settings.ODOO_TIMEOUT_SECONDS:g}",
+            error=message_of(error),
         )
     if isinstance(error, odoo.OdooProtocolError):
-        return f"Odoo's answer for this order alone can't be used: {error}"
-    return str(error) or type(error).__name__
+        return _(
+            "Odoo's answer for this order alone can't be used: %(error)s", error=message_of(error)
+        )
+    return message_of(error) or verbatim(type(error).__name__)

@@ -21,6 +21,8 @@ from bc_consumer.crew import crew
 from bc_consumer.database_clock import database_now
 from bc_consumer.digest import Digest
 from bc_consumer.lock import Lock, LockLost, ask_to_give_way
+from bc_consumer.message import Message, joined, message_of, ngettext, verbatim
+from bc_consumer.message import gettext as _
 from bc_consumer.models import Lane, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import (
     NoRights,
@@ -142,7 +144,7 @@ def _taken_lock(cause: SyncLog.Cause, run_id: int | None = None) -> Lock:
             raise AlreadyRunning(holder())
         ask_to_give_way()
         if process.stopping.wait(LOOK_SECONDS):
-            raise Interrupted("the process is stopping")
+            raise Interrupted(_("the process is stopping"))
     return lock
 
 
@@ -182,13 +184,15 @@ class _Run:
         except (Interrupted, KeyboardInterrupt, OdooInterrupted) as reason:
             self._interrupted()
             if isinstance(reason, OdooInterrupted):
-                raise Interrupted(str(reason)) from reason
+                raise Interrupted(message_of(reason)) from reason
             raise
         except GaveWay:
             self._end(Status.PARTIAL, SyncLog.GAVE_WAY)
         except Braked as error:
-            self._end(Status.BRAKED, str(error))
-            alert("brake", "a reconciliation was stopped", f"{error} Nothing was archived by it.")
+            why = message_of(error)
+            self._end(Status.BRAKED, why)
+            told = joined(" ", why, _("Nothing was archived by it."))
+            alert("brake", _("a reconciliation was stopped"), told)
         except OdooRefused as error:
             self._failed(Status.REFUSED, error)
         except LockLost as error:
@@ -315,7 +319,7 @@ class _Run:
             self._mark(drift.orders)
             self._wait_for_room(may_end=False)
         if digest.note:
-            self.run.notes = "\n".join(filter(None, [self.run.notes, digest.note]))
+            self.run.notes = joined("\n", self.run.notes, digest.note)
         return ""
 
     def _check_database(self) -> None:
@@ -323,9 +327,13 @@ class _Run:
         there, others = detect.created_otherwise(self.odoo)
         if others * 2 > there:
             raise Braked(
-                f"Of {there} orders that the copy has, Odoo says for {others} that they were"
-                " created at another time. Is ODOO_DATABASE the right one, or was an old backup"
-                " restored there? Nothing was read"
+                _(
+                    "Of %(there)s orders that the copy has, Odoo says for %(others)s that they"
+                    " were created at another time. Is ODOO_DATABASE the right one, or was an old"
+                    " backup restored there? Nothing was read",
+                    there=there,
+                    others=others,
+                )
             )
 
     def _any_forbidden(self, odoo_ids: Collection[int]) -> bool:
@@ -353,10 +361,11 @@ class _Run:
             try:
                 page = detect.names_page(self.odoo, model, since, self.run.cursor)
             except (NoRights, OdooAccessError, UnknownField):
-                note = (
-                    f"names of {model} are not followed: the account can't read when they changed"
+                note = _(
+                    "names of %(model)s are not followed: the account can't read when they changed",
+                    model=model,
                 )
-                self.run.notes = "\n".join(filter(None, [self.run.notes, note]))
+                self.run.notes = joined("\n", self.run.notes, note)
                 return ""
             self.run.found_by_names += len(page.differing)
             self._mark(page.suspects)
@@ -417,7 +426,7 @@ class _Run:
         """
         self.lock.check()
         if process.stopping.is_set():
-            raise Interrupted("the process is stopping")
+            raise Interrupted(_("the process is stopping"))
         over_time = self.until is not None and time.monotonic() > self.until
         if over_time and may_end and self._stepped:
             raise SliceOver
@@ -427,17 +436,23 @@ class _Run:
             left = ledger.outstanding(self.run.pk) if outstanding is None else outstanding
             self.progress(self.run, left)
 
-    def _verdict(self) -> tuple[SyncLog.Status, str]:
+    def _verdict(self) -> tuple[SyncLog.Status, Message]:
         rows = PendingBC.objects.filter(run=self.run.pk)
         held = rows.exclude(held_reason="")
         if held.exists():
-            return Status.BRAKED, f"{held.count()} orders held: {held[0].held_reason}"
+            why = held[0].held_reason
+            return Status.BRAKED, ngettext(
+                "%(count)s order held: %(reason)s",
+                "%(count)s orders held: %(reason)s",
+                held.count(),
+                reason=why,
+            )
         failed = rows.filter(Q(failed_at__isnull=False) | ledger.in_vain())
         self.run.error_count = failed.count()
         if self.run.error_count:
             first = failed.order_by("odoo_id")[0]
-            return Status.PARTIAL, f"BC {first.odoo_id}: {first.last_error}"
-        return Status.OK, ""
+            return Status.PARTIAL, joined(": ", f"BC {first.odoo_id}", first.last_error)
+        return Status.OK, verbatim("")
 
     def _is_overtaken(self) -> bool:
         """Whether this slice came too late: another has the run now, and its row."""
@@ -452,9 +467,9 @@ class _Run:
 
     def _failed(self, status: SyncLog.Status, error: Exception) -> None:
         self.run.traceback = "".join(traceback.format_exception(error))
-        self._end(status, f"{type(error).__name__}: {error}")
+        self._end(status, joined(": ", type(error).__name__, message_of(error)))
 
-    def _end(self, status: SyncLog.Status, error: str) -> None:
+    def _end(self, status: SyncLog.Status, error: Message) -> None:
         """Close the run; a good one moves the watermark in the same transaction."""
         run = self.run
         run.status, run.error, run.ended_at = status, error, database_now()
@@ -470,7 +485,7 @@ class _Run:
         except LockLost as lost:
             if self._is_overtaken():
                 raise
-            run.status, run.error, good = Status.FAILED, str(lost), False
+            run.status, run.error, good = Status.FAILED, message_of(lost), False
             self._save()
         run.refresh_from_db()
         bad = logging.WARNING if run.cause == Cause.POLL else logging.ERROR
@@ -490,7 +505,7 @@ class _Run:
 
     def _keep(self) -> None:
         if not self._save():
-            raise LockLost("the run was ended by whoever has the lock now")
+            raise LockLost(_("the run was ended by whoever has the lock now"))
 
     def _save(self) -> bool:
         """Keep this process's share; False: the run has been ended, and stays as it is."""

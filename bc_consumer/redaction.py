@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Iterator
 from functools import cache
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, overload
 from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
@@ -23,6 +23,7 @@ from django.core.signals import setting_changed
 from django.utils.safestring import SafeString
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
+from bc_consumer.message import Message
 from bc_consumer.odoo.redactor import Redactor
 
 SECRETS = ("SECRET_KEY", "ODOO_PASSWORD", "ODOO_ADMIN_PASSWORD", "EMAIL_HOST_PASSWORD")
@@ -37,9 +38,16 @@ NOT_IN_A_LINE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202
 _further: set[str] = set()
 
 
+@overload
+def redacted(text: Message) -> Message: ...
+@overload
+def redacted(text: str) -> str: ...
 def redacted(text: str) -> str:
-    """Return ``text`` without secrets; take it before anything is cut off from it."""
-    return _redactor()(text)
+    """Return ``text`` without secrets; take it before anything is cut off from it.
+
+    Of a message the values lose theirs, so that none comes back in another language.
+    """
+    return text.changed(_redactor()) if isinstance(text, Message) else _redactor()(text)
 
 
 def hide(secret: str) -> None:

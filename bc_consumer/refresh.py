@@ -20,6 +20,8 @@ from bc_consumer.apply import LinesElsewhere, Result, Seen, apply, journal_entry
 from bc_consumer.control import control
 from bc_consumer.database_clock import database_now
 from bc_consumer.mapping import MappingError, map_order
+from bc_consumer.message import gettext as _
+from bc_consumer.message import joined, message_of, ngettext
 from bc_consumer.models import BC, JournalEntry, PendingBC
 from bc_consumer.odoo import Fetched, Missing, OdooError, OdooUnavailable
 from bc_consumer.odoo_connection import odoo, sends_early
@@ -39,7 +41,7 @@ OURS_SECONDS = 1.0
 """Before trying again what our own database refused (a deadlock, a lock held too long)."""
 SLOW_PARTS = 8
 """Orders that together took too long are read in so many parts: each try costs a deadline."""
-MIGRATE = "Has «manage.py migrate» been run? The orders wait meanwhile."
+MIGRATE = _("Has «manage.py migrate» been run? The orders wait meanwhile.")
 LONGEST_WAIT_SECONDS = 1.0
 """At a time, for one's turn to claim."""
 AWAY, REFUSED = "odoo away", "odoo refuses"
@@ -147,7 +149,8 @@ class Batch:
                 self._release(OURS_SECONDS, "our own trouble")
             case Then.BROKEN:
                 self._release(outage.REFUSED_PAUSE_SECONDS, "the database does not fit")
-                alert("database", "the database does not fit this version", f"{error} {MIGRATE}")
+                told = joined(" ", message_of(error), MIGRATE)
+                alert("database", _("the database does not fit this version"), told)
             case _ if isinstance(error, OdooError):
                 self._pause(error)  # not of a read of orders: nobody's fault
             case _:
@@ -158,21 +161,26 @@ class Batch:
         """Let all workers leave Odoo alone for a while; tell people, once, when that is needed."""
         refused = then(error) is Then.REFUSED
         known = outage.failed(
-            str(error),
+            message_of(error),
             probing=self.probing,
             refused=refused,
             retry_after=error.retry_after if isinstance(error, OdooUnavailable) else None,
         )
         self.probing = False
         self._release(0.0, "Odoo refuses us" if refused else "Odoo is away")
-        again = f"Asked again in {known.pause:.0f} s."
+        again = _("Asked again in %(seconds)s s.", seconds=f"{known.pause:.0f}")
         if refused:
-            alert(REFUSED, "Odoo refuses us", f"{error} {again}")
+            alert(REFUSED, _("Odoo refuses us"), joined(" ", message_of(error), again))
             return
         logger.warning("Odoo is away. %s %s", again, error)
         if known.seconds >= settings.ALERT_ODOO_AWAY_SECONDS:
-            lasted = f"Odoo has been away for {known.seconds / 60:.0f} minutes."
-            alert(AWAY, "Odoo is away", f"{lasted} Nothing is lost meanwhile. {error}")
+            minutes = round(known.seconds / 60)
+            lasted = ngettext(
+                "Odoo has been away for %(count)s minute. Nothing is lost meanwhile.",
+                "Odoo has been away for %(count)s minutes. Nothing is lost meanwhile.",
+                minutes,
+            )
+            alert(AWAY, _("Odoo is away"), joined(" ", lasted, message_of(error)))
 
     def _odoo_works(self) -> None:
         """Odoo has answered: if this was the probe, everybody goes on."""
@@ -181,10 +189,13 @@ class Batch:
         self.probing = False
         ended = outage.succeeded()
         if ended is not None:
-            text = f"It did not for {ended.seconds:.0f} s; what has waited is being worked off."
+            text = _(
+                "It did not for %(seconds)s s; what has waited is being worked off.",
+                seconds=f"{ended.seconds:.0f}",
+            )
             logger.warning("Odoo answers again. %s", text)
-            over(AWAY, "Odoo answers again", text)
-            over(REFUSED, "Odoo lets us in again", text)
+            over(AWAY, _("Odoo answers again"), text)
+            over(REFUSED, _("Odoo lets us in again"), text)
 
     def _look(self, odoo_ids: Iterable[int], rounds: int = ROUNDS) -> None:
         """Fetch these orders together and apply them; split on a fault."""
@@ -319,8 +330,7 @@ class Batch:
             return seen
         current = BC.objects.current().filter(odoo_id__in=gone)
         held = set(current.values_list("odoo_id", flat=True))
-        reason = brake.reason_to_hold(len(held), odoo().listing.any_order) if held else ""
-        if not reason:
+        if not held or not (reason := brake.reason_to_hold(len(held), odoo().listing.any_order)):
             return seen
         ledger.hold(self.token, held, reason)
         self.open.difference_update(held)
@@ -331,9 +341,13 @@ class Batch:
         )
         alert(
             "brake",
-            "archivings held back",
-            f"{reason} Orders held: {sorted(held)}. If they are really gone: "
-            "manage.py sync_BcLinbc --force",
+            _("archivings held back"),
+            _(
+                "%(reason)s Orders held: %(ids)s. If they are really gone: "
+                "manage.py sync_BcLinbc --force",
+                reason=reason,
+                ids=f"{sorted(held)}",
+            ),
         )
         return [one for one in seen if one.claimed.odoo_id not in held]
 
@@ -357,7 +371,10 @@ class Batch:
             self._release(ELSEWHERE_SECONDS, f"lines of BC {sorted(others)} are on the move", ids)
 
     def _wait_for(self, broken: Collection[int], ids: Collection[int]) -> None:
-        why = f"its lines are still under BC {sorted(broken)}, which can't be read, or is held"
+        why = _(
+            "its lines are still under BC %(ids)s, which can't be read, or is held",
+            ids=f"{sorted(broken)}",
+        )
         ledger.put_off(self.token, ids, BROKEN_SECONDS, why)
         logger.info("BC %s given back: %s", sorted(ids), why)
         self.open -= set(ids)
@@ -368,9 +385,13 @@ class Batch:
         if forbidden:
             alert(
                 "forbidden",
-                "orders that may no longer be read",
-                f"Odoo has these orders and keeps them from ODOO_LOGIN: {forbidden}. They stay as"
-                " they were, and count no more. Was a right, a record rule or a company changed?",
+                _("orders that may no longer be read"),
+                _(
+                    "Odoo has these orders and keeps them from ODOO_LOGIN: %(ids)s. They stay as"
+                    " they were, and count no more. Was a right, a record rule or a company"
+                    " changed?",
+                    ids=f"{forbidden}",
+                ),
             )
         for result in results:
             self.open.discard(result.odoo_id)

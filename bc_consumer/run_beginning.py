@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models.functions import Now
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
-from bc_consumer import ledger
+from bc_consumer import ledger, message
 from bc_consumer.database_clock import database_now
+from bc_consumer.message import Message
 from bc_consumer.models import SyncLog, SyncState
 
 logger = logging.getLogger(__name__)
@@ -18,6 +18,7 @@ Status = SyncLog.Status
 Cause = SyncLog.Cause
 
 FIRST_PHASE = "failed"
+KILLED = message.gettext("killed: its lease ran out before it ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +32,17 @@ class Wish:
     digest: bool = True
 
 
-def holder() -> str:
+def holder() -> Message:
     """Say which run has the lock, as far as the runs tell."""
     running = SyncLog.objects.filter(status=Status.RUNNING).order_by("-id").first()
     if running is None:
-        return _("another run")
-    return _("run %(id)s (%(cause)s, begun at %(time)s)") % {
-        "id": running.pk,
-        "cause": running.get_cause_display(),
-        "time": f"{timezone.localtime(running.started_at):%H:%M:%S}",
-    }
+        return message.gettext("another run")
+    return message.gettext(
+        "run %(id)s (%(cause)s, begun at %(time)s)",
+        id=running.pk,
+        cause=message.gettext(running.cause),  # the causes' labels are the same words
+        time=f"{timezone.localtime(running.started_at):%H:%M:%S}",
+    )
 
 
 def begin(wish: Wish) -> SyncLog:
@@ -48,7 +50,7 @@ def begin(wish: Wish) -> SyncLog:
     # Killed ones' claims, and those that a run could not give back without the database.
     ledger.free_claims_of_runs()
     SyncLog.objects.filter(status=Status.RUNNING).update(
-        status=Status.FAILED, ended_at=Now(), error="killed: its lease ran out before it ended"
+        status=Status.FAILED, ended_at=Now(), error=KILLED
     )
     if wish.cause != Cause.POLL:  # it comes too often to try again what waits for a person
         ledger.let_go(forced=wish.forced)
@@ -82,4 +84,6 @@ def _resume(run: SyncLog) -> None:
     last = SyncLog.objects.order_by("-id").first()
     if last is not None and last.window_since is None and last.phase == "orders":
         run.phase, run.cursor, run.window_until = last.phase, last.cursor, last.window_until
-        run.notes = f"goes on with run {last.pk} after order {last.cursor}"
+        run.notes = message.gettext(
+            "goes on with run %(run)s after order %(order)s", run=last.pk, order=last.cursor
+        )

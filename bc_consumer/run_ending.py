@@ -10,6 +10,8 @@ from django.db.models.functions import Now
 
 from bc_consumer import retention, schedule
 from bc_consumer.alerts import alert, over
+from bc_consumer.message import Message, joined, ngettext
+from bc_consumer.message import gettext as _
 from bc_consumer.models import BC, PendingBC, SyncLog
 from bc_consumer.redaction import redacted
 from bc_consumer.refresh import REFUSED
@@ -27,6 +29,12 @@ OWN_COLUMNS = (
     "found_by_names", "gone", "error_count", "notes", "error", "traceback",
 )  # fmt: skip
 """What the process that is at a run writes; the workers add their share to the other columns."""
+
+
+SUMMARISED = (
+    "bc_count", "applied", "archived", "error_count", "line_count", "lines_deleted",
+    "missed_by_webhooks", "odoo_calls",
+)  # fmt: skip
 
 
 def save(run: SyncLog, calls: int, received: int) -> bool:
@@ -53,15 +61,16 @@ def purge_what_is_old() -> None:
         logger.warning("What is old could not be purged: %s", error)
 
 
-def summary(run: SyncLog) -> str:
+def summary(run: SyncLog) -> Message:
     """Say in one line how a run ended and what it did."""
-    line = (
-        f"{run.status}: {run.bc_count} BC looked at, {run.applied} applied,"
-        f" {run.archived} archived, {run.error_count} failed, {run.line_count} lines written,"
-        f" {run.lines_deleted} deleted,"
-        f" {run.missed_by_webhooks} missed by webhooks, {run.odoo_calls} calls to Odoo"
+    line = _(
+        "%(status)s: %(bc_count)s BC looked at, %(applied)s applied, %(archived)s archived,"
+        " %(error_count)s failed, %(line_count)s lines written, %(lines_deleted)s deleted,"
+        " %(missed_by_webhooks)s missed by webhooks, %(odoo_calls)s calls to Odoo",
+        status=_(run.status),  # the statuses' labels are the same words
+        **{name: getattr(run, name) for name in SUMMARISED},
     )
-    return f"{line}. {run.error}" if run.error else line
+    return joined(". ", line, run.error)
 
 
 def _went_well_lately() -> bool:
@@ -87,10 +96,12 @@ def tell(run: SyncLog) -> None:
     key = "poll failed" if is_poll else "run failed"
     if run.status == Status.REFUSED:
         # The workers are refused as well: one mail is enough.
-        alert(REFUSED, "Odoo refuses us", summary(run))
+        alert(REFUSED, _("Odoo refuses us"), summary(run))
     elif run.status == Status.FAILED:
         if not (is_poll and _went_well_lately()):
-            alert(key, f"a {'poll' if is_poll else 'reconciliation'} {run.status}", summary(run))
+            alert(
+                key, _("a poll failed") if is_poll else _("a reconciliation failed"), summary(run)
+            )
     elif run.status in schedule.GOOD:
         over(key)
         over(REFUSED)
@@ -100,8 +111,16 @@ def tell(run: SyncLog) -> None:
         if run.missed_by_webhooks > settings.ALERT_MISSED:
             alert(
                 "missed by webhooks",
-                f"{run.missed_by_webhooks} orders were missed by webhooks",
-                f"{summary(run)} Are the automation rules in Odoo active, and complete?",
+                ngettext(
+                    "%(count)s order was missed by webhooks",
+                    "%(count)s orders were missed by webhooks",
+                    run.missed_by_webhooks,
+                ),
+                joined(
+                    " ",
+                    summary(run),
+                    _("Are the automation rules in Odoo active, and complete?"),
+                ),
             )
         else:
             over("missed by webhooks")

@@ -24,6 +24,7 @@ from django.views.decorators.http import require_safe
 from bc_consumer import dead_letters, failed_orders, heartbeats, outage, queries, wording
 from bc_consumer.labels import copies_sales
 from bc_consumer.models import Alert, DeadLetter, Heartbeat
+from bc_consumer.saying import said
 
 LIVE_ENTRIES = 40
 ORDER_ENTRIES = 50
@@ -158,7 +159,7 @@ def _odoo_away(*, tell_why: bool) -> Iterator[Notice]:
     else:
         text = _("Odoo has not answered since %(time)s. Nothing is lost meanwhile.")
     told = text % {"time": wording.clock(known.since)}
-    yield Notice("trouble", f"{told} {known.reason}" if tell_why else told)
+    yield Notice("trouble", f"{told} {said(known.reason)}" if tell_why else told)
 
 
 def _trouble(figures: queries.Figures) -> Iterator[Notice]:
@@ -193,7 +194,7 @@ def _trouble(figures: queries.Figures) -> Iterator[Notice]:
 def _causes_of_failures() -> Iterator[Notice]:
     """Give the most frequent causes, each with a link to its orders."""
     for group in failed_orders.groups(failed_orders.failed(), CAUSES):
-        error = wording.shortened(group.example_error, CAUSE_CHARACTERS)
+        error = wording.shortened(said(group.example_error), CAUSE_CHARACTERS)
         url = f"{_pending_url('failed')}&{urlencode({'failure': group.failure})}"
         yield Notice("trouble", f"{wording.number(group.count)} × {error}", url)
 
@@ -201,7 +202,7 @@ def _causes_of_failures() -> Iterator[Notice]:
 def _kept_aside() -> Iterator[Notice]:
     """Say that there are messages out of RabbitMQ that nobody could read, or still in it."""
     for text in Alert.objects.filter(key=dead_letters.ALERT).values_list("text", flat=True):
-        yield Notice("trouble", text)
+        yield Notice("trouble", said(text))
     if count := DeadLetter.objects.count():
         text = ngettext(
             "%(count)s message out of RabbitMQ waits for a person.",

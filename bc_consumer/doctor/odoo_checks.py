@@ -15,6 +15,7 @@ from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.remedies import odoo_fix
 from bc_consumer.odoo import Odoo, OdooError, OdooRefused
 from bc_consumer.odoo_connection import FIRST_COMMITTED_MAJOR, odoo_settings
+from bc_consumer.saying import said
 
 MEASURED = (17, 18, 19)
 XMLRPC_DEPRECATED = 19
@@ -43,7 +44,7 @@ def odoo_checks() -> list[Check]:
 
 def odoo_trouble(problem: OdooError) -> Finding:
     """Say what an error of Odoo's means, and what to do."""
-    return error(str(problem), odoo_fix(problem))
+    return error(said(problem), odoo_fix(problem))
 
 
 def guarded(look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
@@ -77,7 +78,7 @@ class _Server:
         try:
             where = self.odoo.settings.shown_url
         except OdooRefused as problem:
-            yield error(str(problem), _("Correct that setting."))
+            yield error(said(problem), _("Correct that setting."))
             return
         yield ok(
             _("database «%(database)s» at %(url)s, account «%(login)s»")

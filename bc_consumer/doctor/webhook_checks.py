@@ -21,6 +21,7 @@ from bc_consumer.odoo_connection import odoo_as_administrator
 from bc_consumer.public_address import Arrival, address_error, ping, webhook_endpoint
 from bc_consumer.rule_labels import difference_told
 from bc_consumer.rules_setup import RulesSetup
+from bc_consumer.saying import said
 
 URL = "webhook.url"
 GRAVE = frozenset({Flaw.MISSING, Flaw.INACTIVE, Flaw.TRIGGER, Flaw.ACTION, Flaw.ADDRESS, Flaw.SENT})
@@ -148,9 +149,9 @@ def _rules() -> Iterator[Finding]:
         comparison = RulesSetup(odoo).rules.inspect()
     except NoWebhookActions as problem:
         fix = _("Set SYNC_POLL_SECONDS, e.g. to 60, and run the scheduler.")
-        yield ok(str(problem)) if _polls() else error(str(problem), fix)
+        yield ok(said(problem)) if _polls() else error(said(problem), fix)
     except NoAutomation as problem:
-        yield error(str(problem), _("Install the module base_automation in Odoo."))
+        yield error(said(problem), _("Install the module base_automation in Odoo."))
     except (NoRights, WrongCredentials, MissingModel) as problem:
         yield warning(
             _("the rules can't be looked at: %(text)s") % {"text": problem},

@@ -14,6 +14,7 @@ from bc_consumer.doctor.database_checks import SCHEMA
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.models import Alert, Heartbeat, SyncLog, SyncState
 from bc_consumer.queries import ledger_figures
+from bc_consumer.saying import said
 
 LATE_RUN = timedelta(hours=26)
 """A nightly run, and the time it may take."""
@@ -91,7 +92,7 @@ def _runs() -> Iterator[Finding]:
     if latest.status == SyncLog.Status.PARTIAL:
         yield warning(text, _("Some orders failed: see them under pending orders."))
     elif latest.status != SyncLog.Status.OK:
-        first = (latest.error or "").partition("\n")[0]
+        first = said(latest.error).partition("\n")[0]
         fix = (
             _("If these orders are really gone: sync_BcLinbc --force.")
             if latest.status == SyncLog.Status.BRAKED
@@ -148,7 +149,7 @@ def _breaker() -> Iterator[Finding]:
         return
     yield warning(
         _("workers leave Odoo alone since %(minutes)d min: %(reason)s")
-        % {"minutes": pause.seconds // 60, "reason": pause.reason},
+        % {"minutes": pause.seconds // 60, "reason": said(pause.reason)},
         _("Correct what it names; workers try again by themselves."),
     )
 
@@ -157,7 +158,8 @@ def _alerts() -> Iterator[Finding]:
     alerts = list(Alert.objects.order_by("-last_at")[: SHOWN_ALERTS + 1])
     for alert in alerts[:SHOWN_ALERTS]:
         yield warning(
-            f"{alert.key} ({_shown(alert.last_at)}): {alert.text.partition(chr(10))[0]}",
+            f"{said(alert.subject) or alert.key} ({_shown(alert.last_at)}):"
+            f" {said(alert.text).partition(chr(10))[0]}",
             _("It goes away by itself when its cause is gone; docs/operations.md says more."),
         )
     if not alerts:

@@ -9,6 +9,7 @@ from django.utils.translation import ngettext
 from bc_consumer.dead_letters import Imported
 from bc_consumer.failed_orders import Group
 from bc_consumer.management.exits import Exit
+from bc_consumer.saying import said
 from bc_consumer.wording import moment, number, shortened
 
 ERROR_CHARACTERS = 300
@@ -57,7 +58,7 @@ def shown(
     for group in groups:
         since = f"{moment(group.first_at)} – {moment(group.last_at)}"
         lines.append(f"{number(group.count):>8}  {group.error_class}  {since}")
-        error = shortened(group.example_error, ERROR_CHARACTERS)
+        error = shortened(said(group.example_error), ERROR_CHARACTERS)
         lines.append(" " * 10 + _("BC %(id)s: %(error)s") % {"id": group.example, "error": error})
     if groups:
         text = ngettext("%(count)s failed order.", "%(count)s failed orders.", count)

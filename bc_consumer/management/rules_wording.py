@@ -11,6 +11,7 @@ from bc_consumer.odoo.webhook_url import masked, take_apart
 from bc_consumer.public_address import Arrival, Ping
 from bc_consumer.rule_labels import difference_told
 from bc_consumer.rules_setup import AddressRefused, ServesAnother
+from bc_consumer.saying import said
 
 GOOD, WRONG, NOTE = "✓", "✗", "!"
 
@@ -201,9 +202,9 @@ def old_secrets_left() -> str:
     )
 
 
-def poll_mode(reason: object) -> str:
+def poll_mode(reason: Exception) -> str:
     """Say how to do without webhooks."""
     return _(
         "%(reason)s. Poll instead: set SYNC_POLL_SECONDS (e.g. 60) and run the scheduler; changes"
         " then arrive within that time, and the nightly run makes sure of the rest."
-    ) % {"reason": reason}
+    ) % {"reason": said(reason)}

@@ -11,6 +11,7 @@ from django.utils.translation import pgettext
 from bc_consumer.management.exits import Exit
 from bc_consumer.models import JournalEntry, SyncLog, SyncState
 from bc_consumer.on_demand import UNCHANGED, Brought
+from bc_consumer.saying import said
 from bc_consumer.wording import duration, field_label, number, read_changes
 
 FIGURES = (
@@ -54,7 +55,7 @@ def run_told(run: SyncLog) -> str:
         "time": took,
     }
     figures = [f"{field_label(SyncLog, name)}: {number(getattr(run, name))}" for name in FIGURES]
-    return "\n".join([head, " · ".join(figures), *filter(None, run.notes.splitlines())])
+    return "\n".join([head, " · ".join(figures), *filter(None, said(run.notes).splitlines())])
 
 
 def run_error(run: SyncLog) -> str:
@@ -68,12 +69,12 @@ def run_error(run: SyncLog) -> str:
         SyncLog.Status.BRAKED: _("If these orders are really gone: sync_BcLinbc --force."),
         SyncLog.Status.REFUSED: _("Correct that, then run again; the watermark stays."),
     }.get(SyncLog.Status(run.status))
-    return f"{run.error}\n{advice}" if advice else ""
+    return f"{said(run.error)}\n{advice}" if advice else ""
 
 
 def drift_told(facts: Mapping[str, Any]) -> str:
     """Say what a dry run came to."""
-    lines = list(facts["notes"])
+    lines = [said(note) for note in facts["notes"]]
     compared = _("Compared field by field: %(count)s.") % {"count": number(facts["compared"])}
     if not facts["found"]:
         equal = (
@@ -97,7 +98,7 @@ def brought_told(brought: Brought) -> str:
         outcome = str(JournalEntry.Outcome(brought.outcome).label)
     number_ = f"#{brought.odoo_id}"
     order = number_ if brought.name == number_ else f"{number_} {brought.name}"
-    detail = brought.error or read_changes(brought.changes).summary()
+    detail = said(brought.error) or read_changes(brought.changes).summary()
     return f"{order}: {outcome}" + (f" — {detail}" if detail else "")
 
 
@@ -111,7 +112,7 @@ def locked(running: Exception) -> str:
     return _(
         "Nothing was done: %(run)s holds the lock. Try again when it is over. Should it hang, end"
         " it; should it be killed, its lock is free within a minute."
-    ) % {"run": running}
+    ) % {"run": said(running)}
 
 
 def interrupted(command: str) -> str:
@@ -125,12 +126,12 @@ def interrupted(command: str) -> str:
 
 def refused(error: Exception) -> str:
     """Say that a person has to correct something; Odoo's error says what."""
-    return _("Odoo refuses us: %(error)s") % {"error": error}
+    return _("Odoo refuses us: %(error)s") % {"error": said(error)}
 
 
 def odoo_failed(error: Exception, command: str) -> str:
     """Say that Odoo is away."""
-    text = _("Odoo could not be asked: %(error)s") % {"error": error}
+    text = _("Odoo could not be asked: %(error)s") % {"error": said(error)}
     if command == "orders":
         text += "\n" + _(
             "The orders stay marked: a worker, or a run, reads them when Odoo is back."
@@ -148,7 +149,7 @@ def database_failed(error: Exception) -> str:
 
 def unlock_warning(state: SyncState, who: str, now: datetime) -> str:
     """Say who holds the lock, whether he seems alive, and what releasing it does."""
-    held = _("The lock is held by %(who)s.") % {"who": who}
+    held = _("The lock is held by %(who)s.") % {"who": said(who)}
     if state.lease_until is None or state.lease_until < now:
         return f"{held} " + _("It seems dead: its lease is over, so the next run takes it anyway.")
     until = timezone.localtime(state.lease_until)

@@ -3,6 +3,8 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from bc_consumer.saying import MessageField
+
 
 class Pace(models.Model):
     """One row, which every claim has to take: nothing is claimed before ``next_claim_at``.
@@ -21,7 +23,7 @@ class Pace(models.Model):
         _("next call"), null=True, help_text=_("With a limit of calls to Odoo per second.")
     )
     refused = models.BooleanField(_("refused"), default=False)
-    reason = models.TextField(_("reason"), blank=True)
+    reason = MessageField(_("reason"), blank=True)
 
     class Meta:
         verbose_name = _("pace")

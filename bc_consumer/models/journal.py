@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from bc_consumer.models.pending import Event
 from bc_consumer.models.runs import SyncLog
+from bc_consumer.saying import MessageField
 
 
 class JournalEntry(models.Model):
@@ -37,7 +38,7 @@ class JournalEntry(models.Model):
     version = models.BigIntegerField(
         _("version"), null=True, help_text=_("The order's, of this change; none where none was.")
     )
-    error = models.TextField(_("error"), blank=True)
+    error = MessageField(_("error"), blank=True)
     run = models.ForeignKey(
         SyncLog,
         models.SET_NULL,

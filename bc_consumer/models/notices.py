@@ -3,12 +3,15 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from bc_consumer.saying import MessageField
+
 
 class Alert(models.Model):
     """What people have been told, so that they are told once."""
 
     key = models.TextField(_("about"), primary_key=True)
-    text = models.TextField(_("text"))
+    subject = MessageField(_("subject"), default="")
+    text = MessageField(_("text"))
     first_at = models.DateTimeField(_("first"))
     last_at = models.DateTimeField(_("latest"))
     count = models.PositiveIntegerField(_("times"), default=1)
@@ -29,7 +32,7 @@ class DeadLetter(models.Model):
     queue = models.TextField(_("queue"))
     body = models.BinaryField(_("body"))
     digest = models.CharField(_("digest"), max_length=64, unique=True)
-    why = models.TextField(_("why"))
+    why = MessageField(_("why"))
     first_at = models.DateTimeField(_("first"))
     last_at = models.DateTimeField(_("latest"))
     count = models.PositiveIntegerField(_("times"), default=1)

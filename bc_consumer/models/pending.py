@@ -4,6 +4,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from bc_consumer.saying import MessageField
+
 
 class Lane(models.IntegerChoices):
     """How urgent a pending row is; lower goes first."""
@@ -52,10 +54,10 @@ class PendingBC(models.Model):
         default=0,
         help_text=_("At most so many orders in one call, after a larger one failed; 0: any."),
     )
-    held_reason = models.TextField(_("held because"), blank=True)
+    held_reason = MessageField(_("held because"), blank=True)
     last_payload = models.TextField(_("last payload"), blank=True)
     error_class = models.TextField(_("kind of error"), blank=True)
-    last_error = models.TextField(_("error"), blank=True)
+    last_error = MessageField(_("error"), blank=True)
     failure = models.TextField(
         _("cause"), blank=True, help_text=_("The error without numbers: alike for one cause.")
     )

@@ -3,6 +3,9 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from bc_consumer.message import gettext
+from bc_consumer.saying import MessageField
+
 
 class SyncState(models.Model):
     """The reconciliation's watermark and lock. ``lock.py`` alone writes the lock."""
@@ -51,8 +54,8 @@ class SyncLog(models.Model):
 
     DONE = "done"
     """The phase after the last one."""
-    INTERRUPTED = "interrupted: the next run goes on"
-    GAVE_WAY = "gave way to a run"
+    INTERRUPTED = gettext("interrupted: the next run goes on")
+    GAVE_WAY = gettext("gave way to a run")
     """The error of a poll that ended because a run waited."""
 
     started_at = models.DateTimeField(_("start"))
@@ -84,8 +87,8 @@ class SyncLog(models.Model):
     missed_by_webhooks = models.PositiveIntegerField(_("missed by webhooks"), default=0)
     odoo_calls = models.PositiveIntegerField(_("calls to Odoo"), default=0)
     odoo_bytes = models.BigIntegerField(_("bytes from Odoo"), default=0)
-    notes = models.TextField(_("notes"), blank=True)
-    error = models.TextField(_("error"), blank=True)
+    notes = MessageField(_("notes"), blank=True)
+    error = MessageField(_("error"), blank=True)
     traceback = models.TextField(_("traceback"), blank=True)
 
     class Meta:

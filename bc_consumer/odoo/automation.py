@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.client import Odoo
 from bc_consumer.odoo.errors import (
     MissingModel,
@@ -112,8 +113,11 @@ class AutomationRules:
             if fault.code != USER_ERROR:
                 raise
             raise NoAutomation(
-                f"Odoo {version.text} has no automation rules: install the module «Automation"
-                " Rules» (base_automation) there, in Apps, as an administrator"
+                _(
+                    "Odoo %(version)s has no automation rules: install the module «Automation"
+                    " Rules» (base_automation) there, in Apps, as an administrator",
+                    version=version.text,
+                )
             ) from fault
         return [name for name in CONDITIONS if name in fields]
 
@@ -121,7 +125,11 @@ class AutomationRules:
         if version.major >= FIRST_WITH_WEBHOOKS:
             raise self._no_rights(ACTION)
         raise NoWebhookActions(
-            f"Odoo {version.text} has no webhook actions: they came with Odoo {FIRST_WITH_WEBHOOKS}"
+            _(
+                "Odoo %(version)s has no webhook actions: they came with Odoo %(first)s",
+                version=version.text,
+                first=FIRST_WITH_WEBHOOKS,
+            )
         )
 
     def _fields_of(self, model: str, names: Sequence[str]) -> Mapping[str, Any]:
@@ -137,8 +145,11 @@ class AutomationRules:
         for model in models:
             if model not in self._model_ids:
                 raise MissingModel(
-                    f"This Odoo has no model «{model}»: install its app there, or correct the"
-                    " order model or the database",
+                    _(
+                        "This Odoo has no model «%(model)s»: install its app there, or correct the"
+                        " order model or the database",
+                        model=model,
+                    ),
                     model=model,
                 )
         sent, candidates = self._settings.sent(), self._settings.candidates()
@@ -215,7 +226,9 @@ class AutomationRules:
             return ()
         ids = self._call(RULE, "create", [[self._values(one) for one in wanted]])
         if not isinstance(ids, list) or len(ids) != len(wanted):
-            raise OdooProtocolError(f"Odoo does not tell which rules it created: {ids!r}")
+            raise OdooProtocolError(
+                _("Odoo does not tell which rules it created: %(ids)s", ids=repr(ids))
+            )
         return tuple(ids)
 
     def _values(self, wanted: WantedRule) -> dict[str, Any]:
@@ -287,7 +300,7 @@ class AutomationRules:
     def _search(self, model: str, domain: Sequence[Any], fields: Sequence[str]) -> list[Any]:
         rows = self._call(model, "search_read", [list(domain)], {"fields": list(fields)})
         if not isinstance(rows, list):
-            raise OdooProtocolError(f"Odoo's list of {model} is none")
+            raise OdooProtocolError(_("Odoo's list of %(model)s is none", model=model))
         return rows
 
     def _call(
@@ -304,8 +317,12 @@ class AutomationRules:
 
     def _no_rights(self, model: str) -> NoRights:
         return NoRights(
-            f"The account «{self._odoo.settings.login}» may not read or change {model}: automation"
-            " rules take an account with the right «Administration / Settings» in Odoo",
+            _(
+                "The account «%(login)s» may not read or change %(model)s: automation rules"
+                " take an account with the right «Administration / Settings» in Odoo",
+                login=self._odoo.settings.login,
+                model=model,
+            ),
             model=model,
         )
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.errors import (
     NoRights,
     OdooAccessError,
@@ -67,8 +68,13 @@ class Calls:
                 self._transport.execute(suspect, "search", [[("id", "=", 0)]], {"limit": 1})
             except OdooAccessError as refusal:
                 raise NoRights(
-                    f"The account «{self._account}» may not read {suspect}: give it the rights of"
-                    f" a user of that app in Odoo (it said: {refusal.message})",
+                    _(
+                        "The account «%(account)s» may not read %(suspect)s: give it the rights of"
+                        " a user of that app in Odoo (it said: %(message)s)",
+                        account=self._account,
+                        suspect=suspect,
+                        message=refusal.message,
+                    ),
                     model=suspect,
                 ) from error
             except OdooFault:

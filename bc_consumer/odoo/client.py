@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.calls import Calls
 from bc_consumer.odoo.domains import checked
 from bc_consumer.odoo.errors import OdooProtocolError
@@ -95,7 +96,9 @@ class Odoo:
         kwargs = {"attributes": ATTRIBUTES, "context": self._scope.context}
         answer = self.call(model, "fields_get", (), kwargs)
         if not isinstance(answer, dict) or not all(isinstance(v, dict) for v in answer.values()):
-            raise OdooProtocolError(f"Odoo's list of the fields of {model} is none")
+            raise OdooProtocolError(
+                _("Odoo's list of the fields of %(model)s is none", model=model)
+            )
         return answer
 
     def fetch(self, ids: Sequence[int]) -> Fetched:
@@ -127,8 +130,11 @@ class Odoo:
         answer = self._transport.version()
         if answer.server_date is None:
             raise OdooProtocolError(
-                f"{self.settings.shown_url} answers without a Date header, by which its clock is"
-                " read: let the proxy in front pass it on"
+                _(
+                    "%(url)s answers without a Date header, by which its clock is read: let the"
+                    " proxy in front pass it on",
+                    url=self.settings.shown_url,
+                )
             )
         return answer.server_date - timedelta(seconds=1)
 

@@ -2,6 +2,7 @@
 
 import pycurl
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.errors import (
     OdooError,
     OdooProtocolError,
@@ -31,16 +32,40 @@ def error_of(number: int, text: str, settings: OdooSettings) -> OdooError:
     """Make the error for a failed exchange. ``text`` is libcurl's, which names no credentials."""
     where = settings.shown_url
     if number == pycurl.E_OPERATION_TIMEDOUT:
-        return OdooTimeout(f"Odoo at {where} did not answer within {settings.timeout:g} s: {text}")
+        return OdooTimeout(
+            _(
+                "Odoo at %(where)s did not answer within %(timeout)s s: %(text)s",
+                where=where,
+                timeout=f"{settings.timeout:g}",
+                text=text,
+            )
+        )
     if number in CERTIFICATE:
         return OdooRefused(
-            f"The TLS certificate of {where} was not accepted: {text}. Correct the host's name in"
-            " ODOO_URL, renew the certificate, or name your own authority's file"
+            _(
+                "The TLS certificate of %(where)s was not accepted: %(text)s. Correct the"
+                " host's name in ODOO_URL, renew the certificate, or name your own"
+                " authority's file",
+                where=where,
+                text=text,
+            )
         )
     if number == pycurl.E_SSL_CONNECT_ERROR and NOT_TLS in text:
-        return OdooRefused(f"{where} does not speak TLS on this port: try http:// in ODOO_URL")
+        return OdooRefused(
+            _("%(where)s does not speak TLS on this port: try http:// in ODOO_URL", where=where)
+        )
     if number in GARBAGE or NOT_HTTP in text:
-        return OdooProtocolError(f"{where} did not answer in HTTP: {text}. Check ODOO_URL's port")
+        return OdooProtocolError(
+            _(
+                "%(where)s did not answer in HTTP: %(text)s. Check ODOO_URL's port",
+                where=where,
+                text=text,
+            )
+        )
     if number in ADDRESS:
-        return OdooRefused(f"ODOO_URL is no usable address ({where}): {text}")
-    return OdooUnavailable(f"Odoo at {where} can't be reached: {text}")
+        return OdooRefused(
+            _("ODOO_URL is no usable address (%(where)s): %(text)s", where=where, text=text)
+        )
+    return OdooUnavailable(
+        _("Odoo at %(where)s can't be reached: %(text)s", where=where, text=text)
+    )

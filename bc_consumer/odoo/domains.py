@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from bc_consumer.message import gettext as _
+
 Domain = tuple[Any, ...]
 
 ORDER_OF_LINE = "order_id"  # the field of a line that leads to its order, in every order model
@@ -28,7 +30,12 @@ class DomainError(ValueError):
 def checked(domain: object) -> Domain:
     """Give a domain as it is sent. Raises DomainError if it is none."""
     if not isinstance(domain, list | tuple):
-        raise DomainError(f"{domain!r} is not a list of terms like ['state', '!=', 'cancel']")
+        raise DomainError(
+            _(
+                "%(domain)s is not a list of terms like ['state', '!=', 'cancel']",
+                domain=repr(domain),
+            )
+        )
     missing = 0  # operands that operators still wait for
     terms: list[Any] = []
     for item in domain:
@@ -36,26 +43,44 @@ def checked(domain: object) -> Domain:
             missing = 1
         if isinstance(item, str):
             if item not in OPERANDS:
-                raise DomainError(f"{item!r} stands where a term or one of & | ! should")
+                raise DomainError(
+                    _("%(item)s stands where a term or one of & | ! should", item=repr(item))
+                )
             missing += OPERANDS[item] - 1
             terms.append(item)
         else:
             missing -= 1
             terms.append(_checked_term(item))
     if missing:
-        raise DomainError(f"it ends where {missing} more of its terms should come")
+        raise DomainError(
+            _(
+                "it ends where %(missing)s more of its terms should come",
+                missing=missing,
+            )
+        )
     return tuple(terms)
 
 
 def _checked_term(term: object) -> tuple[Any, ...]:
     if not isinstance(term, list | tuple) or len(term) != 3:
-        raise DomainError(f"{term!r} is not a term of three parts: field, operator, value")
+        raise DomainError(
+            _("%(term)s is not a term of three parts: field, operator, value", term=repr(term))
+        )
     path, operator, value = term
     if not isinstance(path, str) or not PATH.fullmatch(path):
-        raise DomainError(f"{path!r} in {term!r} is not the name of a field")
+        raise DomainError(
+            _("%(path)s in %(term)s is not the name of a field", path=repr(path), term=repr(term))
+        )
     if not isinstance(operator, str) or operator.lower() not in OPERATORS:
         known = " ".join(sorted(OPERATORS))
-        raise DomainError(f"{operator!r} in {term!r} is not an operator; there are: {known}")
+        raise DomainError(
+            _(
+                "%(operator)s in %(term)s is not an operator; there are: %(known)s",
+                operator=repr(operator),
+                term=repr(term),
+                known=known,
+            )
+        )
     operator = operator.lower()
     if operator in OF_DOMAINS:
         return path, operator, list(checked(value))
@@ -67,12 +92,30 @@ def _checked_value(value: object, operator: str, term: object) -> Any:
         return False  # Odoo's own word for empty
     if isinstance(value, list | tuple):
         if operator not in OF_LISTS | OF_TREES:
-            raise DomainError(f"{operator!r} in {term!r} takes one value, not a list")
+            raise DomainError(
+                _(
+                    "%(operator)s in %(term)s takes one value, not a list",
+                    operator=repr(operator),
+                    term=repr(term),
+                )
+            )
         return [_checked_value(one, "=", term) for one in value]
     if operator in OF_LISTS:
-        raise DomainError(f"{operator!r} in {term!r} takes a list of values")
+        raise DomainError(
+            _(
+                "%(operator)s in %(term)s takes a list of values",
+                operator=repr(operator),
+                term=repr(term),
+            )
+        )
     if not isinstance(value, str | int | float):
-        raise DomainError(f"{value!r} in {term!r} is not a text, a number, or true or false")
+        raise DomainError(
+            _(
+                "%(value)s in %(term)s is not a text, a number, or true or false",
+                value=repr(value),
+                term=repr(term),
+            )
+        )
     return value
 
 

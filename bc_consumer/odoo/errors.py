@@ -32,11 +32,17 @@ its own database's trouble included. ``Odoo.ping()`` is the control call that te
 
 from collections.abc import Sequence
 
+from bc_consumer.message import Message, verbatim
+from bc_consumer.message import gettext as _
+
 LONGEST_TEXT = 2_000  # characters of Odoo's own words that a message repeats
 
 
 class OdooError(Exception):
-    """Base of all that the gateway raises."""
+    """Base of all that the gateway raises. Its text is English; its message is for any reader."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(message)
 
 
 class OdooUnavailable(OdooError):
@@ -47,7 +53,7 @@ class OdooUnavailable(OdooError):
     """
 
     def __init__(
-        self, message: str, *, retry_after: float | None = None, status: int | None = None
+        self, message: Message, *, retry_after: float | None = None, status: int | None = None
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
@@ -81,7 +87,7 @@ class WrongDatabase(OdooRefused):
 class NoRights(OdooRefused):
     """The account may not read ``model`` at all."""
 
-    def __init__(self, message: str, *, model: str) -> None:
+    def __init__(self, message: Message, *, model: str) -> None:
         super().__init__(message)
         self.model = model
 
@@ -89,7 +95,7 @@ class NoRights(OdooRefused):
 class MissingModel(OdooRefused):
     """This Odoo has no such ``model``."""
 
-    def __init__(self, message: str, *, model: str) -> None:
+    def __init__(self, message: Message, *, model: str) -> None:
         super().__init__(message)
         self.model = model
 
@@ -97,7 +103,7 @@ class MissingModel(OdooRefused):
 class MissingField(OdooRefused):
     """``model`` lacks ``fields`` (canonical names), without which no order can be copied."""
 
-    def __init__(self, message: str, *, model: str, fields: Sequence[str]) -> None:
+    def __init__(self, message: Message, *, model: str, fields: Sequence[str]) -> None:
         super().__init__(message)
         self.model = model
         self.fields = tuple(fields)
@@ -106,7 +112,7 @@ class MissingField(OdooRefused):
 class UnfitField(OdooRefused):
     """``field`` of ``model``, which the settings name, is of a type that can't be copied."""
 
-    def __init__(self, message: str, *, model: str, field: str) -> None:
+    def __init__(self, message: Message, *, model: str, field: str) -> None:
         super().__init__(message)
         self.model = model
         self.field = field
@@ -135,16 +141,12 @@ class OdooFault(OdooError):
     def __init__(
         self, message: str, *, code: int, traceback: str = "", model: str = "", method: str = ""
     ) -> None:
-        super().__init__(message)
+        super().__init__(_fault(message, code, model, method))
         self.message = message
         self.code = code
         self.traceback = traceback
         self.model = model
         self.method = method
-
-    def __str__(self) -> str:
-        where = f" in {self.model}.{self.method}" if self.model else ""
-        return f"Odoo fault {self.code}{where}: {self.message[:LONGEST_TEXT]}"
 
 
 class OdooAccessError(OdooFault):
@@ -185,6 +187,15 @@ class MissingEndpoint(OdooProtocolError):
 class ResponseTooLarge(OdooProtocolError):
     """The answer passed the size cap and was cut off. ``limit``: bytes, after decompression."""
 
-    def __init__(self, message: str, *, limit: int) -> None:
+    def __init__(self, message: Message, *, limit: int) -> None:
         super().__init__(message)
         self.limit = limit
+
+
+def _fault(text: str, code: int, model: str, method: str) -> Message:
+    if not isinstance(text, Message):
+        text = verbatim(text[:LONGEST_TEXT])
+    if not model:
+        return _("Odoo fault %(code)s: %(text)s", code=code, text=text)
+    where = f"{model}.{method}"
+    return _("Odoo fault %(code)s in %(where)s: %(text)s", code=code, where=where, text=text)

@@ -10,6 +10,7 @@ into this form (``json_text.py``, ``json2.py``).
 import re
 from dataclasses import dataclass
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.errors import (
     LONGEST_TEXT,
     OdooAccessError,
@@ -96,40 +97,57 @@ def error_of_common(fault: Fault, settings: OdooSettings) -> OdooError:
     if _names_missing_database(text, settings.database, ""):
         return wrong_database(settings)
     return OdooUnavailable(
-        f"Odoo at {settings.shown_url} can't log us in just now: {last_line(text)}"
+        _(
+            "Odoo at %(url)s can't log us in just now: %(text)s",
+            url=settings.shown_url,
+            text=last_line(text),
+        )
     )
 
 
 def wrong_credentials(settings: OdooSettings) -> WrongCredentials:
     """Odoo knows the database, and does not know this login with this password."""
     return WrongCredentials(
-        f"Odoo at {settings.shown_url} refused login «{settings.login}» on database"
-        f" «{settings.database}»: wrong login, or wrong or expired password or API key. Correct"
-        " ODOO_LOGIN and ODOO_PASSWORD"
+        _(
+            "Odoo at %(url)s refused login «%(login)s» on database «%(database)s»: wrong"
+            " login, or wrong or expired password or API key. Correct ODOO_LOGIN and"
+            " ODOO_PASSWORD",
+            url=settings.shown_url,
+            login=settings.login,
+            database=settings.database,
+        )
     )
 
 
 def no_api_key(settings: OdooSettings) -> WrongCredentials:
     """JSON-2 does not take what is in ODOO_PASSWORD."""
     return WrongCredentials(
-        f"Odoo at {settings.shown_url} refused the API key on database «{settings.database}»:"
-        " JSON-2 takes API keys only, no passwords, and only until they expire. Put a valid key"
-        " into ODOO_PASSWORD, or set ODOO_TRANSPORT to auto"
+        _(
+            "Odoo at %(url)s refused the API key on database «%(database)s»: JSON-2 takes"
+            " API keys only, no passwords, and only until they expire. Put a valid key"
+            " into ODOO_PASSWORD, or set ODOO_TRANSPORT to auto",
+            url=settings.shown_url,
+            database=settings.database,
+        )
     )
 
 
 def wrong_database(settings: OdooSettings) -> WrongDatabase:
     """The server has no database of this name."""
     return WrongDatabase(
-        f"Odoo at {settings.shown_url} has no database «{settings.database}»: correct"
-        " ODOO_DATABASE (Odoo's database selector, or its administrator, tells the name)"
+        _(
+            "Odoo at %(url)s has no database «%(database)s»: correct ODOO_DATABASE"
+            " (Odoo's database selector, or its administrator, tells the name)",
+            url=settings.shown_url,
+            database=settings.database,
+        )
     )
 
 
 def last_line(text: str) -> str:
     """Give the last line that is not empty, at most LONGEST_TEXT characters of it."""
     lines = text.strip().splitlines()
-    return lines[-1][:LONGEST_TEXT] if lines else "(no text)"
+    return lines[-1][:LONGEST_TEXT] if lines else _("(no text)")
 
 
 def told(text: str, settings: OdooSettings) -> str:

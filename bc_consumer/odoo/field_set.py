@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bc_consumer.message import gettext as _
+from bc_consumer.message import message_of
 from bc_consumer.odoo.errors import (
     MissingField,
     MissingModel,
@@ -136,7 +138,10 @@ def load_field_set(
     line_model = answer[str(order.odoo_name("order_line"))].get("relation")
     if not isinstance(line_model, str):
         raise OdooProtocolError(
-            f"Odoo does not tell the model of the lines of {wanted.order_model}"
+            _(
+                "Odoo does not tell the model of the lines of %(order_model)s",
+                order_model=wanted.order_model,
+            )
         )
     asked = (*table.line, *_chosen(table.line, wanted.extra_line_fields))
     answer = _ask(line_model, asked, fields_get)
@@ -150,7 +155,13 @@ def table_of(order_model: str) -> Table:
     """Give the fields of an order model. Raises OdooRefused for one that we don't know."""
     if order_model not in TABLES:
         known = ", ".join(TABLES)
-        raise OdooRefused(f"Order model «{order_model}» can't be copied; known are: {known}")
+        raise OdooRefused(
+            _(
+                "Order model «%(order_model)s» can't be copied; known are: %(known)s",
+                order_model=order_model,
+                known=known,
+            )
+        )
     return TABLES[order_model]
 
 
@@ -176,14 +187,24 @@ def _ask(model: str, fields: Sequence[Field], fields_get: FieldsGet) -> Mapping[
     except OdooFault as fault:
         if fault.code == USER_ERROR:
             raise MissingModel(
-                f"This Odoo has no model «{model}» ({fault.message}): install its app there, or"
-                " correct the order model or the database",
+                _(
+                    "This Odoo has no model «%(model)s» (%(message)s): install its app there, or"
+                    " correct the order model or the database",
+                    model=model,
+                    message=fault.message,
+                ),
                 model=model,
             ) from fault
         # No order is concerned, so this is Odoo's own trouble.
-        raise OdooUnavailable(f"Odoo can't tell the fields of {model} just now: {fault}") from fault
+        raise OdooUnavailable(
+            _(
+                "Odoo can't tell the fields of %(model)s just now: %(error)s",
+                model=model,
+                error=message_of(fault),
+            )
+        ) from fault
     if not isinstance(answer, dict) or not all(isinstance(v, dict) for v in answer.values()):
-        raise OdooProtocolError(f"Odoo's list of the fields of {model} is none")
+        raise OdooProtocolError(_("Odoo's list of the fields of %(model)s is none", model=model))
     return answer
 
 
@@ -231,9 +252,14 @@ def _fitted(model: str, field: Field, description: Mapping[str, Any]) -> Field:
     kind = kind_of(description)
     if kind is None:
         raise UnfitField(
-            f"{model}.{field.name} is of type {description.get('type')}, which can't be copied:"
-            " take it out of ODOO_EXTRA_FIELDS or ODOO_EXTRA_LINE_FIELDS (manage.py odoo_fields"
-            " lists what can be)",
+            _(
+                "%(model)s.%(name)s is of type %(type)s, which can't be copied: take it out of"
+                " ODOO_EXTRA_FIELDS or ODOO_EXTRA_LINE_FIELDS (manage.py odoo_fields lists"
+                " what can be)",
+                model=model,
+                name=field.name,
+                type=str(description.get("type")),
+            ),
             model=model,
             field=field.name,
         )
@@ -251,9 +277,13 @@ def _refuse_if_needed(model: str, absent: Sequence[Field]) -> None:
     needed = [field.name for field in absent if field.required]
     if needed:
         raise MissingField(
-            f"This Odoo's {model} lacks, or does not show to this account, what every order needs:"
-            f" {', '.join(needed)}. Give the account the rights of a user of its app, or check that"
-            " this Odoo's version is supported",
+            _(
+                "This Odoo's %(model)s lacks, or does not show to this account, what every"
+                " order needs: %(needed)s. Give the account the rights of a user of its app,"
+                " or check that this Odoo's version is supported",
+                model=model,
+                needed=", ".join(needed),
+            ),
             model=model,
             fields=needed,
         )

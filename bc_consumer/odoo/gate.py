@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.errors import OdooBusy, OdooInterrupted
 
 Gate = Callable[[float], AbstractContextManager[None]]
@@ -60,7 +61,7 @@ def acquire(slots: threading.Semaphore, stop: threading.Event, until: float) -> 
     """
     while True:
         if stop.is_set():
-            raise OdooInterrupted("Stopping: the call to Odoo was not begun")
+            raise OdooInterrupted(_("Stopping: the call to Odoo was not begun"))
         left = until - time.monotonic()
         if slots.acquire(timeout=min(max(left, 0.001), LONGEST_WAIT)):
             return
@@ -71,12 +72,14 @@ def acquire(slots: threading.Semaphore, stop: threading.Event, until: float) -> 
 def pause(seconds: float, stop: threading.Event) -> None:
     """Wait so long, or raise OdooInterrupted as soon as we are stopping."""
     if seconds > 0 and stop.wait(seconds):
-        raise OdooInterrupted("Stopping: the call to Odoo was not begun")
+        raise OdooInterrupted(_("Stopping: the call to Odoo was not begun"))
 
 
 def busy() -> OdooBusy:
     """Our own limits left no room for this call in time."""
     return OdooBusy(
-        "The call to Odoo had to wait too long for others: raise ODOO_CONCURRENT_CALLS or"
-        " ODOO_CALLS_PER_SECOND, or run fewer workers"
+        _(
+            "The call to Odoo had to wait too long for others: raise"
+            " ODOO_CONCURRENT_CALLS or ODOO_CALLS_PER_SECOND, or run fewer workers"
+        )
     )

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any, Literal, Protocol
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.calls import Calls
 from bc_consumer.odoo.errors import (
     CannotGroup,
@@ -107,7 +108,9 @@ class ReadGroup:
         ranges = row["__range"]
         bounds = ranges.get(name) if isinstance(ranges, dict) else None
         if not isinstance(bounds, dict):
-            raise OdooProtocolError(f"Odoo grouped by {name} and left the range of a group out")
+            raise OdooProtocolError(
+                _("Odoo grouped by %(name)s and left the range of a group out", name=name)
+            )
         start = _whole_period(bounds.get("from"), bounds.get("to"), period)
         return Group(start, _count(row), row.get("id"))
 
@@ -215,7 +218,10 @@ class Grouping:
             return _checked([group for group in found if group is not None], period)
         reason = next(iter(unknown.values()))  # 19's way fails by this alone
         raise CannotGroup(
-            f"This Odoo has no method to group {model}; ids are to be compared instead",
+            _(
+                "This Odoo has no method to group %(model)s; ids are to be compared instead",
+                model=model,
+            ),
             code=reason.code,
             traceback=reason.traceback,
             model=model,
@@ -245,9 +251,15 @@ def _checked(groups: list[Group], period: Period) -> list[Group]:
         if (start.hour, start.minute, start.second) != (0, 0, 0) or (
             period == "month" and start.day != 1
         ):
-            raise OdooProtocolError(f"Odoo gave a {period} that begins at {start}, not in UTC")
+            raise OdooProtocolError(
+                _(
+                    "Odoo gave a %(period)s that begins at %(start)s, not in UTC",
+                    period=period,
+                    start=f"{start}",
+                )
+            )
     if len({group.start for group in groups}) != len(groups):
-        raise OdooProtocolError(f"Odoo gave the same {period} twice")
+        raise OdooProtocolError(_("Odoo gave the same %(period)s twice", period=period))
     return groups
 
 
@@ -275,7 +287,7 @@ def _count(row: Record) -> int:
     count = row.get("__count")
     if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
         return count
-    raise OdooProtocolError(f"Odoo counted a group as {count!r}")
+    raise OdooProtocolError(_("Odoo counted a group as %(count)s", count=repr(count)))
 
 
 def sum_by_average(group: Group) -> int | None:
@@ -295,7 +307,7 @@ def sum_by_average(group: Group) -> int | None:
 def _sum(group: Group) -> int:
     if isinstance(group.figure, int) and not isinstance(group.figure, bool):
         return group.figure
-    raise OdooProtocolError(f"Odoo summed ids to {group.figure!r}")
+    raise OdooProtocolError(_("Odoo summed ids to %(figure)s", figure=repr(group.figure)))
 
 
 def _within(groups: Sequence[Group], period: Period) -> Domain:

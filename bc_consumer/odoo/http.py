@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 import certifi
 import pycurl
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.curl_errors import error_of
 from bc_consumer.odoo.errors import OdooError, OdooInterrupted, ResponseTooLarge
 from bc_consumer.odoo.gate import LONGEST_WAIT, Gate, ProcessGate
@@ -182,7 +183,7 @@ class Connection:
         try:
             while self._multi.perform()[1]:
                 if self._stop.is_set():
-                    return OdooInterrupted("Stopping: the call to Odoo was broken off")
+                    return OdooInterrupted(_("Stopping: the call to Odoo was broken off"))
                 self._wait()
             failures = self._multi.info_read()[2]
         finally:
@@ -222,7 +223,10 @@ class Connection:
     def _too_large(self) -> ResponseTooLarge:
         limit = self._settings.max_response_bytes
         return ResponseTooLarge(
-            f"Odoo's answer is larger than {limit} bytes and was cut off: ask for fewer orders at"
-            " once; if a single order is that large, raise the limit",
+            _(
+                "Odoo's answer is larger than %(limit)s bytes and was cut off: ask for fewer"
+                " orders at once; if a single order is that large, raise the limit",
+                limit=limit,
+            ),
             limit=limit,
         )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.errors import (
     MissingEndpoint,
     OdooProtocolError,
@@ -33,30 +34,50 @@ def check_status(
     if status == 200:
         if _is_page(headers, body):
             raise OdooProtocolError(
-                f"{where} answered with a web page: ODOO_URL is not the address of Odoo itself,"
-                " or a proxy answers in its place"
+                _(
+                    "%(where)s answered with a web page: ODOO_URL is not the address of Odoo"
+                    " itself, or a proxy answers in its place",
+                    where=where,
+                )
             )
     elif status in TRY_LATER or status >= 500:
         raise OdooUnavailable(
-            f"{where} answered HTTP {status}: Odoo is overloaded, restarting or behind a proxy"
-            " that can't reach it",
+            _(
+                "%(where)s answered HTTP %(status)s: Odoo is overloaded, restarting or behind"
+                " a proxy that can't reach it",
+                where=where,
+                status=status,
+            ),
             retry_after=_retry_after(headers),
             status=status,
         )
     elif status in REFUSED:
         raise OdooRefused(
-            f"{where} answered HTTP {status} before Odoo saw the call: a proxy or firewall in front"
-            " wants credentials or does not let this machine in"
+            _(
+                "%(where)s answered HTTP %(status)s before Odoo saw the call: a proxy or"
+                " firewall in front wants credentials or does not let this machine in",
+                where=where,
+                status=status,
+            )
         )
     elif 300 <= status < 400:
         raise OdooRefused(
-            f"{where} redirects to {_target(headers)}: put that address into ODOO_URL"
+            _(
+                "%(where)s redirects to %(target)s: put that address into ODOO_URL",
+                where=where,
+                target=_target(headers),
+            )
         )
     else:
         kind = MissingEndpoint if status in MISSING else OdooProtocolError
         raise kind(
-            f"{where} answered HTTP {status}: ODOO_URL is wrong, or a proxy does not pass Odoo's"
-            f" {path} on"
+            _(
+                "%(where)s answered HTTP %(status)s: ODOO_URL is wrong, or a proxy does not"
+                " pass Odoo's %(path)s on",
+                where=where,
+                status=status,
+                path=path,
+            )
         )
 
 
@@ -69,7 +90,7 @@ def _target(headers: Mapping[str, str]) -> str:
     """Where a redirect leads, as an address for ODOO_URL: no credentials, no service path."""
     parts = urlsplit(headers.get("location", ""))
     if not parts.hostname:
-        return "another address"
+        return _("another address")
     path = parts.path
     for service in SERVICE_PATHS:
         path = path.partition(service)[0]

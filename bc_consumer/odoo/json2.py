@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bc_consumer.message import gettext as _
+from bc_consumer.message import message_of
 from bc_consumer.odoo import faults
 from bc_consumer.odoo.errors import (
     MissingEndpoint,
@@ -68,7 +70,9 @@ class Json2Transport:
             raise self._no_json2(missing) from None
         value = read_json(response.body)
         if not isinstance(value, dict) or not isinstance(value.get("version"), str):
-            raise OdooProtocolError(f"{self._settings.shown_url} does not tell Odoo's version")
+            raise OdooProtocolError(
+                _("%(url)s does not tell Odoo's version", url=self._settings.shown_url)
+            )
         return answer_of(value["version"], response)
 
     def close(self) -> None:
@@ -107,8 +111,13 @@ class Json2Transport:
 
     def _no_json2(self, missing: MissingEndpoint | str) -> MissingEndpoint:
         return MissingEndpoint(
-            f"{self._settings.shown_url} has no JSON-2, which Odoo has from version {FIRST_MAJOR}"
-            f" on, or a proxy hides it ({missing}). Set ODOO_TRANSPORT to auto"
+            _(
+                "%(url)s has no JSON-2, which Odoo has from version %(first)s on, or a"
+                " proxy hides it (%(error)s). Set ODOO_TRANSPORT to auto",
+                url=self._settings.shown_url,
+                first=FIRST_MAJOR,
+                error=message_of(missing),
+            )
         )
 
     def _error(self, response: Response, call: faults.Call) -> OdooError:
@@ -122,7 +131,7 @@ class Json2Transport:
         if _is_of_jsonrpc(response):
             return self._no_json2(f"{where} is answered in the form of JSON-RPC")
         check_status(response.status, response.headers, response.body, where, self._settings)
-        return OdooProtocolError(f"Odoo answered HTTP {response.status}")
+        return OdooProtocolError(_("Odoo answered HTTP %(status)s", status=response.status))
 
 
 def _fault_of(response: Response, call: faults.Call) -> faults.Fault | None:

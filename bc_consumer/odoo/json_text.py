@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.faults import (
     ACCESS_DENIED,
@@ -36,7 +37,9 @@ def write_json(value: Any) -> bytes:
         problem = f"{type(error).__name__}: {error}" if not isinstance(error, UnicodeError) else ""
     # Outside of the handler and without ``value``: the password must not be in any frame.
     del value, text
-    raise OdooProtocolError(f"JSON can't carry a value of this call ({problem or 'bad text'})")
+    raise OdooProtocolError(
+        _("JSON can't carry a value of this call (%(problem)s)", problem=problem or _("bad text"))
+    )
 
 
 def read_json(body: bytes) -> Any:
@@ -50,7 +53,7 @@ def read_json(body: bytes) -> Any:
         problem = "it is nested too deeply"
     except ValueError as error:
         problem = str(error)
-    raise OdooProtocolError(f"Odoo's answer is no JSON: {problem}")
+    raise OdooProtocolError(_("Odoo's answer is no JSON: %(problem)s", problem=problem))
 
 
 def fault_of(error: Mapping[str, Any]) -> Fault | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.errors import MissingEndpoint, OdooProtocolError
 from bc_consumer.odoo.http import Request
 from bc_consumer.odoo.json_text import fault_of, read_json, write_json
@@ -30,18 +31,18 @@ class JsonRpc:
         """
         answer = read_json(body)
         if not isinstance(answer, dict) or answer.get("jsonrpc") != "2.0":
-            raise OdooProtocolError("Odoo's answer is JSON, and none of JSON-RPC")
+            raise OdooProtocolError(_("Odoo's answer is JSON, and none of JSON-RPC"))
         error = answer.get("error")
         if error is None:
             return answer.get("result")
         data = error.get("data") if isinstance(error, dict) else None
         if isinstance(data, dict):
             if error.get("code") == NOT_FOUND:
-                raise MissingEndpoint(f"Odoo has closed {PATH} (it says 404 there)")
+                raise MissingEndpoint(_("Odoo has closed %(path)s (it says 404 there)", path=PATH))
             fault = fault_of(data)
             if fault is not None:
                 raise fault
-        raise OdooProtocolError("Odoo's answer is an error without a name")
+        raise OdooProtocolError(_("Odoo's answer is an error without a name"))
 
 
 def _envelope(service: str, method: str, params: Sequence[Any]) -> dict[str, Any]:

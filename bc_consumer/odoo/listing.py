@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.calls import Calls
 from bc_consumer.odoo.errors import OdooProtocolError, UnknownMethod
 from bc_consumer.odoo.field_set import table_of
@@ -116,7 +117,7 @@ class Listing:
         for ids in _chunks(order_ids):
             there = self._search(self._scope.orders(("id", "in", ids)))
             if not there <= set(ids):
-                raise OdooProtocolError("Odoo was asked which orders exist, and told of others")
+                raise OdooProtocolError(_("Odoo was asked which orders exist, and told of others"))
             found |= there
         return found
 
@@ -171,7 +172,12 @@ class Listing:
         kwargs = {"order": "id", "context": self._context, **options}
         answer = self._calls.execute(self.order_model, "search", [domain], kwargs).value
         if not isinstance(answer, list) or not all(type(number) is int for number in answer):
-            raise OdooProtocolError(f"Odoo was asked for ids of {self.order_model}, and gave none")
+            raise OdooProtocolError(
+                _(
+                    "Odoo was asked for ids of %(order_model)s, and gave none",
+                    order_model=self.order_model,
+                )
+            )
         return set(answer)
 
     def _page(
@@ -186,7 +192,13 @@ class Listing:
         ids = [after_id, *map(record_id, rows)]
         if len(rows) > limit or any(one >= other for one, other in itertools.pairwise(ids)):
             raise OdooProtocolError(
-                f"Odoo was asked for {limit} of {model} by id above {after_id}, and gave others"
+                _(
+                    "Odoo was asked for %(limit)s of %(model)s by id above %(after_id)s, and gave"
+                    " others",
+                    limit=limit,
+                    model=model,
+                    after_id=after_id,
+                )
             )
         return rows
 
@@ -238,7 +250,9 @@ def _order_id(row: Record) -> int | None:
         return None
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
-    raise OdooProtocolError(f"Odoo gave line {record_id(row)} the order {value!r}")
+    raise OdooProtocolError(
+        _("Odoo gave line %(row)s the order %(value)s", row=record_id(row), value=repr(value))
+    )
 
 
 def _chunks(ids: Sequence[int]) -> Iterator[list[int]]:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from xml.parsers import expat
 
+from bc_consumer.message import gettext as _
+from bc_consumer.message import message_of
 from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.faults import Fault
 
@@ -76,7 +78,12 @@ def write_call(method: str, params: Sequence[Any]) -> bytes:
         problem = f"{type(error).__name__}: {error}" if not isinstance(error, UnicodeError) else ""
     # Outside of the handler and without ``params``: the password must not be in any frame.
     del params, text
-    raise OdooProtocolError(f"XML-RPC can't carry a value of this call ({problem or 'bad text'})")
+    raise OdooProtocolError(
+        _(
+            "XML-RPC can't carry a value of this call (%(problem)s)",
+            problem=problem or _("bad text"),
+        )
+    )
 
 
 def read_response(body: bytes) -> Any:
@@ -85,13 +92,17 @@ def read_response(body: bytes) -> Any:
         return _Reader().read(body)
     except expat.ExpatError as error:
         if not any(sequence in body for sequence in NO_CHARACTERS):
-            raise OdooProtocolError(f"Odoo's answer is not well-formed XML: {error}") from None
+            raise OdooProtocolError(
+                _("Odoo's answer is not well-formed XML: %(error)s", error=message_of(error))
+            ) from None
     for sequence in NO_CHARACTERS:
         body = body.replace(sequence, b"")
     try:
         return _Reader().read(body)
     except expat.ExpatError as error:
-        raise OdooProtocolError(f"Odoo's answer is not well-formed XML: {error}") from None
+        raise OdooProtocolError(
+            _("Odoo's answer is not well-formed XML: %(error)s", error=message_of(error))
+        ) from None
 
 
 class _Reader:
@@ -122,25 +133,35 @@ class _Reader:
         try:
             parser.Parse(body, True)
         except (ValueError, KeyError, OverflowError) as error:
-            raise OdooProtocolError(f"Odoo's answer holds a bad value: {error}") from None
+            raise OdooProtocolError(
+                _("Odoo's answer holds a bad value: %(error)s", error=message_of(error))
+            ) from None
         if len(self._results) != 1:
-            raise OdooProtocolError("Odoo's answer holds no single value")
+            raise OdooProtocolError(_("Odoo's answer holds no single value"))
         if self._fault:
             raise _fault_of(self._results[0])
         return self._results[0]
 
     def _refuse(self, *_declaration: object) -> None:
         raise OdooProtocolError(
-            "Odoo's answer declares a document type or entities, which Odoo never does: refused"
+            _("Odoo's answer declares a document type or entities, which Odoo never does: refused")
         )
 
     def _start(self, tag: str, _attributes: object) -> None:
         tags = self._tags
         if tag not in CHILDREN.get(tags[-1], NO_CHILDREN):
-            raise OdooProtocolError(f"Odoo's answer has <{tag[:40]}> in <{tags[-1]}>: no XML-RPC")
+            raise OdooProtocolError(
+                _(
+                    "Odoo's answer has <%(tag)s> in <%(tags)s>: no XML-RPC",
+                    tag=tag[:40],
+                    tags=tags[-1],
+                )
+            )
         tags.append(tag)
         if len(tags) > DEEPEST:
-            raise OdooProtocolError(f"Odoo's answer is nested deeper than {DEEPEST} elements")
+            raise OdooProtocolError(
+                _("Odoo's answer is nested deeper than %(deepest)s elements", deepest=DEEPEST)
+            )
         self._text.clear()
         if tag == "value":
             self._typed = False
@@ -183,7 +204,7 @@ class _Reader:
     def _end_member(self) -> None:
         name = self._names.pop()
         if name is None:
-            raise OdooProtocolError("Odoo's answer has a member without a name")
+            raise OdooProtocolError(_("Odoo's answer has a member without a name"))
         self._containers[-1][name] = self._value
 
 
@@ -192,4 +213,4 @@ def _fault_of(value: Any) -> Exception:
         code, text = value.get("faultCode"), value.get("faultString")
         if isinstance(code, int | str) and isinstance(text, str):
             return Fault(code, text)
-    return OdooProtocolError("Odoo's answer is a fault without code and text")
+    return OdooProtocolError(_("Odoo's answer is a fault without code and text"))

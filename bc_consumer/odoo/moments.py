@@ -5,6 +5,7 @@ Measured on 17, 18 and 19. 19 refuses other ways to write them (ISO's Z is Fault
 
 from datetime import UTC, datetime, timedelta
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.errors import OdooProtocolError
 
 LENGTH = len("2026-01-01 00:00:00")
@@ -30,4 +31,6 @@ def read_moment(text: object) -> datetime:
             return datetime.fromisoformat(text).replace(tzinfo=UTC)
         except ValueError:
             pass
-    raise OdooProtocolError(f"Odoo gave {text!r} where a date and time should be")
+    raise OdooProtocolError(
+        _("Odoo gave %(text)s where a date and time should be", text=repr(text))
+    )

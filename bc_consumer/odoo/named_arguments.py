@@ -7,6 +7,7 @@ it is given by name.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.errors import OdooProtocolError
 
 OF_MODELS: Mapping[str, tuple[str, ...]] = {
@@ -40,8 +41,11 @@ def named_arguments(method: str, args: Sequence[Any], kwargs: Mapping[str, Any])
         names = ("ids", *OF_RECORDS.get(method, ()))
     if len(args) > len(names):
         raise OdooProtocolError(
-            f"JSON-2 takes arguments by name, and those of {method} are not known: call it with"
-            " named arguments after the ids"
+            _(
+                "JSON-2 takes arguments by name, and those of %(method)s are not known: call"
+                " it with named arguments after the ids",
+                method=method,
+            )
         )
     named = {**dict(zip(names, args, strict=False)), **kwargs}
     if isinstance(named.get("ids"), int):

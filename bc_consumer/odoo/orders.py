@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.calls import Calls
 from bc_consumer.odoo.errors import (
     NoRights,
@@ -85,8 +86,13 @@ class OrderReader:
             for number in possible:
                 orders.pop(number, None)
         raise OdooTorn(
-            f"Orders {possible} could not be read as of one moment, {LOOKS} times in a row: they"
-            " are found by id alone, or lines keep moving between them. To be read again later"
+            _(
+                "Orders %(ids)s could not be read as of one moment, %(looks)s times in a"
+                " row: they are found by id alone, or lines keep moving between them. To be"
+                " read again later",
+                ids=f"{possible}",
+                looks=LOOKS,
+            )
         )
 
     def _read_with_known_fields(

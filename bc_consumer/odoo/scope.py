@@ -7,6 +7,8 @@ companies; one that it may not see makes Odoo fault (measured on 17, 18 and 19).
 from dataclasses import dataclass
 from typing import Any
 
+from bc_consumer.message import gettext as _
+from bc_consumer.message import message_of
 from bc_consumer.odoo.calls import Calls
 from bc_consumer.odoo.domains import Domain, of_lines
 from bc_consumer.odoo.errors import OdooAccessError, OdooFault, OdooRefused, OdooUnavailable
@@ -63,22 +65,33 @@ def _blame(calls: Calls, model: str, scope: Scope, fault: OdooFault) -> None:
     try:
         _search_nothing(calls, model, Scope(scope.language))
     except OdooFault as plain:
-        raise OdooUnavailable(f"Odoo itself is in trouble, no order is: {plain}") from plain
+        raise OdooUnavailable(
+            _("Odoo itself is in trouble, no order is: %(error)s", error=message_of(plain))
+        ) from plain
     if scope.company_ids:
         try:
             _search_nothing(calls, model, Scope(scope.language, (), scope.company_ids))
         except OdooAccessError as refusal:
             raise OdooRefused(
-                f"The account may not see all of ODOO_COMPANY_IDS"
-                f" {', '.join(map(str, scope.company_ids))} (Odoo said: {refusal.message}): give it"
-                " these companies in Odoo, or correct the setting"
+                _(
+                    "The account may not see all of ODOO_COMPANY_IDS %(company_ids)s (Odoo said:"
+                    " %(message)s): give it these companies in Odoo, or correct the setting",
+                    company_ids=", ".join(map(str, scope.company_ids)),
+                    message=refusal.message,
+                )
             ) from fault
     if scope.domain:
         raise OdooRefused(
-            f"Odoo can't search {model} by ODOO_DOMAIN ({fault.message}): correct the setting;"
-            f" manage.py odoo_fields lists the fields of this Odoo"
+            _(
+                "Odoo can't search %(model)s by ODOO_DOMAIN (%(message)s): correct the"
+                " setting; manage.py odoo_fields lists the fields of this Odoo",
+                model=model,
+                message=fault.message,
+            )
         ) from fault
-    raise OdooUnavailable(f"Odoo can't search {model} just now: {fault}") from fault
+    raise OdooUnavailable(
+        _("Odoo can't search %(model)s just now: %(error)s", model=model, error=message_of(fault))
+    ) from fault
 
 
 def _search_nothing(calls: Calls, model: str, scope: Scope) -> None:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from bc_consumer.message import gettext as _
+from bc_consumer.message import message_of, verbatim
 from bc_consumer.odoo import faults
 from bc_consumer.odoo.errors import (
     MissingEndpoint,
@@ -68,7 +70,7 @@ class ServiceTransport:
         self._uid: int | None = None
         self._authenticating = threading.BoundedSemaphore()
         self._tries = 0
-        self._last_failure = ""
+        self._last_failure = verbatim("")
         self._errors_hidden_until = 0.0
 
     @property
@@ -96,7 +98,9 @@ class ServiceTransport:
         except Fault as fault:
             raise faults.error_of_common(fault, self._settings) from None
         if not isinstance(value, dict) or not isinstance(value.get("server_version"), str):
-            raise OdooProtocolError(f"{self._settings.shown_url} does not tell Odoo's version")
+            raise OdooProtocolError(
+                _("%(url)s does not tell Odoo's version", url=self._settings.shown_url)
+            )
         return answer_of(value["server_version"], response)
 
     def close(self) -> None:
@@ -136,13 +140,13 @@ class ServiceTransport:
 
     def _counted_authenticate(self) -> int:
         self._tries += 1
-        self._last_failure = ""
+        self._last_failure = verbatim("")
         try:
             return self._authenticate()
         except OdooInterrupted:
             raise
         except OdooUnavailable as error:
-            self._last_failure = str(error)
+            self._last_failure = message_of(error)
             raise
 
     def _authenticate(self) -> int:
@@ -154,7 +158,9 @@ class ServiceTransport:
         if uid is False:  # no fault: how Odoo says «wrong» (17, 18 and 19)
             raise faults.wrong_credentials(self._settings)
         if type(uid) is not int or uid <= 0:
-            raise OdooProtocolError(f"{self._settings.shown_url} gave no account id: not Odoo?")
+            raise OdooProtocolError(
+                _("%(url)s gave no account id: not Odoo?", url=self._settings.shown_url)
+            )
         return uid
 
     def _forget(self, uid: int) -> None:

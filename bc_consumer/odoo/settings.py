@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from bc_consumer.message import gettext as _
+from bc_consumer.message import message_of
 from bc_consumer.odoo.domains import DomainError, checked
 from bc_consumer.odoo.errors import OdooRefused
 
@@ -43,10 +45,15 @@ class OdooSettings:
         check_choice((*self.extra_fields, *self.extra_line_fields), self.domain)
         if not _is_address(self.url):
             raise OdooRefused(
-                "ODOO_URL must be an address like https://odoo.example.com, without a page's path"
+                _(
+                    "ODOO_URL must be an address like https://odoo.example.com, without a page's"
+                    " path"
+                )
             )
         if self.transport not in TRANSPORTS:
-            raise OdooRefused(f"ODOO_TRANSPORT must be one of {', '.join(TRANSPORTS)}")
+            raise OdooRefused(
+                _("ODOO_TRANSPORT must be one of %(transports)s", transports=", ".join(TRANSPORTS))
+            )
 
     @property
     def base_url(self) -> str:
@@ -73,18 +80,25 @@ def check_choice(extra_fields: Sequence[str], domain: object) -> None:
     try:
         checked(domain)
     except DomainError as error:
-        raise OdooRefused(f"ODOO_DOMAIN is no domain: {error}") from None
+        raise OdooRefused(
+            _("ODOO_DOMAIN is no domain: %(error)s", error=message_of(error))
+        ) from None
 
 
 def _check_field_name(name: str) -> None:
     if "." in name:
         raise OdooRefused(
-            f"Extra field «{name}» belongs to another record: a change there moves no order's"
-            " write_date, so the copy would not notice. Make a stored related field in Odoo and"
-            " name that one"
+            _(
+                "Extra field «%(name)s» belongs to another record: a change there moves no"
+                " order's write_date, so the copy would not notice. Make a stored related"
+                " field in Odoo and name that one",
+                name=name,
+            )
         )
     if not FIELD_NAME.fullmatch(name):
-        raise OdooRefused(f"Extra field «{name}» is no technical name of a field, like x_project")
+        raise OdooRefused(
+            _("Extra field «%(name)s» is no technical name of a field, like x_project", name=name)
+        )
 
 
 def _is_address(url: str) -> bool:

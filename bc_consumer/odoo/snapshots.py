@@ -6,6 +6,7 @@ Both ways lead through ``build_order``, so that they give equal snapshots.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.errors import OdooFault, OdooProtocolError
 from bc_consumer.odoo.field_set import FieldSet, ModelFields
 from bc_consumer.odoo.fields import Kind
@@ -60,7 +61,12 @@ def _values(record: Record, fields: ModelFields) -> dict[str, object]:
     for field, odoo_name in fields.present:
         if odoo_name not in record:
             raise OdooProtocolError(
-                f"Odoo left {odoo_name} of {fields.model} {record_id(record)} out of its answer"
+                _(
+                    "Odoo left %(odoo_name)s of %(model)s %(record)s out of its answer",
+                    odoo_name=odoo_name,
+                    model=fields.model,
+                    record=record_id(record),
+                )
             )
         if field.kind is Kind.MANY2ONE:
             values[field.name] = _named(record[odoo_name])
@@ -88,10 +94,10 @@ def records(value: Any) -> Sequence[Record]:
     """Check that Odoo gave a list of records. Raises OdooFault for None, else OdooProtocolError."""
     if value is None:
         # XML-RPC can't carry None, and an answer that holds one anywhere is lost as a whole.
-        raise OdooFault("Odoo's answer holds an empty value that it can't send", code=1)
+        raise OdooFault(_("Odoo's answer holds an empty value that it can't send"), code=1)
     if isinstance(value, list) and all(isinstance(record, dict) for record in value):
         return value
-    raise OdooProtocolError("Odoo gave something else than a list of records")
+    raise OdooProtocolError(_("Odoo gave something else than a list of records"))
 
 
 def record_id(record: Record) -> int:
@@ -99,4 +105,4 @@ def record_id(record: Record) -> int:
     number = record.get("id")
     if isinstance(number, int) and not isinstance(number, bool) and number > 0:
         return number
-    raise OdooProtocolError(f"Odoo gave a record whose id is {number!r}")
+    raise OdooProtocolError(_("Odoo gave a record whose id is %(number)s", number=repr(number)))

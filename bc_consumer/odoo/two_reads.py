@@ -7,6 +7,7 @@ read again after their lines, and those that differ are torn: they are read anew
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from bc_consumer.message import gettext as _
 from bc_consumer.odoo.errors import OdooTorn
 from bc_consumer.odoo.field_set import FieldSet, ModelFields
 from bc_consumer.odoo.fields import Kind
@@ -45,8 +46,12 @@ class TwoReads:
                 return snapshots
             open_ids = torn
         raise OdooTorn(
-            f"Orders {open_ids} changed in Odoo between the reads of the order and of its lines,"
-            f" {ROUNDS} times in a row (torn): to be read again later"
+            _(
+                "Orders %(ids)s changed in Odoo between the reads of the order and of"
+                " its lines, %(rounds)s times in a row (torn): to be read again later",
+                ids=f"{open_ids}",
+                rounds=ROUNDS,
+            )
         )
 
     def _with_names(self, orders: Sequence[Record], reader: "_Reader") -> list[Record]:

@@ -8,7 +8,7 @@ from django import template
 from django.conf import settings
 from django.db.models import Model
 
-from bc_consumer import labels, wording
+from bc_consumer import labels, saying, wording
 from bc_consumer.models import BCLine
 
 register = template.Library()
@@ -69,6 +69,12 @@ def moved(line: BCLine) -> str:
 def further(line: BCLine) -> list[tuple[str, str]]:
     """Give label and value of a line's fields that the settings name."""
     return wording.extra_fields(line, settings.ODOO_EXTRA_LINE_FIELDS)
+
+
+@register.filter
+def said(stored: str) -> str:
+    """Show a stored error or reason in the reader's language."""
+    return saying.said(stored)
 
 
 @register.filter

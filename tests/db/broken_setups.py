@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 
 from bc_consumer import outage
 from bc_consumer.alerts import alert
+from bc_consumer.message import verbatim
 from bc_consumer.models import Heartbeat, SyncLog, SyncState
 from odoo_simulator import Simulator
 from odoo_simulator.base_data import ADMINISTRATOR
@@ -401,12 +402,12 @@ def orders_wait_for_long(setup: Setup) -> None:
 
 @broken("breaker", "warning", cause="no route to Odoo", fix="try again by themselves")
 def workers_leave_odoo_alone(setup: Setup) -> None:
-    outage.failed("no route to Odoo", probing=False)
+    outage.failed(verbatim("no route to Odoo"), probing=False)
 
 
 @broken("alerts", "warning", cause="a field vanished", fix="goes away by itself")
 def an_alert_is_open(setup: Setup) -> None:
-    alert("fields", "A field vanished", "a field vanished from Odoo")
+    alert("fields", verbatim("A field vanished"), verbatim("a field vanished from Odoo"))
 
 
 @broken("mail", "error", cause="can't be reached", fix="EMAIL_URL")

@@ -11,6 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from bc_consumer import outage, queries
+from bc_consumer.message import verbatim
 from bc_consumer.models import Heartbeat, Pace, PendingBC
 from tests.db.copied import bc, failed, journal, line, pending
 
@@ -107,12 +108,12 @@ def test_the_live_page_tells_of_trouble(client: Client) -> None:
 @pytest.mark.usefixtures("_public")
 def test_the_live_page_tells_of_an_outage_and_staff_why(client: Client) -> None:
     Pace.objects.get_or_create(pk=outage.PACE_ID, defaults={"next_claim_at": Now()})
-    outage.failed("HTTP 502 <from> a proxy", probing=False)
+    outage.failed(verbatim("HTTP 502 <from> a proxy"), probing=False)
     assert "Odoo has not answered since" in text(client, "/")
     assert "HTTP 502" not in text(client, "/")
     client.force_login(User.objects.create_user("staff", is_staff=True))
     assert "HTTP 502 &lt;from&gt; a proxy" in text(client, "/")
-    outage.failed("no right", probing=True, refused=True)
+    outage.failed(verbatim("no right"), probing=True, refused=True)
     assert "Odoo has refused us since" in text(client, "/")
 
 

@@ -7,6 +7,7 @@ import pytest
 from django import db
 
 from bc_consumer import failures, odoo, policy
+from bc_consumer.message import verbatim
 from bc_consumer.odoo import errors
 from bc_consumer.policy import POLICY, Then, explanation, is_about_orders, then
 
@@ -36,7 +37,7 @@ class _Unheard(odoo.OdooUnavailable):
 
 @pytest.mark.parametrize(
     "error",
-    [_Unheard("new"), ValueError("x"), KeyError("x"), TypeError("x"), RecursionError("x"),
+    [_Unheard(verbatim("new")), ValueError("x"), KeyError("x"), TypeError("x"), RecursionError("x"),
      builtins.OSError("x")],
 )  # fmt: skip
 def test_rule_6_an_unknown_error_is_some_order_s_and_stops_nobody(error: Exception) -> None:
@@ -48,16 +49,16 @@ def test_rule_7_what_is_nobody_s_fault_is_no_order_s() -> None:
     for kind, decision in POLICY.items():
         if issubclass(kind, odoo.OdooRefused):
             assert decision is Then.REFUSED
-    assert not is_about_orders(odoo.OdooUnavailable("away"))
-    assert not is_about_orders(odoo.OdooInterrupted("stopping"))
+    assert not is_about_orders(odoo.OdooUnavailable(verbatim("away")))
+    assert not is_about_orders(odoo.OdooInterrupted(verbatim("stopping")))
     assert not is_about_orders(db.OperationalError("deadlock"))
     assert not is_about_orders(db.ProgrammingError("no such column"))
 
 
 def test_a_lone_order_s_error_says_what_to_do() -> None:
-    large = odoo.ResponseTooLarge("cut off", limit=2**20)
+    large = odoo.ResponseTooLarge(verbatim("cut off"), limit=2**20)
     assert "1 MiB (ODOO_MAX_RESPONSE_BYTES)" in explanation(large)
-    assert "ODOO_TIMEOUT_SECONDS" in explanation(odoo.OdooTimeout("30 s"))
+    assert "ODOO_TIMEOUT_SECONDS" in explanation(odoo.OdooTimeout(verbatim("30 s")))
     assert "someone" not in explanation(policy.NotReadable())
     assert "ODOO_COMPANY_IDS" in explanation(policy.NotReadable())
     assert explanation(ValueError()) == "ValueError"

@@ -17,6 +17,7 @@ from bc_consumer.odoo.field_choice import FieldChoice, Way, choices
 from bc_consumer.odoo.field_set import table_of
 from bc_consumer.odoo.fields import Kind
 from bc_consumer.odoo_connection import odoo
+from bc_consumer.saying import said
 
 AS: dict[Kind, Promise] = {
     Kind.TEXT: gettext_lazy("a text"),
@@ -52,7 +53,7 @@ class Command(RedactedCommand):
         try:
             model, found = self._fields(lines=options["lines"])
         except OdooError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(said(error)) from error
         wanted = options["search"].lower()
         shown = [c for c in found if wanted in c.name.lower() or wanted in c.label.lower()]
         if options["json"]:

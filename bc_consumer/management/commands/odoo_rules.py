@@ -31,6 +31,7 @@ from bc_consumer.rules_setup import (
     ServesAnother,
     carries_other_secret,
 )
+from bc_consumer.saying import said
 
 SECRET_BYTES = 24
 
@@ -110,11 +111,11 @@ class Command(RedactedCommand):
         except NoWebhookActions as error:
             return self._failed(Exit.NO_WEBHOOKS, wording.poll_mode(error))
         except NoAutomation as error:
-            return self._failed(Exit.NO_MODULE, str(error))
+            return self._failed(Exit.NO_MODULE, said(error))
         except OdooRefused as error:
-            return self._failed(Exit.REFUSED, str(error))
+            return self._failed(Exit.REFUSED, said(error))
         except OdooError as error:
-            return self._failed(Exit.FAILED, str(error))
+            return self._failed(Exit.FAILED, said(error))
 
     def _run(self, options: dict[str, Any]) -> Exit:
         what = options["what"]

@@ -1,0 +1,163 @@
+"""Sentences that remember what they were made of, so that each reader gets them in his language.
+
+What is raised, stored or mailed here is made long before it is read, by a process that knows no
+reader. So an error, a reason, an alert is a :class:`Message`: the English sentence, and with it the
+catalogue's sentence and the values in it. Logs and machines take the English one; pages, commands
+and mails have it said in a language (``saying.py``). Nothing here knows Django, for the gateway
+makes messages too.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+STORED_BEHIND = "\x1e"
+"""Between the sentence and what it was made of, in a column: no text of anybody's holds it."""
+
+Value = str | int | float
+"""What stands in a sentence; a message among them is said in the reader's language, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a message was made of. ``plural`` is "" where nothing is counted."""
+
+    msgid: str
+    values: Mapping[str, Value]
+    plural: str = ""
+    count: int = 0
+
+    def filled(
+        self,
+        gettext: Callable[[str], str],
+        ngettext: Callable[[str, str, int], str],
+        said: Callable[["Message"], str],
+    ) -> str:
+        """Put the values into the sentence of the catalogue that these functions read."""
+        if self.plural:
+            sentence = ngettext(self.msgid, self.plural, self.count)
+        else:
+            sentence = gettext(self.msgid)
+        values = {
+            name: said(value) if isinstance(value, Message) else value
+            for name, value in self.values.items()
+        }
+        return sentence % values if values else sentence
+
+
+class Message(str):
+    """An English sentence; with ``form``, one that can be said in other languages.
+
+    Without a form it is the words of somebody else (Odoo, a driver), or of an older release: they
+    are said as they are.
+    """
+
+    form: Form | None
+
+    def __new__(cls, english: str, form: Form | None = None) -> "Message":
+        """Use ``gettext``, ``ngettext``, ``joined`` or ``verbatim``."""
+        message = super().__new__(cls, english)
+        message.form = form
+        return message
+
+    def changed(self, change: Callable[[str], str]) -> "Message":
+        """Return it with each text in it changed, as the whole sentence is.
+
+        Where the two don't come to the same, the sentence alone is kept: what ``change`` hides must
+        not come back in another language.
+        """
+        wanted = change(str(self))
+        if self.form is None:
+            return Message(wanted)
+        values = {name: _changed(value, change) for name, value in self.form.values.items()}
+        message = _filled(Form(self.form.msgid, values, self.form.plural, self.form.count))
+        return message if str(message) == wanted else Message(wanted)
+
+    def stored(self) -> str:
+        """Return the text for a column: the sentence, and behind it what it was made of."""
+        plain = str(self).replace(STORED_BEHIND, " ")
+        return plain if self.form is None else f"{plain}{STORED_BEHIND}{_json(self.form)}"
+
+
+def gettext(msgid: str, /, **values: Value) -> Message:
+    """Make the message of this sentence of the catalogue: «BC %(id)s is gone», id=7."""
+    return _filled(Form(msgid, values))
+
+
+def ngettext(msgid: str, plural: str, count: int, /, **values: Value) -> Message:
+    """Make the message that counts something; its sentences may hold %(count)s."""
+    return _filled(Form(msgid, {"count": count, **values}, plural, count))
+
+
+def verbatim(text: str) -> Message:
+    """Make a message of words that are nobody's to translate: Odoo's, a driver's, a name."""
+    return text if isinstance(text, Message) else Message(text)
+
+
+def joined(between: str, *messages: str) -> Message:
+    """Make one message of several, leaving out empty ones."""
+    values = {f"part{number}": one for number, one in enumerate(filter(None, messages))}
+    if len(values) < 2:
+        return verbatim(values.get("part0", ""))
+    return _filled(Form(between.replace("%", "%%").join(f"%({name})s" for name in values), values))
+
+
+def message_of(error: BaseException) -> Message:
+    """Return what an error says: its message where it was raised with one, else its own words."""
+    said = error.args[0] if error.args else None
+    return said if isinstance(said, Message) else verbatim(str(error))
+
+
+def read(stored: str) -> Message:
+    """Read a column's text; what older releases stored, and what is damaged, is verbatim."""
+    english, behind, form = stored.partition(STORED_BEHIND)
+    if not behind:
+        return Message(english)
+    try:
+        return Message(english, _form(json.loads(form)))
+    except (ValueError, TypeError, KeyError):
+        return Message(english)
+
+
+def _filled(form: Form) -> Message:
+    def english(msgid: str) -> str:
+        return msgid
+
+    def counted(msgid: str, plural: str, count: int) -> str:
+        return msgid if count == 1 else plural
+
+    return Message(form.filled(english, counted, str), form)
+
+
+def _changed(value: Value, change: Callable[[str], str]) -> Value:
+    if isinstance(value, Message):
+        return value.changed(change)
+    return change(value) if isinstance(value, str) else value
+
+
+def _json(form: Form) -> str:
+    return json.dumps(_facts(form), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def _facts(form: Form) -> dict[str, Any]:
+    facts: dict[str, Any] = {"msgid": form.msgid}
+    if form.values:
+        facts["values"] = {
+            name: _facts(value.form) if isinstance(value, Message) and value.form else value
+            for name, value in form.values.items()
+        }
+    return facts | ({"plural": form.plural, "count": form.count} if form.plural else {})
+
+
+def _form(facts: dict[str, Any]) -> Form:
+    values = {name: _value(value) for name, value in facts.get("values", {}).items()}
+    return Form(str(facts["msgid"]), values, facts.get("plural", ""), facts.get("count", 0))
+
+
+def _value(fact: Any) -> Value:
+    if isinstance(fact, dict):
+        return _filled(_form(fact))
+    if isinstance(fact, str | int | float):
+        return fact
+    raise TypeError(f"{fact!r} stands in no message")
