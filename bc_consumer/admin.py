@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from bc_consumer import failed_orders, ledger, wording
+from bc_consumer import failed_orders, failures, ledger, wording
 from bc_consumer.admin_filters import (
     CompanyFilter,
     ErrorFilter,
@@ -27,6 +27,7 @@ from bc_consumer.admin_filters import (
     StandingFilter,
 )
 from bc_consumer.admin_history import changes_html, history_html, preformatted
+from bc_consumer.admin_read_only import ReadOnlyAdmin
 from bc_consumer.labels import causes
 from bc_consumer.ledger import Mark
 from bc_consumer.models import (
@@ -45,44 +46,6 @@ from bc_consumer.saying import said
 
 MARKED_AT_ONCE = 10_000
 """Orders that one action marks at most; the page asks no more of one request."""
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Shows every column, changes none; an order's number in the search box finds it by index."""
-
-    actions_on_bottom = True
-    list_per_page = 50
-    show_full_result_count = False
-    id_field = "odoo_id"
-
-    def has_add_permission(self, _request: HttpRequest) -> bool:
-        """Nothing is added by hand."""
-        return False
-
-    def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """Nothing is changed by hand."""
-        return False
-
-    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """Nothing is deleted by hand."""
-        return False
-
-    def has_replay_permission(self, request: HttpRequest) -> bool:
-        """Having orders read again takes the right to change pending orders."""
-        return request.user.has_perm("bc_consumer.change_pendingbc")
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Search the texts; a number, with or without «#», also finds the order of that id."""
-        number = search_term.strip().removeprefix("#")
-        if not number.isdecimal():
-            return super().get_search_results(request, queryset, search_term)
-        by_id = queryset.filter(**{self.id_field: int(number)})
-        if search_term.strip().startswith("#") or not self.search_fields:
-            return by_id, False
-        by_text, doubles = super().get_search_results(request, queryset, search_term)
-        return by_text | by_id, doubles
 
 
 @admin.action(description=_("Read from Odoo again"), permissions=["replay"])
@@ -285,10 +248,21 @@ class PendingBCAdmin(ReadOnlyAdmin):
     ordering = ("odoo_id",)
     search_fields = ("last_error",)
     search_help_text = _("Odoo id, or words of the error")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search the errors as the reader sees them, too."""
+        found, doubles = super().get_search_results(request, queryset, search_term)
+        words = search_term.strip()
+        if not words or words.removeprefix("#").isdecimal():
+            return found, doubles
+        return found | queryset.filter(failed_orders.saying(words)), doubles
+
     actions = (replay, read_again)
-    exclude = ("traceback", "last_payload", "causes", "held_reason", "last_error")
+    exclude = ("traceback", "last_payload", "causes", "held_reason", "last_error", "failure")
     readonly_fields = (
-        "standing", "causes_label", "held_because", "error_text", "error_trace", "payload",
+        "standing", "causes_label", "held_because", "error_text", "cause", "error_trace", "payload",
         "order_link",
     )  # fmt: skip
 
@@ -316,6 +290,12 @@ class PendingBCAdmin(ReadOnlyAdmin):
     def error_text(self, row: PendingBC) -> SafeString | str:
         """Show the error."""
         return preformatted(said(row.last_error))
+
+    @admin.display(description=_("cause"))
+    def cause(self, row: PendingBC) -> str:
+        """Show the error without numbers: alike for one cause."""
+        text = said(row.last_error)
+        return failures.kind(row.error_class, text) if text else wording.NOTHING
 
     @admin.display(description=_("held because"))
     def held_because(self, row: PendingBC) -> str:

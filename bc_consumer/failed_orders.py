@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Max, Min, QuerySet
+from django.db.models import Count, Max, Min, Q, QuerySet
 
 from bc_consumer import ledger, process
 from bc_consumer.alerts import alert, over
@@ -12,6 +12,7 @@ from bc_consumer.message import Message, joined, ngettext, verbatim
 from bc_consumer.message import gettext as _
 from bc_consumer.models import Lane, PendingBC
 from bc_consumer.publisher import publisher
+from bc_consumer.saying import said
 
 KEY = "failed orders"
 CAUSE = "replay"
@@ -67,6 +68,23 @@ def groups(rows: QuerySet[PendingBC], limit: int | None = None) -> list[Group]:
         )
         for group in found
     ]
+
+
+def saying(text: str) -> Q:
+    """Choose the rows whose kind of error this is, or whose error contains this text.
+
+    In English, or in the active language: there a cause is looked for in one of its errors.
+    """
+    wanted = text.casefold()
+    causes = [
+        one.failure for one in groups(failed()) if wanted in said(one.example_error).casefold()
+    ]
+    return (
+        Q(error_class__iexact=text)
+        | Q(last_error__icontains=text)
+        | Q(failure__icontains=text)
+        | Q(failure__in=causes)
+    )
 
 
 def tell() -> None:

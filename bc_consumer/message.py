@@ -116,7 +116,7 @@ def read(stored: str) -> Message:
         return Message(english)
     try:
         return Message(english, _form(json.loads(form)))
-    except (ValueError, TypeError, KeyError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return Message(english)
 
 

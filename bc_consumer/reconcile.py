@@ -13,7 +13,6 @@ from typing import Protocol
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
-from django.db.models import Q
 
 from bc_consumer import brake, detect, field_watch, ledger, outage, process, schedule
 from bc_consumer.alerts import alert
@@ -21,7 +20,7 @@ from bc_consumer.crew import crew
 from bc_consumer.database_clock import database_now
 from bc_consumer.digest import Digest
 from bc_consumer.lock import Lock, LockLost, ask_to_give_way
-from bc_consumer.message import Message, joined, message_of, ngettext, verbatim
+from bc_consumer.message import Message, joined, message_of
 from bc_consumer.message import gettext as _
 from bc_consumer.models import Lane, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import (
@@ -36,7 +35,7 @@ from bc_consumer.odoo_connection import odoo
 from bc_consumer.policy import is_about_orders
 from bc_consumer.publisher import publisher
 from bc_consumer.run_beginning import FIRST_PHASE, Wish, begin, holder
-from bc_consumer.run_ending import purge_what_is_old, save, summary, tell
+from bc_consumer.run_ending import purge_what_is_old, save, summary, tell, verdict
 from bc_consumer.scan_request import scanned
 
 logger = logging.getLogger(__name__)
@@ -175,7 +174,7 @@ class _Run:
         try:
             with crew(self.run.pk):
                 self._work()
-            self._end(*self._verdict())
+            self._end(*verdict(self.run))
         except SliceOver:
             self._save()
             handed_over = True
@@ -435,24 +434,6 @@ class _Run:
         if self.progress is not None:
             left = ledger.outstanding(self.run.pk) if outstanding is None else outstanding
             self.progress(self.run, left)
-
-    def _verdict(self) -> tuple[SyncLog.Status, Message]:
-        rows = PendingBC.objects.filter(run=self.run.pk)
-        held = rows.exclude(held_reason="")
-        if held.exists():
-            why = held[0].held_reason
-            return Status.BRAKED, ngettext(
-                "%(count)s order held: %(reason)s",
-                "%(count)s orders held: %(reason)s",
-                held.count(),
-                reason=why,
-            )
-        failed = rows.filter(Q(failed_at__isnull=False) | ledger.in_vain())
-        self.run.error_count = failed.count()
-        if self.run.error_count:
-            first = failed.order_by("odoo_id")[0]
-            return Status.PARTIAL, joined(": ", f"BC {first.odoo_id}", first.last_error)
-        return Status.OK, verbatim("")
 
     def _is_overtaken(self) -> bool:
         """Whether this slice came too late: another has the run now, and its row."""

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from bc_consumer import retention, schedule
+from bc_consumer import ledger, retention, schedule
 from bc_consumer.alerts import alert, over
-from bc_consumer.message import Message, joined, ngettext
+from bc_consumer.message import Message, joined, ngettext, verbatim
 from bc_consumer.message import gettext as _
 from bc_consumer.models import BC, PendingBC, SyncLog
 from bc_consumer.redaction import redacted
@@ -51,6 +51,26 @@ def save(run: SyncLog, calls: int, received: int) -> bool:
         odoo_bytes=F("odoo_bytes") + received,
     )
     return kept > 0
+
+
+def verdict(run: SyncLog) -> tuple[SyncLog.Status, Message]:
+    """Say how a run that went through all its phases has ended; counts what failed in it."""
+    rows = PendingBC.objects.filter(run=run.pk)
+    held = rows.exclude(held_reason="")
+    if held.exists():
+        why = held[0].held_reason
+        return Status.BRAKED, ngettext(
+            "%(count)s order held: %(reason)s",
+            "%(count)s orders held: %(reason)s",
+            held.count(),
+            reason=why,
+        )
+    failed = rows.filter(Q(failed_at__isnull=False) | ledger.in_vain())
+    run.error_count = failed.count()
+    if run.error_count:
+        first = failed.order_by("odoo_id")[0]
+        return Status.PARTIAL, joined(": ", f"BC {first.odoo_id}", first.last_error)
+    return Status.OK, verbatim("")
 
 
 def purge_what_is_old() -> None:

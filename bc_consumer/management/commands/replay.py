@@ -8,7 +8,7 @@ from typing import Any
 import dramatiq
 from django.core.management.base import CommandParser
 from django.db import Error as DatabaseFailure
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from bc_consumer import dead_letters, failed_orders
@@ -159,10 +159,7 @@ def _chosen(options: dict[str, Any]) -> QuerySet[PendingBC]:
     if options["bc"]:
         rows = rows.filter(pk__in=options["bc"])
     if options["error"]:
-        text = options["error"]
-        rows = rows.filter(
-            Q(error_class__iexact=text) | Q(last_error__icontains=text) | Q(failure__icontains=text)
-        )
+        rows = rows.filter(failed_orders.saying(options["error"]))
     if options["since"]:
         rows = rows.filter(failed_at__gte=options["since"])
     return rows

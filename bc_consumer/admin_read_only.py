@@ -1,0 +1,45 @@
+"""What every list and page of the administration has in common: nothing is edited."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Shows every column, changes none; an order's number in the search box finds it by index."""
+
+    actions_on_bottom = True
+    list_per_page = 50
+    show_full_result_count = False
+    id_field = "odoo_id"
+
+    def has_add_permission(self, _request: HttpRequest) -> bool:
+        """Nothing is added by hand."""
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Nothing is changed by hand."""
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Nothing is deleted by hand."""
+        return False
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """Having orders read again takes the right to change pending orders."""
+        return request.user.has_perm("bc_consumer.change_pendingbc")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search the texts; a number, with or without «#», also finds the order of that id."""
+        number = search_term.strip().removeprefix("#")
+        if not number.isdecimal():
+            return super().get_search_results(request, queryset, search_term)
+        by_id = queryset.filter(**{self.id_field: int(number)})
+        if search_term.strip().startswith("#") or not self.search_fields:
+            return by_id, False
+        by_text, doubles = super().get_search_results(request, queryset, search_term)
+        return by_text | by_id, doubles
