@@ -10,7 +10,7 @@ class Alert(models.Model):
     """What people have been told, so that they are told once."""
 
     key = models.TextField(_("about"), primary_key=True)
-    subject = MessageField(_("subject"), default="")
+    subject = MessageField(_("subject"), default="", db_default="")
     text = MessageField(_("text"))
     first_at = models.DateTimeField(_("first"))
     last_at = models.DateTimeField(_("latest"))
