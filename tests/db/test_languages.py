@@ -70,6 +70,7 @@ def test_a_failed_order_is_told_in_each_reader_s_language(staff: Client) -> None
     PendingBC.objects.update(traceback="")
     for path in (url(PendingBC), url(PendingBC, "change", 7), "/bc/7/", "/"):
         assert_told(staff, path)
+    assert f"ValueError: {FRENCH.format('#')} (1)" in page(staff, url(PendingBC), "fr")
 
 
 @pytest.mark.usefixtures("single_rows")

@@ -37,6 +37,7 @@ GONE = gettext("BC %(id)s of %(partner)s: %(why)s", id=7, partner="Dupont", why=
 def _french(translate: Translate) -> None:  # noqa: F811
     translate("BC %(id)s of %(partner)s: %(why)s", "%(partner)s, BC %(id)s : %(why)s")
     translate("gone", "disparu")
+    translate("it said %(text)s", "dit : %(text)s")
     translate("%(count)s order lost", "%(count)s bon perdu", "%(count)s bons perdus")
 
 
@@ -71,9 +72,12 @@ def test_several_are_joined_and_each_is_said_in_the_language() -> None:
 @pytest.mark.parametrize(
     "message", [GONE, ngettext("%(count)s a", "%(count)s b", 2), joined(", ", GONE, "é")]
 )
+@pytest.mark.usefixtures("_french")
 def test_a_column_gives_back_what_was_put_into_it(message: Message) -> None:
     again = read(message.stored())
     assert (again, again.form) == (message, message.form)
+    with override("fr"):
+        assert said(again) == said(message)
     assert message.stored().startswith(str(message)), "SQL and other programs find the sentence"
     assert pickle.loads(pickle.dumps(again)).form == message.form  # noqa: S301 (our own)
 
@@ -108,7 +112,7 @@ def test_rule_12_values_lose_their_secrets_in_every_language(settings: LazySetti
     assert message == "BC 7 of D: it said bad ***"
     assert "Zq7Xw0pLm4Tn2Rb8" not in message.stored()
     with override("fr"):
-        assert said(message) == "D, BC 7 : it said bad ***"
+        assert said(message) == "D, BC 7 : dit : bad ***"
     # Hidden by its place, which only the whole sentence shows: said in English alone, then.
     torn = redacted(gettext("password=%(value)s", value="hunter2hunter2"))
     assert "hunter2hunter2" not in torn.stored()
@@ -145,13 +149,21 @@ COLUMNS = {
 def untold(source: str) -> Iterator[str]:
     """Give what is raised, alerted to or stored as a plain text, and so in English for ever."""
     for node in ast.walk(ast.parse(source)):
-        for place, value in _texts(node):
+        for place, value in _branches(_texts(node)):
             plain = isinstance(value, ast.JoinedStr | ast.BinOp) or (
                 isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value
             )
             turned = isinstance(value, ast.Call) and ast.unparse(value.func) == "str"
             if plain or turned:
                 yield f"line {value.lineno}, {place}: {ast.unparse(value)}"
+
+
+def _branches(texts: Iterator[tuple[str, ast.expr]]) -> Iterator[tuple[str, ast.expr]]:
+    for place, value in texts:
+        if isinstance(value, ast.IfExp):
+            yield from ((place, one) for one in (value.body, value.orelse))
+        else:
+            yield place, value
 
 
 def _texts(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
@@ -185,7 +197,7 @@ def test_nothing_that_is_stored_or_mailed_is_in_english_alone() -> None:
     [
         'raise OdooRefused("wrong")', 'raise OdooRefused(f"wrong {x}")', "raise Braked(str(x))",
         'alert("key", "subject", text)', 'alert(key, subject, f"{x} y")', 'run.error = "bad"',
-        'rows.update(error="bad")', 'odoo.OdooTimeout("late" + x)',
+        'rows.update(error="bad")', 'run.error = told if told else "bad"', 'odoo.OdooTimeout("late" + x)',
     ],
 )  # fmt: skip
 def test_such_a_text_is_found(line: str) -> None:
