@@ -197,7 +197,8 @@ def test_nothing_that_is_stored_or_mailed_is_in_english_alone() -> None:
     [
         'raise OdooRefused("wrong")', 'raise OdooRefused(f"wrong {x}")', "raise Braked(str(x))",
         'alert("key", "subject", text)', 'alert(key, subject, f"{x} y")', 'run.error = "bad"',
-        'rows.update(error="bad")', 'run.error = told if told else "bad"', 'odoo.OdooTimeout("late" + x)',
+        'rows.update(error="bad")', 'run.error = told if told else "bad"',
+        'odoo.OdooTimeout("late" + x)',
     ],
 )  # fmt: skip
 def test_such_a_text_is_found(line: str) -> None:
