@@ -267,7 +267,14 @@ def _whole_period(first: object, end: object, period: Period) -> datetime:
     """Give the moment at which a group's period begins, and check that it is one."""
     start = read_moment(first)
     if read_moment(end) != period_end(start, period):
-        raise OdooProtocolError(f"Odoo gave a {period} from {start} to {end}")
+        raise OdooProtocolError(
+            _(
+                "Odoo gave a %(period)s from %(start)s to %(end)s",
+                period=period,
+                start=f"{start}",
+                end=f"{end}",
+            )
+        )
     return start
 
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bc_consumer.message import Message, message_of
 from bc_consumer.message import gettext as _
-from bc_consumer.message import message_of
 from bc_consumer.odoo import faults
 from bc_consumer.odoo.errors import (
     MissingEndpoint,
@@ -67,7 +67,7 @@ class Json2Transport:
         try:
             response = self._http.send(Request(VERSION_PATH))
         except MissingEndpoint as missing:
-            raise self._no_json2(missing) from None
+            raise self._no_json2(message_of(missing)) from None
         value = read_json(response.body)
         if not isinstance(value, dict) or not isinstance(value.get("version"), str):
             raise OdooProtocolError(
@@ -107,16 +107,16 @@ class Json2Transport:
             version = ServerVersion("unknown", 0)
         if version.major >= FIRST_MAJOR:
             return faults.wrong_database(self._settings)
-        return self._no_json2(missing)
+        return self._no_json2(message_of(missing))
 
-    def _no_json2(self, missing: MissingEndpoint | str) -> MissingEndpoint:
+    def _no_json2(self, why: Message) -> MissingEndpoint:
         return MissingEndpoint(
             _(
                 "%(url)s has no JSON-2, which Odoo has from version %(first)s on, or a"
                 " proxy hides it (%(error)s). Set ODOO_TRANSPORT to auto",
                 url=self._settings.shown_url,
                 first=FIRST_MAJOR,
-                error=message_of(missing),
+                error=why,
             )
         )
 
@@ -129,7 +129,7 @@ class Json2Transport:
             return faults.error_of_execute(fault, call, self._settings)
         where = f"{PREFIX}{call.model}/{call.method}"
         if _is_of_jsonrpc(response):
-            return self._no_json2(f"{where} is answered in the form of JSON-RPC")
+            return self._no_json2(_("%(path)s is answered in the form of JSON-RPC", path=where))
         check_status(response.status, response.headers, response.body, where, self._settings)
         return OdooProtocolError(_("Odoo answered HTTP %(status)s", status=response.status))
 

@@ -198,10 +198,14 @@ class ServiceTransport:
 
     def _errors_are_hidden(self) -> MissingEndpoint:
         return MissingEndpoint(
-            f"{self._settings.shown_url} answers HTTP 500 to every call by {self.name} that fails,"
-            " and does not say why: Odoo 14 does so where it has several databases. Set"
-            " ODOO_TRANSPORT to xmlrpc or auto, or have this address lead to one database"
-            " (Odoo's option dbfilter)"
+            _(
+                "%(url)s answers HTTP 500 to every call by %(protocol)s that fails,"
+                " and does not say why: Odoo 14 does so where it has several databases. Set"
+                " ODOO_TRANSPORT to xmlrpc or auto, or have this address lead to one database"
+                " (Odoo's option dbfilter)",
+                url=self._settings.shown_url,
+                protocol=self.name,
+            )
         )
 
     def _exchange(self, service: str, method: str, params: Sequence[Any]) -> Response:
