@@ -5,6 +5,7 @@ ended. Wake-ups may be dropped: the workers' timers find the marks anyway. What 
 confirmed by RabbitMQ or reported as not stored.
 """
 
+import contextlib
 import logging
 import queue
 import threading
@@ -96,16 +97,18 @@ class Publisher(threading.Thread):
     def run(self) -> None:
         """Publish until the process ends."""
         while True:
-            try:
+            job = None
+            with contextlib.suppress(queue.Empty):
                 job = self._jobs.get(timeout=IDLE_SECONDS)
-            except queue.Empty:
-                self._answer_heartbeats()
-                continue
             try:
-                self._do(job)
+                if job is None:
+                    self._answer_heartbeats()
+                else:
+                    self._do(job)
             except Exception:
                 logger.exception("The publisher met an error of our own and goes on")
-                job.stored.cancel()
+                if job is not None:
+                    job.stored.cancel()
 
     def _do(self, job: _Job) -> None:
         if job.priority == STORE_FIRST:

@@ -131,11 +131,12 @@ def test_rule_1_fifty_webhooks_a_second(
     assert {answer.body.get("kept_in") for answer in told} <= kept_in
     assert {answer.status for answer in told} <= {202, 503}
     assert None in kept_in or {answer.status for answer in told} == {202}
-    late = sorted(answer.seconds for answer in told if answer.seconds > ANSWER_SECONDS)
-    assert not late, (
-        f"{len(late)} answers took longer than 300 ms: {late}; the sender itself was late by "
-        f"{streamed.lag * 1000:.0f} ms: if that is much, this machine has no time for the test"
-    )
+    late = [
+        f"{answer.seconds * 1000:.0f} ms, {answer.lag * 1000:.0f} of them the sender had no time"
+        for answer in told
+        if answer.seconds - answer.lag > ANSWER_SECONDS
+    ]
+    assert not late, f"{len(late)} answers took longer than 300 ms: {late}"
     taken = [i for i, answer in zip(ids, told, strict=True) if answer.status == 202]
     deployment.wait_until(
         lambda: not differences(simulator, deployment.sql, taken), 60, what="all that got a 202"

