@@ -57,7 +57,7 @@ class Barrier:
         simulator.faults.between_calls(self._wait)
 
     def _wait(self, _model: str, _method: str) -> None:
-        self._open.wait(30)
+        self._open.wait(90)
 
     def close(self) -> None:
         self._open.clear()
@@ -79,11 +79,11 @@ def test_rule_8_two_runs_at_once_a_hundred_times(deploy: Deploy, simulator: Simu
                 assert process.stdin is not None
                 process.stdin.write("go\n")
                 process.stdin.flush()
-            code, said = answers.get(timeout=20)
+            code, said = answers.get(timeout=60)
             assert (number, code) == (number, LOCKED), said
             assert "holds the lock" in said
             barrier.open()
-            code, said = answers.get(timeout=20)
+            code, said = answers.get(timeout=60)
             assert (number, code) == (number, OK), said
     runs = deployment.sql("SELECT status, count(*) FROM bc_consumer_synclog GROUP BY status")
     assert runs == [("ok", ROUNDS)]
