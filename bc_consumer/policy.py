@@ -68,6 +68,7 @@ POLICY: Mapping[type[Exception], Then] = {
     odoo.OdooRefused: Then.REFUSED,
     odoo.WrongCredentials: Then.REFUSED,
     odoo.WrongDatabase: Then.REFUSED,
+    odoo.WrongLanguage: Then.REFUSED,
     odoo.NoRights: Then.REFUSED,
     odoo.MissingModel: Then.REFUSED,
     odoo.MissingField: Then.REFUSED,

@@ -116,6 +116,7 @@ class Service:
     ) -> Any:
         """One method of one model; raises OdooError for whatever goes wrong in it."""
         self._check_rights(model, name)
+        self._check_language(name, kwargs.get("context"))
         try:
             with as_seen_by(self.methods.store, user.id, kwargs.get("context")):
                 if (model, name) == ("res.users", "context_get"):
@@ -135,6 +136,18 @@ class Service:
 
     def _accepts(self, user: User, secret: Any) -> bool:
         return secret == user.password or self.keys.user_of(secret) == user.id
+
+    def _check_language(self, name: str, context: Any) -> None:
+        """Nothing is told in a language that is not in use; en_US always is (19). A search tells
+        no texts, and does not mind."""
+        if name in ("search", "search_count"):
+            return
+        code = context.get("lang") if isinstance(context, dict) else None
+        languages = self.methods.store.tables["res.lang"]
+        rows = [languages.get(number) for number in languages.ids()]
+        used = {str(row["code"]) for row in rows if row and row.get("active", True)}
+        if code and code != "en_US" and code not in used:
+            raise UserError(f"Invalid language code: {code}")
 
     def _check_database(self, database: Any) -> None:
         if database != self.database:

@@ -41,7 +41,7 @@ def diagnose(checks: Sequence[Check]) -> Iterator[Diagnosis]:
             findings: tuple[Finding, ...] = (Finding(Level.SKIPPED, text),)
         else:
             findings = tuple(_guarded(check)) or (Finding(Level.OK, ""),)
-        found = Diagnosis(check, tuple(_without_secrets(finding) for finding in findings))
+        found = Diagnosis(check, tuple(_shown(finding) for finding in findings))
         if found.level in {Level.ERROR, Level.SKIPPED}:
             failed.add(check.name)
         yield found
@@ -59,5 +59,10 @@ def _guarded(check: Check) -> Iterator[Finding]:
         )
 
 
-def _without_secrets(finding: Finding) -> Finding:
-    return Finding(finding.level, redacted(finding.text), redacted(finding.fix))
+def _shown(finding: Finding) -> Finding:
+    return Finding(finding.level, _one_line(finding.text), _one_line(finding.fix))
+
+
+def _one_line(text: str) -> str:
+    """Other programs' messages have paragraphs; a finding is one line."""
+    return " ".join(redacted(text).split())

@@ -14,6 +14,9 @@ from bc_consumer.odoo import NAMING_MODELS, FieldSet, NoRights, Odoo, OdooError
 from bc_consumer.odoo_connection import odoo_settings
 
 FIELDS = "odoo.fields"
+ALWAYS_THERE = "en_US"
+"""The language of Odoo's sources: it serves it also where another one is the only one in use, and
+keeps each text in it too (19: measured)."""
 
 
 def orders_checks() -> list[Check]:
@@ -134,6 +137,12 @@ class _Rights:
             codes = sorted(str(row["code"]) for row in rows)
             if code in codes:
                 yield ok(_("%(code)s is installed") % {"code": code})
+                return
+            if code == ALWAYS_THERE:
+                yield ok(
+                    _("%(code)s always works; in use in Odoo: %(codes)s")
+                    % {"code": code, "codes": ", ".join(codes)}
+                )
                 return
             yield error(
                 _("%(code)s is not installed in Odoo, which has %(codes)s")

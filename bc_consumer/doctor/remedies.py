@@ -16,6 +16,7 @@ from bc_consumer.odoo import (
     OdooUnavailable,
     WrongCredentials,
     WrongDatabase,
+    WrongLanguage,
 )
 
 
@@ -74,6 +75,10 @@ def odoo_fix(problem: OdooError) -> str:
                 "Correct ODOO_LOGIN and ODOO_PASSWORD; has the API key ended, or was the "
                 "account archived?"
             ),
+        ),
+        (
+            WrongLanguage,
+            _("Correct ODOO_LANGUAGE, or add the language in Odoo's settings."),
         ),
         (
             NoRights,

@@ -28,6 +28,7 @@ from bc_consumer.odoo.errors import (
     UnknownMethod,
     WrongCredentials,
     WrongDatabase,
+    WrongLanguage,
 )
 from bc_consumer.odoo.field_set import FieldSet, ModelFields
 from bc_consumer.odoo.listing import Listing
@@ -80,4 +81,5 @@ __all__ = [
     "UnknownMethod",
     "WrongCredentials",
     "WrongDatabase",
+    "WrongLanguage",
 ]

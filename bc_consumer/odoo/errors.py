@@ -10,6 +10,7 @@
     ├── OdooRefused              stop and tell a person; the message says what to correct
     │   ├── WrongCredentials     login, password or API key
     │   ├── WrongDatabase        the server has no database of this name
+    │   ├── WrongLanguage        Odoo has no such language, or not in use
     │   ├── NoRights             the account may not read a whole model
     │   ├── MissingModel         the app is not installed, or the model's name is wrong
     │   ├── MissingField         a field that the copy can't do without is not there
@@ -82,6 +83,10 @@ class WrongCredentials(OdooRefused):
 
 class WrongDatabase(OdooRefused):
     """The server has no database of the configured name."""
+
+
+class WrongLanguage(OdooRefused):
+    """The configured language is not installed in this Odoo, which then answers no call."""
 
 
 class NoRights(OdooRefused):

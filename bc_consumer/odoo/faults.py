@@ -21,6 +21,7 @@ from bc_consumer.odoo.errors import (
     UnknownMethod,
     WrongCredentials,
     WrongDatabase,
+    WrongLanguage,
 )
 from bc_consumer.odoo.redactor import Redactor
 from bc_consumer.odoo.settings import OdooSettings
@@ -36,6 +37,9 @@ FIELD_IN_DOMAIN = re.compile(r"Invalid field (?P<model>[\w.]+)\.(?P<field>\w+) i
 # AttributeError: type object 'purchase.order' has no attribute 'x', or «… does not exist»; the
 # second is how a method of this name with other arguments answers (before 17).
 UNKNOWN_METHOD = re.compile(r"AttributeError|TypeError: .*unexpected keyword argument")
+
+# UserError, never translated: there is no language to do it in (19: measured; 17, 18: the source).
+UNKNOWN_LANGUAGE = re.compile(r"Invalid language code: (?P<code>\S+)\s*")
 
 # What PostgreSQL, UTF-8 or a terminal can't take as text, or what turns its direction around.
 UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -76,6 +80,8 @@ def error_of_execute(fault: Fault, call: Call, settings: OdooSettings) -> OdooEr
     )
     if code == ACCESS_DENIED:
         return wrong_credentials(settings)
+    if code == USER_ERROR and (found := UNKNOWN_LANGUAGE.fullmatch(text)):
+        return wrong_language(found["code"], settings)
     if code == EXCEPTION and _names_missing_database(text, settings.database, "registry"):
         return wrong_database(settings)
     kind = OdooAccessError if code == ACCESS_ERROR else OdooFault
@@ -141,6 +147,14 @@ def wrong_database(settings: OdooSettings) -> WrongDatabase:
             url=settings.shown_url,
             database=settings.database,
         )
+    )
+
+
+def wrong_language(code: str, settings: OdooSettings) -> WrongLanguage:
+    """Odoo answers nothing in a language that nobody installed there."""
+    return WrongLanguage(
+        f"Odoo at {settings.shown_url} has no language «{code}», or does not use it any more:"
+        " correct ODOO_LANGUAGE, or add the language in Odoo's settings"
     )
 
 

@@ -8,6 +8,7 @@ from bc_consumer.odoo import (
     UnknownMethod,
     WrongCredentials,
     WrongDatabase,
+    WrongLanguage,
 )
 from tests.contract.target import (
     GONE_ID,
@@ -56,6 +57,18 @@ def test_a_wrong_login_is_told_apart(target: Target) -> None:
 def test_a_wrong_database_is_told_apart(target: Target) -> None:
     with pytest.raises(WrongDatabase):
         target.gateway(database=f"db_{unique()}").ping()
+
+
+def test_a_language_that_is_not_in_use_is_told_apart(target: Target) -> None:
+    odoo = target.gateway(language="xx_XX")
+    with pytest.raises(WrongLanguage):
+        odoo.field_set()
+    with pytest.raises(WrongLanguage):
+        odoo.fetch([target.create()])
+
+
+def test_the_language_of_the_sources_always_works(target: Target) -> None:
+    target.gateway(language="en_US").ping()
 
 
 def test_the_account_of_the_credentials_is_told(target: Target) -> None:

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from django.utils import translation
 
 from bc_consumer.doctor.diagnosis import diagnose
-from bc_consumer.doctor.findings import Check, Finding, Level
+from bc_consumer.doctor.findings import Check, Finding, Level, error
 from bc_consumer.models import Heartbeat, SyncLog, SyncState
 from odoo_simulator import Simulator
 from odoo_simulator.base_data import ADMINISTRATOR
@@ -193,11 +193,28 @@ def test_without_recipients_no_mail_server_is_asked_for(setup: Setup) -> None:
     assert finding["level"] == "warning"
 
 
+def test_the_language_of_the_sources_need_not_be_in_use(setup: Setup) -> None:
+    languages = setup.simulator.store.tables["res.lang"]
+    [number] = [one for one in languages.ids() if languages.get(one)["code"] == "en_US"]
+    setup.simulator.write("res.lang", [number], {"active": False})
+    [finding] = doctor("--json").checks["odoo.language"]["findings"]
+    assert finding["level"] == "ok"
+    assert "fr_FR" in finding["text"]
+
+
 @pytest.mark.simulator(version=18)
 def test_the_protocol_that_auto_chose_is_told(setup: Setup) -> None:
     setup.settings.ODOO_TRANSPORT = "auto"
     [finding] = doctor("--json").checks["odoo.transport"]["findings"]
     assert finding["text"] == "jsonrpc, chosen by «auto»"
+
+
+def test_a_message_of_several_paragraphs_is_one_line() -> None:
+    text = "You may not read 'Purchase Order'.\n\nGroups:\n\t- Purchase / User"
+    [one] = diagnose([Check("one", "One", lambda: [error(text, "Do\nthis.")])])
+    [finding] = one.findings
+    assert finding.text == "You may not read 'Purchase Order'. Groups: - Purchase / User"
+    assert finding.fix == "Do this."
 
 
 def test_a_check_that_fails_itself_hides_no_other() -> None:

@@ -11,6 +11,7 @@ from bc_consumer.odoo.errors import (
     UnknownMethod,
     WrongCredentials,
     WrongDatabase,
+    WrongLanguage,
 )
 from bc_consumer.odoo.faults import Call, Fault, error_of_common, error_of_execute, is_none_result
 from bc_consumer.odoo.marshalling import read_response
@@ -57,6 +58,14 @@ def test_a_wrong_password_says_what_to_correct() -> None:
     assert isinstance(error, WrongCredentials)
     assert "«copy»" in str(error)
     assert "ODOO_PASSWORD" in str(error)
+
+
+def test_a_language_that_odoo_has_not_says_what_to_correct() -> None:
+    error = executed(Fault(2, "Invalid language code: xx_XX"))
+    assert isinstance(error, WrongLanguage)
+    assert "«xx_XX»" in str(error)
+    assert "ODOO_LANGUAGE" in str(error)
+    assert isinstance(executed(Fault(2, "Invalid language code: of a product")), OdooFault)
 
 
 @pytest.mark.parametrize("name", ["17_18_none_result_fault.txt", "19_18_none_result_fault.txt"])
