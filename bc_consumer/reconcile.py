@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from bc_consumer import brake, detect, field_watch, ledger, outage, process, schedule
 from bc_consumer.alerts import alert
@@ -35,7 +35,14 @@ from bc_consumer.odoo_connection import odoo
 from bc_consumer.policy import is_about_orders
 from bc_consumer.publisher import publisher
 from bc_consumer.run_beginning import FIRST_PHASE, Wish, begin, holder
-from bc_consumer.run_ending import purge_what_is_old, save, summary, tell, verdict
+from bc_consumer.run_ending import (
+    connection_was_lost,
+    purge_what_is_old,
+    save,
+    summary,
+    tell,
+    verdict,
+)
 from bc_consumer.scan_request import scanned
 
 logger = logging.getLogger(__name__)
@@ -199,7 +206,7 @@ class _Run:
                 raise AlreadyRunning(holder()) from error
             self._failed(Status.FAILED, error)
         except (OdooError, DatabaseError, InterfaceError) as error:
-            self._failed(Status.FAILED, error)
+            self._failed_or_cut_off(error)
         except Exception as error:
             logger.exception("run %d met an error of our own", self.run.pk)
             self._failed(Status.FAILED, error)
@@ -445,6 +452,14 @@ class _Run:
             self._end(Status.FAILED, SyncLog.INTERRUPTED)
         else:
             self._save()
+
+    def _failed_or_cut_off(self, error: Exception) -> None:
+        """Leave a slice's run open when the database restarted: whoever comes next goes on."""
+        if self.until is not None and connection_was_lost(error):
+            connection.close()
+            self._save()
+            raise Interrupted(f"the connection to the database was lost: {error}") from error
+        self._failed(Status.FAILED, error)
 
     def _failed(self, status: SyncLog.Status, error: Exception) -> None:
         self.run.traceback = "".join(traceback.format_exception(error))

@@ -4,7 +4,7 @@ import logging
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
@@ -35,6 +35,18 @@ SUMMARISED = (
     "bc_count", "applied", "archived", "error_count", "line_count", "lines_deleted",
     "missed_by_webhooks", "odoo_calls",
 )  # fmt: skip
+
+
+def connection_was_lost(error: Exception) -> bool:
+    """Whether it is no statement's fault: the server ended the connection, or can't be reached.
+
+    psycopg2 has no code for a connection that breaks; class 57P is a server that shuts down or
+    starts.
+    """
+    if isinstance(error, InterfaceError):
+        return True
+    code = getattr(error.__cause__, "pgcode", "not of PostgreSQL")
+    return isinstance(error, OperationalError) and (code is None or code.startswith("57P"))
 
 
 def save(run: SyncLog, calls: int, received: int) -> bool:

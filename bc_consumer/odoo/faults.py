@@ -153,8 +153,12 @@ def wrong_database(settings: OdooSettings) -> WrongDatabase:
 def wrong_language(code: str, settings: OdooSettings) -> WrongLanguage:
     """Odoo answers nothing in a language that nobody installed there."""
     return WrongLanguage(
-        f"Odoo at {settings.shown_url} has no language «{code}», or does not use it any more:"
-        " correct ODOO_LANGUAGE, or add the language in Odoo's settings"
+        _(
+            "Odoo at %(url)s has no language «%(code)s», or does not use it any more: correct"
+            " ODOO_LANGUAGE, or add the language in Odoo's settings",
+            url=settings.shown_url,
+            code=code,
+        )
     )
 
 

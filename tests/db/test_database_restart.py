@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, InterfaceError, connection
 
-from bc_consumer import ledger
+from bc_consumer import detect, ledger
 from bc_consumer.ledger import Mark
-from bc_consumer.models import PendingBC
+from bc_consumer.models import PendingBC, SyncLog, SyncState
+from bc_consumer.reconcile import Interrupted, reconcile_slice
 from bc_consumer.refresh import work_off
+from bc_consumer.schedule import Due, due
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.conftest import ON_SQLITE
@@ -63,4 +66,33 @@ def test_what_was_in_hand_is_given_back_as_soon_as_the_database_answers(
     assert PendingBC.objects.get().claim_token is not None
     work_off()
     assert not PendingBC.objects.exists()
+    assert differences(simulator, sql) == []
+
+
+def test_a_restart_in_a_slice_of_the_nightly_run_leaves_it_open(
+    simulator: Simulator, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on at once; a failed run is tried again a quarter of an hour later only."""
+    simulator.bulk_create(20, 1, spread_days=10)
+    names_page = detect.names_page
+    restarted: list[bool] = []
+
+    def restart(*arguments: Any) -> Any:
+        page = names_page(*arguments)
+        if not restarted:
+            restarted.append(True)
+            gate.refuse()
+            gate.open()
+        return page
+
+    monkeypatch.setattr(detect, "names_page", restart)
+    SyncState.objects.update(last_sync=datetime(2020, 1, 1, tzinfo=UTC))
+    with pytest.raises(Interrupted):
+        reconcile_slice(None)
+    run = SyncLog.objects.get()
+    assert (run.status, run.error) == (SyncLog.Status.RUNNING, "")
+    assert due() == [Due(SyncLog.Cause.NIGHTLY, run=run.pk)]
+    assert reconcile_slice(run.pk) is None
+    run.refresh_from_db()
+    assert run.status == SyncLog.Status.OK, run.error
     assert differences(simulator, sql) == []

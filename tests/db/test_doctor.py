@@ -195,7 +195,8 @@ def test_without_recipients_no_mail_server_is_asked_for(setup: Setup) -> None:
 
 def test_the_language_of_the_sources_need_not_be_in_use(setup: Setup) -> None:
     languages = setup.simulator.store.tables["res.lang"]
-    [number] = [one for one in languages.ids() if languages.get(one)["code"] == "en_US"]
+    rows = {number: languages.get(number) or {} for number in languages.ids()}
+    [number] = [number for number, row in rows.items() if row.get("code") == "en_US"]
     setup.simulator.write("res.lang", [number], {"active": False})
     [finding] = doctor("--json").checks["odoo.language"]["findings"]
     assert finding["level"] == "ok"
