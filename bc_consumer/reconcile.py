@@ -458,7 +458,7 @@ class _Run:
         if self.until is not None and connection_was_lost(error):
             connection.close()
             self._save()
-            raise Interrupted(f"the connection to the database was lost: {error}") from error
+            raise Interrupted(_("the connection to the database was lost")) from error
         self._failed(Status.FAILED, error)
 
     def _failed(self, status: SyncLog.Status, error: Exception) -> None:

@@ -38,7 +38,7 @@ FIELD_IN_DOMAIN = re.compile(r"Invalid field (?P<model>[\w.]+)\.(?P<field>\w+) i
 # second is how a method of this name with other arguments answers (before 17).
 UNKNOWN_METHOD = re.compile(r"AttributeError|TypeError: .*unexpected keyword argument")
 
-# UserError, never translated: there is no language to do it in (19: measured; 17, 18: the source).
+# UserError, never translated: there is no language to do it in (measured on 19).
 UNKNOWN_LANGUAGE = re.compile(r"Invalid language code: (?P<code>\S+)\s*")
 
 # What PostgreSQL, UTF-8 or a terminal can't take as text, or what turns its direction around.

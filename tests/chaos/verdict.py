@@ -107,7 +107,8 @@ def _judge_after_reconciliation(scene: Scene, verdict: Verdict) -> None:
         verdict.faults.append(f"the reconciliation gave {done.returncode}: {done.stderr[-2000:]}")
         return
     (row,) = scene.deployment.sql(
-        f"SELECT {', '.join(TOLD)} FROM bc_consumer_synclog ORDER BY id DESC LIMIT 1"
+        f"SELECT {', '.join(TOLD)} FROM bc_consumer_synclog WHERE cause <> 'poll'"
+        " ORDER BY id DESC LIMIT 1"
     )
     verdict.reconciliation = dict(zip(TOLD, row, strict=True))
     told = differences(scene.odoo, scene.deployment.sql)
