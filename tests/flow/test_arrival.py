@@ -78,7 +78,7 @@ def test_rule_2_every_kind_of_change_arrives(deployment: Deployment, simulator: 
     assert deployment.sql(f"{kept} WHERE b.odoo_id = %s", second) == [(3,)]
 
 
-@pytest.mark.simulator(version=18)
+@pytest.mark.simulator(version=18, webhook_timing="committed")
 @pytest.mark.deployment(workers=2, settings=COMMITTED)
 def test_a_merge_brings_both_orders_along(deployment: Deployment, simulator: Simulator) -> None:
     orders = [simulator.create_order(lines=LINES) for _ in range(3)]

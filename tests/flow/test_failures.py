@@ -45,7 +45,7 @@ def attempts(deployment: Deployment) -> int:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.simulator(version=17)
+@pytest.mark.simulator(version=17, webhook_timing="committed")
 @pytest.mark.deployment(workers=2, settings=COMMITTED)
 def test_rule_7_two_thousand_orders_wait_for_odoo_without_flooding_it(
     deployment: Deployment, simulator: Simulator
@@ -72,7 +72,7 @@ def test_rule_7_two_thousand_orders_wait_for_odoo_without_flooding_it(
     assert status(deployment)["odoo"] == "ok"
 
 
-@pytest.mark.simulator(version=17)
+@pytest.mark.simulator(version=17, webhook_timing="committed")
 @pytest.mark.deployment(workers=2, settings=COMMITTED)
 def test_rule_7_a_probe_that_is_killed_holds_nobody_up_for_ever(
     deployment: Deployment, simulator: Simulator
@@ -99,7 +99,7 @@ def test_rule_7_a_probe_that_is_killed_holds_nobody_up_for_ever(
 
 
 @pytest.mark.timeout(200)
-@pytest.mark.simulator(version=17)
+@pytest.mark.simulator(version=17, webhook_timing="committed")
 @pytest.mark.deployment(workers=2, settings=COMMITTED)
 def test_rule_7_odoo_s_database_restarting_for_ten_seconds_fails_no_order(
     deployment: Deployment, simulator: Simulator
@@ -117,7 +117,7 @@ def test_rule_7_odoo_s_database_restarting_for_ten_seconds_fails_no_order(
 
 
 @pytest.mark.timeout(200)
-@pytest.mark.simulator(version=17)
+@pytest.mark.simulator(version=17, webhook_timing="committed")
 @pytest.mark.deployment(workers=2, settings=COMMITTED)
 def test_rule_6_seven_of_five_hundred_are_bad_and_one_replay_brings_them(
     deployment: Deployment, simulator: Simulator
@@ -172,7 +172,7 @@ def most_at_once(calls: list[Call]) -> int:
     return max(itertools.accumulate(step for _at, step in sorted(moments)))
 
 
-@pytest.mark.simulator(version=17)
+@pytest.mark.simulator(version=17, webhook_timing="committed")
 @pytest.mark.deployment(
     workers=3, settings=COMMITTED | {"ODOO_CONCURRENT_CALLS": "2", "BATCH_SIZE": "10"}
 )
@@ -186,7 +186,7 @@ def test_all_workers_together_make_no_more_calls_at_once_than_allowed(
     assert most_at_once(simulator.calls) == 2
 
 
-@pytest.mark.simulator(version=17)
+@pytest.mark.simulator(version=17, webhook_timing="committed")
 @pytest.mark.deployment(
     workers=3, settings=COMMITTED | {"ODOO_CALLS_PER_SECOND": "4", "BATCH_SIZE": "20"}
 )
