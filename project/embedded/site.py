@@ -1,5 +1,6 @@
 """The site, served by waitress in a thread of this process."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -59,7 +60,9 @@ class Site:
             do()
             done.set()
 
-        self._listening[0].trigger.pull_trigger(do_and_tell)
+        # Awake already, the loop may have done it, and closed its trigger, before that is pulled.
+        with contextlib.suppress(OSError):
+            self._listening[0].trigger.pull_trigger(do_and_tell)
         done.wait(STOP_SECONDS)
 
     def _accept_no_more(self) -> None:
