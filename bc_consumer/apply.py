@@ -406,11 +406,15 @@ def _count_for_runs(batch: Sequence[Seen], results: Sequence[Result]) -> None:
         counts["lines_deleted"] += result.lines_deleted
         counts["missed_by_webhooks"] += WEBHOOK not in result.causes.split(",") and _told(result)
     for run, counts in sorted(by_run.items()):
-        if SyncLog.objects.filter(pk=run, window_since=None).exists():
-            del counts["missed_by_webhooks"]  # a first load: there were no webhooks yet
+        if counts["missed_by_webhooks"] and _is_first_load(run):
+            del counts["missed_by_webhooks"]  # there were no webhooks yet
         SyncLog.objects.filter(pk=run).update(
             **{name: F(name) + count for name, count in counts.items() if count}
         )
+
+
+def _is_first_load(run: int) -> bool:
+    return SyncLog.objects.filter(pk=run, window_since=None).exists()
 
 
 def _told(result: Result) -> bool:

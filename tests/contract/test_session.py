@@ -68,7 +68,8 @@ def test_a_language_that_is_not_in_use_is_told_apart(target: Target) -> None:
 
 
 def test_the_language_of_the_sources_always_works(target: Target) -> None:
-    target.gateway(language="en_US").ping()
+    order_id = target.create()
+    assert order_id in target.gateway(language="en_US").fetch([order_id]).orders
 
 
 def test_the_account_of_the_credentials_is_told(target: Target) -> None:
