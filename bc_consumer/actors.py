@@ -10,8 +10,9 @@ from django.db import DatabaseError, InterfaceError, connection
 from bc_consumer import process
 from bc_consumer.lock import no_slice_will_come
 from bc_consumer.publisher import ACTOR, FAILURES
-from bc_consumer.reconcile import AlreadyRunning, Interrupted, reconcile_slice
+from bc_consumer.reconcile import reconcile_slice
 from bc_consumer.refresh import TURN_SECONDS, work_off
+from bc_consumer.run_stopping import AlreadyRunning, Interrupted
 
 logger = logging.getLogger(__name__)
 

@@ -1,22 +1,27 @@
 """The limits of calls to Odoo that all processes of a deployment share, by rows of PostgreSQL.
 
 A call takes one of ``ODOO_CONCURRENT_CALLS`` rows by one statement and gives it back by another:
-leases, so that a killed process frees what it held. Each statement stands alone (PgBouncer in
-transaction mode is fine), and its commit waits for no disk: what a crash forgets here is over by
-then. On SQLite there is one process, whose own limits do.
+leases, so that a killed process frees what it held, at the latest when they end; and at once when
+its death is noticed. What could not be given back, because the database was away, is given back
+as soon as that is there again. Each statement stands alone (PgBouncer in transaction mode is fine),
+and its commit waits for no disk: what a crash forgets here is over by then. On SQLite there is one
+process, whose own limits do.
 """
 
 import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
+from django.db.models.functions import Now
 
+from bc_consumer import process
 from bc_consumer.models import CallSlot, Pace
 from bc_consumer.odoo.gate import Gate, ProcessGate, busy, pause
 from bc_consumer.outage import PACE_ID
@@ -29,6 +34,24 @@ SHORTEST_LOOK, LONGEST_LOOK = 0.01, 0.1
 LEASE_MARGIN_SECONDS = 5.0
 TABLE = CallSlot._meta.db_table
 Slot = tuple[int, datetime]
+_left: deque[Slot] = deque()
+"""Slots that this process could not give back, because the database was away."""
+
+
+def give_back_what_was_left() -> None:
+    """Free what could not be freed before; raises Django's errors while the database is away."""
+    while _left:
+        slot = _left.popleft()
+        try:
+            _free(slot)
+        except BaseException:
+            _left.append(slot)
+            raise
+
+
+def free_slots_of(number: int) -> int:
+    """Free at once what a process that died held, by its number; return how many slots."""
+    return CallSlot.objects.filter(owner=number).update(taken_until=Now(), owner=None)
 
 
 def gate(stop: threading.Event) -> Gate:
@@ -56,18 +79,19 @@ class SharedGate:
         """Wait for a free slot, then for this call's moment."""
         until = time.monotonic() + seconds
         with self._process(seconds):
-            slot = self._take(until, seconds)
+            slot = self._take(until)
             try:
                 yield
             finally:
                 _give_back(slot)
 
-    def _take(self, until: float, seconds: float) -> Slot | None:
+    def _take(self, until: float) -> Slot | None:
         if connection.in_atomic_block:
             return None
         slot = None
         try:
-            slot = self._wait_for_slot(until, seconds)
+            give_back_what_was_left()
+            slot = self._wait_for_slot(until)
             delay = _take_moment(until) if settings.ODOO_CALLS_PER_SECOND else 0.0
             pause(delay, self._stop)
         except AWAY as error:
@@ -78,10 +102,9 @@ class SharedGate:
             raise
         return slot
 
-    def _wait_for_slot(self, until: float, seconds: float) -> Slot:
-        lease = seconds + settings.ODOO_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS
+    def _wait_for_slot(self, until: float) -> Slot:
         look = SHORTEST_LOOK
-        while (slot := _free_slot(lease)) is None:
+        while (slot := _free_slot(_lease(until))) is None:
             if not self._complete:
                 _make_slots()
                 self._complete = True
@@ -93,16 +116,23 @@ class SharedGate:
         return slot
 
 
+def _lease(until: float) -> float:
+    """Return for how many seconds a slot is taken: the call itself, and its moment before it."""
+    waits = max(until - time.monotonic(), 0.0) if settings.ODOO_CALLS_PER_SECOND else 0.0
+    return float(waits + settings.ODOO_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS)
+
+
 def _free_slot(lease: float) -> Slot | None:
     statement = f"""
         WITH free AS MATERIALIZED (
             SELECT id FROM {TABLE} WHERE id <= %s AND taken_until <= statement_timestamp()
             ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
-        UPDATE {TABLE} SET taken_until = statement_timestamp() + %s * interval '1 second'
+        UPDATE {TABLE}
+        SET taken_until = statement_timestamp() + %s * interval '1 second', owner = %s
         WHERE id IN (SELECT id FROM free)
         RETURNING id, taken_until, set_config('synchronous_commit', 'off', true)"""
     with connection.cursor() as cursor:
-        cursor.execute(statement, [settings.ODOO_CONCURRENT_CALLS, lease])
+        cursor.execute(statement, [settings.ODOO_CONCURRENT_CALLS, lease, process.number()])
         found = cursor.fetchone()
     return None if found is None else (found[0], found[1])
 
@@ -119,21 +149,27 @@ def _make_slots() -> None:
 
 
 def _give_back(slot: Slot | None) -> None:
-    """Free the slot if it is still ours; should that fail, its lease ends."""
+    """Free the slot; while the database is away, that is left for later."""
     if slot is None:
         return
-    number, taken_until = slot
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"UPDATE {TABLE} SET taken_until = statement_timestamp()"
-                " WHERE id = %s AND taken_until = %s"
-                " RETURNING set_config('synchronous_commit', 'off', true)",
-                [number, taken_until],
-            )
+        _free(slot)
     except AWAY as error:
-        logger.warning("Slot %d of calls to Odoo is free when its lease ends: %s", number, error)
+        logger.warning("Slot %d of calls to Odoo is given back later: %s", slot[0], error)
         connection.close()
+        _left.append(slot)
+
+
+def _free(slot: Slot) -> None:
+    """Free the slot if it is still ours."""
+    number, taken_until = slot
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {TABLE} SET taken_until = statement_timestamp(), owner = NULL"
+            " WHERE id = %s AND taken_until = %s"
+            " RETURNING set_config('synchronous_commit', 'off', true)",
+            [number, taken_until],
+        )
 
 
 def _take_moment(until: float) -> float:

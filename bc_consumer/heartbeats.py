@@ -16,7 +16,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 
-from bc_consumer import ledger, process
+from bc_consumer import call_limits, ledger, process
 from bc_consumer.models import Heartbeat
 
 logger = logging.getLogger(__name__)
@@ -76,9 +76,10 @@ class Heart(threading.Thread):
 
 
 def _bury(dead: QuerySet[Heartbeat]) -> None:
-    """Give back what dead processes had claimed: nobody need wait for their leases."""
+    """Give back what dead processes had in hand: nobody need wait for their leases."""
     for row in dead.filter(number__isnull=False):
         freed = ledger.free_claims_of(row.number or 0)
+        call_limits.free_slots_of(row.number or 0)
         Heartbeat.objects.filter(pk=row.pk, number=row.number).update(number=None)
         if freed:
             logger.warning("%s has died: the %d orders it had in hand are free", row, freed)

@@ -26,6 +26,7 @@ from bc_consumer.models import Lane, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import (
     NoRights,
     OdooAccessError,
+    OdooBusy,
     OdooError,
     OdooInterrupted,
     OdooRefused,
@@ -43,6 +44,7 @@ from bc_consumer.run_ending import (
     tell,
     verdict,
 )
+from bc_consumer.run_stopping import AlreadyRunning, Braked, GaveWay, Interrupted, SliceOver
 from bc_consumer.scan_request import scanned
 
 logger = logging.getLogger(__name__)
@@ -59,26 +61,6 @@ WAKE_UPS = 8
 LOOK_SECONDS = 0.2
 ASK_SECONDS = 5.0
 """Between two calls by which a run finds out for itself why the workers leave Odoo alone."""
-
-
-class AlreadyRunning(Exception):
-    """Another run holds the lock; ``owner`` says which."""
-
-
-class Braked(Exception):
-    """More orders seem gone than the brake allows; nothing was archived."""
-
-
-class GaveWay(Exception):
-    """This poll ends because a run waits for the lock."""
-
-
-class Interrupted(Exception):
-    """The process was told to stop; the run goes on where it was."""
-
-
-class SliceOver(Exception):
-    """This slice's time is up; the run goes on in another."""
 
 
 Marking = Callable[[Sequence[int], ledger.Mark], object]
@@ -454,11 +436,14 @@ class _Run:
             self._save()
 
     def _failed_or_cut_off(self, error: Exception) -> None:
-        """Leave a slice's run open when the database restarted: whoever comes next goes on."""
+        """Leave a slice's run open where nothing is wrong with it: whoever comes next goes on."""
         if self.until is not None and connection_was_lost(error):
             connection.close()
             self._save()
             raise Interrupted(_("the connection to the database was lost")) from error
+        if self.until is not None and isinstance(error, OdooBusy):
+            self._save()
+            raise Interrupted(message_of(error)) from error
         self._failed(Status.FAILED, error)
 
     def _failed(self, status: SyncLog.Status, error: Exception) -> None:

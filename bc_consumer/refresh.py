@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, transaction
 
-from bc_consumer import brake, failed_orders, field_watch, ledger, outage, process
+from bc_consumer import brake, call_limits, failed_orders, field_watch, ledger, outage, process
 from bc_consumer.alerts import alert, over
 from bc_consumer.apply import LinesElsewhere, Result, Seen, apply, journal_entry
 from bc_consumer.control import control
@@ -67,7 +67,7 @@ def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
             break
         with _leave_for_bulk() as bulk:
             token = ledger.new_token(run)
-            claim = ledger.claim(settings.BATCH_SIZE, token, bulk=bulk)
+            claim = _claim(token, bulk=bulk)
             if claim.rows:
                 Batch(token, claim).run()
         looked_at += len(claim.rows)
@@ -83,9 +83,18 @@ _left: set[uuid.UUID] = set()
 
 
 def _give_back_what_was_left() -> None:
+    call_limits.give_back_what_was_left()
     for token in list(_left):
         ledger.free_claim(token)
         _left.discard(token)
+
+
+def _claim(token: uuid.UUID, *, bulk: bool) -> ledger.Claim:
+    try:
+        return ledger.claim(settings.BATCH_SIZE, token, bulk=bulk)
+    except (DatabaseError, InterfaceError):
+        _left.add(token)  # the connection may have broken after the claim's commit
+        raise
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from bc_consumer.announcer import wake as wake_announcer
 from bc_consumer.heartbeats import STOP_SECONDS, Heart
 from bc_consumer.models import Heartbeat, SyncLog
 from bc_consumer.publisher import FAILURES
-from bc_consumer.reconcile import AlreadyRunning, Interrupted, reconcile, reconcile_slice
+from bc_consumer.reconcile import reconcile, reconcile_slice
 from bc_consumer.run_beginning import Wish
+from bc_consumer.run_stopping import AlreadyRunning, Interrupted
 from bc_consumer.schedule import due
 
 logger = logging.getLogger(__name__)

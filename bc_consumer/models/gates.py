@@ -38,6 +38,7 @@ class CallSlot(models.Model):
 
     id = models.PositiveSmallIntegerField(primary_key=True)
     taken_until = models.DateTimeField(_("taken until"))
+    owner = models.BigIntegerField(_("number of the process"), null=True)
 
     class Meta:
         verbose_name = _("slot for a call")

@@ -7,13 +7,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, InterfaceError, connection
+from django.conf import LazySettings
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db.models.functions import Now
 
-from bc_consumer import detect, ledger
+from bc_consumer import detect, ledger, process
 from bc_consumer.ledger import Mark
-from bc_consumer.models import PendingBC, SyncLog, SyncState
-from bc_consumer.reconcile import Interrupted, reconcile_slice
+from bc_consumer.message import verbatim
+from bc_consumer.models import CallSlot, PendingBC, SyncLog, SyncState
+from bc_consumer.odoo import OdooBusy
+from bc_consumer.reconcile import reconcile_slice
 from bc_consumer.refresh import work_off
+from bc_consumer.run_stopping import Interrupted
 from bc_consumer.schedule import Due, due
 from odoo_simulator import Simulator
 from tests.comparing import differences
@@ -69,6 +74,54 @@ def test_what_was_in_hand_is_given_back_as_soon_as_the_database_answers(
     assert differences(simulator, sql) == []
 
 
+def test_a_call_that_was_under_way_leaves_its_slot_to_others_as_soon_as_the_database_answers(
+    simulator: Simulator, gate: Gate, settings: LazySettings
+) -> None:
+    """Not only when the slot's lease ends: a restart would silence a deployment for a minute."""
+    settings.ODOO_CONCURRENT_CALLS = 1
+    order_id = simulator.create_order(lines=[{"name": "Desk", "price_unit": 12.35}])
+    in_the_call: list[int] = []
+
+    def restart(_model: str, _method: str) -> None:
+        simulator.faults.between_calls(None)
+        in_the_call.append(1)
+        gate.refuse()
+
+    simulator.faults.between_calls(restart)
+    ledger.mark([order_id], Mark(cause="webhook"))
+    with pytest.raises((DatabaseError, InterfaceError)):
+        work_off()
+    gate.open()
+    connection.close()
+    taken = CallSlot.objects.filter(taken_until__gt=Now())
+    assert in_the_call
+    assert taken.get().owner == process.number()
+    work_off()
+    assert not taken.exists()
+    assert differences(simulator, sql) == []
+
+
+def test_what_was_claimed_when_the_answer_got_lost_is_given_back(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = simulator.create_order(lines=[{"name": "Desk", "price_unit": 12.35}])
+    ledger.mark([order_id], Mark(cause="webhook"))
+    claim = ledger.claim
+
+    def torn(*arguments: Any, **options: Any) -> ledger.Claim:
+        assert claim(*arguments, **options).rows
+        monkeypatch.setattr(ledger, "claim", claim)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(ledger, "claim", torn)
+    with pytest.raises(OperationalError):
+        work_off()
+    assert PendingBC.objects.get().claim_token is not None
+    ledger.mark([order_id + 1], Mark(cause="webhook"))  # a reason to look
+    work_off()
+    assert not PendingBC.objects.exists()
+
+
 def test_a_restart_in_a_slice_of_the_nightly_run_leaves_it_open(
     simulator: Simulator, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +140,28 @@ def test_a_restart_in_a_slice_of_the_nightly_run_leaves_it_open(
 
     monkeypatch.setattr(detect, "names_page", restart)
     SyncState.objects.update(last_sync=datetime(2020, 1, 1, tzinfo=UTC))
+    with pytest.raises(Interrupted):
+        reconcile_slice(None)
+    run = SyncLog.objects.get()
+    assert (run.status, run.error) == (SyncLog.Status.RUNNING, "")
+    assert due() == [Due(SyncLog.Cause.NIGHTLY, run=run.pk)]
+    assert reconcile_slice(run.pk) is None
+    run.refresh_from_db()
+    assert run.status == SyncLog.Status.OK, run.error
+    assert differences(simulator, sql) == []
+
+
+def test_a_slice_whose_calls_find_no_room_leaves_its_run_open(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulator.bulk_create(20, 1, spread_days=10)
+    orders_page = detect.orders_page
+
+    def busy(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(detect, "orders_page", orders_page)
+        raise OdooBusy(verbatim("the call had to wait too long"))
+
+    monkeypatch.setattr(detect, "orders_page", busy)
     with pytest.raises(Interrupted):
         reconcile_slice(None)
     run = SyncLog.objects.get()

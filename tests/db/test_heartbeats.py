@@ -14,7 +14,7 @@ from django.test import Client
 from bc_consumer import ledger, process
 from bc_consumer.heartbeats import ALIVE, FORGET, Heart, alive
 from bc_consumer.ledger import Mark
-from bc_consumer.models import Heartbeat, PendingBC
+from bc_consumer.models import CallSlot, Heartbeat, PendingBC
 from tests.services.waiting import wait_until
 
 WORKER, SCHEDULER = Heartbeat.Kind.WORKER, Heartbeat.Kind.SCHEDULER
@@ -76,15 +76,19 @@ def test_a_second_beat_only_moves_the_time() -> None:
 
 @pytest.fixture
 def claimed(single_rows: None) -> Iterator[None]:
-    """Orders 1 to 3 in the hands of this process."""
-    ledger.mark([1, 2, 3], Mark(cause="webhook"))
-    assert len(ledger.claim(10, ledger.new_token()).rows) == 3
+    """Orders 1 and 2 in the hands of this process, and a call."""
+    ledger.mark([1, 2], Mark(cause="webhook"))
+    assert len(ledger.claim(10, ledger.new_token()).rows) == 2
+    later = Now() + timedelta(minutes=1)
+    CallSlot.objects.create(pk=1, taken_until=later, owner=process.number())
     yield
     process.wake.clear()
 
 
 def in_hand() -> int:
-    return PendingBC.objects.exclude(claim_token=None).count()
+    """Return how many orders somebody has in hand, and slots for calls."""
+    slots = CallSlot.objects.filter(taken_until__gt=Now()).count()
+    return PendingBC.objects.exclude(claim_token=None).count() + slots
 
 
 def dead(number: int, pid: int = 1) -> None:

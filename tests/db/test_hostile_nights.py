@@ -16,8 +16,9 @@ from django.db.models import F
 from bc_consumer import ledger, process
 from bc_consumer.lock import unlock
 from bc_consumer.models import BC, PendingBC, SyncLog, SyncState
-from bc_consumer.reconcile import Interrupted, reconcile
+from bc_consumer.reconcile import reconcile
 from bc_consumer.run_beginning import Wish
+from bc_consumer.run_stopping import Interrupted
 from odoo_simulator import Simulator
 from tests.comparing import differences
 

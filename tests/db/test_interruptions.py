@@ -8,8 +8,9 @@ from django.conf import LazySettings
 from bc_consumer import process, schedule
 from bc_consumer.lock import Lock
 from bc_consumer.models import Alert, SyncLog, SyncState
-from bc_consumer.reconcile import Interrupted, reconcile, reconcile_slice
+from bc_consumer.reconcile import reconcile, reconcile_slice
 from bc_consumer.run_beginning import Wish
+from bc_consumer.run_stopping import Interrupted
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("odoo")

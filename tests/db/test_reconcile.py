@@ -28,8 +28,9 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.odoo import Odoo
-from bc_consumer.reconcile import AlreadyRunning, reconcile, reconcile_slice
+from bc_consumer.reconcile import reconcile, reconcile_slice
 from bc_consumer.run_beginning import Wish
+from bc_consumer.run_stopping import AlreadyRunning
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.services.waiting import wait_until

@@ -13,9 +13,10 @@ from django.db.models.functions import Now
 from bc_consumer import ledger, process
 from bc_consumer.ledger import Mark
 from bc_consumer.models import BC, Lane, PendingBC, SyncLog, SyncState
-from bc_consumer.reconcile import Interrupted, reconcile, reconcile_slice
+from bc_consumer.reconcile import reconcile, reconcile_slice
 from bc_consumer.refresh import work_off
 from bc_consumer.run_beginning import Wish
+from bc_consumer.run_stopping import Interrupted
 from odoo_simulator import Simulator
 from tests.db.conftest import refresh
 

@@ -12,7 +12,7 @@ from django.apps import apps
 from django.conf import LazySettings
 from django.utils.translation import override
 
-from bc_consumer import mapping, odoo, policy, reconcile
+from bc_consumer import mapping, odoo, policy, run_stopping
 from bc_consumer.lock import LockLost
 from bc_consumer.message import (
     STORED_BEHIND,
@@ -133,7 +133,7 @@ TELLING = (
     *(one for _name, one in inspect.getmembers(errors, inspect.isclass)
       if issubclass(one, errors.OdooError)),
     mapping.MappingError, mapping._Unfit, domains.DomainError, policy.UnreadableOrders,
-    policy.NotReadable, LockLost, reconcile.Braked, reconcile.Interrupted,
+    policy.NotReadable, LockLost, run_stopping.Braked, run_stopping.Interrupted,
 )  # fmt: skip
 TOLD_BY = {one.__name__ for one in TELLING} | {"alert", "over"}
 KEYS = {"alert", "over"}

@@ -25,8 +25,9 @@ from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
 from bc_consumer.odoo_connection import odoo
 from bc_consumer.on_demand import refresh_now
 from bc_consumer.progress import RunProgress, ScanProgress, display
-from bc_consumer.reconcile import AlreadyRunning, Interrupted, reconcile
+from bc_consumer.reconcile import reconcile
 from bc_consumer.run_beginning import Wish, holder
+from bc_consumer.run_stopping import AlreadyRunning, Interrupted
 
 EXCLUDES = {
     "--unlock": ("--full", "--since", "--bc", "--dry-run", "--force"),
