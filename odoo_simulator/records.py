@@ -158,6 +158,8 @@ class Records:
         row = tx.get(model, number)
         if row is None:
             raise missing(model, number, tx.uid)
+        if model == "base.automation":
+            values = self._with_watched(row, values)
         self._set_plain(tx, model, number, row, values)
         new = tx.need(model, number)
         changed = frozenset(name for name in values if row.get(name) != new.get(name))
@@ -226,6 +228,26 @@ class Records:
                     links = tuple(link for link in parent.get(name, ()) if link != number)
                     tx.put(parent_model, int(row[back]), {**parent, name: links})
         tx.delete(model, number)
+
+    def _with_watched(self, rule: Row, values: Row) -> Row:
+        """What is written into a rule, with what Odoo works out from it.
+
+        A trigger that is written, be it the same, empties the watched fields (measured on 18; by
+        its source 19 keeps those of on_create_or_write). On 18 no watched field is no trigger
+        (measured: fault 2), unless the trigger is written along.
+        """
+        written = values.get("trigger_field_ids")
+        if written is None:
+            kept = self.version >= 19 and values.get("trigger") == "on_create_or_write"
+            resets = "trigger" in values and not kept
+            return {**values, "trigger_field_ids": [(5, 0, 0)]} if resets else values
+        left = apply_links(rule.get("trigger_field_ids", ()), written)
+        if self.version == 18 and not left and "trigger" not in values:
+            raise ValidationError(
+                "The operation cannot be completed:\n- Create/update: a mandatory field is not set."
+                "\n\nModel: Automation Rule (base.automation)\nField: Trigger (trigger)\n"
+            )
+        return values
 
     def _check_rule(self, model: str, values: Row) -> None:
         """model_id is mandatory on a rule and on its action (measured: fault 2 without)."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from odoo_simulator import xmlrpc
 from odoo_simulator.calls import Call, CallLog
@@ -34,8 +35,17 @@ class Transports:
         }
 
     def answer(self, request: Request) -> Response:
-        """404 for a path this version of Odoo hasn't."""
+        """404 for a path this version of Odoo hasn't; the login page for what people may read.
+
+        18 has pages below /json/, which want a login (measured with one database; with several,
+        and on 17, they are a 404).
+        """
         dialect = self._dialect(request)
+        if dialect is None and self.service.version == 18 and request.path.startswith("/json/"):
+            target = f"/web/login?redirect={quote(request.path + '?', safe='')}"
+            headers = {"Content-Type": "text/html; charset=utf-8", "Location": target}
+            page = b"<!doctype html>\n<html lang=en>\n<title>Redirecting...</title>\n"
+            return Response(303, "SEE OTHER", headers, page)
         if dialect is None:
             headers = {"Content-Type": "text/html; charset=utf-8"}
             page = b"<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n"

@@ -264,6 +264,10 @@ class AutomationRules:
             values["name"] = wanted.name
         if Flaw.WATCHED in flaws:
             values["trigger_field_ids"] = self._linked(wanted.model, wanted.watched)
+            if not wanted.watched:
+                # 18 works the trigger out from the watched fields: without any there is none, and
+                # it refuses the write (measured). A trigger that is written along stays.
+                values["trigger"] = wanted.trigger
         if Flaw.CONDITION in flaws:
             values |= dict.fromkeys(rule.conditions, False)
         if Flaw.INACTIVE in flaws:

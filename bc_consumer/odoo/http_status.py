@@ -9,7 +9,7 @@ its own: it reads the answers that tell an error of Odoo's, and leaves the other
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from bc_consumer.message import gettext as _
 from bc_consumer.odoo.errors import (
@@ -23,6 +23,7 @@ from bc_consumer.odoo.settings import OdooSettings
 TRY_LATER = frozenset({408, 425, 429})
 REFUSED = frozenset({401, 403, 407})
 MISSING = frozenset({404, 405, 410})
+LOGIN_PAGES = ("/web/login", "/web/database/selector")
 SERVICE_PATHS = ("/xmlrpc", "/jsonrpc", "/json/2", "/web/version")
 
 
@@ -61,6 +62,15 @@ def check_status(
             )
         )
     elif 300 <= status < 400:
+        if _is_login_page(headers, path, settings):
+            raise MissingEndpoint(
+                _(
+                    "%(where)s sends calls of %(path)s to Odoo's login page: this Odoo has no"
+                    " such service",
+                    where=where,
+                    path=path,
+                )
+            )
         raise OdooRefused(
             _(
                 "%(where)s redirects to %(target)s: put that address into ODOO_URL",
@@ -84,6 +94,21 @@ def check_status(
 def _is_page(headers: Mapping[str, str], body: bytes) -> bool:
     start = body[:64].lstrip().lower()
     return "html" in headers.get("content-type", "") or start.startswith((b"<!doctype", b"<html"))
+
+
+def _is_login_page(headers: Mapping[str, str], path: str, settings: OdooSettings) -> bool:
+    """Tell a redirect by which Odoo lets nobody but people in: 18 has pages below /json/.
+
+    Of another origin it is a proxy's, and names the address to use.
+    """
+    asked = urlsplit(settings.base_url + path)
+    target = urlsplit(urljoin(asked.geturl(), headers.get("location", "")))
+    same = (target.scheme, target.hostname, target.port) == (
+        asked.scheme,
+        asked.hostname,
+        asked.port,
+    )
+    return same and target.path.endswith(LOGIN_PAGES)
 
 
 def _target(headers: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ from bc_consumer.odoo.automation import AutomationRules
 from bc_consumer.odoo.rules import Comparison, Flaw, RuleSettings
 from bc_consumer.odoo.webhook_url import take_apart
 from tests.contract.receiver import Receiver, can_be_reached_from
-from tests.contract.target import LINE, ORDER, PREFIX, Target, unique, until
+from tests.contract.target import LINE, ORDER, PREFIX, Target, fault_code_of, unique, until
 
 
 @dataclass
@@ -67,6 +67,12 @@ def installation(target: Target) -> Iterator[Installation]:
         receiver.close()
 
 
+def field_id(target: Target, model: str, name: str) -> int:
+    domain = [("model", "=", model), ("name", "=", name)]
+    [found] = target.call("ir.model.fields", "search", domain)
+    return int(found)
+
+
 def ids(comparison: Comparison) -> list[int]:
     return [one.found.id for one in comparison.rules if one.found is not None]
 
@@ -87,8 +93,11 @@ def test_what_drifted_is_seen_and_corrected_in_place(installation: Installation)
     before = installation.install()
     order, deleted, line, _line_deleted = ids(before)
     call("base.automation", "write", [order], {"active": False})
-    call("base.automation", "write", [line], {"trigger_field_ids": [(5,)]})
+    state = {"trigger_field_ids": [(4, field_id(installation.target, ORDER, "state"))]}
+    name = {"trigger_field_ids": [(3, field_id(installation.target, LINE, "name"))]}
+    call("base.automation", "write", [line], name)
     call("base.automation", "write", [deleted], {"name": f"{PREFIX} {unique()}"})
+    call("base.automation", "write", [deleted], state)
     found = before.rules[3].found
     assert found is not None
     [action] = found.action_ids
@@ -97,11 +106,33 @@ def test_what_drifted_is_seen_and_corrected_in_place(installation: Installation)
     drifted = installation.seen(lambda found: bool(found.rules[3].differences))
     assert [set(one.flaws) for one in drifted.rules] == [
         {Flaw.INACTIVE},
-        {Flaw.NAME},
+        {Flaw.NAME, Flaw.WATCHED},
         {Flaw.WATCHED},
         {Flaw.ADDRESS, Flaw.SECRET},
     ]
     assert ids(installation.install()) == ids(before)
+
+
+def test_a_trigger_written_again_watches_everything(installation: Installation) -> None:
+    """As the form does it: another trigger and back; 18 takes no rule without watched fields."""
+    call = installation.target.call
+    before = installation.install()
+    order, _deleted, line, _line_deleted = ids(before)
+    nothing = {"trigger": "on_create_or_write", "trigger_field_ids": [(5,)]}
+    call("base.automation", "write", [order], nothing)
+    call("base.automation", "write", [line], {"trigger": "on_state_set"})
+    call("base.automation", "write", [line], {"trigger": "on_create_or_write"})
+    drifted = installation.seen(lambda found: bool(found.rules[2].differences))
+    assert [set(one.flaws) for one in drifted.rules] == [
+        {Flaw.WATCHED},
+        set(),
+        {Flaw.WATCHED},
+        set(),
+    ]
+    assert ids(installation.install()) == ids(before)
+    if installation.target.major == 18:
+        alone = {"trigger_field_ids": [(5,)]}
+        assert fault_code_of(lambda: call("base.automation", "write", [order], alone)) == 2
 
 
 def test_each_kind_of_change_is_told(installation: Installation) -> None:

@@ -198,3 +198,9 @@ def test_json2_is_19s(odoo17: Simulator) -> None:
     for path in ("/json/2/purchase.order/read", "/web/version"):
         status, page = post(odoo17, path, {"ids": [1]}, KEY)
         assert (status, page[:9]) == (404, "<!doctype")
+
+
+def test_18_sends_json2_to_its_login_page() -> None:
+    with Simulator(18) as odoo:
+        assert post(odoo, "/json/2/purchase.order/read", {"ids": [1]})[0] == 303
+        assert post(odoo, "/web/version", {})[0] == 404

@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -185,6 +186,34 @@ def test_a_404_page_is_a_missing_endpoint_where_there_is_no_version_either() -> 
         pytest.raises(MissingEndpoint, match="ODOO_TRANSPORT to auto"),
     ):
         odoo.version()
+
+
+def test_odoo_s_login_page_is_a_missing_endpoint() -> None:
+    """18 has pages below /json/, and sends whoever calls JSON-2 there to log in (measured)."""
+
+    def respond(incoming: Incoming) -> bytes:
+        location = f"/web/login?redirect={quote(incoming.path + '?', safe='')}"
+        return PAGE if incoming.path == "/web/version" else http(b"", 303, Location=location)
+
+    with (
+        serving(respond, transport="json2") as (server, odoo),
+        pytest.raises(MissingEndpoint, match="from version 19 on"),
+    ):
+        odoo.ping()
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        ("https://odoo.example.com/web/login", r"https://odoo\.example\.com/web/login:"),
+        ("//odoo.example.com/web/login", r"odoo\.example\.com/web/login:"),
+        ("/elsewhere/json/2/res.users/search", "another address"),
+    ],
+)
+def test_a_proxy_s_redirect_names_the_address_to_use(location: str, told: str) -> None:
+    with pytest.raises(OdooRefused, match=told):
+        ask(http(b"", 303, Location=location))
 
 
 def test_a_server_that_goes_away_in_between_is_neither() -> None:
