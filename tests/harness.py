@@ -34,6 +34,9 @@ from tests.services.waiting import PATIENCE_SECONDS, free_port, wait_until
 ROOT = Path(__file__).resolve().parents[1]
 T = TypeVar("T")
 
+AS_MANY_AS_BY_DEFAULT = {"WEB_PROCESSES": "2"}
+"""Web processes; a test's own deployment has one."""
+
 OWED = "FROM bc_consumer_pendingbc WHERE generation > fetched_generation"
 
 
@@ -91,6 +94,8 @@ class Deployment:
             "ODOO_PASSWORD": "admin",
             "ODOO_WEBHOOK_SECRETS": self.secret,
             "PORT": str(self.port),
+            # Each costs most of a second to start; AS_MANY_AS_BY_DEFAULT where it is about that.
+            "WEB_PROCESSES": "1",
             "LOG_LEVEL": "DEBUG",
             # A reconciliation would make good what a test wants to see.
             "SYNC_NIGHTLY_AT": "never",

@@ -11,7 +11,7 @@ from odoo_simulator import Simulator
 from tests.chaos.operations import Office
 from tests.chaos.plan import EARLY, LOOKS
 from tests.chaos.road import Doubts, Road
-from tests.harness import Deployment
+from tests.harness import AS_MANY_AS_BY_DEFAULT, Deployment
 from tests.services.postgres import Postgres
 from tests.services.rabbitmq import RabbitMQ
 from tests.services.reaper import Reaper
@@ -106,7 +106,7 @@ def scene(
             database_url=database.url,
             rabbitmq_url=rabbitmq.url(),
             odoo_url=odoo.url,
-            settings=SETTINGS | {"SYNC_POLL_SECONDS": f"{poll_seconds:g}"},
+            settings=SETTINGS | AS_MANY_AS_BY_DEFAULT | {"SYNC_POLL_SECONDS": f"{poll_seconds:g}"},
         )
         with contextlib.closing(road), deployment:
             office = Office(odoo, road)

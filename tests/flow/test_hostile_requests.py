@@ -13,11 +13,13 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from project.request_limits import FORMS_AT_ONCE
-from tests.harness import Deployment
+from tests.harness import AS_MANY_AS_BY_DEFAULT, Deployment
 
 pytestmark = [
     pytest.mark.simulator(version=17, webhook_timing="committed"),
-    pytest.mark.deployment(workers=0, scheduler=False, settings={"LIVE_PAGE_PUBLIC": "1"}),
+    pytest.mark.deployment(
+        workers=0, scheduler=False, settings=AS_MANY_AS_BY_DEFAULT | {"LIVE_PAGE_PUBLIC": "1"}
+    ),
 ]
 
 ORDER = json.dumps({"_model": "purchase.order", "_id": 5}).encode()

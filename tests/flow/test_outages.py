@@ -12,7 +12,7 @@ from odoo_simulator import Simulator
 from tests.burst import Answered, burst
 from tests.comparing import differences
 from tests.conftest import Deploy
-from tests.harness import Deployment
+from tests.harness import AS_MANY_AS_BY_DEFAULT, Deployment
 from tests.services.gate import Gate
 from tests.services.postgres import Database, Postgres
 from tests.services.rabbitmq import RabbitMQ
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.alone
 
 
 ANSWER_SECONDS = 0.3
-COMMITTED = {"ODOO_WEBHOOK_TIMING": "committed"}
+COMMITTED = AS_MANY_AS_BY_DEFAULT | {"ODOO_WEBHOOK_TIMING": "committed"}
 
 
 def hundred(deployment: Deployment, ids: list[int]) -> list[Answered]:

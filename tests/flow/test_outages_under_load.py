@@ -20,7 +20,7 @@ from odoo_simulator import Simulator
 from tests.burst import Streamed, stream
 from tests.comparing import differences
 from tests.conftest import Deploy
-from tests.harness import Deployment
+from tests.harness import AS_MANY_AS_BY_DEFAULT, Deployment
 from tests.services.postgres import Postgres
 from tests.services.rabbitmq import RabbitMQ
 
@@ -147,7 +147,7 @@ def start(deploy: Deploy, servers: Servers, tmp_path_factory: pytest.TempPathFac
     database = servers.postgres.create_database()
     Deployment.migrate(database.url, tmp_path_factory.mktemp("migrate"))
     return deploy(
-        settings={"ODOO_WEBHOOK_TIMING": "committed"},
+        settings=AS_MANY_AS_BY_DEFAULT | {"ODOO_WEBHOOK_TIMING": "committed"},
         database_url=database.url,
         rabbitmq_url=servers.rabbitmq.url(servers.rabbitmq.new_vhost()),
     ).start(workers=2)

@@ -16,13 +16,13 @@ from odoo_simulator import Simulator
 from tests.burst import Answered, stream
 from tests.comparing import differences
 from tests.conftest import Deploy
-from tests.harness import Deployment
+from tests.harness import AS_MANY_AS_BY_DEFAULT, Deployment
 from tests.services.owned import OwnedProcess
 from tests.services.postgres import Postgres
 from tests.services.processes import tree
 from tests.services.waiting import wait_until
 
-COMMITTED = {"ODOO_WEBHOOK_TIMING": "committed"}
+COMMITTED = AS_MANY_AS_BY_DEFAULT | {"ODOO_WEBHOOK_TIMING": "committed"}
 RATE = 30
 STOP_SECONDS = 15.0
 """A worker ends within a second or two; more on a busy machine. Its grace time is 30 s."""

@@ -96,8 +96,7 @@ def test_a_killed_rabbitmq_comes_back_with_its_queues(private_rabbitmq: RabbitMQ
     connection = private_rabbitmq.connect(vhost)
     connection.channel().queue_declare("kept", durable=True)
     connection.close()
-    # A queue is on disk a moment after it is declared, and back a moment after the start.
-    wait_until(lambda: private_rabbitmq.queues(vhost) == {"kept": 0})
+    private_rabbitmq.keep_what_was_declared()
     private_rabbitmq.kill()
     assert not private_rabbitmq.accepts(vhost)
     private_rabbitmq.start()
