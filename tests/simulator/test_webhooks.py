@@ -266,7 +266,9 @@ def test_without_watched_fields_there_is_a_storm(odoo: Simulator, receiver: Rece
     """Measured: 34 webhooks for one order of two lines on 17, 33 on 18, 24 on 19."""
     call = Caller(odoo)
     for rule in odoo.install_rules(receiver.url):
-        call("base.automation", "write", [rule], {"trigger_field_ids": [[5]]})
+        [row] = call("base.automation", "read", [rule], fields=["trigger"])
+        watching_all = {"trigger": row["trigger"], "trigger_field_ids": [[5]]}
+        call("base.automation", "write", [rule], watching_all)
     order = odoo.create_order(lines=LINES)
     assert len(receiver.hooks) == {17: 34, 18: 33, 19: 24}[odoo.version]
     lines = odoo.line_ids()
