@@ -68,27 +68,38 @@ def odoo_settings() -> OdooSettings:
 
 
 def check_order_model() -> None:
-    """Raise OdooRefused where the copy holds another model's orders: their ids would mix."""
+    """Make an empty copy one of the wanted model's. Raises OdooRefused as ``held_model`` does."""
     wanted = settings.ODOO_ORDER_MODEL
     origin, _created = CopyOrigin.objects.get_or_create(
         key=CopyOrigin.KEY, defaults={"order_model": wanted}
     )
-    if origin.order_model == wanted:
-        return
-    if BC.objects.exists():
+    held_model()
+    if origin.order_model != wanted:
+        with transaction.atomic():
+            CopyOrigin.objects.update(order_model=wanted, seen_fields=[], present_fields=[])
+            ProvenPeriod.objects.all().delete()
+            SyncState.objects.update(last_sync=None)
+
+
+def held_model() -> str:
+    """Tell whose orders the copy holds; "" while it is empty.
+
+    Raises OdooRefused where these are another model's than the settings want: their ids would mix.
+    """
+    held = CopyOrigin.objects.values_list("order_model", flat=True).first()
+    if held is None or not BC.objects.exists():
+        return ""
+    if held != settings.ODOO_ORDER_MODEL:
         raise OdooRefused(
             _(
                 "ODOO_ORDER_MODEL is %(wanted)s, and the copy holds orders of"
                 " %(order_model)s, whose ids mean others. Set it back, or give the other"
                 " model a database of its own",
-                wanted=wanted,
-                order_model=origin.order_model,
+                wanted=settings.ODOO_ORDER_MODEL,
+                order_model=held,
             )
         )
-    with transaction.atomic():
-        CopyOrigin.objects.update(order_model=wanted, seen_fields=[], present_fields=[])
-        ProvenPeriod.objects.all().delete()
-        SyncState.objects.update(last_sync=None)
+    return str(held)
 
 
 def sends_early() -> bool:

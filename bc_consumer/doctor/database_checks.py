@@ -13,6 +13,9 @@ from django.utils.translation import ngettext
 from bc_consumer.database_clock import database_now
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.remedies import database_fix
+from bc_consumer.odoo import OdooRefused
+from bc_consumer.odoo_connection import held_model
+from bc_consumer.saying import said
 
 OLDEST_POSTGRESQL = 140000
 CLOCK_SECONDS = 5.0
@@ -28,6 +31,7 @@ def database_checks() -> list[Check]:
     return [
         Check(DATABASE, _("Database"), _connection),
         Check(SCHEMA, _("Migrations"), _migrations, needs=(DATABASE,)),
+        Check("database.copy", _("What the copy holds"), _copy, needs=(SCHEMA,)),
         Check("database.clock", _("Database's clock"), _clock, needs=(DATABASE,)),
     ]
 
@@ -95,3 +99,12 @@ def _clock() -> Iterator[Finding]:
         yield warning(text, _("Let both machines ask a time server (chrony, systemd-timesyncd)."))
     else:
         yield ok(text)
+
+
+def _copy() -> Iterator[Finding]:
+    try:
+        held = held_model()
+    except OdooRefused as problem:
+        yield error(said(problem), _("Correct ODOO_ORDER_MODEL, or DATABASE_URL."))
+        return
+    yield ok(_("orders of %(model)s") % {"model": held} if held else _("nothing yet"))

@@ -15,11 +15,11 @@ from django.db.models.functions import Now
 from bc_consumer import outage
 from bc_consumer.alerts import alert
 from bc_consumer.message import verbatim
-from bc_consumer.models import Heartbeat, SyncLog, SyncState
+from bc_consumer.models import CopyOrigin, Heartbeat, SyncLog, SyncState
 from odoo_simulator import Simulator
 from odoo_simulator.base_data import ADMINISTRATOR
 from tests.certificates import self_signed, serving_by
-from tests.db.copied import failed, pending
+from tests.db.copied import bc, failed, pending
 from tests.services.waiting import free_port
 from tests.unit.odoo.serving import RawServer, http
 
@@ -111,6 +111,15 @@ def key(setup: Setup, name: str, user_id: int, *, days: float) -> None:
     end = (datetime.now(UTC) + timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S")
     row = {"name": name, "user_id": user_id, "expiration_date": end}
     setup.simulator.create("res.users.apikeys", row)
+
+
+@broken("database.copy", "error", cause="holds orders of purchase.order", fix="ODOO_ORDER_MODEL")
+def the_copy_is_of_another_model(setup: Setup) -> None:
+    CopyOrigin.objects.update_or_create(
+        key=CopyOrigin.KEY, defaults={"order_model": "purchase.order"}
+    )
+    bc(1)
+    setup.settings.ODOO_ORDER_MODEL = "sale.order"
 
 
 @broken("odoo.settings", "error", cause="ODOO_PASSWORD", fix=".env")
