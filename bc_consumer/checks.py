@@ -115,7 +115,8 @@ def _choice() -> Iterator[CheckMessage]:
 
 
 def _webhook() -> Iterator[CheckMessage]:
-    if not settings.ODOO_WEBHOOK_SECRETS:
+    polls_alone = settings.SYNC_POLL_SECONDS > 0 and not settings.PUBLIC_URL
+    if not settings.ODOO_WEBHOOK_SECRETS and not polls_alone:
         yield checks.Warning(
             "ODOO_WEBHOOK_SECRETS is empty: every webhook is refused.",
             hint="Give at least one random secret; Odoo puts it into the webhook's URL.",

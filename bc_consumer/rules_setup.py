@@ -12,10 +12,11 @@ from functools import cached_property
 
 from django.conf import settings
 
-from bc_consumer.odoo import Odoo
+from bc_consumer.odoo import NoWebhookActions, Odoo, OdooError
 from bc_consumer.odoo.automation import AutomationRules, Done
 from bc_consumer.odoo.rules import Comparison, Flaw, FoundAction, FoundRule, RuleSettings
 from bc_consumer.odoo.webhook_url import take_apart
+from bc_consumer.odoo_connection import odoo_as_administrator
 from bc_consumer.public_address import Arrival, Ping, ping, webhook_endpoint
 
 PROVEN_WRONG = frozenset(
@@ -41,6 +42,23 @@ class ServesAnother(Exception):
         super().__init__(endpoint)
         self.endpoint = endpoint
         self.rules = tuple(rules)
+
+
+def no_webhooks() -> NoWebhookActions | None:
+    """Say why this Odoo sends no webhooks whatever is set up; None too where it can't be asked."""
+    try:
+        odoo = odoo_as_administrator()
+    except OdooError:
+        return None
+    try:
+        RulesSetup(odoo).rules.check_webhook_actions()
+    except NoWebhookActions as reason:
+        return reason
+    except OdooError:
+        return None
+    finally:
+        odoo.close()
+    return None
 
 
 @dataclass

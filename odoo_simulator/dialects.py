@@ -57,8 +57,9 @@ def run(service: Service, invocation: Invocation) -> Any:
 class XmlRpc:
     """/xmlrpc/2/…, or the elder /xmlrpc/… whose fault codes are texts."""
 
-    def __init__(self, service: str, elder: bool = False) -> None:
+    def __init__(self, service: str, version: int, elder: bool = False) -> None:
         self.service = service
+        self._dumps = xmlrpc.dumps if version >= 17 else xmlrpc.dumps_unfiltered
         self.elder = elder
 
     def parse(self, request: Request) -> Invocation:
@@ -69,7 +70,7 @@ class XmlRpc:
         return run(service, invocation)
 
     def result(self, invocation: Invocation, value: Any) -> Response:
-        return _xml(xmlrpc.dumps(value))
+        return _xml(self._dumps(value))
 
     def error(self, invocation: Invocation, error: OdooError) -> Response:
         text = traceback_text(error) if isinstance(error, ServerError) else error.text

@@ -1,6 +1,6 @@
 """Which models and fields a simulated Odoo has, by version.
 
-The fields of orders and their lines are what `fields_get` gave on running Odoo 17, 18 and 19
+The fields of orders and their lines are what `fields_get` gave on running Odoo 16 to 19
 (field_tables/NN.json); the small related models carry only the fields that readers of orders want.
 """
 
@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-VERSIONS = (17, 18, 19)
+VERSIONS = (16, 17, 18, 19)
+FIRST_WITH_WEBHOOKS = 17
 TEXT_TYPES = frozenset({"char", "text", "html", "selection"})
 X2MANY_TYPES = frozenset({"one2many", "many2many"})
 _TABLES = Path(__file__).with_name("field_tables")
@@ -112,6 +113,11 @@ _SMALL_MODELS: dict[str, dict[str, tuple[str, str]]] = {
         "webhook_field_ids": ("many2many", "ir.model.fields"),
         "base_automation_id": ("many2one", "base.automation"),
     },
+}
+# What rules and their actions have from 17 on (measured: 16 has none of these).
+_OF_WEBHOOKS = {
+    "base.automation": ("action_server_ids",),
+    "ir.actions.server": ("webhook_url", "webhook_field_ids", "base_automation_id"),
 }
 _DESCRIPTIONS = {
     "purchase.order": "Purchase Order",
@@ -236,6 +242,10 @@ def _models_of(version: int) -> ModelSet:
     }
     for name, small in _SMALL_MODELS.items():
         models[name] = _small_model(name, small)
+    if version < FIRST_WITH_WEBHOOKS:
+        for name, missing in _OF_WEBHOOKS.items():
+            for field in missing:
+                models.drop(name, field)
     pointed_at = {field.relation for model in models.values() for field in model.fields.values()}
     for name in sorted(pointed_at - models.keys() - {""}):
         models[name] = _small_model(name, {"name": ("char", "")})

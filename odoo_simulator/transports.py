@@ -28,10 +28,10 @@ class Transports:
         self.faults = faults
         self.calls = calls
         self._xmlrpc = {
-            "/xmlrpc/2/common": XmlRpc("common"),
-            "/xmlrpc/2/object": XmlRpc("object"),
-            "/xmlrpc/common": XmlRpc("common", elder=True),
-            "/xmlrpc/object": XmlRpc("object", elder=True),
+            "/xmlrpc/2/common": XmlRpc("common", service.version),
+            "/xmlrpc/2/object": XmlRpc("object", service.version),
+            "/xmlrpc/common": XmlRpc("common", service.version, elder=True),
+            "/xmlrpc/object": XmlRpc("object", service.version, elder=True),
         }
 
     def answer(self, request: Request) -> Response:

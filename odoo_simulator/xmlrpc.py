@@ -38,6 +38,14 @@ def dumps(value: Any) -> bytes:
     return f"{_HEAD}<params>\n<param>\n{body}</param>\n</params>\n{_TAIL}".encode()
 
 
+def dumps_unfiltered(value: Any) -> bytes:
+    """A response as Odoo sends it up to 16: control characters are left in (measured)."""
+    try:
+        return xmlrpc.client.dumps((value,), methodresponse=True).encode()
+    except (TypeError, OverflowError) as error:
+        raise ServerError(type(error).__name__, str(error)) from None
+
+
 def fault(code: int | str, text: str) -> bytes:
     parts: list[str] = []
     _value({"faultCode": code, "faultString": text}, parts.append)

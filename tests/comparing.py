@@ -202,7 +202,8 @@ def _record_differences(
     for column, (kind, names) in columns.items():
         name = next((name for name in names if name in theirs), None)
         value = theirs[name] if name is not None else False
-        if not _same(kind, value, ours[column]):
+        lacks = name is None and kind == NUMBER and ours[column] is None
+        if not lacks and not _same(kind, value, ours[column]):
             told.append(f"{where} {column}: {value!r} in Odoo, {ours[column]!r} here")
     return told
 

@@ -17,7 +17,7 @@ from bc_consumer.odoo import Odoo, OdooError, OdooRefused
 from bc_consumer.odoo_connection import FIRST_COMMITTED_MAJOR, odoo_settings
 from bc_consumer.saying import said
 
-MEASURED = (14, 17, 18, 19)
+MEASURED = (14, 16, 17, 18, 19)
 XMLRPC_DEPRECATED = 19
 CLOCK_SECONDS = 30.0
 """The watermark goes by Odoo's clock, so that a difference only puzzles people. One second is lost
@@ -99,7 +99,7 @@ class _Server:
                 return
             yield warning(
                 _("%(version)s was never tested with this software") % {"version": version.text},
-                _("14, 17, 18 and 19 were. Compare a few orders: sync_BcLinbc --dry-run --full."),
+                _("14 and 16 to 19 were. Compare a few orders: sync_BcLinbc --dry-run --full."),
             )
 
         return guarded(look)

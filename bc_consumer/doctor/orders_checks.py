@@ -41,19 +41,25 @@ class _Rights:
 
     def fields(self) -> Iterator[Finding]:
         def look() -> Iterator[Finding]:
-            fields = self.odoo.field_set()
-            if fields.absent:
+            fields, version = self.odoo.field_set(), self.odoo.version()
+            later = fields.later_than(version.major)
+            count = len(fields.order.present) + len(fields.line.present)
+            if absent := [name for name in fields.absent if name not in later]:
                 yield warning(
                     _("this Odoo has no %(names)s, or does not show it to the account")
-                    % {"names": ", ".join(fields.absent)},
+                    % {"names": ", ".join(absent)},
                     _(
                         "They are left out of the copy. Install the app they belong to, or correct"
                         " ODOO_EXTRA_FIELDS (manage.py odoo_fields lists what there is)."
                     )
                     + self._meant(fields),
                 )
+            elif later:
+                yield ok(
+                    _("%(count)d are there; %(names)s came after Odoo %(version)s")
+                    % {"count": count, "names": ", ".join(later), "version": version.text}
+                )
             else:
-                count = len(fields.order.present) + len(fields.line.present)
                 yield ok(_("all %(count)d are there") % {"count": count})
 
         return guarded(look)

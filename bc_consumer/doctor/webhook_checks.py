@@ -20,7 +20,7 @@ from bc_consumer.odoo.rules import Compared, Comparison, Flaw
 from bc_consumer.odoo_connection import odoo_as_administrator
 from bc_consumer.public_address import Arrival, address_error, ping, webhook_endpoint
 from bc_consumer.rule_labels import difference_told
-from bc_consumer.rules_setup import RulesSetup
+from bc_consumer.rules_setup import RulesSetup, no_webhooks
 from bc_consumer.saying import said
 
 URL = "webhook.url"
@@ -42,11 +42,17 @@ def _polls() -> bool:
     return bool(settings.SYNC_POLL_SECONDS > 0)
 
 
+def _poll_instead() -> str:
+    return _("Set SYNC_POLL_SECONDS, e.g. to 60, and run the scheduler.")
+
+
 def _url() -> Iterator[Finding]:
     url: str = settings.PUBLIC_URL
     if not url:
         if _polls():
             yield Finding(Level.SKIPPED, _("PUBLIC_URL is not set: poll mode, no webhooks"))
+        elif reason := no_webhooks():
+            yield error(said(reason), _poll_instead())
         else:
             yield error(
                 _("PUBLIC_URL is not set, and SYNC_POLL_SECONDS is 0: nothing tells of changes"),
@@ -148,8 +154,7 @@ def _rules() -> Iterator[Finding]:
     try:
         comparison = RulesSetup(odoo).rules.inspect()
     except NoWebhookActions as problem:
-        fix = _("Set SYNC_POLL_SECONDS, e.g. to 60, and run the scheduler.")
-        yield ok(said(problem)) if _polls() else error(said(problem), fix)
+        yield ok(said(problem)) if _polls() else error(said(problem), _poll_instead())
     except NoAutomation as problem:
         yield error(said(problem), _("Install the module base_automation in Odoo."))
     except (NoRights, WrongCredentials, MissingModel) as problem:

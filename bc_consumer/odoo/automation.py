@@ -102,11 +102,16 @@ class AutomationRules:
 
     # --- what this Odoo, and this account, can do ---
 
-    def _check_ability(self) -> list[str]:
-        """Return the names of the rules' conditions in this Odoo."""
+    def check_webhook_actions(self) -> ServerVersion:
+        """Raise NoWebhookActions for an Odoo before 17, and what any call raises."""
         version = self._odoo.version()
         if "webhook_url" not in self._fields_of(ACTION, ["webhook_url"]):
             self._refuse_without_webhooks(version)
+        return version
+
+    def _check_ability(self) -> list[str]:
+        """Return the names of the rules' conditions in this Odoo."""
+        version = self.check_webhook_actions()
         try:
             fields = self._fields_of(RULE, CONDITIONS)
         except OdooFault as fault:

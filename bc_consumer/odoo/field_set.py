@@ -105,6 +105,14 @@ class FieldSet:
         """Fields that this Odoo lacks, as «model.field»."""
         return _names(self.order, self.order.lacking) + _names(self.line, self.line.lacking)
 
+    def later_than(self, major: int) -> tuple[str, ...]:
+        """Those of the absent fields that came with a version after this one."""
+        return tuple(
+            name
+            for fields in (self.order, self.line)
+            for name in _names(fields, (one for one in fields.lacking if one.since > major))
+        )
+
     @property
     def present(self) -> tuple[str, ...]:
         """Fields that this Odoo has, as «model.field»; a renamed one by its first name."""

@@ -50,7 +50,8 @@ class Field:
     ``odoo_names``: its names in Odoo, the first that exists counts. ``required``: without it no
     order can be copied. ``derive``: how it follows from the other values of the record where
     this Odoo lacks it (canonical values, as Odoo sent them). ``extra``: it has no column of its
-    own and goes into the copy's ``extra``.
+    own and goes into the copy's ``extra``. ``since``: the first version that has it, where one that
+    was measured lacks it whatever its apps.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Field:
     required: bool = False
     derive: Callable[[Mapping[str, object]], object] | None = None
     extra: bool = False
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ PURCHASE_ORDER_LINE = (
     _optional("qty_invoiced", Kind.NUMBER),
     _optional("product_uom", Kind.MANY2ONE, "product_uom", "product_uom_id"),
     _needed("price_unit", Kind.NUMBER),
-    _optional("discount", Kind.NUMBER),  # 17 and later
+    Field("discount", Kind.NUMBER, ("discount",), since=17),
     _optional("taxes", Kind.MANY2MANY, "taxes_id", "tax_ids"),
     _needed("price_subtotal", Kind.MONEY),
     _optional("price_tax", Kind.MONEY),  # a plain float in Odoo, in the order's currency

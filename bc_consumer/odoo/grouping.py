@@ -1,7 +1,7 @@
 """Counts and sums of ids by month or by day of write_date: many records compared in one call.
 
 Three ways to ask (measured): ``formatted_read_group`` of 19, ``read_group`` of 17 to 19, and the
-same method of 14, which tells less. Which one is decided by what the server has and shows.
+same method of 14 and 16, which tells less. Which one is decided by what the server has and shows.
 
 XML-RPC can't carry a sum above 2³¹−1 (Fault 1, measured on 17), so the average is asked for, a
 double, and multiplied by the count. ``id:avg`` itself has not been measured on a real Odoo; one
@@ -116,7 +116,7 @@ class ReadGroup:
 
 
 class ReadGroupOf14:
-    """14: a group's bounds are in its domain alone, and what is called «id» is left out."""
+    """14 and 16: what is called «id» is left out; a group's bounds are always in its domain."""
 
     method = "read_group"
 

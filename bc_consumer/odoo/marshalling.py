@@ -7,6 +7,7 @@ without a tree in between, in about the time that ``xmlrpc.client`` takes.
 """
 
 import math
+import re
 import xmlrpc.client
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,8 +20,9 @@ from bc_consumer.odoo.faults import Fault
 
 DEEPEST = 200  # elements; an order with lines and their taxes takes about 30
 
-# Text may hold these two, which XML forbids and Odoo sends as they are.
-NO_CHARACTERS = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")  # U+FFFE and U+FFFF in UTF-8
+# Text may hold these, which XML forbids and Odoo sends as they are: control characters up to 16
+# (measured), U+FFFE and U+FFFF always.
+NO_CHARACTERS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
 
 LARGEST_INTEGER = 2**63 - 1  # as PostgreSQL's
 
@@ -91,14 +93,13 @@ def read_response(body: bytes) -> Any:
     try:
         return _Reader().read(body)
     except expat.ExpatError as error:
-        if not any(sequence in body for sequence in NO_CHARACTERS):
+        fit = NO_CHARACTERS.sub(b"", body)
+        if len(fit) == len(body):
             raise OdooProtocolError(
                 _("Odoo's answer is not well-formed XML: %(error)s", error=message_of(error))
             ) from None
-    for sequence in NO_CHARACTERS:
-        body = body.replace(sequence, b"")
     try:
-        return _Reader().read(body)
+        return _Reader().read(fit)
     except expat.ExpatError as error:
         raise OdooProtocolError(
             _("Odoo's answer is not well-formed XML: %(error)s", error=message_of(error))

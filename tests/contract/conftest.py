@@ -10,7 +10,7 @@ import pytest
 from tests.contract.target import REAL, Target, open_real, simulated
 
 PLACES = [
-    *(f"{version}-{name}" for version in (17, 18, 19) for name in ("xmlrpc", "jsonrpc")),
+    *(f"{version}-{name}" for version in (16, 17, 18, 19) for name in ("xmlrpc", "jsonrpc")),
     "19-json2",
     *(f"real-{name}" for name in ("xmlrpc", "jsonrpc", "json2") if REAL),
 ]

@@ -87,7 +87,11 @@ def test_amounts_tell_their_currency(target: Target) -> None:
 def test_extra_fields_of_many_types_are_read_in_one_call(target: Target) -> None:
     names = ("incoterm_location", "fiscal_position_id", "mail_reminder_confirmed", "currency_rate")
     line_names = ("product_uom_qty", "company_id", "propagate_cancel", "move_dest_ids")
-    there = target.odoo.fields_of(ORDER).keys(), target.odoo.fields_of(LINE).keys()
+    there = [
+        # 16 has move_dest_ids as one2many, which is not for copying.
+        {name for name, told in target.odoo.fields_of(model).items() if told["type"] != "one2many"}
+        for model in (ORDER, LINE)
+    ]
     odoo = target.gateway(
         extra_fields=tuple(name for name in names if name in there[0]),
         extra_line_fields=tuple(name for name in line_names if name in there[1]),

@@ -24,13 +24,15 @@ def by_day(target: Target, domain: list[Any]) -> list[dict[str, Any]]:
             {"count": row["__count"], "sum": row["id:sum"], "from": row["write_date:day"][0]}
             for row in rows
         ]
+    # Up to 16 an aggregate that is called id is left out (measured on 14 and 16).
+    name, asked = ("id", "id:sum") if target.major >= 17 else ("ids", "ids:sum(id)")
     rows = target.call(
-        ORDER, "read_group", domain, ["id:sum"], ["write_date:day"], lazy=False, context=context
+        ORDER, "read_group", domain, [asked], ["write_date:day"], lazy=False, context=context
     )
     return [
         {
             "count": row["__count"],
-            "sum": row["id"],
+            "sum": row[name],
             "from": row["__range"]["write_date:day"]["from"],
         }
         for row in rows
@@ -50,7 +52,7 @@ def test_the_day_s_bounds_select_what_the_group_counted(target: Target) -> None:
     ids = [target.create() for _ in range(3)]
     for row in by_day(target, [("id", "in", ids)]):
         day = row["from"][:10]
-        # 17 and 18 compare microseconds too, 19 whole seconds (measured).
+        # 16 to 18 compare microseconds too, 19 whole seconds (measured).
         end = f"{day} 23:59:59" if target.major >= 19 else f"{day} 23:59:59.999999"
         bounds = [("write_date", ">=", f"{day} 00:00:00"), ("write_date", "<=", end)]
         assert target.call(ORDER, "search_count", [("id", "in", ids), *bounds]) == row["count"]

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from bc_consumer.odoo import NoAutomation, NoRights
+from bc_consumer.odoo import NoAutomation, NoRights, NoWebhookActions
 from bc_consumer.odoo.automation import AutomationRules
 from bc_consumer.odoo.rules import Comparison, Flaw, RuleSettings
 from bc_consumer.odoo.webhook_url import take_apart
@@ -56,7 +56,7 @@ def installation(target: Target) -> Iterator[Installation]:
     made = Installation(target, receiver, settings)
     try:
         made.rules.inspect()
-    except (NoAutomation, NoRights) as reason:
+    except (NoAutomation, NoRights, NoWebhookActions) as reason:
         receiver.close()
         pytest.skip(str(reason))
     try:

@@ -73,7 +73,8 @@ def setup(
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", made.stack.enter_context(mailing())
         settings.ALERT_EMAILS = ["operators@example.com"]
         simulator.create_order(lines=[{"name": "A desk", "product_qty": 1}])
-        call_command("odoo_rules", "install", "--json", stdout=io.StringIO())
+        if simulator.version >= 17:
+            call_command("odoo_rules", "install", "--json", stdout=io.StringIO())
         for kind in Heartbeat.Kind:
             Heartbeat.objects.create(kind=kind, host="machine", pid=1, at=Now())
         SyncLog.objects.create(
@@ -165,6 +166,46 @@ def test_poll_mode_needs_no_webhooks(setup: Setup) -> None:
     said = doctor("--json")
     assert said.code == 0
     assert said.checks["webhook.url"]["level"] == "skipped"
+
+
+@pytest.mark.simulator(version=16)
+def test_on_16_a_set_up_that_polls_is_in_order(setup: Setup) -> None:
+    setup.settings.PUBLIC_URL = ""
+    setup.settings.ODOO_WEBHOOK_SECRETS = []
+    setup.settings.SYNC_POLL_SECONDS = 60
+    said = doctor("--json")
+    found = {name: check["level"] for name, check in said.checks.items()}
+    skipped = {"webhook.url", "webhook.answer", "odoo.rules"}
+    assert {name for name, level in found.items() if level != "ok"} == skipped, said.checks
+    assert {found[name] for name in skipped} == {"skipped"}
+    [fields] = said.checks["odoo.fields"]["findings"]
+    assert "purchase.order.line.discount came after Odoo 16.0" in fields["text"]
+    # With a public address, for callers other than Odoo.
+    setup.settings.PUBLIC_URL = setup.simulator.url
+    assert doctor("--json").checks["odoo.rules"]["level"] == "ok"
+
+
+@pytest.mark.simulator(version=16)
+@pytest.mark.parametrize("url", ["", "https://copy.example.com"])
+def test_on_16_without_polling_it_advises_to_poll(setup: Setup, url: str) -> None:
+    setup.settings.PUBLIC_URL = url
+    said = doctor("--json")
+    [finding] = said.checks["odoo.rules" if url else "webhook.url"]["findings"]
+    assert finding["level"] == "error"
+    assert "Odoo 16.0 has no webhook actions" in finding["text"]
+    assert "SYNC_POLL_SECONDS" in finding["fix"]
+    assert said.code == 2
+
+
+@pytest.mark.simulator(version=16)
+def test_on_16_a_field_that_nobody_has_is_still_told(setup: Setup) -> None:
+    setup.settings.ODOO_EXTRA_FIELDS = ["x_nobody_s"]
+    setup.simulator.faults.drop_field("purchase.order", "receipt_status")
+    [finding] = doctor("--json").checks["odoo.fields"]["findings"]
+    assert finding["level"] == "warning"
+    assert "x_nobody_s" in finding["text"]
+    assert "receipt_status" in finding["text"]
+    assert "discount" not in finding["text"]
 
 
 def test_the_administrator_s_account_looks_at_the_rules(setup: Setup) -> None:

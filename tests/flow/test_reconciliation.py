@@ -148,9 +148,13 @@ def test_a_webhook_s_order_is_fresh_within_two_seconds_during_a_first_load(
         load.wait(10)
 
 
-@pytest.mark.simulator(version=17, webhook_timing="committed")
-def test_poll_mode_needs_no_webhook(deploy: Deploy, simulator: Simulator) -> None:
+@pytest.mark.parametrize(
+    "version",
+    [pytest.param(number, marks=pytest.mark.simulator(version=number)) for number in (16, 17)],
+)
+def test_poll_mode_needs_no_webhook(deploy: Deploy, simulator: Simulator, version: int) -> None:
     """No web process, no worker, no event: changes by the window, deletions by the digest."""
+    assert simulator.version == version
     ids = list(simulator.bulk_create(50, 2, spread_days=100))
     deployment = deploy(settings=COMMITTED | {"SYNC_POLL_SECONDS": "1"})
     deployment.manage("sync_BcLinbc")

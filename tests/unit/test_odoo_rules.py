@@ -426,15 +426,24 @@ def test_without_the_module_it_says_which_to_install(odoo17: Simulator) -> None:
     assert "base_automation" in said.err
 
 
-def test_before_17_it_explains_the_poll_mode(odoo17: Simulator) -> None:
-    odoo17.service.version = 16
+@pytest.mark.parametrize("url", [URL, ""])
+@pytest.mark.parametrize("secrets", [SECRETS, []])
+def test_before_17_it_explains_the_poll_mode(
+    settings: LazySettings, url: str, secrets: list[str]
+) -> None:
+    with Simulator(16) as odoo:
+        _lead_to(odoo, settings)
+        settings.PUBLIC_URL, settings.ODOO_WEBHOOK_SECRETS = url, secrets
+        for what in ("install", "status", "remove"):
+            said = odoo_rules(what)
+            assert (said.code, said.out) == (8, "")
+            assert "Odoo 16.0 has no webhook actions" in said.err
+            assert "SYNC_POLL_SECONDS" in said.err
+        assert not {call.method for call in odoo.calls} & {"create", "write", "unlink"}
+
+
+def test_a_hidden_field_of_17_is_a_matter_of_rights(odoo17: Simulator) -> None:
     odoo17.faults.drop_field("ir.actions.server", "webhook_url")
-    for what in ("install", "status"):
-        said = odoo_rules(what)
-        assert said.code == 8
-        assert "SYNC_POLL_SECONDS" in said.err
-    # A hidden field of a later Odoo is a matter of rights.
-    odoo17.service.version = 17
     assert odoo_rules("install").code == 6
 
 

@@ -30,6 +30,7 @@ from bc_consumer.rules_setup import (
     RulesSetup,
     ServesAnother,
     carries_other_secret,
+    no_webhooks,
 )
 from bc_consumer.saying import said
 
@@ -123,6 +124,7 @@ class Command(RedactedCommand):
         if what != "remove":
             self._check_settings(public_url)
         if what == "install" and not settings.ODOO_WEBHOOK_SECRETS:
+            self._refuse_too_old()
             return self._new_secret(wording.no_secret)
         odoo = odoo_as_administrator(*self._account(options))
         try:
@@ -139,6 +141,7 @@ class Command(RedactedCommand):
 
     def _check_settings(self, public_url: str) -> None:
         if not public_url:
+            self._refuse_too_old()
             raise CommandError(
                 _("Where does Odoo reach this site? Set PUBLIC_URL, or give --url https://…")
             )
@@ -146,6 +149,11 @@ class Command(RedactedCommand):
             raise CommandError(
                 _("PUBLIC_URL (or --url) can't be used: %(error)s") % {"error": error}
             )
+
+    def _refuse_too_old(self) -> None:
+        """Don't ask for what webhooks would take where Odoo sends none. Raises NoWebhookActions."""
+        if reason := no_webhooks():
+            raise reason
 
     def _account(self, options: dict[str, Any]) -> tuple[str, str]:
         login: str = options["login"]

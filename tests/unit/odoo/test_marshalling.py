@@ -153,9 +153,15 @@ def test_what_is_no_answer_is_a_protocol_error(body: bytes) -> None:
         read_response(body)
 
 
-def test_two_characters_that_xml_forbids_do_not_spoil_an_answer() -> None:
-    body = one("<string>a\ufffeb\uffffc</string>")
-    assert read_response(body) == "abc"
+def test_characters_that_xml_forbids_do_not_spoil_an_answer() -> None:
+    """Odoo 16 sends all of these (measured); later ones the last two alone."""
+    body = one("<string>a\x00\x01\x08\x0b\x0c\x0e\x1fb\tc\r\nd\x7f\ufffee\uffff\u2028\x85</string>")
+    assert read_response(body) == "ab\tc\nd\x7fe\u2028\x85"
+
+
+def test_a_declaration_is_refused_with_such_characters_in_it_too() -> None:
+    with pytest.raises(OdooProtocolError):
+        read_response(b"<!DOC\x0bTYPE x [<!ENTITY a 'b'>]>" + one("<string>&a;</string>"))
 
 
 @pytest.mark.parametrize("value", [None, 2**31, -(2**31) - 1, object(), "\ud800"])
