@@ -24,7 +24,17 @@ from bc_consumer.rules_setup import RulesSetup, no_webhooks
 from bc_consumer.saying import said
 
 URL = "webhook.url"
-GRAVE = frozenset({Flaw.MISSING, Flaw.INACTIVE, Flaw.TRIGGER, Flaw.ACTION, Flaw.ADDRESS, Flaw.SENT})
+GRAVE = frozenset(
+    {
+        Flaw.MISSING,
+        Flaw.INACTIVE,
+        Flaw.TRIGGER,
+        Flaw.CONDITION,
+        Flaw.ACTION,
+        Flaw.ADDRESS,
+        Flaw.SENT,
+    }
+)
 
 
 def webhook_checks(round_trip: bool) -> list[Check]:
@@ -199,6 +209,12 @@ def _compared(comparison: Comparison) -> Iterator[Finding]:
 
 
 def _is_grave(one: Compared) -> bool:
-    """Whether changes go untold: a secret that we take all the same does no harm yet."""
-    refused = one.found is not None and one.found_secret not in settings.ODOO_WEBHOOK_SECRETS
-    return bool(one.flaws & GRAVE) or (Flaw.SECRET in one.flaws and refused)
+    """Whether changes go untold: a secret that we take all the same does no harm yet.
+
+    Nor does a rule that watches too much; without any watched field it watches everything.
+    """
+    if one.found is None or one.flaws & GRAVE:
+        return True
+    if Flaw.SECRET in one.flaws and one.found_secret not in settings.ODOO_WEBHOOK_SECRETS:
+        return True
+    return bool(one.found.watched and one.wanted.watched - one.found.watched)

@@ -326,6 +326,26 @@ def a_rule_is_archived(setup: Setup) -> None:
     setup.simulator.write("base.automation", setup.rules()[:1], {"active": False})
 
 
+@broken("odoo.rules", "error", cause="keeps changes from us", fix="odoo_rules install")
+def a_rule_has_a_condition(setup: Setup) -> None:
+    condition = {"filter_domain": "[('state', '=', 'purchase')]"}
+    setup.simulator.write("base.automation", setup.rules()[:1], condition)
+
+
+@broken("odoo.rules", "error", cause="watches other fields", fix="odoo_rules install")
+def a_rule_watches_too_little(setup: Setup) -> None:
+    rule = setup.simulator.store.get("base.automation", setup.rules()[0])
+    assert rule is not None
+    removed = {"trigger_field_ids": [(3, rule["trigger_field_ids"][0])]}
+    setup.simulator.write("base.automation", setup.rules()[:1], removed)
+
+
+@broken("odoo.rules", "warning", cause="watches other fields", fix="odoo_rules install")
+def a_rule_watches_everything(setup: Setup) -> None:
+    everything = {"trigger": "on_create_or_write", "trigger_field_ids": [(5,)]}
+    setup.simulator.write("base.automation", setup.rules()[:1], everything)
+
+
 @broken("odoo.rules", "error", cause="another address: https://old", fix="odoo_rules install")
 def the_rules_call_an_older_address(setup: Setup) -> None:
     url = "https://odoo:first-test-secret@old.example.com/odoo/webhook/?event=changed"
