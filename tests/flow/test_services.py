@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from contextlib import closing
 
 import pika
 import psycopg2
@@ -91,16 +92,25 @@ def test_a_memory_alarm_blocks_publishers(private_rabbitmq: RabbitMQ) -> None:
     connection.close()
 
 
-def test_a_killed_rabbitmq_comes_back_with_its_queues(private_rabbitmq: RabbitMQ) -> None:
+def test_a_killed_rabbitmq_comes_back_with_what_it_confirmed(private_rabbitmq: RabbitMQ) -> None:
     vhost = private_rabbitmq.new_vhost()
-    connection = private_rabbitmq.connect(vhost)
-    connection.channel().queue_declare("kept", durable=True)
-    connection.close()
+    with closing(private_rabbitmq.connect(vhost)) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.queue_declare("kept", durable=True)
+        persistent = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
+        channel.basic_publish("", "kept", b"one", persistent, mandatory=True)
     private_rabbitmq.keep_what_was_declared()
     private_rabbitmq.kill()
     assert not private_rabbitmq.accepts(vhost)
     private_rabbitmq.start()
-    wait_until(lambda: private_rabbitmq.queues(vhost) == {"kept": 0}, what="the queue to be back")
+
+    def what_is_kept() -> bytes | None:
+        with closing(private_rabbitmq.connect(vhost)) as again:
+            body: bytes | None = again.channel().basic_get("kept")[2]
+            return body
+
+    assert wait_until(what_is_kept, what="the message to be back") == b"one"
 
 
 def test_a_gate_forwards_holds_back_and_resets(postgres: Postgres) -> None:
