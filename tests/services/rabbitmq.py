@@ -97,7 +97,7 @@ class RabbitMQ(ABC):
     def keep_what_was_declared(self) -> None:
         """Have virtual hosts and queues written to disk now.
 
-        RabbitMQ 3.10 that is killed as soon as a new queue's first message is confirmed has lost both
+        RabbitMQ 3.10, killed as soon as a new queue's first message is confirmed, has lost both
         in 8 of 64 attempts on a busy machine; after this, or four seconds later, in none of 16.
         """
         self.ctl("eval", f"{_TO_DISK}.")
