@@ -86,7 +86,9 @@ def test_rabbitmq_away_for_good_between_two_slices(
 ) -> None:
     simulator.bulk_create(ORDERS, 2, spread_days=100)
     simulator.faults.latency(0.1)
-    deployment = deploy(settings=NIGHTLY, rabbitmq_url=gate_to_rabbitmq.rewrite(vhost_url))
+    # By the default heartbeat a silent RabbitMQ is noticed after a minute.
+    url = f"{gate_to_rabbitmq.rewrite(vhost_url)}?heartbeat=5"
+    deployment = deploy(settings=NIGHTLY, rabbitmq_url=url)
     deployment.start(workers=1, web=False)
     wait_for_a_slice_more(deployment)
     if trouble == "refusing":
