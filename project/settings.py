@@ -16,6 +16,7 @@ from bc_consumer.environment import Environment
 
 env = Environment(os.environ)
 BASE_DIR = Path(__file__).resolve().parent.parent
+_given = frozenset(os.environ)
 load_dotenv(env.text("ENV_FILE", str(BASE_DIR / ".env")))
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var")))
 # What ./start has made for itself: commands beside it need the same.
@@ -23,6 +24,9 @@ load_dotenv(DATA_DIR / "secrets")
 if not env.text("ODOO_URL"):
     # While ./start runs the stand-in, they look at that one, all of it.
     load_dotenv(DATA_DIR / "stand-in", override=True)
+# Names of variables that only these files have. «manage.py web» hands none of them on: what it
+# starts later reads the files as they are then.
+VARIABLES_OF_FILES = frozenset(os.environ) - _given
 
 # Everything about Odoo, RabbitMQ, webhook, workers and reconciliation. After .env is loaded.
 from bc_consumer.conf import *  # noqa: E402, F403

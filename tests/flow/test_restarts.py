@@ -229,3 +229,25 @@ def waits_for_a_lock(deployment: Deployment) -> bool:
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     return bool(deployment.sql(waiting)[0][0])
+
+
+def test_web_processes_that_follow_a_sighup_read_the_file_of_now(
+    deploy: Deploy, tmp_path: Path
+) -> None:
+    deployment = deploy(settings=AS_MANY_AS_BY_DEFAULT)
+    file = tmp_path / "env"
+    file.write_text("ODOO_WEBHOOK_SECRETS=the-first-secret\nDATABASE_CONN_MAX_AGE=\n")
+    del deployment.environment["ODOO_WEBHOOK_SECRETS"]
+    deployment.environment["ENV_FILE"] = str(file)
+    deployment.start(workers=0, scheduler=False)
+    payload = {"_model": "purchase.order", "_id": 1}
+
+    def status(secret: str) -> int:
+        return deployment.post(payload, secret=secret).status
+
+    assert status("the-first-secret") == 202
+    file.write_text("ODOO_WEBHOOK_SECRETS=the-second-secret\n")
+    assert deployment.web is not None
+    respawn_web(deployment, deployment.web)
+    deployment.wait_until(lambda: status("the-first-secret") == 401, 10, what="the new secret")
+    assert status("the-second-secret") == 202

@@ -48,7 +48,11 @@ class Command(BaseCommand):
         ]
         # The intake has its own lasting connection; a page's ends with its request, or that many
         # threads would in time hold that many connections.
-        os.environ["DATABASE_CONN_MAX_AGE"] = os.environ.get("DATABASE_CONN_MAX_AGE") or "0"
+        kept = os.environ.get("DATABASE_CONN_MAX_AGE")
+        for name in getattr(settings, "VARIABLES_OF_FILES", ()):
+            os.environ.pop(name, None)  # or they would win over the files at each SIGHUP
+        if not kept:
+            os.environ["DATABASE_CONN_MAX_AGE"] = "0"
         os.execv(granian, words)  # noqa: S606 (the words are ours)
 
 
