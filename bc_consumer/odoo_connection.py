@@ -34,13 +34,22 @@ def odoo_as_administrator(login: str = "", password: str = "") -> Odoo:
     """
     own = odoo_settings()
     hide(password)
+    names = ("--login", "--password-from-env")
     if not login and settings.ODOO_ADMIN_LOGIN:
         login, password = settings.ODOO_ADMIN_LOGIN, settings.ODOO_ADMIN_PASSWORD
+        names = ("ODOO_ADMIN_LOGIN", "ODOO_ADMIN_PASSWORD")
     if login:
         # Rules belong to no company, and this account may have others than the copy's. The
         # copy's may have an API key for JSON-2, and this one a password.
         transport = "auto" if own.transport == "json2" else own.transport
-        own = replace(own, login=login, password=password, company_ids=(), transport=transport)
+        own = replace(
+            own,
+            login=login,
+            password=password,
+            login_names=names,
+            company_ids=(),
+            transport=transport,
+        )
     # A person's few calls, which need no database: this process's own limits do.
     return Odoo(own, stop=process.stopping)
 

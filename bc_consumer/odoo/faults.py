@@ -116,11 +116,13 @@ def wrong_credentials(settings: OdooSettings) -> WrongCredentials:
     return WrongCredentials(
         _(
             "Odoo at %(url)s refused login «%(login)s» on database «%(database)s»: wrong"
-            " login, or wrong or expired password or API key. Correct ODOO_LOGIN and"
-            " ODOO_PASSWORD",
+            " login, or wrong or expired password or API key. Correct %(login_name)s and"
+            " %(password_name)s",
             url=settings.shown_url,
             login=settings.login,
             database=settings.database,
+            login_name=settings.login_names[0],
+            password_name=settings.login_names[1],
         )
     )
 

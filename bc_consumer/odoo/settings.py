@@ -39,6 +39,8 @@ class OdooSettings:
     domain: Sequence[Any] = ()  # which orders are copied, in Odoo's notation
     transport: str = "xmlrpc"  # one of TRANSPORTS; auto: the fastest that works
     company_ids: tuple[int, ...] = ()  # whose orders; none: all that the account may see
+    # What a person sets login and password by: for errors.
+    login_names: tuple[str, str] = ("ODOO_LOGIN", "ODOO_PASSWORD")
 
     def __post_init__(self) -> None:
         """Refuse what cannot be right. Raises OdooRefused."""

@@ -408,12 +408,20 @@ def test_an_account_without_settings_rights_is_told_what_it_takes(odoo17: Simula
     assert "Administration / Settings" in said.err
 
 
-def test_a_wrong_password_is_refused(odoo17: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_password_is_refused_and_told_whose_it_is(
+    odoo17: Simulator, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ADMIN_PASSWORD", "wrong-password")
     account = ("--login", "admin", "--password-from-env")
     said = odoo_rules("status", *account, "ADMIN_PASSWORD")
     assert said.code == 6
+    assert "Correct --login and --password-from-env" in said.err
     assert "wrong-password" not in said.out + said.err
+    settings.ODOO_ADMIN_LOGIN, settings.ODOO_ADMIN_PASSWORD = "admin", "wrong-password"
+    assert "Correct ODOO_ADMIN_LOGIN and ODOO_ADMIN_PASSWORD" in odoo_rules("status").err
+    settings.ODOO_ADMIN_LOGIN, settings.ODOO_PASSWORD = "", "wrong-password"
+    assert "Correct ODOO_LOGIN and ODOO_PASSWORD" in odoo_rules("status").err
+    settings.ODOO_PASSWORD = "admin"
     monkeypatch.setenv("ADMIN_PASSWORD", "admin")
     assert odoo_rules("status", *account, "ADMIN_PASSWORD").code == 7
     assert odoo_rules("status", *account, "NOT_SET").code == 2
