@@ -15,7 +15,7 @@ from bc_consumer.odoo import OdooRefused
 from bc_consumer.odoo.fields import TABLES
 from bc_consumer.odoo.redactor import is_recognisable
 from bc_consumer.odoo_connection import check_order_model
-from bc_consumer.public_address import address_error
+from bc_consumer.public_address import address_error, polls_alone
 from bc_consumer.redaction import secret_values
 
 SHORTEST_SECRET = 16
@@ -115,8 +115,7 @@ def _choice() -> Iterator[CheckMessage]:
 
 
 def _webhook() -> Iterator[CheckMessage]:
-    polls_alone = settings.SYNC_POLL_SECONDS > 0 and not settings.PUBLIC_URL
-    if not settings.ODOO_WEBHOOK_SECRETS and not polls_alone:
+    if not settings.ODOO_WEBHOOK_SECRETS and not polls_alone():
         yield checks.Warning(
             "ODOO_WEBHOOK_SECRETS is empty: every webhook is refused.",
             hint="Give at least one random secret; Odoo puts it into the webhook's URL.",

@@ -50,6 +50,11 @@ class Ping:
     trouble: Trouble | None = None
 
 
+def polls_alone() -> bool:
+    """Tell whether this copy asks Odoo, and expects no webhooks: nobody has said where to."""
+    return bool(settings.SYNC_POLL_SECONDS > 0 and not settings.PUBLIC_URL)
+
+
 def webhook_endpoint(public_url: str = "") -> str:
     """Return the webhook's address, without secret and query; "" while PUBLIC_URL is not set.
 

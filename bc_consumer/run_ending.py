@@ -13,6 +13,7 @@ from bc_consumer.alerts import alert, over
 from bc_consumer.message import Message, joined, ngettext, verbatim
 from bc_consumer.message import gettext as _
 from bc_consumer.models import BC, PendingBC, SyncLog
+from bc_consumer.public_address import polls_alone
 from bc_consumer.redaction import redacted
 from bc_consumer.refresh import REFUSED
 
@@ -140,7 +141,7 @@ def tell(run: SyncLog) -> None:
         if run.status == Status.OK and run.digest:
             _take_back_alerts()
     if run.cause == Cause.NIGHTLY and run.window_since is not None:
-        if run.missed_by_webhooks > settings.ALERT_MISSED:
+        if run.missed_by_webhooks > settings.ALERT_MISSED and not polls_alone():
             alert(
                 "missed by webhooks",
                 ngettext(

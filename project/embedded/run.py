@@ -16,6 +16,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connection
 
+from bc_consumer.public_address import polls_alone
 from bc_consumer.redaction import redacted
 from project.embedded.arrivals import Arrivals
 from project.embedded.simulator import SimulatorProcess, install_rules
@@ -127,12 +128,17 @@ class Embedded:
             "    .venv/bin/python manage.py odoo_rules install",
             "    .venv/bin/python manage.py doctor --webhook",
         ]
+        if polls_alone():
+            seconds = f"{settings.SYNC_POLL_SECONDS:g}"
+            asked = f"  Odoo is asked every {seconds} s what has changed (SYNC_POLL_SECONDS)."
+            return [asked, "  Whether all is well: .venv/bin/python manage.py doctor", ""]
         if settings.PUBLIC_URL:
             return ["  So that Odoo tells of changes, once:", *commands, ""]
         reachable = self._host != "127.0.0.1"
         bound = "" if reachable else "HOST=0.0.0.0 ALLOWED_HOSTS=localhost,THIS-MACHINE "
         return [
-            "  So that Odoo tells of changes, start with",
+            "  So that Odoo tells of changes (17 and later; with an elder one set",
+            "  SYNC_POLL_SECONDS=60 instead), start with",
             f"    {bound}PUBLIC_URL=http://THIS-MACHINE:{self._port} ./start",
             "  (or put these into .env), and once, with the same settings:",
             *commands,

@@ -200,6 +200,33 @@ def test_commands_beside_it_examine_the_stand_in(start: Start) -> None:
     assert "\\u2717 Odoo's settings: not set: ODOO_URL" in told
 
 
+@pytest.mark.simulator(version=16)
+def test_an_odoo_without_webhooks_is_polled(start: Start, simulator: Simulator) -> None:
+    odoo: dict[str, Any] = {
+        "ODOO_URL": simulator.url,
+        "ODOO_DATABASE": "odoo",
+        "ODOO_LOGIN": "admin",
+        "ODOO_PASSWORD": "admin",
+        "SYNC_POLL_SECONDS": "1",
+    }
+    simulator.create_order(lines=[{"name": "A shelf", "product_qty": 2}])
+    run = start(**odoo)
+    run.wait_for(READY)
+    assert "Odoo is asked every 1 s" in run.said()
+    assert "odoo_rules" not in run.said()
+    first_load = "bc_consumer_synclog WHERE status = 'ok'"
+    wait_until(lambda: run.count(first_load), 30, what="the first load")
+    order = simulator.create_order(lines=[{"name": "A desk", "product_qty": 2}])
+    arrived = f"bc_consumer_bc WHERE odoo_id = {order}"
+    wait_until(lambda: run.count(arrived), 30, what="the order")
+    checked = run.manage("doctor", "--json", **odoo)
+    checks = json.loads(checked.stdout)["checks"]
+    # Nobody is to be mailed; that is all.
+    levels = {check["name"]: check["level"] for check in checks}
+    assert {name for name, level in levels.items() if level in {"warning", "error"}} == {"mail"}
+    assert run.end() == 0
+
+
 def test_a_real_odoo_is_used_when_it_is_set(start: Start, simulator: Simulator) -> None:
     odoo: dict[str, Any] = {
         "ODOO_URL": simulator.url,
