@@ -232,9 +232,9 @@ class Records:
     def _with_watched(self, rule: Row, values: Row) -> Row:
         """What is written into a rule, with what Odoo works out from it.
 
-        A trigger that is written, be it the same, empties the watched fields (measured on 18; by
-        its source 19 keeps those of on_create_or_write). On 18 no watched field is no trigger
-        (measured: fault 2), unless the trigger is written along.
+        A trigger that is written, be it the same, empties the watched fields; 19 keeps those of
+        on_create_or_write. On 18 no watched field is no trigger, and so fault 2, unless the
+        trigger is written along (all measured, on 18 and 19).
         """
         written = values.get("trigger_field_ids")
         if written is None:
