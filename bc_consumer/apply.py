@@ -4,7 +4,7 @@ The only code that writes BC and BCLine.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -53,9 +53,14 @@ class LinesElsewhere(Exception):
     ``ids``: those orders. They must be fetched and applied in the same transaction.
     """
 
-    def __init__(self, ids: Collection[int]) -> None:
-        self.ids = frozenset(ids)
+    def __init__(self, under: Mapping[int, Collection[int]]) -> None:
+        self._under = under
+        self.ids = frozenset(odoo_id for others in under.values() for odoo_id in others)
         super().__init__(f"Lines are still under BC {sorted(self.ids)}, which must come along.")
+
+    def waiting_for(self, others: Set[int]) -> set[int]:
+        """Return the orders of the batch that have lines under any of these."""
+        return {odoo_id for odoo_id, under in self._under.items() if not others.isdisjoint(under)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,19 @@ def _apply(token: UUID, batch: Sequence[Seen], *, early: bool, may_lag: bool) ->
     return results
 
 
+def _under(
+    orders: Sequence[MappedOrder], lines: Mapping[int, BCLine], others: Mapping[int, int]
+) -> dict[int, set[int]]:
+    """Return for each order under which others its lines are; ``others``: primary key → id."""
+    under: dict[int, set[int]] = {}
+    for order in orders:
+        for line in order.lines:
+            held = lines.get(line.odoo_id)
+            if held is not None and held.bc_id in others:
+                under.setdefault(order.odoo_id, set()).add(others[held.bc_id])
+    return under
+
+
 @dataclass(frozen=True, slots=True)
 class _Copy:
     """The copy's present state of a batch, its BC locked."""
@@ -150,8 +168,8 @@ class _Copy:
         wanted = Q(bc__in=own) | Q(odoo_id__in=line_ids)
         lines = {line.odoo_id: line for line in BCLine.objects.filter(wanted)}
         if elsewhere := {line.bc_id for line in lines.values()} - own:
-            others = BC.objects.filter(pk__in=elsewhere).values_list("odoo_id", flat=True)
-            raise LinesElsewhere(list(others))
+            others = dict(BC.objects.filter(pk__in=elsewhere).values_list("pk", "odoo_id"))
+            raise LinesElsewhere(_under(orders, lines, others))
         lines_of: dict[int, list[BCLine]] = {}
         for line in lines.values():
             lines_of.setdefault(line.bc_id, []).append(line)

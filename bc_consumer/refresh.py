@@ -313,7 +313,7 @@ class Batch:
             self._lost(lost.ids)
             self._apply([one for one in seen if one.claimed.odoo_id not in lost.ids], rounds)
         except LinesElsewhere as elsewhere:
-            self._bring_along(seen, elsewhere.ids, rounds)
+            self._bring_along(seen, elsewhere, rounds)
         except Exception as error:
             if not is_about_orders(error):
                 raise
@@ -360,12 +360,18 @@ class Batch:
         )
         return [one for one in seen if one.claimed.odoo_id not in held]
 
-    def _bring_along(self, seen: list[Seen], others: Collection[int], rounds: int) -> None:
+    def _bring_along(self, seen: list[Seen], elsewhere: LinesElsewhere, rounds: int) -> None:
         """Odoo moved lines between orders: read and apply both sides in one go."""
+        others = elsewhere.ids
         ids = {one.claimed.odoo_id for one in seen}
         wanted = set(others) - self.open
         broken = wanted.intersection(self.failed) | ledger.given_up(wanted)
-        if wanted and not broken:
+        if broken:
+            waiting = elsewhere.waiting_for(broken)
+            self._wait_for(broken, waiting)
+            self._apply([one for one in seen if one.claimed.odoo_id not in waiting], rounds)
+            return
+        if wanted:
             claimed = ledger.claim_also(wanted, "moved lines", self.token)
             self.rows.update({row.odoo_id: row for row in claimed})
             self.open.update(row.odoo_id for row in claimed)
@@ -374,8 +380,6 @@ class Batch:
         elif len(seen) > 1:
             for one in seen:
                 self._look([one.claimed.odoo_id], rounds)
-        elif broken:
-            self._wait_for(broken, ids)
         else:
             self._release(ELSEWHERE_SECONDS, f"lines of BC {sorted(others)} are on the move", ids)
 

@@ -88,6 +88,33 @@ def test_rule_6_a_failed_order_is_not_tried_again_and_again_for_another_one_s_sa
     assert differences(simulator, sql) == []
 
 
+def test_rule_6_the_others_of_a_batch_don_t_wait_for_a_broken_order_nor_are_they_read_alone(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.MAX_ATTEMPTS = 1
+    source, *targets = [simulator.create_order(lines=LINES) for _ in range(3)]
+    others = [simulator.create_order(lines=LINES) for _ in range(20)]
+    giver, taker = others[:2]
+    refresh(source, *targets, *others)
+    simulator.faults.poison(source)
+    refresh(source)
+    for target in targets:
+        simulator.move_line(first_line(simulator, source), target)
+    simulator.move_line(first_line(simulator, giver), taker)
+    for order in others:
+        simulator.write_order(order, partner_ref="changed")
+    simulator.calls_clear()
+    ledger.mark([*targets, *others[1:]], Mark(cause="webhook"))
+    work_off()
+    assert len(simulator.calls) <= 4
+    rows = PendingBC.objects.exclude(pk=source)
+    assert set(rows.values_list("odoo_id", "attempts")) == {(target, 0) for target in targets}
+
+    simulator.faults.clear()
+    refresh(source, *targets)
+    assert differences(simulator, sql) == []
+
+
 @pytest.mark.timeout(30)
 def test_rule_6_a_run_ends_although_an_order_s_lines_hang_on_one_that_was_given_up(
     simulator: Simulator, settings: LazySettings
