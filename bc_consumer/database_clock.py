@@ -44,9 +44,10 @@ POSTGRESQL = Dialect(
     lock="FOR UPDATE",
     skip_locked="FOR UPDATE SKIP LOCKED",
 )
-# Django keeps datetimes as text there, with microseconds; %f gives milliseconds, which sort alike.
+# Django keeps datetimes as text there, most of them with microseconds; %f gives milliseconds. Text
+# that is longer sorts behind: without the zeros, what is due in this millisecond would not be yet.
 SQLITE = Dialect(
-    now="strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
+    now="(strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now') || '000')",
     later="strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', ({}) || ' seconds')",
     seconds_until="(julianday({}) - julianday('now')) * 86400.0",
     ids="(SELECT value AS id FROM json_each(%s)) AS item",

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import DateTimeField, ExpressionWrapper, F
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
+from bc_consumer.database_clock import dialect
 from bc_consumer.ledger import LeaseLost, Look, Mark
 from bc_consumer.models import Event, Lane, PendingBC
 
@@ -30,6 +32,14 @@ def row(odoo_id: int) -> PendingBC:
 def claim(limit: int = 100) -> tuple[uuid.UUID, list[PendingBC]]:
     token = uuid.uuid4()
     return token, list(ledger.claim(limit, token).rows)
+
+
+def test_what_falls_due_at_this_very_moment_is_due() -> None:
+    ledger.mark([1], WEBHOOK)
+    at_once = ExpressionWrapper(Now() + timedelta(0), DateTimeField())
+    now = RawSQL(dialect().now, [], output_field=DateTimeField())
+    rows = PendingBC.objects.annotate(at_once=at_once, now=now)
+    assert rows.filter(at_once__lte=F("now")).exists()
 
 
 def settle(token: uuid.UUID, rows: list[PendingBC], **look: Any) -> None:
