@@ -432,13 +432,9 @@ def fail(
             traceback=redacted("".join(traceback.format_exception(error))),
             first_failed_at=row.first_failed_at or Now(),
             failed_at=Now() if last else None,
-            due_at=Now() + timedelta(seconds=0.0 if moved else _retry_delay(attempts)),
+            due_at=Now() + timedelta(seconds=0.0 if moved else RETRY_SECONDS * 2 ** (attempts - 1)),
         )
     return last
-
-
-def _retry_delay(attempts: int) -> float:
-    return float(RETRY_SECONDS * 2 ** (attempts - 1))
 
 
 def hold(token: uuid.UUID, odoo_ids: Collection[int], reason: Message) -> None:

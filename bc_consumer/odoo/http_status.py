@@ -14,6 +14,7 @@ from urllib.parse import urljoin, urlsplit
 from bc_consumer.message import gettext as _
 from bc_consumer.odoo.errors import (
     MissingEndpoint,
+    OdooError,
     OdooProtocolError,
     OdooRefused,
     OdooUnavailable,
@@ -62,22 +63,7 @@ def check_status(
             )
         )
     elif 300 <= status < 400:
-        if _is_login_page(headers, path, settings):
-            raise MissingEndpoint(
-                _(
-                    "%(where)s sends calls of %(path)s to Odoo's login page: this Odoo has no"
-                    " such service",
-                    where=where,
-                    path=path,
-                )
-            )
-        raise OdooRefused(
-            _(
-                "%(where)s redirects to %(target)s: put that address into ODOO_URL",
-                where=where,
-                target=_target(headers),
-            )
-        )
+        raise _redirected(headers, path, settings)
     else:
         kind = MissingEndpoint if status in MISSING else OdooProtocolError
         raise kind(
@@ -89,6 +75,27 @@ def check_status(
                 path=path,
             )
         )
+
+
+def _redirected(headers: Mapping[str, str], path: str, settings: OdooSettings) -> OdooError:
+    """Make the error for a redirect, which a call never follows."""
+    where = settings.shown_url
+    if _is_login_page(headers, path, settings):
+        return MissingEndpoint(
+            _(
+                "%(where)s sends calls of %(path)s to Odoo's login page: this Odoo has no"
+                " such service",
+                where=where,
+                path=path,
+            )
+        )
+    return OdooRefused(
+        _(
+            "%(where)s redirects to %(target)s: put that address into ODOO_URL",
+            where=where,
+            target=_target(headers),
+        )
+    )
 
 
 def _is_page(headers: Mapping[str, str], body: bytes) -> bool:

@@ -122,6 +122,17 @@ def test_what_was_claimed_when_the_answer_got_lost_is_given_back(
     assert not PendingBC.objects.exists()
 
 
+def assert_gone_on_with_at_once(simulator: Simulator) -> None:
+    """The night's run is open and due, and its next slice ends it well."""
+    run = SyncLog.objects.get()
+    assert (run.status, run.error) == (SyncLog.Status.RUNNING, "")
+    assert due() == [Due(SyncLog.Cause.NIGHTLY, run=run.pk)]
+    assert reconcile_slice(run.pk) is None
+    run.refresh_from_db()
+    assert run.status == SyncLog.Status.OK, run.error
+    assert differences(simulator, sql) == []
+
+
 def test_a_restart_in_a_slice_of_the_nightly_run_leaves_it_open(
     simulator: Simulator, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,13 +153,7 @@ def test_a_restart_in_a_slice_of_the_nightly_run_leaves_it_open(
     SyncState.objects.update(last_sync=datetime(2020, 1, 1, tzinfo=UTC))
     with pytest.raises(Interrupted):
         reconcile_slice(None)
-    run = SyncLog.objects.get()
-    assert (run.status, run.error) == (SyncLog.Status.RUNNING, "")
-    assert due() == [Due(SyncLog.Cause.NIGHTLY, run=run.pk)]
-    assert reconcile_slice(run.pk) is None
-    run.refresh_from_db()
-    assert run.status == SyncLog.Status.OK, run.error
-    assert differences(simulator, sql) == []
+    assert_gone_on_with_at_once(simulator)
 
 
 def test_a_slice_whose_calls_find_no_room_leaves_its_run_open(
@@ -164,10 +169,4 @@ def test_a_slice_whose_calls_find_no_room_leaves_its_run_open(
     monkeypatch.setattr(detect, "orders_page", busy)
     with pytest.raises(Interrupted):
         reconcile_slice(None)
-    run = SyncLog.objects.get()
-    assert (run.status, run.error) == (SyncLog.Status.RUNNING, "")
-    assert due() == [Due(SyncLog.Cause.NIGHTLY, run=run.pk)]
-    assert reconcile_slice(run.pk) is None
-    run.refresh_from_db()
-    assert run.status == SyncLog.Status.OK, run.error
-    assert differences(simulator, sql) == []
+    assert_gone_on_with_at_once(simulator)
