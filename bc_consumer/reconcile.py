@@ -19,6 +19,7 @@ from bc_consumer.alerts import alert
 from bc_consumer.crew import crew
 from bc_consumer.database_clock import database_now
 from bc_consumer.digest import Digest
+from bc_consumer.language_watch import watch as watch_language
 from bc_consumer.lock import Lock, LockLost, ask_to_give_way
 from bc_consumer.message import Message, joined, message_of
 from bc_consumer.message import gettext as _
@@ -203,6 +204,7 @@ class _Run:
             self.run.window_until = self.odoo.server_time()
             if self.run.cause != Cause.POLL:  # which comes too often for that
                 field_watch.look_anew(self.odoo)
+                watch_language(self.odoo)
             self._keep()
             if self.run.digest and not self.run.forced:
                 self._check_database()

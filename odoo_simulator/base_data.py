@@ -5,6 +5,7 @@ Businesses and teams only, no persons; names in the French and English of everyd
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from odoo_simulator.blocks import Row, moment_text
@@ -18,6 +19,7 @@ UNITS, BOXES, HOURS, METRES = 1, 2, 3, 4
 CURRENCIES = ((EUR, "EUR", "€", 2), (USD, "USD", "$", 2), (JPY, "JPY", "¥", 0))
 MORE_CURRENCIES = ((TND, "TND", "DT", 3), (GBP, "GBP", "£", 2))
 _LANGUAGES = (("English (US)", "en_US"), ("French / Français", "fr_FR"), ("German", "de_DE"))
+IN_USE = ("en_US", "fr_FR")
 _SUPPLIERS = (
     "Fournisseur Bois & Panneaux",
     "Papeterie Centrale",
@@ -48,8 +50,13 @@ _PRODUCTS = (
 )
 
 
-def fill(store: Store, models: dict[str, Model], login: str) -> None:
-    """Write the base data in one transaction, under fixed ids; ``login``: the administrator's."""
+def fill(
+    store: Store, models: dict[str, Model], login: str, languages: Sequence[str] = IN_USE
+) -> None:
+    """Write the base data in one transaction, under fixed ids.
+
+    ``login``: the administrator's. ``languages``: codes of those in use.
+    """
     tx = store.begin()
     stamp: Row = {
         "create_date": moment_text(store.now()),
@@ -57,7 +64,7 @@ def fill(store: Store, models: dict[str, Model], login: str) -> None:
         "create_uid": 1,
         "write_uid": 1,
     }
-    for model, rows in _rows(login).items():
+    for model, rows in _rows(login, languages).items():
         for number, values in rows.items():
             _put(tx, model, number, {**stamp, **values})
     _describe_models(tx, models, stamp)
@@ -70,7 +77,7 @@ def _put(tx: Transaction, model: str, number: int, row: Row) -> None:
     tx.put(model, number, row)
 
 
-def _rows(login: str) -> dict[str, dict[int, Row]]:
+def _rows(login: str, languages: Sequence[str]) -> dict[str, dict[int, Row]]:
     return {
         "res.company": {
             COMPANY: {"name": "Comptoir du Bureau", "currency_id": EUR, "partner_id": 1}
@@ -88,7 +95,7 @@ def _rows(login: str) -> dict[str, dict[int, Row]]:
         "product.template": _named(*(name for _code, name, _price, _kind in _PRODUCTS)),
         # Odoo knows some ninety languages; those in use are the active ones.
         "res.lang": {
-            number: {"name": name, "code": code, "active": code != "de_DE"}
+            number: {"name": name, "code": code, "active": code in languages}
             for number, (name, code) in enumerate(_LANGUAGES, 1)
         },
         "stock.picking.type": _named("Comptoir du Bureau: Receipts"),

@@ -233,13 +233,13 @@ class Records:
         """What is written into a rule, with what Odoo works out from it.
 
         A trigger that is written, be it the same, empties the watched fields; 19 keeps those of
-        on_create_or_write. On 18 no watched field is no trigger, and so fault 2, unless the
-        trigger is written along (all measured, on 18 and 19).
+        on_create_or_write, 17 any. On 18 no watched field is no trigger, and so fault 2, unless
+        the trigger is written along (all measured).
         """
         written = values.get("trigger_field_ids")
         if written is None:
             kept = self.version >= 19 and values.get("trigger") == "on_create_or_write"
-            resets = "trigger" in values and not kept
+            resets = "trigger" in values and self.version >= 18 and not kept
             return {**values, "trigger_field_ids": [(5, 0, 0)]} if resets else values
         left = apply_links(rule.get("trigger_field_ids", ()), written)
         if self.version == 18 and not left and "trigger" not in values:

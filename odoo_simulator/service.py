@@ -40,6 +40,9 @@ READING = frozenset(
 )
 
 
+SOURCES = "en_US"
+"""The language of Odoo's sources."""
+
 _DATES = frozenset({"id", "write_date", "create_date", "order_id"})
 
 
@@ -62,6 +65,13 @@ class Service:
         self.keys = ApiKeys()
         self.methods = methods
         self.faults = faults
+
+    @property
+    def languages(self) -> list[str]:
+        """Codes of the languages in use; the first of them is every user's."""
+        rows = self.methods.store.tables["res.lang"]
+        found = [rows.get(number) for number in sorted(rows.ids())]
+        return [str(row["code"]) for row in found if row and row.get("active", True)]
 
     def common(self, method: str, params: Sequence[Any]) -> Any:
         """version (no login), authenticate and login: False for a wrong password."""
@@ -120,7 +130,7 @@ class Service:
         try:
             with as_seen_by(self.methods.store, user.id, kwargs.get("context")):
                 if (model, name) == ("res.users", "context_get"):
-                    return {"lang": "en_US", "tz": False, "uid": user.id}
+                    return {"lang": self.languages[0], "tz": False, "uid": user.id}
                 result = self.methods.call(model, name, args, kwargs)
         except OdooError:
             raise
@@ -138,15 +148,12 @@ class Service:
         return secret == user.password or self.keys.user_of(secret) == user.id
 
     def _check_language(self, name: str, context: Any) -> None:
-        """Nothing is told in a language that is not in use; en_US always is (19). A search tells
-        no texts, and does not mind."""
-        if name in ("search", "search_count") or self.version < 17:
-            return  # 16 answers in the sources' language (measured)
+        """Nothing is told in a language that is not in use, but in en_US, used or not (19). A
+        search tells no texts, and does not mind."""
+        if name in ("search", "search_count") or self.version < 18:
+            return  # 16 and 17 answer in the sources' language (measured)
         code = context.get("lang") if isinstance(context, dict) else None
-        languages = self.methods.store.tables["res.lang"]
-        rows = [languages.get(number) for number in languages.ids()]
-        used = {str(row["code"]) for row in rows if row and row.get("active", True)}
-        if code and code != "en_US" and code not in used:
+        if code and code != SOURCES and code not in self.languages:
             raise UserError(f"Invalid language code: {code}")
 
     def _check_database(self, database: Any) -> None:

@@ -70,6 +70,7 @@ class Simulator(Operations):
 
     `webhook_timing` is "early" (inside the transaction: 17, 18) or "committed" (19); None takes the
     version's own. `port` 0 takes a free one. `data_file` keeps everything between starts.
+    `languages`: codes of those in use; a database made with French alone has ("fr_FR",) (measured).
     """
 
     def __init__(
@@ -86,12 +87,14 @@ class Simulator(Operations):
         order_model: str = "purchase.order",
         api_keys: tuple[str, ...] = (),
         host: str = "127.0.0.1",
+        languages: Sequence[str] = base_data.IN_USE,
     ) -> None:
         timing = webhook_timing or ("committed" if version >= 19 else "early")
         if timing not in TIMINGS:
             raise ValueError(f"webhook_timing must be one of {TIMINGS}, not {webhook_timing!r}")
         self.version = version
         self.database, self.login, self.password = database, login, password
+        self._languages = languages
         self.order_model = order_model
         self.models = load_models(version)
         self.store = Store(self.models)
@@ -391,7 +394,7 @@ class Simulator(Operations):
         )
         if not found:
             self.store.journal = self._journal
-            base_data.fill(self.store, self.models, self.login)
+            base_data.fill(self.store, self.models, self.login, self._languages)
         self.store.journal = self._journal
         self.automation.reload()
 

@@ -7,16 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from bc_consumer import field_watch
+from bc_consumer import field_watch, language_watch
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ACCOUNT, guarded
 from bc_consumer.odoo import NAMING_MODELS, FieldSet, NoRights, Odoo, OdooError
 from bc_consumer.odoo_connection import odoo_settings
 
 FIELDS = "odoo.fields"
-ALWAYS_THERE = "en_US"
-"""The language of Odoo's sources: it serves it also where another one is the only one in use, and
-keeps each text in it too (19: measured)."""
 
 
 def orders_checks() -> list[Check]:
@@ -138,22 +135,15 @@ class _Rights:
 
     def language(self) -> Iterator[Finding]:
         def look() -> Iterator[Finding]:
-            code = settings.ODOO_LANGUAGE
-            rows = self.odoo.call("res.lang", "search_read", [[]], {"fields": ["code"]})
-            codes = sorted(str(row["code"]) for row in rows)
+            code, codes = settings.ODOO_LANGUAGE, self.odoo.languages()
             if code in codes:
-                yield ok(_("%(code)s is installed") % {"code": code})
-                return
-            if code == ALWAYS_THERE:
-                yield ok(
-                    _("%(code)s always works; in use in Odoo: %(codes)s")
-                    % {"code": code, "codes": ", ".join(codes)}
-                )
+                yield ok(_("%(code)s is in use in Odoo") % {"code": code})
                 return
             yield error(
-                _("%(code)s is not installed in Odoo, which has %(codes)s")
+                _("Odoo's users have %(codes)s, not %(code)s: the copy would have other names")
                 % {"code": code, "codes": ", ".join(codes)},
-                _("Correct ODOO_LANGUAGE, or add the language in Odoo's settings."),
+                _("Set ODOO_LANGUAGE=%(fitting)s, or add the language in Odoo's settings.")
+                % {"fitting": language_watch.fitting(self.odoo, codes)},
             )
 
         return guarded(look)

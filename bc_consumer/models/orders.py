@@ -163,8 +163,9 @@ class CopyOrigin(models.Model):
         default=dict,
         help_text=_("What Odoo calls the fields in «extra», of orders and of lines."),
     )
+    language = models.TextField(_("language of names"), default="", db_default="")
     fields_changed_at = models.DateTimeField(
-        _("fields appeared"),
+        _("fields or language changed"),
         null=True,
         help_text=_("Orders that were last read before then are read again by the next run."),
     )

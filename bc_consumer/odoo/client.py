@@ -147,15 +147,25 @@ class Odoo:
         """
         control(self._calls, self.settings.order_model, self._scope)
 
+    def languages(self) -> tuple[str, ...]:
+        """Give the codes of the languages in use in this Odoo, ascending."""
+        rows = self.call("res.lang", "search_read", [[]], {"fields": ["code"]})
+        if not isinstance(rows, list):
+            raise OdooProtocolError(_("Odoo's list of %(model)s is none", model="res.lang"))
+        return tuple(sorted(str(row["code"]) for row in rows))
+
     def account_id(self) -> int | None:
         """Give the id of the account that calls are made as; None where Odoo does not tell.
 
         JSON-2 goes by the API key alone, whatever login the settings name. ``context_get`` tells
         it (Odoo's source, 17 to 19).
         """
-        context = self.call("res.users", "context_get")
-        uid = context.get("uid") if isinstance(context, dict) else None
+        uid = self._account("uid")
         return uid if type(uid) is int else None
+
+    def account_language(self) -> str | None:
+        """Give the code of that account's language; None where Odoo does not tell."""
+        return str(self._account("lang") or "") or None
 
     def account_login(self) -> str | None:
         """Give that account's login, which everybody may read of their own; None if not told."""
@@ -180,6 +190,10 @@ class Odoo:
         records are kept from it.
         """
         return self._calls.execute(model, method, args, kwargs or {}).value
+
+    def _account(self, name: str) -> Any:
+        context = self.call("res.users", "context_get")
+        return context.get(name) if isinstance(context, dict) else None
 
     def forget_fields(self) -> None:
         """Ask Odoo anew which fields it has, at the next fetch."""

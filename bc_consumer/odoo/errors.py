@@ -86,7 +86,7 @@ class WrongDatabase(OdooRefused):
 
 
 class WrongLanguage(OdooRefused):
-    """The configured language is not installed in this Odoo, which then answers no call."""
+    """The configured language is not in use in this Odoo, which then answers no call (18, 19)."""
 
 
 class NoRights(OdooRefused):

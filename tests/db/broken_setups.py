@@ -263,8 +263,8 @@ def a_company_is_not_the_account_s(setup: Setup) -> None:
     setup.settings.ODOO_COMPANY_IDS = [1, 7]
 
 
-@broken("odoo.language", "error", cause="de_DE is not installed", fix="ODOO_LANGUAGE")
-def the_language_is_not_installed(setup: Setup) -> None:
+@broken("odoo.language", "error", cause="not de_DE", fix="ODOO_LANGUAGE=en_US")
+def the_language_is_not_in_use(setup: Setup) -> None:
     setup.settings.ODOO_LANGUAGE = "de_DE"
 
 

@@ -234,14 +234,14 @@ def test_without_recipients_no_mail_server_is_asked_for(setup: Setup) -> None:
     assert finding["level"] == "warning"
 
 
-def test_the_language_of_the_sources_need_not_be_in_use(setup: Setup) -> None:
-    languages = setup.simulator.store.tables["res.lang"]
-    rows = {number: languages.get(number) or {} for number in languages.ids()}
-    [number] = [number for number, row in rows.items() if row.get("code") == "en_US"]
-    setup.simulator.write("res.lang", [number], {"active": False})
+@pytest.mark.simulator(version=17, languages=("fr_FR",))
+def test_the_language_of_a_french_database_is_asked_for(setup: Setup) -> None:
     [finding] = doctor("--json").checks["odoo.language"]["findings"]
-    assert finding["level"] == "ok"
-    assert "fr_FR" in finding["text"]
+    assert finding["level"] == "error"
+    assert "fr_FR, not en_US" in finding["text"]
+    assert "ODOO_LANGUAGE=fr_FR" in finding["fix"]
+    setup.settings.ODOO_LANGUAGE = "fr_FR"
+    assert doctor("--json").checks["odoo.language"]["level"] == "ok"
 
 
 @pytest.mark.simulator(version=18)

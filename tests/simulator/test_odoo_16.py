@@ -77,11 +77,6 @@ def test_there_are_rules_and_no_webhooks(call: Caller) -> None:
     }
 
 
-def test_an_unknown_language_is_not_refused(odoo: Simulator, call: Caller) -> None:
-    order_id = odoo.create_order()
-    assert call.order("read", [order_id], ["partner_id"], context={"lang": "xx_XX"})
-
-
 def test_purchases_have_no_discount_and_sales_no_lock(call: Caller) -> None:
     assert call.line("fields_get", ["discount", "price_unit"]).keys() == {"price_unit"}
     assert call("sale.order", "fields_get", ["locked", "state"]).keys() == {"state"}
