@@ -26,6 +26,8 @@ class Dialect:
     """A source of rows ``item(id)`` from one parameter made by :func:`ids_parameter`."""
     marks: str
     """A source of rows ``item(…)`` from one parameter, a JSON list of objects with these keys."""
+    payload: str
+    """The text that ``item.payload`` is the place of, from one parameter, a JSON list of texts."""
     least: str
     lock: str
     """Locks the selected rows until the transaction ends; waits for other holders."""
@@ -39,7 +41,9 @@ POSTGRESQL = Dialect(
     seconds_until="EXTRACT(EPOCH FROM {} - statement_timestamp())::float8",
     ids="unnest(%s::bigint[]) AS item(id)",
     marks="json_to_recordset(%s::json) AS item(id bigint, marks int, lane int, causes text,"
-    " event text, early boolean, delay float8, payload text, run bigint)",
+    " event text, early boolean, delay float8, payload int, run bigint)",
+    # Not correlated: PostgreSQL reads the list once for the whole statement.
+    payload="COALESCE((ARRAY(SELECT json_array_elements_text(%s::json)))[item.payload + 1], '')",
     least="LEAST",
     lock="FOR UPDATE",
     skip_locked="FOR UPDATE SKIP LOCKED",
@@ -55,6 +59,7 @@ SQLITE = Dialect(
     " value ->> 'causes' AS causes, value ->> 'event' AS event, value ->> 'early' AS early,"
     " value ->> 'delay' AS delay, value ->> 'payload' AS payload, value ->> 'run' AS run"
     " FROM json_each(%s)) AS item",
+    payload="COALESCE(json_extract(%s, '$[' || item.payload || ']'), '')",
     least="MIN",
     lock="",
     skip_locked="",

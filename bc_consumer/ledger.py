@@ -86,7 +86,7 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
         SELECT item.id, 1, 0, item.lane, item.causes, item.event, item.early, {sql.now}, {sql.now},
             item.marks, {sql.later.format("item.delay")},
             CASE WHEN item.lane = %s THEN NULL ELSE {sql.now} END,
-            0, 0, '', item.payload, '', '', '', '', item.run,
+            0, 0, '', {sql.payload}, '', '', '', '', item.run,
             CASE WHEN item.run IS NULL THEN NULL ELSE 1 END
         FROM {sql.marks} WHERE true
         ON CONFLICT (odoo_id) DO UPDATE SET
@@ -116,8 +116,10 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
             run_generation = CASE WHEN excluded.run_id IS NULL THEN {TABLE}.run_generation
                 ELSE {TABLE}.generation + 1 END
         RETURNING odoo_id, sent_at = {sql.now}"""
+    new = merged(marks)
     parameters: list[Any] = [
-        Lane.BULK.value, json.dumps(merged(marks)), max(settings.MAX_ATTEMPTS - 1, 0)
+        Lane.BULK.value, json.dumps(new.payloads), json.dumps(new.items),
+        max(settings.MAX_ATTEMPTS - 1, 0),
     ]  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)

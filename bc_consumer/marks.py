@@ -24,8 +24,18 @@ class Mark:
     """The reconciliation run that marks, by the key of its SyncLog."""
 
 
-def merged(marks: Iterable[tuple[int, Mark]]) -> list[dict[str, Any]]:
-    """Return one item an order, ascending: one statement may touch each row only once."""
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Marks as one statement takes them."""
+
+    items: list[dict[str, Any]]
+    """One an order, ascending: one statement may touch each row only once."""
+    payloads: list[str]
+    """Each once, however many orders it names; an item has its place here, or None."""
+
+
+def merged(marks: Iterable[tuple[int, Mark]]) -> Merged:
+    """Make one item for each order."""
     first_look = 0.0 if settings.ODOO_WEBHOOK_TIMING == "auto" else settings.EARLY_LOOKS[0]
     items: dict[int, dict[str, Any]] = {}
     for odoo_id, mark in marks:
@@ -42,7 +52,11 @@ def merged(marks: Iterable[tuple[int, Mark]]) -> list[dict[str, Any]]:
         }
         old = items.get(odoo_id)
         items[odoo_id] = new if old is None else _merge(old, new)
-    return [items[odoo_id] for odoo_id in sorted(items)]
+    places: dict[str, int] = {}
+    for item in items.values():
+        payload = item["payload"]
+        item["payload"] = places.setdefault(payload, len(places)) if payload else None
+    return Merged([items[odoo_id] for odoo_id in sorted(items)], list(places))
 
 
 def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

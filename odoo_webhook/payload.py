@@ -14,6 +14,8 @@ MOST_IDS = 1000
 """In one batch body."""
 KEPT_CHARACTERS = 16_384
 """Of a body, for operators."""
+KEPT_OF_A_BATCH = 200
+"""Of a body with many ids: each of these orders keeps it."""
 EVENTS = ("changed", "created", "deleted")
 
 
@@ -40,7 +42,8 @@ def parse(body: bytes, event: str, order_model: str) -> OrderEvent:
     if event not in EVENTS:
         raise PayloadError(f"unknown event {event[:40]!r}: use ?event= with one of {EVENTS}")
     values = _object(body)
-    text = body.decode("utf-8", "replace").replace("\0", "")[:KEPT_CHARACTERS]
+    kept = KEPT_OF_A_BATCH if "ids" in values else KEPT_CHARACTERS
+    text = body.decode("utf-8", "replace").replace("\0", "")[:kept]
     model = values.get("_model")
     if model == order_model:
         ids = _batch(values["ids"]) if "ids" in values else (_id(values, "_id"),)
