@@ -69,6 +69,7 @@ class Announcer(threading.Thread):
             _wake.clear()
             pause = self._look(broker)
             _wake.wait(pause)
+        broker.drop_connection()
         connection.close()
 
     def _look(self, broker: Broker) -> float:

@@ -1,5 +1,7 @@
 """Dramatiq's RabbitMQ broker with the settings this service needs."""
 
+import contextlib
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +30,8 @@ class Broker(RabbitmqBroker):
         self, *, url: str, quorum: bool = False, middleware: Sequence[Middleware] | None = None
     ) -> None:
         self.quorum = quorum
+        self._users: dict[Any, threading.Thread] = {}
+        """Which thread each connection is of."""
         super().__init__(
             url=url,
             confirm_delivery=True,
@@ -45,6 +49,29 @@ class Broker(RabbitmqBroker):
             parameters.blocked_connection_timeout = BLOCKED_SECONDS
         if "connection_attempts=" not in url:
             parameters.connection_attempts = 1
+
+    @property
+    def connection(self) -> Any:
+        """This thread's connection, made when it is first asked for."""
+        connection: Any = super().connection
+        self._users[connection] = threading.current_thread()
+        return connection
+
+    @connection.deleter
+    def connection(self) -> None:
+        self._users.pop(getattr(self.state, "connection", None), None)
+        RabbitmqBroker.connection.fdel(self)  # type: ignore[attr-defined]  # a property
+
+    def close(self) -> None:
+        """Close the connections that ended threads have left.
+
+        One that a thread still uses, since RabbitMQ holds it up, ends with the process: pika's
+        connections are not for two threads, and dramatiq closes those too.
+        """
+        for connection, thread in list(self._users.items()):
+            if thread is threading.current_thread() or not thread.is_alive():
+                with contextlib.suppress(pika.exceptions.AMQPError, OSError):
+                    connection.close()
 
     def plain_queue_arguments(self) -> dict[str, Any]:
         """Return the arguments of a durable queue that no actor reads."""

@@ -34,7 +34,7 @@ IDLE_SECONDS = 5.0
 """How often an idle connection answers RabbitMQ's heartbeats."""
 PAUSE_SECONDS = 2.0
 """After a failure, wake-ups are dropped this long instead of queueing up behind a dead broker."""
-STORE_FIRST, WAKE = 0, 1
+CLOSE, STORE_FIRST, WAKE = -1, 0, 1
 FAILURES = (AMQPError, AMQPConnectorException, BrokerConnectionError, OSError)
 """What says that RabbitMQ is away. The second is no AMQPError, and dramatiq lets it through: a
 RabbitMQ that accepts a connection and says nothing on it (pika 1.4.4, measured)."""
@@ -62,6 +62,7 @@ class Publisher(threading.Thread):
         self._down_until = 0.0
         self._lock = threading.Lock()
         self._tried = threading.Event()
+        self._closed = False
         self.away = False
         """RabbitMQ failed and has not answered since; an idle moment tries again."""
 
@@ -72,14 +73,14 @@ class Publisher(threading.Thread):
 
     def wake(self, odoo_ids: Iterable[int]) -> None:
         """Send one message for each id, soon; drop them while RabbitMQ is away."""
-        if time.monotonic() < self._down_until:
+        if self._closed or time.monotonic() < self._down_until:
             return
         for odoo_id in odoo_ids:
             self._jobs.put(_Job(WAKE, self._next_number(), odoo_id=odoo_id))
 
     def store(self, body: bytes, timeout: float) -> bool:
         """Put ``body`` on the fallback queue; return whether RabbitMQ confirmed it in time."""
-        if self._rabbitmq is None:
+        if self._rabbitmq is None or self._closed:
             return False
         job = _Job(STORE_FIRST, self._next_number(), body=body, until=time.monotonic() + timeout)
         self._jobs.put(job)
@@ -94,12 +95,19 @@ class Publisher(threading.Thread):
         self._jobs.put(_Job(WAKE, self._next_number()))
         return self._tried
 
+    def close(self) -> None:
+        """Send nothing more, and end soon: what is not sent yet is dropped, as while it is away."""
+        self._closed = True
+        self._jobs.put(_Job(CLOSE, self._next_number()))
+
     def run(self) -> None:
-        """Publish until the process ends."""
+        """Publish until closed, or until the process ends."""
         while True:
             job = None
             with contextlib.suppress(queue.Empty):
                 job = self._jobs.get(timeout=IDLE_SECONDS)
+            if job is not None and job.priority == CLOSE:
+                break
             try:
                 if job is None:
                     self._answer_heartbeats()
@@ -109,6 +117,8 @@ class Publisher(threading.Thread):
                 logger.exception("The publisher met an error of our own and goes on")
                 if job is not None:
                     job.stored.cancel()
+        if self._rabbitmq is not None:
+            self._rabbitmq.drop_connection()
 
     def _do(self, job: _Job) -> None:
         if job.priority == STORE_FIRST:
@@ -193,3 +203,8 @@ def publisher() -> Publisher:
     thread = Publisher(dramatiq.get_broker())
     thread.start()
     return thread
+
+
+def started() -> Publisher | None:
+    """Return this process's publisher if it has been used; None: there is none to be stopped."""
+    return publisher() if publisher.cache_info().currsize else None

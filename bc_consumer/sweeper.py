@@ -43,6 +43,13 @@ def sweep() -> None:
         raise
 
 
+def leave_rabbitmq() -> None:
+    """Close this thread's connection: nobody else may, and the thread ends."""
+    broker = dramatiq.get_broker()
+    if isinstance(broker, Broker):
+        broker.drop_connection()
+
+
 @dataclass(frozen=True, slots=True)
 class _Stored:
     """One message of the fallback queue."""

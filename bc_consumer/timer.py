@@ -13,7 +13,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from bc_consumer import ledger, process
 from bc_consumer.refresh import work_off
-from bc_consumer.sweeper import sweep
+from bc_consumer.sweeper import leave_rabbitmq, sweep
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class Sweeping(threading.Thread):
         """Run until the process stops."""
         while not process.stopping.is_set():
             process.stopping.wait(_survive(self._sweep, settings.SWEEP_SECONDS))
+        leave_rabbitmq()
         connection.close()
 
     def _sweep(self) -> float:

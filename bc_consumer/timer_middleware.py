@@ -1,5 +1,7 @@
 """Starts and stops timer, sweeping, heart and announcer with the Dramatiq worker of its process.
 
+Stops the publisher, too.
+
 A module of its own: Django loads middleware before its models, and all need those.
 """
 
@@ -40,14 +42,21 @@ class TimerMiddleware(Middleware):
 
     def before_worker_shutdown(self, _broker: Broker, _worker: Worker) -> None:
         """Cut calls to Odoo short: their claims are released within the grace time."""
-        from bc_consumer import announcer
+        from bc_consumer import announcer, publisher
 
         process.stopping.set()
         process.wake.set()
         announcer.wake()
+        sender = publisher.started()
+        if sender is not None:
+            sender.close()
+            self._threads.append(sender)
 
     def after_worker_shutdown(self, _broker: Broker, _worker: Worker) -> None:
-        """Wait for the timer to have given its claims back."""
+        """Wait for the timer to have given its claims back, and for all to have left RabbitMQ.
+
+        Dramatiq closes the broker next.
+        """
         end = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
             thread.join(max(end - time.monotonic(), 0.0))

@@ -7,15 +7,19 @@ import os
 import signal
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import psycopg2
 import pytest
 
+from bc_consumer.intake import encode
+from bc_consumer.ledger import Mark
 from odoo_simulator import Simulator
 from tests.burst import Answered, stream
 from tests.comparing import differences
 from tests.conftest import Deploy
+from tests.flow.test_fallback_queue import put
 from tests.harness import AS_MANY_AS_BY_DEFAULT, Deployment
 from tests.services.owned import OwnedProcess
 from tests.services.postgres import Postgres
@@ -26,6 +30,11 @@ COMMITTED = AS_MANY_AS_BY_DEFAULT | {"ODOO_WEBHOOK_TIMING": "committed"}
 RATE = 30
 STOP_SECONDS = 15.0
 """A worker ends within a second or two; more on a busy machine. Its grace time is 30 s."""
+ROUNDS = 3
+MARKED = (
+    "SELECT odoo_id FROM bc_consumer_pendingbc WHERE odoo_id = %s"
+    " UNION SELECT odoo_id FROM bc_consumer_bc WHERE odoo_id = %s"
+)
 CLAIMED = "SELECT count(*) FROM bc_consumer_pendingbc WHERE claim_token IS NOT NULL"
 
 
@@ -125,6 +134,31 @@ def test_a_stopping_worker_breaks_off_its_call_and_gives_its_orders_back(
     simulator.faults.clear()
     deployment.start_worker()
     deployment.wait_until(lambda: not differences(simulator, deployment.sql), what="the orders")
+
+
+@pytest.mark.simulator(version=17, webhook_timing="committed")
+def test_workers_that_are_told_to_end_under_traffic_print_no_traceback(
+    deploy: Deploy, simulator: Simulator
+) -> None:
+    """Sweeper, publisher and announcer are all at work on RabbitMQ when the SIGTERM comes."""
+    settings = COMMITTED | {"SWEEP_SECONDS": "0.2", "RABBITMQ_EXCHANGE": "changes"}
+    deployment = deploy(settings=settings)
+    mark = Mark(cause="webhook")
+    ids = list(simulator.bulk_create(12_000, 1))
+    for number in range(ROUNDS):
+        share = ids[number::ROUNDS]
+        worker = deployment.start_worker()
+        wait_ready(deployment, worker)
+        # A thousand orders in one event: the publisher has messages to send for seconds.
+        parts = (share[first : first + 1000] for first in range(0, len(share), 1000))
+        put(deployment, [encode([(odoo_id, mark) for odoo_id in part]) for part in parts])
+        marked = partial(deployment.sql, MARKED, share[0], share[0])
+        deployment.wait_until(marked, what="the sweeper to mark")
+        worker.stop(STOP_SECONDS * 2)
+        assert worker.exit_code() == 0
+        deployment.workers.clear()
+        assert "Traceback" not in deployment.logs()
+    assert deployment.sql(CLAIMED) == [(0,)]
 
 
 @pytest.mark.simulator(version=17, webhook_timing="committed")

@@ -77,6 +77,10 @@ class OwnedProcess:
         """Return the exit code of a process that nobody here has ended, or None."""
         return None if self._is_being_ended else self._process.poll()
 
+    def exit_code(self) -> int | None:
+        """Return how it ended, or None while it runs; -9: killed."""
+        return self._process.poll()
+
     def terminate(self) -> None:
         """SIGTERM to the process alone, without waiting."""
         self._is_being_ended = True
