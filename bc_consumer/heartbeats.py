@@ -1,7 +1,8 @@
 """Which workers and schedulers are alive: each process says so every few seconds.
 
 In a thread of its own, because a worker's timer may be busy with one batch, and a scheduler with
-one poll, for minutes. Machines need not agree on the time: the database's clock counts.
+one poll, for minutes. Machines need not agree on the time: the database's clock counts. Nor need
+they have names of their own: a process is known by its number.
 """
 
 import logging
@@ -56,14 +57,19 @@ class Heart(threading.Thread):
             connection.close()
 
     def _beat(self) -> None:
-        number = process.number()
-        before = Heartbeat.objects.filter(kind=self._kind, host=self._host, pid=os.getpid())
-        _bury(before.exclude(number=number))  # a container that was started anew has the same ids
         Heartbeat.objects.bulk_create(
-            [Heartbeat(kind=self._kind, host=self._host, pid=os.getpid(), at=Now(), number=number)],
+            [
+                Heartbeat(
+                    kind=self._kind,
+                    host=self._host,
+                    pid=os.getpid(),
+                    at=Now(),
+                    number=process.number(),
+                )
+            ],
             update_conflicts=True,
-            unique_fields=["kind", "host", "pid"],
-            update_fields=["at", "number"],
+            unique_fields=["kind", "number"],
+            update_fields=["at"],
         )
         if time.monotonic() - self._beaten_at < ALIVE.total_seconds():
             # Else the database was away, and the others have had no chance to beat either.
@@ -72,7 +78,7 @@ class Heart(threading.Thread):
         Heartbeat.objects.filter(at__lt=Now() - FORGET).delete()
 
     def _leave(self) -> None:
-        Heartbeat.objects.filter(kind=self._kind, host=self._host, pid=os.getpid()).delete()
+        Heartbeat.objects.filter(kind=self._kind, number=process.number()).delete()
 
 
 def _bury(dead: QuerySet[Heartbeat]) -> None:

@@ -52,7 +52,11 @@ class DeadLetter(models.Model):
 
 
 class Heartbeat(models.Model):
-    """A process that works: when it last said so. ``heartbeats.py`` alone writes it."""
+    """A process that works: when it last said so. ``heartbeats.py`` alone writes it.
+
+    Known by its ``number``, for containers may show the same host and process id. None: it has died
+    and what it had in hand is free.
+    """
 
     class Kind(models.TextChoices):
         WORKER = "worker", _("worker")
@@ -68,7 +72,7 @@ class Heartbeat(models.Model):
         verbose_name = _("heartbeat")
         verbose_name_plural = _("heartbeats")
         constraints = (
-            models.UniqueConstraint(fields=["kind", "host", "pid"], name="one_heart_a_process"),
+            models.UniqueConstraint(fields=["kind", "number"], name="one_heart_a_process"),
         )
 
     def __str__(self) -> str:
