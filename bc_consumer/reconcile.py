@@ -151,9 +151,9 @@ class _Run:
         self.odoo = odoo()
         self._calls, self._bytes = self.odoo.calls, self.odoo.bytes
         self._ask_after = 0.0
-        poll = run.cause == Cause.POLL
+        quick = run.cause == Cause.POLL and not run.asked_for
         longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
-        self._proof = POLL_PROOF if poll else longest
+        self._proof = POLL_PROOF if quick else longest
 
     def finish(self) -> SyncLog:
         """Go through the phases; end the run and release the lock on every way out."""
@@ -251,8 +251,8 @@ class _Run:
         return self._mark_page(ids, ledger.reopen)  # together: thousands may have one cause
 
     def _mapping(self) -> str:
-        if not self.run.digest:
-            return ""  # it looks through all of the copy
+        if not self.run.digest or self.run.asked_for:
+            return ""  # it looks through all of the copy, and may have all of it read again
         return self._mark_page(
             detect.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
         )
@@ -346,8 +346,8 @@ class _Run:
     def _names(self, model: str) -> Callable[[], str]:
         def page_of_names() -> str:
             since = self.run.window_since
-            if since is None:
-                return ""  # a first load has just read every name
+            if since is None or self.run.asked_for:
+                return ""  # a first load has just read every name; no event tells of one
             try:
                 page = detect.names_page(self.odoo, model, since, self.run.cursor)
             except (NoRights, OdooAccessError, UnknownField):
@@ -463,7 +463,7 @@ class _Run:
                 if moves and run.window_until is not None:
                     self.lock.move_watermark(run.window_until)
                 if good:
-                    scanned(run.started_at)
+                    scanned(run)
                 self._save()
         except LockLost as lost:
             if self._is_overtaken():
@@ -474,7 +474,7 @@ class _Run:
         bad = logging.WARNING if run.cause == Cause.POLL else logging.ERROR
         logger.log(logging.INFO if good else bad, "run %d: %s", run.pk, summary(run))
         tell(run)
-        if good and run.digest:
+        if good and run.digest and not run.asked_for:
             purge_what_is_old()
 
     def _reaches_back(self) -> bool:

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db.models.functions import Now
@@ -30,6 +30,8 @@ class Wish:
     since: datetime | None = None
     forced: bool = False
     digest: bool = True
+    asked_for: bool = False
+    """A poll because of an event that was missed, or may have been: see ``scan_request.py``."""
 
 
 def holder() -> Message:
@@ -57,11 +59,12 @@ def begin(wish: Wish) -> SyncLog:
     state = SyncState.objects.get(key=SyncState.KEY)
     run = SyncLog(started_at=database_now(), cause=wish.cause, phase=FIRST_PHASE)
     run.full, run.forced, run.digest = wish.full, wish.forced, wish.digest
+    run.asked_for = wish.asked_for
     run.window_since = wish.since
     if run.window_since is None and state.last_sync is not None:
         run.window_since = state.last_sync - timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
-        if wish.cause == Cause.POLL and not wish.digest:
-            run.window_since = max(run.window_since, _since_latest_poll(run.window_since))
+        if wish.asked_for or (wish.cause == Cause.POLL and not wish.digest):
+            run.window_since = max(run.window_since, _since_latest_poll(run, state))
     if state.last_sync is None and wish.since is None:
         _resume(run)
     run.save()
@@ -70,13 +73,20 @@ def begin(wish: Wish) -> SyncLog:
     return run
 
 
-def _since_latest_poll(otherwise: datetime) -> datetime:
-    """Where the latest poll ended, less Odoo's longest transaction; the nightly run proves it."""
+def _since_latest_poll(run: SyncLog, state: SyncState) -> datetime:
+    """Where the latest poll ended, less Odoo's longest transaction; the nightly run proves it.
+
+    A scan that was asked for reaches back to that request, less the same: polls since then may have
+    read orders whose second change in the same second was not committed yet.
+    """
+    longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
     polls = SyncLog.objects.filter(cause=Cause.POLL, phase=SyncLog.DONE, window_until__isnull=False)
-    latest = polls.order_by("-id").first()
-    if latest is None or latest.window_until is None:
-        return otherwise
-    return latest.window_until - timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
+    latest = polls.order_by("-id").values_list("window_until", flat=True).first()
+    if latest is None:
+        return datetime.min.replace(tzinfo=UTC)
+    if run.asked_for and state.scan_due_at is not None:
+        return min(latest, state.scan_due_at) - longest
+    return latest - longest
 
 
 def _resume(run: SyncLog) -> None:

@@ -1,23 +1,27 @@
 """Asks the reconciliation for scans soon, because an event was missed, or may have been."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.db.models.functions import Now
 
-from bc_consumer.models import SyncState
+from bc_consumer.models import SyncLog, SyncState
 
 
 def request_scan() -> None:
-    """Have changed orders looked for until whatever Odoo has open now must be committed."""
+    """Have what changed, and what is gone, looked for until all that Odoo has open is committed."""
     SyncState.objects.filter(key=SyncState.KEY).update(scan_due_at=Now())
 
 
-def scanned(began: datetime) -> None:
-    """Forget what was asked for, if this scan began late enough to have seen all of it.
+def scanned(run: SyncLog) -> None:
+    """Forget what was asked for, if this run must have seen all of it.
 
-    Before that a transaction that an event told of may still have been open in Odoo.
+    It has to have looked for what is gone, too, and to have begun late enough: before that a
+    transaction that an event told of may still have been open in Odoo.
     """
+    if not run.digest:
+        return
     longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
-    state = SyncState.objects.filter(key=SyncState.KEY, scan_due_at__lt=began - longest)
+    seen_before = run.started_at - longest
+    state = SyncState.objects.filter(key=SyncState.KEY, scan_due_at__lt=seen_before)
     state.update(scan_due_at=None)

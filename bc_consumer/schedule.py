@@ -19,7 +19,11 @@ DIGEST_EVERY = timedelta(hours=1)
 """In poll mode."""
 SCAN_EVERY = timedelta(minutes=2)
 """While a scan is wanted: after an event that was never confirmed, or was refused."""
+SCAN_DIGEST_EVERY = timedelta(minutes=5)
+"""Meanwhile, for what is gone, which no window shows. No oftener, for requests may follow each
+other all day, and a digest counts through all of Odoo's orders and lines."""
 GOOD = (SyncLog.Status.OK, SyncLog.Status.PARTIAL)
+FOR_A_PERSON = (SyncLog.Status.BRAKED, SyncLog.Status.REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class Due:
     cause: SyncLog.Cause
     run: int | None = None
     digest: bool = True
+    asked_for: bool = False
+    """A poll with a digest because of an event that was missed, or may have been."""
 
 
 def due() -> list[Due]:
@@ -72,7 +78,7 @@ def _may_try_again(runs: QuerySet[SyncLog], now: datetime) -> bool:
     latest = runs.order_by("-id").first()
     if latest is None or latest.ended_at is None:
         return True
-    for_a_person = latest.status in {SyncLog.Status.BRAKED, SyncLog.Status.REFUSED}
+    for_a_person = latest.status in FOR_A_PERSON
     return latest.ended_at < now - (ASK_AGAIN_AFTER if for_a_person else RETRY_AFTER)
 
 
@@ -102,15 +108,28 @@ def _poll_due(now: datetime, state: SyncState) -> list[Due]:
 
     seconds = settings.SYNC_POLL_SECONDS
     by_time = seconds > 0 and passed(timedelta(seconds=seconds))
-    scan_wanted = state.scan_due_at is not None and passed(SCAN_EVERY)
-    if not by_time and not scan_wanted:
-        return []
-    return [Due(SyncLog.Cause.POLL, digest=by_time and _digest_is_due(now))]
+    if by_time and _digest_is_due(now):
+        return [Due(SyncLog.Cause.POLL)]
+    if state.scan_due_at is not None:
+        if _scan_digest_is_due(now):
+            return [Due(SyncLog.Cause.POLL, asked_for=True)]
+        by_time = by_time or passed(SCAN_EVERY)
+    return [Due(SyncLog.Cause.POLL, digest=False)] if by_time else []
 
 
 def _digest_is_due(now: datetime) -> bool:
-    lately = SyncLog.objects.filter(digest=True, started_at__gte=now - DIGEST_EVERY)
+    lately = SyncLog.objects.filter(
+        digest=True, asked_for=False, started_at__gte=now - DIGEST_EVERY
+    )
     if lately.filter(status__in=GOOD, phase=SyncLog.DONE).exists():
         return False
     polls = lately.filter(cause=SyncLog.Cause.POLL).exclude(error=SyncLog.GAVE_WAY)
     return _may_try_again(polls, now)
+
+
+def _scan_digest_is_due(now: datetime) -> bool:
+    digests = SyncLog.objects.filter(digest=True).exclude(error=SyncLog.GAVE_WAY)
+    if digests.filter(started_at__gte=now - SCAN_DIGEST_EVERY).exists():
+        return False
+    waits_for_a_person = digests.filter(asked_for=True, status__in=FOR_A_PERSON)
+    return not waits_for_a_person.filter(ended_at__gte=now - ASK_AGAIN_AFTER).exists()

@@ -17,7 +17,7 @@ from bc_consumer.publisher import FAILURES
 from bc_consumer.reconcile import reconcile, reconcile_slice
 from bc_consumer.run_beginning import Wish
 from bc_consumer.run_stopping import AlreadyRunning, Interrupted
-from bc_consumer.schedule import due
+from bc_consumer.schedule import Due, due
 
 logger = logging.getLogger(__name__)
 
@@ -61,15 +61,15 @@ class Ticker:
             if one.cause == SyncLog.Cause.NIGHTLY:
                 self._see_to_nightly(one.run)
             else:
-                self._poll(digest=one.digest)
+                self._poll(one)
 
     def _pause(self) -> float:
         poll = float(settings.SYNC_POLL_SECONDS)
         return min(settings.SWEEP_SECONDS, poll) if poll else float(settings.SWEEP_SECONDS)
 
-    def _poll(self, *, digest: bool) -> None:
+    def _poll(self, one: Due) -> None:
         try:
-            reconcile(Wish(SyncLog.Cause.POLL, digest=digest))
+            reconcile(Wish(one.cause, digest=one.digest, asked_for=one.asked_for))
         except (AlreadyRunning, Interrupted) as reason:
             logger.info("poll: %s", reason)
 

@@ -25,7 +25,7 @@ class SyncState(models.Model):
     scan_due_at = models.DateTimeField(
         _("scan wanted"),
         null=True,
-        help_text=_("Set when an event was never confirmed: a window scan is due soon."),
+        help_text=_("Set when an event was missed, or may have been: scans are due soon."),
     )
 
     class Meta:
@@ -65,6 +65,12 @@ class SyncLog(models.Model):
     full = models.BooleanField(_("every order"), default=False)
     forced = models.BooleanField(_("without brake"), default=False)
     digest = models.BooleanField(_("with digest"), default=True)
+    asked_for = models.BooleanField(
+        _("asked for"),
+        default=False,
+        db_default=False,
+        help_text=_("A scan, with digest, because an event was missed or may have been."),
+    )
     window_since = models.DateTimeField(_("window from"), null=True)
     window_until = models.DateTimeField(
         _("window up to"), null=True, help_text=_("Odoo's clock before the first read.")

@@ -21,7 +21,7 @@ from pika.exceptions import StreamLostError
 from bc_consumer import actors, ticker
 from bc_consumer.database_clock import database_now
 from bc_consumer.lock import Lock, handed_over
-from bc_consumer.models import Alert, PendingBC, SyncLog, SyncState
+from bc_consumer.models import BC, Alert, PendingBC, SyncLog, SyncState
 from bc_consumer.reconcile import reconcile, reconcile_slice
 from bc_consumer.run_beginning import Wish
 from bc_consumer.scan_request import request_scan
@@ -34,6 +34,7 @@ pytestmark = pytest.mark.usefixtures("odoo")
 Status, Cause = SyncLog.Status, SyncLog.Cause
 PARIS = ZoneInfo("Europe/Paris")
 NIGHTLY = Due(Cause.NIGHTLY)
+SCAN = Due(Cause.POLL, asked_for=True)
 
 
 def ago(**length: float) -> datetime:
@@ -379,30 +380,134 @@ def test_an_unconfirmed_event_wants_a_scan_without_poll_mode(
     settings.SYNC_POLL_SECONDS = 0
     assert due() == []
     request_scan()
-    assert due() == [Due(Cause.POLL, digest=False)]
+    assert due() == [SCAN]
 
 
 @pytest.mark.parametrize("cause", [Cause.POLL, Cause.NIGHTLY, Cause.COMMAND])
 def test_scans_go_on_until_odoo_s_longest_transaction_is_over(
     cause: SyncLog.Cause, simulator: Simulator, settings: LazySettings
 ) -> None:
+    """Every five minutes, and last of all, one looks for what is gone, too."""
     settings.SYNC_POLL_SECONDS, settings.SYNC_NIGHTLY_AT = 0, None
     settings.ODOO_LONGEST_TRANSACTION_SECONDS = 900
     reconcile(Wish(Cause.COMMAND))
+    SyncLog.objects.update(started_at=ago(minutes=10))
     request_scan()
-    reconcile(Wish(Cause.POLL, digest=False))
+    assert due() == [SCAN]
+    reconcile(Wish(Cause.POLL, asked_for=True))
     assert due() == [], "every two minutes, not at each look at the clock"
     SyncLog.objects.update(started_at=ago(seconds=121))
+    SyncState.objects.update(scan_due_at=ago(seconds=122))
     assert due() == [Due(Cause.POLL, digest=False)]
     SyncState.objects.update(scan_due_at=ago(seconds=901))
+    SyncLog.objects.update(started_at=ago(seconds=301))
+    assert due() == [SCAN]
     simulator.faults.fault_all(1, "psycopg2.OperationalError: no")
-    assert reconcile(Wish(cause, digest=False)).status == Status.FAILED
+    assert reconcile(Wish(cause)).status == Status.FAILED
     simulator.faults.clear()
     SyncLog.objects.update(started_at=ago(seconds=121))
     assert due() == [Due(Cause.POLL, digest=False)]
     reconcile(Wish(cause, digest=False))
+    assert SyncState.objects.get().scan_due_at is not None, "nobody looked for what is gone"
+    SyncLog.objects.update(started_at=ago(seconds=301))
+    assert due() == [SCAN]
+    assert reconcile(Wish(cause)).status == Status.OK
     assert SyncState.objects.get().scan_due_at is None
     assert due() == []
+
+
+def test_requests_that_follow_each_other_count_through_odoo_every_five_minutes_at_most(
+    polling: None, settings: LazySettings
+) -> None:
+    settings.SYNC_POLL_SECONDS = 0
+    ended(Cause.POLL, Status.OK, asked_for=True, started_at=ago(seconds=299))
+    request_scan()
+    assert due() == [Due(Cause.POLL, digest=False)]
+    SyncLog.objects.update(started_at=ago(seconds=301))
+    assert due() == [SCAN]
+    # One that gave way has counted nothing.
+    SyncLog.objects.update(started_at=ago(seconds=2), error=SyncLog.GAVE_WAY)
+    assert due() == [SCAN]
+
+
+@pytest.mark.parametrize("status", [Status.BRAKED, Status.REFUSED])
+def test_a_scan_that_a_person_is_needed_for_looks_for_what_is_gone_an_hour_later(
+    status: SyncLog.Status, polling: None, settings: LazySettings
+) -> None:
+    settings.SYNC_POLL_SECONDS = 0
+    request_scan()
+    ended(Cause.POLL, status, asked_for=True, started_at=ago(minutes=59), ended_at=ago(minutes=59))
+    assert due() == [Due(Cause.POLL, digest=False)]
+    SyncLog.objects.update(started_at=ago(minutes=61), ended_at=ago(minutes=61))
+    assert due() == [SCAN]
+
+
+def test_in_poll_mode_a_scan_is_no_hour_s_digest(polling: None, settings: LazySettings) -> None:
+    """It leaves names and older mappings to that."""
+    ended(Cause.POLL, Status.OK, started_at=ago(minutes=50))
+    request_scan()
+    assert due() == [SCAN]
+    ended(Cause.POLL, Status.OK, asked_for=True, started_at=ago(seconds=11))
+    assert due() == [Due(Cause.POLL, digest=False)]
+    SyncLog.objects.filter(asked_for=False).update(started_at=ago(minutes=61))
+    assert due() == [Due(Cause.POLL)]
+
+
+def test_a_scan_that_was_asked_for_finds_what_is_gone_and_reads_no_more_than_it_must(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.ALERT_EMAILS = ["ops@example.com"]
+    settings.ODOO_LONGEST_TRANSACTION_SECONDS = 1
+    ids = list(simulator.bulk_create(40, 2, spread_days=100))
+    reconcile(Wish(Cause.COMMAND))
+    reconcile(Wish(Cause.POLL, digest=False))
+    simulator.delete_order(ids[3])
+    simulator.rename("res.partner", 3, "Renamed & Sons")
+    BC.objects.update(mapping_version=0)  # as after an update of the product
+    request_scan()
+    simulator.calls_clear()
+    scan = reconcile(Wish(Cause.POLL, asked_for=True))
+    assert (scan.status, scan.archived, scan.gone, scan.bc_count) == (Status.OK, 1, 1, 1)
+    assert not [call for call in simulator.calls if call.model == "res.partner"]
+    assert not BC.objects.filter(partner_name="Renamed & Sons").exists()
+    reconcile(Wish(Cause.NIGHTLY))
+    assert BC.objects.filter(partner_name="Renamed & Sons").exists()
+
+
+def test_a_scan_that_was_asked_for_holds_back_what_looks_like_a_wrong_database(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.ALERT_EMAILS = ["ops@example.com"]
+    settings.BRAKE_ARCHIVINGS = 5
+    ids = list(simulator.bulk_create(40, 2, spread_days=100))
+    reconcile(Wish(Cause.COMMAND))
+    simulator.delete_order(ids[:20])
+    request_scan()
+    assert reconcile(Wish(Cause.POLL, asked_for=True)).status == Status.BRAKED
+    assert BC.objects.filter(archived_at__isnull=False).count() <= 5
+    assert SyncState.objects.get().scan_due_at is not None
+    assert [message.subject for message in mail.outbox] == ["[BC] a reconciliation was stopped"]
+
+
+def test_the_scan_that_ends_a_request_proves_what_came_late_under_the_same_date(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.ODOO_LONGEST_TRANSACTION_SECONDS = 900
+    order_id = simulator.create_order(lines=[], partner_ref="first")
+    reconcile(Wish(Cause.COMMAND))
+    BC.objects.update(synced_at=F("write_date") + timedelta(seconds=8))
+    request_scan()
+    reconcile(Wish(Cause.POLL, digest=False))
+    # A second transaction of the same second, committed after that scan; its event was lost.
+    simulator.update_sql("purchase.order", order_id, {"partner_ref": "second"})
+    reconcile(Wish(Cause.POLL, digest=False))
+    assert BC.objects.get().partner_ref == "first"
+    scan = reconcile(Wish(Cause.POLL, asked_for=True))
+    assert BC.objects.get().partner_ref == "second"
+    asked_at = SyncState.objects.get().scan_due_at
+    assert scan.window_since is not None
+    assert asked_at is not None
+    assert scan.window_since <= asked_at - timedelta(seconds=900)
 
 
 def test_a_poll_s_window_begins_at_the_poll_before(
