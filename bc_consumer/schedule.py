@@ -129,7 +129,7 @@ def _digest_is_due(now: datetime) -> bool:
 
 def _scan_digest_is_due(now: datetime) -> bool:
     digests = SyncLog.objects.filter(digest=True).exclude(error=SyncLog.GAVE_WAY)
-    if digests.filter(started_at__gte=now - SCAN_DIGEST_EVERY).exists():
+    if digests.filter(started_at__range=(now - SCAN_DIGEST_EVERY, now)).exists():
         return False
     waits_for_a_person = digests.filter(asked_for=True, status__in=FOR_A_PERSON)
-    return not waits_for_a_person.filter(ended_at__gte=now - ASK_AGAIN_AFTER).exists()
+    return not waits_for_a_person.filter(ended_at__range=(now - ASK_AGAIN_AFTER, now)).exists()
