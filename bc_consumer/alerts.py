@@ -49,6 +49,13 @@ def alert(key: str, subject: Message, text: Message) -> None:
         Alert.objects.filter(key=key).update(mailed_at=None)
 
 
+def amend(key: str, subject: Message, text: Message) -> None:
+    """Let a standing alert say what is so now; nobody is told anew."""
+    known = Alert.objects.filter(key=key)
+    if known.update(subject=redacted(subject), text=redacted(text), last_at=Now()):
+        logger.info("alert %s: %s", key, redacted(text))
+
+
 def over(key: str, subject: Message = NOTHING, text: Message = NOTHING) -> None:
     """Forget an alert whose cause is gone; should it come back, it is mailed again.
 

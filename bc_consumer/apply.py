@@ -14,7 +14,8 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
-from bc_consumer import ledger, versions
+from bc_consumer import brake, ledger, versions
+from bc_consumer.brake import GONE
 from bc_consumer.database_clock import database_now
 from bc_consumer.looks import CONFIRMING_LOOKS, next_look
 from bc_consumer.mapping import EXTRA, Extra, MappedOrder
@@ -35,7 +36,6 @@ Outcome = JournalEntry.Outcome
 Record = TypeVar("Record", bound=OdooRecord)
 WEBHOOK = "webhook"
 """The cause of a webhook's mark."""
-GONE = "gone from Odoo"
 ARCHIVED_REASONS = {
     Missing.GONE: GONE,
     Missing.OUTSIDE_DOMAIN: "outside the domain",
@@ -99,25 +99,36 @@ class Difference:
     deleted_lines: list[int] = field(default_factory=list)
 
 
-def apply(token: UUID, batch: Sequence[Seen], early: bool, may_lag: bool = False) -> list[Result]:
+def apply(
+    token: UUID,
+    batch: Sequence[Seen],
+    early: bool,
+    may_lag: bool = False,
+    doubt: brake.Doubt | None = None,
+) -> list[Result]:
     """Write what was seen, all or nothing, and settle the claims as the last statements.
 
     ``early``: this Odoo sends webhooks before it commits. ``may_lag``: what was seen may be older
-    than what a webhook told of. Raises LinesElsewhere (bring those orders along), LeaseLost (drop
-    those rows), or a database error; then nothing is written.
+    than what a webhook told of. ``doubt``: archivings that the brake has to decide about. Raises
+    LinesElsewhere (bring those orders along), Held (leave those out), LeaseLost (drop those rows),
+    or a database error; then nothing is written.
     """
     batch = sorted(batch, key=lambda seen: seen.claimed.odoo_id)
     try:
-        return _apply(token, batch, early=early, may_lag=may_lag)
+        return _apply(token, batch, early=early, may_lag=may_lag, doubt=doubt)
     except IntegrityError:
         # Another worker may have written a line that was new to us, under an order of its own,
         # since we looked. Now it is there to be seen.
-        return _apply(token, batch, early=early, may_lag=may_lag)
+        return _apply(token, batch, early=early, may_lag=may_lag, doubt=doubt)
 
 
-def _apply(token: UUID, batch: Sequence[Seen], *, early: bool, may_lag: bool) -> list[Result]:
+def _apply(
+    token: UUID, batch: Sequence[Seen], *, early: bool, may_lag: bool, doubt: brake.Doubt | None
+) -> list[Result]:
     with transaction.atomic():
         copy = _Copy.load(batch)
+        if doubt is not None:
+            brake.decide(doubt)
         now = database_now()
         differences = [_difference(seen, copy, now) for seen in batch]
         _write(differences, batch)
@@ -404,9 +415,10 @@ def _journal(batch: Sequence[Seen], results: Sequence[Result], now: datetime) ->
 
 
 def _count(batch: Sequence[Seen], results: Sequence[Result]) -> None:
-    _count_for_runs(batch, results)
+    # SyncState before SyncLog, as a run's end takes them.
     if any(result.outcome is Outcome.UNCONFIRMED for result in results):
         request_scan()
+    _count_for_runs(batch, results)
 
 
 def _count_for_runs(batch: Sequence[Seen], results: Sequence[Result]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, F, Q, QuerySet, Value
-from django.db.models.functions import Concat, Now
+from django.db.models.functions import Coalesce, Concat, Now
 
 from bc_consumer import failures, outage, process
 from bc_consumer.database_clock import dialect, ids_parameter
@@ -73,7 +73,8 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
     """Take in any number of marks by one statement; return the orders that need a message.
 
     Inserts each row or raises its generation. A failed row is reopened with one attempt. Rows in
-    the bulk lane ask for no message each. ``sent_at`` is set here, in the same statement: that a
+    the bulk lane ask for no message each. A row that the brake holds is let go by an event
+    «deleted»: it has a second witness now. ``sent_at`` is set here, in the same statement: that a
     message is on its way is decided once, and a message lost afterwards is made good by the timers.
     """
     sql = dialect()
@@ -110,6 +111,8 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
             sent_at = COALESCE({TABLE}.sent_at, excluded.sent_at),
             attempts = CASE WHEN {TABLE}.failed_at IS NULL THEN {TABLE}.attempts ELSE %s END,
             failed_at = NULL,
+            held_reason = CASE WHEN excluded.event = 'deleted' THEN ''
+                ELSE {TABLE}.held_reason END,
             last_payload = CASE WHEN excluded.last_payload = ''
                 THEN {TABLE}.last_payload ELSE excluded.last_payload END,
             run_id = COALESCE(excluded.run_id, {TABLE}.run_id),
@@ -331,13 +334,13 @@ def settle(token: uuid.UUID, looks: Sequence[Look]) -> None:
 KEPT_FIELDS = (
     "fetched_generation", "claim_token", "claimed_until", "sent_at", "due_at", "shown_at",
     "first_marked_at", "marks", "attempts", "batch_limit", "error_class", "last_error",
-    "failure", "traceback", "first_failed_at",
+    "failure", "traceback", "first_failed_at", "held_at",
 )  # fmt: skip
 
 
 def _fetched(row: PendingBC, look: Look) -> PendingBC:
     row.fetched_generation = look.claimed.generation
-    row.claim_token = row.claimed_until = row.sent_at = row.first_failed_at = None
+    row.claim_token = row.claimed_until = row.sent_at = row.first_failed_at = row.held_at = None
     row.attempts = row.batch_limit = 0
     row.error_class = row.last_error = row.failure = row.traceback = ""
     return row
@@ -434,15 +437,30 @@ def fail(
             traceback=redacted("".join(traceback.format_exception(error))),
             first_failed_at=row.first_failed_at or Now(),
             failed_at=Now() if last else None,
+            held_at=None if last else row.held_at,
             due_at=Now() + timedelta(seconds=0.0 if moved else RETRY_SECONDS * 2 ** (attempts - 1)),
         )
     return last
 
 
-def hold(token: uuid.UUID, odoo_ids: Collection[int], reason: Message) -> None:
-    """Set these rows aside until a person, or the next run, lets them go."""
-    rows = PendingBC.objects.filter(odoo_id__in=sorted(odoo_ids), claim_token=token)
-    _update(rows, claim_token=None, claimed_until=None, sent_at=None, held_reason=reason)
+def hold(token: uuid.UUID, claimed: Collection[PendingBC], reason: Message) -> set[int]:
+    """Set these rows aside until a person, or the next run, lets them go; return which were.
+
+    What was marked since it was claimed is due at once instead: that mark may let it go.
+    """
+    generations = {row.odoo_id: row.generation for row in claimed}
+    rows = PendingBC.objects.filter(odoo_id__in=sorted(generations), claim_token=token)
+    with transaction.atomic():
+        ours = list(rows.select_for_update().order_by("odoo_id"))
+        held = {row.odoo_id for row in ours if row.generation == generations[row.odoo_id]}
+        free = {"claim_token": None, "claimed_until": None, "sent_at": None}
+        rows.exclude(odoo_id__in=held).update(**free, due_at=Now())
+        rows.filter(odoo_id__in=held).update(
+            **free, held_reason=reason, held_at=Coalesce("held_at", Now())
+        )
+    if len(held) < len(ours):
+        process.wake.set()
+    return held
 
 
 def let_go(*, forced: bool, odoo_ids: Collection[int] | None = None) -> int:

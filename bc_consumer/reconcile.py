@@ -151,6 +151,8 @@ class _Run:
         self.odoo = odoo()
         self._calls, self._bytes = self.odoo.calls, self.odoo.bytes
         self._ask_after = 0.0
+        self._gone: set[int] = set()
+        """Orders that this slice found to be gone, and nobody announced."""
         quick = run.cause == Cause.POLL and not run.asked_for
         longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
         self._proof = POLL_PROOF if quick else longest
@@ -180,8 +182,8 @@ class _Run:
         except Braked as error:
             why = message_of(error)
             self._end(Status.BRAKED, why)
-            told = joined(" ", why, _("Nothing was archived by it."))
-            alert("brake", _("a reconciliation was stopped"), told)
+            told = joined(" ", why, _("Nothing was archived by it."), brake.standing().text())
+            alert(brake.KEY, _("a reconciliation was stopped"), told)
         except OdooRefused as error:
             self._failed(Status.REFUSED, error)
         except LockLost as error:
@@ -301,10 +303,10 @@ class _Run:
             if not drift.orders:
                 continue
             away = drift.maybe_gone - self.odoo.listing.existing(sorted(drift.maybe_gone))
-            gone = 0 if self._any_forbidden(away) else len(away)
+            gone = set() if self._any_forbidden(away) else away
             if away:
                 self._check_brake(gone)
-            self.run.gone += gone
+            self.run.gone += len(gone)
             self.run.found_by_digest += len(drift.orders)
             self._mark(drift.orders)
             self._wait_for_room(may_end=False)
@@ -336,10 +338,12 @@ class _Run:
             return True
         return False
 
-    def _check_brake(self, gone: int) -> None:
+    def _check_brake(self, gone: Collection[int]) -> None:
+        """Stop before too many are archived; what was found before may be archived, and counted."""
         if self.run.forced:
             return
-        reason = brake.reason_to_hold(self.run.gone + gone, self.odoo.listing.any_order)
+        self._gone = brake.still_current(self._gone) | brake.unannounced(gone)
+        reason = brake.reason_to_stop(len(self._gone), self.odoo.listing.any_order)
         if reason:
             raise Braked(reason)
 
@@ -457,12 +461,13 @@ class _Run:
         run = self.run
         run.status, run.error, run.ended_at = status, error, database_now()
         good = status in {Status.OK, Status.PARTIAL} and run.phase == SyncLog.DONE
-        moves = good and run.cause != Cause.POLL and self._reaches_back()
+        gapless = good and (run.cause == Cause.POLL or self._reaches_back())
+        moves = gapless and run.cause != Cause.POLL
         try:
             with transaction.atomic():
                 if moves and run.window_until is not None:
                     self.lock.move_watermark(run.window_until)
-                if good:
+                if gapless:  # else what was missed may be older than the window
                     scanned(run)
                 self._save()
         except LockLost as lost:

@@ -141,6 +141,8 @@ class Batch:
                 outage.give_turn_back()
             # Not before: a slow receiver must not let the rest of the batch's lease run out.
             tell(self.results)
+        if any(row.held_at for row in self.rows.values()):
+            brake.tell(more=False)
         if self.failed:
             failed_orders.tell()
         elif any(row.first_failed_at for row in self.rows.values()):
@@ -304,16 +306,19 @@ class Batch:
 
     def _apply(self, seen: list[Seen], rounds: int) -> None:
         """Apply together; when that fails, one by one, so that a bad order harms only itself."""
-        seen = self._braked(seen)
         if not seen:
             return
+        doubt = brake.doubt(_unvouched(seen), odoo().listing.any_order)
         try:
-            results = apply(self.token, seen, sends_early(), odoo().may_lag)
+            results = apply(self.token, seen, sends_early(), odoo().may_lag, doubt)
         except ledger.LeaseLost as lost:
             self._lost(lost.ids)
             self._apply([one for one in seen if one.claimed.odoo_id not in lost.ids], rounds)
         except LinesElsewhere as elsewhere:
             self._bring_along(seen, elsewhere, rounds)
+        except brake.Held as held:
+            self._hold(held)
+            self._apply([one for one in seen if one.claimed.odoo_id not in held.ids], rounds)
         except Exception as error:
             if not is_about_orders(error):
                 raise
@@ -326,39 +331,18 @@ class Batch:
         else:
             self._done(results)
 
-    def _braked(self, seen: list[Seen]) -> list[Seen]:
-        """Hold back archivings that look like a wrong database; return the rest."""
-        gone = [
-            one.claimed.odoo_id
-            for one in seen
-            if isinstance(one.found, Missing)
-            and one.found.means_archived
-            and ledger.FORCE not in one.claimed.causes.split(",")
-        ]
-        if not gone:
-            return seen
-        current = BC.objects.current().filter(odoo_id__in=gone)
-        held = set(current.values_list("odoo_id", flat=True))
-        if not held or not (reason := brake.reason_to_hold(len(held), odoo().listing.any_order)):
-            return seen
-        ledger.hold(self.token, held, reason)
-        self.open.difference_update(held)
-        now = database_now()
-        outcome = JournalEntry.Outcome.HELD
-        JournalEntry.objects.bulk_create(
-            journal_entry(self.rows[i], outcome, now, error=reason) for i in sorted(held)
-        )
-        alert(
-            "brake",
-            _("archivings held back"),
-            _(
-                "%(reason)s Orders held: %(ids)s. If they are really gone: "
-                "manage.py sync_BcLinbc --force",
-                reason=reason,
-                ids=f"{sorted(held)}",
-            ),
-        )
-        return [one for one in seen if one.claimed.odoo_id not in held]
+    def _hold(self, held: brake.Held) -> None:
+        """Hold back archivings that look like a wrong database."""
+        with transaction.atomic():
+            ids = ledger.hold(self.token, [self.rows[i] for i in sorted(held.ids)], held.reason)
+            now, outcome = database_now(), JournalEntry.Outcome.HELD
+            JournalEntry.objects.bulk_create(
+                journal_entry(self.rows[i], outcome, now, error=held.reason) for i in sorted(ids)
+            )
+        self.open.difference_update(held.ids)
+        if ids:
+            logger.warning("BC %s held: %s", sorted(ids), held.reason)
+            brake.tell(more=True)
 
     def _bring_along(self, seen: list[Seen], elsewhere: LinesElsewhere, rounds: int) -> None:
         """Odoo moved lines between orders: read and apply both sides in one go."""
@@ -455,6 +439,17 @@ class Batch:
         ledger.release(self.token, given_back, delay, batch_limit)
         logger.info("%d orders given back: %s: BC %s", len(given_back), why, sorted(given_back))
         self.open = self.open - given_back
+
+
+def _unvouched(seen: Iterable[Seen]) -> list[int]:
+    """Return the orders that would be archived because Odoo's answer alone says so."""
+    return [
+        one.claimed.odoo_id
+        for one in seen
+        if isinstance(one.found, Missing)
+        and one.found.means_archived
+        and not brake.is_vouched_for(one.claimed, one.found)
+    ]
 
 
 def _parts(rows: Iterable[PendingBC]) -> list[list[int]]:

@@ -8,7 +8,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from bc_consumer import ledger, retention, schedule
+from bc_consumer import brake, ledger, retention, schedule
 from bc_consumer.alerts import alert, over
 from bc_consumer.message import Message, joined, ngettext, verbatim
 from bc_consumer.message import gettext as _
@@ -116,7 +116,7 @@ def _went_well_lately() -> bool:
 def _take_back_alerts() -> None:
     """What a digest without trouble has shown to be over."""
     if not PendingBC.objects.exclude(held_reason="").exists():
-        over("brake")
+        over(brake.KEY)
     if not BC.objects.filter(forbidden_at__isnull=False).exists():
         over("forbidden")
 

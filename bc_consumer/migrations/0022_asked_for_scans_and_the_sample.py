@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("bc_consumer", "0018_hearts_by_number"),
+        ("bc_consumer", "0020_held_since"),
     ]
 
     operations = [

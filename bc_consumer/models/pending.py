@@ -55,6 +55,11 @@ class PendingBC(models.Model):
         help_text=_("At most so many orders in one call, after a larger one failed; 0: any."),
     )
     held_reason = MessageField(_("held because"), blank=True)
+    held_at = models.DateTimeField(
+        _("held since"),
+        null=True,
+        help_text=_("Kept while a run looks again; empty once the order was read and not held."),
+    )
     last_payload = models.TextField(_("last payload"), blank=True)
     error_class = models.TextField(_("kind of error"), blank=True)
     last_error = MessageField(_("error"), blank=True)

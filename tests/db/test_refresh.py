@@ -16,7 +16,8 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from bc_consumer import ledger, outage, process
-from bc_consumer.apply import GONE, LinesElsewhere, Seen, apply
+from bc_consumer.apply import LinesElsewhere, Seen, apply
+from bc_consumer.brake import GONE
 from bc_consumer.database_clock import database_now
 from bc_consumer.ledger import LeaseLost, Mark
 from bc_consumer.mapping import map_order

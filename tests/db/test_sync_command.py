@@ -271,6 +271,21 @@ def test_since_sets_the_window_and_a_gap_does_not_move_the_watermark(
 
 
 @in_process
+@pytest.mark.parametrize(
+    ("arguments", "still_wanted"),
+    [(["--since", "1m"], True), (["--since", "5h"], False), ([], False)],
+)
+def test_a_window_clears_a_scan_that_was_asked_for_only_when_it_reaches_back(
+    simulator: Simulator, arguments: list[str], still_wanted: bool
+) -> None:
+    sync()
+    asked = database_now() - timedelta(hours=2)
+    SyncState.objects.update(scan_due_at=asked)
+    assert sync(*arguments).code == 0
+    assert SyncState.objects.get().scan_due_at == (asked if still_wanted else None)
+
+
+@in_process
 def test_a_moment_without_offset_is_the_project_s_time(
     simulator: Simulator, settings: LazySettings
 ) -> None:

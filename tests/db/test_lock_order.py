@@ -1,0 +1,76 @@
+"""Transactions that lock rows of several tables take them in one order, so that none fails."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from bc_consumer import brake, ledger, run_ending
+from bc_consumer.apply import Result, apply
+from bc_consumer.ledger import Mark
+from bc_consumer.lock import Lock
+from bc_consumer.models import JournalEntry, Lane, PendingBC, SyncLog, SyncState
+from tests.conftest import ON_SQLITE
+from tests.db.copied import bc
+from tests.db.modelled import seen
+from tests.db.test_two_workers import in_another_thread
+
+pytestmark = [
+    pytest.mark.skipif(ON_SQLITE, reason="SQLite has one writer at a time"),
+    pytest.mark.usefixtures("single_rows"),
+]
+
+
+@pytest.fixture
+def run() -> SyncLog:
+    """A run under way, that marked order 1."""
+    made = SyncLog.objects.create(started_at=datetime.now(UTC), cause=SyncLog.Cause.NIGHTLY)
+    ledger.mark([1], Mark(cause="nightly", lane=Lane.BULK, run=made.pk))
+    return made
+
+
+def claim() -> tuple[uuid.UUID, PendingBC]:
+    token = uuid.uuid4()
+    (row,) = ledger.claim(1, token).rows
+    return token, row
+
+
+@pytest.mark.parametrize("what", ["an order that never came", "an order for the brake to decide"])
+def test_a_run_that_ends_and_a_batch_of_it_do_not_deadlock(run: SyncLog, what: str) -> None:
+    if "brake" in what:
+        bc(1)
+        bc(2)
+    token, row = claim()
+    doubt = brake.doubt([1], lambda: True)
+    results: list[Result] = []
+    errors: list[DatabaseError] = []
+
+    def work() -> None:
+        try:
+            results.extend(apply(token, [seen(row, None)], early=False, doubt=doubt))
+        except DatabaseError as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    lock = Lock()
+    assert lock.take()
+    batch = threading.Thread(target=work)
+    try:
+        with transaction.atomic():
+            lock.move_watermark(datetime.now(UTC))
+            with in_another_thread(batch):
+                run.status = SyncLog.Status.OK
+                assert run_ending.save(run, 1, 1)
+    finally:
+        lock.give_back()
+        batch.join(60)
+    assert errors == []
+    outcome = JournalEntry.Outcome.ARCHIVED if doubt else JournalEntry.Outcome.UNCONFIRMED
+    assert [result.outcome for result in results] == [outcome]
+    assert SyncState.objects.get().last_sync is not None
+    assert SyncLog.objects.get().status == SyncLog.Status.OK
