@@ -142,6 +142,13 @@ ALERT_MISSED = _env.integer("ALERT_MISSED", 50)
 JOURNAL_DAYS = _env.integer("JOURNAL_DAYS", 180, minimum=1)
 SYNC_LOG_DAYS = _env.integer("SYNC_LOG_DAYS", 400, minimum=1)
 
+# --- Web process --------------------------------------------------------------------------------
+
+# Threads of each web process, whatever serves it: pages get a quarter of them (page_limits.py).
+WEB_THREADS = _env.integer("WEB_THREADS", 64, minimum=1)
+# All statements of a page together; 0: no limit. PostgreSQL only.
+PAGE_DATABASE_SECONDS = _env.number("PAGE_DATABASE_SECONDS", 5)
+
 # --- Pages, alerts, logs ------------------------------------------------------------------------
 
 # The live page needs a login unless this is set: ./start sets it for its demonstration.

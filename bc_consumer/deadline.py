@@ -28,13 +28,21 @@ def database_deadline(seconds: float) -> Iterator[None]:
     """Give all database statements in the block ``seconds`` together.
 
     One that takes longer raises Django's OperationalError; whether it took effect is then unknown.
-    Without :func:`install`, and on SQLite, the block has no deadline.
+    A block within another one has its own deadline, a longer one too. Without :func:`install`, and
+    on SQLite, the block has no deadline.
     """
+    outer: float | None = getattr(_thread, "until", None)
     _thread.until = time.monotonic() + seconds
+    _thread.passed = False
     try:
         yield
     finally:
-        _thread.until = None
+        _thread.until = outer
+
+
+def deadline_passed() -> bool:
+    """Whether a statement of this thread was given up since its latest deadline began."""
+    return bool(getattr(_thread, "passed", False))
 
 
 def _wait(connection: Any) -> None:
@@ -47,4 +55,5 @@ def _wait(connection: Any) -> None:
         )
         left = None if until is None else max((until - time.monotonic()) * 1000, 0.0)
         if not poll.poll(left):
+            _thread.passed = True
             raise psycopg2.OperationalError("PostgreSQL did not answer before the deadline")

@@ -2,10 +2,12 @@
 
 import time
 
+from django.conf import settings
 from django.db import connection
 from django.urls import get_resolver
 
 from bc_consumer import deadline
+from bc_consumer.health import STATUS_SECONDS
 from bc_consumer.intake import intake
 from bc_consumer.publisher import publisher
 
@@ -25,9 +27,22 @@ def prepare() -> None:
     """
     if connection.vendor == "postgresql":
         deadline.install()
+        _end_statements_that_nobody_waits_for()
     end = time.monotonic() + LONGEST_SECONDS
     connected = publisher().connect()
     begun = intake().begun
     _ = get_resolver().url_patterns  # imports every page, which takes a while
     begun.wait(max(end - time.monotonic(), 0.0))
     connected.wait(max(end - time.monotonic(), 0.0))
+
+
+def _end_statements_that_nobody_waits_for() -> None:
+    """Let PostgreSQL itself end what a page has given up: it would work on it, unread, to the end.
+
+    All threads' connections are made by these settings.
+    """
+    if not settings.PAGE_DATABASE_SECONDS:
+        return
+    milliseconds = int(1000 * max(settings.PAGE_DATABASE_SECONDS, STATUS_SECONDS))
+    options = connection.settings_dict["OPTIONS"]
+    options["options"] = f"{options.get('options', '')} -c statement_timeout={milliseconds}".strip()

@@ -75,6 +75,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
+    "bc_consumer.page_limits.PageLimitsMiddleware",
     "project.request_limits.RequestLimitsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "project.content_security_policy.ContentSecurityPolicyMiddleware",

@@ -18,6 +18,13 @@ TIMER_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
+class Get:
+    """In a webhook's place: a page that is asked for, and answers in JSON."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """One webhook's answer; ``seconds`` from before connecting to its last byte.
 
@@ -62,12 +69,16 @@ async def _measure_lag(lags: list[float]) -> None:
 async def _send(webhook_url: str, payload: object) -> Answered:
     parts = urlsplit(webhook_url)
     login = base64.b64encode(f"{parts.username}:{unquote(parts.password or '')}".encode()).decode()
-    body = json.dumps(payload).encode()
-    head = (
-        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.hostname}:{parts.port}\r\n"
-        f"Authorization: Basic {login}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    ).encode()
+    host = f"Host: {parts.hostname}:{parts.port}\r\nConnection: close\r\n"
+    if isinstance(payload, Get):
+        body, head = b"", f"GET {payload.path} HTTP/1.1\r\n{host}\r\n".encode()
+    else:
+        body = json.dumps(payload).encode()
+        head = (
+            f"POST {parts.path} HTTP/1.1\r\n{host}"
+            f"Authorization: Basic {login}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        ).encode()
     began = time.monotonic()
     async with asyncio.timeout(LONGEST_SECONDS):
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)

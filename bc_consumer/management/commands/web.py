@@ -1,6 +1,7 @@
 """``manage.py web``: serves the project's site, and so the webhook and the pages, with granian."""
 
 import os
+import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,17 @@ env = Environment(os.environ)
 STOP_SECONDS = 20
 BACKLOG = 1024
 """Odoo opens a connection for each webhook; a bulk change in it brings hundreds at once."""
-THREADS = 64
-"""A process; they mostly wait. Of a hundred webhooks at once each finds one, in an outage too."""
-IDLE_SECONDS = 600
+CONNECTIONS = 8_000
+"""Of one process. granian takes no further ones, and never closes one on which nothing was sent
+(measured with 2.8): idle ones must not keep Odoo out."""
 HEADER_MILLISECONDS = 10_000
-"""For a request's headers. Bodies have no deadline: see project/request_limits.py."""
+"""For a request's headers; bodies have their deadline in odoo_webhook/server.py."""
+HEADER_BYTES = 65_536
+TARGET = "odoo_webhook.server:serve"
 
 
 class Command(BaseCommand):
-    """Replace this process by granian; WEB_PROCESSES, WEB_THREADS and PORT are read."""
+    """Replace this process by granian; WEB_PROCESSES and PORT are read."""
 
     help = "Serves the webhook and the pages."
 
@@ -37,15 +40,22 @@ class Command(BaseCommand):
         granian = str(Path(sys.executable).with_name("granian"))
         words = [
             granian,
-            *("--interface", "wsgi", "--no-ws", "--respawn-failed-workers"),
+            *("--interface", "rsgi", "--factory", "--http", "1", "--no-ws"),
+            "--respawn-failed-workers",
             *("--host", options["host"], "--port", str(options["port"])),
             *("--workers", str(env.integer("WEB_PROCESSES", 2, minimum=1))),
-            *("--blocking-threads", str(env.integer("WEB_THREADS", THREADS, minimum=1))),
-            *("--blocking-threads-idle-timeout", str(IDLE_SECONDS)),
             *("--http1-header-read-timeout", str(HEADER_MILLISECONDS)),
-            *("--backlog", str(BACKLOG), "--workers-kill-timeout", str(STOP_SECONDS)),
-            _application(),
+            *("--http1-buffer-size", str(HEADER_BYTES)),
+            *("--backlog", str(BACKLOG), "--backpressure", str(CONNECTIONS)),
+            *("--workers-kill-timeout", str(STOP_SECONDS)),
+            TARGET,
         ]
+        if not settings.WSGI_APPLICATION:
+            raise CommandError(
+                "WSGI_APPLICATION is not set: give the path of your WSGI application, "
+                'e.g. "mysite.wsgi.application".'
+            )
+        _allow_connections()
         # The intake has its own lasting connection; a page's ends with its request, or that many
         # threads would in time hold that many connections.
         kept = os.environ.get("DATABASE_CONN_MAX_AGE")
@@ -56,12 +66,10 @@ class Command(BaseCommand):
         os.execv(granian, words)  # noqa: S606 (the words are ours)
 
 
-def _application() -> str:
-    """Return WSGI_APPLICATION as granian wants it: ``module:name``."""
-    module, _, name = (settings.WSGI_APPLICATION or "").rpartition(".")
-    if not module:
-        raise CommandError(
-            "WSGI_APPLICATION is not set: give the path of your WSGI application, "
-            'e.g. "mysite.wsgi.application".'
-        )
-    return f"{module}:{name}"
+def _allow_connections() -> None:
+    """Let a process have as many open files as it takes connections, or as many as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS + 1000
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

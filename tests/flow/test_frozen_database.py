@@ -1,0 +1,112 @@
+"""PostgreSQL stands still, and people look at pages: webhook and /healthz answer all the same."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from odoo_simulator import Simulator
+from tests.comparing import differences
+from tests.conftest import Deploy
+from tests.harness import Deployment
+from tests.probing import RATE, probing
+from tests.services.postgres import Postgres
+
+VIEWS = 64
+"""As many as a web process has threads."""
+THEIR_PATIENCE_SECONDS = 5.0
+SECONDS = 14
+SETTINGS = {"ODOO_WEBHOOK_TIMING": "committed"}
+
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.timeout(180),
+    pytest.mark.simulator(version=17, webhook_timing="committed"),
+]
+
+
+@pytest.fixture
+def deployment(
+    deploy: Deploy,
+    private_postgres: Postgres,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Deployment:
+    database = private_postgres.create_database()
+    Deployment.migrate(database.url, tmp_path_factory.mktemp("migrate"))
+    return deploy(settings=SETTINGS, database_url=database.url).start(workers=1, scheduler=False)
+
+
+def look(deployment: Deployment, path: str = "/") -> socket.socket:
+    """Ask for a page as somebody who was logged in once."""
+    connection = socket.create_connection(("127.0.0.1", deployment.port), timeout=30)
+    cookie = f"Cookie: sessionid={secrets.token_hex(16)}\r\nAccept-Language: fr\r\n"
+    host = f"Host: 127.0.0.1:{deployment.port}\r\n"
+    connection.sendall(f"GET {path} HTTP/1.1\r\n{host}{cookie}\r\n".encode())
+    return connection
+
+
+def read(connection: socket.socket) -> str:
+    """Return the answer, to its end."""
+    text = b""
+    while b"</html>" not in text and (part := connection.recv(65536)):
+        text += part
+    return text.decode()
+
+
+def test_page_views_while_postgresql_stands_still(
+    deployment: Deployment, simulator: Simulator, private_postgres: Postgres
+) -> None:
+    ids = list(simulator.bulk_create(SECONDS * RATE // 2, 1))
+    with probing(deployment, ids) as probed, ExitStack() as viewers:
+        private_postgres.pause()
+        try:
+            for path in ["/"] * VIEWS + ["/live/", "/admin/"] * 5:
+                viewers.enter_context(look(deployment, path))
+            threading.Event().wait(THEIR_PATIENCE_SECONDS)
+            viewers.close()
+            # Open tabs of the live page go on asking, once a second.
+            for _ in range(3):
+                for _tab in range(10):
+                    viewers.enter_context(look(deployment, "/live/"))
+                threading.Event().wait(1.0)
+        finally:
+            private_postgres.resume()
+    assert probed.late() == []
+    deployment.wait_until(
+        lambda: not differences(simulator, deployment.sql, ids), 40, what="all that got a 202"
+    )
+
+
+def test_a_page_says_what_is_the_matter(deployment: Deployment, private_postgres: Postgres) -> None:
+    private_postgres.pause()
+    began = time.monotonic()
+    try:
+        with look(deployment) as connection:
+            answer = read(connection)
+    finally:
+        private_postgres.resume()
+    assert answer.startswith("HTTP/1.1 503 "), answer[:200]
+    assert time.monotonic() - began < 10
+    assert "retry-after: " in answer.lower()
+    assert "default-src 'none'" in answer
+    assert '<html lang="fr">' in answer
+    assert "Traceback" not in deployment.logs()
+    deployment.wait_until(
+        lambda: deployment.get("/").status in {200, 302}, what="pages to be there again"
+    )
+
+
+def test_a_page_says_it_of_a_database_that_is_shut_down(
+    deployment: Deployment, private_postgres: Postgres
+) -> None:
+    private_postgres.stop()
+    with look(deployment) as connection:
+        answer = read(connection)
+    private_postgres.start()
+    assert answer.startswith("HTTP/1.1 503 "), answer[:200]
+    assert "Traceback" not in deployment.logs()
