@@ -80,8 +80,8 @@ class PageLimitsMiddleware:
             self._busy.release()
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer for a view that the database left alone."""
-        if not isinstance(exception, AWAY):
+        """Answer for a view that the database left alone; with DEBUG the traceback is wanted."""
+        if settings.DEBUG or not isinstance(exception, AWAY):
             return None
         logger.error("%s: the database did not answer: %s", request.path, redacted(str(exception)))
         connection.close()

@@ -11,13 +11,14 @@ from django.db import connection
 from django.urls import NoReverseMatch, reverse
 
 SECURITY = "django.middleware.security.SecurityMiddleware"
+PAGE_LIMITS = "bc_consumer.page_limits.PageLimitsMiddleware"
 READ_COMMITTED = "READ_COMMITTED"
 
 
 @register()
 def check_project(**_: Any) -> list[CheckMessage]:
     """Check addresses and database options; no system is asked."""
-    return [*_webhook_address(), *_database()]
+    return [*_webhook_address(), *_middleware(), *_database()]
 
 
 def _webhook_address() -> Iterator[CheckMessage]:
@@ -37,6 +38,16 @@ def _webhook_address() -> Iterator[CheckMessage]:
             "and every event is lost.",
             hint=f'Add r"^{path}/?$" to SECURE_REDIRECT_EXEMPT.',
             id="bc.E030",
+        )
+
+
+def _middleware() -> Iterator[CheckMessage]:
+    if settings.MIDDLEWARE[:1] != [PAGE_LIMITS]:
+        yield checks.Warning(
+            "Pages may wait for the database without end, in all of the web process's threads: "
+            "then the webhook finds none, and events are lost.",
+            hint=f'Put "{PAGE_LIMITS}" first into MIDDLEWARE.',
+            id="bc.W034",
         )
 
 

@@ -101,6 +101,8 @@ class Bodies:
                     self._reading.pop(deadline, None)
         except TimeoutError:
             raise Refused(408, "the body did not come in time") from None
+        except ProtocolClosed:
+            raise Refused(400, "the body is shorter than its Content-Length") from None
         return body
 
     def _make_room(self, now: float) -> None:
@@ -153,8 +155,6 @@ class Server:
             body, whole = await _body(scope, protocol, treatment)
             async with treatment.lane.turn():
                 await self._serve(environ_of(scope, body), protocol, keep=whole)
-        except ProtocolClosed:
-            return  # nobody waits for an answer
         except Refused as refused:
             headers = [("content-type", "text/plain; charset=utf-8"), ("connection", "close")]
             if refused.status == 503:

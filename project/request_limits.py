@@ -1,9 +1,8 @@
-"""Bodies of requests: how large, and how many at once, so that forms can't stop the webhook.
+"""Forms: how large, and how many at once, so that they can't stop the webhook.
 
-A body is read in one of the web process's threads, however slowly it comes, and the server has no
-deadline for it (measured with granian 2.8: as many slow bodies as threads stopped the whole site).
-So forms get a few threads only. The webhook reads no body before it knows the caller, and checks
-the length itself.
+Each password that is tried costs a third of a second of CPU. «manage.py web» has read a form
+before it comes here; another server's thread may still have to, however slowly it comes. The
+webhook checks its bodies itself.
 """
 
 import threading
@@ -13,7 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 FORMS_AT_ONCE = 4
-"""In each web process. Staff send one now and then; each password that is tried costs CPU too."""
+"""In each web process. Staff send one now and then."""
 WEBHOOK = "/odoo/webhook"
 WITHOUT_BODY = {"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"}
 """Methods of which nothing here reads a body."""
@@ -21,7 +20,7 @@ RETRY_AFTER_SECONDS = 5
 
 
 class RequestLimitsMiddleware:
-    """Answers 411, 413 or 503 before anything of the body is read. Has to be the first."""
+    """Answers 411, 413 or 503. Has to come before whatever reads a form."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

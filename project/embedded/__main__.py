@@ -83,6 +83,8 @@ def _defaults(directory: Path) -> dict[str, str]:
         "HOST": "127.0.0.1",
         # Arrivals are printed one line each; what Django and dramatiq say would drown them.
         "LOG_LEVEL": "WARNING",
+        # The worker's statements run in the same process, and may take as long as they like.
+        "PAGE_DATABASE_SECONDS": "0",
         **load_secrets(directory),
     }
     return {name: value for name, value in values.items() if not os.environ.get(name)}

@@ -300,7 +300,7 @@ def servers_go_away(one: Scene, cookies: str) -> None:
     with_secret = order | {"name": one.secrets["second webhook"].value}
     one.post("an event with a secret, without PostgreSQL", with_secret)
     one.evidence.add("messages", messages(one, ".fallback"))
-    assert one.get("/", Cookie=cookies).status == 500
+    assert one.get("/", Cookie=cookies).status == 503
     one.get("/readyz")
     one.get("/status.json")
     one.manage("sync_BcLinbc", "--traceback")

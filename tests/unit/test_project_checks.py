@@ -40,6 +40,11 @@ def test_a_webhook_without_an_address_is_told(settings: LazySettings) -> None:
     assert found() == {"bc.W030"}
 
 
+def test_pages_without_limits_are_told(settings: LazySettings) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[1:], settings.MIDDLEWARE[0]]
+    assert found() == {"bc.W034"}, "it has to be the first"
+
+
 @pytest.mark.skipif(ON_SQLITE, reason="about PostgreSQL")
 @pytest.mark.parametrize(
     ("options", "wanted"),
