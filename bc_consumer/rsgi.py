@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from granian.rsgi import ProtocolClosed
+from granian._granian import RSGIProtocolClosed as ProtocolClosed
 
 logger = logging.getLogger(__name__)
 
@@ -196,15 +196,16 @@ class Server:
             logger.exception("%s: the application failed", environ["PATH_INFO"])
             return _Answer(500, [("content-type", "text/plain")], b"error\n", None, bool)
         close: Callable[[], object] = getattr(pieces, "close", bool)
-        rest, length = iter(pieces), 0
-        for piece in rest:
+        following, length = iter(pieces), 0
+        rest: Iterator[bytes] | None = None
+        for piece in following:
             written.append(piece)
             length += len(piece)
             if length > WHOLE_BYTES:
+                rest = following
                 break
         else:
             close()
-            rest = None
         status, headers = started[-1]
         return _Answer(int(status.split(" ", 1)[0]), headers, b"".join(written), rest, close)
 

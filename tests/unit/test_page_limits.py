@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.conf import LazySettings
-from django.db import InterfaceError, OperationalError, ProgrammingError
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
@@ -80,7 +80,7 @@ def test_what_counts_as_a_database_that_is_away(
     error: Exception, answered: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[bool] = []
-    monkeypatch.setattr(page_limits.connection, "close", lambda: closed.append(True))
+    monkeypatch.setattr(connection, "close", lambda: closed.append(True))
     answer = limits(lambda _: HttpResponse()).process_exception(GET("/"), error)
     assert (answer is not None, bool(closed)) == (answered, answered)
 
@@ -88,7 +88,7 @@ def test_what_counts_as_a_database_that_is_away(
 def test_another_middleware_s_statement_that_was_given_up(
     monkeypatch: pytest.MonkeyPatch, settings: LazySettings
 ) -> None:
-    monkeypatch.setattr(page_limits.connection, "close", lambda: None)
+    monkeypatch.setattr(connection, "close", lambda: None)
     broken = limits(lambda _: HttpResponse(status=500))
     assert broken(GET("/")).status_code == 500, "an error of our own stays one"
     monkeypatch.setattr(page_limits, "deadline_passed", lambda: True)
