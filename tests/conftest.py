@@ -81,6 +81,14 @@ def private_postgres(services: Services) -> Iterator[Postgres]:
 
 
 @pytest.fixture
+def postgres_with_own_clock(services: Services) -> Iterator[Postgres]:
+    """A PostgreSQL of this test alone, whose clock ``step_clock()`` sets while it runs."""
+    server = _or_skip(services.start_postgres_with_own_clock)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
 def private_rabbitmq(services: Services) -> Iterator[RabbitMQ]:
     """A RabbitMQ that tests may break, one after the other; put right again after each."""
     broker = _or_skip(lambda: services.private_rabbitmq)

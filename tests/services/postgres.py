@@ -139,6 +139,10 @@ class Postgres(ABC):
     def start(self) -> None:
         """Start again after a stop or a kill, on the same port and data."""
 
+    def step_clock(self, seconds: float) -> None:
+        """Set the server's clock forward, or back (below 0), from one statement to the next."""
+        raise ServiceMissingError("only a server with a clock of its own has one to set")
+
     def restart(self) -> None:
         """Shut down and start again."""
         self.stop()
@@ -163,9 +167,10 @@ class ForeignPostgres(Postgres):
 class PrivatePostgres(Postgres):
     """An instance of the installed package with its own port and its own data directory."""
 
-    def __init__(self, directory: Path, reaper: Reaper) -> None:
+    def __init__(self, directory: Path, reaper: Reaper, *, own_clock: bool = False) -> None:
         super().__init__(Address("127.0.0.1", free_port(), "bc", secrets.token_hex(8)))
         self._directory = directory
+        self._clock = OwnClock(directory.with_suffix(".clock")) if own_clock else None
         self._reaper = reaper
         self._binaries = find_binaries()
         self._user = _unprivileged_user()
@@ -185,7 +190,7 @@ class PrivatePostgres(Postgres):
         arguments = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self._process = OwnedProcess(
             [str(self._binaries / "postgres"), "-D", str(self._directory), *arguments],
-            environment=_environment(),
+            environment=_environment() | (self._clock.environment if self._clock else {}),
             log=self.log,
             reaper=self._reaper,
             directory=self._directory,
@@ -206,6 +211,12 @@ class PrivatePostgres(Postgres):
 
     def kill(self) -> None:
         self._owned().kill()
+
+    def step_clock(self, seconds: float) -> None:
+        if self._clock is None:
+            super().step_clock(seconds)
+        else:
+            self._clock.step(seconds)
 
     def _owned(self) -> OwnedProcess:
         assert self._process is not None, "this PostgreSQL was never started"
@@ -243,6 +254,35 @@ class PrivatePostgres(Postgres):
         password.unlink()
         if done.returncode:
             raise ServiceMissingError(f"initdb failed:\n{done.stdout}\n{done.stderr}")
+
+
+class OwnClock:
+    """A clock for one server's processes, by libfaketime, that can be set while they run."""
+
+    def __init__(self, file: Path) -> None:
+        found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+        if not found:
+            raise ServiceMissingError("no libfaketime: install the package faketime (./test does)")
+        self._file = file
+        self._offset = 0.0
+        self.step(0.0)
+        self.environment = {
+            "LD_PRELOAD": str(found[0]),
+            "FAKETIME_TIMESTAMP_FILE": str(file),
+            "FAKETIME_NO_CACHE": "1",
+            # What measures how long something takes, and files' dates, stay as they are.
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",
+        }
+
+    def step(self, seconds: float) -> None:
+        """Set it forward, or back."""
+        self._offset += seconds
+        # Replaced as a whole: each look at the clock reads this file.
+        written = self._file.with_suffix(".new")
+        written.write_text(f"{self._offset:+.3f}s\n")
+        written.chmod(0o644)
+        written.replace(self._file)
 
 
 def find_binaries() -> Path:

@@ -101,6 +101,12 @@ class Services:
         self._closers.append(server.stop)
         return server
 
+    def start_postgres_with_own_clock(self) -> Postgres:
+        """Start one whose clock can be set: always of the installed package."""
+        server = PrivatePostgres(self._new_directory("postgres"), self.reaper, own_clock=True)
+        self._closers.append(server.stop)
+        return server
+
     def start_rabbitmq(self) -> RabbitMQ:
         """Start a broker of this run's own."""
         if engine_answers():
