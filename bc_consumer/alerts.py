@@ -42,7 +42,7 @@ def alert(key: str, subject: Message, text: Message) -> None:
             Alert.objects.filter(key=key).update(
                 subject=subject, text=text, last_at=Now(), count=F("count") + 1
             )
-        due = known.mailed_at is None or known.mailed_at < now - AGAIN_AFTER
+        due = known.mailed_at is None or not now - AGAIN_AFTER <= known.mailed_at <= now
         if due:
             Alert.objects.filter(key=key).update(mailed_at=Now())
     if due and settings.ALERT_EMAILS and not _mailed(subject, text):

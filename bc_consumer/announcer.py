@@ -158,6 +158,7 @@ def _any_waiting() -> bool:
 def _lease(token: uuid.UUID) -> int | None:
     """Become the one announcer; return the version announced last, or None when another one is."""
     free = Q(leased_until__isnull=True) | Q(leased_until__lte=Now())
+    free |= Q(leased_until__gt=Now() + LEASE)  # the clock was set back
     leased = AnnouncedVersion.objects.filter(free, pk=ROW_ID).update(
         token=token, leased_until=Now() + LEASE
     )

@@ -372,7 +372,8 @@ def _results(
     for seen, difference, look in zip(batch, differences, looks, strict=True):
         claimed, outcome, delay = seen.claimed, difference.outcome, None
         if outcome is not None:
-            delay = (now - claimed.first_marked_at).total_seconds()
+            # Below 0: the clock was set back meanwhile.
+            delay = max((now - claimed.first_marked_at).total_seconds(), 0.0)
         elif _unconfirmed(seen, look, copy, early):
             outcome = Outcome.UNCONFIRMED
         results.append(

@@ -122,17 +122,28 @@ def _lease(until: float) -> float:
     return float(waits + settings.ODOO_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS)
 
 
+def _longest() -> float:
+    """Return how many seconds ahead a slot's end may be; further, the clock was set back.
+
+    So may a call's moment: none waits longer for it than its own deadline.
+    """
+    return float(2 * settings.ODOO_TIMEOUT_SECONDS + 2 * LEASE_MARGIN_SECONDS)
+
+
 def _free_slot(lease: float) -> Slot | None:
     statement = f"""
         WITH free AS MATERIALIZED (
-            SELECT id FROM {TABLE} WHERE id <= %s AND taken_until <= statement_timestamp()
+            SELECT id FROM {TABLE} WHERE id <= %s AND (taken_until <= statement_timestamp()
+                OR taken_until > statement_timestamp() + %s * interval '1 second')
             ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
         UPDATE {TABLE}
         SET taken_until = statement_timestamp() + %s * interval '1 second', owner = %s
         WHERE id IN (SELECT id FROM free)
         RETURNING id, taken_until, set_config('synchronous_commit', 'off', true)"""
     with connection.cursor() as cursor:
-        cursor.execute(statement, [settings.ODOO_CONCURRENT_CALLS, lease, process.number()])
+        cursor.execute(
+            statement, [settings.ODOO_CONCURRENT_CALLS, _longest(), lease, process.number()]
+        )
         found = cursor.fetchone()
     return None if found is None else (found[0], found[1])
 
@@ -177,15 +188,16 @@ def _take_moment(until: float) -> float:
     interval = 1 / settings.ODOO_CALLS_PER_SECOND
     left = max(until - time.monotonic(), 0.0)
     table = Pace._meta.db_table
+    free_at = """GREATEST(statement_timestamp(), CASE WHEN next_call_at
+        <= statement_timestamp() + %s * interval '1 second' THEN next_call_at END)"""
+    longest = interval + _longest()
     statement = f"""
-        UPDATE {table} SET next_call_at =
-            GREATEST(next_call_at, statement_timestamp()) + %s * interval '1 second'
-        WHERE id = %s AND COALESCE(next_call_at, statement_timestamp())
-            <= statement_timestamp() + %s * interval '1 second'
+        UPDATE {table} SET next_call_at = {free_at} + %s * interval '1 second'
+        WHERE id = %s AND {free_at} <= statement_timestamp() + %s * interval '1 second'
         RETURNING EXTRACT(EPOCH FROM next_call_at - statement_timestamp())::float8 - %s,
             set_config('synchronous_commit', 'off', true)"""
     with connection.cursor() as cursor:
-        cursor.execute(statement, [interval, PACE_ID, left, interval])
+        cursor.execute(statement, [longest, interval, PACE_ID, longest, left, interval])
         found = cursor.fetchone()
     if found is None:
         raise busy()

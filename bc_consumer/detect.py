@@ -11,7 +11,9 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KeyTransform
+from django.db.models.functions import Now
 
+from bc_consumer.database_clock import database_now
 from bc_consumer.mapping import current_versions, normalised_text
 from bc_consumer.models import BC, BCLine, CopyOrigin
 from bc_consumer.odoo import NAMING_MODELS, FieldSet, Listed, ModelFields, Odoo
@@ -54,11 +56,12 @@ def orders_page(
     columns = ("odoo_id", "write_date", "synced_at", "archived_at", "forbidden_at")
     ids = [row.id for row in listed]
     known = {bc.odoo_id: bc for bc in BC.objects.filter(odoo_id__in=ids).only(*columns)}
+    now = database_now()
     for row in listed:
         bc = known.get(row.id)
         if bc is None or bc.is_away or bc.write_date != row.write_date:
             page.differing.add(row.id)
-        elif full or not _proven(bc, row.write_date, proof):
+        elif full or not _proven(bc, row.write_date, proof, now):
             page.suspects.add(row.id)
     page.suspects |= page.differing
     return page
@@ -71,13 +74,14 @@ def lines_page(odoo: Odoo, since: datetime, after_id: int, proof: timedelta) -> 
     ids = [row.id for row in listed]
     lines = BCLine.objects.filter(odoo_id__in=ids).select_related("bc")
     known = {line.odoo_id: line for line in lines}
+    now = database_now()
     for row in listed:
         if row.order_id is None:
             continue
         line = known.get(row.id)
         if line is None or line.bc.odoo_id != row.order_id or line.write_date != row.write_date:
             page.differing.add(row.order_id)
-        elif not _proven(line.bc, row.write_date, proof):
+        elif not _proven(line.bc, row.write_date, proof, now):
             page.suspects.add(row.order_id)
     page.suspects |= page.differing
     return page
@@ -105,10 +109,11 @@ def _page(listed: Sequence[Listed], after_id: int) -> Page:
     return Page(last_id=last_id, is_last=len(listed) < settings.SYNC_PAGE_SIZE)
 
 
-def _proven(bc: BC, write_date: datetime | None, proof: timedelta) -> bool:
+def _proven(bc: BC, write_date: datetime | None, proof: timedelta, now: datetime) -> bool:
     if write_date is None:  # made by SQL: nothing tells when it changes
         return False
-    return bc.synced_at is not None and bc.synced_at > write_date + proof
+    # Read in the future: the clock was set back, and nothing tells when it was.
+    return bc.synced_at is not None and write_date + proof < bc.synced_at <= now
 
 
 def older_mapping(odoo: Odoo, after_id: int, limit: int) -> list[int]:
@@ -120,7 +125,7 @@ def older_mapping(odoo: Odoo, after_id: int, limit: int) -> list[int]:
     older = ~Q(mapping_version__in=current_versions(odoo.field_set()))
     changed_at = CopyOrigin.objects.values_list("fields_changed_at", flat=True).first()
     if changed_at is not None:
-        older |= Q(synced_at__lt=changed_at)
+        older |= Q(synced_at__lt=changed_at) | Q(synced_at__gt=Now())
     rows = BC.objects.current().filter(older, odoo_id__gt=after_id)
     return list(rows.order_by("odoo_id").values_list("odoo_id", flat=True)[:limit])
 

@@ -9,7 +9,6 @@ import logging
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -17,7 +16,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 
-from bc_consumer import call_limits, ledger, process
+from bc_consumer import call_limits, clock_steps, ledger, process
 from bc_consumer.models import Heartbeat
 
 logger = logging.getLogger(__name__)
@@ -38,7 +37,6 @@ class Heart(threading.Thread):
         self._kind = kind
         self._stopped = stop
         self._host = socket.gethostname()
-        self._beaten_at = float("-inf")
 
     def run(self) -> None:
         """Beat; a database that is away is no reason to stop."""
@@ -57,6 +55,10 @@ class Heart(threading.Thread):
             connection.close()
 
     def _beat(self) -> None:
+        clock_steps.set_right()
+        ours = Heartbeat.objects.filter(kind=self._kind, number=process.number())
+        # Else the database was away, or its clock was set forward: the others had no chance either.
+        in_time = ours.filter(at__gte=Now() - ALIVE).exists()
         Heartbeat.objects.bulk_create(
             [
                 Heartbeat(
@@ -71,10 +73,8 @@ class Heart(threading.Thread):
             unique_fields=["kind", "number"],
             update_fields=["at"],
         )
-        if time.monotonic() - self._beaten_at < ALIVE.total_seconds():
-            # Else the database was away, and the others have had no chance to beat either.
+        if in_time:
             _bury(Heartbeat.objects.filter(at__lt=Now() - ALIVE))
-        self._beaten_at = time.monotonic()
         Heartbeat.objects.filter(at__lt=Now() - FORGET).delete()
 
     def _leave(self) -> None:

@@ -1,4 +1,5 @@
-"""The ledger: which orders the copy still owes a look. Nothing else writes PendingBC.
+"""The ledger: which orders the copy still owes a look. Nothing else writes PendingBC,
+but ``clock_steps``, when the clock was set.
 
 mark → claim → (renew) → settle | release | fail | hold. The protocol is in docs/architecture.md.
 Every statement takes ids in ascending order, and every time is the database's clock.
@@ -209,6 +210,8 @@ def seconds_until_due() -> float | None:
         cursor.execute(statement, [])
         free, claimed, pause = cursor.fetchone()
     due = [value for value in (free, claimed) if value is not None]
+    if pause is not None and pause > outage.longest_wait(paused=True):
+        pause = None  # the clock was set back: it is over
     return max(min(due), pause or 0.0, 0.0) if due else None
 
 

@@ -29,9 +29,12 @@ class LockLost(Exception):
     """The lease ran out and somebody else may hold the lock; this run may change nothing more."""
 
 
+HANDED_OVER = "run "
+
+
 def handed_over(run: int) -> str:
     """Return the owner that a run has between its slices."""
-    return f"run {run}"
+    return f"{HANDED_OVER}{run}"
 
 
 class Lock:

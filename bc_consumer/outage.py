@@ -25,6 +25,8 @@ REFUSED_PAUSE_SECONDS = 60.0
 LONGEST_RETRY_AFTER_SECONDS = 300.0
 """A server that asks for more, by mistake or for a maintenance that ends sooner, is asked then."""
 PROBE_MARGIN_SECONDS = 5.0
+CLOCK_MARGIN_SECONDS = 2.0
+"""What processes with other settings may wait longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,18 @@ def pace_seconds() -> float:
     return max(float(settings.BATCH_PACE_SECONDS), 1 / rate if rate else 0.0)
 
 
+def longest_wait(*, paused: bool) -> float:
+    """Return how many seconds ahead the next claim may be; further, the clock was set back."""
+    if not paused:
+        return pace_seconds() + CLOCK_MARGIN_SECONDS
+    return max(LONGEST_RETRY_AFTER_SECONDS, _probe_seconds()) + CLOCK_MARGIN_SECONDS
+
+
+def _probe_seconds() -> float:
+    """Return the longest time that a probe can take."""
+    return float(2 * settings.ODOO_TIMEOUT_SECONDS + PROBE_MARGIN_SECONDS)
+
+
 def take_turn() -> Turn | None:
     """Take the next turn to claim, if it is time for one.
 
@@ -68,14 +82,14 @@ def take_turn() -> Turn | None:
     """
     sql = dialect()
     table = Pace._meta.db_table
-    probe = 2 * settings.ODOO_TIMEOUT_SECONDS + PROBE_MARGIN_SECONDS
+    later = sql.later.format("CASE WHEN paused_since IS NULL THEN %s ELSE %s END")
     statement = f"""
-        UPDATE {table} SET next_claim_at = {
-        sql.later.format("CASE WHEN paused_since IS NULL THEN %s ELSE %s END")
-    }
-        WHERE id = %s AND next_claim_at <= {sql.now} RETURNING paused_since"""
+        UPDATE {table} SET next_claim_at = {later}
+        WHERE id = %s AND (next_claim_at <= {sql.now} OR next_claim_at > {later})
+        RETURNING paused_since"""
+    longest = [longest_wait(paused=False), longest_wait(paused=True)]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [pace_seconds(), probe, PACE_ID])
+        cursor.execute(statement, [pace_seconds(), _probe_seconds(), PACE_ID, *longest])
         found = cursor.fetchone()
     return None if found is None else Turn(probing=found[0] is not None)
 
@@ -102,7 +116,7 @@ def failed(
     """
     with transaction.atomic():
         row = Pace.objects.select_for_update().annotate(now=Now()).get(pk=PACE_ID)
-        if row.paused_since is None:
+        if row.paused_since is None or row.paused_since > row.now:
             row.paused_since, row.pause_seconds = row.now, FIRST_PAUSE_SECONDS
         elif probing:
             row.pause_seconds = min(row.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
@@ -112,7 +126,8 @@ def failed(
         if refused:
             pause = max(pause, REFUSED_PAUSE_SECONDS)
         until = row.now + timedelta(seconds=pause)
-        row.next_claim_at = until if probing else max(row.next_claim_at, until)
+        known = row.now + timedelta(seconds=_outage(row).pause)
+        row.next_claim_at = until if probing else max(known, until)
         row.refused, row.reason = refused, redacted(reason)
         row.save()
         return _outage(row)
@@ -143,10 +158,13 @@ def current() -> Outage | None:
 def _outage(row: Pace) -> Outage:
     now: datetime = row.now  # type: ignore[attr-defined]  # annotated above
     since = row.paused_since or now
+    pause = max((row.next_claim_at - now).total_seconds(), 0.0)
+    if pause > longest_wait(paused=row.paused_since is not None):
+        pause = 0.0
     return Outage(
         since=since,
         refused=row.refused,
         reason=verbatim(row.reason),
         seconds=max((now - since).total_seconds(), 0.0),
-        pause=max((row.next_claim_at - now).total_seconds(), 0.0),
+        pause=pause,
     )

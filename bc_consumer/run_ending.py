@@ -109,7 +109,7 @@ def summary(run: SyncLog) -> Message:
 def _went_well_lately() -> bool:
     """Whether a poll, or a run, did: one failure among many needs nobody."""
     return SyncLog.objects.filter(
-        status__in=schedule.GOOD, ended_at__gte=Now() - POLL_MAY_FAIL_FOR
+        status__in=schedule.GOOD, ended_at__range=(Now() - POLL_MAY_FAIL_FOR, Now())
     ).exists()
 
 

@@ -1,4 +1,7 @@
-"""What is due. The database decides: two schedulers do no harm, a missed night is caught up."""
+"""What is due. The database decides: two schedulers do no harm, a missed night is caught up.
+
+What has begun or ended in the future did so before the clock was set back, and hinders nothing.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -70,7 +73,7 @@ def nightly_is_due(now: datetime) -> bool:
     if at is None:
         return False
     since = last_time(now, at)
-    nightly = SyncLog.objects.filter(cause=SyncLog.Cause.NIGHTLY, started_at__gte=since)
+    nightly = SyncLog.objects.filter(cause=SyncLog.Cause.NIGHTLY, started_at__range=(since, now))
     return not nightly.filter(status__in=GOOD).exists() and _may_try_again(nightly, now)
 
 
@@ -79,7 +82,8 @@ def _may_try_again(runs: QuerySet[SyncLog], now: datetime) -> bool:
     if latest is None or latest.ended_at is None:
         return True
     for_a_person = latest.status in FOR_A_PERSON
-    return latest.ended_at < now - (ASK_AGAIN_AFTER if for_a_person else RETRY_AFTER)
+    wait = ASK_AGAIN_AFTER if for_a_person else RETRY_AFTER
+    return not now - wait <= latest.ended_at <= now
 
 
 def last_time(now: datetime, at: time) -> datetime:
@@ -104,7 +108,7 @@ def _poll_due(now: datetime, state: SyncState) -> list[Due]:
     latest = polls.order_by("-id").first()
 
     def passed(interval: timedelta) -> bool:
-        return latest is None or latest.started_at < now - interval
+        return latest is None or not now - interval <= latest.started_at <= now
 
     seconds = settings.SYNC_POLL_SECONDS
     by_time = seconds > 0 and passed(timedelta(seconds=seconds))
@@ -119,7 +123,7 @@ def _poll_due(now: datetime, state: SyncState) -> list[Due]:
 
 def _digest_is_due(now: datetime) -> bool:
     lately = SyncLog.objects.filter(
-        digest=True, asked_for=False, started_at__gte=now - DIGEST_EVERY
+        digest=True, asked_for=False, started_at__range=(now - DIGEST_EVERY, now)
     )
     if lately.filter(status__in=GOOD, phase=SyncLog.DONE).exists():
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.conf import LazySettings
@@ -19,7 +20,8 @@ from bc_consumer import (
     queries,
     versions,
 )
-from bc_consumer.models import Pace, PendingBC, SyncState, VersionCounter
+from bc_consumer.database_clock import database_now
+from bc_consumer.models import BC, BCLine, Pace, PendingBC, SyncState, VersionCounter
 from bc_consumer.odoo import Odoo
 from bc_consumer.refresh import work_off
 from odoo_simulator import Simulator
@@ -64,3 +66,13 @@ def refresh(*odoo_ids: int, mark: ledger.Mark | None = None) -> None:
     ledger.mark(odoo_ids, mark or ledger.Mark(cause="webhook"))
     while work_off():
         PendingBC.objects.filter(attempts__gt=0).update(due_at=Now())
+
+
+def proven(simulator: Simulator) -> None:
+    """As if all had been written a minute ago, and read just now."""
+    written = database_now().replace(microsecond=0) - timedelta(minutes=1)
+    values = {"write_date": f"{written:%Y-%m-%d %H:%M:%S}"}
+    simulator.update_sql("purchase.order", simulator.order_ids(), values)
+    simulator.update_sql("purchase.order.line", simulator.line_ids(), values)
+    BC.objects.update(write_date=written, synced_at=Now())
+    BCLine.objects.update(write_date=written)

@@ -32,6 +32,7 @@ from bc_consumer.odoo import Odoo, OdooInterrupted, OdooUnavailable, WrongCreden
 from bc_consumer.reconcile import reconcile
 from bc_consumer.run_beginning import Wish
 from odoo_simulator import Simulator
+from tests.db.conftest import proven
 
 pytestmark = pytest.mark.usefixtures("odoo")
 
@@ -168,9 +169,12 @@ def test_an_order_that_odoo_no_longer_has_beyond_its_last_is_found(
         assert kinds(scan(odoo, full=full)) == [(ids[-1], Kind.GONE_FROM_ODOO)]
 
 
-def test_only_a_full_comparison_sees_what_no_date_tells(simulator: Simulator, odoo: Odoo) -> None:
+def test_only_a_full_comparison_sees_what_no_date_tells(
+    simulator: Simulator, odoo: Odoo, settings: LazySettings
+) -> None:
+    settings.ODOO_LONGEST_TRANSACTION_SECONDS = 0.001
     ids = loaded(simulator)
-    BC.objects.update(synced_at=F("write_date") + timedelta(days=1))
+    proven(simulator)
     BC.objects.filter(odoo_id=ids[2]).update(origin="spoilt")
     assert scan(odoo) == []
     (drift,) = scan(odoo, full=True)

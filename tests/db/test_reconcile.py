@@ -10,7 +10,6 @@ import pytest
 from django.conf import LazySettings
 from django.core import mail
 from django.db import connection
-from django.db.models import F
 from django.db.models.functions import Now
 
 from bc_consumer import ledger, mapping, outage
@@ -33,6 +32,7 @@ from bc_consumer.run_beginning import Wish
 from bc_consumer.run_stopping import AlreadyRunning
 from odoo_simulator import Simulator
 from tests.comparing import differences
+from tests.db.conftest import proven
 from tests.services.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("odoo")
@@ -189,7 +189,7 @@ def test_rule_9_an_unproven_order_is_read_again_for_what_its_second_may_hide(
     run(cause=Cause.NIGHTLY)
     assert BC.objects.get().partner_ref == "second"
     settings.ODOO_LONGEST_TRANSACTION_SECONDS = 0.001
-    BC.objects.update(synced_at=F("write_date") + timedelta(days=1))
+    proven(simulator)
     simulator.update_sql("purchase.order", order_id, {"partner_ref": "third"})
     assert run(cause=Cause.NIGHTLY).bc_count == 0
     assert run(full=True).applied == 1

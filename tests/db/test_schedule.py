@@ -494,6 +494,8 @@ def test_the_scan_that_ends_a_request_proves_what_came_late_under_the_same_date(
 ) -> None:
     settings.ODOO_LONGEST_TRANSACTION_SECONDS = 900
     order_id = simulator.create_order(lines=[], partner_ref="first")
+    written = f"{database_now() - timedelta(minutes=1):%Y-%m-%d %H:%M:%S}"
+    simulator.update_sql("purchase.order", order_id, {"write_date": written})
     reconcile(Wish(Cause.COMMAND))
     BC.objects.update(synced_at=F("write_date") + timedelta(seconds=8))
     request_scan()
