@@ -17,7 +17,7 @@ from django.db.models import F, Q
 from bc_consumer import brake, ledger, versions
 from bc_consumer.brake import GONE
 from bc_consumer.database_clock import database_now
-from bc_consumer.looks import CONFIRMING_LOOKS, next_look
+from bc_consumer.looks import CONFIRMING_LOOKS, early_looks, next_look
 from bc_consumer.mapping import EXTRA, Extra, MappedOrder
 from bc_consumer.models import (
     BC,
@@ -336,13 +336,13 @@ def _look(
         elapsed = (ledger.claimed_at(claimed) - claimed.last_marked_at).total_seconds()
         already = shown or claimed.shown_at is not None
         again = next_look(looks, elapsed, already)
-    return ledger.Look(claimed, shown, again)
+    late = again is not None and again > max(settings.EARLY_LOOKS[-1], CONFIRMING_LOOKS[-1])
+    return ledger.Look(claimed, shown, again, late=late)
 
 
 def _looks_after(claimed: PendingBC, *, early: bool, may_lag: bool) -> Sequence[float]:
     if early and claimed.early:
-        looks: Sequence[float] = settings.EARLY_LOOKS
-        return looks
+        return early_looks(settings.EARLY_LOOKS, settings.ODOO_LONGEST_TRANSACTION_SECONDS)
     if may_lag and WEBHOOK in claimed.causes.split(","):
         return CONFIRMING_LOOKS
     return ()

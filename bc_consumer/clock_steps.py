@@ -47,7 +47,7 @@ def set_right() -> None:
 def longest_wait() -> timedelta:
     """Return how long after its mark, or its look, a row of the ledger may be due at most."""
     retry = ledger.RETRY_SECONDS * 2 ** max(settings.MAX_ATTEMPTS - 2, 0)
-    last_look = max(settings.EARLY_LOOKS)
+    last_look = max(*settings.EARLY_LOOKS, settings.ODOO_LONGEST_TRANSACTION_SECONDS)
     return timedelta(seconds=max(retry, last_look, outage.REFUSED_PAUSE_SECONDS))
 
 

@@ -10,7 +10,6 @@ import secrets
 import traceback
 import uuid
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +19,9 @@ from django.db.models import Exists, F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Concat, Now
 
 from bc_consumer import failures, outage, process
+from bc_consumer.claims import Claim as Claim  # noqa: PLC0414 (whoever claims names it ledger.Claim)
+from bc_consumer.claims import LeaseLost as LeaseLost  # noqa: PLC0414
+from bc_consumer.claims import Look as Look  # noqa: PLC0414
 from bc_consumer.database_clock import dialect, ids_parameter
 from bc_consumer.marks import Mark as Mark  # noqa: PLC0414 (markers name it ledger.Mark)
 from bc_consumer.marks import merged
@@ -41,28 +43,6 @@ FREE = "due_at <= {now} AND (claim_token IS NULL OR claimed_until < {now})"
 BESIDE_URGENT = 20
 """Bulk rows in a batch with urgent ones: so many that a load goes on under a stream of events, so
 few that the events do not wait for them."""
-
-
-class LeaseLost(Exception):
-    """Rows of this claim are no longer ours: another worker has, or had, them. Nothing is written.
-
-    ``ids`` are the rows that were lost.
-    """
-
-    def __init__(self, ids: Collection[int]) -> None:
-        self.ids = frozenset(ids)
-        super().__init__(f"The claim on BC {sorted(self.ids)} ran out; another worker has them.")
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """The outcome of one fetch of one claimed row, for :func:`settle`."""
-
-    claimed: PendingBC
-    shown: bool
-    """A difference was applied."""
-    next_look: float | None
-    """Seconds after the last mark at which to look again; None: the row is done."""
 
 
 def mark(odoo_ids: Iterable[int], mark: Mark) -> list[int]:
@@ -215,17 +195,6 @@ def seconds_until_due() -> float | None:
     return max(min(due), pause or 0.0, 0.0) if due else None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a claim came to."""
-
-    rows: Sequence[PendingBC] = ()
-    wait: float = 0.0
-    """Seconds after which to claim again, when it was not time for it."""
-    probing: bool = False
-    """Odoo failed before. Whoever got this claim has to tell ``outage`` how it went."""
-
-
 def claim(limit: int, token: uuid.UUID, *, bulk: bool = True) -> Claim:
     """Lease up to ``limit`` due rows, the urgent ones first.
 
@@ -336,7 +305,7 @@ def settle(token: uuid.UUID, looks: Sequence[Look]) -> None:
 
 KEPT_FIELDS = (
     "fetched_generation", "claim_token", "claimed_until", "sent_at", "due_at", "shown_at",
-    "first_marked_at", "marks", "attempts", "batch_limit", "error_class", "last_error",
+    "first_marked_at", "lane", "marks", "attempts", "batch_limit", "error_class", "last_error",
     "failure", "traceback", "first_failed_at", "held_at",
 )  # fmt: skip
 
@@ -363,6 +332,8 @@ def _reopened(row: PendingBC, look: Look) -> PendingBC:
 def _watching(row: PendingBC, look: Look) -> PendingBC:
     """Marked early: to be looked at again, counted from its last mark."""
     row.due_at = row.last_marked_at + timedelta(seconds=look.next_look or 0.0)
+    if look.late:
+        row.lane = Lane.BULK  # a mark brings it back
     if look.shown and row.shown_at is None:
         row.shown_at = claimed_at(look.claimed)
     return _fetched(row, look)

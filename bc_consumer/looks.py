@@ -1,14 +1,25 @@
 """When to look again at an order whose webhook may have come before Odoo's commit.
 
 Odoo 17 and 18 send webhooks inside the transaction, before its commit (measured): the first look
-may find the old state. The looks are a fixed list of seconds after the last mark.
+may find the old state. The looks are a fixed list of seconds after the last mark, of which the last
+is Odoo's longest transaction: whatever a webhook told of has been committed by then, or never is.
 """
 
 from collections.abc import Sequence
 
+BETWEEN = 300.0
+"""A look between those of the setting and the last one, in seconds."""
 CONFIRMING_LOOKS = (5.0,)
 """Seconds after a webhook that comes after the commit, where reads may be answered by a replica of
 Odoo's database that lags behind it (JSON-2)."""
+
+
+def early_looks(soon: Sequence[float], longest_transaction: float) -> tuple[float, ...]:
+    """Return all looks at an order that was marked early; ``soon``: those of EARLY_LOOKS."""
+    if longest_transaction <= soon[-1]:
+        return tuple(soon)
+    between = (BETWEEN,) if soon[-1] < BETWEEN < longest_transaction else ()
+    return (*soon, *between, longest_transaction)
 
 
 def next_look(looks: Sequence[float], elapsed: float, shown: bool) -> float | None:

@@ -306,3 +306,18 @@ def test_concurrent_claims_share_the_rows_without_overlap() -> None:
     assert run_together(4, work) == []
     rest = [r.odoo_id for r in claim(1000)[1]]
     assert sorted(taken + rest) == list(range(1, 201))
+
+
+def test_an_event_s_order_does_not_wait_for_late_looks_at_others() -> None:
+    """Fifteen minutes after a bulk change thousands of them are due at once."""
+    ledger.mark(range(1, 31), EARLY)
+    PendingBC.objects.update(due_at=Now())
+    token, rows = claim(30)
+    with transaction.atomic():
+        ledger.settle(token, [Look(row, shown=True, next_look=0.0, late=True) for row in rows])
+    ledger.mark([99], WEBHOOK)
+    rows = claim(10)[1]
+    assert 99 in [row.odoo_id for row in rows]
+    # A mark makes one of them an event's order again.
+    ledger.mark([5], WEBHOOK)
+    assert (row(5).lane, row(6).lane) == (Lane.WEBHOOK, Lane.BULK)

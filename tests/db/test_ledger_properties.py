@@ -285,6 +285,7 @@ PROFILE = settings(
 @pytest.mark.usefixtures("single_rows")
 def test_rules_2_3_4_and_5_hold_for_any_interleaving(settings: LazySettings) -> None:
     settings.EARLY_LOOKS = LOOKS
+    settings.ODOO_LONGEST_TRANSACTION_SECONDS = LOOKS[-1]
     settings.LEASE_SECONDS = LEASE
     settings.MAX_ATTEMPTS = 2
     run_state_machine_as_test(Ledger, settings=PROFILE)

@@ -155,6 +155,7 @@ def _dawdle(dice: random.Random) -> None:
 @pytest.mark.usefixtures("single_rows")
 def test_rules_2_3_and_4_hold_when_everything_happens_at_once(settings: LazySettings) -> None:
     settings.EARLY_LOOKS = LOOKS
+    settings.ODOO_LONGEST_TRANSACTION_SECONDS = LOOKS[-1]
     settings.LEASE_SECONDS = LEASE
     odoo = ModelledOdoo()
     over = threading.Event()

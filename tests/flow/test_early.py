@@ -91,7 +91,9 @@ def deployment_ids(deployment: Deployment) -> set[int]:
 def test_rule_5_what_was_rolled_back_ends_as_unconfirmed_and_leaves_nothing(
     make: object, simulator: Simulator
 ) -> None:
-    deployment = started(make, simulator, EARLY_LOOKS="0.15 0.5 1 2 3")
+    deployment = started(
+        make, simulator, EARLY_LOOKS="0.15 0.5 1 2 3", ODOO_LONGEST_TRANSACTION_SECONDS="3"
+    )
     kept, doomed = (simulator.create_order(lines=LINES) for _ in range(2))
     wait_equal(deployment, simulator, 15)
     deployment.wait_until(lambda: deployment.pending() == 0, what="the looks to be over")
@@ -117,3 +119,27 @@ def test_rule_5_what_was_rolled_back_ends_as_unconfirmed_and_leaves_nothing(
     # An event that nothing confirmed asks for a scan: something may have been missed.
     (scan,) = deployment.sql("SELECT scan_due_at FROM bc_consumer_syncstate")
     assert scan[0] is not None
+
+
+@pytest.mark.simulator(version=17, webhook_timing="early")
+def test_rule_5_what_showed_before_does_not_hide_a_transaction_longer_than_the_looks(
+    make: object, simulator: Simulator
+) -> None:
+    """A bulk change with a webhook for each record lasts for minutes on 17 and 18."""
+    deployment = started(
+        make, simulator, EARLY_LOOKS="0.15 0.5 1", ODOO_LONGEST_TRANSACTION_SECONDS="8"
+    )
+    order_id = simulator.create_order(lines=LINES)
+    wait_equal(deployment, simulator, 15)
+    owed_or_soon = "SELECT count(*) FROM bc_consumer_pendingbc WHERE lane = 0"
+    with simulator.transaction() as long:
+        # The line's name alone: the order's own row stays free for others.
+        long.write_line(line_ids(simulator, order_id)[0], name="Told at once, committed late")
+        simulator.write_order(order_id, partner_ref="shown at once")
+        shown = "SELECT partner_ref FROM bc_consumer_bc"
+        deployment.wait_until(lambda: deployment.sql(shown) == [("shown at once",)], what="it")
+        deployment.wait_until(
+            lambda: deployment.sql(owed_or_soon) == [(0,)], what="the looks to be over"
+        )
+    wait_equal(deployment, simulator, 15)
+    deployment.wait_until(lambda: deployment.pending() == 0, what="the last look")

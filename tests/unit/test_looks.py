@@ -1,8 +1,16 @@
 """The looks at an order whose webhook may have come early."""
 
-from bc_consumer.looks import next_look
+from bc_consumer.looks import early_looks, next_look
 
 LOOKS = (0.15, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 120.0)
+
+
+def test_the_last_look_is_odoo_s_longest_transaction() -> None:
+    assert early_looks(LOOKS, 900.0) == (*LOOKS, 300.0, 900.0)
+    assert early_looks(LOOKS, 300.0) == (*LOOKS, 300.0)
+    assert early_looks(LOOKS, 200.0) == (*LOOKS, 200.0)
+    assert early_looks(LOOKS, 60.0) == LOOKS  # those that a setting asks for are taken
+    assert early_looks((0.0, 600.0), 900.0) == (0.0, 600.0, 900.0)
 
 
 def all_looks(shown_from: float) -> list[float]:
