@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
-from bc_consumer import brake, ledger, versions
+from bc_consumer import brake, ledger, same_database, versions
 from bc_consumer.brake import GONE
 from bc_consumer.database_clock import database_now
 from bc_consumer.looks import CONFIRMING_LOOKS, early_looks, next_look
@@ -105,28 +105,39 @@ def apply(
     early: bool,
     may_lag: bool = False,
     doubt: brake.Doubt | None = None,
+    *,
+    ours: bool = False,
 ) -> list[Result]:
     """Write what was seen, all or nothing, and settle the claims as the last statements.
 
     ``early``: this Odoo sends webhooks before it commits. ``may_lag``: what was seen may be older
-    than what a webhook told of. ``doubt``: archivings that the brake has to decide about. Raises
-    LinesElsewhere (bring those orders along), Held (leave those out), LeaseLost (drop those rows),
-    or a database error; then nothing is written.
+    than what a webhook told of. ``doubt``: archivings that the brake has to decide about. ``ours``:
+    this Odoo was asked a moment ago and is the database that was copied. Raises LinesElsewhere
+    (bring those orders along), Held (leave those out), CreatedOtherwise (ask Odoo that), LeaseLost
+    (drop those rows), or a database error; then nothing is written.
     """
     batch = sorted(batch, key=lambda seen: seen.claimed.odoo_id)
     try:
-        return _apply(token, batch, early=early, may_lag=may_lag, doubt=doubt)
+        return _apply(token, batch, early=early, may_lag=may_lag, doubt=doubt, ours=ours)
     except IntegrityError:
         # Another worker may have written a line that was new to us, under an order of its own,
         # since we looked. Now it is there to be seen.
-        return _apply(token, batch, early=early, may_lag=may_lag, doubt=doubt)
+        return _apply(token, batch, early=early, may_lag=may_lag, doubt=doubt, ours=ours)
 
 
 def _apply(
-    token: UUID, batch: Sequence[Seen], *, early: bool, may_lag: bool, doubt: brake.Doubt | None
+    token: UUID,
+    batch: Sequence[Seen],
+    *,
+    early: bool,
+    may_lag: bool,
+    doubt: brake.Doubt | None,
+    ours: bool,
 ) -> list[Result]:
     with transaction.atomic():
         copy = _Copy.load(batch)
+        if not ours:
+            same_database.compare_creation(_creations(batch, copy))
         if doubt is not None:
             brake.decide(doubt)
         now = database_now()
@@ -185,6 +196,15 @@ class _Copy:
         for line in lines.values():
             lines_of.setdefault(line.bc_id, []).append(line)
         return cls(bcs, lines, lines_of)
+
+
+def _creations(batch: Sequence[Seen], copy: _Copy) -> dict[int, tuple[object, object]]:
+    """Return when the orders that the copy has were created: as it has it, as Odoo tells it."""
+    return {
+        odoo_id: (copy.bcs[odoo_id].create_date, seen.found.fields.get("create_date"))
+        for seen in batch
+        if (odoo_id := seen.claimed.odoo_id) in copy.bcs and isinstance(seen.found, MappedOrder)
+    }
 
 
 def _difference(seen: Seen, copy: _Copy, now: datetime) -> Difference:

@@ -6,18 +6,22 @@ way. If it comes, the others are at fault. If none comes although Odoo works, th
 for are, and no order is.
 """
 
+import logging
 import random
 from collections.abc import Collection, Iterator
 
 from django.db.models import Exists, OuterRef
 
+from bc_consumer import outage, same_database
 from bc_consumer.mapping import map_order
 from bc_consumer.message import gettext as _
 from bc_consumer.message import message_of
 from bc_consumer.models import BC, JournalEntry, PendingBC
-from bc_consumer.odoo import OdooTimeout, OdooUnavailable
+from bc_consumer.odoo import OdooError, OdooTimeout, OdooUnavailable
 from bc_consumer.odoo_connection import odoo
 from bc_consumer.policy import UnreadableOrders, is_about_orders
+
+logger = logging.getLogger(__name__)
 
 ENOUGH = 2
 """So many orders known to be good have to fail: one may have turned bad since, unnoticed."""
@@ -55,6 +59,24 @@ def control(error: Exception, ids: Collection[int]) -> None:
                 error=message_of(failures[-1]),
             )
         ) from error
+
+
+def find_out(odoo_id: int | None) -> None:
+    """Raise what is wrong while the workers leave Odoo alone; nothing: one of them asks at once.
+
+    By an order that waits, and not by a control call only: what is refused may be what every order
+    needs, a field or the lines, and whoever waits for it would wait for ever.
+    """
+    try:
+        if odoo_id is not None:
+            odoo().fetch([odoo_id])
+    except OdooError as error:
+        if not is_about_orders(error):
+            raise
+        logger.info("BC %s: %s", odoo_id, error)
+    odoo().ping()
+    same_database.check(odoo())
+    outage.probe_soon()
 
 
 def _reads(odoo_id: int) -> bool:

@@ -18,9 +18,6 @@ from bc_consumer.mapping import current_versions, normalised_text
 from bc_consumer.models import BC, BCLine, CopyOrigin
 from bc_consumer.odoo import NAMING_MODELS, FieldSet, Listed, ModelFields, Odoo
 
-SAMPLE = 20
-"""Of the oldest, and of the newest orders, looked at to know the database again."""
-
 
 def proof_by_our_clock(proof: timedelta, here: datetime, at_odoo: datetime) -> timedelta:
     """Lengthen a proof by how far Odoo's clock is behind the database's; both were read together.
@@ -85,23 +82,6 @@ def lines_page(odoo: Odoo, since: datetime, after_id: int, proof: timedelta) -> 
             page.suspects.add(row.order_id)
     page.suspects |= page.differing
     return page
-
-
-def created_otherwise(odoo: Odoo) -> tuple[int, int]:
-    """Compare when some orders were created; return how many Odoo has, and how many differ.
-
-    An order's creation never changes, and its id is never given again: where they differ, this is
-    another database. The oldest and the newest are looked at, for after a backup was restored in
-    Odoo the newest alone are others. One call.
-    """
-    bcs = BC.objects.current().filter(create_date__isnull=False)
-    values = ("odoo_id", "create_date")
-    known = dict(bcs.order_by("odoo_id").values_list(*values)[:SAMPLE])
-    known |= dict(bcs.order_by("-odoo_id").values_list(*values)[:SAMPLE])
-    if not known:
-        return 0, 0
-    theirs = odoo.listing.created(sorted(known))
-    return len(theirs), sum(known[odoo_id] != moment for odoo_id, moment in theirs.items())
 
 
 def _page(listed: Sequence[Listed], after_id: int) -> Page:

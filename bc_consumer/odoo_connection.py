@@ -85,7 +85,9 @@ def check_order_model() -> None:
     held_model()
     if origin.order_model != wanted:
         with transaction.atomic():
-            CopyOrigin.objects.update(order_model=wanted, seen_fields=[], present_fields=[])
+            CopyOrigin.objects.update(
+                order_model=wanted, seen_fields=[], present_fields=[], sample=None
+            )
             ProvenPeriod.objects.all().delete()
             SyncState.objects.update(last_sync=None)
 

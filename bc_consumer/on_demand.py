@@ -9,12 +9,11 @@ from typing import Any
 from django.db.models import F, Q
 
 from bc_consumer import ledger, outage, process
+from bc_consumer.control import find_out
 from bc_consumer.database_clock import database_now
 from bc_consumer.message import gettext as _
 from bc_consumer.models import BC, JournalEntry, Lane, PendingBC
-from bc_consumer.odoo import OdooError, OdooInterrupted
-from bc_consumer.odoo_connection import odoo
-from bc_consumer.policy import is_about_orders
+from bc_consumer.odoo import OdooInterrupted
 from bc_consumer.refresh import work_off
 
 TURN_SECONDS = 5.0
@@ -66,7 +65,7 @@ def refresh_now(odoo_ids: Collection[int], *, forced: bool = False) -> Iterator[
         if left:
             if time.monotonic() >= ask_after and outage.current() is not None:
                 ask_after = time.monotonic() + ASK_SECONDS
-                _ask_odoo(left[0])
+                find_out(left[0])
             process.stopping.wait(LOOK_SECONDS)
 
 
@@ -80,18 +79,6 @@ def _waiting(odoo_ids: Collection[int], wanted: Mapping[int, int]) -> set[int]:
     ).exclude(ledger.in_vain())
     fetched = rows.values_list("odoo_id", "fetched_generation")
     return {odoo_id for odoo_id, generation in fetched if generation < wanted.get(odoo_id, 0)}
-
-
-def _ask_odoo(odoo_id: int) -> None:
-    """Raise what is wrong when the workers leave Odoo alone; else let them ask too."""
-    try:
-        # Not only a control call: what every order needs may be what is refused.
-        odoo().fetch([odoo_id])
-    except OdooError as error:
-        if not is_about_orders(error):
-            raise
-        odoo().ping()
-    outage.probe_soon()
 
 
 def _outcome(odoo_id: int, began: datetime) -> Brought:

@@ -23,6 +23,7 @@ from bc_consumer import odoo
 from bc_consumer.mapping import MappingError
 from bc_consumer.message import Message, message_of, verbatim
 from bc_consumer.message import gettext as _
+from bc_consumer.same_database import AnotherDatabase
 
 MEBIBYTE = 2**20
 
@@ -76,6 +77,7 @@ POLICY: Mapping[type[Exception], Then] = {
     odoo.NoAutomation: Then.REFUSED,
     odoo.NoWebhookActions: Then.REFUSED,
     UnreadableOrders: Then.REFUSED,
+    AnotherDatabase: Then.REFUSED,
     odoo.OdooTorn: Then.DOUBT,
     odoo.OdooFault: Then.DOUBT,
     odoo.OdooAccessError: Then.DOUBT,

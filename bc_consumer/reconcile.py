@@ -14,8 +14,18 @@ from typing import Protocol
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
-from bc_consumer import brake, detect, field_watch, ledger, outage, process, schedule
+from bc_consumer import (
+    brake,
+    detect,
+    field_watch,
+    ledger,
+    outage,
+    process,
+    same_database,
+    schedule,
+)
 from bc_consumer.alerts import alert
+from bc_consumer.control import find_out
 from bc_consumer.crew import crew
 from bc_consumer.database_clock import database_now
 from bc_consumer.digest import Digest
@@ -34,7 +44,6 @@ from bc_consumer.odoo import (
     UnknownField,
 )
 from bc_consumer.odoo_connection import odoo
-from bc_consumer.policy import is_about_orders
 from bc_consumer.publisher import publisher
 from bc_consumer.run_beginning import FIRST_PHASE, Wish, begin, holder
 from bc_consumer.run_ending import (
@@ -127,9 +136,12 @@ def _run_of_slice(run_id: int | None) -> SyncLog | None:
 def _taken_lock(cause: SyncLog.Cause, run_id: int | None = None) -> Lock:
     lock = Lock()
     end = time.monotonic() + (0 if cause == Cause.POLL else GIVE_WAY_SECONDS)
+    polled = False
     while not lock.take(run_id):
-        polling = SyncLog.objects.filter(status=Status.RUNNING, cause=Cause.POLL).exists()
-        if not polling or time.monotonic() >= end:
+        running = set(SyncLog.objects.filter(status=Status.RUNNING).values_list("cause", flat=True))
+        # A poll's row is closed a moment before its lock is free.
+        polled = polled or Cause.POLL in running
+        if not polled or running - {Cause.POLL} or time.monotonic() >= end:
             raise AlreadyRunning(holder())
         ask_to_give_way()
         if process.stopping.wait(LOOK_SECONDS):
@@ -164,9 +176,10 @@ class _Run:
         )
         handed_over = False
         try:
+            self._check_database()
             with crew(self.run.pk):
                 self._work()
-            self._end(*verdict(self.run))
+            self._end(*self._verdict())
         except SliceOver:
             self._save()
             handed_over = True
@@ -208,8 +221,6 @@ class _Run:
                 field_watch.look_anew(self.odoo)
                 watch_language(self.odoo)
             self._keep()
-            if self.run.digest and not self.run.forced:
-                self._check_database()
         phases = self._phases()
         names = [*phases, SyncLog.DONE]
         if self.run.phase not in names:  # of a record that settings or Odoo no longer have
@@ -224,6 +235,18 @@ class _Run:
                 self.run.cursor = 0
             self.run.phase = next_phase
             self._keep()
+
+    def _check_database(self) -> None:
+        """Stop before another database's orders replace ours, under the same ids."""
+        if self.run.forced and self.run.window_until is None:
+            same_database.accept(self.odoo)
+        same_database.check(self.odoo)
+
+    def _verdict(self) -> tuple[SyncLog.Status, Message]:
+        status, why = verdict(self.run)
+        if status in schedule.GOOD and self.run.digest:
+            same_database.renew(self.odoo)
+        return status, why
 
     @property
     def proof(self) -> timedelta:
@@ -314,20 +337,6 @@ class _Run:
             self.run.notes = joined("\n", self.run.notes, digest.note)
         return ""
 
-    def _check_database(self) -> None:
-        """Stop before another database's orders replace ours, under the same ids."""
-        there, others = detect.created_otherwise(self.odoo)
-        if others * 2 > there:
-            raise Braked(
-                _(
-                    "Of %(there)s orders that the copy has, Odoo says for %(others)s that they"
-                    " were created at another time. Is ODOO_DATABASE the right one, or was an old"
-                    " backup restored there? Nothing was read",
-                    there=there,
-                    others=others,
-                )
-            )
-
     def _any_forbidden(self, odoo_ids: Collection[int]) -> bool:
         """Whether Odoo has some of these and hides them; which, is told when each is fetched."""
         try:
@@ -392,26 +401,10 @@ class _Run:
     def _wait(self, outstanding: int, *, may_end: bool = True) -> None:
         self._look_around(outstanding, may_end=may_end)
         if outage.current() is not None and time.monotonic() >= self._ask_after:
-            self._ask_odoo()
+            marked = PendingBC.objects.filter(run=self.run.pk).order_by("batch_limit", "odoo_id")
+            find_out(marked.values_list("odoo_id", flat=True).first())
             self._ask_after = time.monotonic() + ASK_SECONDS
-            outage.probe_soon()
         process.stopping.wait(LOOK_SECONDS)
-
-    def _ask_odoo(self) -> None:
-        """Raise what is wrong when the workers leave Odoo alone.
-
-        Not by a control call only: what is refused may be what every order needs, a field or the
-        lines, and then the run would wait for ever.
-        """
-        first = PendingBC.objects.filter(run=self.run.pk).order_by("batch_limit", "odoo_id").first()
-        try:
-            if first is not None:
-                self.odoo.fetch([first.odoo_id])
-        except OdooError as error:
-            if not is_about_orders(error):
-                raise
-            logger.info("BC %d: %s", first.odoo_id if first else 0, error)
-        self.odoo.ping()
 
     def _look_around(self, outstanding: int | None = None, *, may_end: bool = True) -> None:
         """End here when that is asked for; ``may_end``: and a slice, when its time is up.

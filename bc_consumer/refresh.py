@@ -14,7 +14,16 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
 
-from bc_consumer import brake, call_limits, failed_orders, field_watch, ledger, outage, process
+from bc_consumer import (
+    brake,
+    call_limits,
+    failed_orders,
+    field_watch,
+    ledger,
+    outage,
+    process,
+    same_database,
+)
 from bc_consumer.alerts import alert, over
 from bc_consumer.apply import LinesElsewhere, Result, Seen, apply, journal_entry
 from bc_consumer.control import control
@@ -194,7 +203,9 @@ class Batch:
             alert(AWAY, _("Odoo is away"), joined(" ", lasted, message_of(error)))
 
     def _odoo_works(self) -> None:
-        """Odoo has answered: if this was the probe, everybody goes on."""
+        """Odoo has answered: if it is our database, and this was the probe, everybody goes on."""
+        # An outage may have been somebody's restoring of a backup, or a move to another server.
+        same_database.ensure(odoo(), again=self.probing)
         if not self.probing:
             return
         self.probing = False
@@ -304,21 +315,27 @@ class Batch:
         known = BC.objects.filter(odoo_id__in=sorted(forbidden))
         return forbidden.difference(known.values_list("odoo_id", flat=True))
 
-    def _apply(self, seen: list[Seen], rounds: int) -> None:
+    def _apply(self, seen: list[Seen], rounds: int, *, ours: bool = False) -> None:
         """Apply together; when that fails, one by one, so that a bad order harms only itself."""
         if not seen:
             return
         doubt = brake.doubt(_unvouched(seen), odoo().listing.any_order)
         try:
-            results = apply(self.token, seen, sends_early(), odoo().may_lag, doubt)
+            results = apply(self.token, seen, sends_early(), odoo().may_lag, doubt, ours=ours)
+        except same_database.CreatedOtherwise as others:
+            same_database.ensure(odoo(), again=True)
+            logger.warning("%s Odoo is ours: a backup was restored there.", others)
+            self._apply(seen, rounds, ours=True)
         except ledger.LeaseLost as lost:
             self._lost(lost.ids)
-            self._apply([one for one in seen if one.claimed.odoo_id not in lost.ids], rounds)
+            left = [one for one in seen if one.claimed.odoo_id not in lost.ids]
+            self._apply(left, rounds, ours=ours)
         except LinesElsewhere as elsewhere:
             self._bring_along(seen, elsewhere, rounds)
         except brake.Held as held:
             self._hold(held)
-            self._apply([one for one in seen if one.claimed.odoo_id not in held.ids], rounds)
+            left = [one for one in seen if one.claimed.odoo_id not in held.ids]
+            self._apply(left, rounds, ours=ours)
         except Exception as error:
             if not is_about_orders(error):
                 raise
@@ -327,7 +344,7 @@ class Batch:
                 return
             logger.warning("A batch of %d orders is applied one by one: %s", len(seen), error)
             for one in seen:
-                self._apply([one], rounds)
+                self._apply([one], rounds, ours=ours)
         else:
             self._done(results)
 

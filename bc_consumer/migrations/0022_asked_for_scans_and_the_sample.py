@@ -27,4 +27,13 @@ class Migration(migrations.Migration):
                 verbose_name="scan wanted",
             ),
         ),
+        migrations.AddField(
+            model_name="copyorigin",
+            name="sample",
+            field=models.JSONField(
+                help_text="Some of the oldest and newest, and when they were created: see the guard.",
+                null=True,
+                verbose_name="orders that tell the database again",
+            ),
+        ),
     ]

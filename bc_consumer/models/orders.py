@@ -169,6 +169,11 @@ class CopyOrigin(models.Model):
         null=True,
         help_text=_("Orders that were last read before then are read again by the next run."),
     )
+    sample = models.JSONField(
+        _("orders that tell the database again"),
+        null=True,
+        help_text=_("Some of the oldest and newest, and when they were created: see the guard."),
+    )
 
     class Meta:
         verbose_name = _("origin of the copy")

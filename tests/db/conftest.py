@@ -18,6 +18,7 @@ from bc_consumer import (
     outage,
     process,
     queries,
+    same_database,
     versions,
 )
 from bc_consumer.database_clock import database_now
@@ -36,6 +37,7 @@ def _figures_are_fresh() -> None:
     ):  # fmt: skip
         paced.forget()
     field_watch.forget()
+    same_database.forget()
 
 
 @pytest.fixture

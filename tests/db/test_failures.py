@@ -329,7 +329,7 @@ def test_rule_6_an_error_of_our_own_on_one_order_harms_only_that_one(
 def test_rule_6_a_database_that_does_not_fit_fails_no_order_and_is_told(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **_named: Any) -> None:
         raise ProgrammingError('column "batch_limit" does not exist')
 
     ids = make(simulator, 3)

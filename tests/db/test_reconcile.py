@@ -98,7 +98,7 @@ def test_a_quiet_night_costs_a_handful_of_calls_and_fetches_nothing(simulator: S
     assert (quiet.status, quiet.applied, quiet.found_by_window, quiet.found_by_digest) == (
         Status.OK, 0, 0, 0,
     )  # fmt: skip
-    assert len(simulator.calls) <= 21  # one of them asks for the languages in use
+    assert len(simulator.calls) <= 22  # one of them asks for the languages in use
     assert [call for call in simulator.calls if call.method == "web_search_read"] == []
     assert quiet.odoo_calls >= len(simulator.calls)
 

@@ -11,7 +11,7 @@ from django.core import mail
 from django.db import connection
 from django.db.models import F
 
-from bc_consumer.models import BC, Alert, BCLine, PendingBC, SyncLog, SyncState
+from bc_consumer.models import BC, Alert, BCLine, CopyOrigin, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import Odoo
 from bc_consumer.reconcile import reconcile
 from bc_consumer.run_beginning import Wish
@@ -77,6 +77,7 @@ def copied_from_another(simulator: Simulator) -> list[int]:
     day = timedelta(days=1)
     BC.objects.update(create_date=F("create_date") - day, write_date=F("write_date") - day)
     BC.objects.update(name="OURS")
+    CopyOrigin.objects.update(sample=None)  # as after an update: no good run has fixed one yet
     return ids
 
 
@@ -86,14 +87,14 @@ def test_rule_10_another_database_s_orders_do_not_replace_ours(
     before = SyncState.objects.get().last_sync
     simulator.create_order(lines=[])
     stopped = run()
-    assert stopped.status == Status.BRAKED
+    assert stopped.status == Status.REFUSED
     assert "created at another time" in stopped.error
     assert (stopped.applied, BC.objects.count()) == (0, 50)
     assert set(BC.objects.values_list("name", flat=True)) == {"OURS"}
     assert SyncState.objects.get().last_sync == before
     assert not PendingBC.objects.exists()
     run(cause=Cause.COMMAND, full=True)
-    assert subjects() == ["[BC] a reconciliation was stopped"]
+    assert subjects() == ["[BC] Odoo refuses us"]
 
 
 def test_rule_10_unless_it_is_meant(copied_from_another: list[int], simulator: Simulator) -> None:
@@ -101,11 +102,23 @@ def test_rule_10_unless_it_is_meant(copied_from_another: list[int], simulator: S
     assert differences(simulator, sql) == []
 
 
-def test_rule_10_a_restored_backup_s_newest_orders_are_others_and_replace_ours(
+def test_rule_10_a_restored_backup_s_newest_orders_are_others_and_replace_ours_by_force(
     copied_from_another: list[int], simulator: Simulator
 ) -> None:
     day = timedelta(days=1)
     same = BC.objects.filter(odoo_id__lte=copied_from_another[24])
+    same.update(create_date=F("create_date") + day)
+    assert run().status == Status.REFUSED
+    assert set(BC.objects.values_list("name", flat=True)) == {"OURS"}
+    assert run(forced=True).status == Status.OK
+    assert differences(simulator, sql) == []
+
+
+def test_rule_10_a_few_that_a_restored_backup_lacks_take_nobody(
+    copied_from_another: list[int], simulator: Simulator
+) -> None:
+    day = timedelta(days=1)
+    same = BC.objects.filter(odoo_id__lte=copied_from_another[-10])
     same.update(create_date=F("create_date") + day)
     assert run().status == Status.OK
     assert differences(simulator, sql) == []
