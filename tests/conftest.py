@@ -26,7 +26,7 @@ DEPLOYMENTS = pytest.StashKey[list[Deployment]]()
 ON_SQLITE = os.environ.get("TEST_DATABASE", "postgresql") == "sqlite"
 
 
-def _or_skip(start: Callable[[], T]) -> T:
+def or_skip(start: Callable[[], T]) -> T:
     """Start a server; where it can't be had, skip with the reason, in CI fail."""
     try:
         return start()
@@ -62,19 +62,19 @@ def services() -> Iterator[Services]:
 @pytest.fixture(scope="session")
 def postgres(services: Services) -> Postgres:
     """A PostgreSQL that all tests share; break a ``private_postgres`` instead."""
-    return _or_skip(lambda: services.postgres)
+    return or_skip(lambda: services.postgres)
 
 
 @pytest.fixture(scope="session")
 def rabbitmq(services: Services) -> RabbitMQ:
     """A RabbitMQ that all tests share; break the ``private_rabbitmq`` instead."""
-    return _or_skip(lambda: services.rabbitmq)
+    return or_skip(lambda: services.rabbitmq)
 
 
 @pytest.fixture
 def private_postgres(services: Services) -> Iterator[Postgres]:
     """A PostgreSQL of this test alone, to be paused, stopped, killed."""
-    server = _or_skip(services.start_postgres)
+    server = or_skip(services.start_postgres)
     yield server
     server.resume()
     server.stop()
@@ -91,7 +91,7 @@ def postgres_with_own_clock(services: Services) -> Iterator[Postgres]:
 @pytest.fixture
 def private_rabbitmq(services: Services) -> Iterator[RabbitMQ]:
     """A RabbitMQ that tests may break, one after the other; put right again after each."""
-    broker = _or_skip(lambda: services.private_rabbitmq)
+    broker = or_skip(lambda: services.private_rabbitmq)
     yield broker
     broker.resume()
     if not broker.accepts():

@@ -42,6 +42,10 @@ class Probed:
             if answer.status != status or answer.seconds - answer.lag > ANSWER_SECONDS
         ]
 
+    def slowest(self) -> float:
+        """Return the longest time that an answer took, in seconds."""
+        return max(answer.seconds for answer in [*self.health, *self.webhooks.values()])
+
 
 @contextmanager
 def probing(deployment: Deployment, ids: Sequence[int], port: int = 0) -> Iterator[Probed]:
