@@ -12,7 +12,7 @@ LARGEST_ID = 2**31 - 1
 """Odoo's ids are PostgreSQL integers, and XML-RPC carries no larger ones."""
 MOST_IDS = 1000
 """In one batch body."""
-KEPT_CHARACTERS = 16_384
+KEPT_CHARACTERS = 2_048
 """Of a body, for operators."""
 KEPT_OF_A_BATCH = 200
 """Of a body with many ids: each of these orders keeps it."""

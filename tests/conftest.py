@@ -83,7 +83,7 @@ def private_postgres(services: Services) -> Iterator[Postgres]:
 @pytest.fixture
 def postgres_with_own_clock(services: Services) -> Iterator[Postgres]:
     """A PostgreSQL of this test alone, whose clock ``step_clock()`` sets while it runs."""
-    server = _or_skip(services.start_postgres_with_own_clock)
+    server = or_skip(services.start_postgres_with_own_clock)
     yield server
     server.stop()
 

@@ -16,7 +16,7 @@ from tests.services.reaper import Reaper
 from tests.services.waiting import free_port, wait_until
 
 POSTGRES_IMAGE = "postgres:16-alpine"
-RABBITMQ_IMAGE = "rabbitmq:3.13-alpine"
+RABBITMQ_IMAGE = "rabbitmq:4.3-alpine"
 
 
 def engine_answers() -> bool:
