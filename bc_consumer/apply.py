@@ -12,11 +12,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 
-from bc_consumer import brake, ledger, same_database, versions
+from bc_consumer import brake, ledger, run_figures, same_database, versions
 from bc_consumer.brake import GONE
 from bc_consumer.database_clock import database_now
+from bc_consumer.journaling import journal_entry
 from bc_consumer.looks import CONFIRMING_LOOKS, early_looks, next_look
 from bc_consumer.mapping import EXTRA, Extra, MappedOrder
 from bc_consumer.models import (
@@ -29,7 +30,6 @@ from bc_consumer.models import (
     SyncLog,
 )
 from bc_consumer.odoo import Missing
-from bc_consumer.redaction import redacted
 from bc_consumer.scan_request import request_scan
 
 Outcome = JournalEntry.Outcome
@@ -148,10 +148,11 @@ def _apply(
             for seen, difference in zip(batch, differences, strict=True)
         ]
         results = _results(batch, differences, looks, copy, early=early, now=now)
-        _count(batch, results)
+        runs = run_figures.runs_of([seen.claimed for seen in batch])
+        _count(batch, results, runs)
         # From here on every other apply waits for this commit.
         results = _versioned(differences, results)
-        _journal(batch, results, now)
+        _journal(batch, results, now, runs)
         ledger.settle(token, looks)
     return results
 
@@ -420,13 +421,16 @@ def _versioned(differences: Sequence[Difference], results: Sequence[Result]) -> 
     return [replace(result, version=given.get(result.odoo_id)) for result in results]
 
 
-def _journal(batch: Sequence[Seen], results: Sequence[Result], now: datetime) -> None:
+def _journal(
+    batch: Sequence[Seen], results: Sequence[Result], now: datetime, runs: Mapping[int, int]
+) -> None:
     JournalEntry.objects.bulk_create(
         journal_entry(
             seen.claimed,
             result.outcome,
             now,
             result.changes,
+            run=runs.get(result.odoo_id),
             delay=result.delay,
             version=result.version,
         )
@@ -435,33 +439,34 @@ def _journal(batch: Sequence[Seen], results: Sequence[Result], now: datetime) ->
     )
 
 
-def _count(batch: Sequence[Seen], results: Sequence[Result]) -> None:
+def _count(batch: Sequence[Seen], results: Sequence[Result], runs: Mapping[int, int]) -> None:
     # SyncState before SyncLog, as a run's end takes them.
     if any(result.outcome is Outcome.UNCONFIRMED for result in results):
         request_scan()
-    _count_for_runs(batch, results)
+    _count_for_runs(batch, results, runs)
 
 
-def _count_for_runs(batch: Sequence[Seen], results: Sequence[Result]) -> None:
+def _count_for_runs(
+    batch: Sequence[Seen], results: Sequence[Result], runs: Mapping[int, int]
+) -> None:
     """Add to the figures of the runs whose marks led here."""
     by_run: dict[int, Counter[str]] = {}
     for seen, result in zip(batch, results, strict=True):
-        if seen.claimed.run_id is None:
+        if result.odoo_id not in runs:
             continue
-        counts = by_run.setdefault(seen.claimed.run_id, Counter())
+        counts = by_run.setdefault(runs[result.odoo_id], Counter())
         told = result.outcome is not None and result.outcome is not Outcome.UNCONFIRMED
         counts["bc_count"] += 1
         counts["applied" if told else "unchanged"] += 1
         counts["archived"] += result.outcome is Outcome.ARCHIVED
+        counts["gone"] += result.outcome is Outcome.ARCHIVED and seen.found is Missing.GONE
         counts["line_count"] += result.lines_written
         counts["lines_deleted"] += result.lines_deleted
         counts["missed_by_webhooks"] += WEBHOOK not in result.causes.split(",") and _told(result)
-    for run, counts in sorted(by_run.items()):
+    for run, counts in by_run.items():
         if counts["missed_by_webhooks"] and _is_first_load(run):
             del counts["missed_by_webhooks"]  # there were no webhooks yet
-        SyncLog.objects.filter(pk=run).update(
-            **{name: F(name) + count for name, count in counts.items() if count}
-        )
+    run_figures.add(by_run)
 
 
 def _is_first_load(run: int) -> bool:
@@ -478,31 +483,3 @@ def _told(result: Result) -> bool:
     lines = result.changes.get("lines", {})
     written = [result.changes.get("fields", {}), *lines.get("changed", {}).values()]
     return bool(lines.keys() & {"added", "deleted"}) or any("write_date" in it for it in written)
-
-
-def journal_entry(
-    row: PendingBC,
-    outcome: JournalEntry.Outcome,
-    at: datetime,
-    changes: Mapping[str, Any] | None = None,
-    *,
-    delay: float | None = None,
-    error: str = "",
-    version: int | None = None,
-) -> JournalEntry:
-    """Return an unsaved entry that tells which marks led to this outcome."""
-    return JournalEntry(
-        odoo_id=row.odoo_id,
-        at=at,
-        outcome=outcome,
-        causes=row.causes,
-        event=row.event,
-        marks=row.marks,
-        first_marked_at=row.first_marked_at,
-        last_marked_at=row.last_marked_at,
-        delay=delay,
-        changes=changes or {},
-        error=redacted(error),
-        version=version,
-        run_id=row.run_id,
-    )

@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import F, QuerySet
 
-from bc_consumer import detect, process
+from bc_consumer import brake, detect, process
 from bc_consumer.database_clock import database_now
 from bc_consumer.digest import Digest, Model
+from bc_consumer.id_set import IdSet
 from bc_consumer.mapping import EXTRA, Extra, MappedOrder, MappingError, map_order
-from bc_consumer.message import Message
+from bc_consumer.message import Message, message_of
 from bc_consumer.message import gettext as _
 from bc_consumer.models import BC, BCLine, OdooRecord, PendingBC, SyncState
 from bc_consumer.odoo import (
@@ -31,14 +32,14 @@ from bc_consumer.odoo import (
     OdooTorn,
     UnknownField,
 )
+from bc_consumer.policy import NotReadable
 
 MOTION = timedelta(seconds=10)
 """What was written this shortly before the dry run began, or since, may be on its way here."""
 SECOND_LOOK_SECONDS = 0.5
 WAITS = 10
 """Second looks that wait; a long queue in the ledger must not make each batch wait."""
-CHUNK = 4096
-"""Ids in one whole number of a set of ids."""
+IDS_PAGE = 4096
 
 
 class Kind(enum.StrEnum):
@@ -57,6 +58,9 @@ class Kind(enum.StrEnum):
     LINE_ONLY_HERE = "line only here"
     NOT_COMPARED = "not compared"
     """Odoo fails to read the order, or a value can't be copied; ``theirs`` is the error."""
+
+
+ARCHIVED = (Kind.GONE_FROM_ODOO, Kind.OUTSIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,10 @@ class DriftScan:
         self.phase = ""
         self.compared = 0
         self.found = 0
+        self.gone = 0
+        """Orders that a run would have the brake decide about."""
+        self.unreadable = 0
+        """Orders that a run would give up."""
         self.notes: list[Message] = []
         self._tell = tell
         self._seen = IdSet()
@@ -115,11 +123,21 @@ class DriftScan:
         longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
         self._proof = detect.proof_by_our_clock(longest, here, self._until)
         for batch in self._batches():
-            for drift in self._compare(batch):
+            drifts = self._compare(batch)
+            gone = {one.order_id for one in drifts if one.kind in ARCHIVED}
+            self.gone += len(brake.unannounced(gone)) if gone else 0
+            self.unreadable += sum(one.kind is Kind.NOT_COMPARED for one in drifts)
+            for drift in drifts:
                 self.found += 1
                 yield drift
             self.compared += len(batch)
             self._look_around()
+
+    def reason_to_stop(self) -> Message:
+        """Say why the brake would stop a run, or hold orders; "" where it would not."""
+        if not self.gone:
+            return brake.NOTHING
+        return brake.reason_to_stop(self.gone, self.odoo.listing.any_order)
 
     def _look_around(self) -> None:
         if process.stopping.is_set():
@@ -299,7 +317,9 @@ def _order_drifts(
     elif isinstance(found, str):
         yield Drift(odoo_id, name, Kind.NOT_COMPARED, theirs=found, pending=pending)
     elif bc is None:
-        return
+        if pending and found is Missing.FORBIDDEN and not settings.ODOO_COMPANY_IDS:
+            text = message_of(NotReadable())
+            yield Drift(odoo_id, name, Kind.NOT_COMPARED, theirs=text, pending=pending)
     elif found.means_archived and bc.archived_at is None:
         kind = Kind.GONE_FROM_ODOO if found is Missing.GONE else Kind.OUTSIDE
         yield Drift(odoo_id, name, kind, theirs=found.value, ours=name, pending=pending)
@@ -357,23 +377,9 @@ def _ids(rows: "QuerySet[BC] | QuerySet[PendingBC]") -> Iterator[int]:
     """Read ids by pages: an open cursor would hold the table's old rows while Odoo is asked."""
     last = 0
     while page := list(
-        rows.filter(odoo_id__gt=last).order_by("odoo_id").values_list("odoo_id", flat=True)[:CHUNK]
+        rows.filter(odoo_id__gt=last)
+        .order_by("odoo_id")
+        .values_list("odoo_id", flat=True)[:IDS_PAGE]
     ):
         yield from page
         last = page[-1]
-
-
-class IdSet:
-    """A set of positive ids that stays small however many follow each other: one bit an id."""
-
-    def __init__(self) -> None:
-        self._chunks: dict[int, int] = {}
-
-    def add(self, number: int) -> bool:
-        """Add an id; return whether it was not there yet."""
-        chunk, place = divmod(number, CHUNK)
-        bits = self._chunks.get(chunk, 0)
-        if bits >> place & 1:
-            return False
-        self._chunks[chunk] = bits | 1 << place
-        return True

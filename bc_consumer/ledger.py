@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, F, Q, QuerySet, Value
+from django.db.models import F, QuerySet, Value
 from django.db.models.functions import Coalesce, Concat, Now
 
 from bc_consumer import failures, outage, process
@@ -27,6 +27,13 @@ from bc_consumer.marks import Mark as Mark  # noqa: PLC0414 (markers name it led
 from bc_consumer.marks import merged
 from bc_consumer.message import Message, message_of
 from bc_consumer.models import Lane, Pace, PendingBC
+from bc_consumer.outstanding import WAITS as WAITS  # noqa: PLC0414 (askers name it ledger.WAITS)
+from bc_consumer.outstanding import failed as failed  # noqa: PLC0414
+from bc_consumer.outstanding import given_up as given_up  # noqa: PLC0414
+from bc_consumer.outstanding import in_vain as in_vain  # noqa: PLC0414
+from bc_consumer.outstanding import outstanding as outstanding  # noqa: PLC0414
+from bc_consumer.outstanding import outstanding_rows
+from bc_consumer.outstanding import stuck_in as stuck_in  # noqa: PLC0414
 from bc_consumer.redaction import redacted
 
 TABLE = PendingBC._meta.db_table
@@ -36,8 +43,6 @@ RETRY_SECONDS = 2.0
 """Before an order's second attempt; each later one waits twice as long."""
 FORCE = "force"
 """The cause of a mark that the brake on archivings does not hold back."""
-WAITS = "LinesElsewhere"
-"""The error of an order whose lines hang on another one, which can't be read or is held."""
 CLAIMABLE = "failed_at IS NULL AND held_reason = ''"
 FREE = "due_at <= {now} AND (claim_token IS NULL OR claimed_until < {now})"
 BESIDE_URGENT = 20
@@ -54,8 +59,8 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
     """Take in any number of marks by one statement; return the orders that need a message.
 
     Inserts each row or raises its generation. A failed row is reopened with one attempt. Rows in
-    the bulk lane ask for no message each. A row that the brake holds is let go by an event
-    «deleted»: it has a second witness now. ``sent_at`` is set here, in the same statement: that a
+    the bulk lane ask for no message each. A row that the brake holds is let go by force, and by an
+    event «deleted»: it has a second witness now. ``sent_at`` is set in the same statement: that a
     message is on its way is decided once, and a message lost afterwards is made good by the timers.
     """
     sql = dialect()
@@ -63,10 +68,10 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
     statement = f"""
         INSERT INTO {TABLE} (
             odoo_id, generation, fetched_generation, lane, causes, event, early, first_marked_at,
-            last_marked_at, marks, due_at, sent_at, attempts, batch_limit, held_reason,
+            last_marked_at, owed_since, marks, due_at, sent_at, attempts, batch_limit, held_reason,
             last_payload, error_class, last_error, failure, traceback, run_id, run_generation)
         SELECT item.id, 1, 0, item.lane, item.causes, item.event, item.early, {sql.now}, {sql.now},
-            item.marks, {sql.later.format("item.delay")},
+            {sql.now}, item.marks, {sql.later.format("item.delay")},
             CASE WHEN item.lane = %s THEN NULL ELSE {sql.now} END,
             0, 0, '', {sql.payload}, '', '', '', '', item.run,
             CASE WHEN item.run IS NULL THEN NULL ELSE 1 END
@@ -86,14 +91,17 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
             first_marked_at = CASE WHEN {owed} THEN {TABLE}.first_marked_at
                 ELSE excluded.first_marked_at END,
             last_marked_at = excluded.last_marked_at,
+            owed_since = CASE
+                WHEN {owed} AND {TABLE}.failed_at IS NULL AND {TABLE}.held_reason = ''
+                THEN {TABLE}.owed_since ELSE excluded.owed_since END,
             marks = excluded.marks + CASE WHEN {owed} THEN {TABLE}.marks ELSE 0 END,
             due_at = CASE WHEN {TABLE}.failed_at IS NOT NULL THEN excluded.due_at
                 ELSE {sql.least}({TABLE}.due_at, excluded.due_at) END,
             sent_at = COALESCE({TABLE}.sent_at, excluded.sent_at),
             attempts = CASE WHEN {TABLE}.failed_at IS NULL THEN {TABLE}.attempts ELSE %s END,
             failed_at = NULL,
-            held_reason = CASE WHEN excluded.event = 'deleted' THEN ''
-                ELSE {TABLE}.held_reason END,
+            held_reason = CASE WHEN excluded.event = 'deleted' OR excluded.causes = '{FORCE}'
+                THEN '' ELSE {TABLE}.held_reason END,
             last_payload = CASE WHEN excluded.last_payload = ''
                 THEN {TABLE}.last_payload ELSE excluded.last_payload END,
             run_id = COALESCE(excluded.run_id, {TABLE}.run_id),
@@ -160,7 +168,7 @@ def free_claim(token: uuid.UUID) -> None:
 
 def adopt(run: int) -> int:
     """Make this run's own what earlier runs have marked and nobody has fetched; return how many."""
-    others = _outstanding().filter(run__isnull=False).exclude(run=run)
+    others = outstanding_rows().filter(run__isnull=False).exclude(run=run)
     with transaction.atomic():
         return _locked(others).update(run=run)
 
@@ -305,8 +313,8 @@ def settle(token: uuid.UUID, looks: Sequence[Look]) -> None:
 
 KEPT_FIELDS = (
     "fetched_generation", "claim_token", "claimed_until", "sent_at", "due_at", "shown_at",
-    "first_marked_at", "lane", "marks", "attempts", "batch_limit", "error_class", "last_error",
-    "failure", "traceback", "first_failed_at", "held_at",
+    "first_marked_at", "owed_since", "lane", "marks", "attempts", "batch_limit", "error_class",
+    "last_error", "failure", "traceback", "first_failed_at", "held_at",
 )  # fmt: skip
 
 
@@ -322,7 +330,7 @@ def _reopened(row: PendingBC, look: Look) -> PendingBC:
     """Marked while it was being fetched: due now, and its history begins at this claim."""
     began = claimed_at(look.claimed)
     row.due_at = began
-    row.first_marked_at = max(row.first_marked_at, began)
+    row.first_marked_at = row.owed_since = max(row.first_marked_at, began)
     if look.claimed.generation > look.claimed.fetched_generation:
         row.marks -= look.claimed.marks
     # Else it was only watched when it was claimed: the mark has begun the count anew.
@@ -364,13 +372,6 @@ def _update(rows: QuerySet[PendingBC], **values: Any) -> int:
     """Update rows locked by id first: alone an UPDATE takes them as they lie, a mark by id."""
     with transaction.atomic():
         return _locked(rows).update(**values)
-
-
-def given_up(odoo_ids: Collection[int]) -> set[int]:
-    """Return which of these orders nobody looks at until a person, or a new mark, says so."""
-    rows = PendingBC.objects.filter(odoo_id__in=sorted(odoo_ids))
-    stuck = rows.filter(_STUCK)
-    return set(stuck.values_list("odoo_id", flat=True))
 
 
 def fail(
@@ -437,45 +438,20 @@ def hold(token: uuid.UUID, claimed: Collection[PendingBC], reason: Message) -> s
     return held
 
 
-def let_go(*, forced: bool, odoo_ids: Collection[int] | None = None) -> int:
-    """Make held rows due again, all of them or these.
+def let_go(*, forced: bool, odoo_ids: Collection[int] | None = None, run: int | None = None) -> int:
+    """Make held rows due again, all of them or these; they wait from now on.
 
-    ``forced``: the brake will not hold them a second time.
+    ``forced``: the brake will not hold them a second time. ``run``: they are this run's own, as if
+    it had marked them.
     """
     held = PendingBC.objects.exclude(held_reason="")
     if odoo_ids is not None:
         held = held.filter(odoo_id__in=sorted(odoo_ids))
-    causes = Concat("causes", Value(f",{FORCE}")) if forced else F("causes")
-    return _update(held, held_reason="", due_at=Now(), causes=causes)
-
-
-def failed(after_id: int, limit: int) -> list[int]:
-    """Return the next orders that were given up, ascending by id."""
-    rows = PendingBC.objects.filter(failed_at__isnull=False, odoo_id__gt=after_id)
-    return list(rows.order_by("odoo_id").values_list("odoo_id", flat=True)[:limit])
-
-
-def outstanding(run: int) -> int:
-    """Count the orders that this run marked and nobody has fetched, given up or held since.
-
-    Without those that wait for one which was given up: that may take a person, and days.
-    """
-    return _outstanding().filter(run=run).exclude(in_vain()).count()
-
-
-def _outstanding() -> QuerySet[PendingBC]:
-    return PendingBC.objects.filter(
-        fetched_generation__lt=F("run_generation"), failed_at__isnull=True, held_reason=""
-    )
-
-
-def in_vain() -> Q:
-    """Tell the orders that wait for one which was given up or is held."""
-    stuck = PendingBC.objects.filter(_STUCK)
-    return Q(error_class=WAITS, failed_at__isnull=True) & Q(Exists(stuck))
-
-
-_STUCK = Q(failed_at__isnull=False) | ~Q(held_reason="")
+    values: dict[str, Any] = {"held_reason": "", "due_at": Now(), "owed_since": Now()}
+    later = F("generation") + 1
+    values |= {"causes": Concat("causes", Value(f",{FORCE}"))} if forced else {}
+    values |= {"run": run, "generation": later, "run_generation": later} if run else {}
+    return _update(held, **values)
 
 
 def unsent(age: float, limit: int) -> list[int]:

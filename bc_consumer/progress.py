@@ -40,7 +40,7 @@ PHASES: dict[str, str | Promise] = {
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a run is: orders done of those known so far."""
+    """Where a run is: orders, or reads of orders, done of those known so far."""
 
     phase: str
     done: int
@@ -48,6 +48,8 @@ class Standing:
     """None: nothing tells yet how many there will be."""
     final: bool = False
     """``known`` will not grow any more, so that the time left can be told."""
+    reads: bool = False
+    """What is counted are reads: one order may need several."""
 
 
 class Display(Protocol):
@@ -138,20 +140,31 @@ def display(out: TextIO) -> Display:
 
 def told(standing: Standing, rate: float) -> str:
     """Say where a run is, in one line."""
-    done, known = number(standing.done), standing.known
-    if known is None:
-        parts = [_("%(done)s orders") % {"done": done}]
-    elif standing.final:
-        parts = [_("%(done)s of %(known)s orders") % {"done": done, "known": number(known)}]
-    else:
-        text = _("%(done)s of %(known)s orders known so far")
-        parts = [text % {"done": done, "known": number(known)}]
+    known = standing.known
+    text = _reads_text(standing) if standing.reads else _orders_text(standing)
+    parts = [text % {"done": number(standing.done), "known": number(known)}]
     if rate > 0:
         parts.append(_("%(rate)s/s") % {"rate": number(round(rate))})
         if standing.final and known is not None and known > standing.done:
             parts.append(_("%(time)s left") % {"time": duration((known - standing.done) / rate)})
     parts.append(phase_label(standing.phase))
     return " · ".join(parts)
+
+
+def _orders_text(standing: Standing) -> str:
+    if standing.known is None:
+        return _("%(done)s orders")
+    if standing.final:
+        return _("%(done)s of %(known)s orders")
+    return _("%(done)s of %(known)s orders known so far")
+
+
+def _reads_text(standing: Standing) -> str:
+    if standing.known is None:
+        return _("%(done)s reads of orders")
+    if standing.final:
+        return _("%(done)s of %(known)s reads of orders")
+    return _("%(done)s of %(known)s reads of orders known so far")
 
 
 def phase_label(phase: str) -> str:
@@ -189,7 +202,7 @@ class RunProgress:
         done = SyncLog.objects.values_list("bc_count", flat=True).get(pk=run.pk)
         known = max(done + outstanding, self._total or 0)
         final = self._total is not None or run.phase == "drain"
-        self._display.show(Standing(run.phase, done, known, final))
+        self._display.show(Standing(run.phase, done, known, final, reads=True))
 
 
 class ScanProgress:

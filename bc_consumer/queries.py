@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db.models import Count, DurationField, ExpressionWrapper, F, Min, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from bc_consumer.models import BC, BCLine, JournalEntry, PendingBC
 from bc_consumer.paced import Paced
@@ -51,7 +51,10 @@ class LedgerFigures:
     failed: int
     held: int
     oldest_owed_seconds: float | None
-    """Since the first mark of the owed row that waits longest; None when nothing is owed."""
+    """How long the owed row that waits longest has been owed; None when nothing is owed.
+
+    Since its first mark, or since it was opened again after it had failed or was held.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,8 @@ def _copy_figures() -> CopyFigures:
 
 
 def _ledger_figures() -> LedgerFigures:
-    age = ExpressionWrapper(Now() - Min("first_marked_at", filter=OWED), DurationField())
+    eldest = Min(Coalesce("owed_since", "first_marked_at"), filter=OWED)
+    age = ExpressionWrapper(Now() - eldest, DurationField())
     found = PendingBC.objects.aggregate(
         owed=Count("pk", filter=OWED),
         watching=Count("pk", filter=WATCHING),

@@ -7,6 +7,7 @@ row, so that it can go on there: a nightly run's next slice, an interrupted firs
 import logging
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -53,7 +54,9 @@ from bc_consumer.run_ending import (
     summary,
     tell,
     verdict,
+    waiting_in_vain,
 )
+from bc_consumer.run_findings import Findings
 from bc_consumer.run_stopping import AlreadyRunning, Braked, GaveWay, Interrupted, SliceOver
 from bc_consumer.scan_request import scanned
 
@@ -163,8 +166,9 @@ class _Run:
         self.odoo = odoo()
         self._calls, self._bytes = self.odoo.calls, self.odoo.bytes
         self._ask_after = 0.0
-        self._gone: set[int] = set()
-        """Orders that this slice found to be gone, and nobody announced."""
+        self._findings = Findings(run, self.odoo)
+        self._more: Counter[str] = Counter()
+        """What is still to be added to columns that the looks add to as well."""
         quick = run.cause == Cause.POLL and not run.asked_for
         longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
         self._proof = POLL_PROOF if quick else longest
@@ -194,6 +198,7 @@ class _Run:
             self._end(Status.PARTIAL, SyncLog.GAVE_WAY)
         except Braked as error:
             why = message_of(error)
+            self._more["gone"] = self._findings.unarchived()
             self._end(Status.BRAKED, why)
             told = joined(" ", why, _("Nothing was archived by it."), brake.standing().text())
             alert(brake.KEY, _("a reconciliation was stopped"), told)
@@ -290,8 +295,7 @@ class _Run:
     def _orders(self) -> str:
         since = None if self.run.full else self.run.window_since
         page = detect.orders_page(self.odoo, since, self.run.cursor, self.proof, full=self.run.full)
-        self.run.found_by_window += len(page.differing)
-        self._mark(page.suspects)
+        self._mark(self._findings.note("found_by_window", page.differing, page.suspects))
         self.run.cursor = page.last_id
         return "" if page.is_last else "orders"
 
@@ -300,8 +304,7 @@ class _Run:
         if since is None or self.run.full:
             return ""  # every order was marked, and its lines come with it
         page = detect.lines_page(self.odoo, since, self.run.cursor, self.proof)
-        self.run.found_by_window += len(page.differing)
-        self._mark(page.suspects)
+        self._mark(self._findings.note("found_by_window", page.differing, page.suspects))
         self.run.cursor = page.last_id
         return "" if page.is_last else "lines"
 
@@ -325,36 +328,12 @@ class _Run:
             self._look_around(may_end=drift.kept)
             if not drift.orders:
                 continue
-            away = drift.maybe_gone - self.odoo.listing.existing(sorted(drift.maybe_gone))
-            gone = set() if self._any_forbidden(away) else away
-            if away:
-                self._check_brake(gone)
-            self.run.gone += len(gone)
-            self.run.found_by_digest += len(drift.orders)
-            self._mark(drift.orders)
+            self._findings.check_brake(drift.maybe_gone)
+            self._mark(self._findings.note("found_by_digest", drift.orders, drift.orders))
             self._wait_for_room(may_end=False)
         if digest.note:
             self.run.notes = joined("\n", self.run.notes, digest.note)
         return ""
-
-    def _any_forbidden(self, odoo_ids: Collection[int]) -> bool:
-        """Whether Odoo has some of these and hides them; which, is told when each is fetched."""
-        try:
-            if odoo_ids:
-                model = self.odoo.settings.order_model
-                self.odoo.call(model, "read", [sorted(odoo_ids)], {"fields": ["write_date"]})
-        except OdooAccessError:
-            return True
-        return False
-
-    def _check_brake(self, gone: Collection[int]) -> None:
-        """Stop before too many are archived; what was found before may be archived, and counted."""
-        if self.run.forced:
-            return
-        self._gone = brake.still_current(self._gone) | brake.unannounced(gone)
-        reason = brake.reason_to_stop(len(self._gone), self.odoo.listing.any_order)
-        if reason:
-            raise Braked(reason)
 
     def _names(self, model: str) -> Callable[[], str]:
         def page_of_names() -> str:
@@ -370,8 +349,7 @@ class _Run:
                 )
                 self.run.notes = joined("\n", self.run.notes, note)
                 return ""
-            self.run.found_by_names += len(page.differing)
-            self._mark(page.suspects)
+            self._mark(self._findings.note("found_by_names", page.differing, page.suspects))
             self.run.cursor = page.last_id
             return "" if page.is_last else self.run.phase
 
@@ -456,6 +434,7 @@ class _Run:
         good = status in {Status.OK, Status.PARTIAL} and run.phase == SyncLog.DONE
         gapless = good and (run.cause == Cause.POLL or self._reaches_back())
         moves = gapless and run.cause != Cause.POLL
+        self._more["error_count"] = waiting_in_vain(run).count()
         try:
             with transaction.atomic():
                 if moves and run.window_until is not None:
@@ -472,7 +451,8 @@ class _Run:
         bad = logging.WARNING if run.cause == Cause.POLL else logging.ERROR
         logger.log(logging.INFO if good else bad, "run %d: %s", run.pk, summary(run))
         tell(run)
-        if good and run.digest and not run.asked_for:
+        went_through = run.phase == SyncLog.DONE and status != Status.FAILED
+        if went_through and run.digest and not run.asked_for:
             purge_what_is_old()
 
     def _reaches_back(self) -> bool:
@@ -491,7 +471,9 @@ class _Run:
     def _save(self) -> bool:
         """Keep this process's share; False: the run has been ended, and stays as it is."""
         calls, received = self.odoo.calls, self.odoo.bytes
-        if not save(self.run, calls - self._calls, received - self._bytes):
+        more = {"odoo_calls": calls - self._calls, "odoo_bytes": received - self._bytes}
+        if not save(self.run, {**more, **self._more}):
             return False
         self._calls, self._bytes = calls, received
+        self._more.clear()
         return True

@@ -7,7 +7,7 @@ timer, the reconciliation. Who does the work, and how often it is called, makes 
 import logging
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -22,12 +22,14 @@ from bc_consumer import (
     ledger,
     outage,
     process,
+    run_figures,
     same_database,
 )
 from bc_consumer.alerts import alert, over
-from bc_consumer.apply import LinesElsewhere, Result, Seen, apply, journal_entry
+from bc_consumer.apply import LinesElsewhere, Result, Seen, apply
 from bc_consumer.control import control
 from bc_consumer.database_clock import database_now
+from bc_consumer.journaling import journal_entry
 from bc_consumer.mapping import MappingError, map_order
 from bc_consumer.message import gettext as _
 from bc_consumer.message import joined, message_of, ngettext
@@ -333,7 +335,7 @@ class Batch:
         except LinesElsewhere as elsewhere:
             self._bring_along(seen, elsewhere, rounds)
         except brake.Held as held:
-            self._hold(held)
+            self._hold(held, seen)
             left = [one for one in seen if one.claimed.odoo_id not in held.ids]
             self._apply(left, rounds, ours=ours)
         except Exception as error:
@@ -348,13 +350,23 @@ class Batch:
         else:
             self._done(results)
 
-    def _hold(self, held: brake.Held) -> None:
+    def _hold(self, held: brake.Held, seen: Iterable[Seen]) -> None:
         """Hold back archivings that look like a wrong database."""
+        rows = [self.rows[i] for i in sorted(held.ids)]
         with transaction.atomic():
-            ids = ledger.hold(self.token, [self.rows[i] for i in sorted(held.ids)], held.reason)
+            runs = run_figures.runs_of(rows)
+            run_figures.lock(runs.values())
+            ids = ledger.hold(self.token, rows, held.reason)
             now, outcome = database_now(), JournalEntry.Outcome.HELD
             JournalEntry.objects.bulk_create(
-                journal_entry(self.rows[i], outcome, now, error=held.reason) for i in sorted(ids)
+                journal_entry(self.rows[i], outcome, now, run=runs.get(i), error=held.reason)
+                for i in sorted(ids)
+            )
+            counted = Counter(runs[i] for i in ids if i in runs)
+            really = {one.claimed.odoo_id for one in seen if one.found is Missing.GONE}
+            gone = Counter(runs[i] for i in ids & really if i in runs)
+            run_figures.add(
+                {run: Counter(held=count, gone=gone[run]) for run, count in counted.items()}
             )
         self.open.difference_update(held.ids)
         if ids:
@@ -427,10 +439,13 @@ class Batch:
         hopeless = then(error) is Then.HOPELESS
         try:
             with transaction.atomic():
+                runs = run_figures.runs_of([row])
+                run_figures.lock(runs.values())
                 last = ledger.fail(self.token, row, error, text, hopeless=hopeless)
                 if last:
-                    failed = JournalEntry.Outcome.FAILED
-                    journal_entry(row, failed, database_now(), error=text).save()
+                    failed, run = JournalEntry.Outcome.FAILED, runs.get(odoo_id)
+                    journal_entry(row, failed, database_now(), run=run, error=text).save()
+                    run_figures.add({} if run is None else {run: Counter(error_count=1)})
         except ledger.LeaseLost:
             self._lost([odoo_id])
             return

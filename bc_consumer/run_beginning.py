@@ -54,8 +54,6 @@ def begin(wish: Wish) -> SyncLog:
     SyncLog.objects.filter(status=Status.RUNNING).update(
         status=Status.FAILED, ended_at=Now(), error=KILLED
     )
-    if wish.cause != Cause.POLL:  # it comes too often to try again what waits for a person
-        ledger.let_go(forced=wish.forced)
     state = SyncState.objects.get(key=SyncState.KEY)
     run = SyncLog(started_at=database_now(), cause=wish.cause, phase=FIRST_PHASE)
     run.full, run.forced, run.digest = wish.full, wish.forced, wish.digest
@@ -68,6 +66,8 @@ def begin(wish: Wish) -> SyncLog:
     if state.last_sync is None and wish.since is None:
         _resume(run)
     run.save()
+    if wish.cause != Cause.POLL:  # it comes too often to try again what waits for a person
+        ledger.let_go(forced=wish.forced, run=run.pk)
     if adopted := ledger.adopt(run.pk):
         logger.info("run %d waits for %d orders that earlier runs marked, too", run.pk, adopted)
     return run

@@ -1,18 +1,19 @@
 """What people are told of a run that has ended: one line, and alerts."""
 
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError
-from django.db.models import F, Q
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from bc_consumer import brake, ledger, retention, schedule
 from bc_consumer.alerts import alert, over
 from bc_consumer.message import Message, joined, ngettext, verbatim
 from bc_consumer.message import gettext as _
-from bc_consumer.models import BC, PendingBC, SyncLog
+from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog
 from bc_consumer.public_address import polls_alone
 from bc_consumer.redaction import redacted
 from bc_consumer.refresh import REFUSED
@@ -27,13 +28,13 @@ POLL_MAY_FAIL_FOR = timedelta(minutes=5)
 
 OWN_COLUMNS = (
     "status", "ended_at", "window_until", "phase", "cursor", "found_by_window", "found_by_digest",
-    "found_by_names", "gone", "error_count", "notes", "error", "traceback",
+    "found_by_names", "notes", "error", "traceback",
 )  # fmt: skip
-"""What the process that is at a run writes; the workers add their share to the other columns."""
+"""What the process that is at a run writes; to the other columns each look adds its share."""
 
 
 SUMMARISED = (
-    "bc_count", "applied", "archived", "error_count", "line_count", "lines_deleted",
+    "bc_count", "applied", "archived", "held", "error_count", "line_count", "lines_deleted",
     "missed_by_webhooks", "odoo_calls",
 )  # fmt: skip
 
@@ -50,26 +51,27 @@ def connection_was_lost(error: Exception) -> bool:
     return isinstance(error, OperationalError) and (code is None or code.startswith("57P"))
 
 
-def save(run: SyncLog, calls: int, received: int) -> bool:
-    """Keep a run's own columns, and what it has cost since; False when it is no longer running.
+def save(run: SyncLog, more: Mapping[str, int]) -> bool:
+    """Keep a run's own columns, and add ``more`` to others; False when it is no longer running.
 
     Then it was ended by somebody else, while this process had lost the lock, and stays as it is.
     """
     run.notes, run.error = redacted(run.notes), redacted(run.error)
     run.traceback = redacted(run.traceback)
     columns = {name: getattr(run, name) for name in OWN_COLUMNS}
-    kept = SyncLog.objects.filter(pk=run.pk, status=Status.RUNNING).update(
-        **columns,
-        odoo_calls=F("odoo_calls") + calls,
-        odoo_bytes=F("odoo_bytes") + received,
-    )
-    return kept > 0
+    added = {name: F(name) + count for name, count in more.items()}
+    running = SyncLog.objects.filter(pk=run.pk, status=Status.RUNNING)
+    return running.update(**columns, **added) > 0
+
+
+def waiting_in_vain(run: SyncLog) -> QuerySet[PendingBC]:
+    """Return the orders of this run that wait for one which was given up or is held."""
+    return PendingBC.objects.filter(ledger.in_vain(), run=run.pk)
 
 
 def verdict(run: SyncLog) -> tuple[SyncLog.Status, Message]:
-    """Say how a run that went through all its phases has ended; counts what failed in it."""
-    rows = PendingBC.objects.filter(run=run.pk)
-    held = rows.exclude(held_reason="")
+    """Say how a run that went through all its phases has ended."""
+    held = PendingBC.objects.filter(run=run.pk).exclude(held_reason="")
     if held.exists():
         why = held[0].held_reason
         return Status.BRAKED, ngettext(
@@ -78,11 +80,11 @@ def verdict(run: SyncLog) -> tuple[SyncLog.Status, Message]:
             held.count(),
             reason=why,
         )
-    failed = rows.filter(Q(failed_at__isnull=False) | ledger.in_vain())
-    run.error_count = failed.count()
-    if run.error_count:
-        first = failed.order_by("odoo_id")[0]
-        return Status.PARTIAL, joined(": ", f"BC {first.odoo_id}", first.last_error)
+    given_up = JournalEntry.objects.filter(run=run.pk, outcome=JournalEntry.Outcome.FAILED)
+    if (failed := given_up.order_by("odoo_id").first()) is not None:
+        return Status.PARTIAL, joined(": ", f"BC {failed.odoo_id}", failed.error)
+    if (waits := waiting_in_vain(run).order_by("odoo_id").first()) is not None:
+        return Status.PARTIAL, joined(": ", f"BC {waits.odoo_id}", waits.last_error)
     return Status.OK, verbatim("")
 
 
@@ -97,9 +99,10 @@ def purge_what_is_old() -> None:
 def summary(run: SyncLog) -> Message:
     """Say in one line how a run ended and what it did."""
     line = _(
-        "%(status)s: %(bc_count)s BC looked at, %(applied)s applied, %(archived)s archived,"
-        " %(error_count)s failed, %(line_count)s lines written, %(lines_deleted)s deleted,"
-        " %(missed_by_webhooks)s missed by webhooks, %(odoo_calls)s calls to Odoo",
+        "%(status)s: %(bc_count)s reads of orders, %(applied)s applied, %(archived)s archived,"
+        " %(held)s held, %(error_count)s failed, %(line_count)s lines written,"
+        " %(lines_deleted)s deleted, %(missed_by_webhooks)s missed by webhooks,"
+        " %(odoo_calls)s calls to Odoo",
         status=_(run.status),  # the statuses' labels are the same words
         **{name: getattr(run, name) for name in SUMMARISED},
     )

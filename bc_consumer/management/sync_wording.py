@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import ngettext, pgettext
 
 from bc_consumer.management.exits import Exit
 from bc_consumer.models import JournalEntry, SyncLog, SyncState
@@ -15,7 +15,8 @@ from bc_consumer.saying import said
 from bc_consumer.wording import duration, field_label, number, read_changes
 
 FIGURES = (
-    "bc_count", "applied", "unchanged", "archived", "error_count", "line_count", "lines_deleted",
+    "bc_count", "applied", "unchanged", "archived", "held", "error_count", "line_count",
+    "lines_deleted",
     "found_by_window", "found_by_digest", "found_by_names", "gone", "missed_by_webhooks",
     "odoo_calls", "odoo_bytes",
 )  # fmt: skip
@@ -37,7 +38,7 @@ def exit_codes() -> str:
         Exit.USAGE: _("wrong options"),
         Exit.PARTIAL: _("done, but some orders failed (with --bc: or Odoo has no such order)"),
         Exit.LOCKED: _("another run holds the lock; nothing was done"),
-        Exit.BRAKED: _("more orders seem gone than the brake allows; none was archived"),
+        Exit.BRAKED: _("more orders seem gone than the brake allows; it stopped, or holds them"),
         Exit.REFUSED: _("Odoo refuses us: credentials, rights, database, fields"),
         Exit.DRIFT: _("--dry-run found differences"),
         Exit.INTERRUPTED: _("interrupted (Ctrl-C, SIGTERM); the next run goes on"),
@@ -72,20 +73,44 @@ def run_error(run: SyncLog) -> str:
     return f"{said(run.error)}\n{advice}" if advice else ""
 
 
-def drift_told(facts: Mapping[str, Any]) -> str:
-    """Say what a dry run came to."""
+def drift_told(facts: Mapping[str, Any], why: str) -> str:
+    """Say what a dry run came to, and what a run would do; ``why``: what would stop it."""
     lines = [said(note) for note in facts["notes"]]
     compared = _("Compared field by field: %(count)s.") % {"count": number(facts["compared"])}
     if not facts["found"]:
         equal = (
             _("No difference.") if facts["full"] else _("No difference by dates, ids and names.")
         )
-        return "\n".join([*lines, f"{equal} {compared}"])
+        would = [_run_would(facts, why)] if facts["run_exit_code"] else []
+        return "\n".join([*lines, f"{equal} {compared}", *would])
     text = _("Differences: %(found)s, in orders: %(orders)s, of which pending: %(pending)s.")
     counts = {name: number(facts[name]) for name in ("found", "orders", "pending")}
     lines.append(f"{text % counts} {compared}")
-    lines.append(_("Nothing was changed; sync_BcLinbc puts it right."))
+    lines.append(_run_would(facts, why))
     return "\n".join(lines)
+
+
+def _run_would(facts: Mapping[str, Any], why: str) -> str:
+    code = {"code": facts["run_exit_code"]}
+    if facts["run_exit_code"] == Exit.REFUSED:
+        text = _("Nothing was changed. sync_BcLinbc would stop (exit code %(code)s): %(reason)s")
+        return text % {**code, "reason": said(why)}
+    if why:
+        text = _(
+            "Nothing was changed. The brake would stop sync_BcLinbc, or hold orders (exit code"
+            " %(code)s): %(reason)s If these orders are really gone: sync_BcLinbc --force."
+        )
+        return text % {**code, "reason": said(why)}
+    if facts["unreadable"]:
+        text = ngettext(
+            "Nothing was changed. sync_BcLinbc would put right what it can read (exit code"
+            " %(code)s): %(count)s order cannot be read.",
+            "Nothing was changed. sync_BcLinbc would put right what it can read (exit code"
+            " %(code)s): %(count)s orders cannot be read.",
+            facts["unreadable"],
+        )
+        return text % {**code, "count": number(facts["unreadable"])}
+    return _("Nothing was changed; sync_BcLinbc puts it right.")
 
 
 def brought_told(brought: Brought) -> str:

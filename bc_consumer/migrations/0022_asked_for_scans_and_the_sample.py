@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("bc_consumer", "0020_held_since"),
+        ("bc_consumer", "0021_figures_of_runs"),
     ]
 
     operations = [

@@ -43,6 +43,11 @@ class PendingBC(models.Model):
     shown_at = models.DateTimeField(_("first difference applied"), null=True)
     first_marked_at = models.DateTimeField(_("first marked"))
     last_marked_at = models.DateTimeField(_("last marked"))
+    owed_since = models.DateTimeField(
+        _("waits since"),
+        null=True,
+        help_text=_("Its first mark, or when it was opened again after it had failed or was held."),
+    )
     marks = models.PositiveIntegerField(_("marks"), default=1)
     due_at = models.DateTimeField(_("due"))
     sent_at = models.DateTimeField(_("message sent"), null=True)

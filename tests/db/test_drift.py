@@ -16,8 +16,9 @@ from django.utils import translation
 
 from bc_consumer import ledger, odoo_connection, process
 from bc_consumer.database_clock import database_now
-from bc_consumer.drift import Drift, DriftScan, IdSet, Kind
+from bc_consumer.drift import Drift, DriftScan, Kind
 from bc_consumer.drift_report import Table
+from bc_consumer.id_set import IdSet
 from bc_consumer.models import (
     BC,
     BCLine,

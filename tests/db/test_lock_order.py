@@ -65,7 +65,7 @@ def test_a_run_that_ends_and_a_batch_of_it_do_not_deadlock(run: SyncLog, what: s
             lock.move_watermark(datetime.now(UTC))
             with in_another_thread(batch):
                 run.status = SyncLog.Status.OK
-                assert run_ending.save(run, 1, 1)
+                assert run_ending.save(run, {"odoo_calls": 1})
     finally:
         lock.give_back()
         batch.join(60)

@@ -313,7 +313,8 @@ def test_a_dry_run_without_difference_exits_with_0(simulator: Simulator) -> None
     said = sync("--dry-run", "--full", "--json")
     assert said.json == {
         "differences": [], "command": "dry run", "full": True, "compared": 6, "found": 0,
-        "orders": 0, "pending": 0, "notes": [], "status": "equal", "exit_code": 0, "error": "",
+        "orders": 0, "pending": 0, "gone": 0, "unreadable": 0, "run_exit_code": 0, "notes": [],
+        "status": "equal", "exit_code": 0, "error": "",
     }  # fmt: skip
     assert SyncLog.objects.count() == runs
 

@@ -11,6 +11,7 @@ from django.core.management.base import (
 from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext as _
 
+from bc_consumer import same_database
 from bc_consumer.database_clock import database_now
 from bc_consumer.drift import DriftScan
 from bc_consumer.drift_report import JsonReport, Report, Table, plain
@@ -20,6 +21,7 @@ from bc_consumer.management.arguments import HelpFormatter, order_id, since
 from bc_consumer.management.exits import Exit, exit_of_run
 from bc_consumer.management.foreground import quiet, stopping_on_signals
 from bc_consumer.management.redacted_command import RedactedCommand
+from bc_consumer.message import message_of
 from bc_consumer.models import SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
 from bc_consumer.odoo_connection import odoo
@@ -181,10 +183,14 @@ class Command(RedactedCommand):
                 "found": scan.found,
                 "orders": orders,
                 "pending": pending,
+                "gone": scan.gone,
+                "unreadable": scan.unreadable,
                 "notes": scan.notes,
             }
+        of_a_run, why = _a_run_would(scan)
+        self._facts["run_exit_code"] = int(of_a_run)
         if not self._json:
-            self.stdout.write(sync_wording.drift_told(self._facts))
+            self.stdout.write(sync_wording.drift_told(self._facts, why))
         if scan.found:
             return self._ended(Exit.DRIFT, status="different")
         return self._ended(Exit.OK, status="equal")
@@ -260,6 +266,17 @@ def _stream(wrapper: OutputWrapper) -> TextIO:
     """Return what Django's wrapper writes to: it ends each piece with a newline, and colours it."""
     stream: TextIO = vars(wrapper)["_out"]
     return stream
+
+
+def _a_run_would(scan: DriftScan) -> tuple[Exit, str]:
+    """Say how a run would end on what a dry run has found, and why not well."""
+    try:
+        same_database.check(scan.odoo)
+    except same_database.AnotherDatabase as another:
+        return Exit.REFUSED, message_of(another)
+    if reason := scan.reason_to_stop():
+        return Exit.BRAKED, reason
+    return (Exit.PARTIAL if scan.unreadable else Exit.OK), ""
 
 
 def _given(options: dict[str, Any], name: str) -> bool:

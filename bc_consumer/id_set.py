@@ -1,0 +1,20 @@
+"""A set of ids that may be millions."""
+
+CHUNK = 4096
+"""Ids in one whole number."""
+
+
+class IdSet:
+    """A set of positive ids that stays small however many follow each other: one bit an id."""
+
+    def __init__(self) -> None:
+        self._chunks: dict[int, int] = {}
+
+    def add(self, number: int) -> bool:
+        """Add an id; return whether it was not there yet."""
+        chunk, place = divmod(number, CHUNK)
+        bits = self._chunks.get(chunk, 0)
+        if bits >> place & 1:
+            return False
+        self._chunks[chunk] = bits | 1 << place
+        return True
