@@ -28,7 +28,7 @@ def main() -> int:
     directory = options.logs or services.directory / "chaos"
     directory.mkdir(parents=True, exist_ok=True)
     try:
-        postgres, rabbitmq = services.start_postgres(), services.start_rabbitmq()
+        postgres, rabbitmq = services.start_postgres_with_own_clock(), services.start_rabbitmq()
         with scene(
             seed, directory, postgres, rabbitmq, services.reaper, poll_seconds=options.poll
         ) as everything:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import signal
 import time
 from collections.abc import Callable
 
-from tests.chaos.plan import Fault
+from tests.chaos.plan import Fault, Operation
+from tests.chaos.road import Why
 from tests.chaos.scene import Scene
+from tests.chaos.visitors import Visitors, is_healthy_at_the_end
+from tests.flood import LEFT, Plan, flooding
 from tests.services.owned import OwnedProcess
 from tests.services.processes import children_of, signal_one
 from tests.services.waiting import wait_until
@@ -19,6 +23,16 @@ FORBIDDEN = 10
 STAGING_EVENTS = 30
 UNKNOWN_IDS = 1_000_000
 """Above whatever ids a run gives out."""
+DELETED = 4
+"""Orders that are deleted, and as many lines of others, while nobody hears of it."""
+OVERLOADED = 20
+"""Orders of which an overload's events are."""
+CONNECTIONS = 64
+IN_A_ROW = 10
+"""Events that must get into the ledger one after the other before all counts as healthy."""
+HEALTHY_SECONDS = 60.0
+STEPS = (30.0, 3600.0)
+"""By which the database's clock is set: less than, and far beyond, whatever waits for a moment."""
 
 
 class Saboteur:
@@ -92,6 +106,28 @@ class Saboteur:
             web.stop()
             self._start_web()
 
+    def _delete_without_web(self, fault: Fault) -> None:
+        web = self.scene.deployment.web
+        assert web is not None
+        web.stop(15)
+        self._delete(fault)
+        self._start_web()
+
+    def _delete_without_servers(self, fault: Fault) -> None:
+        """Neither server answers: each event is refused."""
+        self.scene.rabbitmq.pause()
+        self.scene.postgres.pause()
+        try:
+            self._delete(fault)
+        finally:
+            self.scene.postgres.resume()
+            self.scene.rabbitmq.resume()
+
+    def _delete(self, fault: Fault) -> None:
+        dice = random.Random(fault.dice)
+        for kind in ("delete_order", "delete_line") * DELETED:
+            self.scene.office.carry_out(Operation(-1, kind, dice.getrandbits(32)))
+
     def _kill_scheduler(self, _fault: Fault) -> None:
         scheduler = self.scene.deployment.scheduler
         assert scheduler is not None
@@ -136,6 +172,24 @@ class Saboteur:
         self.scene.postgres.pause()
         time.sleep(fault.seconds)
         self.scene.postgres.resume()
+
+    def _page_views_without_database(self, fault: Fault) -> None:
+        """Many look at the live page meanwhile; the health check must answer for all that."""
+        port = self.scene.deployment.port
+        self.scene.postgres.pause()
+        try:
+            with Visitors(port):
+                healthy = is_healthy_at_the_end(port, fault.seconds)
+        finally:
+            self.scene.postgres.resume()
+        if not healthy:
+            self.scene.complain("page views stopped /healthz while the database was away")
+
+    def _clock_back(self, fault: Fault) -> None:
+        self.scene.postgres.step_clock(-random.Random(fault.dice).choice(STEPS))
+
+    def _clock_forward(self, fault: Fault) -> None:
+        self.scene.postgres.step_clock(random.Random(fault.dice).choice(STEPS))
 
     # --- Odoo -----------------------------------------------------------------------------------
 
@@ -191,7 +245,7 @@ class Saboteur:
         ids = dice.sample(self.scene.odoo.order_ids(), FORBIDDEN)
         self.poisoned.update(ids)
         self._odoo(fault, lambda: self.scene.odoo.faults.forbid(ids))
-        self.scene.doubts.add(ids)
+        self.scene.doubts.add(ids, Why.HIDDEN)
 
     # --- webhooks -------------------------------------------------------------------------------
 
@@ -221,3 +275,29 @@ class Saboteur:
             event = dice.choice(("", "?event=deleted"))
             self.scene.road.deliver(url + event, body.encode())
             time.sleep(fault.seconds / STAGING_EVENTS)
+
+    def _overload(self, fault: Fault) -> None:
+        """Far more events than anybody's Odoo sends; nothing else is broken meanwhile."""
+        self._wait_healthy()
+        ids = random.Random(fault.dice).sample(self.scene.odoo.order_ids(), OVERLOADED)
+        events = itertools.islice(itertools.cycle(ids), 100_000)
+        url = self.scene.deployment.webhook_url
+        with flooding(Plan(url, tuple(events), CONNECTIONS, fault.seconds)) as sending:
+            sent = sending.result()
+        refused = sum(one.status not in {202, LEFT} for one in sent)
+        queued = sum(one.kept_in == "queue" for one in sent)
+        if refused or queued:
+            text = f"{len(sent)} events at once: {refused} refused, {queued} in the fallback queue"
+            self.scene.complain(f"overload with both servers healthy: {text}")
+
+    def _wait_healthy(self) -> None:
+        """Wait until each web process takes both servers for healthy, and is so."""
+
+        def is_healthy() -> bool:
+            known = {"_model": "purchase.order", "_id": self.scene.odoo.order_ids()[0]}
+            answers = (self.scene.deployment.post(known) for _ in range(IN_A_ROW))
+            return all(
+                answer.status == 202 and answer.json()["kept_in"] == "ledger" for answer in answers
+            )
+
+        wait_until(is_healthy, HEALTHY_SECONDS, what="both servers to be well", every=0.5)

@@ -12,7 +12,7 @@ from typing import Any
 
 from odoo_simulator import Simulator
 from odoo_simulator.operations import Operations
-from tests.chaos.plan import EARLY, LOOKS, Operation
+from tests.chaos.plan import EARLY, LONGEST, LOOKS, OUTLASTING, Operation
 from tests.chaos.road import Outcome, Road
 
 WITNESS = "witness"
@@ -26,7 +26,7 @@ READS = 2
 WHILE_READ_SECONDS = 1.0
 """To wait for those reads."""
 MARGIN_SECONDS = 1.5
-"""Of the last look, for a webhook's own way and a busy machine's clock."""
+"""Of the longest transaction, for a webhook's own way and a busy machine's clock."""
 
 Touched = set[int]
 
@@ -101,7 +101,7 @@ class Office:
             except NothingSuitableError:
                 continue
             early = self.odoo.automation.timing == EARLY
-            self.road.finish(outcome, touched, LOOKS[-1] - MARGIN_SECONDS if early else None)
+            self.road.finish(outcome, touched, LONGEST - MARGIN_SECONDS if early else None)
             return True
         return False
 
@@ -326,6 +326,41 @@ class Office:
                 self.odoo.write_line(line, name=f"text {next(self._serial)}")
             return {order_id}
 
+    def _write_in_a_long_transaction(self, dice: random.Random, outcome: Outcome) -> Touched:
+        """It outlasts the early looks, and another change of its order shows before it does."""
+        with self.orders.some(dice) as (order_id,):
+            line = self._any_line(order_id, dice)
+            with self.odoo.transaction(hold=OUTLASTING) as long:
+                long.write_order(order_id, partner_ref=f"R{next(self._serial)}")
+                time.sleep(dice.uniform(0.0, 0.6))
+                self.odoo.write_line(line, name=f"text {next(self._serial)}")
+            return {order_id}
+
+    def _delete_line_in_a_long_transaction(self, dice: random.Random, outcome: Outcome) -> Touched:
+        """The same; what shows first is the text of another line."""
+        with self.orders.some(dice) as (order_id,):
+            lines = [line["id"] for line in self._order(order_id)["order_line"]]
+            if len(lines) <= FEWEST_LINES:
+                raise NothingSuitableError
+            gone, other = dice.sample(lines, 2)
+            with self.odoo.transaction(hold=OUTLASTING) as long:
+                long.delete_line(gone)
+                time.sleep(dice.uniform(0.0, 0.6))
+                self.odoo.write_line(other, name=f"text {next(self._serial)}")
+            return {order_id}
+
+    def _delete_order_in_a_long_transaction(self, dice: random.Random, outcome: Outcome) -> Touched:
+        """The same; what shows first was committed just before: later it would have to wait."""
+        if len(self.orders) < FEWEST_ORDERS:
+            raise NothingSuitableError
+        with self.orders.some(dice) as taken:
+            order_id = taken[0]
+            self.odoo.write_order(order_id, partner_ref=f"R{next(self._serial)}")
+            with self.odoo.transaction(hold=OUTLASTING) as long:
+                long.delete_order(order_id)
+            taken.clear()
+            return {order_id}
+
     def _write_while_read(self, dice: random.Random, outcome: Outcome) -> Touched:
         """Written again after Odoo has worked out an answer and before that answer is sent.
 
@@ -383,7 +418,8 @@ class Office:
 
 _WITH_OWN_TRANSACTIONS = frozenset({
     "write_twice_in_a_second", "write_in_conflict", "write_line_in_a_longer_write",
-    "write_while_read",
+    "write_while_read", "write_in_a_long_transaction", "delete_line_in_a_long_transaction",
+    "delete_order_in_a_long_transaction",
 })  # fmt: skip
 
 

@@ -14,8 +14,13 @@ EARLY, COMMITTED = "early", "committed"
 
 LOOKS = (0.15, 0.5, 1.0, 2.0, 5.0)
 """The early looks of a run, in seconds: shorter than in production, so that it can outlast them."""
+LONGEST = 10.0
+"""Odoo's longest transaction as a run's settings tell it, in seconds: what is committed within it
+is promised to be in the copy without any reconciliation."""
 OUTLASTING = LOOKS[-1] * 1.3
-"""Seconds that a transaction is held open so that it commits after the last look."""
+"""Seconds that a transaction is held open so that it commits after these looks."""
+BEYOND = LONGEST * 1.3
+"""The same, so that it breaks what the settings tell: the copy may be wrong until the night."""
 
 # How often each operation comes, by weight.
 OPERATIONS: Mapping[str, int] = {
@@ -39,6 +44,9 @@ OPERATIONS: Mapping[str, int] = {
     "write_in_conflict": 3,
     "write_line_in_a_longer_write": 3,
     "write_while_read": 6,
+    "write_in_a_long_transaction": 2,
+    "delete_line_in_a_long_transaction": 1,
+    "delete_order_in_a_long_transaction": 1,
 }
 # These can be part of a transaction that is held open or rolled back.
 HOLDABLE = frozenset({
@@ -46,8 +54,12 @@ HOLDABLE = frozenset({
     "add_line", "add_note", "delete_line", "delete_order", "merge_orders", "move_line",
     "write_in_bulk",
 })  # fmt: skip
-ROLLED_BACK, HELD_SHORT, HELD_LONG, HELD_TOO_LONG = 0.06, 0.10, 0.03, 0.008
-"""Shares of these operations; «too long» outlasts the early looks."""
+ROLLED_BACK, HELD_SHORT, HELD_LONG, HELD_OUTLASTING, HELD_BEYOND = 0.06, 0.10, 0.03, 0.01, 0.004
+"""Shares of these operations."""
+
+
+ALONE = "alone"
+"""The target of faults that strike while nothing else is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,9 @@ FAULTS: Mapping[str, FaultKind] = {
     "kill_database": FaultKind("database", 4, 0.5, 2.0),
     "restart_database": FaultKind("database", 4, 0.5, 2.0),
     "suspend_database": FaultKind("database", 5, 1.0, 4.0),
+    "page_views_without_database": FaultKind("database", 4, 3.0, 5.0),
+    "clock_back": FaultKind("database", 3),
+    "clock_forward": FaultKind("database", 3),
     "odoo_refuses": FaultKind("odoo", 3, 1.0, 6.0),
     "odoo_slow": FaultKind("odoo", 4, 2.0, 8.0),
     "odoo_drips": FaultKind("odoo", 2, 2.0, 6.0),
@@ -92,6 +107,9 @@ FAULTS: Mapping[str, FaultKind] = {
     "webhooks_doubled": FaultKind("webhooks", 5, 2.0, 8.0),
     "webhooks_reordered": FaultKind("webhooks", 6, 3.0, 8.0),
     "staging_calls": FaultKind("webhooks", 6, 1.0, 4.0),
+    "overload": FaultKind(ALONE, 3, 2.0, 4.0),
+    "delete_without_web": FaultKind("processes", 3),
+    "delete_without_servers": FaultKind(ALONE, 3),
 }
 KILLS = (
     "kill_worker",
@@ -101,6 +119,16 @@ KILLS = (
     "kill_broker",
     "kill_database",
 )
+
+MISSING = (
+    "delete_without_web",
+    "delete_without_servers",
+    "page_views_without_database",
+    "overload",
+    "clock_back",
+    "clock_forward",
+)
+"""Faults in which events are missed, or taken for missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +216,16 @@ def _operation(dice: random.Random, number: int) -> Operation:
 
 
 def _hold(which: float, how_long: float) -> float:
-    if which < HELD_TOO_LONG:
-        return OUTLASTING
-    if which < HELD_TOO_LONG + HELD_LONG:
-        return LOOKS[-1] * (0.2 + 0.5 * how_long)
-    if which < HELD_TOO_LONG + HELD_LONG + HELD_SHORT:
-        return how_long
+    shares = (
+        (HELD_BEYOND, BEYOND),
+        (HELD_OUTLASTING, OUTLASTING),
+        (HELD_LONG, LOOKS[-1] * (0.2 + 0.5 * how_long)),
+        (HELD_SHORT, how_long),
+    )
+    for share, seconds in shares:
+        if which < share:
+            return seconds
+        which -= share
     return 0.0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from tests.chaos.road import Why
 from tests.chaos.runner import Played
 from tests.chaos.scene import Scene
 from tests.chaos.verdict import Verdict
@@ -44,8 +45,12 @@ def _verdict(verdict: Verdict) -> list[str]:
     return [
         (
             f"  quiet after {verdict.quiet_seconds:.1f} s; {verdict.doubted} orders in doubt,"
-            f" {verdict.missed} differences among them before the reconciliation;"
+            f" {verdict.missed} differences among them;"
             f" {verdict.failed} orders at fault themselves, replayed"
+        ),
+        (
+            f"  {verdict.scans} scans applied {verdict.found_by_scans} orders;"
+            f" {verdict.left} differences left of which nobody could know"
         ),
         f"  reconciliation: {told}",
         f"  not as promised: {len(verdict.faults)}",
@@ -63,7 +68,7 @@ def _whole(scene: Scene) -> list[str]:
             f"webhooks: {webhooks['sent']:.0f} answered 2xx, {webhooks['failed']:.0f} not;"
             f" on the way {_counted(scene.road.counts)}"
         ),
-        f"transactions that outlasted the early looks: {scene.doubts.outlasted}",
+        "not told of: " + _counted({why.value: scene.doubts.counts[why] for why in Why}),
         f"calls to Odoo: {scene.odoo.call_log.total}; journal: {_counted(outcomes)}",
         f"from first mark to copy, {changes} changes: "
         + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in late),

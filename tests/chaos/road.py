@@ -1,18 +1,19 @@
 """The way of webhooks from Odoo to us: they may be lost, doubled, held up and overtaken on it.
 
 It keeps count of what each operation's webhooks came to, so that the verdict knows which orders the
-copy may be wrong about until a reconciliation: those of which a webhook got no 2xx, and those of a
-transaction that committed after the last early look.
+copy may be wrong about, and until when: see ``Why``.
 """
 
 from __future__ import annotations
 
+import enum
 import heapq
 import itertools
 import json
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,13 +23,24 @@ from odoo_simulator.webhooks import Delivery, WebhookSender
 LONGEST_DELAY_SECONDS = 3.0
 
 
+class Why(enum.Enum):
+    """Why the copy may be wrong about an order."""
+
+    REFUSED = "a webhook got no 2xx"
+    """The service can know that it has missed something: until the scans that it asks for."""
+    LOST = "a webhook never arrived"
+    """Nobody can know: until the nightly run, as with all that follow."""
+    BEYOND = "a transaction was longer than the settings' longest"
+    HIDDEN = "a record rule hid it"
+
+
 class Outcome:
     """What became of one operation's webhooks. Thread-safe."""
 
     def __init__(self) -> None:
         self.began = time.monotonic()
         self.first_sent: float | None = None
-        self.lost = False
+        self.missed: set[Why] = set()
         self.told: set[int] = set()
         """Orders that a webhook answered 2xx named."""
         self.touched: set[int] = set()
@@ -37,33 +49,35 @@ class Outcome:
 
 
 class Doubts:
-    """The orders about which the copy may be wrong until a reconciliation. Thread-safe."""
+    """The orders about which the copy may be wrong for a while. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._since: dict[int, float] = {}
-        self.lost = self.outlasted = 0
-
-    def __contains__(self, odoo_id: int) -> bool:
-        with self._lock:
-            return odoo_id in self._since
+        self._since: dict[tuple[int, Why], float] = {}
+        self.counts: Counter[Why] = Counter()
+        """Of webhooks, and of transactions."""
 
     def __len__(self) -> int:
         with self._lock:
-            return len(self._since)
+            return len({odoo_id for odoo_id, _why in self._since})
 
-    def add(self, odoo_ids: Iterable[int]) -> None:
+    def about(self, odoo_id: int) -> set[Why]:
+        """Why it is doubted; empty: it is not."""
+        with self._lock:
+            return {why for why in Why if (odoo_id, why) in self._since}
+
+    def add(self, odoo_ids: Iterable[int], why: Why) -> None:
         """Doubt these from now on."""
         now = time.monotonic()
         with self._lock:
-            self._since.update(dict.fromkeys(odoo_ids, now))
+            self._since.update({(odoo_id, why): now for odoo_id in odoo_ids})
 
     def dispel(self, odoo_ids: Iterable[int], began: float) -> None:
         """An operation that began then has told us of these orders: the copy will fetch them."""
         with self._lock:
-            for odoo_id in odoo_ids:
-                if self._since.get(odoo_id, began) < began:
-                    del self._since[odoo_id]
+            for doubt in itertools.product(odoo_ids, Why):
+                if self._since.get(doubt, began) < began:
+                    del self._since[doubt]
 
     def clear(self) -> None:
         """Doubt nothing: a reconciliation was run."""
@@ -110,19 +124,20 @@ class Road(WebhookSender):
     def finish(self, outcome: Outcome, touched: Iterable[int], longest: float | None) -> None:
         """An operation has ended, having touched these orders.
 
-        ``longest``: seconds after a webhook at which the last look sees what was committed by then;
-        None where webhooks come after the commit.
+        ``longest``: seconds after a webhook within which what it tells of must be committed; None
+        where webhooks come after the commit.
         """
         with outcome.lock:
             outcome.over = True
             outcome.touched.update(touched)
-            lost, told = outcome.lost, set(outcome.told)
+            doubts, told = set(outcome.missed), set(outcome.told)
         seconds = 0.0 if outcome.first_sent is None else time.monotonic() - outcome.first_sent
-        outlasted = longest is not None and seconds > longest
-        self.doubts.outlasted += outlasted
-        if lost or outlasted:
-            self.doubts.add(outcome.touched)
-        else:
+        if longest is not None and seconds > longest:
+            self.doubts.counts[Why.BEYOND] += 1
+            doubts.add(Why.BEYOND)
+        for why in doubts:
+            self.doubts.add(outcome.touched, why)
+        if not doubts:
             self.doubts.dispel(told, outcome.began)
 
     def send(self, url: str, body: bytes) -> None:
@@ -132,7 +147,7 @@ class Road(WebhookSender):
             outcome.first_sent = time.monotonic()
         if self.dice.random() < self.losing:
             self.counts["lost"] += 1
-            self._lost(outcome)
+            self._missed(outcome, Why.LOST)
             return
         if self.dice.random() < self.doubling:
             self.counts["doubled"] += 1
@@ -157,20 +172,20 @@ class Road(WebhookSender):
 
     def _carry(self, url: str, body: bytes, outcome: Outcome | None) -> None:
         if not _is_taken(self.deliver(url, body)):
-            self._lost(outcome)
+            self._missed(outcome, Why.REFUSED)
         elif outcome is not None:
             with outcome.lock:
                 outcome.told.add(_order_of(body))
 
-    def _lost(self, outcome: Outcome | None) -> None:
-        self.doubts.lost += 1
+    def _missed(self, outcome: Outcome | None, why: Why) -> None:
+        self.doubts.counts[why] += 1
         if outcome is None:
             return
         with outcome.lock:
-            outcome.lost = True
+            outcome.missed.add(why)
             over = outcome.over
         if over:
-            self.doubts.add(outcome.touched)
+            self.doubts.add(outcome.touched, why)
 
     def _delay(self, url: str, body: bytes, outcome: Outcome | None) -> None:
         due = time.monotonic() + self.dice.uniform(0.0, LONGEST_DELAY_SECONDS)

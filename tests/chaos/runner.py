@@ -6,12 +6,13 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.chaos.faults import Saboteur
-from tests.chaos.plan import Act, Fault, Operation, Plan
+from tests.chaos.plan import ALONE, Act, Fault, Operation, Plan
 from tests.chaos.reader import Reader
 from tests.chaos.scene import Scene
 from tests.chaos.verdict import Verdict, judge
@@ -102,7 +103,10 @@ def _work(
 
 
 class _Troubles:
-    """Faults, one thread for each target, so that those of one target follow each other."""
+    """Faults, one thread for each target, so that those of one target follow each other.
+
+    While one strikes that must be alone, the other targets' wait.
+    """
 
     def __init__(
         self, faults: Sequence[Fault], saboteur: Saboteur, played: Played, say: Say
@@ -115,6 +119,8 @@ class _Troubles:
         self._threads: list[threading.Thread] = []
         self._waiting: list[Fault] = []
         self._changed = threading.Condition()
+        self._striking = 0
+        self._one_is_alone = False
         self._began = time.monotonic()
         for target in sorted({fault.target for fault in faults}):
             self._queues[target] = queue.Queue()
@@ -148,15 +154,34 @@ class _Troubles:
 
     def _run(self, target: str) -> None:
         while (fault := self._queues[target].get()) is not None:
+            with self._turn(fault):
+                self._say(f"{self._seconds():6.1f} s  {fault.kind} {fault.seconds or ''}")
+                try:
+                    self._saboteur.carry_out(fault)
+                except Exception as error:  # noqa: BLE001 (whatever it was, the run must tell)
+                    self._played.errors.append(f"{fault.kind}: {error!r}")
+                self._played.faults[fault.kind] += 1
+
+    @contextmanager
+    def _turn(self, fault: Fault) -> Iterator[None]:
+        """Wait until it may strike; others may strike beside it unless it must be alone."""
+        alone = fault.target == ALONE
+        with self._changed:
+            if alone:
+                self._one_is_alone = True
+                self._changed.wait_for(lambda: not self._striking, FAULT_SECONDS)
+            else:
+                self._changed.wait_for(lambda: not self._one_is_alone, FAULT_SECONDS)
+            self._striking += 1
+            self._waiting.remove(fault)
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
             with self._changed:
-                self._waiting.remove(fault)
+                self._striking -= 1
+                self._one_is_alone = self._one_is_alone and not alone
                 self._changed.notify_all()
-            self._say(f"{self._seconds():6.1f} s  {fault.kind} {fault.seconds or ''}")
-            try:
-                self._saboteur.carry_out(fault)
-            except Exception as error:  # noqa: BLE001 (whatever it was, the run must tell)
-                self._played.errors.append(f"{fault.kind}: {error!r}")
-            self._played.faults[fault.kind] += 1
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from odoo_simulator import Simulator
 from tests.chaos.operations import Office
-from tests.chaos.plan import EARLY, LOOKS
+from tests.chaos.plan import EARLY, LONGEST, LOOKS
 from tests.chaos.road import Doubts, Road
 from tests.harness import AS_MANY_AS_BY_DEFAULT, Deployment
 from tests.services.postgres import Postgres
 from tests.services.rabbitmq import RabbitMQ
 from tests.services.reaper import Reaper
+from tests.services.waiting import wait_until
 
 WORKERS = 2
 VERSIONS = {"early": 17, "committed": 19}
@@ -27,13 +28,17 @@ SETTINGS = {
     "ODOO_TIMEOUT_SECONDS": "3",
     "SWEEP_SECONDS": "1",
     "RESEND_SECONDS": "4",
-    # Longer than the longest transaction of a run, and much shorter than a run.
-    "ODOO_LONGEST_TRANSACTION_SECONDS": "20",
+    # Some transactions of a run are longer than the early looks, a few longer than this, too.
+    "ODOO_LONGEST_TRANSACTION_SECONDS": f"{LONGEST:g}",
     "SYNC_OVERLAP_SECONDS": "40",
     "SYNC_LEASE_SECONDS": "10",
     # A run deletes more orders than any office would.
     "BRAKE_ARCHIVINGS": "1000000",
 }
+AGE_RUNS = """
+    UPDATE bc_consumer_synclog SET started_at = started_at - interval '1 hour',
+    ended_at = ended_at - interval '1 hour'
+    WHERE ended_at IS NOT NULL AND started_at > now() - interval '1 hour'"""
 
 
 @dataclass(slots=True)
@@ -50,19 +55,38 @@ class Scene:
     polls: bool
     """Whether the reconciliation is at work all the while."""
     watermark: object = None
+    complaints: list[str] = field(default_factory=list)
+    """What was not as promised while it was played."""
 
-    def switch_reconciliation(self, *, on: bool) -> None:
-        """Off: not even an event that never showed brings a scan about, for want of a watermark."""
-        state = "UPDATE bc_consumer_syncstate SET last_sync = %s, scan_due_at = NULL"
+    def complain(self, text: str) -> None:
+        """Note what was not as promised."""
+        self.complaints.append(text)
+
+    def forbid_runs(self) -> None:
+        """No run begins any more, not even one that an event asks for, for want of a watermark.
+
+        It would make good, meanwhile, what the workers alone should have done.
+        """
         if self.polls:
             return
-        if on:
-            self.deployment.sql(state, self.watermark)
-        else:
-            ((self.watermark,),) = self.deployment.sql(
-                "SELECT last_sync FROM bc_consumer_syncstate"
-            )
-            self.deployment.sql(state, None)
+        ((self.watermark,),) = self.deployment.sql("SELECT last_sync FROM bc_consumer_syncstate")
+        self.deployment.sql("UPDATE bc_consumer_syncstate SET last_sync = NULL, scan_due_at = NULL")
+
+    def allow_runs(self) -> None:
+        """Let runs begin: those that were asked for do so at once."""
+        if not self.polls:
+            self.deployment.sql("UPDATE bc_consumer_syncstate SET last_sync = %s", self.watermark)
+
+    def requested_scans_are_over(self) -> bool:
+        """Whether no scan is asked for any more; if one is, there is no waiting for the next one.
+
+        They come every few minutes: so each that has ended is made an hour older.
+        """
+        state = "SELECT scan_due_at IS NOT NULL, is_syncing FROM bc_consumer_syncstate"
+        ((wanted, running),) = self.deployment.sql(state)
+        if wanted and not running:
+            self.deployment.sql(AGE_RUNS)
+        return not wanted and not running
 
     def change_timing(self, timing: str) -> None:
         """Let Odoo send its webhooks before or after its commits, and tell our processes."""
@@ -71,6 +95,16 @@ class Scene:
         self.deployment.close()
         self.deployment.workers.clear()
         self.deployment.start(workers=WORKERS)
+        if not self.polls:
+            self._forget_the_scan_of_the_start()
+
+    def _forget_the_scan_of_the_start(self) -> None:
+        """Have only what happens from now on ask for one."""
+        wanted = "SELECT scan_due_at IS NOT NULL FROM bc_consumer_syncstate"
+        wait_until(
+            lambda: self.deployment.sql(wanted) == [(True,)], 30, what="the scan of web's start"
+        )
+        self.deployment.sql("UPDATE bc_consumer_syncstate SET scan_due_at = NULL")
 
     def is_web_up(self) -> bool:
         """Whether the web process answers."""
@@ -115,5 +149,5 @@ def scene(
             odoo.install_rules(deployment.webhook_url)
             polls = poll_seconds > 0
             everything = Scene(postgres, rabbitmq, odoo, road, doubts, office, deployment, polls)
-            everything.switch_reconciliation(on=False)
+            everything.forbid_runs()
             yield everything

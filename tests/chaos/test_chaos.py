@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.plan import COMMITTED, EARLY, KILLS, Plan, make_plan
+from tests.chaos.plan import COMMITTED, EARLY, KILLS, MISSING, Plan, make_plan
 from tests.chaos.report import report
 from tests.chaos.runner import play
 from tests.chaos.scene import scene
@@ -23,9 +23,11 @@ PER_SECOND = 12.0
 
 
 @pytest.fixture
-def servers(private_postgres: Postgres, private_rabbitmq: RabbitMQ) -> tuple[Postgres, RabbitMQ]:
+def servers(
+    postgres_with_own_clock: Postgres, private_rabbitmq: RabbitMQ
+) -> tuple[Postgres, RabbitMQ]:
     """Servers to be broken."""
-    return private_postgres, private_rabbitmq
+    return postgres_with_own_clock, private_rabbitmq
 
 
 def assert_as_promised(
@@ -53,4 +55,12 @@ def test_rule_3_kill_9_of_any_process_under_load_tears_and_loses_nothing(
     servers: tuple[Postgres, RabbitMQ], services: Services, tmp_path: Path
 ) -> None:
     plan = make_plan(SEED, operations=150, faults=7, kinds=KILLS, timings=(COMMITTED,))
+    assert_as_promised(plan, servers, services, tmp_path)
+
+
+@pytest.mark.timeout(240)
+def test_what_nobody_could_be_told_of_is_found_by_the_scans_that_follow(
+    servers: tuple[Postgres, RabbitMQ], services: Services, tmp_path: Path
+) -> None:
+    plan = make_plan(SEED, operations=130, faults=len(MISSING), kinds=MISSING, timings=(EARLY,))
     assert_as_promised(plan, servers, services, tmp_path)

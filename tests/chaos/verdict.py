@@ -1,4 +1,5 @@
-"""Does the copy equal Odoo once everything is quiet: by itself, and after one reconciliation."""
+"""Does the copy equal Odoo once all is quiet: by itself, after the scans that were asked for, and
+after one reconciliation."""
 
 from __future__ import annotations
 
@@ -11,12 +12,17 @@ from dataclasses import dataclass, field
 import pika
 
 from tests.chaos.reader import Reader
+from tests.chaos.road import Why
 from tests.chaos.scene import Scene
 from tests.comparing import differences
 from tests.services.waiting import DeadlineMissedError, wait_until
 
 QUIET_SECONDS = 120.0
 TOLD = ("status", "applied", "archived", "found_by_window", "found_by_digest", "odoo_calls")
+SCANS_SECONDS = 120.0
+SCANS = """
+    SELECT count(*), coalesce(sum(applied), 0) FROM bc_consumer_synclog
+    WHERE cause = 'poll' AND id > %s"""
 LOCKED = 4
 """The exit code of ``sync_BcLinbc`` while another one runs."""
 LOCKED_SECONDS = 60.0
@@ -37,9 +43,13 @@ class Verdict:
 
     faults: list[str] = field(default_factory=list)
     doubted: int = 0
-    """Orders of which a webhook was lost, or a transaction outlasted the looks."""
+    """Orders of which a webhook got no 2xx, or a transaction was longer than the longest."""
     missed: int = 0
-    """Of those, how many did differ before the reconciliation."""
+    """Of those, how many differences there were before any scan,"""
+    left: int = 0
+    """and after the scans that were asked for; nobody could know of these."""
+    scans: int = 0
+    found_by_scans: int = 0
     failed: int = 0
     """Rows given up because their order was at fault; replayed."""
     quiet_seconds: float = 0.0
@@ -56,10 +66,13 @@ def judge(scene: Scene, reader: Reader, poisoned: set[int], say: Say) -> Verdict
         verdict.faults.append(f"never quiet: {error}")
     verdict.quiet_seconds = time.monotonic() - began
     _judge_rows(scene, poisoned, verdict)
-    _judge_without_reconciliation(scene, verdict)
+    verdict.missed = _judge_differences(scene, verdict, "without a scan", set(Why))
+    _judge_after_scans(scene, verdict)
     _judge_after_reconciliation(scene, verdict)
     _judge_what_was_seen(reader, poisoned, verdict)
     _judge_queues_and_processes(scene, verdict)
+    verdict.faults += scene.complaints
+    scene.complaints.clear()
     scene.doubts.clear()
     for fault in verdict.faults:
         say(f"  FAULT  {fault}")
@@ -89,20 +102,39 @@ def _judge_rows(scene: Scene, poisoned: set[int], verdict: Verdict) -> None:
         scene.deployment.manage("sync_BcLinbc", "--bc", *map(str, sorted(failed & poisoned)))
 
 
-def _judge_without_reconciliation(scene: Scene, verdict: Verdict) -> None:
-    told = differences(scene.odoo, scene.deployment.sql)
-    for line in told:
-        odoo_id = _order_of(line)
-        if odoo_id in scene.doubts:
-            verdict.missed += 1
+def _judge_differences(scene: Scene, verdict: Verdict, when: str, excused: set[Why]) -> int:
+    """Count the differences that these doubts excuse; all others are faults."""
+    count = 0
+    for line in differences(scene.odoo, scene.deployment.sql):
+        if scene.doubts.about(_order_of(line)) & excused:
+            count += 1
         else:
-            verdict.faults.append(f"without reconciliation: {line}")
+            verdict.faults.append(f"{when}: {line}")
+    return count
+
+
+def _judge_after_scans(scene: Scene, verdict: Verdict) -> None:
+    """Whoever can know that an event was missed has a scan look for it, deletions included."""
+    ((last,),) = scene.deployment.sql("SELECT coalesce(max(id), 0) FROM bc_consumer_synclog")
+    scene.allow_runs()
+    try:
+        wait_until(
+            scene.requested_scans_are_over,
+            SCANS_SECONDS,
+            what="the end of the scans that were asked for",
+            every=0.2,
+        )
+        _wait_quiet(scene)
+    except DeadlineMissedError as error:
+        verdict.faults.append(f"after the outages: {error}")
+    ((verdict.scans, verdict.found_by_scans),) = scene.deployment.sql(SCANS, last)
+    excused = set(Why) - {Why.REFUSED}
+    verdict.left = _judge_differences(scene, verdict, "after the scans", excused)
 
 
 def _judge_after_reconciliation(scene: Scene, verdict: Verdict) -> None:
-    scene.switch_reconciliation(on=True)
     done = _reconcile(scene)
-    scene.switch_reconciliation(on=False)
+    scene.forbid_runs()
     if done.returncode:
         verdict.faults.append(f"the reconciliation gave {done.returncode}: {done.stderr[-2000:]}")
         return

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from tests.chaos.faults import Saboteur
-from tests.chaos.operations import Office
+from tests.chaos.operations import MARGIN_SECONDS, Office
 from tests.chaos.plan import (
+    ALONE,
+    BEYOND,
     COMMITTED,
     EARLY,
     FAULTS,
     KILLS,
+    LONGEST,
     LOOKS,
+    MISSING,
     OPERATIONS,
     OUTLASTING,
     make_plan,
@@ -39,7 +43,19 @@ def test_a_long_plan_has_every_kind_and_every_ending() -> None:
     assert {fault.kind for act in plan.acts for fault in act.faults} == set(FAULTS)
     assert any(operation.rolled_back for operation in operations)
     assert any(LOOKS[-2] < operation.hold < LOOKS[-1] for operation in operations)
-    assert any(operation.hold == OUTLASTING > LOOKS[-1] for operation in operations)
+    holds = {operation.hold for operation in operations}
+    assert {OUTLASTING, BEYOND} < holds
+
+
+def test_some_transactions_outlast_the_early_looks_and_some_what_is_promised() -> None:
+    assert LOOKS[-1] < OUTLASTING < LONGEST - MARGIN_SECONDS < LONGEST < BEYOND
+
+
+def test_overload_strikes_alone_for_it_judges_healthy_servers() -> None:
+    assert {name for name, kind in FAULTS.items() if kind.target == ALONE} == {
+        "overload",
+        "delete_without_servers",
+    }
 
 
 def test_faults_can_be_narrowed_to_some_kinds() -> None:
@@ -51,6 +67,10 @@ def test_each_kind_of_fault_comes_before_any_comes_twice() -> None:
     for seed in range(20):
         (act,) = make_plan(seed, 100, len(KILLS), kinds=KILLS, timings=(EARLY,)).acts
         assert sorted(fault.kind for fault in act.faults) == sorted(KILLS)
+
+
+def test_groups_name_faults_that_there_are() -> None:
+    assert set(KILLS) | set(MISSING) < set(FAULTS)
 
 
 def test_everything_that_a_plan_names_can_be_carried_out() -> None:
