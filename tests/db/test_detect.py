@@ -107,3 +107,14 @@ def test_rule_13_whatever_is_renamed(model: str, field: str, simulator: Simulato
     assert run().found_by_names >= 1
     assert "Renamed & Sons" in str([*BC.objects.values(), *BCLine.objects.values()])
     assert run().found_by_names == 0
+
+
+def test_names_that_the_account_may_not_read_are_not_followed_and_the_run_says_so(
+    simulator: Simulator,
+) -> None:
+    simulator.create_order(lines=[LINE])
+    assert run().notes == ""
+    simulator.faults.deny_model("res.users")
+    done = run()
+    assert "res.users" in done.notes
+    assert "res.partner" not in done.notes
