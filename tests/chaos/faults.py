@@ -190,6 +190,7 @@ class Saboteur:
 
     def _clock_forward(self, fault: Fault) -> None:
         self.scene.postgres.step_clock(random.Random(fault.dice).choice(STEPS))
+        self.scene.road.clock_set_forward_at = time.monotonic()
 
     # --- Odoo -----------------------------------------------------------------------------------
 

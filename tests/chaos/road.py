@@ -32,6 +32,8 @@ class Why(enum.Enum):
     """Nobody can know: until the nightly run, as with all that follow."""
     BEYOND = "a transaction was longer than the settings' longest"
     HIDDEN = "a record rule hid it"
+    CLOCK = "the database's clock was set forward before the commit"
+    """Its last look was taken when, by that clock, the longest transaction must have ended."""
 
 
 class Outcome:
@@ -102,6 +104,7 @@ class Road(WebhookSender):
         self.dice = random.Random(seed)
         self.doubts = doubts
         self.losing = self.delaying = 0.0
+        self.clock_set_forward_at = 0.0
         self.counts = {"lost": 0, "doubled": 0, "delayed": 0}
         self._here = threading.local()
         self._delayed: list[_Delayed] = []
@@ -131,14 +134,22 @@ class Road(WebhookSender):
             outcome.over = True
             outcome.touched.update(touched)
             doubts, told = set(outcome.missed), set(outcome.told)
-        seconds = 0.0 if outcome.first_sent is None else time.monotonic() - outcome.first_sent
-        if longest is not None and seconds > longest:
-            self.doubts.counts[Why.BEYOND] += 1
-            doubts.add(Why.BEYOND)
+        if longest is not None and outcome.first_sent is not None:
+            doubts |= self._doubts_of_early(outcome.first_sent, longest)
         for why in doubts:
             self.doubts.add(outcome.touched, why)
         if not doubts:
             self.doubts.dispel(told, outcome.began)
+
+    def _doubts_of_early(self, first_sent: float, longest: float) -> set[Why]:
+        """Webhooks came before the commit, which is now: whether the last look came before, too."""
+        doubts = set()
+        if time.monotonic() - first_sent > longest:
+            doubts.add(Why.BEYOND)
+        if first_sent < self.clock_set_forward_at:
+            doubts.add(Why.CLOCK)
+        self.doubts.counts.update(doubts)
+        return doubts
 
     def send(self, url: str, body: bytes) -> None:
         """Take one webhook of the simulator on its way, if it gets that far."""
