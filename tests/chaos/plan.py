@@ -88,7 +88,7 @@ FAULTS: Mapping[str, FaultKind] = {
     "kill_database": FaultKind("database", 4, 0.5, 2.0),
     "restart_database": FaultKind("database", 4, 0.5, 2.0),
     "suspend_database": FaultKind("database", 5, 1.0, 4.0),
-    "page_views_without_database": FaultKind("database", 4, 3.0, 5.0),
+    "page_views_without_database": FaultKind(ALONE, 3, 3.0, 5.0),
     "clock_back": FaultKind("database", 3),
     "clock_forward": FaultKind("database", 3),
     "odoo_refuses": FaultKind("odoo", 3, 1.0, 6.0),

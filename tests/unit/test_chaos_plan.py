@@ -51,9 +51,10 @@ def test_some_transactions_outlast_the_early_looks_and_some_what_is_promised() -
     assert LOOKS[-1] < OUTLASTING < LONGEST - MARGIN_SECONDS < LONGEST < BEYOND
 
 
-def test_overload_strikes_alone_for_it_judges_healthy_servers() -> None:
+def test_what_judges_or_breaks_several_things_strikes_alone() -> None:
     assert {name for name, kind in FAULTS.items() if kind.target == ALONE} == {
         "overload",
+        "page_views_without_database",
         "delete_without_servers",
     }
 
