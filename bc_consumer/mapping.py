@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
-from typing import Any
+from typing import Any, TypeGuard
 
 from bc_consumer.message import Message, message_of
 from bc_consumer.message import gettext as _
@@ -34,10 +34,12 @@ HIGHEST = 2**63 - 1  # what a column of whole numbers holds
 ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)  # a double has at most 309 + 17 digits
 EXTRA = "extra."  # before the name of a field without a column, where changes are told
 LONGEST_SHOWN = 100  # characters of a bad value that its error repeats
+LONGEST_MOMENT = 40  # characters; a date with time has 26
 
 # What XML can't carry: Odoo leaves it out of XML-RPC and not out of JSON (17, 18 and 19).
-NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-NEW_LINE = re.compile("\r\n?")
+NOT_TEXT = dict.fromkeys(
+    (*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF)
+)
 # A year typed as 26 comes without zeros in front.
 DATE = re.compile(r"(\d{1,4})-(\d\d)-(\d\d)")
 DATETIME = re.compile(r"(\d{1,4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?")
@@ -195,7 +197,7 @@ def normalised_text(text: str) -> str:
     """Return a text as each of Odoo's protocols would carry it."""
     if text.isprintable():
         return text  # most texts: nothing in them to normalise
-    return NOT_TEXT.sub("", NEW_LINE.sub("\n", text))
+    return text.replace("\r\n", "\n").replace("\r", "\n").translate(NOT_TEXT)
 
 
 def _text(value: object) -> str:
@@ -239,7 +241,7 @@ def _datetime(value: object) -> datetime | None:
     """Read Odoo's «2026-11-24 01:50:34», always UTC."""
     if value is False or value is None:
         return None
-    found = DATETIME.fullmatch(value) if isinstance(value, str) else None
+    found = DATETIME.fullmatch(value) if _may_be_a_moment(value) else None
     if found is None:
         raise _unfit(value, _("a date with time"))
     *whole, fraction = found.groups()
@@ -251,11 +253,15 @@ def _datetime(value: object) -> datetime | None:
         raise _unfit(value, _("a date of the calendar")) from None
 
 
+def _may_be_a_moment(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and len(value) <= LONGEST_MOMENT
+
+
 def _date(value: object) -> str | None:
     """Read Odoo's «2026-11-24»."""
     if value is False or value is None:
         return None
-    found = DATE.fullmatch(value) if isinstance(value, str) else None
+    found = DATE.fullmatch(value) if _may_be_a_moment(value) else None
     if found is None:
         raise _unfit(value, _("a date"))
     try:

@@ -8,7 +8,6 @@ writes: other libraries' log lines, tracebacks, error pages.
 
 import logging
 import os
-import re
 import sys
 import threading
 import traceback
@@ -24,7 +23,7 @@ from django.utils.safestring import SafeString
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
 from bc_consumer.message import Message
-from bc_consumer.odoo.redactor import Redactor
+from bc_consumer.odoo.redactor import LONGEST, Redactor
 
 SECRETS = ("SECRET_KEY", "ODOO_PASSWORD", "ODOO_ADMIN_PASSWORD", "EMAIL_HOST_PASSWORD")
 LISTS_OF_SECRETS = ("SECRET_KEY_FALLBACKS", "ODOO_WEBHOOK_SECRETS")
@@ -33,21 +32,32 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 """Variables that libcurl reads, and Odoo's own client too; in capitals as well."""
 
 # What would begin a line, colour a terminal, or turn the reading direction of a log around.
-NOT_IN_A_LINE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+RANGES_NOT_IN_A_LINE = (
+    (0x00, 0x08), (0x0A, 0x1F), (0x7F, 0x9F), (0x2028, 0x2029), (0x202A, 0x202E), (0x2066, 0x2069),
+)  # fmt: skip
+ESCAPES = {
+    character: chr(character).encode("unicode_escape").decode()
+    for first, last in RANGES_NOT_IN_A_LINE
+    for character in range(first, last + 1)
+}
 
 _further: set[str] = set()
 
 
 @overload
-def redacted(text: Message) -> Message: ...
+def redacted(text: Message, longest: int = LONGEST) -> Message: ...
 @overload
-def redacted(text: str) -> str: ...
-def redacted(text: str) -> str:
-    """Return ``text`` without secrets; take it before anything is cut off from it.
+def redacted(text: str, longest: int = LONGEST) -> str: ...
+def redacted(text: str, longest: int = LONGEST) -> str:
+    """Return ``text`` without secrets, cut to ``longest`` characters (a thousand at least).
 
-    Of a message the values lose theirs, so that none comes back in another language.
+    Nothing may be cut off before: it would leave a part of a secret, which nobody recognises. Of a
+    message the values lose their secrets, so that none comes back in another language.
     """
-    return text.changed(_redactor()) if isinstance(text, Message) else _redactor()(text)
+    redactor = _redactor()
+    if isinstance(text, Message):
+        return text.changed(lambda part: redactor.shortened(part, longest))
+    return redactor.shortened(text, longest)
 
 
 def hide(secret: str) -> None:
@@ -98,30 +108,29 @@ setting_changed.connect(_settings_changed)  # in tests alone
 
 
 class RedactingFormatter(logging.Formatter):
-    """One line for each record, and then its traceback; no secret in either."""
+    """One line for each record, and then its traceback; no secret in either, and no flood."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
         """Write the line; a name with a newline in it begins no second one."""
-        return NOT_IN_A_LINE.sub(_escaped, super().formatMessage(record))
+        return super().formatMessage(record).translate(ESCAPES)
 
     def format(self, record: logging.LogRecord) -> str:
         """Write line and traceback."""
         return redacted(super().format(record))
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode()
-
-
 class RedactingStream:
-    """A text stream that hides secrets in each text that is written to it."""
+    """A text stream that hides secrets in each text that is written to it, and cuts none.
+
+    What our own commands print as one line, such as JSON, must stay whole.
+    """
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
         """Write it without secrets."""
-        return self._stream.write(redacted(text))
+        return self._stream.write(_redactor()(text, cut_lines=False))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -150,7 +159,7 @@ class RedactingExceptionReporter(ExceptionReporter):
     def _redacted(self, text: str) -> str:
         """Hide what the caller sent to be known by, too: a session's id is in many a variable."""
         cookies = self.request.COOKIES.values() if self.request else ()
-        return Redactor(cookies)(redacted(text))
+        return Redactor(cookies)(_redactor()(text))
 
 
 def install_hooks() -> None:

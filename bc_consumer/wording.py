@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from html import unescape
 from typing import Any
 
+from django.core.exceptions import SuspiciousOperation
 from django.db import models
 from django.utils import formats, timezone
 from django.utils.dateparse import parse_datetime
@@ -27,7 +28,11 @@ SUMMARY_FIELDS = 3
 SUMMARY_CHARACTERS = 48
 """Of one value in a summary; the order's page shows it whole."""
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")  # as mapping.py writes them
-BREAKS = re.compile(r"[ \t\r\n]+")
+LONGEST_MOMENT = 40
+"""Characters."""
+BREAKS = str.maketrans("\t\r\n", "   ")
+LONGEST_TEXT = 64 * 1024
+"""Characters of a note that a page shows."""
 QUANTITIES = frozenset({"product_qty", "qty_received", "qty_invoiced", "discount"})
 PARTS_OF_TOTAL = frozenset({"amount_untaxed", "amount_tax"})
 TEN, MINUTE, HOUR, DAY = 10, 60, 3600, 86400
@@ -178,7 +183,7 @@ def show(model: type[models.Model], name: str, value: Any) -> str:
         return quantity(value) if name in QUANTITIES else money(value)
     if isinstance(field, models.DateTimeField):
         return moment(parse_datetime(value) if isinstance(value, str) else value)
-    return unescape(strip_tags(value)).strip() if name == "notes" else label(name, str(value))
+    return plain_text(value) if name == "notes" else label(name, str(value))
 
 
 def show_extra(name: str, value: Any) -> str:
@@ -191,9 +196,9 @@ def show_extra(name: str, value: Any) -> str:
         return str(value.get("name") or value.get("id"))
     if isinstance(value, list):
         return ", ".join(show_extra(name, one) for one in value)
-    if isinstance(value, str) and MOMENT.fullmatch(value):
+    if isinstance(value, str) and len(value) <= LONGEST_MOMENT and MOMENT.fullmatch(value):
         return moment(parse_datetime(value))
-    return unescape(strip_tags(label(name, str(value)))).strip()
+    return plain_text(label(name, str(value)))
 
 
 def extra_fields(record: OdooRecord, names: Iterable[str]) -> list[tuple[str, str]]:
@@ -291,4 +296,15 @@ def duration(seconds: float | timedelta | None) -> str:
 def shortened(text: str, characters: int = SUMMARY_CHARACTERS) -> str:
     """Return the beginning of a text, in one line."""
     # Not split(): the no-break spaces inside numbers stay.
-    return Truncator(BREAKS.sub(" ", text.strip())).chars(characters)
+    words = text[:LONGEST_TEXT].strip().translate(BREAKS).split(" ")
+    return Truncator(" ".join(filter(None, words))).chars(characters)
+
+
+def plain_text(html: str) -> str:
+    """Return the text of a piece of HTML; of one that hides what it is, all of it as it stands."""
+    if len(html) > LONGEST_TEXT:
+        html = f"{html[:LONGEST_TEXT]}…"
+    try:
+        return unescape(strip_tags(html)).strip()
+    except SuspiciousOperation:  # Django gives up on hundreds of tags that don't end
+        return html

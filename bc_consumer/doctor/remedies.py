@@ -1,6 +1,6 @@
 """What to do about errors of other systems, by what they say."""
 
-import re
+from collections.abc import Sequence
 
 from django.utils.translation import gettext as _
 
@@ -24,45 +24,54 @@ def database_fix(text: str) -> str:
     """Say what to do about an error while connecting to the database."""
     fixes = (
         (
-            r"password authentication|no password supplied",
+            ("password authentication", "no password supplied"),
             _("Correct user and password in DATABASE_URL."),
         ),
         (
-            r"could not translate host name|Name or service",
+            ("could not translate host name", "name or service"),
             _("Correct the host's name in DATABASE_URL."),
         ),
         (
-            r"Connection refused",
+            ("connection refused",),
             _(
                 "Is PostgreSQL running there? Correct host and port in DATABASE_URL; see "
                 "listen_addresses and the firewall."
             ),
         ),
         (
-            r"database \S+ does not exist",
+            ("database … does not exist",),
             _("Create that database, or correct its name in DATABASE_URL."),
         ),
-        (r"no pg_hba.conf entry", _("Let this machine in, in PostgreSQL's pg_hba.conf.")),
+        (("no pg_hba.conf entry",), _("Let this machine in, in PostgreSQL's pg_hba.conf.")),
         (
-            r"timeout|timed out",
+            ("timeout", "timed out"),
             _(
                 "A firewall swallows the packets, or the server is stopped: check host "
                 "and port in DATABASE_URL."
             ),
         ),
         (
-            r"too many (clients|connections)|remaining connection slots",
+            ("too many clients", "too many connections", "remaining connection slots"),
             _("Raise max_connections in PostgreSQL, or run fewer processes."),
         ),
         (
-            r"unable to open database file|readonly database",
+            ("unable to open database file", "readonly database"),
             _("This user must be able to write DATA_DIR (or the file in DATABASE_URL)."),
         ),
     )
-    for pattern, fix in fixes:
-        if re.search(pattern, text, re.IGNORECASE):
-            return fix
+    if fix := _first_fix(fixes, text):
+        return fix
     return _("Check DATABASE_URL: host, port, user, password, name.")
+
+
+def _first_fix(fixes: Sequence[tuple[Sequence[str], str]], text: str) -> str:
+    """Return the first fix of whose words, in small letters, the text holds any; or ""."""
+    small = text.lower()
+
+    def held(words: str) -> bool:
+        return all(part in small for part in words.split(" … "))
+
+    return next((fix for signs, fix in fixes if any(map(held, signs))), "")
 
 
 def odoo_fix(problem: OdooError) -> str:
@@ -113,39 +122,47 @@ def odoo_fix(problem: OdooError) -> str:
 def _network_fix(problem: OdooError) -> str:
     text = str(problem)
     fixes = (
-        (r"resolve host", _("Correct the host's name in ODOO_URL, or this machine's DNS.")),
-        (r"expired", _("Renew the certificate on Odoo's side, or set this machine's clock right.")),
+        (("resolve host",), _("Correct the host's name in ODOO_URL, or this machine's DNS.")),
         (
-            r"self.signed|local issuer",
+            ("expired",),
+            _("Renew the certificate on Odoo's side, or set this machine's clock right."),
+        ),
+        (
+            ("self-signed", "self signed", "local issuer"),
             _(
                 "Put the certificate of your own authority (PEM) into ODOO_CA_FILE; or "
                 "use a public one on Odoo's side."
             ),
         ),
         (
-            r"subject name|does not match|hostname",
+            ("subject name", "does not match", "hostname"),
             _("The certificate is for another host: use its name in ODOO_URL."),
         ),
         (
-            r"does not speak TLS|not answer in HTTP|wrong version|eof while reading|SSL_connect",
+            (
+                "does not speak tls",
+                "not answer in http",
+                "wrong version",
+                "eof while reading",
+                "ssl_connect",
+            ),
             _("Correct http:// or https:// and the port in ODOO_URL."),
         ),
-        (r"redirects to", _("Put the address that it redirects to into ODOO_URL.")),
+        (("redirects to",), _("Put the address that it redirects to into ODOO_URL.")),
         (
-            r"Failed to connect|Couldn't connect|connect to server|refused",
+            ("failed to connect", "couldn't connect", "connect to server", "refused"),
             _("Is Odoo running there? Correct host and port in ODOO_URL; see the firewall."),
         ),
         (
-            r"web page|HTTP 40[045]",
+            ("web page", "http 400", "http 404", "http 405"),
             _(
                 "Put the address of Odoo itself into ODOO_URL, without a path; see that "
                 "the proxy passes /xmlrpc/2/, /jsonrpc or /json/2/ on."
             ),
         ),
     )
-    for pattern, fix in fixes:
-        if re.search(pattern, text, re.IGNORECASE):
-            return fix
+    if fix := _first_fix(fixes, text):
+        return fix
     if isinstance(problem, OdooTimeout):
         return _("Is Odoo overloaded? Does a firewall swallow the packets? ODOO_TIMEOUT_SECONDS.")
     if isinstance(problem, OdooRefused):

@@ -175,8 +175,8 @@ def told(text: str, settings: OdooSettings) -> str:
 
     JSON carries NUL, escape sequences of terminals and halves of characters, which XML does not.
     """
-    text = UNFIT.sub("\ufffd", text.replace("\r\n", "\n"))
-    return Redactor((settings.password, *settings.url_passwords))(text)
+    redactor = Redactor((settings.password, *settings.url_passwords))
+    return UNFIT.sub("\ufffd", redactor.shortened(text).replace("\r\n", "\n"))
 
 
 def _unknown_name(fault: OdooFault) -> OdooFault | None:
@@ -204,7 +204,17 @@ def _names_missing_database(text: str, database: str, must_mention: str) -> bool
     refusal names the database, in the server's language. One that is starting up, full or stopped
     does not name it.
     """
-    name = re.escape(database)
-    if re.search(rf"^KeyError: '{name}'$", text, re.MULTILINE):
+    lines = text.split("\n")
+    if f"KeyError: '{database}'" in lines:
         return must_mention in text
-    return bool(re.search(rf"OperationalError[^\n]*FATAL:[^\n]*[\"«“„]\s*{name}\s*[\"»”“]", text))
+    return any(_refuses(line, database) for line in lines)
+
+
+def _refuses(line: str, database: str) -> bool:
+    """Tell a refusal of PostgreSQL's that names this database, in the quotes of any language."""
+    _before, error, said = line.partition("OperationalError")
+    _before, fatal, said = said.partition("FATAL:")
+    if not (error and fatal):
+        return False
+    said, name = ("".join(words.split()) for words in (said, database))
+    return any(f"{left}{name}{right}" in said for left in '"«“„' for right in '"»”“')

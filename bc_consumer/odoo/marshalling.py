@@ -7,7 +7,6 @@ without a tree in between, in about the time that ``xmlrpc.client`` takes.
 """
 
 import math
-import re
 import xmlrpc.client
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,7 +21,8 @@ DEEPEST = 200  # elements; an order with lines and their taxes takes about 30
 
 # Text may hold these, which XML forbids and Odoo sends as they are: control characters up to 16
 # (measured), U+FFFE and U+FFFF always.
-NO_CHARACTERS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
+CONTROL_CHARACTERS = bytes({*range(0x20)} - {0x09, 0x0A, 0x0D})
+NO_CHARACTERS = ("\ufffe".encode(), "\uffff".encode())
 
 LARGEST_INTEGER = 2**63 - 1  # as PostgreSQL's
 
@@ -93,7 +93,7 @@ def read_response(body: bytes) -> Any:
     try:
         return _Reader().read(body)
     except expat.ExpatError as error:
-        fit = NO_CHARACTERS.sub(b"", body)
+        fit = _fit(body)
         if len(fit) == len(body):
             raise OdooProtocolError(
                 _("Odoo's answer is not well-formed XML: %(error)s", error=message_of(error))
@@ -104,6 +104,13 @@ def read_response(body: bytes) -> Any:
         raise OdooProtocolError(
             _("Odoo's answer is not well-formed XML: %(error)s", error=message_of(error))
         ) from None
+
+
+def _fit(body: bytes) -> bytes:
+    fit = body.translate(None, CONTROL_CHARACTERS)
+    for character in NO_CHARACTERS:
+        fit = fit.replace(character, b"")
+    return fit
 
 
 class _Reader:

@@ -9,6 +9,9 @@ from typing import Any
 
 from bc_consumer.odoo.field_set import FieldSet
 
+LONGEST_VERSION = 100  # characters of what a server says of itself
+MAJOR = re.compile(r"\d{1,9}")
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -34,7 +37,8 @@ class ServerVersion:
     @classmethod
     def from_text(cls, text: str) -> "ServerVersion":
         """Read «17.0», «17.0-20261124», «saas~17.2+e»; major is 0 where no number is found."""
-        number = re.search(r"\d+", text)
+        text = text[:LONGEST_VERSION]
+        number = MAJOR.search(text)
         return cls(text=text, major=int(number.group()) if number else 0)
 
 

@@ -3,15 +3,18 @@
 Two ways, since neither is enough: the secrets that are known, by their value, in every form in
 which they travel; and what stands where secrets stand, whatever it is: a URL's credentials, an
 ``Authorization`` header, ``password=…``.
+
+Whoever sends us a text chooses it to cost us time. So values are looked for as plain strings, and
+the two patterns for places go forward only: each of their repetitions is possessive, and no two
+branches begin alike. They see one piece at a time, of ``LONGEST`` characters at most and of whole
+lines, for no place reaches over the end of a line.
 """
 
 import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from html import escape
-from typing import Self
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape as xml_escape
 
@@ -20,58 +23,51 @@ SHORTEST = 8
 """Characters. A shorter value stands in texts for reasons of its own: «admin», «odoo», «guest»."""
 LONGEST_WORD = 11
 """Small letters up to this many may be a word: «postgres», «password», «changeme»."""
-WORD = re.compile(rf"[a-z]{{1,{LONGEST_WORD}}}")
+LONGEST = 64 * 1024
+"""Characters that a pattern sees at once."""
+ROOM_FOR_NOTE = 100
+ENDS_OF_WORDS = " \t\r\n'\"<>"
+"""Of these no secret holds any, unless it stands in quotes."""
+LONGEST_USER = 15
+"""Characters of a user's name in a URL. More, and no password: it is a token."""
 
 NAMES = (
     r"password|passwd|passphrase|pwd|secret|token|api_?key|sessionid|session_id|csrftoken"
     r"|csrfmiddlewaretoken"
 )
+WORDS = (
+    *NAMES.replace("api_?key", "apikey|api_key").split("|"), "authorization", "basic", "bearer"
+)  # fmt: skip
+"""Without any of them, in small letters, a text has no secret behind a name."""
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where secrets stand. ``words``: without any of them, in small letters, a text has none.
-
-    What the groups ``before`` and ``after`` match is kept.
-    """
-
-    words: tuple[str, ...]
-    pattern: re.Pattern[str]
-
-    @classmethod
-    def of(cls, words: str, pattern: str) -> Self:
-        return cls(tuple(words.split()), re.compile(pattern, re.IGNORECASE))
-
-
-PLACES = (
-    # Up to the last @ before a blank, a quote or the path: passwords hold @ when badly written.
-    Place.of("://", r"(?P<before>://[^\s:/@'\"<>]*:)[^\s'\"<>/]+(?P<after>@)"),
-    Place.of("://", r"(?P<before>://)[^\s:/@'\"<>]{16,}(?P<after>@)"),
-    Place.of(
-        "authorization",
-        r"(?P<before>\bauthorization\b[\"']?\s*[:=,]\s*[\"']?(?:(?:basic|bearer)\s+)?)"
-        r"(?!(?:basic|bearer)\b)[^\s\"',;)}<&\\]+(?P<after>)",
-    ),
-    # A token has a digit or a sign in it: «basic authentication» stays.
-    Place.of(
-        "basic bearer",
-        r"(?P<before>\b(?:basic|bearer)\s+)(?=[a-z]*[0-9+/=_.~-])[\w+/=.~-]{12,}(?P<after>)",
-    ),
-    Place.of(
-        NAMES.replace("|", "= ").replace("_?", "") + "= api_key=",
-        rf"(?P<before>(?:{NAMES})=)(?:'[^']*'|\"[^\"]*\"|[^\s&;,'\")<>\\]+)(?P<after>)",
-    ),
-    Place.of(
-        NAMES.replace("|", " ").replace("_?", "") + " api_key",
-        rf"(?P<before>[\"'](?:{NAMES})[\"']\s*:\s*(?P<quote>[\"']))"
-        r"(?:\\.|(?!(?P=quote)).)*(?P<after>(?P=quote))",
-    ),
+AUTHORITY = re.compile(r"://(?P<authority>[^\s'\"<>/]++)")
+BLANKS = r"[^\S\n]"
+# A token has a digit or a sign in it: «basic authentication» stays. Quotes that are not closed
+# reach to the end of the line.
+NAMED = re.compile(
+    rf"""
+    (?P<before>
+        (?: {NAMES} ) =
+      | ["'] (?: {NAMES} ) ["'] {BLANKS}*+ : {BLANKS}*+ (?= ["'] )
+      | \b authorization \b ["']?+ {BLANKS}*+ [:=,] {BLANKS}*+ ["']?+
+        (?: (?: basic | bearer ) {BLANKS}++ )?+ (?! (?: basic | bearer ) \b )
+      | \b (?: basic | bearer ) {BLANKS}++
+        (?= [a-z]*+ [0-9+/=_.~-] ) (?= [\w+/=.~-]{{12}} )
+    )
+    (?P<value>
+        ' (?: [^'\\\n]++ | \\[^\n] )*+ \\?+ '?+
+      | " (?: [^"\\\n]++ | \\[^\n] )*+ \\?+ "?+
+      | [^\s&;,'")<>\\]++
+    )
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 
 
 def is_recognisable(secret: str) -> bool:
     """Whether a text that holds ``secret`` holds it for no other reason."""
-    return len(secret) >= SHORTEST and not WORD.fullmatch(secret)
+    is_word = secret.isascii() and secret.isalpha() and secret.islower()
+    return len(secret) >= SHORTEST and not (is_word and len(secret) <= LONGEST_WORD)
 
 
 class Redactor:
@@ -83,17 +79,98 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {form for secret in secrets if is_recognisable(secret) for form in _forms(secret)}
-        longest_first = sorted(forms, key=lambda form: (-len(form), form))
-        self._values = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+        self._forms = sorted(forms, key=lambda form: (-len(form), form))
+        self._longest_form = len(self._forms[0]) if self._forms else 0
 
-    def __call__(self, text: str) -> str:
-        """Return the text without secrets."""
-        text = self._values.sub(HIDDEN, text)
-        small = text.lower()
-        for place in PLACES:
-            if any(word in small for word in place.words):
-                text = place.pattern.sub(rf"\g<before>{HIDDEN}\g<after>", text)
+    def __call__(self, text: str, *, cut_lines: bool = True) -> str:
+        """Return the text without secrets, whatever its length.
+
+        A line of more than ``LONGEST`` characters is cut, and a note says by how many; or, without
+        ``cut_lines``, keeps what is secret by its place.
+        """
+        text = self._without_values(text)
+        if len(text) <= LONGEST:
+            return _without_places(text)
+        return "".join(_without_places_in_pieces(text, cut_lines=cut_lines))
+
+    def shortened(self, text: str, longest: int = LONGEST) -> str:
+        """Return the text without secrets, cut to ``longest`` characters; a note says by how many.
+
+        The beginning stays, and the last lines. Costs no more for a longer text. No part of a
+        secret that the cut goes through is left. ``longest``: a thousand at least.
+        """
+        longest = min(longest, LONGEST)
+        if len(text) <= longest:
+            return _without_places(self._without_values(text))
+        longest, over = longest - ROOM_FOR_NOTE, self._longest_form
+        # What is left of a secret at either end is shorter than its longest form. Whether what
+        # stands first has its name before it, nobody can tell: from the next line on.
+        tail = self._without_values(text[-longest // 2 - over :])[over:].partition("\n")[2]
+        tail = _without_places(tail)
+        head = self._without_values(text[: longest - len(tail) + over])
+        head = _without_last_word(_without_places(head[: max(len(head) - over, 0)]))
+        return f"{head}{_note(len(text) - len(head) - len(tail))}{tail}"
+
+    def _without_values(self, text: str) -> str:
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, HIDDEN)
         return text
+
+
+def _without_places(piece: str) -> str:
+    """Hide what stands where secrets do, in whole lines of ``LONGEST`` characters at most."""
+    if "://" in piece:
+        piece = AUTHORITY.sub(_without_credentials, piece)
+    small = piece.lower()
+    if any(word in small for word in WORDS):
+        piece = NAMED.sub(_without_value, piece)
+    return piece
+
+
+def _without_credentials(found: re.Match[str]) -> str:
+    # Up to the last @: passwords hold @ when badly written.
+    login, at, host = found["authority"].rpartition("@")
+    user, colon, password = login.partition(":")
+    if password:
+        return f"://{user}:{HIDDEN}{at}{host}"
+    if colon or len(user) <= LONGEST_USER:
+        return found[0]
+    return f"://{HIDDEN}{at}{host}"
+
+
+def _without_value(found: re.Match[str]) -> str:
+    before, first = found["before"], found["value"][0]
+    is_quoted = first in "'\"" and not before.endswith("=")
+    return f"{before}{first}{HIDDEN}{first}" if is_quoted else f"{before}{HIDDEN}"
+
+
+def _without_places_in_pieces(text: str, *, cut_lines: bool) -> Iterator[str]:
+    start = 0
+    while len(text) - start > LONGEST:
+        end = text.rfind("\n", start, start + LONGEST) + 1
+        if end:
+            yield _without_places(text[start:end])
+        else:
+            end = text.find("\n", start)
+            end = len(text) if end < 0 else end
+            yield _cut(text[start:end]) if cut_lines else text[start:end]
+        start = end
+    yield _without_places(text[start:])
+
+
+def _cut(line: str) -> str:
+    kept = _without_last_word(_without_places(line[: LONGEST - ROOM_FOR_NOTE]))
+    return f"{kept}{_note(len(line) - len(kept))}"
+
+
+def _without_last_word(text: str) -> str:
+    """Leave out what the cut goes through: it may be a password whose @ is on the other side."""
+    return text[: max(map(text.rfind, ENDS_OF_WORDS)) + 1]
+
+
+def _note(characters: int) -> str:
+    return f"… ({characters} characters left out) …"
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -106,9 +183,15 @@ def _forms(secret: str) -> Iterator[str]:
     for plain in dict.fromkeys((secret, *pieces, in_dsn, *in_dsn.split(), *quoted)):
         if not is_recognisable(plain):
             continue
-        yield from (plain, re.sub("%..", lambda found: found[0].lower(), plain))
+        yield from (plain, _in_small_letters(plain))
         yield from _escaped(plain)
     yield from _base64_forms(secret.encode())
+
+
+def _in_small_letters(quoted: str) -> str:
+    """Return it with its escapes as some write them: %2f for %2F."""
+    first, *others = quoted.split("%")
+    return "%".join((first, *(f"{other[:2].lower()}{other[2:]}" for other in others)))
 
 
 def _escaped(text: str) -> Iterator[str]:

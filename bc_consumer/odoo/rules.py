@@ -9,7 +9,6 @@ lines have both rules too (measured on Odoo 17, 18 and 19).
 
 import enum
 import hmac
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -282,11 +281,11 @@ def _names(
 
 def _place(settings: RuleSettings, rule: FoundRule) -> tuple[str, str] | None:
     """Tell which rule of ours this is: by its name, else by an address of our making."""
-    by_name = re.fullmatch(
-        rf"\[{re.escape(settings.name)}\] (?P<model>[\w.]+) (?P<event>changed|deleted)", rule.name
-    )
-    if by_name:
-        return by_name["model"], by_name["event"]
+    bracket = f"[{settings.name}] "
+    if rule.name.startswith(bracket):
+        model, _blank, event = rule.name.removeprefix(bracket).partition(" ")
+        if event in TRIGGERS and model.replace(".", "").replace("_", "").isalnum():
+            return model, event
     for action in rule.actions:
         address = action.address
         if settings.is_called_by(address) and address.event and address.model:
