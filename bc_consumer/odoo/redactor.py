@@ -6,8 +6,8 @@ which they travel; and what stands where secrets stand, whatever it is: a URL's 
 
 Whoever sends us a text chooses it to cost us time. So values are looked for as plain strings, and
 the two patterns for places go forward only: each of their repetitions is possessive, and no two
-branches begin alike. They see one piece at a time, of ``LONGEST`` characters at most and of whole
-lines, for no place reaches over the end of a line.
+branches begin alike. They see one piece at a time, of whole lines, for no place reaches over the
+end of a line.
 """
 
 import json
@@ -24,10 +24,13 @@ SHORTEST = 8
 LONGEST_WORD = 11
 """Small letters up to this many may be a word: «postgres», «password», «changeme»."""
 LONGEST = 64 * 1024
-"""Characters that a pattern sees at once."""
+"""Characters of a text that is kept."""
+LONGEST_PIECE = LONGEST * 3 // 4
+"""Characters that the first pattern sees at once; what hides is longer by a third at most than what
+it hides, so that the second one sees no more than 64 k either."""
 ROOM_FOR_NOTE = 100
-ENDS_OF_WORDS = " \t\r\n'\"<>"
-"""Of these no secret holds any, unless it stands in quotes."""
+LONGEST_LOOSE_END = 16
+"""Characters. What looks like a token with 12 may not with fewer."""
 LONGEST_USER = 15
 """Characters of a user's name in a URL. More, and no password: it is a token."""
 
@@ -85,13 +88,10 @@ class Redactor:
     def __call__(self, text: str, *, cut_lines: bool = True) -> str:
         """Return the text without secrets, whatever its length.
 
-        A line of more than ``LONGEST`` characters is cut, and a note says by how many; or, without
-        ``cut_lines``, keeps what is secret by its place.
+        A line of more than ``LONGEST_PIECE`` characters is cut, and a note says by how many; or,
+        without ``cut_lines``, keeps what is secret by its place.
         """
-        text = self._without_values(text)
-        if len(text) <= LONGEST:
-            return _without_places(text)
-        return "".join(_without_places_in_pieces(text, cut_lines=cut_lines))
+        return _without_places(self._without_values(text), cut_lines=cut_lines)
 
     def shortened(self, text: str, longest: int = LONGEST) -> str:
         """Return the text without secrets, cut to ``longest`` characters; a note says by how many.
@@ -99,16 +99,21 @@ class Redactor:
         The beginning stays, and the last lines. Costs no more for a longer text. No part of a
         secret that the cut goes through is left. ``longest``: a thousand at least.
         """
-        longest = min(longest, LONGEST)
+        tail = ""
         if len(text) <= longest:
-            return _without_places(self._without_values(text))
-        longest, over = longest - ROOM_FOR_NOTE, self._longest_form
-        # What is left of a secret at either end is shorter than its longest form. Whether what
-        # stands first has its name before it, nobody can tell: from the next line on.
-        tail = self._without_values(text[-longest // 2 - over :])[over:].partition("\n")[2]
-        tail = _without_places(tail)
-        head = self._without_values(text[: longest - len(tail) + over])
-        head = _without_last_word(_without_places(head[: max(len(head) - over, 0)]))
+            head = self(text)
+            if len(head) <= longest:
+                return head
+        else:
+            # What is left of a secret at either end is shorter than its longest form. Whether what
+            # stands first has its name before it, nobody can tell: from the next line on.
+            over = self._longest_form
+            tail = self._without_values(text[-(longest // 3) - over :])[over:]
+            tail = _without_places(tail.partition("\n")[2])
+            head = self._without_values(text[: longest + over])
+            head = _without_loose_end(_without_places(head[: max(len(head) - over, 0)]))
+        tail = tail[-(longest // 2) :].partition("\n")[2] if len(tail) > longest // 2 else tail
+        head = _without_loose_end(head[: longest - ROOM_FOR_NOTE - len(tail)])
         return f"{head}{_note(len(text) - len(head) - len(tail))}{tail}"
 
     def _without_values(self, text: str) -> str:
@@ -118,8 +123,15 @@ class Redactor:
         return text
 
 
-def _without_places(piece: str) -> str:
-    """Hide what stands where secrets do, in whole lines of ``LONGEST`` characters at most."""
+def _without_places(text: str, *, cut_lines: bool = True) -> str:
+    """Hide what stands where secrets do."""
+    if len(text) <= LONGEST_PIECE:
+        return _without_places_in(text)
+    return "".join(_without_places_in_pieces(text, cut_lines=cut_lines))
+
+
+def _without_places_in(piece: str) -> str:
+    """Hide what stands where secrets do, in whole lines of ``LONGEST_PIECE`` characters at most."""
     if "://" in piece:
         piece = AUTHORITY.sub(_without_credentials, piece)
     small = piece.lower()
@@ -147,26 +159,33 @@ def _without_value(found: re.Match[str]) -> str:
 
 def _without_places_in_pieces(text: str, *, cut_lines: bool) -> Iterator[str]:
     start = 0
-    while len(text) - start > LONGEST:
-        end = text.rfind("\n", start, start + LONGEST) + 1
+    while len(text) - start > LONGEST_PIECE:
+        end = text.rfind("\n", start, start + LONGEST_PIECE) + 1
         if end:
-            yield _without_places(text[start:end])
+            yield _without_places_in(text[start:end])
         else:
             end = text.find("\n", start)
             end = len(text) if end < 0 else end
             yield _cut(text[start:end]) if cut_lines else text[start:end]
         start = end
-    yield _without_places(text[start:])
+    yield _without_places_in(text[start:])
 
 
 def _cut(line: str) -> str:
-    kept = _without_last_word(_without_places(line[: LONGEST - ROOM_FOR_NOTE]))
+    kept = _without_loose_end(_without_places_in(line[:LONGEST_PIECE]))
     return f"{kept}{_note(len(line) - len(kept))}"
 
 
-def _without_last_word(text: str) -> str:
-    """Leave out what the cut goes through: it may be a password whose @ is on the other side."""
-    return text[: max(map(text.rfind, ENDS_OF_WORDS)) + 1]
+def _without_loose_end(text: str) -> str:
+    """Leave out what the cut goes through, and so is not known for a secret.
+
+    That is a token of whose characters too few are left, or a password whose @ is on the other
+    side.
+    """
+    text = text[:-LONGEST_LOOSE_END]
+    last = text.rfind("://")
+    authority = AUTHORITY.match(text, last) if last >= 0 else None
+    return text[: last + 3] if authority and authority.end() == len(text) else text
 
 
 def _note(characters: int) -> str:

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from bc_consumer import redaction
 from bc_consumer.checks import check_secrets
 from bc_consumer.management.redacted_command import RedactedCommand
-from bc_consumer.odoo.redactor import HIDDEN, Redactor, is_recognisable
+from bc_consumer.odoo.redactor import HIDDEN, LONGEST, LONGEST_PIECE, Redactor, is_recognisable
 from bc_consumer.redaction import (
     RedactingExceptionReporter,
     RedactingFormatter,
@@ -304,3 +304,74 @@ def test_commands_print_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CommandError):
         call_command(Telling(), stdout=out, stderr=out)
     assert out.getvalue() == "out ***\nerr ***\n"
+
+
+# --- long texts ---------------------------------------------------------------------------------
+
+TOKEN = "aB3" * 9
+KNOWN_BY_PLACE = (
+    f"https://us:{TOKEN}@host/",
+    f"https://{TOKEN}@host/",
+    f"Authorization: Basic {TOKEN}",
+    f"it said bearer {TOKEN}",
+    f"x?password={TOKEN}&a=1",
+    f"password='{TOKEN} {TOKEN}'",
+    f"{{'password': '{TOKEN} {TOKEN}'}}",
+)
+
+
+@pytest.mark.parametrize("filling", ["x ", "x", "\n", "x\n", "/", "'", '"x'])
+@pytest.mark.parametrize("written", [PLAIN, SECRET, *KNOWN_BY_PLACE])
+def test_no_cut_leaves_a_part_of_a_secret(written: str, filling: str) -> None:
+    """Wherever the cut goes through it; ``longest`` moves the cut, from before it to behind it."""
+    redactor = Redactor([PLAIN, SECRET])
+    before, after = (filling * 3000)[:3000] + " ", " " + filling * 3000
+    text = before + written + after
+    for longest in range(2900, 3300, 3):
+        shown = redactor.shortened(text, longest)
+        assert len(shown) <= longest
+        assert "characters left out" in shown
+        for part in ("aB3aB", "Zq7Xw", "Xw0pLm", "n2Rb8", "S3cr&", "k+é y", '%"1'):
+            assert part not in shown, longest
+
+
+@pytest.mark.parametrize("filling", ["x ", "x", "x\n", "'", '"x'])
+@pytest.mark.parametrize("written", [PLAIN, *KNOWN_BY_PLACE])
+def test_no_piece_ends_in_the_middle_of_a_secret(written: str, filling: str) -> None:
+    redactor = Redactor([PLAIN])
+    for place in range(LONGEST_PIECE - 90, LONGEST_PIECE + 20, 7):
+        text = (filling * place)[:place] + f" {written} " + filling * 3000
+        for cut_lines in (True, False):
+            # Without the cut only what is known by its value is hidden in a line so long.
+            if cut_lines or "\n" in filling or written == PLAIN:
+                assert "aB3aB" not in redactor(text, cut_lines=cut_lines)
+                assert "Zq7Xw" not in redactor(text, cut_lines=cut_lines)
+
+
+def test_what_is_left_out_is_told() -> None:
+    assert Redactor([]).shortened("a\n" * 5_000 + "the error", 1000).endswith("the error")
+    long_line = "a" * 100_000
+    told = re.search(r"\((\d+) characters left out\)", Redactor([])(f"{long_line}\nend"))
+    assert told is not None
+    assert int(told[1]) + 3 * LONGEST // 4 >= len(long_line)
+    assert Redactor([])(f"{long_line}\nend").endswith(" …\nend")
+    assert len(redacted(long_line)) <= LONGEST
+    assert redacted("a b\n" * 10) == "a b\n" * 10
+
+
+def test_what_our_commands_print_stays_whole() -> None:
+    out = io.StringIO()
+    line = json.dumps({"ids": list(range(100_000))})
+    redaction.RedactingStream(out).write(f"{line}\n")
+    assert json.loads(out.getvalue()) == json.loads(line)
+
+
+def test_a_log_entry_has_a_limit() -> None:
+    assert len(logged("x" * 10**6)) <= LONGEST
+    try:
+        raise ValueError("y\n" * 10**6 + "the end")
+    except ValueError as error:
+        entry = logged("a line", error)
+    assert len(entry) <= LONGEST
+    assert entry.startswith("ERROR a line\nTraceback")
+    assert entry.endswith("the end")

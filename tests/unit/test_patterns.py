@@ -1,0 +1,234 @@
+"""No text costs our regular expressions more time than it is long, and none sees a long one."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bc_consumer import failures, mapping, redaction, wording
+from bc_consumer.message import gettext, verbatim
+from bc_consumer.models import BC
+from bc_consumer.odoo import faults
+from bc_consumer.odoo.errors import OdooProtocolError
+from bc_consumer.odoo.json_text import read_json
+from bc_consumer.odoo.marshalling import read_response
+from bc_consumer.odoo.records import ServerVersion
+from bc_consumer.odoo.redactor import LONGEST, WORDS, Redactor
+from bc_consumer.odoo.settings import OdooSettings
+from odoo_webhook.payload import PayloadError, parse
+from project.header_limits import LONGEST_PATH
+from tests.unit import linear
+from tests.unit.linear import assert_linear, named_patterns, text_of, worst_of
+
+SECRETS = ("Zq7Xw0pLm4Tn2Rb8", "S3cr&t'/<k+é y>%\"1", "pa\\ss'wo\"rd")
+SETTINGS = OdooSettings("https://odoo.example.com", "shop", "admin", SECRETS[0])
+CALL = faults.Call("purchase.order", "read")
+PATTERNS = named_patterns()
+ADDRESSES = linear.patterns_of_addresses()
+MADE_ELSEWHERE = {
+    "bc_consumer.project_checks",  # the settings' own expressions, on the settings' own address
+}
+
+
+def test_each_pattern_has_a_name_and_so_is_found() -> None:
+    assert linear.calls_elsewhere() == MADE_ELSEWHERE
+    assert {"bc_consumer.odoo.redactor.NAMED", "bc_consumer.failures.NUMBERS"} < set(PATTERNS)
+    assert {r"^webhook/?$", r"^bc/(?P<odoo_id>[0-9]+)/\Z"} < set(ADDRESSES)
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_time_grows_with_the_text(name: str) -> None:
+    pattern = PATTERNS[name]
+    for use, what in linear.uses(pattern):
+        shapes = worst_of(what, linear.beginnings_of(pattern), 4096, most=5)
+        for shape in shapes:
+            assert_linear(what, lambda size, shape=shape: text_of(shape, size))  # type: ignore[misc]
+        assert shapes, use
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_an_address_of_the_longest_length_costs_nothing(name: str) -> None:
+    """Some of Django's own take time in proportion to the square; hence paths are short."""
+    search = ADDRESSES[name].search
+    for shape in worst_of(search, linear.beginnings_of(ADDRESSES[name]), 256, most=5):
+        assert linear.seconds_of(search, text_of(shape, LONGEST_PATH), times=3) < 0.05, shape
+
+
+@pytest.mark.parametrize(
+    ("bad", "pump"),
+    [
+        (r"'(?:\\.|(?!').)*'", "\\"),  # the very one that stopped web processes
+        (r"OperationalError[^\n]*FATAL:", "OperationalError"),
+        (r"'[^\n]*;", "'"),
+        (r"\s+$", " "),
+    ],
+)
+def test_patterns_that_are_not_linear_fail(bad: str, pump: str) -> None:
+    pattern = re.compile(bad)
+    with pytest.raises(AssertionError):
+        assert_linear(pattern.search, lambda size: ("'" + pump * size)[: size - 1] + "!")
+    with pytest.raises(AssertionError):  # as the test of the product's own finds it
+        for shape in worst_of(pattern.search, (*linear.beginnings_of(pattern), "'"), 4096, most=5):
+            assert_linear(pattern.search, lambda size, shape=shape: text_of(shape, size))  # type: ignore[misc]
+
+
+# --- whole ways of a text ------------------------------------------------------------------------
+
+
+def logged(text: str) -> str:
+    record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "%s", (text,), None)
+    return redaction.RedactingFormatter("%(levelname)s %(message)s").format(record)
+
+
+def answered_in_xml(text: str) -> object:
+    body = (
+        f"<methodResponse><params><param><value>\1{text}</value></param></params></methodResponse>"
+    )
+    try:
+        return read_response(body.encode("utf-8", "replace"))
+    except OdooProtocolError as error:
+        return str(error)
+
+
+def answered_in_json(text: str) -> object:
+    try:
+        return read_json(text.encode("utf-8", "replace"))
+    except OdooProtocolError as error:
+        return str(error)
+
+
+def posted(text: str) -> object:
+    try:
+        return parse(json.dumps({"_model": text, "_id": text}).encode(), text, "purchase.order")
+    except PayloadError as error:
+        return str(error)
+
+
+def mapped(text: str) -> object:
+    for read in mapping.READERS.values():
+        try:
+            read(text)
+        except mapping._Unfit as error:
+            str(error)
+    return mapping.normalised_text(text)
+
+
+def shown(text: str) -> object:
+    return (
+        wording.show(BC, "notes", text),
+        wording.show_extra("x_note", text),
+        wording.shortened(text),
+    )
+
+
+def written(text: str) -> object:
+    stream = redaction.RedactingStream(io.StringIO())
+    return stream.write(text)
+
+
+WAYS: dict[str, Callable[[str], object]] = {
+    "hidden": Redactor(SECRETS),
+    "hidden, lines kept": lambda text: Redactor(SECRETS)(text, cut_lines=False),
+    "shortened": Redactor(SECRETS).shortened,
+    "kept": redaction.redacted,
+    "a message": lambda text: redaction.redacted(gettext("Odoo: %(text)s", text=verbatim(text))),
+    "logged": logged,
+    "written": written,
+    "a fault": lambda text: faults.error_of_execute(faults.Fault(1, text), CALL, SETTINGS),
+    "a fault for users": lambda text: faults.error_of_execute(
+        faults.Fault(2, text), CALL, SETTINGS
+    ),
+    "a fault of the login": lambda text: faults.error_of_common(faults.Fault(1, text), SETTINGS),
+    "a cause": lambda text: failures.kind("ValueError", text),
+    "a version": ServerVersion.from_text,
+    "XML": answered_in_xml,
+    "JSON": answered_in_json,
+    "a webhook": posted,
+    "mapped": mapped,
+    "shown": shown,
+}
+NEAR_MISSES = (
+    *(f"{word}{sign}" for word in WORDS for sign in ("=", "='", ' : "')),
+    *(f"'{word}':'" for word in WORDS),
+    *(f'"{word}" : "\\' for word in WORDS),
+    "://", "://u:", "://u:p@", "Traceback\nOperationalError FATAL: \"", "KeyError: 'shop'\n",
+    "Invalid field '", "Invalid field a.", "Invalid language code: ", "TypeError: ", "<a ", "<!--",
+    "&#", "{\"a\":", "[", "#,", "1.", *SECRETS, SECRETS[0][:-1],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_way_of_a_text_takes_more_than_its_length(way: str) -> None:
+    what = WAYS[way]
+    for shape in worst_of(what, ("",), 4096, most=3):
+        assert_linear(what, lambda size, shape=shape: text_of(shape, size))  # type: ignore[misc]
+    for beginning in NEAR_MISSES:
+        for pump in (beginning, "\\", " ") if way == "hidden" else (beginning,):
+            assert_linear(
+                what,
+                lambda size, first=beginning, pump=pump: text_of((first, pump, ""), size),  # type: ignore[misc]
+            )
+
+
+class Watched:
+    """In a pattern's place: does the same, and notes how long the texts are."""
+
+    seen: dict[str, int]
+
+    def __init__(self, name: str, pattern: re.Pattern[Any], seen: dict[str, int]) -> None:
+        self._name, self._pattern, self._seen = name, pattern, seen
+
+    def __getattr__(self, method: str) -> Any:
+        real = getattr(self._pattern, method)
+        if not callable(real):
+            return real
+
+        def noted(*arguments: Any, **options: Any) -> Any:
+            text = next(one for one in reversed(arguments) if isinstance(one, str | bytes))
+            self._seen[self._name] = max(len(text), self._seen.get(self._name, 0))
+            return real(*arguments, **options)
+
+        return noted
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """The longest text that each pattern has seen."""
+    lengths: dict[str, int] = {}
+    for name, pattern in named_patterns().items():
+        module, _dot, attribute = name.rpartition(".")
+        watched = Watched(name, pattern, lengths)
+        monkeypatch.setattr(sys.modules[module], attribute, watched)
+    return lengths
+
+
+LONG = 300_000
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_pattern_sees_a_long_text(way: str, seen: dict[str, int]) -> None:
+    for text in (
+        "a" * LONG,
+        "password=x ://u:p@h " * (LONG // 20),
+        "password=x ://u:p@h\n" * (LONG // 20),
+        "Traceback\n" + "authorization" * (LONG // 13) + "\nValueError: Invalid field 'x' on 'y'",
+        "1" * LONG,
+        "# " * (LONG // 2),
+        "2026-11-24 01:50:34" * (LONG // 19),
+    ):
+        WAYS[way](text)
+    assert all(length <= LONGEST for length in seen.values()), seen
+
+
+def test_patterns_that_see_a_long_text_are_found(seen: dict[str, int]) -> None:
+    failures.NUMBER.search("a" * LONG)
+    assert seen == {"bc_consumer.failures.NUMBER": LONG}
+    redaction.redacted("password=x " * LONG)
+    assert {"bc_consumer.odoo.redactor.NAMED"} < set(seen)
