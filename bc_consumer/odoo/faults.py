@@ -36,7 +36,9 @@ FIELD_IN_DOMAIN = re.compile(r"Invalid field (?P<model>[\w.]+)\.(?P<field>\w+) i
 
 # AttributeError: type object 'purchase.order' has no attribute 'x', or «… does not exist»; the
 # second is how a method of this name with other arguments answers (before 17).
-UNKNOWN_METHOD = re.compile(r"AttributeError|TypeError: .*unexpected keyword argument")
+NO_ATTRIBUTE, WRONG_TYPE, NO_ARGUMENT = (
+    "AttributeError", "TypeError: ", "unexpected keyword argument"
+)  # fmt: skip
 
 # UserError, never translated: there is no language to do it in (measured on 19).
 UNKNOWN_LANGUAGE = re.compile(r"Invalid language code: (?P<code>\S+)\s*")
@@ -186,7 +188,10 @@ def _unknown_name(fault: OdooFault) -> OdooFault | None:
         return UnknownField(
             fault.message, fault=fault, unknown_model=found["model"], field=found["field"]
         )
-    if fault.method in fault.message and UNKNOWN_METHOD.match(fault.message):
+    no_method = fault.message.startswith(NO_ATTRIBUTE) or (
+        fault.message.startswith(WRONG_TYPE) and NO_ARGUMENT in fault.message
+    )
+    if fault.method in fault.message and no_method:
         return UnknownMethod(
             fault.message,
             code=fault.code,
