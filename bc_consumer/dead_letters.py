@@ -28,6 +28,7 @@ from bc_consumer.message import Message, joined, message_of
 from bc_consumer.message import gettext as _
 from bc_consumer.models import Alert, DeadLetter, Lane
 from bc_consumer.odoo.orders import HIGHEST_ID
+from bc_consumer.odoo.redactor import beginning
 from bc_consumer.publisher import ACTOR, UNDECODABLE_QUEUE
 from bc_consumer.redaction import redacted
 
@@ -119,7 +120,7 @@ def _order_of(body: bytes) -> Marks:
     match message.args:
         case (int(odoo_id),) | [int(odoo_id)] if 0 < odoo_id <= HIGHEST_ID:
             return [(odoo_id, ledger.Mark(cause=CAUSE, lane=Lane.BULK))]
-    raise ValueError(_("no id of an order: %(args)s", args=f"{message.args!r:.200}"))
+    raise ValueError(_("no id of an order: %(args)s", args=beginning(repr(message.args), 200)))
 
 
 def _keep(queue: str, body: bytes, why: Message) -> None:

@@ -23,6 +23,7 @@ from bc_consumer.message import gettext as _
 from bc_consumer.odoo import FieldSet, OrderSnapshot
 from bc_consumer.odoo.field_set import ModelFields
 from bc_consumer.odoo.fields import Field, Kind
+from bc_consumer.odoo.redactor import beginning
 
 # Raised whenever the same snapshot would give other values, so that old rows count as drift.
 # Below 1,000: the choice of fields stands in the digits above (mapping_version).
@@ -298,7 +299,7 @@ def _related(value: object) -> Mapping[str, Any]:
 
 def _unfit(value: object, wanted: Message) -> _Unfit:
     return _Unfit(
-        _("%(value)s is not %(wanted)s", value=repr(value)[:LONGEST_SHOWN], wanted=wanted)
+        _("%(value)s is not %(wanted)s", value=beginning(repr(value), LONGEST_SHOWN), wanted=wanted)
     )
 
 

@@ -49,7 +49,7 @@ def redacted(text: Message, longest: int = LONGEST) -> Message: ...
 @overload
 def redacted(text: str, longest: int = LONGEST) -> str: ...
 def redacted(text: str, longest: int = LONGEST) -> str:
-    """Return ``text`` without secrets, cut to ``longest`` characters (a thousand at least).
+    """Return ``text`` without secrets, cut to ``longest`` characters (a hundred at least).
 
     Nothing may be cut off before: it would leave a part of a secret, which nobody recognises. Of a
     message the values lose their secrets, so that none comes back in another language.

@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bc_consumer.odoo.redactor import beginning
+
 LARGEST_ID = 2**31 - 1
 """Odoo's ids are PostgreSQL integers, and XML-RPC carries no larger ones."""
 MOST_IDS = 1000
@@ -30,7 +32,9 @@ class OrderEvent:
     order_ids: tuple[int, ...]
     deleted: bool
     text: str
-    """The beginning of the body, as it came, without NUL characters."""
+    """The body, as it came, without NUL characters."""
+    kept: int
+    """How many characters of it are kept. Nothing is cut off before secrets are hidden in it."""
 
 
 def parse(body: bytes, event: str, order_model: str) -> OrderEvent:
@@ -40,20 +44,23 @@ def parse(body: bytes, event: str, order_model: str) -> OrderEvent:
     """
     event = event or "changed"
     if event not in EVENTS:
-        raise PayloadError(f"unknown event {event[:40]!r}: use ?event= with one of {EVENTS}")
+        raise PayloadError(
+            f"unknown event {beginning(event, 40)!r}: use ?event= with one of {EVENTS}"
+        )
     values = _object(body)
     kept = KEPT_OF_A_BATCH if "ids" in values else KEPT_CHARACTERS
-    text = body.decode("utf-8", "replace").replace("\0", "")[:kept]
+    text = body.decode("utf-8", "replace").replace("\0", "")
     model = values.get("_model")
     if model == order_model:
         ids = _batch(values["ids"]) if "ids" in values else (_id(values, "_id"),)
-        return OrderEvent(ids, event == "deleted", text)
+        return OrderEvent(ids, event == "deleted", text, kept)
     if model == f"{order_model}.line":
         if "ids" in values:
             raise PayloadError(f"the batch form takes {order_model} only")
-        return OrderEvent((_order_of_line(values, order_model),), False, text)
+        return OrderEvent((_order_of_line(values, order_model),), False, text, kept)
     raise PayloadError(
-        f"_model is {str(model)[:60]!r}; this webhook takes {order_model} and {order_model}.line"
+        f"_model is {beginning(str(model), 60)!r}; "
+        f"this webhook takes {order_model} and {order_model}.line"
     )
 
 
@@ -93,5 +100,7 @@ def _batch(ids: object) -> tuple[int, ...]:
 def _checked(value: object, key: str) -> int:
     # bool is an int to Python; Odoo's false means «empty».
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= LARGEST_ID:
-        raise PayloadError(f"{key} is {str(value)[:40]!r}, which is no id of an Odoo record")
+        raise PayloadError(
+            f"{key} is {beginning(str(value), 40)!r}, which is no id of an Odoo record"
+        )
     return value

@@ -38,7 +38,7 @@ def receive(request: HttpRequest) -> JsonResponse:
         cause="webhook",
         event=Event.DELETED if event.deleted else Event.CHANGED,
         early=settings.ODOO_WEBHOOK_TIMING != "committed",
-        payload=redacted(event.text),
+        payload=redacted(event.text, event.kept),
     )
     try:
         kept_in = accept(event.order_ids, mark)

@@ -18,6 +18,7 @@ from bc_consumer.odoo.faults import (
     USER_ERROR,
     Fault,
 )
+from bc_consumer.odoo.redactor import beginning
 
 EXCEPTIONS_OF_ODOO = "odoo.exceptions."
 CODES: Mapping[str, int] = {
@@ -83,7 +84,7 @@ def _integer(text: str) -> int:
 def _number(text: str) -> float:
     value = float(text)
     if value - value != 0:
-        raise ValueError(f"the number {text[:40]} is too large")
+        raise ValueError(f"the number {beginning(text, 40)} is too large")
     return value
 
 

@@ -16,6 +16,7 @@ from bc_consumer.message import gettext as _
 from bc_consumer.message import message_of
 from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.faults import Fault
+from bc_consumer.odoo.redactor import beginning
 
 DEEPEST = 200  # elements; an order with lines and their taxes takes about 30
 
@@ -28,17 +29,29 @@ LARGEST_INTEGER = 2**63 - 1  # as PostgreSQL's
 
 
 def _integer(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        raise ValueError(f"the integer {beginning(text, 40)}") from None
     if abs(value) > LARGEST_INTEGER:
         raise ValueError(f"an integer of {len(text)} digits")
     return value
 
 
 def _number(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:  # its own words repeat all of the text
+        value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f"the number {text[:40]}")
+        raise ValueError(f"the number {beginning(text, 40)}")
     return value
+
+
+def _boolean(text: str) -> bool:
+    if text.strip() not in {"0", "1"}:
+        raise ValueError(f"{beginning(text, 40)} in place of 0 or 1")
+    return text.strip() == "1"
 
 
 SCALARS: dict[str, Callable[[str], Any]] = {
@@ -48,7 +61,7 @@ SCALARS: dict[str, Callable[[str], Any]] = {
     "double": _number,
     "string": str,
     "dateTime.iso8601": str,
-    "boolean": lambda text: {"0": False, "1": True}[text.strip()],
+    "boolean": _boolean,
     "nil": lambda _text: None,
 }
 VALUES = frozenset({*SCALARS, "array", "struct"})
@@ -140,7 +153,7 @@ class _Reader:
         parser.EntityDeclHandler = self._refuse
         try:
             parser.Parse(body, True)
-        except (ValueError, KeyError, OverflowError) as error:
+        except (ValueError, OverflowError) as error:
             raise OdooProtocolError(
                 _("Odoo's answer holds a bad value: %(error)s", error=message_of(error))
             ) from None
@@ -161,7 +174,7 @@ class _Reader:
             raise OdooProtocolError(
                 _(
                     "Odoo's answer has <%(tag)s> in <%(tags)s>: no XML-RPC",
-                    tag=tag[:40],
+                    tag=beginning(tag, 40),
                     tags=tags[-1],
                 )
             )

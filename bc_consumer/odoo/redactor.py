@@ -28,7 +28,7 @@ LONGEST = 64 * 1024
 LONGEST_PIECE = LONGEST * 3 // 4
 """Characters that the first pattern sees at once; what hides is longer by a third at most than what
 it hides, so that the second one sees no more than 64 k either."""
-ROOM_FOR_NOTE = 100
+ROOM_FOR_NOTE = 50
 LONGEST_LOOSE_END = 16
 """Characters. What looks like a token with 12 may not with fewer."""
 LONGEST_USER = 15
@@ -67,6 +67,14 @@ NAMED = re.compile(
 )
 
 
+def beginning(text: str, longest: int) -> str:
+    """Return the first characters of what a redactor gets to see later, in whole words.
+
+    A part of a secret is known to no redactor.
+    """
+    return text if len(text) <= longest else f"{text[:longest].rpartition(' ')[0]}…"
+
+
 def is_recognisable(secret: str) -> bool:
     """Whether a text that holds ``secret`` holds it for no other reason."""
     is_word = secret.isascii() and secret.isalpha() and secret.islower()
@@ -97,7 +105,7 @@ class Redactor:
         """Return the text without secrets, cut to ``longest`` characters; a note says by how many.
 
         The beginning stays, and the last lines. Costs no more for a longer text. No part of a
-        secret that the cut goes through is left. ``longest``: a thousand at least.
+        secret that the cut goes through is left. ``longest``: a hundred at least.
         """
         tail = ""
         if len(text) <= longest:
@@ -111,7 +119,7 @@ class Redactor:
             tail = self._without_values(text[-(longest // 3) - over :])[over:]
             tail = _without_places(tail.partition("\n")[2])
             head = self._without_values(text[: longest + over])
-            head = _without_loose_end(_without_places(head[: max(len(head) - over, 0)]))
+            head = _without_places(head[: max(len(head) - over, 0)])
         tail = tail[-(longest // 2) :].partition("\n")[2] if len(tail) > longest // 2 else tail
         head = _without_loose_end(head[: longest - ROOM_FOR_NOTE - len(tail)])
         return f"{head}{_note(len(text) - len(head) - len(tail))}{tail}"

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bc_consumer.odoo.redactor import Redactor
 from odoo_webhook.auth import authorized
 from odoo_webhook.payload import LARGEST_ID, PayloadError, parse
 from tests.bodies import bodies
@@ -95,7 +96,18 @@ def test_an_unknown_event_is_an_error() -> None:
 def test_what_is_kept_of_a_body_has_no_nul() -> None:
     event = parse(body({**ORDER, "name": "a"}).replace(b'"a"', b'"a\\u0000"'), "", "purchase.order")
     assert "\0" not in event.text
-    assert len(parse(body({**ORDER, "note": "x" * 99_999}), "", "purchase.order").text) == 2_048
+    assert parse(body(ORDER), "", "purchase.order").kept == 2_048
+    assert parse(body({"_model": "purchase.order", "ids": [1]}), "", "purchase.order").kept == 200
+
+
+@pytest.mark.parametrize("size", range(1_900, 2_100, 7))
+def test_no_part_of_a_secret_is_kept_where_a_body_is_cut(size: int) -> None:
+    secret = "Zq7Xw0pLm4Tn2Rb8Zq7Xw0pLm4Tn2Rb8"
+    raw = body({**ORDER, "note": f"{'x' * size}{secret}{'y' * 9_000}"})
+    event = parse(raw, "", "purchase.order")
+    kept = Redactor([secret]).shortened(event.text, event.kept)
+    assert "Zq7" not in kept
+    assert len(kept) <= event.kept
 
 
 @settings(max_examples=1000, deadline=None)
