@@ -83,7 +83,7 @@ ODOO_TRANSPORT = _env.choice("ODOO_TRANSPORT", "xmlrpc", ("xmlrpc", "jsonrpc", "
 ODOO_LANGUAGE = _env.text("ODOO_LANGUAGE", "en_US")
 ODOO_CA_FILE = _env.text("ODOO_CA_FILE")
 ODOO_TIMEOUT_SECONDS = _env.number("ODOO_TIMEOUT_SECONDS", 30, minimum=0.1)
-ODOO_MAX_RESPONSE_BYTES = _env.integer("ODOO_MAX_RESPONSE_BYTES", 64 * 2**20, minimum=2**16)
+ODOO_MAX_RESPONSE_BYTES = _env.integer("ODOO_MAX_RESPONSE_BYTES", 16 * 2**20, minimum=2**16)
 # Both limits hold for all processes together.
 ODOO_CONCURRENT_CALLS = _env.integer("ODOO_CONCURRENT_CALLS", 4, minimum=1)
 # 0: no limit. Odoo Online asks for restraint.

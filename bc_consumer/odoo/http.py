@@ -20,6 +20,7 @@ from bc_consumer.odoo.errors import OdooError, OdooInterrupted, ResponseTooLarge
 from bc_consumer.odoo.gate import LONGEST_WAIT, Gate, ProcessGate
 from bc_consumer.odoo.http_status import check_status
 from bc_consumer.odoo.settings import OdooSettings
+from bc_consumer.odoo.weight import check_weight
 
 PAUSE_WITHOUT_SOCKET = 0.005  # seconds; nothing to wait on while a name is being resolved
 
@@ -104,6 +105,7 @@ class HttpSession:
                 self.bytes += connection.received
         if not (request.tells_errors and _is_json(headers)):
             check_status(status, headers, body, request.path, self._settings)
+        check_weight(body, self._settings.max_response_bytes)
         return Response(status, headers, body, seconds=time.monotonic() - began)
 
     def _connection(self) -> "Connection":
@@ -155,7 +157,8 @@ class Connection:
         error = self._perform()
         if error is not None:
             raise error
-        return self._status, self._headers, b"".join(self._body)
+        body, self._body = b"".join(self._body), []  # a thread's connection lasts long
+        return self._status, self._headers, body
 
     def _new_handle(self) -> pycurl.Curl:
         curl = pycurl.Curl()

@@ -25,6 +25,7 @@ CODES: Mapping[str, int] = {
     "odoo.exceptions.AccessDenied": ACCESS_DENIED,
     "odoo.exceptions.AccessError": ACCESS_ERROR,
 }
+BLANKS = " \t\r\n"
 HIGHEST_INTEGER = 2**63 - 1  # Odoo's numbers come from PostgreSQL, whose largest this is
 
 
@@ -49,7 +50,11 @@ def read_json(body: bytes) -> Any:
     Refused are NaN and infinities, integers beyond 64 bits, and nesting that no record has.
     """
     try:
-        return _DECODER.decode(body.decode("utf-8"))
+        text = body.decode("utf-8").strip(BLANKS)
+        value, end = _DECODER.raw_decode(text)
+        if end == len(text):
+            return value
+        problem = f"something follows its end at character {end}"
     except RecursionError:
         problem = "it is nested too deeply"
     except ValueError as error:

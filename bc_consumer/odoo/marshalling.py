@@ -18,6 +18,7 @@ from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.faults import Fault
 from bc_consumer.odoo.redactor import beginning
 
+PIECE = 64 * 1024  # bytes
 DEEPEST = 200  # elements; an order with lines and their taxes takes about 30
 
 # Text may hold these, which XML forbids and Odoo sends as they are: control characters up to 16
@@ -152,7 +153,7 @@ class _Reader:
         parser.StartDoctypeDeclHandler = self._refuse
         parser.EntityDeclHandler = self._refuse
         try:
-            parser.Parse(body, True)
+            self._parse(parser, body)
         except (ValueError, OverflowError) as error:
             raise OdooProtocolError(
                 _("Odoo's answer holds a bad value: %(error)s", error=message_of(error))
@@ -162,6 +163,16 @@ class _Reader:
         if self._fault:
             raise _fault_of(self._results[0])
         return self._results[0]
+
+    def _parse(self, parser: expat.XMLParserType, body: bytes) -> None:
+        """Feed it piece by piece: of a tag with many attributes expat would make objects."""
+        for start in range(0, len(body), PIECE):
+            parser.Parse(body[start : start + PIECE], False)
+            if start - parser.CurrentByteIndex > PIECE:
+                raise OdooProtocolError(
+                    _("Odoo's answer has a tag of more than %(bytes)s bytes", bytes=PIECE)
+                )
+        parser.Parse(b"", True)
 
     def _refuse(self, *_declaration: object) -> None:
         raise OdooProtocolError(

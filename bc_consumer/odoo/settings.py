@@ -28,7 +28,7 @@ class OdooSettings:
     login: str
     password: str = field(repr=False)
     timeout: float = 30.0  # seconds, for the whole call: DNS, TLS and a dripping answer included
-    max_response_bytes: int = 64 * MEBIBYTE  # after decompression
+    max_response_bytes: int = 16 * MEBIBYTE  # after decompression
     language: str = "en_US"  # of names and labels, whatever the account's own language is
     ca_file: str | None = None  # a company's own certificate authorities, as a PEM file
     concurrent_calls: int = 4  # of this process, unless the gateway is given a gate

@@ -27,7 +27,7 @@ def test_json_2_needs_what_looks_like_a_key(
 ) -> None:
     settings.ODOO_TRANSPORT = transport
     settings.ODOO_PASSWORD, settings.ODOO_ADMIN_PASSWORD = password, admin_password
-    found = [message.msg for message in check_settings() if message.id == "bc.W030"]
+    found = [message.msg for message in check_settings() if message.id == "bc.W007"]
     assert len(found) == len(named)
     for text, name in zip(found, named, strict=True):
         assert f" {name} " in text
