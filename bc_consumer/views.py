@@ -108,6 +108,7 @@ def order(request: HttpRequest, odoo_id: int) -> HttpResponse:
         "fields": [name for name in ORDER_FIELDS if not (sales and name in NOT_OF_SALES)],
         "extra": wording.extra_fields(story.bc, sorted(story.bc.extra)) if story.bc else [],
         "sales": sales,
+        "tell_errors": _is_staff(request),
     }
     return render(request, "bc_consumer/order.html", context)
 
@@ -124,6 +125,7 @@ def _live_context(request: HttpRequest) -> dict[str, object]:
         "figures": figures,
         "notices": list(_notices(figures, is_staff=_is_staff(request))),
         "journal": queries.latest_journal(LIVE_ENTRIES),
+        "tell_errors": _is_staff(request),
     }
 
 

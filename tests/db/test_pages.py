@@ -134,6 +134,7 @@ def test_the_order_page_shows_the_copy(client: Client, settings: LazySettings) -
     line(order, 72, name="Some section", display_type="line_section")
     journal(7, outcome="failed", error="no rights <here>")
     failed(7)
+    client.force_login(User.objects.create_user("staff", is_staff=True))
     page = text(client, "/bc/7/", "fr")
     assert "1\xa0234,50 EUR" in page
     assert "24/11/2026 10:30" in page
@@ -143,6 +144,32 @@ def test_the_order_page_shows_the_copy(client: Client, settings: LazySettings) -
     assert "supprimé dans Odoo" in page
     assert "Abandonné le" in page
     assert "2 lignes" in page
+
+
+@pytest.mark.usefixtures("_public")
+def test_what_odoo_said_is_for_staff_and_others_see_the_kind_of_trouble(client: Client) -> None:
+    bc(7)
+    bc(8)
+    said = "AccessError: chief@example.com may not read /opt/odoo/addons"
+    for odoo_id in (7, 8):
+        journal(odoo_id, outcome="failed", error=said)
+    failed(7, last_error=said, error_class="OdooFault")
+    pending(8, last_error=said, error_class="OdooFault")
+    pages = ("/", "/live/", "/bc/7/", "/bc/8/")
+    for path in pages:
+        page = text(client, path)
+        assert "chief@example.com" not in page, path
+        assert "OdooFault" in page or path not in {"/bc/7/", "/bc/8/"}
+        assert "failed" in page
+    client.force_login(User.objects.create_user("staff", is_staff=True))
+    assert all("chief@example.com" in text(client, path) for path in pages)
+
+
+@pytest.mark.usefixtures("_public")
+@pytest.mark.parametrize("tag", ["<a ", "<!--", "</", "<![CDATA["])
+def test_a_note_that_means_harm_is_shown_as_it_stands(client: Client, tag: str) -> None:
+    bc(7, notes=f"before {tag * 5000}", extra={"x_note": tag * 5000})
+    assert "before" in text(client, "/bc/7/")
 
 
 @pytest.mark.usefixtures("_public")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from django.conf import LazySettings
 from django.db import connection
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
+from bc_consumer import project_checks
 from bc_consumer.conf import POSTGRESQL_OPTIONS, SQLITE_OPTIONS
 from bc_consumer.project_checks import check_project
 from tests.conftest import ON_SQLITE
@@ -16,6 +19,22 @@ from tests.conftest import ON_SQLITE
 
 def found() -> set[str | None]:
     return {message.id for message in check_project()}
+
+
+def test_each_check_has_an_id_of_its_own() -> None:
+    """So that one can be silenced without the other."""
+    package = Path(project_checks.__file__).parent
+    ids = [
+        keyword.value.value
+        for path in sorted(package.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "id" and isinstance(keyword.value, ast.Constant)
+        if str(keyword.value.value).startswith("bc.")
+    ]
+    assert len(ids) > 20
+    assert sorted(ids) == sorted(set(ids))
 
 
 def test_this_project_passes() -> None:
