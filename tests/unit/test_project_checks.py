@@ -25,7 +25,7 @@ def test_each_check_has_an_id_of_its_own() -> None:
     """So that one can be silenced without the other."""
     package = Path(project_checks.__file__).parent
     ids = [
-        keyword.value.value
+        str(keyword.value.value)
         for path in sorted(package.rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call)
