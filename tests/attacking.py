@@ -164,6 +164,7 @@ ATTACKS: dict[str, tuple[Attack, int]] = {
     "slow headers": (slow_headers, SLOW_CONNECTIONS),
     "slow bodies": (slow_bodies, SLOW_CONNECTIONS),
     "idle connections": (idle_connections, IDLE_CONNECTIONS),
+    "adversarial texts": (adversarial_texts, BUSY_CONNECTIONS),
     "random cookies": (random_cookies, BUSY_CONNECTIONS),
     "huge headers": (huge_headers, BUSY_CONNECTIONS),
     "pipelining": (pipelining, 4),
