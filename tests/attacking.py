@@ -67,6 +67,7 @@ async def _drip(port: int, seen: Seen, beginning: bytes, piece: bytes) -> None:
             await writer.drain()
     finally:
         writer.close()
+        await asyncio.sleep(DRIP_SECONDS)
 
 
 async def _ask(port: int, seen: Seen, request: bytes) -> None:

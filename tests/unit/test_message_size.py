@@ -19,7 +19,7 @@ def text_of(body: dict[str, object]) -> str:
 def test_a_full_batch_of_the_longest_events() -> None:
     # Each of these signs takes twelve bytes in JSON.
     longest = text_of({"_model": "purchase.order", "_id": 1, "note": "😀" * KEPT_CHARACTERS})
-    assert len(longest) == KEPT_CHARACTERS
+    assert KEPT_CHARACTERS <= len(longest) < KEPT_CHARACTERS + 100, "and what was left out"
     ids = list(range(LARGEST_ID - MOST_IDS, LARGEST_ID))
     last = text_of({"_model": "purchase.order", "ids": ids, "note": "😀"})
     marks = [(LARGEST_ID, Mark(cause=f"webhook {n}", payload=longest)) for n in range(AT_ONCE)]
