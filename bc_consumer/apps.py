@@ -30,7 +30,7 @@ class BCConsumerConfig(AppConfig):
             # A batch is one transaction; SQLite's only writer must not hold a webhook up for long.
             settings.BATCH_SIZE = 200 if on_postgresql else 50
         if not settings.WEBHOOK_ANSWER_SECONDS:
-            settings.WEBHOOK_ANSWER_SECONDS = 0.2 if on_postgresql else 10.0
+            settings.WEBHOOK_ANSWER_SECONDS = 0.8 if on_postgresql else 10.0
 
     def _name_columns(self) -> None:
         """Let columns be called what the copied orders call them; migrations don't see it."""

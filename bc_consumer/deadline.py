@@ -10,17 +10,55 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg2
 from psycopg2 import extensions
 
+STEP_SECONDS = 0.01
+
 _thread = threading.local()
+
+
+class Waiting(Protocol):
+    """How a thread waits for PostgreSQL."""
+
+    def ready(self, connection: Any, events: int) -> str:
+        """Wait for these events of ``select.poll`` on psycopg2's ``connection``.
+
+        Returns "" when there is one, else why nobody should wait any longer.
+        """
+
+
+class Patience:
+    """Seconds of waiting in which this process itself was let run.
+
+    A step that lasts longer than it should counts as one step: for the rest of it the machine, or
+    the interpreter's lock, had no time for us, and the answer may lie there unread.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.waited = 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether there is none left."""
+        return self.waited >= self.seconds
+
+    def count(self, began: float) -> None:
+        """Count one step that began at this moment of ``time.monotonic()``."""
+        self.waited += min(time.monotonic() - began, STEP_SECONDS)
 
 
 def install() -> None:
     """Let psycopg2 wait through this module, for the whole process (the web process only)."""
     extensions.set_wait_callback(_wait)
+
+
+def installed() -> bool:
+    """Tell whether that was done: without it nothing here has an effect."""
+    return extensions.get_wait_callback() is _wait
 
 
 @contextmanager
@@ -31,13 +69,20 @@ def database_deadline(seconds: float) -> Iterator[None]:
     A block within another one has its own deadline, a longer one too. Without :func:`install`, and
     on SQLite, the block has no deadline.
     """
-    outer: float | None = getattr(_thread, "until", None)
-    _thread.until = time.monotonic() + seconds
+    with waiting(_Deadline(time.monotonic() + seconds)):
+        yield
+
+
+@contextmanager
+def waiting(how: Waiting) -> Iterator[None]:
+    """Let this thread wait so in the block; as for :func:`database_deadline`."""
+    outer: Waiting | None = getattr(_thread, "waiting", None)
+    _thread.waiting = how
     _thread.passed = False
     try:
         yield
     finally:
-        _thread.until = outer
+        _thread.waiting = outer
 
 
 def deadline_passed() -> bool:
@@ -45,15 +90,29 @@ def deadline_passed() -> bool:
     return bool(getattr(_thread, "passed", False))
 
 
+def has_event(connection: Any, events: int, seconds: float | None) -> bool:
+    """Wait for one of these events on the connection's socket; None: without an end."""
+    poll = select.poll()
+    poll.register(connection.fileno(), events)
+    return bool(poll.poll(None if seconds is None else max(seconds, 0.0) * 1000))
+
+
+class _Deadline:
+    def __init__(self, until: float) -> None:
+        self._until = until
+
+    def ready(self, connection: Any, events: int) -> str:
+        if has_event(connection, events, self._until - time.monotonic()):
+            return ""
+        return "PostgreSQL did not answer before the deadline"
+
+
 def _wait(connection: Any) -> None:
-    until: float | None = getattr(_thread, "until", None)
+    how: Waiting | None = getattr(_thread, "waiting", None)
     while (state := connection.poll()) != extensions.POLL_OK:
-        poll = select.poll()
-        poll.register(
-            connection.fileno(),
-            select.POLLOUT if state == extensions.POLL_WRITE else select.POLLIN,
-        )
-        left = None if until is None else max((until - time.monotonic()) * 1000, 0.0)
-        if not poll.poll(left):
+        events = select.POLLOUT if state == extensions.POLL_WRITE else select.POLLIN
+        if how is None:
+            has_event(connection, events, None)
+        elif why := how.ready(connection, events):
             _thread.passed = True
-            raise psycopg2.OperationalError("PostgreSQL did not answer before the deadline")
+            raise psycopg2.OperationalError(why)

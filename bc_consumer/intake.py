@@ -1,49 +1,56 @@
 """Take events in durably: into the ledger, or onto RabbitMQ while the database is away.
 
-Odoo 17 and 18 hold their user's transaction while they wait for the webhook's answer (measured), so
-an answer must come in time whatever is down. One thread a process takes in whatever has come
-meanwhile, by one statement: a hundred webhooks at once cost the database one connection and a few
-commits, and in an outage only one batch waits for the deadline.
+Odoo 17 and 18 hold their user's transaction while they wait for the webhook's answer, a second at
+most (measured), so an answer must come in time whatever is down. One thread a process takes in
+whatever has come meanwhile, by one statement: a hundred webhooks at once cost the database one
+connection and a few commits, and in an outage only one batch waits for it.
+
+A slow answer costs a moment, a refused event a scan. So a database that is slow, and shows that it
+lives (``watch.py``), gets nearly all of that second; one that does not is given up much sooner.
 """
 
+import contextlib
 import json
 import logging
 import queue
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import connection
 
-from bc_consumer import ledger
+from bc_consumer import deadline, ledger
+from bc_consumer.database_gate import AWAY, DatabaseGate
 from bc_consumer.deadline import database_deadline
 from bc_consumer.message import gettext as _
-from bc_consumer.models import Event, Lane, PendingBC
+from bc_consumer.models import Event, Lane
 from bc_consumer.publisher import publisher
-from bc_consumer.scan_request import request_scan
+from bc_consumer.watch import Watch, Watched
 
 logger = logging.getLogger(__name__)
 
-PROBE_SECONDS = 0.5
-HOPELESS_SECONDS = 2.0
-"""Of both being away, after which requests are refused without another try."""
 AT_ONCE = 500
 """Marks taken in by one statement; a request may bring a thousand by itself."""
 LARGEST_ID = 2**31 - 1
 """Odoo's ids are PostgreSQL integers."""
-SPARE_SECONDS = 0.04
-"""Of the time to answer, for everything but waiting."""
+ODOO_WAITS_SECONDS = 1.0
+"""``requests.post(…, timeout=1)`` in Odoo 17, 18 and 19 (measured)."""
+RABBITMQ_SHARE = 0.25
+"""Of the time to answer: kept for RabbitMQ, should a slow statement come to nothing."""
+AWAY_SECONDS = 0.22
+"""The answer's time once the database is known to be away: nothing is gained by a longer one."""
+ALONE = 1.5
+"""So much more silence is borne of the database while nobody else can take the event."""
 BEGIN_SECONDS = 2.0
 """To connect in, when no request waits yet."""
 LEAST_SECONDS = 0.01
 """With less time left nothing is begun."""
-AWAY = (DatabaseError, InterfaceError)
 
 Marks = list[tuple[int, ledger.Mark]]
 
@@ -60,15 +67,20 @@ def accept(odoo_ids: Sequence[int], mark: ledger.Mark) -> str:
     """
     gate = intake().gate
     arrival = _Arrival([(odoo_id, mark) for odoo_id in odoo_ids])
+    kept_in = ""
     if not gate.hopeless or publisher().usable:
         intake().put(arrival)
         try:
-            if kept_in := arrival.kept_in.result(settings.WEBHOOK_ANSWER_SECONDS):
-                return kept_in
+            kept_in = arrival.kept_in.result(settings.WEBHOOK_ANSWER_SECONDS)
         except FutureTimeoutError:
-            pass
-    gate.refused()
-    raise IntakeUnavailable
+            if not arrival.kept_in.cancel():
+                kept_in = arrival.kept_in.result()  # it came in this very moment
+    if not kept_in or time.monotonic() - arrival.at > ODOO_WAITS_SECONDS:
+        # Who is answered so late has left; and so may have others, of whom nothing is known here.
+        gate.missed()
+    if not kept_in:
+        raise IntakeUnavailable
+    return kept_in
 
 
 def encode(marks: Marks) -> bytes:
@@ -104,7 +116,9 @@ def _decoded(*, ids: Any, event: Any, lane: Any, **others: Any) -> Marks:
 @dataclass(frozen=True, slots=True)
 class _Arrival:
     marks: Marks
+    at: float = field(default_factory=time.monotonic)
     kept_in: "Future[str]" = field(default_factory=Future)
+    """Cancelled when nobody waits for it any more."""
 
 
 class Intake(threading.Thread):
@@ -114,7 +128,7 @@ class Intake(threading.Thread):
         super().__init__(name="intake", daemon=True)
         self.begun = threading.Event()
         """It has tried to connect, and now takes in whatever comes."""
-        self.gate = DatabaseGate()
+        self.gate = DatabaseGate(Watch() if deadline.installed() else None)
         self._arrivals: queue.SimpleQueue[_Arrival | None] = queue.SimpleQueue()
 
     def put(self, arrival: _Arrival) -> None:
@@ -125,6 +139,7 @@ class Intake(threading.Thread):
         """Take in what has come, and end."""
         self._arrivals.put(None)
         self.join()
+        self.gate.close()
 
     def run(self) -> None:
         """Take in until closed."""
@@ -134,25 +149,22 @@ class Intake(threading.Thread):
             batch = self._with_whatever_came(first)
             kept_in = ""
             try:
-                kept_in = self._keep([mark for arrival in batch for mark in arrival.marks])
+                kept_in = self._keep(batch)
             except Exception:
                 logger.exception("%d events could not be taken in", len(batch))
             for arrival in batch:
-                arrival.kept_in.set_result(kept_in)
+                with contextlib.suppress(InvalidStateError):
+                    arrival.kept_in.set_result(kept_in)
         connection.close()
 
     def _begin(self) -> None:
-        """Connect before the first request has to wait for that.
-
-        Whatever was sent while there was no web process is lost: a scan has to find it.
-        """
-        self.gate.refused()
+        """Connect before the first request has to wait for that."""
+        self.gate.start()
         try:
             with database_deadline(BEGIN_SECONDS):
                 ledger.mark_all([])
-                self.gate.ask_for_what_was_refused()
         except AWAY as error:
-            self.gate.trip(error)
+            self.gate.trip(error, None)
 
     def _with_whatever_came(self, first: _Arrival) -> list[_Arrival]:
         batch = [first]
@@ -166,35 +178,46 @@ class Intake(threading.Thread):
             count += len(arrival.marks)
         return batch
 
-    def _keep(self, marks: Marks) -> str:
+    def _keep(self, batch: Sequence[_Arrival]) -> str:
         """Try ledger and RabbitMQ within the time to answer; return where it is kept, or ""."""
-        until = time.monotonic() + settings.WEBHOOK_ANSWER_SECONDS - SPARE_SECONDS
+        marks = [mark for arrival in batch for mark in arrival.marks]
+        waiting = [arrival.at for arrival in batch if not arrival.kept_in.cancelled()]
+        began = min(waiting, default=time.monotonic())
+        silence, answer = settings.WEBHOOK_DATABASE_SECONDS, settings.WEBHOOK_ANSWER_SECONDS
+        end = began + answer
+        if not self.gate.usable:
+            return self._while_away(marks, began + min(AWAY_SECONDS, answer), end)
         if not publisher().usable:
             # A slow moment of the database must not refuse what nobody else can take.
-            return self._ledger(marks, until - time.monotonic()) or self._queue(
-                marks, until - time.monotonic()
-            )
-        return (
-            self._ledger(marks, settings.WEBHOOK_DATABASE_SECONDS if self.gate.usable else 0.0)
-            or self._queue(marks, settings.WEBHOOK_BROKER_SECONDS)
-            or self._ledger(marks, until - time.monotonic())
-        )
+            return self._ledger(marks, end, silence * ALONE) or self._queue(marks, end)
+        until = end - answer * RABBITMQ_SHARE
+        return self._ledger(marks, until, silence) or self._queue(marks, end)
 
-    def _ledger(self, marks: Marks, seconds: float) -> str:
-        if seconds < LEAST_SECONDS:
+    def _while_away(self, marks: Marks, soon: float, end: float) -> str:
+        """Ask first who is likelier to answer; the database gets no long time now."""
+        silence = settings.WEBHOOK_DATABASE_SECONDS * ALONE
+        if publisher().usable:
+            return self._queue(marks, end) or self._ledger(marks, soon, silence)
+        return self._ledger(marks, soon, silence) or self._queue(marks, soon)
+
+    def _ledger(self, marks: Marks, until: float, silence: float) -> str:
+        if until - time.monotonic() < LEAST_SECONDS:
             return ""
+        watched = Watched(self.gate.watch, until=until, silence=silence)
         try:
-            with database_deadline(seconds):
+            with watched, deadline.waiting(watched):
                 needs_message = ledger.mark_all(marks)
         except AWAY as error:
-            self.gate.trip(error)
+            self.gate.trip(error, watched.verdict)
             return ""
         self.gate.open()
         publisher().wake(needs_message)
         return "ledger"
 
-    def _queue(self, marks: Marks, seconds: float) -> str:
-        kept = seconds >= LEAST_SECONDS and publisher().store(encode(marks), seconds)
+    def _queue(self, marks: Marks, until: float) -> str:
+        if until - time.monotonic() < LEAST_SECONDS:
+            return ""
+        kept = publisher().store(encode(marks), settings.WEBHOOK_BROKER_SECONDS, until)
         return "queue" if kept else ""
 
 
@@ -204,70 +227,3 @@ def intake() -> Intake:
     thread = Intake()
     thread.start()
     return thread
-
-
-class DatabaseGate:
-    """Closed after a failure, so that only the first requests of an outage wait for it.
-
-    A thread probes the ledger meanwhile and opens the gate again; no request has to.
-    """
-
-    def __init__(self) -> None:
-        self.usable = True
-        self._closed_at = 0.0
-        self._lock = threading.Lock()
-        self._events_were_refused = False
-
-    @property
-    def hopeless(self) -> bool:
-        """Whether it has been closed for so long that another try is not worth the wait."""
-        return not self.usable and time.monotonic() - self._closed_at > HOPELESS_SECONDS
-
-    def trip(self, error: Exception) -> None:
-        """Close the gate and start probing, unless that is so already."""
-        connection.close()
-        with self._lock:
-            if not self.usable:
-                return
-            self.usable = False
-            self._closed_at = time.monotonic()
-        logger.error("The database is away; events go to RabbitMQ meanwhile: %s", error)
-        threading.Thread(target=self._probe, name="database-probe", daemon=True).start()
-
-    def open(self) -> None:
-        """Let events go to the ledger again, if they did not."""
-        with self._lock:
-            if self.usable:
-                return
-            self.usable = True
-        logger.warning("The database is back; events go to the ledger again")
-
-    def refused(self) -> None:
-        """Remember that an event was lost: its sender may never send it again."""
-        self._events_were_refused = True
-
-    def ask_for_what_was_refused(self) -> None:
-        """Have events that were refused found by a scan. Raises Django's database errors."""
-        if not self._events_were_refused:
-            return
-        self._events_were_refused = False
-        try:
-            request_scan()
-        except AWAY:
-            self._events_were_refused = True
-            raise
-
-    def _probe(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(PROBE_SECONDS):
-            try:
-                with database_deadline(settings.WEBHOOK_DATABASE_SECONDS):
-                    # Takes the locks that a mark takes, and changes nothing.
-                    PendingBC.objects.filter(pk=-1).update(marks=0)
-                    self.ask_for_what_was_refused()
-            except AWAY:
-                connection.close()
-            else:
-                break
-        connection.close()
-        self.open()

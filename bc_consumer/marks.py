@@ -1,12 +1,15 @@
 """What a marker knows of an order, and many marks made one for each order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 
 from bc_consumer.models import Event, Lane
+
+NAMED = 20
+"""Orders in one line of a log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,12 @@ class Mark:
     """What the caller sent, as it was sent, for operators."""
     run: int | None = None
     """The reconciliation run that marks, by the key of its SyncLog."""
+
+
+def in_short(odoo_ids: Sequence[int]) -> str:
+    """Name these orders in a log line, which stays one however many they are."""
+    named = ", ".join(str(odoo_id) for odoo_id in odoo_ids[:NAMED])
+    return named if len(odoo_ids) <= NAMED else f"{named} and {len(odoo_ids) - NAMED} more"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,6 +23,7 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError
 
 from bc_consumer.broker import Broker, publish
+from bc_consumer.deadline import STEP_SECONDS, Patience
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ IDLE_SECONDS = 5.0
 """How often an idle connection answers RabbitMQ's heartbeats."""
 PAUSE_SECONDS = 2.0
 """After a failure, wake-ups are dropped this long instead of queueing up behind a dead broker."""
+MOST_WAITING = 100
+"""Wake-ups; further ones are dropped: whoever gets one of these takes whatever is due by then."""
 CLOSE, STORE_FIRST, WAKE = -1, 0, 1
 FAILURES = (AMQPError, AMQPConnectorException, BrokerConnectionError, OSError)
 """What says that RabbitMQ is away. The second is no AMQPError, and dramatiq lets it through: a
@@ -72,23 +75,36 @@ class Publisher(threading.Thread):
         return self._rabbitmq is not None and not self.away
 
     def wake(self, odoo_ids: Iterable[int]) -> None:
-        """Send one message for each id, soon; drop them while RabbitMQ is away."""
+        """Send one message for each id, soon; drop them while many wait, or RabbitMQ is away."""
         if self._closed or time.monotonic() < self._down_until:
             return
         for odoo_id in odoo_ids:
+            if self._jobs.qsize() >= MOST_WAITING:
+                return
             self._jobs.put(_Job(WAKE, self._next_number(), odoo_id=odoo_id))
 
-    def store(self, body: bytes, timeout: float) -> bool:
-        """Put ``body`` on the fallback queue; return whether RabbitMQ confirmed it in time."""
+    def store(self, body: bytes, seconds: float, until: float) -> bool:
+        """Put ``body`` on the fallback queue; return whether RabbitMQ confirmed it in time.
+
+        It has ``seconds`` in which this process is let run, and no longer than ``until``.
+        """
         if self._rabbitmq is None or self._closed:
             return False
-        job = _Job(STORE_FIRST, self._next_number(), body=body, until=time.monotonic() + timeout)
+        job = _Job(STORE_FIRST, self._next_number(), body=body, until=until)
         self._jobs.put(job)
-        try:
-            return job.stored.result(timeout)
-        except (FutureTimeoutError, CancelledError):
+        patience = Patience(seconds)
+        while not patience.over and time.monotonic() < until:
+            began = time.monotonic()
+            try:
+                return job.stored.result(STEP_SECONDS)
+            except FutureTimeoutError:
+                patience.count(began)
+            except CancelledError:
+                break
+        if job.stored.cancel():
             self.away = True
             return False
+        return job.stored.result()  # it came in this very moment
 
     def connect(self) -> threading.Event:
         """Connect before the first request needs it; the event is set when that was tried."""
@@ -142,9 +158,9 @@ class Publisher(threading.Thread):
                 self._failed(error)
             else:
                 self.away = False
-                job.stored.set_result(True)
+                _tell(job, kept=True)
                 return
-        job.stored.set_result(False)
+        _tell(job, kept=False)
 
     def _wake(self, job: _Job) -> None:
         if time.monotonic() < self._down_until:
@@ -195,6 +211,11 @@ class Publisher(threading.Thread):
             self._rabbitmq.answer_heartbeats()
         except FAILURES as error:
             self._failed(error)
+
+
+def _tell(job: _Job, *, kept: bool) -> None:
+    with contextlib.suppress(InvalidStateError):  # nobody waits for it any more
+        job.stored.set_result(kept)
 
 
 @cache

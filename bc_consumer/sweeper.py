@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dramatiq
 from django.conf import settings
@@ -12,35 +13,65 @@ from django.db import DataError, IntegrityError, connection
 from bc_consumer import dead_letters, ledger, process
 from bc_consumer.broker import Broker, publish
 from bc_consumer.intake import Marks, decode
+from bc_consumer.marks import in_short
 from bc_consumer.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE, publisher
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 200
-"""Stored events marked by one statement."""
+LOOK_SECONDS = 1.0
+"""Between two looks whether there are stored events: one question to RabbitMQ, no statement."""
+AT_ONCE = 100
+"""Stored events marked by one statement. Each may hold the marks of hundreds of webhooks, and so
+many are sent to this process ahead."""
 AT_ONCE_BYTES = 4 * 2**20
 """Of their bodies, together: larger ones are marked in several steps."""
-LONGEST_SECONDS = 5.0
-"""One sweep takes events in no longer than this; the next one goes on."""
+LONGEST_SECONDS = 30.0
+"""One round takes events in no longer than this; the next one goes on."""
+QUIET_SECONDS = 0.1
+"""Without a further stored event: there is none, or others have got it."""
 RESEND_LIMIT = 20
 """Messages sent again by one sweep: each worker thread that wakes takes a whole batch."""
 
 
+class Sweeper:
+    """Does one round after the other; of one thread."""
+
+    def __init__(self) -> None:
+        self._all_at = 0.0
+
+    def round(self) -> float:
+        """Take stored events in, and do the rest when it is time; return how long to wait then.
+
+        Raises Django's database errors; a broker that is away is no error.
+        """
+        if time.monotonic() < self._all_at:
+            return LOOK_SECONDS if _with_rabbitmq(_take_in) else float(settings.SWEEP_SECONDS)
+        sweep()
+        self._all_at = time.monotonic() + settings.SWEEP_SECONDS
+        return min(LOOK_SECONDS, settings.SWEEP_SECONDS)
+
+
 def sweep() -> None:
     """Do one round of all. Raises Django's database errors; a broker that is away is no error."""
+    _with_rabbitmq(_take_in, dead_letters.watch, _send_again)
+
+
+def _with_rabbitmq(*steps: Callable[[Broker], None]) -> bool:
+    """Do them, as far as RabbitMQ is there; tell whether it is."""
     broker = dramatiq.get_broker()
     if not isinstance(broker, Broker):
-        return
+        return False
     try:
-        _take_in(broker)
-        dead_letters.watch(broker)
-        _send_again(broker)
+        for step in steps:
+            step(broker)
     except FAILURES as error:
         logger.debug("sweep: RabbitMQ is away: %r", error)
         broker.drop_connection()
+        return False
     except Exception:
         broker.drop_connection()  # what was got and not acked goes back to its queue
         raise
+    return True
 
 
 def leave_rabbitmq() -> None:
@@ -62,29 +93,29 @@ class _Stored:
 def _take_in(broker: Broker) -> None:
     """Bring stored events into the ledger; ack each only when its mark is committed."""
     broker.ensure_plain_queue(FALLBACK_QUEUE)
+    if not broker.channel.queue_declare(FALLBACK_QUEUE, passive=True).method.message_count:
+        return
+    # A ledger that takes no marks fails here, before messages are got and given back: RabbitMQ 4
+    # drops one from a quorum queue that came back twenty times.
+    ledger.mark_all([])
     end = time.monotonic() + LONGEST_SECONDS
-    while _depth(broker, FALLBACK_QUEUE) and time.monotonic() < end:
-        if process.stopping.is_set():
-            return
-        # A ledger that takes no marks fails here, before a message is got and given back: RabbitMQ
-        # 4 drops one from a quorum queue that came back twenty times.
-        ledger.mark_all([])
-        stored = _get(broker)
+    broker.channel.basic_qos(prefetch_count=AT_ONCE)
+    deliveries = broker.channel.consume(FALLBACK_QUEUE, inactivity_timeout=QUIET_SECONDS)
+    while time.monotonic() < end and not process.stopping.is_set():
+        stored = _get(broker, deliveries)
+        if not stored:
+            break
         _mark_together(broker, stored)
-        for message in stored:
-            broker.channel.basic_ack(message.tag)
+        broker.channel.basic_ack(stored[-1].tag, multiple=True)
+    broker.channel.cancel()  # gives back what was sent ahead
 
 
-def _depth(broker: Broker, queue: str) -> int:
-    return int(broker.channel.queue_declare(queue, passive=True).method.message_count)
-
-
-def _get(broker: Broker) -> list[_Stored]:
+def _get(broker: Broker, deliveries: Iterator[Any]) -> list[_Stored]:
     """Get what one statement shall mark; bodies that are no stored event are set aside."""
     stored: list[_Stored] = []
     size = 0
     while len(stored) < AT_ONCE and size < AT_ONCE_BYTES:
-        method, _properties, body = broker.channel.basic_get(FALLBACK_QUEUE)
+        method, _properties, body = next(deliveries)
         if method is None:
             break
         size += len(body)
@@ -112,8 +143,7 @@ def _mark(marks: Marks) -> None:
     publisher().wake(ledger.mark_all(marks))
     process.wake.set()
     marked = sorted({odoo_id for odoo_id, _ in marks})
-    if marked:
-        logger.info("BC %s marked from the fallback queue", marked)
+    logger.info("%d BC marked from the fallback queue: %s", len(marked), in_short(marked))
 
 
 def _set_aside(broker: Broker, body: bytes, error: Exception) -> None:

@@ -8,12 +8,11 @@ import logging
 import threading
 from collections.abc import Callable
 
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from bc_consumer import ledger, process
 from bc_consumer.refresh import work_off
-from bc_consumer.sweeper import leave_rabbitmq, sweep
+from bc_consumer.sweeper import LOOK_SECONDS, Sweeper, leave_rabbitmq
 
 logger = logging.getLogger(__name__)
 
@@ -45,21 +44,18 @@ class Timer(threading.Thread):
 
 
 class Sweeping(threading.Thread):
-    """Sweeps now and then."""
+    """Sweeps: stored events as soon as they can be taken in, the rest now and then."""
 
     def __init__(self) -> None:
         super().__init__(name="sweeping", daemon=True)
 
     def run(self) -> None:
         """Run until the process stops."""
+        sweeper = Sweeper()
         while not process.stopping.is_set():
-            process.stopping.wait(_survive(self._sweep, settings.SWEEP_SECONDS))
+            process.stopping.wait(_survive(sweeper.round, LOOK_SECONDS))
         leave_rabbitmq()
         connection.close()
-
-    def _sweep(self) -> float:
-        sweep()
-        return float(settings.SWEEP_SECONDS)
 
 
 def _survive(do: Callable[[], float], after_failure: float) -> float:

@@ -10,6 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from bc_consumer.intake import IntakeUnavailable, accept
 from bc_consumer.ledger import Mark
+from bc_consumer.marks import in_short
 from bc_consumer.models import Event
 from bc_consumer.public_address import LONGEST_NONCE, PING, proof
 from bc_consumer.redaction import redacted
@@ -45,11 +46,11 @@ def receive(request: HttpRequest) -> JsonResponse:
     except IntakeUnavailable:
         return _refused(
             503,
-            f"BC {event.order_ids}: neither the database nor RabbitMQ could keep the event; "
-            "send it again",
+            f"BC {in_short(event.order_ids)}: neither the database nor RabbitMQ could keep"
+            " the event; send it again",
             **{"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
-    logger.info("BC %s: %s, kept in the %s", event.order_ids, mark.event.value, kept_in)
+    logger.info("BC %s: %s, kept in the %s", in_short(event.order_ids), mark.event.value, kept_in)
     return JsonResponse({"accepted": event.order_ids, "kept_in": kept_in}, status=202)
 
 

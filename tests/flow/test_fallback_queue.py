@@ -19,6 +19,7 @@ from tests.conftest import Deploy
 from tests.harness import Deployment
 
 SETTINGS = {"ODOO_WEBHOOK_TIMING": "committed", "SWEEP_SECONDS": "0.2"}
+RARE = {"SWEEP_SECONDS": "120", "RESEND_SECONDS": "240"}
 MARK = Mark(cause="webhook", payload='{"_model": "purchase.order"}')
 STORED = json.loads(encode([(1, MARK)]))[0]
 WRONG: list[dict[str, object]] = [
@@ -115,4 +116,22 @@ def test_a_worker_killed_while_it_takes_in_loses_nothing(
     deployment.start_worker()
     deployment.wait_until(
         lambda: not differences(simulator, deployment.sql, ids), 60, what="the stored events"
+    )
+
+
+@pytest.mark.simulator(version=17, webhook_timing="committed")
+@pytest.mark.deployment(workers=1, scheduler=False, settings=SETTINGS | RARE)
+def test_stored_events_do_not_wait_for_the_next_sweep(
+    deployment: Deployment, simulator: Simulator
+) -> None:
+    """The first one was made when the worker started, and the next one is two minutes away."""
+    warm_up = list(simulator.bulk_create(1, 1))
+    deployment.post({"_model": "purchase.order", "_id": warm_up[0]})
+    deployment.wait_until(
+        lambda: not differences(simulator, deployment.sql, warm_up), what="the worker to be awake"
+    )
+    ids = list(simulator.bulk_create(600, 1))
+    put(deployment, (encode([(odoo_id, MARK)]) for odoo_id in ids))
+    deployment.wait_until(
+        lambda: not differences(simulator, deployment.sql, warm_up + ids), 30, what="their orders"
     )

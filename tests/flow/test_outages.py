@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.alone
 
 
 ANSWER_SECONDS = 0.3
+SCAN_IS_ASKED_FOR = "a scan of what has changed is asked for"
+WEB_PROCESSES = int(AS_MANY_AS_BY_DEFAULT["WEB_PROCESSES"])
 COMMITTED = AS_MANY_AS_BY_DEFAULT | {"ODOO_WEBHOOK_TIMING": "committed"}
 
 
@@ -67,6 +70,7 @@ def test_rule_1_a_stopped_postgresql(
     Deployment.migrate(database.url, tmp_path_factory.mktemp("migrate"))
     deployment = deploy(settings=COMMITTED, database_url=database.url).start(workers=2)
     warm_up(deployment, simulator)
+    forget_scan(deployment)
     ids = list(simulator.bulk_create(100, 2))
 
     private_postgres.pause()
@@ -81,6 +85,23 @@ def test_rule_1_a_stopped_postgresql(
         lambda: hundred(deployment, ids[:1])[0].body["kept_in"] == "ledger",
         what="events to go to the ledger again",
     )
+    # Nothing was refused; but requests that never came so far are known to nobody.
+    deployment.wait_until(lambda: scan_due(deployment), what="a scan to be due")
+
+
+@pytest.mark.simulator(version=17, webhook_timing="committed")
+@pytest.mark.deployment(workers=1, settings=COMMITTED)
+def test_a_web_process_that_stood_still_has_a_scan_asked_for(
+    deployment: Deployment, simulator: Simulator
+) -> None:
+    """What came meanwhile has left again after Odoo's second, and nothing here knows of it."""
+    warm_up(deployment, simulator)
+    forget_scan(deployment)
+    assert deployment.web is not None
+    deployment.web.pause()
+    threading.Event().wait(3.0)
+    deployment.web.resume()
+    deployment.wait_until(lambda: scan_due(deployment), what="a scan to be due")
 
 
 @pytest.mark.simulator(version=17, webhook_timing="committed")
@@ -114,6 +135,15 @@ def test_rule_1_a_ledger_that_somebody_has_locked(
         assert_all_taken_in_time(hundred(deployment, ids), {"queue"})
     locker.close()
     assert_all_arrive(deployment, simulator, ids)
+
+
+def forget_scan(deployment: Deployment) -> None:
+    """Forget the scan that starting web processes ask for, each a moment after its start."""
+    deployment.wait_until(
+        lambda: deployment.logs().count(SCAN_IS_ASKED_FOR) >= WEB_PROCESSES,
+        what="the starting web's scan to be due",
+    )
+    deployment.sql("UPDATE bc_consumer_syncstate SET scan_due_at = NULL")
 
 
 def scan_due(deployment: Deployment) -> bool:
@@ -180,8 +210,7 @@ def test_rule_1_both_away_is_503_in_time(
     # Both web processes are up when they have answered; one is enough for «healthy».
     hundred(deployment, list(range(1, 101)))
     deployment.database_url = flow_database.url
-    deployment.wait_until(lambda: scan_due(deployment), what="the starting web's scan to be due")
-    deployment.sql("UPDATE bc_consumer_syncstate SET scan_due_at = NULL")
+    forget_scan(deployment)
     gate_to_postgres.swallow()
     gate_to_rabbitmq.swallow()
     answers = hundred(deployment, list(range(1, 101)))
