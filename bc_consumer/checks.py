@@ -20,6 +20,8 @@ from bc_consumer.redaction import secret_values
 
 SHORTEST_SECRET = 16
 LARGEST_BATCH = 1000
+LONGEST_ANSWER = 0.9
+"""Seconds: Odoo waits one (measured with 17, 18 and 19), and the network takes some of it."""
 LONGEST_EXCHANGE = 255
 """Bytes of a name in AMQP."""
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "web"})
@@ -133,6 +135,13 @@ def _webhook() -> Iterator[CheckMessage]:
             f"The webhook's deadlines add up to {total:g} s, more than WEBHOOK_ANSWER_SECONDS.",
             hint="Lower WEBHOOK_DATABASE_SECONDS or WEBHOOK_BROKER_SECONDS.",
             id="bc.E001",
+        )
+    if connection.vendor == "postgresql" and settings.WEBHOOK_ANSWER_SECONDS > LONGEST_ANSWER:
+        yield checks.Warning(
+            f"WEBHOOK_ANSWER_SECONDS is {settings.WEBHOOK_ANSWER_SECONDS:g}, and Odoo waits 1 s for"
+            " the webhook's answer: it would have left before.",
+            hint=f"Set it to {LONGEST_ANSWER:g} at most.",
+            id="bc.W007",
         )
 
 

@@ -104,7 +104,8 @@ ODOO_WEBHOOK_SECRETS = _env.words("ODOO_WEBHOOK_SECRETS")
 # early: Odoo calls before it commits (17, 18). committed: after it (19). auto: by version.
 ODOO_WEBHOOK_TIMING = _env.choice("ODOO_WEBHOOK_TIMING", "early", ("early", "committed", "auto"))
 WEBHOOK_MAX_BODY_BYTES = _env.integer("WEBHOOK_MAX_BODY_BYTES", 256 * 2**10, minimum=1024)
-# On PostgreSQL the webhook answers within 300 ms whatever is down; the third spans the others.
+# On PostgreSQL: how long the database, then RabbitMQ, may be silent before they count as away; and
+# how long one that lives may take. Odoo waits a second, so the answer has to come before that.
 # SQLite has one writer: an event waits until the worker's batch is written.
 WEBHOOK_DATABASE_SECONDS = _env.number("WEBHOOK_DATABASE_SECONDS", 0.08, minimum=0.01)
 WEBHOOK_BROKER_SECONDS = _env.number("WEBHOOK_BROKER_SECONDS", 0.1, minimum=0.01)

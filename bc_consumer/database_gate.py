@@ -39,6 +39,8 @@ class DatabaseGate:
     def __init__(self, watch: Watch | None) -> None:
         self.usable = True
         self.watch = watch
+        self.rounds = 0
+        """How often its thread has looked."""
         self._closed_at = 0.0
         self._probed = False
         self._ask_at = self._keep_watch_at = 0.0
@@ -89,6 +91,15 @@ class DatabaseGate:
             self.usable = True
         logger.warning("The database is back; events go to the ledger again")
 
+    @property
+    def missing(self) -> bool:
+        """Whether a scan is still to be asked for."""
+        return self._missed.is_set()
+
+    def ask_again(self) -> None:
+        """Ask for the next scan without waiting until the last one is some time ago."""
+        self._ask_at = 0.0
+
     def missed(self) -> None:
         """Remember that events may have been lost: their senders may never send them again."""
         self._missed.set()
@@ -107,6 +118,7 @@ class DatabaseGate:
             except Exception:
                 logger.exception("The keeper of the database met an error of our own and goes on")
             self._probed = False
+            self.rounds += 1
             if self._paused():
                 break
         if self.watch is not None:

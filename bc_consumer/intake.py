@@ -37,10 +37,14 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 500
 """Marks taken in by one statement; a request may bring a thousand by itself."""
+AT_ONCE_CHARACTERS = 2**20
+"""Of the payloads in one statement, and in one message of the fallback queue."""
 LARGEST_ID = 2**31 - 1
 """Odoo's ids are PostgreSQL integers."""
 ODOO_WAITS_SECONDS = 1.0
 """``requests.post(…, timeout=1)`` in Odoo 17, 18 and 19 (measured)."""
+LEAST_SHARE = 0.25
+"""Of the time to answer: has each event, however late it comes to a thread."""
 RABBITMQ_SHARE = 0.25
 """Of the time to answer: kept for RabbitMQ, should a slow statement come to nothing."""
 AWAY_SECONDS = 0.22
@@ -59,28 +63,39 @@ class IntakeUnavailable(Exception):
     """Neither the database nor RabbitMQ could take the event: the caller must send it again."""
 
 
-def accept(odoo_ids: Sequence[int], mark: ledger.Mark) -> str:
+def accept(odoo_ids: Sequence[int], mark: ledger.Mark, *, arrived: float | None = None) -> str:
     """Take in that these orders may have changed; return where that is kept now.
 
     ``"ledger"``: committed in the database. ``"queue"``: confirmed by RabbitMQ; the sweeper brings
-    it into the ledger. Raises IntakeUnavailable when neither could do it in time.
+    it into the ledger. Raises IntakeUnavailable when neither could do it in time, which counts from
+    ``arrived``, a moment of ``time.monotonic()``; by default from now.
     """
+    now = time.monotonic()
+    arrived = now if arrived is None else arrived
+    answer = settings.WEBHOOK_ANSWER_SECONDS
+    # Who has waited long for a thread may have left; the event is here all the same.
+    until = max(arrived + answer, now + answer * LEAST_SHARE)
     gate = intake().gate
-    arrival = _Arrival([(odoo_id, mark) for odoo_id in odoo_ids])
+    arrival = _Arrival([(odoo_id, mark) for odoo_id in odoo_ids], until)
     kept_in = ""
     if not gate.hopeless or publisher().usable:
         intake().put(arrival)
         try:
-            kept_in = arrival.kept_in.result(settings.WEBHOOK_ANSWER_SECONDS)
+            kept_in = arrival.kept_in.result(until - time.monotonic())
         except FutureTimeoutError:
             if not arrival.kept_in.cancel():
                 kept_in = arrival.kept_in.result()  # it came in this very moment
-    if not kept_in or time.monotonic() - arrival.at > ODOO_WAITS_SECONDS:
+    if not kept_in or time.monotonic() - arrived > ODOO_WAITS_SECONDS:
         # Who is answered so late has left; and so may have others, of whom nothing is known here.
         gate.missed()
     if not kept_in:
         raise IntakeUnavailable
     return kept_in
+
+
+def missed() -> None:
+    """Have a scan asked for: events may have been lost that never came as far as this module."""
+    intake().gate.missed()
 
 
 def encode(marks: Marks) -> bytes:
@@ -116,9 +131,15 @@ def _decoded(*, ids: Any, event: Any, lane: Any, **others: Any) -> Marks:
 @dataclass(frozen=True, slots=True)
 class _Arrival:
     marks: Marks
-    at: float = field(default_factory=time.monotonic)
+    until: float
+    """When it has to be answered, as ``time.monotonic()`` tells time."""
     kept_in: "Future[str]" = field(default_factory=Future)
     """Cancelled when nobody waits for it any more."""
+
+    @property
+    def payload(self) -> str:
+        """What the caller sent: all marks of one request have the same."""
+        return self.marks[0][1].payload if self.marks else ""
 
 
 class Intake(threading.Thread):
@@ -168,25 +189,25 @@ class Intake(threading.Thread):
 
     def _with_whatever_came(self, first: _Arrival) -> list[_Arrival]:
         batch = [first]
-        count = len(first.marks)
-        while count < AT_ONCE and not self._arrivals.empty():
+        count, characters = len(first.marks), len(first.payload)
+        while count < AT_ONCE and characters < AT_ONCE_CHARACTERS and not self._arrivals.empty():
             arrival = self._arrivals.get()
             if arrival is None:
                 self._arrivals.put(None)
                 break
             batch.append(arrival)
             count += len(arrival.marks)
+            characters += len(arrival.payload)
         return batch
 
     def _keep(self, batch: Sequence[_Arrival]) -> str:
         """Try ledger and RabbitMQ within the time to answer; return where it is kept, or ""."""
         marks = [mark for arrival in batch for mark in arrival.marks]
-        waiting = [arrival.at for arrival in batch if not arrival.kept_in.cancelled()]
-        began = min(waiting, default=time.monotonic())
         silence, answer = settings.WEBHOOK_DATABASE_SECONDS, settings.WEBHOOK_ANSWER_SECONDS
-        end = began + answer
+        waiting = [arrival.until for arrival in batch if not arrival.kept_in.cancelled()]
+        end = min(waiting, default=time.monotonic() + answer)
         if not self.gate.usable:
-            return self._while_away(marks, began + min(AWAY_SECONDS, answer), end)
+            return self._while_away(marks, end - answer + min(AWAY_SECONDS, answer), end)
         if not publisher().usable:
             # A slow moment of the database must not refuse what nobody else can take.
             return self._ledger(marks, end, silence * ALONE) or self._queue(marks, end)

@@ -79,9 +79,13 @@ class Publisher(threading.Thread):
         if self._closed or time.monotonic() < self._down_until:
             return
         for odoo_id in odoo_ids:
-            if self._jobs.qsize() >= MOST_WAITING:
+            if self.waiting() >= MOST_WAITING:
                 return
             self._jobs.put(_Job(WAKE, self._next_number(), odoo_id=odoo_id))
+
+    def waiting(self) -> int:
+        """Return how many wake-ups and stored events it has still to send."""
+        return self._jobs.qsize()
 
     def store(self, body: bytes, seconds: float, until: float) -> bool:
         """Put ``body`` on the fallback queue; return whether RabbitMQ confirmed it in time.

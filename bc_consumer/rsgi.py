@@ -11,6 +11,7 @@ import asyncio
 import io
 import logging
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -32,6 +33,9 @@ PIECE_SECONDS = 30.0
 YOUNG_SECONDS = 0.1
 """A body younger than this does not lose its place."""
 RETRY_AFTER_SECONDS = "5"
+ARRIVED = "bc_consumer.arrived"
+"""The key of an environment's moment, of ``time.monotonic()``: the body was there, and the wait for
+a thread began."""
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"})
 
 
@@ -121,6 +125,8 @@ class Treatment:
     bodies: Bodies | None
     strict: bool = True
     """Refuse here what has no length, or too much; else the application does, by the headers."""
+    on_busy: Callable[[], object] | None = None
+    """Is called when a request got no thread, or its body no place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +156,18 @@ class Server:
         """Serve one request."""
         if scope.proto != "http":
             return
+        treatment = self._treat(scope)
         try:
-            treatment = self._treat(scope)
             body, whole = await _body(scope, protocol, treatment)
+            environ = environ_of(scope, body)
             async with treatment.lane.turn():
-                await self._serve(environ_of(scope, body), protocol, keep=whole)
+                await self._serve(environ, protocol, keep=whole)
         except Refused as refused:
             headers = [("content-type", "text/plain; charset=utf-8"), ("connection", "close")]
             if refused.status == 503:
                 headers.append(("retry-after", RETRY_AFTER_SECONDS))
+                if treatment.on_busy is not None:
+                    treatment.on_busy()
             protocol.response_str(refused.status, headers, f"{refused.why}\n")
 
     async def _serve(self, environ: Environ, protocol: Any, *, keep: bool) -> None:
@@ -254,6 +263,7 @@ def environ_of(scope: Any, body: bytes) -> Environ:
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
         "wsgi.input_terminated": True,
+        ARRIVED: time.monotonic(),
     }
     for name, value in scope.headers.items():
         if "_" in name:

@@ -26,6 +26,7 @@ def serve() -> Server:
     """Return granian's target for the project of the settings."""
     # The project's own module sets Django up; what needs models can't be imported before.
     application = import_string(settings.WSGI_APPLICATION)
+    from bc_consumer.intake import missed
     from bc_consumer.page_limits import READINESS, pages_at_once, path_of, urgent_paths
     from odoo_webhook.auth import authorized
 
@@ -37,7 +38,7 @@ def serve() -> Server:
     of_urgent = Lane(urgent, MOST_WAITING, WAIT_SECONDS)
     of_ready = Treatment(Lane(READY_AT_ONCE, MOST_WAITING, READY_WAIT_SECONDS), None)
     of_pages = Treatment(Lane(pages, PAGES_WAITING, PAGE_WAIT_SECONDS), forms)
-    of_event = Treatment(of_urgent, events, strict=False)
+    of_event = Treatment(of_urgent, events, strict=False, on_busy=missed)
     of_stranger = Treatment(of_urgent, None, strict=False)
     webhook = path_of("odoo-webhook")
 

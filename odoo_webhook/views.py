@@ -20,6 +20,9 @@ from odoo_webhook.payload import PayloadError, parse
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
+ARRIVED = "bc_consumer.arrived"
+"""Set by ``bc_consumer/rsgi.py``, which needs granian; with another server the wait for a thread is
+not known."""
 
 
 # No transaction of the request's own: it would need the database before the intake is asked.
@@ -42,7 +45,7 @@ def receive(request: HttpRequest) -> JsonResponse:
         payload=redacted(event.text, event.kept),
     )
     try:
-        kept_in = accept(event.order_ids, mark)
+        kept_in = accept(event.order_ids, mark, arrived=request.META.get(ARRIVED))
     except IntakeUnavailable:
         return _refused(
             503,

@@ -63,12 +63,15 @@ def test_a_row_that_a_transaction_at_work_has_locked(
     assert kept_in(deployment, ids) == {"ledger"}
     with psycopg2.connect(deployment.database_url) as worker, worker.cursor() as cursor:
         cursor.execute(f"SELECT 1 FROM {TABLE} WHERE odoo_id = %s FOR UPDATE", [ids[7]])
-        ends = threading.Thread(
-            target=lambda: (cursor.execute("SELECT pg_sleep(0.3)"), worker.commit())
-        )
-        ends.start()
+
+        def commit_soon() -> None:
+            cursor.execute("SELECT pg_sleep(0.3)")
+            worker.commit()
+
+        at_work = threading.Thread(target=commit_soon)
+        at_work.start()
         assert kept_in(deployment, ids) == {"ledger"}
-        ends.join()
+        at_work.join()
     worker.close()
     assert "The ledger is locked" not in deployment.logs()
 
@@ -77,9 +80,11 @@ def test_a_body_of_a_thousand_ids_reaches_the_ledger(
     deployment: Deployment, simulator: Simulator
 ) -> None:
     warm_up(deployment, simulator)
-    for _ in range(3):
-        ids = list(simulator.bulk_create(1000, 1))
-        body = {"_model": "purchase.order", "ids": ids, "text": "x" * 9_000}
+    ids = list(simulator.bulk_create(3000, 1))
+    for first in range(0, 3000, 1000):
+        body = {"_model": "purchase.order", "ids": ids[first : first + 1000], "text": "x" * 9_000}
         answer = deployment.post(json.dumps(body).encode())
         assert (answer.status, answer.json()["kept_in"]) == (202, "ledger")
-        deployment.wait_until(lambda ids=ids: not differences(simulator, deployment.sql, ids))
+    deployment.wait_until(
+        lambda: not differences(simulator, deployment.sql, ids), 60, what="all of them"
+    )

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from bc_consumer import conf
+from bc_consumer.checks import check_settings
 from bc_consumer.environment import Environment
 from tests.conftest import ON_SQLITE
 from tests.harness import ROOT
@@ -35,7 +36,7 @@ def test_a_project_s_own_names_survive_the_import() -> None:
 
 def test_the_defaults_that_depend_on_the_database_are_given() -> None:
     assert (50 if ON_SQLITE else 200) == settings.BATCH_SIZE
-    assert (10.0 if ON_SQLITE else 0.2) == settings.WEBHOOK_ANSWER_SECONDS
+    assert (10.0 if ON_SQLITE else 0.8) == settings.WEBHOOK_ANSWER_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -159,3 +160,12 @@ def test_a_url_whose_password_is_not_quoted_is_refused_and_not_shown(address: st
 )
 def test_a_url_that_can_be_read_is_taken(url: str) -> None:
     assert Environment({"A_URL": url}).url("A_URL", ("amqp", "sqlite")) == url
+
+
+@pytest.mark.skipif(ON_SQLITE, reason="SQLite has one writer; its answers may take longer")
+@pytest.mark.parametrize(("seconds", "told"), [(0.8, False), (0.9, False), (1.0, True)])
+def test_an_answer_after_odoo_s_second_is_told(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, told: bool
+) -> None:
+    monkeypatch.setattr(settings, "WEBHOOK_ANSWER_SECONDS", seconds)
+    assert ("bc.W007" in {message.id for message in check_settings()}) is told

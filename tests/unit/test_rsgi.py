@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from bc_consumer import rsgi
 from bc_consumer.rsgi import Bodies, Lane, Refused, Server, Treatment, environ_of
+from odoo_webhook.views import ARRIVED
 
 FOR_EVER = 60.0
 
@@ -96,8 +98,9 @@ def serve(
     lane: Lane | None = None,
     bodies: Bodies | None = None,
     strict: bool = True,
+    on_busy: Callable[[], object] | None = None,
 ) -> Protocol:
-    treatment = Treatment(lane or Lane(4, 4, 1.0), bodies, strict)
+    treatment = Treatment(lane or Lane(4, 4, 1.0), bodies, strict, on_busy)
     server = Server(application, 4, lambda _scope: treatment)
     asyncio.run(server.__rsgi__(scope, protocol))
     return protocol
@@ -188,6 +191,14 @@ def test_who_is_refused_is_told_when_to_come_again() -> None:
     assert (told.status, told.headers["retry-after"]) == (503, "5")
 
 
+def test_what_got_no_thread_is_made_known() -> None:
+    """An event that was refused here is known to nobody else."""
+    refused: list[int] = []
+    serve(Scope(), Protocol(), lane=Lane(0, 0, 1.0), on_busy=lambda: refused.append(503))
+    serve(post(5), Protocol(), bodies=Bodies(1, 4, FOR_EVER), on_busy=lambda: refused.append(413))
+    assert refused == [503]
+
+
 def test_the_environment_of_a_request() -> None:
     fields = Fields(
         ("host", "copy.example.com"),
@@ -208,6 +219,7 @@ def test_the_environment_of_a_request() -> None:
     assert environ["HTTP_ACCEPT"] == "text/html,*/*"
     assert environ["HTTP_X_FORWARDED_PROTO"] == "http", "nobody forges what the proxy set"
     assert environ["wsgi.input"].read() == b"body"
+    assert 0.0 <= time.monotonic() - environ[ARRIVED] < 60.0, "as odoo_webhook.views reads it"
 
 
 class Answer:
