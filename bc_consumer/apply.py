@@ -85,6 +85,9 @@ class Result:
     """As in the journal."""
     version: int | None = None
     """The order's, of this change; None: nothing was applied."""
+    unknown: bool = False
+    """Neither Odoo nor the copy has it, and the looks are over. Whoever may call the webhook can
+    name any ids: they get no entry in the journal, each."""
 
 
 @dataclass(slots=True)
@@ -376,8 +379,12 @@ def _unconfirmed(seen: Seen, look: ledger.Look, copy: _Copy, early: bool) -> boo
         return False  # whatever happened to it is not to be copied
     if look.next_look is not None or look.shown or claimed.shown_at is not None:
         return False
-    never_came = seen.found is Missing.GONE and claimed.odoo_id not in copy.bcs
-    return never_came or claimed.event == Event.DELETED or (early and claimed.early)
+    told_of = claimed.event == Event.DELETED or (early and claimed.early)
+    return told_of or _never_was(seen, copy)
+
+
+def _never_was(seen: Seen, copy: _Copy) -> bool:
+    return seen.found is Missing.GONE and seen.claimed.odoo_id not in copy.bcs
 
 
 def _results(
@@ -392,11 +399,13 @@ def _results(
     results = []
     for seen, difference, look in zip(batch, differences, looks, strict=True):
         claimed, outcome, delay = seen.claimed, difference.outcome, None
+        unknown = False
         if outcome is not None:
             # Below 0: the clock was set back meanwhile.
             delay = max((now - claimed.first_marked_at).total_seconds(), 0.0)
         elif _unconfirmed(seen, look, copy, early):
-            outcome = Outcome.UNCONFIRMED
+            unknown = _never_was(seen, copy)
+            outcome = None if unknown else Outcome.UNCONFIRMED
         results.append(
             Result(
                 odoo_id=claimed.odoo_id,
@@ -406,6 +415,7 @@ def _results(
                 lines_deleted=len(difference.deleted_lines),
                 delay=delay,
                 changes=difference.changes,
+                unknown=unknown,
             )
         )
     return results
@@ -441,7 +451,7 @@ def _journal(
 
 def _count(batch: Sequence[Seen], results: Sequence[Result], runs: Mapping[int, int]) -> None:
     # SyncState before SyncLog, as a run's end takes them.
-    if any(result.outcome is Outcome.UNCONFIRMED for result in results):
+    if any(result.unknown or result.outcome is Outcome.UNCONFIRMED for result in results):
         request_scan()
     _count_for_runs(batch, results, runs)
 

@@ -92,5 +92,5 @@ def _outcome(odoo_id: int, began: datetime) -> Brought:
     entries = JournalEntry.objects.filter(odoo_id=odoo_id, at__gte=began)
     entry = entries.exclude(outcome=Outcome.HELD).order_by("id").last()
     if entry is None:
-        return Brought(odoo_id, shown, UNCHANGED)
+        return Brought(odoo_id, shown, Outcome.UNCONFIRMED if name is None else UNCHANGED)
     return Brought(odoo_id, shown, entry.outcome, entry.error, entry.changes)

@@ -57,6 +57,8 @@ LONGEST_WAIT_SECONDS = 1.0
 """At a time, for one's turn to claim."""
 AWAY, REFUSED = "odoo away", "odoo refuses"
 """Keys of alerts."""
+UNKNOWN_TOLD = 20
+"""Ids, in one line of the log, of orders that nobody has."""
 ROUNDS = 4
 """How often one batch brings further orders along before it waits for things to calm down."""
 
@@ -407,6 +409,14 @@ class Batch:
 
     def _done(self, results: Sequence[Result]) -> None:
         self.results.extend(results)
+        unknown = [one.odoo_id for one in results if one.unknown]
+        if unknown:
+            logger.info(
+                "%d orders that were named are neither in Odoo nor in the copy; scans look for what"
+                " may have been meant. The first: BC %s",
+                len(unknown),
+                unknown[:UNKNOWN_TOLD],
+            )
         forbidden = [one.odoo_id for one in results if one.outcome is Outcome.FORBIDDEN]
         if forbidden:
             alert(

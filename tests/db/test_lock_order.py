@@ -70,7 +70,7 @@ def test_a_run_that_ends_and_a_batch_of_it_do_not_deadlock(run: SyncLog, what: s
         lock.give_back()
         batch.join(60)
     assert errors == []
-    outcome = JournalEntry.Outcome.ARCHIVED if doubt else JournalEntry.Outcome.UNCONFIRMED
-    assert [result.outcome for result in results] == [outcome]
+    outcome = (JournalEntry.Outcome.ARCHIVED, False) if doubt else (None, True)
+    assert [(result.outcome, result.unknown) for result in results] == [outcome]
     assert SyncState.objects.get().last_sync is not None
     assert SyncLog.objects.get().status == SyncLog.Status.OK

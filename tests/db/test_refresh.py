@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.db import connection
+from django.db.models import F, Min
 from django.db.models.functions import Now
 
 from bc_consumer import ledger, outage, process
@@ -21,7 +22,7 @@ from bc_consumer.brake import GONE
 from bc_consumer.database_clock import database_now
 from bc_consumer.ledger import LeaseLost, Mark
 from bc_consumer.mapping import map_order
-from bc_consumer.models import BC, BCLine, Event, JournalEntry, PendingBC
+from bc_consumer.models import BC, BCLine, Event, JournalEntry, PendingBC, SyncState
 from bc_consumer.odoo import Odoo
 from bc_consumer.refresh import work_off
 from odoo_simulator import Simulator
@@ -330,10 +331,48 @@ def test_rule_11_a_look_that_finds_nothing_is_not_told(simulator: Simulator) -> 
     assert after > before
 
 
-def test_rule_11_an_order_that_never_came_is_told_as_unconfirmed(simulator: Simulator) -> None:
-    refresh(4711)
-    assert outcomes(4711) == ["unconfirmed"]
-    assert not BC.objects.exists()
+def test_rule_11_orders_that_never_were_cost_a_line_in_the_log_and_two_calls_a_look(
+    simulator: Simulator, settings: LazySettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever knows the secret may name any ids, a thousand at once, and again and again."""
+    settings.ODOO_WEBHOOK_TIMING = "early"
+    settings.BATCH_SIZE = 200
+    settings.EARLY_LOOKS = (0.0, 60.0)
+    settings.ODOO_LONGEST_TRANSACTION_SECONDS = 900
+    known = simulator.create_order(lines=LINES)
+    refresh(known)
+    calls = len(simulator.calls)
+    ids = range(5001, 5201)
+    caplog.set_level("INFO", "bc_consumer.refresh")
+    ledger.mark(ids, Mark(cause="webhook", early=True))
+    looks = 0
+    while PendingBC.objects.exists():
+        looks += work_off() > 0
+        later = PendingBC.objects.aggregate(at=Min("due_at"))["at"]
+        if later is not None:
+            # Time passes.
+            gone = later - database_now() + timedelta(milliseconds=10)
+            PendingBC.objects.update(
+                due_at=F("due_at") - gone, last_marked_at=F("last_marked_at") - gone
+            )
+    assert looks == 4  # the setting's, after 300 s, and after the longest transaction
+    assert len(simulator.calls) - calls <= 2 * looks
+    assert list(JournalEntry.objects.values_list("odoo_id", flat=True)) == [known]
+    (told,) = (text for text in caplog.messages if "5001" in text)
+    assert told.startswith("200 orders that were named are neither in Odoo nor in the copy")
+    assert told.endswith(f"The first: BC {list(ids[:20])}")
+    assert SyncState.objects.get().scan_due_at is not None
+
+
+def test_rule_11_a_change_that_never_came_of_an_order_that_there_is_is_told_as_unconfirmed(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.ODOO_WEBHOOK_TIMING = "early"
+    settings.EARLY_LOOKS, settings.ODOO_LONGEST_TRANSACTION_SECONDS = (0.0,), 0.001
+    order_id = simulator.create_order(lines=LINES)
+    refresh(order_id)
+    refresh(order_id, mark=Mark(cause="webhook", early=True))
+    assert outcomes(order_id) == ["created", "unconfirmed"]
 
 
 def test_rule_13_a_row_of_an_older_mapping_is_written_again(
