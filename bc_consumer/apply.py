@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from bc_consumer import brake, ledger, run_figures, same_database, versions
+from bc_consumer import brake, ledger, run_figures, same_database, scrub, versions
 from bc_consumer.brake import GONE
 from bc_consumer.database_clock import database_now
 from bc_consumer.journaling import journal_entry
@@ -30,6 +30,7 @@ from bc_consumer.models import (
     SyncLog,
 )
 from bc_consumer.odoo import Missing
+from bc_consumer.same_date import differs_under_same_date, is_proven
 from bc_consumer.scan_request import request_scan
 
 Outcome = JournalEntry.Outcome
@@ -88,6 +89,8 @@ class Result:
     unknown: bool = False
     """Neither Odoo nor the copy has it, and the looks are over. Whoever may call the webhook can
     name any ids: they get no entry in the journal, each."""
+    same_date: bool = False
+    """As in Difference."""
 
 
 @dataclass(slots=True)
@@ -96,6 +99,8 @@ class Difference:
 
     outcome: JournalEntry.Outcome | None = None
     changes: dict[str, Any] = field(default_factory=dict)
+    same_date: bool = False
+    """Content differs, and nothing that Odoo dates could have told."""
     bc: BC | None = None
     """To be written; its lines too."""
     lines: list[BCLine] = field(default_factory=list)
@@ -241,6 +246,8 @@ def _order_difference(order: MappedOrder, bc: BC | None, copy: _Copy) -> Differe
     if bc is None:
         bc = BC(odoo_id=order.odoo_id)
     away = bc.is_away
+    dates = [record.fields.get("write_date") for record in (order, *order.lines)]
+    settled = bc.mapping_version == order.mapping_version and is_proven(bc.synced_at, dates)
     difference = Difference()
     fields = _assign(bc, order.fields, order.extra)
     lines = _line_differences(order, bc, copy, difference)
@@ -255,6 +262,7 @@ def _order_difference(order: MappedOrder, bc: BC | None, copy: _Copy) -> Differe
     elif fields or lines or away:
         difference.outcome = Outcome.RESTORED if away else Outcome.CHANGED
         difference.changes = {"fields": fields, "lines": lines}
+        difference.same_date = settled and not away and differs_under_same_date(difference.changes)
     return difference
 
 
@@ -416,6 +424,7 @@ def _results(
                 delay=delay,
                 changes=difference.changes,
                 unknown=unknown,
+                same_date=difference.same_date,
             )
         )
     return results
@@ -472,6 +481,7 @@ def _count_for_runs(
         counts["gone"] += result.outcome is Outcome.ARCHIVED and seen.found is Missing.GONE
         counts["line_count"] += result.lines_written
         counts["lines_deleted"] += result.lines_deleted
+        counts["same_date"] += result.same_date and scrub.CAUSE in result.causes.split(",")
         counts["missed_by_webhooks"] += WEBHOOK not in result.causes.split(",") and _told(result)
     for run, counts in by_run.items():
         if counts["missed_by_webhooks"] and _is_first_load(run):

@@ -135,6 +135,8 @@ ODOO_LONGEST_TRANSACTION_SECONDS = _env.number("ODOO_LONGEST_TRANSACTION_SECONDS
 SYNC_LEASE_SECONDS = _env.number("SYNC_LEASE_SECONDS", 30, minimum=1)
 SYNC_SLICE_SECONDS = _env.number("SYNC_SLICE_SECONDS", 240, minimum=1)
 SYNC_PAGE_SIZE = _env.integer("SYNC_PAGE_SIZE", 2000, minimum=1)
+# Each order's content is compared within so many nights, whatever its dates say; 0: never.
+SYNC_SCRUB_DAYS = _env.integer("SYNC_SCRUB_DAYS", 30)
 # More archivings than both within an hour are held back until a person has looked.
 BRAKE_ARCHIVINGS = _env.integer("BRAKE_ARCHIVINGS", 20)
 BRAKE_SHARE = _env.number("BRAKE_SHARE", 0.02)

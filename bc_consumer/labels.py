@@ -41,6 +41,7 @@ CAUSE: Mapping[str, Label] = {
     "operator": _("operator"),
     "start": pgettext_lazy("cause of a mark", "start"),
     "nightly": _("nightly run"),
+    "scrub": _("scrub of the content"),
     "command": _("command"),
     "poll": _("poll"),
     "moved lines": _("moved lines"),

@@ -24,6 +24,7 @@ from bc_consumer import (
     process,
     same_database,
     schedule,
+    scrub,
 )
 from bc_consumer.alerts import alert
 from bc_consumer.control import find_out
@@ -268,6 +269,7 @@ class _Run:
             "digest of orders": self._digest_orders,
             "digest of lines": self._digest_lines,
             **{f"names of {m}": self._names(m) for m in detect.naming_models(self.odoo)},
+            "scrub": self._scrub,
             "drain": self._drain,
         }
 
@@ -295,7 +297,11 @@ class _Run:
     def _orders(self) -> str:
         since = None if self.run.full else self.run.window_since
         page = detect.orders_page(self.odoo, since, self.run.cursor, self.proof, full=self.run.full)
-        self._mark(self._findings.note("found_by_window", page.differing, page.suspects))
+        suspects = self._findings.note("found_by_window", page.differing, page.suspects)
+        if self.run.full:
+            self._mark_for_scrub(suspects - page.differing)
+            suspects &= page.differing
+        self._mark(suspects)
         self.run.cursor = page.last_id
         return "" if page.is_last else "orders"
 
@@ -355,6 +361,14 @@ class _Run:
 
         return page_of_names
 
+    def _scrub(self) -> str:
+        """Look at the content of a share of the orders, whatever their dates say."""
+        if self.run.cause == Cause.POLL or self.run.full or self.run.window_since is None:
+            return ""  # too often for that; or every order has just been looked at
+        ids = scrub.next_page(self.run)
+        self._mark_for_scrub(ids)
+        return self.run.phase if ids else ""
+
     def _drain(self) -> str:
         """Wait until each order that this run marked has been fetched once."""
         while (left := ledger.outstanding(self.run.pk)) > 0:
@@ -363,10 +377,16 @@ class _Run:
 
     # --- helpers -------------------------------------------------------------------------------
 
-    def _mark(self, odoo_ids: Collection[int], mark: Marking = ledger.mark) -> None:
+    def _mark_for_scrub(self, odoo_ids: Collection[int]) -> None:
+        self._mark(odoo_ids, cause=scrub.CAUSE)
+        self.run.scrubbed += len(odoo_ids)
+
+    def _mark(
+        self, odoo_ids: Collection[int], mark: Marking = ledger.mark, cause: str = ""
+    ) -> None:
         if not odoo_ids:
             return
-        cause = ledger.FORCE if self.run.forced else self.run.cause
+        cause = cause or (ledger.FORCE if self.run.forced else self.run.cause)
         ids = sorted(odoo_ids)
         mark(ids, ledger.Mark(cause=cause, lane=Lane.BULK, run=self.run.pk))
         publisher().wake(ids[:: max(len(ids) // WAKE_UPS, 1)])

@@ -22,13 +22,16 @@ logger = logging.getLogger(__name__)
 Status = SyncLog.Status
 Cause = SyncLog.Cause
 
+NOTHING = verbatim("")
+SAME_DATE = "same date"
+"""The key of an alert."""
 POLL_MAY_FAIL_FOR = timedelta(minutes=5)
 """Before people are told: Odoo restarts now and then."""
 
 
 OWN_COLUMNS = (
     "status", "ended_at", "window_until", "phase", "cursor", "found_by_window", "found_by_digest",
-    "found_by_names", "notes", "error", "traceback",
+    "found_by_names", "scrubbed", "notes", "error", "traceback",
 )  # fmt: skip
 """What the process that is at a run writes; to the other columns each look adds its share."""
 
@@ -106,7 +109,17 @@ def summary(run: SyncLog) -> Message:
         status=_(run.status),  # the statuses' labels are the same words
         **{name: getattr(run, name) for name in SUMMARISED},
     )
-    return joined(". ", line, run.error)
+    return joined(". ", line, _same_date(run), run.error)
+
+
+def _same_date(run: SyncLog) -> Message:
+    if not run.same_date:
+        return NOTHING
+    return ngettext(
+        "%(count)s difference under the same date",
+        "%(count)s differences under the same date",
+        run.same_date,
+    )
 
 
 def _went_well_lately() -> bool:
@@ -124,8 +137,33 @@ def _take_back_alerts() -> None:
         over("forbidden")
 
 
+def _tell_of_the_scrub(run: SyncLog) -> None:
+    """Whatever became of the run otherwise: what it put right is found by no other."""
+    if run.same_date:
+        alert(
+            SAME_DATE,
+            ngettext(
+                "%(count)s order differed under the same date",
+                "%(count)s orders differed under the same date",
+                run.same_date,
+            ),
+            _(
+                "Run %(run)s compared the content of %(scrubbed)s orders, and has put right those"
+                " that differed although neither their own date nor a line's had moved. Something"
+                " changed them by SQL in Odoo, or by hand in the copy's tables; or it is a field"
+                " that Odoo computes and does not store. Which, the journal tells: entries of this"
+                " run with the cause «scrub».",
+                run=run.pk,
+                scrubbed=run.scrubbed,
+            ),
+        )
+    elif run.scrubbed and run.status in schedule.GOOD:
+        over(SAME_DATE)
+
+
 def tell(run: SyncLog) -> None:
     """Alert people to what needs them; take back what is over."""
+    _tell_of_the_scrub(run)
     if run.error == SyncLog.INTERRUPTED:
         return  # whoever did it knows
     is_poll = run.cause == Cause.POLL

@@ -17,7 +17,8 @@ from bc_consumer.wording import duration, field_label, number, read_changes
 FIGURES = (
     "bc_count", "applied", "unchanged", "archived", "held", "error_count", "line_count",
     "lines_deleted",
-    "found_by_window", "found_by_digest", "found_by_names", "gone", "missed_by_webhooks",
+    "found_by_window", "found_by_digest", "found_by_names", "gone", "scrubbed", "same_date",
+    "missed_by_webhooks",
     "odoo_calls", "odoo_bytes",
 )  # fmt: skip
 

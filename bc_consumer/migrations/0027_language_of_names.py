@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("bc_consumer", "0022_asked_for_scans_and_the_sample"),
+        ("bc_consumer", "0023_scrub"),
     ]
 
     operations = [

@@ -91,6 +91,18 @@ class SyncLog(models.Model):
     line_count = models.PositiveIntegerField(_("lines written"), default=0)
     lines_deleted = models.PositiveIntegerField(_("lines deleted"), default=0)
     error_count = models.PositiveIntegerField(_("failed"), default=0)
+    scrubbed = models.PositiveIntegerField(
+        _("looked at by the scrub"),
+        default=0,
+        db_default=0,
+        help_text=_("Orders whose content was compared although nothing spoke of a change."),
+    )
+    same_date = models.PositiveIntegerField(
+        _("differences under the same date"),
+        default=0,
+        db_default=0,
+        help_text=_("Of those: orders that differed, and no date of theirs had moved."),
+    )
     missed_by_webhooks = models.PositiveIntegerField(_("missed by webhooks"), default=0)
     odoo_calls = models.PositiveIntegerField(_("calls to Odoo"), default=0)
     odoo_bytes = models.BigIntegerField(_("bytes from Odoo"), default=0)
