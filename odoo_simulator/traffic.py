@@ -222,6 +222,8 @@ class Traffic:
             return False
         if {source["state"], target["state"]} - {"draft", "sent"}:
             return False
+        if source["currency_id"] != target["currency_id"]:
+            return False  # a line keeps its amounts, with the decimals of its first currency
         self.simulator.merge(source["id"], target["id"])
         return True
 

@@ -10,19 +10,27 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from odoo_simulator import Simulator
+from odoo_simulator.traffic import Traffic
+from tests.comparing import differences
 from tests.harness import ROOT
 from tests.services.processes import is_alive, tree
 from tests.services.session import Services
 from tests.services.waiting import free_port, wait_until
 
 READY = "Ctrl-C stops everything"
+CHANGES = int(os.environ.get("DEMO_CHANGES", "1200"))
+"""The demonstration makes one a second: 3600 are an hour of it."""
+BRAKED_BY_NUMBER = 20
+"""BRAKE_ARCHIVINGS by default."""
 
 
 class Started:
@@ -91,6 +99,15 @@ class Started:
             return int(connection.execute(f"SELECT count(*) FROM {what}").fetchone()[0])
         finally:
             connection.close()
+
+    def sql(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Ask its database; dates come as Django's connections give them."""
+        with closing(
+            sqlite3.connect(
+                self.directory / "data" / "bc.sqlite3", 20, detect_types=sqlite3.PARSE_DECLTYPES
+            )
+        ) as connection:
+            return list(connection.execute(query, parameters))
 
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
         """Send the signal and return the exit code; every process of the run must be gone."""
@@ -198,6 +215,46 @@ def test_commands_beside_it_examine_the_stand_in(start: Start) -> None:
     # There is none any more. A terminal that can't show all signs is told all the same.
     told = run.manage("doctor", PYTHONIOENCODING="ascii").stdout
     assert "\\u2717 Odoo's settings: not set: ODOO_URL" in told
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.simulator(version=17, webhook_timing="early")
+def test_left_alone_it_holds_fails_and_alerts_nothing_and_equals_odoo(
+    start: Start, simulator: Simulator
+) -> None:
+    """The demonstration's changes as fast as they go, all within one hour of the brake."""
+    traffic = Traffic(simulator)
+    traffic.create_orders(40, 5)
+    odoo: dict[str, Any] = {
+        "ODOO_URL": simulator.url,
+        "ODOO_DATABASE": "odoo",
+        "ODOO_LOGIN": "admin",
+        "ODOO_PASSWORD": "admin",
+    }
+    run = start(**odoo)
+    run.wait_for(READY)
+    odoo["PUBLIC_URL"] = f"http://127.0.0.1:{run.port}"
+    assert run.manage("odoo_rules", "install", **odoo).returncode == 0
+    wait_until(lambda: run.count("bc_consumer_synclog WHERE status = 'ok'"), what="the first load")
+    kinds = Counter(traffic.step() for _ in range(CHANGES))
+    assert kinds["delete_order"] > BRAKED_BY_NUMBER, "else the brake has nothing to look at"
+    owed = "bc_consumer_pendingbc WHERE generation > fetched_generation AND failed_at IS NULL"
+    wait_until(lambda: run.count(owed) == 0, 300, what="everything to be read")
+    # The names of partners and products follow with a run.
+    done = run.manage("sync_BcLinbc", "--json", **odoo)
+    assert done.returncode == 0, done.stdout
+    assert differences(simulator, run.sql) == []
+    assert (
+        run.sql(
+            "SELECT outcome, count(*) FROM bc_consumer_journalentry"
+            " WHERE outcome IN ('held', 'failed') GROUP BY outcome"
+        )
+        == []
+    )
+    assert run.sql("SELECT key, text FROM bc_consumer_alert") == []
+    assert run.count("bc_consumer_pendingbc WHERE held_reason <> '' OR failed_at IS NOT NULL") == 0
+    assert run.count("bc_consumer_bc WHERE archived_at IS NOT NULL") > BRAKED_BY_NUMBER
+    assert run.end() == 0
 
 
 @pytest.mark.simulator(version=16)
