@@ -76,6 +76,24 @@ def test_a_row_that_a_transaction_at_work_has_locked(
     assert "The ledger is locked" not in deployment.logs()
 
 
+def test_a_row_that_a_worker_without_a_processor_has_locked(
+    deployment: Deployment, simulator: Simulator
+) -> None:
+    """Between two statements it does nothing, for as long as the busy machine does not let it."""
+    warm_up(deployment, simulator)
+    deployment.sql("UPDATE bc_consumer_pace SET next_claim_at = now() + interval '1 hour'")
+    ids = list(simulator.bulk_create(50, 1))
+    assert kept_in(deployment, ids) == {"ledger"}
+    with psycopg2.connect(deployment.database_url) as worker, worker.cursor() as cursor:
+        cursor.execute(f"SELECT 1 FROM {TABLE} WHERE odoo_id = %s FOR UPDATE", [ids[7]])
+        goes_on = threading.Timer(0.13, worker.commit)
+        goes_on.start()
+        assert kept_in(deployment, ids[5:10]) == {"ledger"}
+        goes_on.join()
+    worker.close()
+    assert "The ledger is locked" not in deployment.logs()
+
+
 def test_a_body_of_a_thousand_ids_reaches_the_ledger(
     deployment: Deployment, simulator: Simulator
 ) -> None:
