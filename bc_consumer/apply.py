@@ -246,7 +246,7 @@ def _order_difference(order: MappedOrder, bc: BC | None, copy: _Copy) -> Differe
     if bc is None:
         bc = BC(odoo_id=order.odoo_id)
     away = bc.is_away
-    dates = [record.fields.get("write_date") for record in (order, *order.lines)]
+    dates = [row.get("write_date") for row in (order.fields, *(it.fields for it in order.lines))]
     settled = bc.mapping_version == order.mapping_version and is_proven(bc.synced_at, dates)
     difference = Difference()
     fields = _assign(bc, order.fields, order.extra)
