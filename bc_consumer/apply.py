@@ -27,7 +27,6 @@ from bc_consumer.models import (
     JournalEntry,
     OdooRecord,
     PendingBC,
-    SyncLog,
 )
 from bc_consumer.odoo import Missing
 from bc_consumer.same_date import differs_under_same_date, is_proven
@@ -484,13 +483,9 @@ def _count_for_runs(
         counts["same_date"] += result.same_date and scrub.CAUSE in result.causes.split(",")
         counts["missed_by_webhooks"] += WEBHOOK not in result.causes.split(",") and _told(result)
     for run, counts in by_run.items():
-        if counts["missed_by_webhooks"] and _is_first_load(run):
+        if counts["missed_by_webhooks"] and run_figures.is_first_load(run):
             del counts["missed_by_webhooks"]  # there were no webhooks yet
     run_figures.add(by_run)
-
-
-def _is_first_load(run: int) -> bool:
-    return SyncLog.objects.filter(pk=run, window_since=None).exists()
 
 
 def _told(result: Result) -> bool:

@@ -6,7 +6,7 @@ was decided by a person: the brake neither holds nor counts them. What it holds 
 ledger until the next run looks again, or a person lets it go.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -48,6 +48,15 @@ def is_vouched_for(row: PendingBC, found: Missing) -> bool:
         return True
     # Odoo says so by the pointed second look, and the webhook before, or after, said so too.
     return found is Missing.GONE and row.event == Event.DELETED
+
+
+def unvouched(seen: Iterable[tuple[PendingBC, object]]) -> list[int]:
+    """Return the orders that would be archived because Odoo's answer alone says so."""
+    return [
+        row.odoo_id
+        for row, found in seen
+        if isinstance(found, Missing) and found.means_archived and not is_vouched_for(row, found)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -323,7 +323,9 @@ class Batch:
         """Apply together; when that fails, one by one, so that a bad order harms only itself."""
         if not seen:
             return
-        doubt = brake.doubt(_unvouched(seen), odoo().listing.any_order)
+        doubt = brake.doubt(
+            brake.unvouched((one.claimed, one.found) for one in seen), odoo().listing.any_order
+        )
         try:
             results = apply(self.token, seen, sends_early(), odoo().may_lag, doubt, ours=ours)
         except same_database.CreatedOtherwise as others:
@@ -481,17 +483,6 @@ class Batch:
         ledger.release(self.token, given_back, delay, batch_limit)
         logger.info("%d orders given back: %s: BC %s", len(given_back), why, sorted(given_back))
         self.open = self.open - given_back
-
-
-def _unvouched(seen: Iterable[Seen]) -> list[int]:
-    """Return the orders that would be archived because Odoo's answer alone says so."""
-    return [
-        one.claimed.odoo_id
-        for one in seen
-        if isinstance(one.found, Missing)
-        and one.found.means_archived
-        and not brake.is_vouched_for(one.claimed, one.found)
-    ]
 
 
 def _parts(rows: Iterable[PendingBC]) -> list[list[int]]:

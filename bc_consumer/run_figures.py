@@ -43,3 +43,8 @@ def lock(runs: Collection[int]) -> None:
     """Lock what will be added to; for whoever has to lock the ledger's rows before he can count."""
     wanted = SyncLog.objects.select_for_update().filter(pk__in=sorted(set(runs))).order_by("pk")
     list(wanted.values_list("pk", flat=True))
+
+
+def is_first_load(run: int) -> bool:
+    """Whether this run loads everything, with no run before it."""
+    return SyncLog.objects.filter(pk=run, window_since=None).exists()

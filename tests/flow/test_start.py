@@ -27,7 +27,7 @@ from tests.services.session import Services
 from tests.services.waiting import free_port, wait_until
 
 READY = "Ctrl-C stops everything"
-CHANGES = int(os.environ.get("DEMO_CHANGES", "1200"))
+CHANGES = int(os.environ.get("DEMO_CHANGES", "3600"))
 """The demonstration makes one a second: 3600 are an hour of it."""
 BRAKED_BY_NUMBER = 20
 """BRAKE_ARCHIVINGS by default."""
