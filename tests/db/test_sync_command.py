@@ -239,7 +239,8 @@ def test_the_log_has_no_line_for_each_order_unless_asked(
 
 
 @in_process
-def test_full_finds_what_no_date_tells(simulator: Simulator) -> None:
+def test_full_finds_what_no_date_tells(simulator: Simulator, settings: LazySettings) -> None:
+    settings.SYNC_SCRUB_DAYS = 0  # the scrub finds it, too, on its night
     ids = list(simulator.bulk_create(5, 1, spread_days=10))
     sync()
     BC.objects.filter(odoo_id=ids[0]).update(origin="spoilt")
