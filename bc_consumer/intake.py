@@ -31,7 +31,7 @@ from bc_consumer.deadline import database_deadline
 from bc_consumer.message import gettext as _
 from bc_consumer.models import Event, Lane
 from bc_consumer.publisher import publisher
-from bc_consumer.watch import Watch, Watched
+from bc_consumer.watch import Verdict, Watch, Watched
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +44,13 @@ LARGEST_ID = 2**31 - 1
 ODOO_WAITS_SECONDS = 1.0
 """``requests.post(…, timeout=1)`` in Odoo 17, 18 and 19 (measured)."""
 LEAST_SHARE = 0.25
-"""Of the time to answer: has each event, however late it comes to a thread."""
+"""Of the time to answer: has each event, however late it comes to a thread or into a batch."""
 RABBITMQ_SHARE = 0.25
 """Of the time to answer: kept for RabbitMQ, should a slow statement come to nothing."""
+LAST_SHARE = 0.06
+"""Of the time to answer: all that is kept for it by an event that came late."""
+SLOW_SHARE = 0.5
+"""Of the time to answer: a live database that took more for one statement is left alone."""
 AWAY_SECONDS = 0.22
 """The answer's time once the database is known to be away: nothing is gained by a longer one."""
 ALONE = 1.5
@@ -91,6 +95,11 @@ def accept(odoo_ids: Sequence[int], mark: ledger.Mark, *, arrived: float | None 
     if not kept_in:
         raise IntakeUnavailable
     return kept_in
+
+
+def slow_seconds() -> float:
+    """Return how long a statement may take of a database that events still go to."""
+    return float(settings.WEBHOOK_ANSWER_SECONDS * SLOW_SHARE)
 
 
 def missed() -> None:
@@ -211,7 +220,9 @@ class Intake(threading.Thread):
         if not publisher().usable:
             # A slow moment of the database must not refuse what nobody else can take.
             return self._ledger(marks, end, silence * ALONE) or self._queue(marks, end)
-        until = end - answer * RABBITMQ_SHARE
+        # A batch that waited for the one before it is no reason to doubt the database.
+        chance = min(end, time.monotonic() + answer * LEAST_SHARE)
+        until = max(end - answer * RABBITMQ_SHARE, chance - answer * LAST_SHARE)
         return self._ledger(marks, until, silence) or self._queue(marks, end)
 
     def _while_away(self, marks: Marks, soon: float, end: float) -> str:
@@ -229,7 +240,11 @@ class Intake(threading.Thread):
             with watched, deadline.waiting(watched):
                 needs_message = ledger.mark_all(marks)
         except AWAY as error:
-            self.gate.trip(error, watched.verdict)
+            if watched.verdict is Verdict.SLOW and watched.seconds < slow_seconds():
+                connection.close()
+                logger.info("A statement was given up after %.2f s: %s", watched.seconds, error)
+            else:
+                self.gate.trip(error, watched.verdict)
             return ""
         self.gate.open()
         publisher().wake(needs_message)

@@ -136,7 +136,13 @@ class Watched:
         self._silence = Patience(silence)
         self._in_vain = Patience(silence)
         self._is_in_vain = False
-        self._ask_at = time.monotonic() + ASK_AFTER_SECONDS
+        self._began = time.monotonic()
+        self._ask_at = self._began + ASK_AFTER_SECONDS
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been waited, by the clock."""
+        return time.monotonic() - self._began
 
     def __enter__(self) -> Self:
         return self
