@@ -26,6 +26,8 @@ class Dialect:
     """A source of rows ``item(id)`` from one parameter made by :func:`ids_parameter`."""
     marks: str
     """A source of rows ``item(…)`` from one parameter, a JSON list of objects with these keys."""
+    looks: str
+    """A source of rows ``item(…)`` from one parameter, a JSON list of objects with these keys."""
     payload: str
     """The text that ``item.payload`` is the place of, from one parameter, a JSON list of texts."""
     least: str
@@ -42,6 +44,8 @@ POSTGRESQL = Dialect(
     ids="unnest(%s::bigint[]) AS item(id)",
     marks="json_to_recordset(%s::json) AS item(id bigint, marks int, lane int, causes text,"
     " event text, early boolean, delay float8, payload int, run bigint)",
+    looks="json_to_recordset(%s::json) AS item(id bigint, generation bigint, began timestamptz,"
+    " due timestamptz, shown_at timestamptz, lane int, marks int)",
     # Not correlated: PostgreSQL reads the list once for the whole statement.
     payload="COALESCE((ARRAY(SELECT json_array_elements_text(%s::json)))[item.payload + 1], '')",
     least="LEAST",
@@ -59,6 +63,9 @@ SQLITE = Dialect(
     " value ->> 'causes' AS causes, value ->> 'event' AS event, value ->> 'early' AS early,"
     " value ->> 'delay' AS delay, value ->> 'payload' AS payload, value ->> 'run' AS run"
     " FROM json_each(%s)) AS item",
+    looks="(SELECT value ->> 'id' AS id, value ->> 'generation' AS generation,"
+    " value ->> 'began' AS began, value ->> 'due' AS due, value ->> 'shown_at' AS shown_at,"
+    " value ->> 'lane' AS lane, value ->> 'marks' AS marks FROM json_each(%s)) AS item",
     payload="COALESCE(json_extract(%s, '$[' || item.payload || ']'), '')",
     least="MIN",
     lock="",
@@ -78,6 +85,11 @@ def ids_parameter(ids: Iterable[int]) -> Any:
     """
     ordered = sorted(set(ids))
     return ordered if connection.vendor == "postgresql" else json.dumps(ordered)
+
+
+def moment_parameter(moment: datetime | None) -> str | None:
+    """Return a moment as it stands in a JSON parameter, and on SQLite in the table."""
+    return None if moment is None else str(connection.ops.adapt_datetimefield_value(moment))
 
 
 def database_now() -> datetime:

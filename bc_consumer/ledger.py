@@ -22,7 +22,7 @@ from bc_consumer import failures, outage, process
 from bc_consumer.claims import Claim as Claim  # noqa: PLC0414 (whoever claims names it ledger.Claim)
 from bc_consumer.claims import LeaseLost as LeaseLost  # noqa: PLC0414
 from bc_consumer.claims import Look as Look  # noqa: PLC0414
-from bc_consumer.database_clock import dialect, ids_parameter
+from bc_consumer.database_clock import dialect, ids_parameter, moment_parameter
 from bc_consumer.marks import Mark as Mark  # noqa: PLC0414 (markers name it ledger.Mark)
 from bc_consumer.marks import merged
 from bc_consumer.message import Message, message_of
@@ -289,62 +289,101 @@ def settle(token: uuid.UUID, looks: Sequence[Look]) -> None:
 
     Unmoved rows are deleted, or dated for their next early look; rows marked meanwhile are due at
     once. Raises LeaseLost, which must roll the transaction back, when any row is not ours.
+
+    A mark of these orders waits from the first row's lock to the commit. So it is one statement on
+    PostgreSQL: between two a busy machine may not let this process run for a while.
     """
-    by_id = {look.claimed.odoo_id: look for look in looks}
-    rows = list(
-        PendingBC.objects.select_for_update().filter(odoo_id__in=sorted(by_id)).order_by("odoo_id")
-    )
-    ours = {row.odoo_id for row in rows if row.claim_token == token}
-    if lost := by_id.keys() - ours:
+    items = json.dumps([_item(look) for look in sorted(looks, key=lambda one: one.claimed.odoo_id)])
+    moved = f"{TABLE}.generation <> item.generation"
+    values = f"""
+        fetched_generation = item.generation, claim_token = NULL, claimed_until = NULL,
+        sent_at = NULL, first_failed_at = NULL, held_at = NULL, attempts = 0, batch_limit = 0,
+        error_class = '', last_error = '', failure = '', traceback = '',
+        due_at = CASE WHEN {moved} THEN item.began ELSE item.due END,
+        lane = CASE WHEN {moved} THEN {TABLE}.lane ELSE COALESCE(item.lane, {TABLE}.lane) END,
+        shown_at = CASE WHEN {moved} THEN {TABLE}.shown_at ELSE item.shown_at END,
+        marks = {TABLE}.marks - CASE WHEN {moved} THEN item.marks ELSE 0 END,
+        owed_since = CASE WHEN NOT ({moved}) THEN {TABLE}.owed_since
+            WHEN {TABLE}.first_marked_at > item.began THEN {TABLE}.first_marked_at
+            ELSE item.began END,
+        first_marked_at = CASE WHEN {moved} AND {TABLE}.first_marked_at < item.began
+            THEN item.began ELSE {TABLE}.first_marked_at END"""
+    settle_rows = _settle_at_once if connection.vendor == "postgresql" else _settle_in_two
+    done, kept = settle_rows(items, values, token.hex)
+    if lost := {look.claimed.odoo_id for look in looks} - done - kept:
         raise LeaseLost(lost)
-    done, kept = [], []
-    for row in rows:
-        look = by_id[row.odoo_id]
-        moved = row.generation != look.claimed.generation
-        if not moved and look.next_look is None:
-            done.append(row.odoo_id)
-        else:
-            kept.append(_reopened(row, look) if moved else _watching(row, look))
-    PendingBC.objects.filter(odoo_id__in=done).delete()
-    PendingBC.objects.bulk_update(kept, KEPT_FIELDS)
     if kept:
         transaction.on_commit(process.wake.set)
 
 
-KEPT_FIELDS = (
-    "fetched_generation", "claim_token", "claimed_until", "sent_at", "due_at", "shown_at",
-    "first_marked_at", "owed_since", "lane", "marks", "attempts", "batch_limit", "error_class",
-    "last_error", "failure", "traceback", "first_failed_at", "held_at",
-)  # fmt: skip
+def _settle_at_once(items: str, values: str, token: str) -> tuple[set[int], set[int]]:
+    """Lock by id, then delete and update; return the ids deleted, and those kept."""
+    statement = f"""
+        WITH item AS MATERIALIZED (SELECT * FROM {dialect().looks}),
+        ours AS MATERIALIZED (
+            SELECT odoo_id, generation FROM {TABLE}
+            WHERE odoo_id IN (SELECT id FROM item) AND claim_token = %s
+            ORDER BY odoo_id FOR UPDATE),
+        done AS (
+            DELETE FROM {TABLE} USING item, ours
+            WHERE {TABLE}.odoo_id = ours.odoo_id AND item.id = ours.odoo_id
+                AND item.due IS NULL AND ours.generation = item.generation
+            RETURNING {TABLE}.odoo_id),
+        kept AS (
+            UPDATE {TABLE} SET {values} FROM item, ours
+            WHERE {TABLE}.odoo_id = ours.odoo_id AND item.id = ours.odoo_id
+                AND (item.due IS NOT NULL OR ours.generation <> item.generation)
+            RETURNING {TABLE}.odoo_id)
+        SELECT odoo_id, true FROM done UNION ALL SELECT odoo_id, false FROM kept"""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [items, token])
+        rows = cursor.fetchall()
+    done = {odoo_id for odoo_id, is_done in rows if is_done}
+    return done, {odoo_id for odoo_id, _is_done in rows} - done
 
 
-def _fetched(row: PendingBC, look: Look) -> PendingBC:
-    row.fetched_generation = look.claimed.generation
-    row.claim_token = row.claimed_until = row.sent_at = row.first_failed_at = row.held_at = None
-    row.attempts = row.batch_limit = 0
-    row.error_class = row.last_error = row.failure = row.traceback = ""
-    return row
+def _settle_in_two(items: str, values: str, token: str) -> tuple[set[int], set[int]]:
+    """Do the same on SQLite, which has one writer, and no statement that deletes and updates."""
+    looks = dialect().looks
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""DELETE FROM {TABLE} WHERE claim_token = %s AND EXISTS (
+                SELECT 1 FROM {looks} WHERE item.id = {TABLE}.odoo_id AND item.due IS NULL
+                    AND item.generation = {TABLE}.generation)
+            RETURNING odoo_id""",
+            [token, items],
+        )
+        done = {odoo_id for (odoo_id,) in cursor.fetchall()}
+        cursor.execute(
+            f"""UPDATE {TABLE} SET {values} FROM {looks}
+            WHERE item.id = {TABLE}.odoo_id AND claim_token = %s RETURNING odoo_id""",
+            [items, token],
+        )
+        return done, {odoo_id for (odoo_id,) in cursor.fetchall()}
 
 
-def _reopened(row: PendingBC, look: Look) -> PendingBC:
-    """Marked while it was being fetched: due now, and its history begins at this claim."""
-    began = claimed_at(look.claimed)
-    row.due_at = began
-    row.first_marked_at = row.owed_since = max(row.first_marked_at, began)
-    if look.claimed.generation > look.claimed.fetched_generation:
-        row.marks -= look.claimed.marks
-    # Else it was only watched when it was claimed: the mark has begun the count anew.
-    return _fetched(row, look)
+def _item(look: Look) -> dict[str, Any]:
+    """Return what the statement needs of a look.
 
-
-def _watching(row: PendingBC, look: Look) -> PendingBC:
-    """Marked early: to be looked at again, counted from its last mark."""
-    row.due_at = row.last_marked_at + timedelta(seconds=look.next_look or 0.0)
-    if look.late:
-        row.lane = Lane.BULK  # a mark brings it back
-    if look.shown and row.shown_at is None:
-        row.shown_at = claimed_at(look.claimed)
-    return _fetched(row, look)
+    ``began``: the claim, from which a row that was marked meanwhile counts. ``due``: the next look;
+    none: the row is done. ``marks``: those that this look answers; a row that was only watched has
+    begun its count anew.
+    """
+    claimed = look.claimed
+    began = claimed_at(claimed)
+    due = None
+    if look.next_look is not None:
+        due = claimed.last_marked_at + timedelta(seconds=look.next_look)
+    shown_at = claimed.shown_at or (began if look.shown else None)
+    return {
+        "id": claimed.odoo_id,
+        "generation": claimed.generation,
+        "began": moment_parameter(began),
+        "due": moment_parameter(due),
+        "shown_at": moment_parameter(shown_at),
+        "lane": Lane.BULK.value if look.late else None,  # a mark brings it back
+        "marks": claimed.marks if claimed.generation > claimed.fetched_generation else 0,
+    }
 
 
 def put_off(token: uuid.UUID, ids: Collection[int], delay: float, why: Message) -> None:
