@@ -22,18 +22,20 @@ from bc_consumer.deadline import STEP_SECONDS, Patience, has_event
 ASK_AFTER_SECONDS = 0.02
 """Of a statement's time, and after each answer: most statements are over by then."""
 CONNECT_SECONDS = 2.0
-IDLE_SECONDS = 0.12
-"""Of a transaction between two statements. A worker that had locked what it claims or settles was
-not let run for as long, on two busy processors (measured, 64 connections naming 20 orders)."""
-# A mark that waits for a lock waits for whoever holds it. A holder that is at work will soon be
-# done; one that is idle in its transaction may keep it for a minute. It may stand behind others.
-QUESTION = f"""
+LOCK_PATIENCE = 2.0
+"""A lock's holder may do nothing for so much longer than a silent server: a worker that had locked
+what it claims or settles was not let run for 120 ms, on two busy processors (measured, 64
+connections naming 20 orders). It is counted like silence, and so grows with the load."""
+# A mark that waits for a lock waits for its holder, and that one perhaps for another. A holder that
+# is at work will soon be done; one that is idle in its transaction may keep the lock for a minute.
+# The answer: since when the one that has been idle the longest is. One that may not be looked at,
+# or has just gone, counts as idle for ever.
+QUESTION = """
     WITH RECURSIVE holder(pid) AS (
         SELECT unnest(pg_blocking_pids(%s))
         UNION SELECT unnest(pg_blocking_pids(holder.pid)) FROM holder)
-    SELECT COALESCE(bool_or(COALESCE(
-        state <> 'active'
-        AND state_change < clock_timestamp() - interval '{IDLE_SECONDS} s', true)), false)
+    SELECT min(CASE WHEN state = 'active' THEN NULL
+        ELSE COALESCE(extract(epoch FROM state_change), 0) END)
     FROM holder LEFT JOIN pg_stat_activity USING (pid)"""
 
 
@@ -88,7 +90,7 @@ class Watch:
         return int(self._connection.fileno())
 
     def ask(self, pid: int) -> None:
-        """Ask whether this backend waits for a lock in vain. Raises psycopg2's errors."""
+        """Ask whose lock this backend waits for. Raises psycopg2's errors."""
         self._cursor = self._connection.cursor()
         self._cursor.execute(QUESTION, [pid])
         self.asking = True
@@ -100,9 +102,10 @@ class Watch:
         self.asking = self.asking and state != extensions.POLL_OK
         return bool(state == extensions.POLL_OK)
 
-    def in_vain(self) -> bool:
-        """Return the answer."""
-        return bool(self._cursor.fetchone()[0])
+    def idle_since(self) -> float | None:
+        """Return the answer: since when a holder of the lock has been idle; None: nobody is."""
+        since = self._cursor.fetchone()[0]
+        return None if since is None else float(since)
 
     def drop(self) -> None:
         """Forget the connection; :meth:`keep` makes another one."""
@@ -123,8 +126,8 @@ class Watched:
     """Waits for one statement as long as the server shows that it lives: a ``deadline.Waiting``.
 
     ``until``: not beyond this moment of ``time.monotonic()``. ``silence``: so many seconds without
-    an answer of the watch, or without a watch, are enough; and so many of waiting for a lock whose
-    holder does nothing.
+    an answer of the watch, or without a watch, are enough; and some more of waiting for a lock
+    whose holder does nothing.
     """
 
     def __init__(self, watch: Watch | None, *, until: float, silence: float) -> None:
@@ -134,8 +137,8 @@ class Watched:
         self._asked = False
         self._until = until
         self._silence = Patience(silence)
-        self._in_vain = Patience(silence)
-        self._is_in_vain = False
+        self._in_vain = Patience(silence * LOCK_PATIENCE)
+        self._idle_since: float | None = None
         self._began = time.monotonic()
         self._ask_at = self._began + ASK_AFTER_SECONDS
 
@@ -165,7 +168,7 @@ class Watched:
             if self._step(connection, events):
                 return ""
             self._silence.count(began)
-            if self._is_in_vain:
+            if self._idle_since is not None:
                 self._in_vain.count(began)
             if self._silence.over:
                 self.verdict = Verdict.SILENT
@@ -207,7 +210,9 @@ class Watched:
             self._silence.waited = 0.0
             self._ask_at = time.monotonic() + ASK_AFTER_SECONDS
             # What an earlier statement asked, and did not wait for, says nothing of this one.
-            self._is_in_vain = self._asked and watch.in_vain()
-            self._in_vain.waited *= self._is_in_vain
+            idle_since = watch.idle_since() if self._asked else None
+            if idle_since != self._idle_since:
+                self._idle_since = idle_since
+                self._in_vain.waited = 0.0  # it has done something meanwhile, or is another one
             self._asked = False
         return came
