@@ -17,7 +17,7 @@ from tests.comparing import differences
 from tests.conftest import Deploy
 from tests.flood import LEFT, Plan, Sent, flooding, summary
 from tests.flow.test_fallback_queue import depth
-from tests.flow.test_outages import forget_scan, scan_due
+from tests.flow.test_outages import ANSWER_SECONDS, forget_scan, scan_due
 from tests.harness import AS_MANY_AS_BY_DEFAULT, Deployment
 from tests.services.postgres import Postgres
 
@@ -66,6 +66,26 @@ def test_both_servers_are_healthy(connections: int, deploy: Deploy, simulator: S
     assert not differences(simulator, deployment.sql, answered(sent, 202))
     assert " is away" not in deployment.logs()
     assert not scan_due(deployment), "nothing was missed, and yet a scan was asked for"
+
+
+@pytest.mark.simulator(version=17, webhook_timing="early")
+def test_rule_1_three_hundred_a_second_again_and_again_for_the_same_orders(
+    deploy: Deploy, simulator: Simulator
+) -> None:
+    """Marks and looks meet on the same rows all the while."""
+    deployment = deploy(settings=SETTINGS | {"ODOO_WEBHOOK_TIMING": "early"}).start(workers=2)
+    orders = list(simulator.bulk_create(1000, 3))
+    ids = orders * int(1 + 0.3 * OVERLOAD_SECONDS)
+    with flooding(Plan(deployment.webhook_url, ids, 8, OVERLOAD_SECONDS, 290)) as sending:
+        sent = sending.result()
+    print(f"\n290 a second: {summary(sent)}")
+    assert {(one.status, one.kept_in) for one in sent} == {(202, "ledger")}
+    times = sorted(one.seconds for one in sent)
+    assert times[len(times) * 99 // 100] <= ANSWER_SECONDS
+    deployment.wait_until(
+        lambda: not differences(simulator, deployment.sql, answered(sent, 202)), 30, what="them"
+    )
+    assert " is away" not in deployment.logs()
 
 
 def test_postgresql_is_stopped_in_the_middle(
