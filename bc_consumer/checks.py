@@ -88,7 +88,7 @@ def _odoo() -> Iterator[CheckMessage]:
             yield checks.Warning(
                 f"ODOO_TRANSPORT is json2, and {name} does not look like an API key of Odoo.",
                 hint="JSON-2 takes no passwords: make a key in Odoo, or set ODOO_TRANSPORT=auto.",
-                id="bc.W007",
+                id="bc.W008",
             )
 
 

@@ -229,7 +229,7 @@ def test_a_stopping_web_server_answers_what_it_has_begun(
     payloads = [{"_model": "purchase.order", "_id": odoo_id} for odoo_id in ids]
     assert deployment.web is not None
     # granian's processes hear no SIGTERM while they load; the second one may still do so.
-    deployment.wait_until(lambda: deployment.logs().count("Started worker") == 2, what="both")
+    deployment.wait_until(lambda: deployment.logs().count("runtime-1") == 2, what="both")
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn) as pool, ThreadPoolExecutor(1) as thread:
         pool.submit(os.getpid).result()
