@@ -88,7 +88,7 @@ def _odoo() -> Iterator[CheckMessage]:
             yield checks.Warning(
                 f"ODOO_TRANSPORT is json2, and {name} does not look like an API key of Odoo.",
                 hint="JSON-2 takes no passwords: make a key in Odoo, or set ODOO_TRANSPORT=auto.",
-                id="bc.W008",
+                id="bc.W007",
             )
 
 
@@ -141,7 +141,7 @@ def _webhook() -> Iterator[CheckMessage]:
             f"WEBHOOK_ANSWER_SECONDS is {settings.WEBHOOK_ANSWER_SECONDS:g}, and Odoo waits 1 s for"
             " the webhook's answer: it would have left before.",
             hint=f"Set it to {LONGEST_ANSWER:g} at most.",
-            id="bc.W007",
+            id="bc.W008",
         )
 
 

@@ -168,4 +168,4 @@ def test_an_answer_after_odoo_s_second_is_told(
     monkeypatch: pytest.MonkeyPatch, seconds: float, told: bool
 ) -> None:
     monkeypatch.setattr(settings, "WEBHOOK_ANSWER_SECONDS", seconds)
-    assert ("bc.W007" in {message.id for message in check_settings()}) is told
+    assert ("bc.W008" in {message.id for message in check_settings()}) is told
