@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Count, Exists, Min, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -91,16 +92,23 @@ def decide(about: Doubt) -> None:
 
     It locks the row of SyncState until the commit: who archives at the same time counts after us.
     """
-    list(SyncState.objects.select_for_update().filter(key=SyncState.KEY))
+    _lock_archivings()
     reason = _reason(len(about.ids), about.current, shows_any=about.shows_any)
     if reason:
         raise Held(about.ids, reason)
 
 
-def reason_to_stop(count: int, any_order: Callable[[], bool]) -> Message:
-    """Say why a run that found ``count`` unannounced orders gone must end; "" when it need not."""
+def reason_to_stop(count: Callable[[], int], any_order: Callable[[], bool]) -> Message:
+    """Say why a run that found unannounced orders gone must end; "" when it need not.
+
+    ``count`` tells how many of them the copy still has as current. It is asked while the row of
+    SyncState is locked, so that no order counts both as gone and as archived lately.
+    """
     current = BC.objects.current().count()
-    return _reason(count, current, shows_any=current <= 1 or any_order())
+    shows_any = current <= 1 or any_order()
+    with transaction.atomic():
+        _lock_archivings()
+        return _reason(count(), current, shows_any=shows_any)
 
 
 def unannounced(odoo_ids: Collection[int]) -> set[int]:
@@ -113,6 +121,11 @@ def still_current(odoo_ids: Collection[int]) -> set[int]:
     """Return those that are not archived yet, and so not counted either."""
     rows = BC.objects.current().filter(odoo_id__in=sorted(odoo_ids))
     return set(rows.values_list("odoo_id", flat=True))
+
+
+def _lock_archivings() -> None:
+    """Let no archiving that the brake decides about be committed before this transaction ends."""
+    list(SyncState.objects.select_for_update().filter(key=SyncState.KEY))
 
 
 def _reason(count: int, current: int, *, shows_any: bool) -> Message:

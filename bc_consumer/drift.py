@@ -137,7 +137,7 @@ class DriftScan:
         """Say why the brake would stop a run, or hold orders; "" where it would not."""
         if not self.gone:
             return brake.NOTHING
-        return brake.reason_to_stop(self.gone, self.odoo.listing.any_order)
+        return brake.reason_to_stop(lambda: self.gone, self.odoo.listing.any_order)
 
     def _look_around(self) -> None:
         if process.stopping.is_set():

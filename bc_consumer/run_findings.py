@@ -40,14 +40,19 @@ class Findings:
         if not away:
             return
         gone = set() if self._any_forbidden(away) else away
-        self._gone = brake.still_current(self._gone) | brake.unannounced(gone)
-        reason = brake.reason_to_stop(len(self._gone), self._odoo.listing.any_order)
+        self._gone |= brake.unannounced(gone)
+        reason = brake.reason_to_stop(self._still_current, self._odoo.listing.any_order)
         if reason:
             raise Braked(reason)
 
     def unarchived(self) -> int:
         """Count the orders that are gone and that no look of this run has archived, or held."""
         return len(brake.still_current(self._gone) - ledger.stuck_in(self._run.pk, self._gone))
+
+    def _still_current(self) -> int:
+        """Forget what was archived meanwhile; count what is left."""
+        self._gone = brake.still_current(self._gone)
+        return len(self._gone)
 
     def _any_forbidden(self, odoo_ids: Collection[int]) -> bool:
         """Whether Odoo has some of these and hides them; which, is told when each is fetched."""

@@ -17,9 +17,12 @@ from django.db.models.functions import Now
 from bc_consumer import brake, ledger
 from bc_consumer.ledger import Mark
 from bc_consumer.models import BC, Alert, Event, JournalEntry, Lane, PendingBC, SyncLog
+from bc_consumer.odoo.listing import Listing
+from bc_consumer.odoo_connection import odoo
 from bc_consumer.reconcile import reconcile
 from bc_consumer.refresh import work_off
 from bc_consumer.run_beginning import Wish
+from bc_consumer.run_findings import Findings
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.conftest import ON_SQLITE
@@ -222,6 +225,26 @@ def test_ordinary_work_takes_no_lock_of_the_brake(
     assert work_off() == 10
     assert asked == []
     assert archived() == 5
+
+
+def test_an_order_that_is_archived_while_the_run_asks_is_counted_once(
+    simulator: Simulator, ids: list[int], settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As gone, or as archived lately: a run's own threads archive while it looks for more."""
+    settings.BRAKE_ARCHIVINGS, settings.BRAKE_SHARE = 2, 0.0
+    simulator.delete_order(ids[:2])
+    any_order = Listing.any_order
+
+    def meanwhile(listing: Listing) -> bool:
+        monkeypatch.setattr(Listing, "any_order", any_order)
+        refresh(ids[0])
+        assert archived() == 1
+        return any_order(listing)
+
+    findings = Findings(SyncLog.objects.latest("pk"), odoo())
+    monkeypatch.setattr(Listing, "any_order", meanwhile)
+    findings.check_brake(set(ids[:2]))
+    assert findings.unarchived() == 1
 
 
 # --- its alert ------------------------------------------------------------------------------------

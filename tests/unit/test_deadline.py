@@ -9,8 +9,8 @@ from bc_consumer.deadline import database_deadline, deadline_passed
 
 
 def left() -> float | None:
-    until: float | None = getattr(deadline._thread, "until", None)
-    return None if until is None else until - time.monotonic()
+    how = getattr(deadline._thread, "waiting", None)
+    return None if how is None else how._until - time.monotonic()
 
 
 def test_a_block_within_a_block_has_its_own_and_gives_the_outer_one_back() -> None:
