@@ -390,6 +390,14 @@ def _unconfirmed(seen: Seen, look: ledger.Look, copy: _Copy, early: bool) -> boo
     return told_of or _never_was(seen, copy)
 
 
+def _is_second_witness(seen: Seen, copy: _Copy, now: datetime) -> bool:
+    """Whether «deleted» comes for an order found gone before: the brake counts it no longer."""
+    bc = copy.bcs.get(seen.claimed.odoo_id)
+    if bc is None or bc.archived_at is None or seen.claimed.event != Event.DELETED:
+        return False
+    return seen.found is Missing.GONE and abs(now - bc.archived_at) <= brake.PERIOD
+
+
 def _never_was(seen: Seen, copy: _Copy) -> bool:
     return seen.found is Missing.GONE and seen.claimed.odoo_id not in copy.bcs
 
@@ -410,6 +418,8 @@ def _results(
         if outcome is not None:
             # Below 0: the clock was set back meanwhile.
             delay = max((now - claimed.first_marked_at).total_seconds(), 0.0)
+        elif _is_second_witness(seen, copy, now):
+            outcome = Outcome.CONFIRMED
         elif _unconfirmed(seen, look, copy, early):
             unknown = _never_was(seen, copy)
             outcome = None if unknown else Outcome.UNCONFIRMED
@@ -473,7 +483,7 @@ def _count_for_runs(
         if result.odoo_id not in runs:
             continue
         counts = by_run.setdefault(runs[result.odoo_id], Counter())
-        told = result.outcome is not None and result.outcome is not Outcome.UNCONFIRMED
+        told = result.outcome not in {None, Outcome.CONFIRMED, Outcome.UNCONFIRMED}
         counts["bc_count"] += 1
         counts["applied" if told else "unchanged"] += 1
         counts["archived"] += result.outcome is Outcome.ARCHIVED

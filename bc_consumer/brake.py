@@ -91,9 +91,11 @@ def decide(about: Doubt) -> None:
     """Raise Held when these archivings are too many, in the transaction that makes them.
 
     It locks the row of SyncState until the commit: who archives at the same time counts after us.
+    What is held already counts along: looked at one by one, those would pass one by one.
     """
     _lock_archivings()
-    reason = _reason(len(about.ids), about.current, shows_any=about.shows_any)
+    held = PendingBC.objects.exclude(held_reason="").exclude(odoo_id__in=sorted(about.ids)).count()
+    reason = _reason(len(about.ids) + held, about.current, shows_any=about.shows_any)
     if reason:
         raise Held(about.ids, reason)
 
@@ -151,14 +153,15 @@ def _reason(count: int, current: int, *, shows_any: bool) -> Message:
 
 def archived_lately() -> int:
     """Count the archivings of the last hour that nobody vouched for; the journal tells which."""
-    told = JournalEntry.objects.filter(
-        odoo_id=OuterRef("odoo_id"),
-        at__gte=OuterRef("archived_at"),
-        outcome=JournalEntry.Outcome.ARCHIVED,
-    )
-    announced = Q(Exists(told.filter(event=Event.DELETED)), archived_reason=GONE)
-    forced = Q(Exists(told.filter(causes__regex=rf"(^|,){ledger.FORCE}(,|$)")))
-    lately = BC.objects.filter(archived_at__gte=Now() - PERIOD)
+    told = JournalEntry.objects.filter(odoo_id=OuterRef("odoo_id"), at__gte=OuterRef("archived_at"))
+    archived = told.filter(outcome=JournalEntry.Outcome.ARCHIVED)
+    # Its webhook may have come after somebody else had found it gone.
+    witnesses = (JournalEntry.Outcome.ARCHIVED, JournalEntry.Outcome.CONFIRMED)
+    witnessed = told.filter(outcome__in=witnesses, event=Event.DELETED)
+    announced = Q(Exists(witnessed), archived_reason=GONE)
+    forced = Q(Exists(archived.filter(causes__regex=rf"(^|,){ledger.FORCE}(,|$)")))
+    # What lies ahead was archived before the clock was set back.
+    lately = BC.objects.filter(archived_at__range=(Now() - PERIOD, Now()))
     return lately.exclude(announced).exclude(forced).count()
 
 

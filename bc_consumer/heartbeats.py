@@ -37,6 +37,7 @@ class Heart(threading.Thread):
         self._kind = kind
         self._stopped = stop
         self._host = socket.gethostname()
+        self._clock = clock_steps.StepWatch()
 
     def run(self) -> None:
         """Beat; a database that is away is no reason to stop."""
@@ -50,12 +51,14 @@ class Heart(threading.Thread):
             work()
         except (DatabaseError, InterfaceError) as error:
             logger.debug("heartbeat: the database is away: %s", error)
+        except Exception:
+            logger.exception("heartbeat: an error of our own")
         finally:
             # Not kept: it would be one connection more for each process.
             connection.close()
 
     def _beat(self) -> None:
-        clock_steps.set_right()
+        clock_steps.set_right(self._clock.step())
         ours = Heartbeat.objects.filter(kind=self._kind, number=process.number())
         # Else the database was away, or its clock was set forward: the others had no chance either.
         in_time = ours.filter(at__gte=Now() - ALIVE).exists()

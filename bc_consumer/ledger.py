@@ -59,8 +59,9 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
     """Take in any number of marks by one statement; return the orders that need a message.
 
     Inserts each row or raises its generation. A failed row is reopened with one attempt. Rows in
-    the bulk lane ask for no message each. A row that the brake holds is let go by force, and by an
-    event «deleted»: it has a second witness now. ``sent_at`` is set in the same statement: that a
+    the bulk lane ask for no message each. A row that the brake holds is let go by force, and by a
+    webhook: «deleted» is a second witness, and what changed may be there after all; else the brake
+    holds it again. ``sent_at`` is set in the same statement: that a
     message is on its way is decided once, and a message lost afterwards is made good by the timers.
     """
     sql = dialect()
@@ -100,7 +101,8 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
             sent_at = COALESCE({TABLE}.sent_at, excluded.sent_at),
             attempts = CASE WHEN {TABLE}.failed_at IS NULL THEN {TABLE}.attempts ELSE %s END,
             failed_at = NULL,
-            held_reason = CASE WHEN excluded.event = 'deleted' OR excluded.causes = '{FORCE}'
+            held_reason = CASE WHEN excluded.lane = {Lane.WEBHOOK.value}
+                OR excluded.event = 'deleted' OR excluded.causes = '{FORCE}'
                 THEN '' ELSE {TABLE}.held_reason END,
             last_payload = CASE WHEN excluded.last_payload = ''
                 THEN {TABLE}.last_payload ELSE excluded.last_payload END,

@@ -223,6 +223,7 @@ class _Run:
         if self.run.window_until is None:
             # Odoo's own clock, before the first read: what is committed later is the next run's.
             self.run.window_until = self.odoo.server_time()
+            self._begin_before(self.run.window_until)
             if self.run.cause != Cause.POLL:  # which comes too often for that
                 field_watch.look_anew(self.odoo)
                 watch_language(self.odoo)
@@ -241,6 +242,12 @@ class _Run:
                 self.run.cursor = 0
             self.run.phase = next_phase
             self._keep()
+
+    def _begin_before(self, until: datetime) -> None:
+        """Let the window reach back by the overlap where Odoo's clock was set back meanwhile."""
+        since = self.run.window_since
+        if since is not None and since > until:
+            self.run.window_since = until - timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
 
     def _check_database(self) -> None:
         """Stop before another database's orders replace ours, under the same ids."""

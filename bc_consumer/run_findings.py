@@ -1,12 +1,17 @@
 """What a run finds to differ: counted once, kept from being looked at in vain, and braked."""
 
+import time
 from collections.abc import Collection, Set
 
-from bc_consumer import brake, ledger
+from bc_consumer import brake, ledger, process
 from bc_consumer.id_set import IdSet
 from bc_consumer.models import SyncLog
 from bc_consumer.odoo import Odoo, OdooAccessError
 from bc_consumer.run_stopping import Braked
+
+WEBHOOK_SECONDS = 5.0
+"""For which a run that would stop waits for the webhooks of what it found gone."""
+LOOK_SECONDS = 0.5
 
 
 class Findings:
@@ -40,18 +45,20 @@ class Findings:
         if not away:
             return
         gone = set() if self._any_forbidden(away) else away
-        self._gone |= brake.unannounced(gone)
-        reason = brake.reason_to_stop(self._still_current, self._odoo.listing.any_order)
-        if reason:
-            raise Braked(reason)
+        self._gone |= gone
+        end = time.monotonic() + WEBHOOK_SECONDS
+        while reason := brake.reason_to_stop(self._unvouched, self._odoo.listing.any_order):
+            # Their webhooks may be on their way: Odoo 19 sends them after its commit.
+            if time.monotonic() >= end or process.stopping.wait(LOOK_SECONDS):
+                raise Braked(reason)
 
     def unarchived(self) -> int:
         """Count the orders that are gone and that no look of this run has archived, or held."""
         return len(brake.still_current(self._gone) - ledger.stuck_in(self._run.pk, self._gone))
 
-    def _still_current(self) -> int:
-        """Forget what was archived meanwhile; count what is left."""
-        self._gone = brake.still_current(self._gone)
+    def _unvouched(self) -> int:
+        """Forget what was archived, or announced, meanwhile; count what is left."""
+        self._gone = brake.unannounced(brake.still_current(self._gone))
         return len(self._gone)
 
     def _any_forbidden(self, odoo_ids: Collection[int]) -> bool:

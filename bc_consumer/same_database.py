@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import F
+
 from bc_consumer.message import gettext as _
 from bc_consumer.models import BC, CopyOrigin
 from bc_consumer.odoo import Odoo, OdooFault, OdooRefused
 
 SAMPLE = 20
 """Of the oldest, and of the newest orders."""
+SPREAD = 200
+"""Orders of the whole copy, about, where none of the sample is left."""
 ASK_AGAIN_SECONDS = 300.0
 """A process that applies orders asks again after so long; each run asks when it begins."""
 
@@ -109,18 +113,30 @@ def forget() -> None:
 def check(odoo: Odoo) -> None:
     """Ask Odoo when the sample's orders were created, by one call; none where there is no order.
 
-    Raises AnotherDatabase, and what the gateway raises.
+    A sample that was fixed when there was no order yet, or of whose orders Odoo has none any more,
+    tells nothing: the copy's own orders are asked for then, and the whole copy's, if none of those
+    is there either. Raises AnotherDatabase, and what the gateway raises.
     """
-    sample = _fixed() or _of_the_copy()
-    if ids := sample.ids():
-        _judge(odoo, sample, _created(odoo, ids))
+    sample = _fixed() or Sample({}, {})
+    created = _created(odoo, sample.ids())
+    if not created:
+        sample = _of_the_copy()
+        created = _created(odoo, sample.ids())
+    _judge(odoo, sample, created)
+    if not created and sample.ids():
+        _look_for_any(odoo)
 
 
 def accept(odoo: Odoo) -> None:
     """Take Odoo's orders, whatever they are, for those to be copied: an operator says so."""
     forget()
     sample = _of_the_copy()
-    _fix(sample.among(_created(odoo, sample.ids())))
+    created = _created(odoo, sample.ids())
+    if not created:
+        # Nothing in common: the database is known by its own latest orders from now on.
+        latest = odoo.listing.created(odoo.listing.latest_orders(SAMPLE))
+        sample, created = Sample({}, latest), latest
+    _fix(sample.among(created))
 
 
 def renew(odoo: Odoo) -> None:
@@ -128,15 +144,15 @@ def renew(odoo: Odoo) -> None:
 
     Raises as ``check`` does; then the sample stays as it was.
     """
-    sample, before = _of_the_copy(), _fixed()
-    wanted = sorted({*sample.ids(), *(before.ids() if before else ())})
-    created = _created(odoo, wanted)
-    if before is not None:
-        _judge(odoo, before, created)
+    sample, before = _of_the_copy(), _fixed() or Sample({}, {})
+    created = _created(odoo, sorted({*sample.ids(), *before.ids()}))
+    _judge(odoo, before if before.among(created).ids() else sample, created)
     _fix(sample.confirmed_by(created))
 
 
 def _created(odoo: Odoo, ids: Sequence[int]) -> Moments:
+    if not ids:
+        return {}
     try:
         return odoo.listing.created(ids)
     except OdooFault:
@@ -165,6 +181,30 @@ def _judge(odoo: Odoo, sample: Sample, created: Moments) -> None:
             oldest=len(there.oldest),
             newest_others=len(there.newest) - len(same.newest),
             newest=len(there.newest),
+        )
+    )
+
+
+def _look_for_any(odoo: Odoo) -> None:
+    """Raise AnotherDatabase when Odoo has orders, and none of many that the copy has.
+
+    The oldest and the newest may all have been deleted; of a few orders nothing is concluded.
+    """
+    current = BC.objects.current()
+    step = max(current.count() // SPREAD, 1)
+    spread = current.annotate(rest=F("odoo_id") % step).filter(rest=0)
+    ids = list(spread.order_by("odoo_id").values_list("odoo_id", flat=True)[: 2 * SPREAD])
+    if len(ids) <= 2 * SAMPLE or _created(odoo, ids) or not odoo.listing.any_order():
+        return
+    raise AnotherDatabase(
+        _(
+            "Database «%(database)s» at %(url)s has orders, and none of those that were copied"
+            " (%(count)s looked for). Nothing of them is written. Are ODOO_URL, ODOO_DATABASE and"
+            " ODOO_DOMAIN right? If they are, because another database is to be copied from now on:"
+            " manage.py sync_BcLinbc --force",
+            database=odoo.settings.database,
+            url=odoo.settings.shown_url,
+            count=len(ids),
         )
     )
 

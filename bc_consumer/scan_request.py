@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models.functions import Now
 
+from bc_consumer.database_clock import database_now
 from bc_consumer.models import SyncLog, SyncState
 
 
@@ -19,7 +20,7 @@ def scanned(run: SyncLog) -> None:
     It has to have looked for what is gone, too, and to have begun late enough: before that a
     transaction that an event told of may still have been open in Odoo.
     """
-    if not run.digest:
+    if not run.digest or run.started_at > database_now():  # the clock was set back meanwhile
         return
     longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
     seen_before = run.started_at - longest

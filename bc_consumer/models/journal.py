@@ -19,6 +19,7 @@ class JournalEntry(models.Model):
         ARCHIVED = "archived", _("archived")
         RESTORED = "restored", _("restored")
         FORBIDDEN = "forbidden", _("no longer readable")
+        CONFIRMED = "confirmed", _("deletion confirmed")
         UNCONFIRMED = "unconfirmed", _("unconfirmed")
         FAILED = "failed", _("failed")
         HELD = "held", _("held")

@@ -18,6 +18,7 @@ from bc_consumer import (
     outage,
     process,
     queries,
+    run_findings,
     same_database,
     versions,
 )
@@ -38,6 +39,12 @@ def _figures_are_fresh() -> None:
         paced.forget()
     field_watch.forget()
     same_database.forget()
+
+
+@pytest.fixture(autouse=True)
+def _no_webhook_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that the brake stops waits a moment for webhooks; none comes in most tests."""
+    monkeypatch.setattr(run_findings, "WEBHOOK_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -257,6 +257,60 @@ def test_rule_10_orders_that_are_gone_tell_nothing(
     assert [odoo_id for odoo_id, _ in sample["oldest"]] == copied[20:30]
 
 
+@pytest.fixture
+def elsewhere() -> Iterator[Simulator]:
+    """Another database, whose orders have other ids than ours."""
+    with Simulator(version=17, webhook_timing="committed") as started:
+        started.bulk_create(200, 1, spread_days=300)
+        started.delete_order(range(1, 101))
+        yield started
+
+
+@pytest.mark.parametrize("wish", [POLL, SCAN, Wish(Cause.NIGHTLY)], ids=["poll", "scan", "nightly"])
+def test_rule_10_a_database_with_none_of_our_ids_is_another_one(
+    wish: Wish, copied: list[int], elsewhere: Simulator, lead_to: Lead
+) -> None:
+    before = copy()
+    request_scan()
+    lead_to(elsewhere)
+    elsewhere.write_order(150, partner_ref="another's")
+    done = reconcile(wish)
+    assert done.status == Status.REFUSED
+    assert "none of those that were copied" in done.error
+    assert copy() == before
+
+
+def test_with_force_it_is_copied_from_now_on(
+    copied: list[int], elsewhere: Simulator, simulator: Simulator, lead_to: Lead
+) -> None:
+    lead_to(elsewhere)
+    assert run(cause=Cause.COMMAND, forced=True).status == Status.OK
+    assert differences(elsewhere, sql) == []
+    assert run().status == Status.OK
+    lead_to(simulator)
+    simulator.write_order(copied[0], partner_ref="the former one's")
+    assert run().status == Status.REFUSED
+
+
+@pytest.mark.parametrize("wish", [POLL, Wish(Cause.NIGHTLY)], ids=["poll", "nightly"])
+def test_rule_10_a_sample_of_no_order_does_not_switch_the_guard_off(
+    wish: Wish, simulator: Simulator, other: Simulator, lead_to: Lead
+) -> None:
+    """It was fixed by the first run, on an Odoo that had no order yet."""
+    assert run().status == Status.OK
+    assert CopyOrigin.objects.get().sample == {"oldest": [], "newest": []}
+    ids = list(simulator.bulk_create(50, 1, spread_days=10))
+    ledger.mark(ids, ledger.Mark(cause="webhook"))
+    work_off()
+    before = copy()
+    lead_to(other)
+    same_database.forget()
+    assert reconcile(wish).status == Status.REFUSED
+    ledger.mark(ids[:5], ledger.Mark(cause="webhook"))
+    work_off()
+    assert copy() == before
+
+
 def test_an_id_given_again_after_a_backup_is_taken_over_and_its_lines_too(
     copied: list[int], simulator: Simulator
 ) -> None:

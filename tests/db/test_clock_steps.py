@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.conf import LazySettings
@@ -27,6 +27,7 @@ from bc_consumer.models import (
     Alert,
     AnnouncedVersion,
     CallSlot,
+    CopyOrigin,
     Heartbeat,
     Lane,
     Pace,
@@ -34,6 +35,7 @@ from bc_consumer.models import (
     SyncLog,
     SyncState,
 )
+from bc_consumer.scan_request import request_scan, scanned
 from tests.conftest import ON_SQLITE
 
 pytestmark = pytest.mark.usefixtures("single_rows")
@@ -166,6 +168,88 @@ def test_a_look_at_a_large_ledger_reads_the_ends_of_two_indexes() -> None:
             plan_of_it = "\n".join(line for (line,) in cursor.fetchall())
             assert "Index" in plan_of_it
             assert "Seq Scan" not in plan_of_it
+
+
+@pytest.mark.parametrize("minutes", [1, 10, 14])
+def test_a_step_of_minutes_is_noticed_by_the_machine_s_own_clock(
+    minutes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No moment of the ledger is further ahead than a look may be."""
+    ledger.mark([1], Mark(cause="webhook"))
+    step = timedelta(minutes=minutes)
+    PendingBC.objects.update(
+        **{name: F(name) + step for name in ("first_marked_at", "last_marked_at", "due_at")}
+    )
+    heart, now = Heart(Heartbeat.Kind.WORKER, threading.Event()), database_now()
+    moments = iter([now + step, now])
+    monkeypatch.setattr(clock_steps, "database_now", lambda: next(moments, database_now()))
+    heart._beat()
+    assert claimed() == []
+    heart._beat()
+    assert claimed() == [1]
+
+
+@pytest.mark.parametrize("step", [-HOUR, HOUR, -timedelta(seconds=30), timedelta(seconds=30)])
+def test_a_step_has_scans_asked_for(step: timedelta, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set forward, looks have ended early; set back, a scan's beginning tells nothing."""
+    heart, now = Heart(Heartbeat.Kind.WORKER, threading.Event()), database_now()
+    moments = iter([now, now, now + step])
+    monkeypatch.setattr(clock_steps, "database_now", lambda: next(moments, database_now()))
+    heart._beat()
+    SyncState.objects.update(scan_due_at=None)
+    heart._clock.step()
+    heart._beat()
+    assert SyncState.objects.get().scan_due_at is not None
+
+
+def test_a_clock_that_goes_on_is_no_step() -> None:
+    clock = clock_steps.StepWatch()
+    assert [clock.step() for _ in range(3)] == [timedelta(0)] * 3
+
+
+def test_a_scan_that_began_before_the_clock_was_set_back_answers_no_request(
+    settings: LazySettings,
+) -> None:
+    request_scan()
+    run = SyncLog(started_at=ahead(), cause=Cause.POLL, digest=True)
+    scanned(run)
+    assert SyncState.objects.get().scan_due_at is not None
+
+
+def test_all_moments_of_a_row_are_set_right() -> None:
+    ledger.mark([1], Mark(cause="webhook"))
+    past = dict.fromkeys(clock_steps.PAST, ahead())
+    PendingBC.objects.update(**past, due_at=ahead())
+    clock_steps.set_right(-HOUR)
+    row = PendingBC.objects.get()
+    assert all(getattr(row, name) <= database_now() for name in clock_steps.PAST)
+
+
+def test_a_moment_at_the_end_of_time_is_set_right() -> None:
+    ledger.mark([1], Mark(cause="webhook"))
+    end = datetime(9999, 12, 30, tzinfo=UTC)
+    PendingBC.objects.update(last_marked_at=end, owed_since=end)
+    clock_steps.set_right()
+    assert claimed() == [1]
+
+
+def test_what_is_copied_since_tomorrow_is_copied_since_now() -> None:
+    """Else each night would read the whole copy anew until then."""
+    CopyOrigin.objects.update_or_create(pk=1, defaults={"fields_changed_at": ahead()})
+    clock_steps.set_right(-HOUR)
+    assert (CopyOrigin.objects.get().fields_changed_at or ahead()) <= database_now()
+
+
+def test_a_heart_bears_an_error_of_our_own(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise OverflowError("date value out of range")
+
+    heart = Heart(Heartbeat.Kind.WORKER, threading.Event())
+    monkeypatch.setattr(clock_steps, "set_right", broken)
+    heart._guarded(heart._beat)
+    assert "date value out of range" in caplog.text
 
 
 # --- leases of one row ---------------------------------------------------------------------------
