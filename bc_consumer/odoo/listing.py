@@ -163,6 +163,17 @@ class Listing:
         """Tell whether there is an order at all that is to be copied."""
         return bool(self._search(self._scope.orders(), limit=1))
 
+    def count_orders(self, *, after_id: int) -> int:
+        """Count the orders with ids above this one. One call."""
+        domain = self._scope.orders(("id", ">", min(after_id, HIGHEST_ID)))
+        kwargs = {"context": self._context}
+        count = self._calls.execute(self.order_model, "search_count", [domain], kwargs).value
+        if type(count) is not int or count < 0:
+            raise OdooProtocolError(
+                _("Odoo was asked how many orders there are, and told no number")
+            )
+        return count
+
     def latest_orders(self, limit: int) -> list[int]:
         """Give the ids of the orders made last, descending. One call."""
         options = {"order": "id desc", "limit": limit}

@@ -73,6 +73,8 @@ def test_what_exists_is_told_from_what_is_gone(target: Target) -> None:
     target.remove([gone])
     assert target.odoo.listing.existing([live, gone, GONE_ID]) == {live}
     assert target.odoo.listing.any_order()
+    assert target.odoo.listing.count_orders(after_id=live - 1) >= 1
+    assert target.odoo.listing.count_orders(after_id=GONE_ID) == 0
 
 
 def test_average_times_count_is_the_sum(target: Target) -> None:

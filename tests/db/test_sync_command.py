@@ -20,7 +20,7 @@ from django.db import connection
 from django.db.models import F
 from django.utils import translation
 
-from bc_consumer import process
+from bc_consumer import odoo_connection, process, progress
 from bc_consumer.database_clock import database_now
 from bc_consumer.lock import Lock
 from bc_consumer.models import BC, Alert, JournalEntry, PendingBC, SyncLog, SyncState
@@ -297,6 +297,29 @@ def test_a_moment_without_offset_is_the_project_s_time(
     assert said.json["run"]["window_since"] == "2026-01-04T23:00:00+00:00"
     said = sync("--since", "2026-01-05T06:00:00+00:00", "--json")
     assert said.json["run"]["window_since"] == "2026-01-05T06:00:00+00:00"
+
+
+@in_process
+@pytest.mark.parametrize("arguments", [["--full"], ["--dry-run", "--full"]])
+def test_the_progress_counts_the_orders_that_are_copied(
+    simulator: Simulator,
+    settings: LazySettings,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+) -> None:
+    ids = list(simulator.bulk_create(6, 1, spread_days=10))
+    company = simulator.add_company("Other")
+    simulator.create_order(company_id=company)
+    simulator.write_order(ids[:2], partner_ref="not to be copied")
+    settings.ODOO_COMPANY_IDS = [1]
+    settings.ODOO_DOMAIN = [["partner_ref", "!=", "not to be copied"]]
+    odoo_connection.odoo.cache_clear()
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(progress.Lines, "seconds", 0.0)
+    said = sync(*arguments)
+    assert "of 4 " in said.err
+    assert "of 6 " not in said.err
+    assert "of 7 " not in said.err
 
 
 # --- dry runs -----------------------------------------------------------------------------------

@@ -284,9 +284,8 @@ def _given(options: dict[str, Any], name: str) -> bool:
 
 
 def _orders_above(order_id: int) -> int | None:
-    """Count Odoo's orders above an id, to tell how long it will take; None where that fails."""
-    model = odoo().settings.order_model
+    """Count the orders above an id, to tell how long it will take; None where that fails."""
     try:
-        return int(odoo().call(model, "search_count", [[("id", ">", order_id)]]))
+        return odoo().listing.count_orders(after_id=order_id)
     except OdooError:
         return None  # whatever it is, the run itself meets it too

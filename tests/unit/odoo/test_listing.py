@@ -211,6 +211,23 @@ def test_any_order(each_version: Simulator) -> None:
     assert not odoo.listing.any_order()
 
 
+def test_orders_are_counted_within_the_domain_alone(each_version: Simulator) -> None:
+    ids = [stamped_order(each_version, "2026-01-01") for _ in range(4)]
+    each_version.confirm(ids[1:])
+    odoo = gateway(each_version, domain=[["state", "=", "purchase"]])
+    counts = [odoo.listing.count_orders(after_id=after) for after in (0, ids[1], ids[-1], 2**70)]
+    assert counts == [3, 2, 0, 0]
+
+
+@pytest.mark.parametrize("answer", [True, -1, "3", [3]])
+def test_what_is_no_count_is_refused(answer: object) -> None:
+    with (
+        serving(TinyOdoo(lambda *_call: answer).respond) as (_server, odoo),
+        pytest.raises(OdooProtocolError),
+    ):
+        odoo.listing.count_orders(after_id=0)
+
+
 def test_an_account_without_rights_is_told_so(simulator: Simulator, odoo: Odoo) -> None:
     stamped_order(simulator, "2026-01-01")
     simulator.faults.deny_model(ORDER)

@@ -68,6 +68,8 @@ def test_all_companies_of_the_account_are_seen_unless_some_are_chosen(
     assert everybody.listing.existing(ids) == set(ids)
     assert second.listing.existing(ids) == {ids[1]}
     assert second.listing.any_order()
+    assert everybody.listing.count_orders(after_id=0) == 2
+    assert second.listing.count_orders(after_id=0) == 1
     [listed] = second.listing.orders(since=None, after_id=0, limit=10)
     assert listed.id == ids[1]
     [bucket] = second.listing.order_buckets("day")
