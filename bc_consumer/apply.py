@@ -99,7 +99,7 @@ class Difference:
     outcome: JournalEntry.Outcome | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     same_date: bool = False
-    """Content differs, and nothing that Odoo dates could have told."""
+    """It differs, and no date of it has moved since a read that leaves no doubt."""
     bc: BC | None = None
     """To be written; its lines too."""
     lines: list[BCLine] = field(default_factory=list)
@@ -218,7 +218,7 @@ def _creations(batch: Sequence[Seen], copy: _Copy) -> dict[int, tuple[object, ob
 def _difference(seen: Seen, copy: _Copy, now: datetime) -> Difference:
     bc = copy.bcs.get(seen.claimed.odoo_id)
     if isinstance(seen.found, MappedOrder):
-        return _order_difference(seen.found, bc, copy)
+        return _order_difference(seen.found, bc, copy, now)
     if bc is None:
         return Difference()
     if (reason := ARCHIVED_REASONS.get(seen.found)) is not None:
@@ -240,13 +240,13 @@ def _archived(bc: BC, reason: str, now: datetime) -> Difference:
     return Difference(outcome=Outcome.CHANGED, bc=bc, changes=changes)
 
 
-def _order_difference(order: MappedOrder, bc: BC | None, copy: _Copy) -> Difference:
+def _order_difference(order: MappedOrder, bc: BC | None, copy: _Copy, now: datetime) -> Difference:
     created = bc is None
     if bc is None:
         bc = BC(odoo_id=order.odoo_id)
     away = bc.is_away
     dates = [row.get("write_date") for row in (order.fields, *(it.fields for it in order.lines))]
-    settled = bc.mapping_version == order.mapping_version and is_proven(bc.synced_at, dates)
+    settled = bc.mapping_version == order.mapping_version and is_proven(bc.synced_at, dates, now)
     difference = Difference()
     fields = _assign(bc, order.fields, order.extra)
     lines = _line_differences(order, bc, copy, difference)
@@ -488,10 +488,12 @@ def _count_for_runs(
         counts["applied" if told else "unchanged"] += 1
         counts["archived"] += result.outcome is Outcome.ARCHIVED
         counts["gone"] += result.outcome is Outcome.ARCHIVED and seen.found is Missing.GONE
-        counts["line_count"] += result.lines_written
+        counts["line_count"] += result.lines_written if told else 0
         counts["lines_deleted"] += result.lines_deleted
-        counts["same_date"] += result.same_date and scrub.CAUSE in result.causes.split(",")
-        counts["missed_by_webhooks"] += WEBHOOK not in result.causes.split(",") and _told(result)
+        by_scrub = result.same_date and result.causes == scrub.CAUSE
+        unheard = not by_scrub and WEBHOOK not in result.causes.split(",")
+        counts["same_date"] += by_scrub
+        counts["missed_by_webhooks"] += unheard and _told(result)
     for run, counts in by_run.items():
         if counts["missed_by_webhooks"] and run_figures.is_first_load(run):
             del counts["missed_by_webhooks"]  # there were no webhooks yet

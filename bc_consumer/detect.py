@@ -41,12 +41,17 @@ class Page:
 
 
 def orders_page(
-    odoo: Odoo, since: datetime | None, after_id: int, proof: timedelta, *, full: bool = False
+    odoo: Odoo,
+    since: datetime | None,
+    after_id: int,
+    proof: timedelta,
+    *,
+    read_by: datetime | None = None,
 ) -> Page:
     """Compare one page of Odoo's orders, written since then, with the copy's dates.
 
     ``proof``: an order counts as proven when it was read that long after its write_date.
-    ``full``: every order is a suspect, for only its content can tell.
+    ``read_by``: every order that was not read since then is a suspect: only its content can tell.
     """
     listed = odoo.listing.orders(since=since, after_id=after_id, limit=settings.SYNC_PAGE_SIZE)
     page = _page(listed, after_id)
@@ -58,7 +63,10 @@ def orders_page(
         bc = known.get(row.id)
         if bc is None or bc.is_away or bc.write_date != row.write_date:
             page.differing.add(row.id)
-        elif full or not _proven(bc, row.write_date, proof, now):
+        elif read_by is not None:
+            if bc.synced_at is None or not read_by <= bc.synced_at <= now:
+                page.suspects.add(row.id)
+        elif not _proven(bc, row.write_date, proof, now):
             page.suspects.add(row.id)
     page.suspects |= page.differing
     return page

@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import F, QuerySet
 
-from bc_consumer import brake, detect, process
+from bc_consumer import brake, detect, process, scrub
 from bc_consumer.database_clock import database_now
 from bc_consumer.digest import Digest, Model
 from bc_consumer.id_set import IdSet
 from bc_consumer.mapping import EXTRA, Extra, MappedOrder, MappingError, map_order
 from bc_consumer.message import Message, message_of
 from bc_consumer.message import gettext as _
-from bc_consumer.models import BC, BCLine, OdooRecord, PendingBC, SyncState
+from bc_consumer.models import BC, BCLine, OdooRecord, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import (
     Missing,
     NoRights,
@@ -113,7 +113,7 @@ class DriftScan:
         self.notes: list[Message] = []
         self._tell = tell
         self._seen = IdSet()
-        self._until = database_now()
+        self._until = self._began = database_now()
         self._proof = timedelta(0)
         self._waits = WAITS
 
@@ -169,6 +169,7 @@ class DriftScan:
             "mapping": self._older_mapping,
             **{f"names of {m}": self._names(m) for m in self._naming_models()},
             "owed": self._owed_orders,
+            "scrub": self._share_of_the_scrub,
         }
         if self.only:
             phases = {"orders": lambda: iter(sorted(self.only))}
@@ -244,6 +245,11 @@ class DriftScan:
 
     def _owed_orders(self) -> Iterator[int]:
         return iter(_ids(PendingBC.objects.filter(generation__gt=F("fetched_generation"))))
+
+    def _share_of_the_scrub(self) -> Iterator[int]:
+        """Give what a run would look at whatever its dates say, once it has read the others."""
+        run = SyncLog(started_at=self._began, cause=SyncLog.Cause.COMMAND)
+        return iter(scrub.share_of(run, self._seen))
 
     # --- comparing -----------------------------------------------------------------------------
 

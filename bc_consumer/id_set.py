@@ -1,5 +1,7 @@
 """A set of ids that may be millions."""
 
+from collections.abc import Iterator
+
 CHUNK = 4096
 """Ids in one whole number."""
 
@@ -18,3 +20,13 @@ class IdSet:
             return False
         self._chunks[chunk] = bits | 1 << place
         return True
+
+    def __contains__(self, number: int) -> bool:
+        chunk, place = divmod(number, CHUNK)
+        return bool(self._chunks.get(chunk, 0) >> place & 1)
+
+    def __iter__(self) -> Iterator[int]:
+        """Ascending."""
+        for chunk in sorted(self._chunks):
+            bits = self._chunks[chunk]
+            yield from (chunk * CHUNK + place for place in range(CHUNK) if bits >> place & 1)

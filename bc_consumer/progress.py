@@ -34,6 +34,7 @@ PHASES: dict[str, str | Promise] = {
     "digest of orders": gettext_lazy("comparing counts of orders"),
     "digest of lines": gettext_lazy("comparing counts of lines"),
     "drain": gettext_lazy("reading what was found"),
+    "scrub": gettext_lazy("comparing content, whatever the dates say"),
     "owed": gettext_lazy("orders already pending"),
 }
 

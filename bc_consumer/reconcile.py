@@ -302,19 +302,23 @@ class _Run:
         return "" if len(ids) < settings.SYNC_PAGE_SIZE else self.run.phase
 
     def _orders(self) -> str:
-        since = None if self.run.full else self.run.window_since
-        page = detect.orders_page(self.odoo, since, self.run.cursor, self.proof, full=self.run.full)
+        return self._page_of_orders(self.run.window_since)
+
+    def _page_of_orders(self, since: datetime | None) -> str:
+        """Mark what differs; and, where a full run goes through all, what it has not read yet."""
+        read_by = self.run.started_at if self.run.full and since is None else None
+        page = detect.orders_page(self.odoo, since, self.run.cursor, self.proof, read_by=read_by)
         suspects = self._findings.note("found_by_window", page.differing, page.suspects)
-        if self.run.full:
+        if read_by is not None:
             self._mark_for_scrub(suspects - page.differing)
             suspects &= page.differing
         self._mark(suspects)
         self.run.cursor = page.last_id
-        return "" if page.is_last else "orders"
+        return "" if page.is_last else self.run.phase
 
     def _lines(self) -> str:
         since = self.run.window_since
-        if since is None or self.run.full:
+        if since is None:
             return ""  # every order was marked, and its lines come with it
         page = detect.lines_page(self.odoo, since, self.run.cursor, self.proof)
         self._mark(self._findings.note("found_by_window", page.differing, page.suspects))
@@ -369,9 +373,16 @@ class _Run:
         return page_of_names
 
     def _scrub(self) -> str:
-        """Look at the content of a share of the orders, whatever their dates say."""
-        if self.run.cause == Cause.POLL or self.run.full or self.run.window_since is None:
+        """Look at the content of a share of the orders, or of all, whatever their dates say.
+
+        The last one: what dates, ids or names tell has been found, and has its own cause.
+        """
+        if self.run.cause == Cause.POLL or self.run.window_since is None:
             return ""  # too often for that; or every order has just been looked at
+        if self.run.full:
+            if self.run.cursor == 0:
+                self._drain()
+            return self._page_of_orders(None)
         ids = scrub.next_page(self.run)
         self._mark_for_scrub(ids)
         return self.run.phase if ids else ""

@@ -303,6 +303,20 @@ def test_the_looks_that_come_after_a_run_s_own_are_not_counted_for_it(
     assert JournalEntry.objects.latest("pk").run is None
 
 
+def test_lines_that_only_take_up_a_new_field_are_not_counted(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    simulator.bulk_create(3, 2, spread_days=10)
+    sync()
+    simulator.add_field("purchase.order.line", "x_size", "char")
+    settings.ODOO_EXTRA_LINE_FIELDS = ["x_size"]
+    odoo_connection.odoo.cache_clear()
+    said = sync()
+    assert {line.extra.get("x_size", 1) for line in BCLine.objects.all()} <= {"", None}
+    told = figures(said)
+    assert (told["unchanged"], told["applied"], told["line_count"]) == (3, 0, 0)
+
+
 def test_what_is_mended_after_a_run_changes_nothing_of_what_it_said(
     simulator: Simulator, settings: LazySettings
 ) -> None:

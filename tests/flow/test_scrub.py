@@ -13,10 +13,12 @@ from tests.conftest import Deploy
 from tests.harness import Deployment
 
 NIGHTS = 3
+# Nights begin a day after each other, and read a while after that: here, minutes are but seconds.
+DAY = "interval '23 hours 55 minutes'"
 A_DAY_LATER = (
-    "UPDATE bc_consumer_bc SET synced_at = synced_at - interval '1 day'",
-    "UPDATE bc_consumer_syncstate SET last_sync = last_sync - interval '1 day'",
-    "UPDATE bc_consumer_synclog SET started_at = started_at - interval '1 day'",
+    f"UPDATE bc_consumer_bc SET synced_at = synced_at - {DAY}",
+    f"UPDATE bc_consumer_syncstate SET last_sync = last_sync - {DAY}",
+    f"UPDATE bc_consumer_synclog SET started_at = started_at - {DAY}",
 )
 NIGHTLY = "SELECT status, scrubbed, same_date FROM bc_consumer_synclog WHERE cause = 'nightly'"
 

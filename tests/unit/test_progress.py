@@ -43,6 +43,10 @@ def _wide_and_english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             Standing("names of uom.uom", 3, 3, final=True), 2.0,
             "3 of 3 orders · 2/s · names in uom.uom",
         ),
+        (
+            Standing("scrub", 3, 3, final=True), 2.0,
+            "3 of 3 orders · 2/s · comparing content, whatever the dates say",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_told(standing: Standing, rate: float, expected: str) -> None:

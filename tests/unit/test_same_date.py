@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 
-from bc_consumer.same_date import differs_under_same_date
+from bc_consumer.same_date import differs_under_same_date, is_proven
 
 DATE = ["2026-01-01", "2026-01-02"]
+TAX = {"id": 1, "name": "A"}
 PARTNER = {"partner_name": ["Old", "New"]}
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -24,9 +28,15 @@ PARTNER = {"partner_name": ["Old", "New"]}
         {"fields": {"extra.x_size": [None, "2"]}, "lines": {}},
         {"fields": {"extra.x_who": [{"id": 1, "name": "A"}, {"id": 2, "name": "A"}]}, "lines": {}},
         {"fields": {}, "lines": {"changed": {"7": {"taxes": [[], [{"id": 1, "name": "VAT"}]]}}}},
+        {"fields": PARTNER, "lines": {"changed": {"7": {"product_name": ["A", "B"]}}}},
+        {"fields": {"extra.x_who": [{"id": 1, "name": "A"}, {"id": 1, "name": "B"}]}, "lines": {}},
+        {"fields": {}, "lines": {"changed": {"7": {"taxes": [[TAX], [{**TAX, "name": "B"}]]}}}},
+        {"fields": {"partner_ref": ["a", "b"]}, "lines": {"added": {"8": "Desk"}}},
+        {"fields": {}, "lines": {"added": {"8": "Desk"}}},
+        {"fields": {}, "lines": {"deleted": {"8": "Desk"}}},
     ],
 )
-def test_content_counts(changes: dict[str, Any]) -> None:
+def test_content_names_and_lines_count(changes: dict[str, Any]) -> None:
     assert differs_under_same_date(changes)
 
 
@@ -39,16 +49,27 @@ def test_content_counts(changes: dict[str, Any]) -> None:
             "fields": {"partner_ref": ["a", "b"]},
             "lines": {"changed": {"7": {"write_date": DATE}}},
         },
-        {"fields": {"partner_ref": ["a", "b"]}, "lines": {"added": {"8": "Desk"}}},
-        {"fields": {"partner_ref": ["a", "b"]}, "lines": {"deleted": {"8": "Desk"}}},
-        {"fields": PARTNER, "lines": {"changed": {"7": {"product_name": ["A", "B"]}}}},
-        {
-            "fields": {"extra.x_who": [{"id": 1, "name": "A"}, {"id": 1, "name": "B"}]},
-            "lines": {
-                "changed": {"7": {"taxes": [[{"id": 1, "name": "A"}], [{"id": 1, "name": "B"}]]}}
-            },
-        },
+        {"fields": {}, "lines": {"added": {"8": "Desk"}, "changed": {"7": {"write_date": DATE}}}},
+        {"fields": {"write_date": DATE}, "lines": {"deleted": {"8": "Desk"}}},
+        {"fields": {}, "lines": {}},
     ],
 )
-def test_dates_names_and_lines_that_come_or_go_do_not(changes: dict[str, Any]) -> None:
+def test_what_comes_with_a_date_does_not(changes: dict[str, Any]) -> None:
     assert not differs_under_same_date(changes)
+
+
+@pytest.mark.parametrize(
+    ("read_at", "dates", "proven"),
+    [
+        (None, [], False),
+        (NOW, [], True),
+        (NOW, [NOW - timedelta(hours=1), None], True),
+        (NOW, [NOW - timedelta(hours=1), NOW - timedelta(minutes=1)], False),
+        (NOW + timedelta(hours=2), [NOW - timedelta(hours=1)], False),
+    ],
+)
+def test_a_read_proves_what_no_transaction_can_still_have_changed(
+    settings: LazySettings, read_at: datetime | None, dates: list[datetime | None], proven: bool
+) -> None:
+    settings.ODOO_LONGEST_TRANSACTION_SECONDS = 900
+    assert is_proven(read_at, dates, NOW) is proven
