@@ -88,9 +88,10 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-# Nothing here takes files: what is sent all the same is read and forgotten, not kept on a disk.
+# Nothing here takes files, and header_limits.py refuses them.
 FILE_UPLOAD_HANDLERS: list[str] = []
-DATA_UPLOAD_MAX_MEMORY_SIZE = max(2_621_440, WEBHOOK_MAX_BODY_BYTES)
+# Of any body. The largest are the webhook's; request_limits.py says how large forms may be.
+DATA_UPLOAD_MAX_MEMORY_SIZE = max(65_536, WEBHOOK_MAX_BODY_BYTES)
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
 TEMPLATES = [

@@ -133,6 +133,36 @@ async def random_cookies(port: int, seen: Seen) -> None:
     await _ask(port, seen, _head(port, "GET", path, f"Cookie: sessionid={secrets.token_hex(16)}"))
 
 
+async def quoted_cookies(port: int, seen: Seen) -> None:
+    """What Python's reader of cookies takes quadratic time for; on every path."""
+    path = secrets.choice(["/healthz", "/odoo/webhook/", "/", "/admin/login/"])
+    inner = secrets.choice(["\\" * 8_150, "\\" * 4_000, "\\x" * 4_000, "\\05" * 2_000])
+    name = secrets.choice(["sessionid", "csrftoken", "django_language", "x"])
+    await _ask(port, seen, _head(port, "GET", path, f'Cookie: {name}="{inner}"'))
+
+
+async def odd_types(port: int, seen: Seen) -> None:
+    """Bodies and queries in codecs that the caller chooses, and uploads."""
+    codec = secrets.choice(["punycode", "base64", "idna", "unicode_escape", "zlib", "utf-7"])
+    form = "application/x-www-form-urlencoded"
+    kind = secrets.choice(
+        [
+            f"{form}; charset={codec}",
+            f"{form}; charset*=utf-8''{codec}",
+            f"multipart/form-data; boundary=B; charset={codec}",
+            "multipart/form-data; boundary=B",
+            f"{form}; " + ";" * 8_000,
+        ]
+    )
+    value = "a" * secrets.choice([2_000, 60_000, 250_000])
+    part = f'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\n{value}\r\n--B--\r\n'
+    body = (part if kind.startswith("multipart") else f"a={value}-").encode()
+    lines = (f"Content-Type: {kind}", f"Content-Length: {len(body)}")
+    path = secrets.choice(["/admin/login/", "/i18n/setlang/"])
+    query = _head(port, "GET", "/healthz?q==", f"Content-Type: {kind}")
+    await _ask(port, seen, secrets.choice([_head(port, "POST", path, *lines) + body, query]))
+
+
 async def huge_headers(port: int, seen: Seen) -> None:
     lines = secrets.choice(
         [
@@ -167,6 +197,8 @@ ATTACKS: dict[str, tuple[Attack, int]] = {
     "idle connections": (idle_connections, IDLE_CONNECTIONS),
     "adversarial texts": (adversarial_texts, BUSY_CONNECTIONS),
     "random cookies": (random_cookies, BUSY_CONNECTIONS),
+    "quoted cookies": (quoted_cookies, BUSY_CONNECTIONS),
+    "odd types": (odd_types, BUSY_CONNECTIONS),
     "huge headers": (huge_headers, BUSY_CONNECTIONS),
     "pipelining": (pipelining, 4),
 }
