@@ -125,8 +125,15 @@ class Treatment:
     bodies: Bodies | None
     strict: bool = True
     """Refuse here what has no length, or too much; else the application does, by the headers."""
-    on_busy: Callable[[], object] | None = None
-    """Is called when a request got no thread, or its body no place."""
+    on_lost: Callable[[], object] | None = None
+    """Is called when a request came to nothing without the application's knowing of it: it got no
+    thread, or its body no place, or the body was late or broken off; or when the answer is an
+    error of ours (5xx)."""
+
+    def lost(self) -> None:
+        """Tell whoever wants to know."""
+        if self.on_lost is not None:
+            self.on_lost()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,18 +168,22 @@ class Server:
             body, whole = await _body(scope, protocol, treatment)
             environ = environ_of(scope, body)
             async with treatment.lane.turn():
-                await self._serve(environ, protocol, keep=whole)
+                await self._serve(environ, protocol, treatment, keep=whole)
         except Refused as refused:
+            logger.debug("%s %s: %d, %s", scope.method, scope.path, refused.status, refused.why)
+            treatment.lost()
             headers = [("content-type", "text/plain; charset=utf-8"), ("connection", "close")]
             if refused.status == 503:
                 headers.append(("retry-after", RETRY_AFTER_SECONDS))
-                if treatment.on_busy is not None:
-                    treatment.on_busy()
             protocol.response_str(refused.status, headers, f"{refused.why}\n")
 
-    async def _serve(self, environ: Environ, protocol: Any, *, keep: bool) -> None:
+    async def _serve(
+        self, environ: Environ, protocol: Any, treatment: Treatment, *, keep: bool
+    ) -> None:
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(self._threads, self._answer, environ)
+        if answer.status >= 500:
+            treatment.lost()
         headers = answer.headers if keep else [*answer.headers, ("connection", "close")]
         if answer.rest is None and not answer.body:
             protocol.response_empty(answer.status, headers)
@@ -250,7 +261,7 @@ def environ_of(scope: Any, body: bytes) -> Environ:
         "REQUEST_METHOD": scope.method,
         "SCRIPT_NAME": "",
         "PATH_INFO": scope.path.encode("utf-8", "replace").decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
+        "QUERY_STRING": scope.query_string.encode("utf-8", "replace").decode("latin-1"),
         "SERVER_NAME": host,
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": "HTTP/1.0" if scope.http_version == "1" else "HTTP/1.1",

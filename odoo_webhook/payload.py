@@ -19,6 +19,9 @@ KEPT_CHARACTERS = 2_048
 KEPT_OF_A_BATCH = 200
 """Of a body with many ids: each of these orders keeps it."""
 EVENTS = ("changed", "created", "deleted")
+BLANKS = " \t\r\n"
+
+_DECODER = json.JSONDecoder()
 
 
 class PayloadError(Exception):
@@ -47,7 +50,7 @@ def parse(body: bytes, event: str, order_model: str) -> OrderEvent:
         raise PayloadError(
             f"unknown event {beginning(event, 40)!r}: use ?event= with one of {EVENTS}"
         )
-    values = _object(body)
+    values = read_object(body)
     kept = KEPT_OF_A_BATCH if "ids" in values else KEPT_CHARACTERS
     text = body.decode("utf-8", "replace").replace("\0", "")
     model = values.get("_model")
@@ -64,11 +67,18 @@ def parse(body: bytes, event: str, order_model: str) -> OrderEvent:
     )
 
 
-def _object(body: bytes) -> Mapping[str, object]:
+def read_object(body: bytes) -> Mapping[str, object]:
+    """Read a JSON object in UTF-8; raises PayloadError.
+
+    ``json.loads`` looks for the blanks around it with an expression, in all of the body.
+    """
     try:
-        values = json.loads(body)
+        text = body.decode("utf-8-sig").strip(BLANKS)
+        values, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError) as error:
         raise PayloadError("the body is not JSON") from error
+    if end < len(text):
+        raise PayloadError("the body is not JSON: something follows its end")
     if not isinstance(values, dict):
         raise PayloadError("the body is not a JSON object")
     return values

@@ -38,7 +38,7 @@ def serve() -> Server:
     of_urgent = Lane(urgent, MOST_WAITING, WAIT_SECONDS)
     of_ready = Treatment(Lane(READY_AT_ONCE, MOST_WAITING, READY_WAIT_SECONDS), None)
     of_pages = Treatment(Lane(pages, PAGES_WAITING, PAGE_WAIT_SECONDS), forms)
-    of_event = Treatment(of_urgent, events, strict=False, on_busy=missed)
+    of_event = Treatment(of_urgent, events, strict=False, on_lost=missed)
     of_stranger = Treatment(of_urgent, None, strict=False)
     webhook = path_of("odoo-webhook")
 

@@ -1,6 +1,5 @@
 """The endpoint that Odoo's automation rules call: authenticate → parse → mark → 202."""
 
-import json
 import logging
 
 from django.conf import settings
@@ -8,14 +7,14 @@ from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from bc_consumer.intake import IntakeUnavailable, accept
+from bc_consumer.intake import IntakeUnavailable, accept, missed
 from bc_consumer.ledger import Mark
 from bc_consumer.marks import in_short
 from bc_consumer.models import Event
 from bc_consumer.public_address import LONGEST_NONCE, PING, proof
 from bc_consumer.redaction import redacted
 from odoo_webhook.auth import authorized
-from odoo_webhook.payload import PayloadError, parse
+from odoo_webhook.payload import PayloadError, parse, read_object
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +30,17 @@ not known."""
 def receive(request: HttpRequest) -> JsonResponse:
     """Take one event in; 202 means that it is kept durably and will be acted on."""
     if refusal := _unread(request):
+        if refusal.status_code == 413:
+            missed()  # of somebody who knows a secret: strangers were refused before
         return refusal
+    try:
+        return _taken_in(request)
+    except Exception:
+        missed()
+        raise
+
+
+def _taken_in(request: HttpRequest) -> JsonResponse:
     if request.GET.get("event") == PING:
         return _pong(request.body)
     try:
@@ -81,6 +90,7 @@ def _whole_body(request: HttpRequest) -> bytes:
     """Return the body; raise PayloadError when the connection ended before it was complete."""
     body = request.body
     if len(body) < int(request.META["CONTENT_LENGTH"]):
+        missed()
         raise PayloadError("the body is shorter than its Content-Length")
     return body
 
@@ -88,8 +98,8 @@ def _whole_body(request: HttpRequest) -> bytes:
 def _pong(body: bytes) -> JsonResponse:
     """Prove that the webhook leads here; nothing is marked, no database is asked."""
     try:
-        nonce = str(json.loads(body)[PING])[:LONGEST_NONCE]
-    except (ValueError, TypeError, LookupError, RecursionError):
+        nonce = str(read_object(body)[PING])[:LONGEST_NONCE]
+    except (PayloadError, LookupError, RecursionError):
         return _refused(400, 'send {"ping": "…"} with ?event=ping')
     logger.info("webhook: a ping arrived")
     return JsonResponse({"pong": proof(nonce)})

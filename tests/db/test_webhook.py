@@ -1,6 +1,7 @@
 """The endpoint over Django's own stack: statuses, JSON errors, and nothing marked when refused."""
 
 import base64
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from bc_consumer import intake as intake_module
 from bc_consumer.models import Event, PendingBC
+from odoo_webhook import views
 from tests.bodies import bodies
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,6 +113,53 @@ def test_a_database_away_without_rabbitmq_is_503(settings: LazySettings) -> None
     assert "send it again" in answer.json()["error"]
     assert not PendingBC.objects.exists()
     intake_module.intake.cache_clear()
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """One entry for each event that was counted as missed."""
+    lost: list[bool] = []
+    monkeypatch.setattr(views, "missed", lambda: lost.append(True))
+    return lost
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"body": b'{"x": "' + b"x" * 300_000 + b'"}'},
+        {"CONTENT_LENGTH": "9" * 5000},
+        {"CONTENT_LENGTH": "99", "wsgi.input": io.BytesIO(b"{")},  # it ended before
+    ],
+)
+def test_an_event_that_can_not_be_read_is_counted_as_missed(
+    request_: dict[str, Any], lost: list[bool]
+) -> None:
+    body = request_.pop("body", json.dumps(ORDER).encode())
+    assert post(body, **request_).status_code in {400, 413}
+    assert lost == [True]
+    # Of a stranger's nothing is lost.
+    assert post(body, HTTP_AUTHORIZATION="Bearer nobody", **request_).status_code == 401
+    assert lost == [True]
+
+
+@pytest.mark.parametrize("request_", [{"body": b"{"}, {"content_type": "text/plain"}, {}])
+def test_what_is_no_event_is_not(request_: dict[str, Any], lost: list[bool]) -> None:
+    """Odoo's rule is wrong then, as each of its events would be; the answer says how."""
+    post(request_.pop("body", json.dumps(ORDER).encode()), **request_)
+    assert lost == []
+
+
+@pytest.mark.parametrize("function", ["parse", "accept", "redacted"])
+def test_an_error_of_ours_is_counted_as_missed(
+    function: str, lost: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_args: object, **_options: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(views, function, broken)
+    with pytest.raises(ZeroDivisionError):
+        post(json.dumps(ORDER).encode())
+    assert lost == [True]
 
 
 @settings(

@@ -7,11 +7,13 @@ import gzip
 import json
 import re
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from project.request_limits import LARGEST_FORM
 from tests.harness import AS_MANY_AS_BY_DEFAULT, Deployment
 
 pytestmark = [
@@ -140,3 +142,53 @@ def test_a_large_form_is_refused_before_it_is_read(deployment: Deployment) -> No
         head = f"POST /admin/login/\nContent-Type: {kind}\nContent-Length: 3000000"
         with sent(deployment, head, b"a=") as connection:
             assert status(connection) == 413
+
+
+def test_a_form_is_no_larger_than_ours(deployment: Deployment) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for path in ("/admin/login/", "/i18n/setlang/"):
+        body = b"a=" + b"x" * LARGEST_FORM
+        assert deployment.request("POST", path, body[:LARGEST_FORM], form).status == 403  # no token
+        assert deployment.request("POST", path, body, form).status == 413
+
+
+def broken_off(deployment: Deployment, head: str) -> None:
+    with sent(deployment, f"{head}\nContent-Length: {len(ORDER)}", ORDER[:5]):
+        pass
+
+
+def late(deployment: Deployment, head: str) -> None:
+    with sent(deployment, f"{head}\nContent-Length: {len(ORDER)}", ORDER[:5]) as connection:
+        assert status(connection) in {401, 408}
+
+
+def too_large(deployment: Deployment, head: str) -> None:
+    with sent(deployment, f"{head}\nContent-Length: 300000", ORDER) as connection:
+        assert status(connection) in {401, 413}
+
+
+ASKED = "a scan of what has changed is asked for"
+ASK_AGAIN_SECONDS = 10
+
+
+@pytest.mark.deployment(workers=0, scheduler=False)
+def test_an_event_that_does_not_come_whole_has_a_scan_asked_for(deployment: Deployment) -> None:
+    """Its sender may never send it again; of what strangers send nothing is lost."""
+
+    def asked() -> int:
+        return deployment.logs().count(ASKED)
+
+    ways: tuple[Callable[[Deployment, str], None], ...] = (broken_off, late, too_large)
+    deployment.wait_until(lambda: asked() == 1, what="the scan of web's start")
+    for way in ways:
+        way(deployment, "POST /odoo/webhook/\nContent-Type: application/json")
+    threading.Event().wait(ASK_AGAIN_SECONDS + 2)
+    assert asked() == 1, "nothing of strangers"
+    for number, way in enumerate(ways):
+        way(deployment, webhook(deployment, ""))
+        deployment.wait_until(
+            lambda wanted=number + 2: asked() >= wanted,  # type: ignore[misc]
+            2 * ASK_AGAIN_SECONDS,
+            what=f"the scan after {way.__name__}",
+        )
+    assert marked(deployment) == 0

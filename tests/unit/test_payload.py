@@ -88,6 +88,30 @@ def test_what_is_no_json_is_an_error(raw: bytes) -> None:
         parse(raw, "", "purchase.order")
 
 
+def test_no_expression_sees_a_whole_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What skips the blanks before and after JSON is one, where ``json.loads`` reads it."""
+
+    def refused(*_arguments: object) -> None:
+        raise AssertionError("json.loads has read it")
+
+    monkeypatch.setattr(json.JSONDecoder, "decode", refused)
+    blanks = b" \t\r\n" * 50_000
+    event = parse(blanks + json.dumps(ORDER).encode() + blanks, "", "purchase.order")
+    assert event.order_ids == (1,)
+    for raw in (blanks, blanks + b"{", b"{}" + blanks + b"{}", b"1" * 200_000):
+        with pytest.raises(PayloadError):
+            parse(raw, "", "purchase.order")
+
+
+def test_a_body_is_utf_8_with_its_mark_or_without() -> None:
+    text = json.dumps({**ORDER, "name": "é"}, ensure_ascii=False)
+    assert parse(text.encode(), "", "purchase.order").order_ids == (1,)
+    assert parse(text.encode("utf-8-sig"), "", "purchase.order").order_ids == (1,)
+    for codec in ("utf-16", "latin-1", "utf-32-be"):
+        with pytest.raises(PayloadError, match="not JSON"):
+            parse(text.encode(codec), "", "purchase.order")
+
+
 def test_an_unknown_event_is_an_error() -> None:
     with pytest.raises(PayloadError, match="deleted"):
         parse(body(ORDER), "unlinked", "purchase.order")

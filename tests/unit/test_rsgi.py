@@ -9,12 +9,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from granian._granian import RSGIProtocolClosed
 
 from bc_consumer import rsgi
-from bc_consumer.rsgi import Bodies, Lane, Refused, Server, Treatment, environ_of
+from bc_consumer.rsgi import (
+    Bodies,
+    Lane,
+    Refused,
+    Server,
+    Treatment,
+    environ_of,
+)
 from odoo_webhook.views import ARRIVED
 
 FOR_EVER = 60.0
+BODIES = Bodies(1, 4, FOR_EVER)
 
 
 class Fields:
@@ -50,9 +59,10 @@ class Scope:
 
 @dataclass
 class Protocol:
-    """Gives a body, or never comes to its end; keeps the answer."""
+    """Gives a body, or never comes to its end, or is closed; keeps the answer."""
 
     body: bytes | None = b""
+    closed: bool = False
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     sent: list[bytes] = field(default_factory=list)
@@ -60,6 +70,8 @@ class Protocol:
 
     async def __call__(self) -> bytes:
         self.reads += 1
+        if self.closed:
+            raise RSGIProtocolClosed
         if self.body is None:
             await asyncio.sleep(FOR_EVER)
         return self.body or b""
@@ -98,9 +110,9 @@ def serve(
     lane: Lane | None = None,
     bodies: Bodies | None = None,
     strict: bool = True,
-    on_busy: Callable[[], object] | None = None,
+    on_lost: Callable[[], object] | None = None,
 ) -> Protocol:
-    treatment = Treatment(lane or Lane(4, 4, 1.0), bodies, strict, on_busy)
+    treatment = Treatment(lane or Lane(4, 4, 1.0), bodies, strict, on_lost)
     server = Server(application, 4, lambda _scope: treatment)
     asyncio.run(server.__rsgi__(scope, protocol))
     return protocol
@@ -191,12 +203,80 @@ def test_who_is_refused_is_told_when_to_come_again() -> None:
     assert (told.status, told.headers["retry-after"]) == (503, "5")
 
 
-def test_what_got_no_thread_is_made_known() -> None:
-    """An event that was refused here is known to nobody else."""
-    refused: list[int] = []
-    serve(Scope(), Protocol(), lane=Lane(0, 0, 1.0), on_busy=lambda: refused.append(503))
-    serve(post(5), Protocol(), bodies=Bodies(1, 4, FOR_EVER), on_busy=lambda: refused.append(413))
-    assert refused == [503]
+class Lost:
+    """Counts what a caller will never know to have been lost."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self) -> None:
+        self.times += 1
+
+
+@pytest.mark.parametrize(
+    ("scope", "protocol", "lane", "bodies", "status"),
+    [
+        (Scope(), Protocol(), Lane(0, 0, 1.0), None, 503),
+        (post(), Protocol(None), None, Bodies(1, 4, 0.05), 408),
+        (post(), Protocol(closed=True), None, BODIES, 400),
+        (post(5), Protocol(b"body"), None, BODIES, 413),
+    ],
+)
+def test_an_event_that_came_to_nothing_is_made_known(
+    scope: Scope, protocol: Protocol, lane: Lane | None, bodies: Bodies | None, status: int
+) -> None:
+    """One that was given up here is known to nobody else."""
+    lost = Lost()
+    told = serve(scope, protocol, lane=lane, bodies=bodies, on_lost=lost)
+    assert (told.status, lost.times) == (status, 1)
+
+
+def test_an_event_that_was_answered_is_not_lost() -> None:
+    lost = Lost()
+    serve(post(), Protocol(b"body"), bodies=BODIES, on_lost=lost)
+    # What the application refuses by the head is its own matter.
+    serve(post(5), Protocol(b"body"), bodies=BODIES, strict=False, on_lost=lost)
+    assert lost.times == 0
+
+
+@pytest.mark.parametrize("status", [500, 503, 400, 401])
+def test_an_error_of_ours_is_made_known(status: int) -> None:
+    """Whatever failed: a middleware, before the application's own code had the event."""
+
+    def application(_environ: object, start_response: Callable[..., object]) -> Iterable[bytes]:
+        start_response(f"{status} x", [])
+        return [b"x"]
+
+    lost = Lost()
+    serve(post(), Protocol(b"body"), application, bodies=BODIES, on_lost=lost)
+    assert lost.times == (status >= 500)
+
+
+def test_an_application_that_raises_has_lost_the_event() -> None:
+    def application(_environ: object, _start_response: object) -> Iterable[bytes]:
+        raise ZeroDivisionError
+
+    lost = Lost()
+    serve(post(), Protocol(b"body"), application, bodies=BODIES, on_lost=lost)
+    assert lost.times == 1
+
+
+def test_an_event_whose_place_another_took_is_made_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rsgi, "YOUNG_SECONDS", 0.0)
+    lost = Lost()
+
+    async def statuses() -> list[int]:
+        treatment = Treatment(Lane(4, 4, 1.0), Bodies(1, 4, FOR_EVER), on_lost=lost)
+        server = Server(echo, 4, lambda _scope: treatment)
+        eldest, newest = Protocol(None), Protocol(b"body")
+        reading = asyncio.create_task(server.__rsgi__(post(), eldest))
+        await asyncio.sleep(0)
+        await server.__rsgi__(post(), newest)
+        await asyncio.wait_for(reading, 5)
+        return [eldest.status, newest.status]
+
+    assert asyncio.run(statuses()) == [408, 200]
+    assert lost.times == 1
 
 
 def test_the_environment_of_a_request() -> None:
@@ -210,9 +290,10 @@ def test_the_environment_of_a_request() -> None:
         ("accept", "text/html"),
         ("accept", "*/*"),
     )
-    environ = environ_of(Scope("POST", "/é", fields, "a=%ff"), b"body")
+    environ = environ_of(Scope("POST", "/é", fields, "a=%ff&b=é€"), b"body")
     assert environ["PATH_INFO"] == "/Ã©"
-    assert environ["QUERY_STRING"] == "a=%ff"
+    # As WSGI has it: bytes, each of them as one character.
+    assert environ["QUERY_STRING"].encode("latin-1") == "a=%ff&b=é€".encode()
     assert environ["REMOTE_ADDR"] == "::1"
     assert environ["CONTENT_TYPE"] == "application/json"
     assert environ["HTTP_COOKIE"] == "a=b; c=d"
