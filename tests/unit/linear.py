@@ -29,6 +29,15 @@ NOTHING_SECONDS = 0.02
 GENEROUS = 3.0
 """How much more than in proportion to the length; a square grows by four times too much."""
 
+READERS = (
+    "_markupbase", "email.message", "email.utils", "html", "html.parser", "http.cookies",
+    "json.decoder", "urllib.parse",
+    "django.core.handlers.wsgi", "django.http.request", "django.middleware.csrf",
+    "django.utils.dateparse", "django.utils.html", "django.utils.http", "django.utils.text",
+    "django.utils.translation.trans_real",
+)  # fmt: skip
+"""Modules of others that read what callers and Odoo send."""
+
 PUMPS = (
     "'", '"', "\\", "\\\\", ":", "://", "[", "]", "{", "}", "(", ")", "<", ">", "%41", "%5C", "%",
     "@", " ", "\t", "\n", "\r", "\xa0", "a", "A", "_", "0", ".", ",", "=", "#", "/", "-", "«", "\0",
@@ -137,6 +146,16 @@ def named_patterns() -> dict[str, re.Pattern[Any]]:
                 assert isinstance(target, ast.Name)
                 found[f"{name}.{target.id}"] = getattr(importlib.import_module(name), target.id)
     return found
+
+
+def patterns_of_others() -> dict[str, re.Pattern[Any]]:
+    """Return the patterns at the top of the modules that read for us, under their names."""
+    return {
+        f"{name}.{attribute}": value
+        for name in READERS
+        for attribute, value in vars(importlib.import_module(name)).items()
+        if isinstance(value, re.Pattern)
+    }
 
 
 def calls_elsewhere() -> set[str]:

@@ -8,9 +8,24 @@ import logging
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from email.utils import parsedate
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
+from django.contrib.auth.forms import UsernameField
+from django.core.exceptions import SuspiciousOperation, ValidationError
+from django.core.handlers.wsgi import WSGIRequest
+from django.forms import EmailField, SlugField
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
+from django.urls import Resolver404, resolve
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.text import smart_split
+from django.utils.translation import get_language_from_request
+from django.views.i18n import set_language
+from whitenoise.responders import StaticFile
 
 from bc_consumer import failures, mapping, redaction, wording
 from bc_consumer.message import gettext, verbatim
@@ -24,8 +39,18 @@ from bc_consumer.odoo.redactor import LONGEST, WORDS, Redactor
 from bc_consumer.odoo.settings import OdooSettings
 from odoo_webhook.payload import PayloadError, parse
 from project.header_limits import LONGEST_PATH
+from project.request_limits import RequestLimitsMiddleware
 from tests.unit import linear
-from tests.unit.linear import assert_linear, named_patterns, text_of, worst_of
+from tests.unit.asking import answered, environ_of
+from tests.unit.linear import (
+    NOTHING_SECONDS,
+    assert_linear,
+    named_patterns,
+    patterns_of_others,
+    seconds_of,
+    text_of,
+    worst_of,
+)
 
 SECRETS = ("Zq7Xw0pLm4Tn2Rb8", "S3cr&t'/<k+é y>%\"1", "pa\\ss'wo\"rd")
 SETTINGS = OdooSettings("https://odoo.example.com", "shop", "admin", SECRETS[0])
@@ -133,6 +158,107 @@ def written(text: str) -> object:
     return stream.write(text)
 
 
+# Ways through what others wrote, each behind the limits that stand before it.
+
+
+def asked(key: str, form: str = "{}", **others: str) -> Callable[[str], object]:
+    """Return what reads a request with the text at one place."""
+
+    def way(text: str) -> None:
+        value = form.replace("{}", text).encode("utf-8", "replace").decode("latin-1")
+        answered(read, environ_of(b"", **(others | {key: value})))
+
+    return way
+
+
+def read(request: WSGIRequest) -> None:
+    """Read whatever Django's middlewares and our pages may read of a request's head."""
+    with suppress(SuspiciousOperation):
+        request.get_host()
+    with suppress(SuspiciousOperation):
+        list(smart_split(request.GET.get("q", "")))  # as the administration's search does
+        url_has_allowed_host_and_scheme(request.GET.get("next"), {"localhost:8000"})
+    request.accepts("text/html")
+    get_language_from_request(request, check_path=True)
+    parsedate(request.headers.get("If-Modified-Since", ""))
+    with suppress(ValueError):
+        StaticFile.parse_byte_range(request.headers.get("Range", ""))
+    with suppress(Resolver404):
+        resolve(request.path_info)
+
+
+def without_origin_check(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+def language_chosen(request: WSGIRequest) -> None:
+    """Choose a language, by a caller who has a token."""
+    with suppress(SuspiciousOperation):
+        RequestLimitsMiddleware(set_language)(request)
+        CsrfViewMiddleware(without_origin_check).process_view(request, set_language, (), {})
+
+
+def back_to(text: str) -> None:
+    address = f"http://localhost:8000/{text}".encode("utf-8", "replace").decode("latin-1")
+    body, form = b"language=fr", "application/x-www-form-urlencoded"
+    values = {"CONTENT_TYPE": form, "HTTP_REFERER": address, "HTTP_ORIGIN": address}
+    answered(language_chosen, environ_of(body, PATH_INFO="/i18n/setlang/", **values))
+
+
+def on_to(text: str) -> None:
+    body = f"language=fr&next=/{text}".encode("utf-8", "replace")
+    values = {"CONTENT_TYPE": "application/x-www-form-urlencoded", "PATH_INFO": "/i18n/setlang/"}
+    answered(language_chosen, environ_of(body, **values))
+
+
+def filled_in(text: str) -> None:
+    """A form of the administration, and what it checks."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        for field in (EmailField(), UsernameField(max_length=150), SlugField()):
+            with suppress(ValidationError):
+                field.clean(next(iter(request.POST.values()), ""))
+        return HttpResponse()
+
+    def received(request: WSGIRequest) -> None:
+        with suppress(SuspiciousOperation):
+            RequestLimitsMiddleware(view)(request)
+
+    form, path = "application/x-www-form-urlencoded", "/admin/auth/user/1/change/"
+    for body in (text.encode("utf-8", "replace"), f"a={quote_plus(text)}".encode()):
+        answered(received, environ_of(body, CONTENT_TYPE=form, PATH_INFO=path))
+
+
+def posted_as_it_is(text: str) -> object:
+    try:
+        return parse(text.encode("utf-8", "replace"), "", "purchase.order")
+    except PayloadError as error:
+        return str(error)
+
+
+def shown_of_a_change(text: str) -> object:
+    names = ("notes", "partner_ref", "amount_total", "date_order")
+    fields = {name: [text, text] for name in names}
+    return wording.read_changes({"fields": fields}).summary()
+
+
+HEADS: dict[str, Callable[[str], object]] = {
+    "a cookie": asked("HTTP_COOKIE"),
+    "a quoted cookie": asked("HTTP_COOKIE", 'sessionid="{}"; django_language="{}"'),
+    "a type": asked("CONTENT_TYPE"),
+    "a type's parameters": asked("CONTENT_TYPE", 'a/b; c="{}"; {}'),
+    "what is accepted": asked("HTTP_ACCEPT", "a/b; {}, {}"),
+    "languages": asked("HTTP_ACCEPT_LANGUAGE"),
+    "a host": asked("HTTP_HOST"),
+    "a search": asked("QUERY_STRING", "q={}&next={}"),
+    "a query": asked("QUERY_STRING"),
+    "a path": asked("PATH_INFO", "/{}"),
+    "a date": asked("HTTP_IF_MODIFIED_SINCE"),
+    "a range": asked("HTTP_RANGE", "bytes={}"),
+    "where a caller came from": back_to,
+    "where a caller goes on to": on_to,
+}
+"""Of strangers' requests."""
 WAYS: dict[str, Callable[[str], object]] = {
     "hidden": Redactor(SECRETS),
     "hidden, lines kept": lambda text: Redactor(SECRETS)(text, cut_lines=False),
@@ -153,6 +279,10 @@ WAYS: dict[str, Callable[[str], object]] = {
     "a webhook": posted,
     "mapped": mapped,
     "shown": shown,
+    "shown of a change": shown_of_a_change,
+    "a webhook's body": posted_as_it_is,
+    "a form": filled_in,
+    **HEADS,
 }
 NEAR_MISSES = (
     *(f"{word}{sign}" for word in WORDS for sign in ("=", "='", ' : "')),
@@ -161,6 +291,8 @@ NEAR_MISSES = (
     "://", "://u:", "://u:p@", "Traceback\nOperationalError FATAL: \"", "KeyError: 'shop'\n",
     "Invalid field '", "Invalid field a.", "Invalid language code: ", "TypeError: ", "<a ", "<!--",
     "&#", "{\"a\":", "[", "#,", "1.", *SECRETS, SECRETS[0][:-1],
+    "<script><!--", "<![", "<a a='", "admin/r/", "r/", ";", "\";", "; a=\"\\", "a*0=", "a*=utf-8''",
+    "&a=", "+%", "%C3", "é", "en;q=0.5,", "a/b;q=0.", "Mon, 1 Jan ", "\\054", "[::", "a@b.",
 )  # fmt: skip
 
 
@@ -175,6 +307,20 @@ def test_no_way_of_a_text_takes_more_than_its_length(way: str) -> None:
                 what,
                 lambda size, first=beginning, pump=pump: text_of((first, pump, ""), size),  # type: ignore[misc]
             )
+
+
+NEAR_MISSES_OF_HEADS = NEAR_MISSES[NEAR_MISSES.index("<a ") :]
+
+
+@pytest.mark.parametrize("way", HEADS)
+def test_no_head_of_a_request_costs_much(way: str) -> None:
+    """Just below its limit, too: some readers take time in proportion to the square up to there."""
+    for size in (250, 1_000, 2_000, 4_000, 8_000):
+        for first in NEAR_MISSES_OF_HEADS:
+            for pump in {first, "/", ";", '\\"', "%", "\xa0"}:
+                text = text_of((first, pump, "!"), size)
+                if seconds_of(HEADS[way], text) >= NOTHING_SECONDS:
+                    assert seconds_of(HEADS[way], text, times=3) < NOTHING_SECONDS, text[:60]
 
 
 class Watched:
@@ -202,7 +348,7 @@ class Watched:
 def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """The longest text that each pattern has seen."""
     lengths: dict[str, int] = {}
-    for name, pattern in named_patterns().items():
+    for name, pattern in (named_patterns() | patterns_of_others()).items():
         module, _dot, attribute = name.rpartition(".")
         watched = Watched(name, pattern, lengths)
         monkeypatch.setattr(sys.modules[module], attribute, watched)
@@ -225,6 +371,15 @@ def test_no_pattern_sees_a_long_text(way: str, seen: dict[str, int]) -> None:
     ):
         WAYS[way](text)
     assert all(length <= LONGEST for length in seen.values()), seen
+
+
+def test_readers_of_others_are_watched(seen: dict[str, int]) -> None:
+    filled_in("a=%41")
+    wording.plain_text("<p>a</p>")
+    asked("HTTP_COOKIE")('a="b c"')
+    assert {"urllib.parse._asciire", "html.parser.starttagopen", "http.cookies._QuotePatt"} < set(
+        seen
+    )
 
 
 def test_patterns_that_see_a_long_text_are_found(seen: dict[str, int]) -> None:

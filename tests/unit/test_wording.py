@@ -89,6 +89,37 @@ def test_values_are_shown_by_their_column() -> None:
         assert wording.show(BC, "unknown_column", "x") == "x"
 
 
+def test_long_html_is_cut_before_it_is_read() -> None:
+    """Python's parser takes time in proportion to the square of what never ends."""
+    paragraph = "<p>One &amp; two</p>"
+    text = wording.show(BC, "notes", paragraph * 1_000)
+    assert text.startswith("One & twoOne & two")
+    assert text.endswith("…")
+    assert 1_000 < len(text) < wording.LONGEST_HTML
+    assert "<" not in text, "nor is it cut within a tag"
+    assert wording.plain_text("a < b, " * 2_000).startswith("a < b, a < b")
+    exact = "<p>" + "x" * (wording.LONGEST_HTML - 7) + "</p>"
+    assert wording.plain_text(exact) == "x" * (wording.LONGEST_HTML - 7)
+
+
+@pytest.mark.parametrize("html", ["<p>a</p><![x]>", "<![", "<![if>b", "<!" * 9 + ">", "<" * 999])
+def test_html_that_nobody_can_read_is_shown_as_it_stands(html: str) -> None:
+    wording.plain_text(html)
+    assert wording.show(BC, "notes", "<p>a</p><![x]>") == "<p>a</p><![x]>"
+
+
+def test_long_values_of_a_change_are_cut() -> None:
+    fields = {name: ["old " * 9_000, "new " * 9_000] for name in ("notes", "origin", "partner_ref")}
+    for change in wording.read_changes({"fields": fields}).fields:
+        assert change.old.startswith("old old")
+        assert change.new.endswith("…")
+        assert max(len(change.old), len(change.new)) <= wording.LONGEST_OF_A_CHANGE + 1
+    taxes = [{"id": number, "name": "TVA 20 %"} for number in range(900)]
+    lines = {"added": {"7": "x" * 9_000}, "changed": {"8": {"taxes": [[], taxes]}}}
+    added, changed = wording.read_changes({"lines": lines}).lines
+    assert len(added.name) == len(changed.fields[0].new) == wording.LONGEST_OF_A_CHANGE + 1
+
+
 CHANGES = {
     "fields": {
         "partner_id": [1, 2],
