@@ -3,8 +3,12 @@
 libpq's own timeouts do not help against a server that is stopped or whose network swallows packets:
 the client waits for an answer that never comes. psycopg2 hands its waiting to a callback; this one
 gives up when the deadline of the current thread has passed. psycopg2 then closes the connection.
+
+Where no block gives a deadline, each statement has one of its own: Django asks things between two
+requests, outside of whatever the project's middlewares could wrap.
 """
 
+import math
 import select
 import threading
 import time
@@ -16,8 +20,11 @@ import psycopg2
 from psycopg2 import extensions
 
 STEP_SECONDS = 0.01
+LONGEST_SECONDS = 5.0
+"""For a statement, or for connecting, outside of any block."""
 
 _thread = threading.local()
+_outside: float | None = LONGEST_SECONDS
 
 
 class Waiting(Protocol):
@@ -51,8 +58,13 @@ class Patience:
         self.waited += min(time.monotonic() - began, STEP_SECONDS)
 
 
-def install() -> None:
-    """Let psycopg2 wait through this module, for the whole process (the web process only)."""
+def install(outside: float | None = LONGEST_SECONDS) -> None:
+    """Let psycopg2 wait through this module, for the whole process (the web process only).
+
+    ``outside``: how long a statement outside of any block may take; None: as long as it takes.
+    """
+    global _outside  # noqa: PLW0603 (psycopg2's callback is the process's, too)
+    _outside = outside
     extensions.set_wait_callback(_wait)
 
 
@@ -62,14 +74,14 @@ def installed() -> bool:
 
 
 @contextmanager
-def database_deadline(seconds: float) -> Iterator[None]:
-    """Give all database statements in the block ``seconds`` together.
+def database_deadline(seconds: float | None) -> Iterator[None]:
+    """Give all database statements in the block ``seconds`` together; None: as long as they take.
 
     One that takes longer raises Django's OperationalError; whether it took effect is then unknown.
     A block within another one has its own deadline, a longer one too. Without :func:`install`, and
     on SQLite, the block has no deadline.
     """
-    with waiting(_Deadline(time.monotonic() + seconds)):
+    with waiting(_Deadline(seconds)):
         yield
 
 
@@ -98,21 +110,20 @@ def has_event(connection: Any, events: int, seconds: float | None) -> bool:
 
 
 class _Deadline:
-    def __init__(self, until: float) -> None:
-        self._until = until
+    def __init__(self, seconds: float | None) -> None:
+        self._until = math.inf if seconds is None else time.monotonic() + seconds
 
     def ready(self, connection: Any, events: int) -> str:
-        if has_event(connection, events, self._until - time.monotonic()):
+        left = self._until - time.monotonic()
+        if has_event(connection, events, None if left == math.inf else left):
             return ""
         return "PostgreSQL did not answer before the deadline"
 
 
 def _wait(connection: Any) -> None:
-    how: Waiting | None = getattr(_thread, "waiting", None)
+    how: Waiting = getattr(_thread, "waiting", None) or _Deadline(_outside)
     while (state := connection.poll()) != extensions.POLL_OK:
         events = select.POLLOUT if state == extensions.POLL_WRITE else select.POLLIN
-        if how is None:
-            has_event(connection, events, None)
-        elif why := how.ready(connection, events):
+        if why := how.ready(connection, events):
             _thread.passed = True
             raise psycopg2.OperationalError(why)

@@ -8,7 +8,6 @@ finds none (measured: 64 views of one page, 160 of 280 requests to webhook and /
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import cache
 
 from django.conf import settings
@@ -98,8 +97,7 @@ class PageLimitsMiddleware:
             self._waiting.release()
 
     def _page(self, request: HttpRequest) -> HttpResponse:
-        seconds = settings.PAGE_DATABASE_SECONDS
-        with database_deadline(seconds) if seconds else nullcontext():
+        with database_deadline(settings.PAGE_DATABASE_SECONDS or None):
             response = self.get_response(request)
             # Another middleware's statement, which no view has raised.
             gone = response.status_code == 500 and deadline_passed()

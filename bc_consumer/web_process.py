@@ -21,12 +21,17 @@ def prepare() -> None:
     Returns when all that is done, so that a new process gets its first request only when it can
     answer in time, but after three seconds whatever is away.
 
+    From then on a statement of this process, in whichever thread, that is in no block of
+    ``deadline.database_deadline`` has five seconds (``deadline.LONGEST_SECONDS``), unless
+    ``PAGE_DATABASE_SECONDS`` is 0.
+
     Call it once in every process that serves the webhook, after Django's set-up and, where a
     server forks, in the process that serves: the project's ``wsgi.py`` is the place. Without it
     the webhook works, and has no deadline while PostgreSQL does not answer.
     """
     if connection.vendor == "postgresql":
-        deadline.install()
+        # In «./start» a worker's statements run in this process, too: hence its 0.
+        deadline.install(deadline.LONGEST_SECONDS if settings.PAGE_DATABASE_SECONDS else None)
         _end_statements_that_nobody_waits_for()
     end = time.monotonic() + LONGEST_SECONDS
     connected = publisher().connect()

@@ -8,8 +8,14 @@ import threading
 import time
 from contextlib import ExitStack
 
+import dj_database_url
 import pytest
+import pytest_django
+from django.db import ProgrammingError
+from django.db.utils import ConnectionHandler
+from psycopg2 import extensions
 
+from bc_consumer import deadline
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.conftest import Deploy
@@ -99,6 +105,35 @@ def test_a_page_says_what_is_the_matter(deployment: Deployment, private_postgres
     deployment.wait_until(
         lambda: deployment.get("/").status in {200, 302}, what="pages to be there again"
     )
+
+
+def test_what_django_asks_between_two_requests_has_a_deadline(
+    private_postgres: Postgres, django_db_blocker: pytest_django.DjangoDbBlocker
+) -> None:
+    """After an error of a statement it asks whether the connection works, outside of any page."""
+    url = private_postgres.create_database().url
+    given_up: list[float] = []
+
+    def asked() -> None:
+        with django_db_blocker.unblock():
+            connection = ConnectionHandler({"default": dict(dj_database_url.parse(url))})["default"]
+            with pytest.raises(ProgrammingError), connection.cursor() as cursor:
+                cursor.execute("SELECT no_such_column")
+            private_postgres.pause()
+            began = time.monotonic()
+            connection.close_if_unusable_or_obsolete()
+            given_up.append(time.monotonic() - began)
+            assert connection.connection is None
+
+    before = extensions.get_wait_callback()
+    deadline.install()
+    thread = threading.Thread(target=asked, daemon=True)
+    thread.start()
+    thread.join(4 * deadline.LONGEST_SECONDS)
+    private_postgres.resume()
+    extensions.set_wait_callback(before)
+    assert given_up
+    assert given_up[0] >= deadline.LONGEST_SECONDS
 
 
 def test_a_page_says_it_of_a_database_that_is_shut_down(

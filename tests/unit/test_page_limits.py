@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 
 import pytest
 from django.conf import LazySettings
@@ -12,7 +14,7 @@ from django.db import InterfaceError, OperationalError, ProgrammingError, connec
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
-from bc_consumer import page_limits
+from bc_consumer import deadline, page_limits
 from bc_consumer.page_limits import PageLimitsMiddleware
 from tests.services.waiting import wait_until
 
@@ -83,6 +85,22 @@ def test_what_counts_as_a_database_that_is_away(
     monkeypatch.setattr(connection, "close", lambda: closed.append(True))
     answer = limits(lambda _: HttpResponse()).process_exception(GET("/"), error)
     assert (answer is not None, bool(closed)) == (answered, answered)
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(7.5, 7.5), (0, inf)])
+def test_a_page_s_statements_have_so_long(
+    seconds: float, most: float, settings: LazySettings
+) -> None:
+    """0: no limit, not even that of a statement outside of any page."""
+    settings.PAGE_DATABASE_SECONDS = seconds
+    left: list[float] = []
+
+    def view(_request: HttpRequest) -> HttpResponse:
+        left.append(deadline._thread.waiting._until - time.monotonic())
+        return HttpResponse()
+
+    limits(view)(GET("/"))
+    assert most - 5 < left[0] <= most or left[0] == most
 
 
 def test_another_middleware_s_statement_that_was_given_up(
