@@ -38,6 +38,8 @@ class DatabaseGate:
 
     def __init__(self, watch: Watch | None) -> None:
         self.usable = True
+        self.slow = False
+        """When it was last closed the server answered, and was only slow."""
         self.watch = watch
         self.rounds = 0
         """How often its thread has looked."""
@@ -70,6 +72,7 @@ class DatabaseGate:
         connection.close()
         with self._lock:
             was_usable, self.usable = self.usable, False
+            self.slow = verdict is Verdict.SLOW
             if was_usable:
                 self._closed_at = time.monotonic()
         self.missed()

@@ -35,10 +35,13 @@ from bc_consumer.watch import Verdict, Watch, Watched
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 500
-"""Marks taken in by one statement; a request may bring a thousand by itself."""
+AT_ONCE = 2_000
+"""Marks taken in by one statement, which takes 30 ms (measured, two cores). A batch body brings a
+thousand; a request that brings more than this has a statement of its own."""
 AT_ONCE_CHARACTERS = 2**20
 """Of the payloads in one statement, and in one message of the fallback queue."""
+FEW = 10
+"""A request with more marks than this is a large one. Odoo's own bring one each."""
 LARGEST_ID = 2**31 - 1
 """Odoo's ids are PostgreSQL integers."""
 ODOO_WAITS_SECONDS = 1.0
@@ -49,6 +52,11 @@ RABBITMQ_SHARE = 0.25
 """Of the time to answer: kept for RabbitMQ, should a slow statement come to nothing."""
 LAST_SHARE = 0.06
 """Of the time to answer: all that is kept for it by an event that came late."""
+LATE_SHARE = 0.125
+"""Of the time to answer: who has less left does not decide how long a statement may take for all
+the others in it."""
+HURRY = 1.5
+"""Large ones that have less time left than so many of their statements take wait for no other."""
 SLOW_SHARE = 0.5
 """Of the time to answer: a live database that took more for one statement is left alone."""
 AWAY_SECONDS = 0.22
@@ -80,7 +88,7 @@ def accept(odoo_ids: Sequence[int], mark: ledger.Mark, *, arrived: float | None 
     # Who has waited long for a thread may have left; the event is here all the same.
     until = max(arrived + answer, now + answer * LEAST_SHARE)
     gate = intake().gate
-    arrival = _Arrival([(odoo_id, mark) for odoo_id in odoo_ids], until)
+    arrival = Arrival([(odoo_id, mark) for odoo_id in odoo_ids], until)
     kept_in = ""
     if not gate.hopeless or publisher().usable:
         intake().put(arrival)
@@ -137,8 +145,10 @@ def _decoded(*, ids: Any, event: Any, lane: Any, **others: Any) -> Marks:
     return [(odoo_id, mark) for odoo_id in ids]
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrival:
+    """The marks of one request, which waits until it is told where they are kept."""
+
     marks: Marks
     until: float
     """When it has to be answered, as ``time.monotonic()`` tells time."""
@@ -150,6 +160,36 @@ class _Arrival:
         """What the caller sent: all marks of one request have the same."""
         return self.marks[0][1].payload if self.marks else ""
 
+    @property
+    def large(self) -> bool:
+        """Whether it is some program's, which names many orders at once."""
+        return len(self.marks) > FEW
+
+    @property
+    def void(self) -> bool:
+        """Whether its caller was told to send it again, and will: Odoo's, which never does, is
+        marked however late."""
+        return self.large and self.kept_in.cancelled()
+
+
+def next_batch(waiting: Sequence[Arrival]) -> tuple[list[Arrival], list[Arrival]]:
+    """Return what the next statement takes of these, who came in this order; and who waits on.
+
+    The eldest, so that everybody gets a turn, then the smaller ones first. What is void and has no
+    room is dropped: in an overload it would be in the way of those that are still in time.
+    """
+    void = {arrival for arrival in waiting if arrival.void}
+    eldest = next((arrival for arrival in waiting if arrival not in void), waiting[0])
+    others = sorted(waiting, key=lambda arrival: (arrival in void, len(arrival.marks)))
+    batch, count, characters = [eldest], len(eldest.marks), len(eldest.payload)
+    for arrival in others:
+        more, longer = count + len(arrival.marks), characters + len(arrival.payload)
+        if arrival is not eldest and more <= AT_ONCE and longer <= AT_ONCE_CHARACTERS:
+            batch.append(arrival)
+            count, characters = more, longer
+    taken = void.union(batch)
+    return batch, [arrival for arrival in waiting if arrival not in taken]
+
 
 class Intake(threading.Thread):
     """See the module. Daemon: what it has not answered was not promised."""
@@ -159,9 +199,14 @@ class Intake(threading.Thread):
         self.begun = threading.Event()
         """It has tried to connect, and now takes in whatever comes."""
         self.gate = DatabaseGate(Watch() if deadline.installed() else None)
-        self._arrivals: queue.SimpleQueue[_Arrival | None] = queue.SimpleQueue()
+        self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
+        self._small: list[Arrival] = []
+        self._large: list[Arrival] = []
+        self._turn_of_large = False
+        self._large_took = 0.0
+        self._closed = False
 
-    def put(self, arrival: _Arrival) -> None:
+    def put(self, arrival: Arrival) -> None:
         """Hand one request's marks over; its future tells where they are kept."""
         self._arrivals.put(arrival)
 
@@ -175,16 +220,19 @@ class Intake(threading.Thread):
         """Take in until closed."""
         self._begin()
         self.begun.set()
-        while (first := self._arrivals.get()) is not None:
-            batch = self._with_whatever_came(first)
+        while self._whatever_came():
+            batch, hurried = self._next()
             kept_in = ""
+            began = time.monotonic()
             try:
-                kept_in = self._keep(batch)
+                kept_in = self._store(batch) if hurried else self._keep(batch)
             except Exception:
                 logger.exception("%d events could not be taken in", len(batch))
             for arrival in batch:
                 with contextlib.suppress(InvalidStateError):
                     arrival.kept_in.set_result(kept_in)
+            if batch[0].large and not hurried:
+                self._large_took = time.monotonic() - began
         connection.close()
 
     def _begin(self) -> None:
@@ -196,34 +244,83 @@ class Intake(threading.Thread):
         except AWAY as error:
             self.gate.trip(error, None)
 
-    def _with_whatever_came(self, first: _Arrival) -> list[_Arrival]:
-        batch = [first]
-        count, characters = len(first.marks), len(first.payload)
-        while count < AT_ONCE and characters < AT_ONCE_CHARACTERS and not self._arrivals.empty():
+    def _whatever_came(self) -> bool:
+        """Let all that has come wait for its turn; tell whether anything does. Waits for it."""
+        while not self._closed and not ((self._small or self._large) and self._arrivals.empty()):
             arrival = self._arrivals.get()
             if arrival is None:
-                self._arrivals.put(None)
-                break
-            batch.append(arrival)
-            count += len(arrival.marks)
-            characters += len(arrival.payload)
-        return batch
+                self._closed = True
+            elif arrival.large:
+                self._large.append(arrival)
+            else:
+                self._small.append(arrival)
+        return bool(self._small or self._large)
 
-    def _keep(self, batch: Sequence[_Arrival]) -> str:
-        """Try ledger and RabbitMQ within the time to answer; return where it is kept, or ""."""
+    def _next(self) -> tuple[list[Arrival], bool]:
+        """Return what is to be kept now, and whether RabbitMQ shall keep it.
+
+        Small and large ones take turns: however many large ones come at once, Odoo's users wait for
+        one statement of theirs at most, and none of theirs is in one that takes too long.
+        """
+        if self._small and not (self._large and self._turn_of_large):
+            batch, self._small = next_batch(self._small)
+            self._turn_of_large = bool(self._large)
+            return batch, False
+        batch, waiting = next_batch(self._large)
+        hurried = self._hurried() if waiting else []
+        if hurried:
+            batch, _more = next_batch(hurried)
+            waiting = [arrival for arrival in self._large if arrival not in batch]
+        self._large = waiting
+        self._turn_of_large = False
+        return batch, bool(hurried)
+
+    def _hurried(self) -> list[Arrival]:
+        """Return the large ones that may leave before they get a turn, if RabbitMQ is there."""
+        if not (self.gate.usable and publisher().usable):
+            return []
+        now = time.monotonic()
+        share = settings.WEBHOOK_ANSWER_SECONDS * RABBITMQ_SHARE
+        soon = now + max(share, self._large_took * HURRY)
+        return [
+            arrival
+            for arrival in self._large
+            if now + LEAST_SECONDS <= arrival.until < soon and not arrival.void
+        ]
+
+    def _keep(self, batch: Sequence[Arrival]) -> str:
+        """Try ledger and RabbitMQ within the time to answer; return where it is kept, or "".
+
+        Each request leaves by its own deadline, whatever is done here. So only what leaves time to
+        ask RabbitMQ, too, goes by the soonest of them; the last chance lasts as long as anybody's.
+        """
         marks = [mark for arrival in batch for mark in arrival.marks]
         silence, answer = settings.WEBHOOK_DATABASE_SECONDS, settings.WEBHOOK_ANSWER_SECONDS
-        waiting = [arrival.until for arrival in batch if not arrival.kept_in.cancelled()]
-        end = min(waiting, default=time.monotonic() + answer)
+        now = time.monotonic()
+        ends = [arrival.until for arrival in batch if not arrival.kept_in.cancelled()]
+        # For whom it is too late is marked all the same: what Odoo sent, it won't send again.
+        ends = [end for end in ends if end - now >= LEAST_SECONDS] or [now + answer]
+        last = max(ends)
         if not self.gate.usable:
-            return self._while_away(marks, end - answer + min(AWAY_SECONDS, answer), end)
+            # Of a server that lives nobody is kept away because another one came too early.
+            soon = (last if self.gate.slow else min(ends)) - answer + min(AWAY_SECONDS, answer)
+            return self._while_away(marks, soon, last)
         if not publisher().usable:
             # A slow moment of the database must not refuse what nobody else can take.
-            return self._ledger(marks, end, silence * ALONE) or self._queue(marks, end)
+            return self._ledger(marks, last, silence * ALONE) or self._queue(marks, last)
+        late = min(answer * LATE_SHARE, (last - now) / 2)
+        end = min(end for end in ends if end - now >= late)
         # A batch that waited for the one before it is no reason to doubt the database.
-        chance = min(end, time.monotonic() + answer * LEAST_SHARE)
+        chance = min(end, now + answer * LEAST_SHARE)
         until = max(end - answer * RABBITMQ_SHARE, chance - answer * LAST_SHARE)
-        return self._ledger(marks, until, silence) or self._queue(marks, end)
+        return self._ledger(marks, until, silence) or self._queue(marks, last)
+
+    def _store(self, batch: Sequence[Arrival]) -> str:
+        """Try RabbitMQ first; return where it is kept, or ""."""
+        marks = [mark for arrival in batch for mark in arrival.marks]
+        last = max(arrival.until for arrival in batch)
+        silence = settings.WEBHOOK_DATABASE_SECONDS
+        return self._queue(marks, last) or self._ledger(marks, last, silence)
 
     def _while_away(self, marks: Marks, soon: float, end: float) -> str:
         """Ask first who is likelier to answer; the database gets no long time now."""

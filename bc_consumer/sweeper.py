@@ -12,6 +12,7 @@ from django.db import DataError, IntegrityError, connection
 
 from bc_consumer import dead_letters, ledger, process
 from bc_consumer.broker import Broker, publish
+from bc_consumer.intake import AT_ONCE as MARKS_AT_ONCE
 from bc_consumer.intake import Marks, decode
 from bc_consumer.marks import in_short
 from bc_consumer.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE, publisher
@@ -21,8 +22,8 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 """Between two looks whether there are stored events: one question to RabbitMQ, no statement."""
 AT_ONCE = 100
-"""Stored events marked by one statement. Each may hold the marks of hundreds of webhooks, and so
-many are sent to this process ahead."""
+"""Stored events marked by one statement, if they hold no more than ``MARKS_AT_ONCE``: webhooks for
+these orders wait until it is over. So many are sent to this process ahead."""
 AT_ONCE_BYTES = 4 * 2**20
 """Of their bodies, together: larger ones are marked in several steps."""
 LONGEST_SECONDS = 30.0
@@ -105,16 +106,17 @@ def _take_in(broker: Broker) -> None:
         stored = _get(broker, deliveries)
         if not stored:
             break
-        _mark_together(broker, stored)
-        broker.channel.basic_ack(stored[-1].tag, multiple=True)
+        for together in _by_statement(stored):
+            _mark_together(broker, together)
+            broker.channel.basic_ack(together[-1].tag, multiple=True)
     broker.channel.cancel()  # gives back what was sent ahead
 
 
 def _get(broker: Broker, deliveries: Iterator[Any]) -> list[_Stored]:
-    """Get what one statement shall mark; bodies that are no stored event are set aside."""
+    """Get what a statement or two shall mark; bodies that are no stored event are set aside."""
     stored: list[_Stored] = []
-    size = 0
-    while len(stored) < AT_ONCE and size < AT_ONCE_BYTES:
+    size = marks = 0
+    while len(stored) < AT_ONCE and size < AT_ONCE_BYTES and marks < MARKS_AT_ONCE:
         method, _properties, body = next(deliveries)
         if method is None:
             break
@@ -124,7 +126,23 @@ def _get(broker: Broker, deliveries: Iterator[Any]) -> list[_Stored]:
         except ValueError as error:
             _set_aside(broker, body, error)
             broker.channel.basic_ack(method.delivery_tag)
+        else:
+            marks += len(stored[-1].marks)
     return stored
+
+
+def _by_statement(stored: Sequence[_Stored]) -> Iterator[list[_Stored]]:
+    """Divide them, in their order, by what one statement takes; a larger one has its own."""
+    together: list[_Stored] = []
+    marks = 0
+    for message in stored:
+        if together and marks + len(message.marks) > MARKS_AT_ONCE:
+            yield together
+            together, marks = [], 0
+        together.append(message)
+        marks += len(message.marks)
+    if together:
+        yield together
 
 
 def _mark_together(broker: Broker, stored: Sequence[_Stored]) -> None:

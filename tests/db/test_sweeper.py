@@ -60,3 +60,29 @@ def test_rule_1_stored_events_stay_in_their_queue_until_their_marks_are_committe
     sweep()
     assert set(PendingBC.objects.values_list("pk", flat=True)) == {7, 8}
     assert stored(broker) == 0
+
+
+def test_one_statement_takes_so_many_marks_however_few_messages_hold_them(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It locks its rows, and webhooks for these orders wait for it."""
+    mark = Mark(cause="webhook", lane=Lane.BULK)
+    sizes = [1000, 1000, 1000, intake.AT_ONCE + 1, 500]
+    for number, size in enumerate(sizes, 1):
+        ids = range(number * 100_000, number * 100_000 + size)
+        body = intake.encode([(odoo_id, mark) for odoo_id in ids])
+        publish(broker.channel, FALLBACK_QUEUE, body)
+    statements: list[int] = []
+    mark_all = ledger.mark_all
+
+    def noted(marks: Iterable[tuple[int, Mark]]) -> list[int]:
+        marks = list(marks)
+        statements.append(len(marks))
+        return mark_all(marks)
+
+    monkeypatch.setattr(ledger, "mark_all", noted)
+    sweep()
+    assert stored(broker) == 0
+    assert PendingBC.objects.count() == 2 + sum(sizes)
+    assert [size for size in statements if size > intake.AT_ONCE] == [intake.AT_ONCE + 1]
+    assert sum(statements) == 2 + sum(sizes)
