@@ -17,9 +17,9 @@ class BCConsumerConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks; settle the settings that nobody set."""
-        from bc_consumer import checks, project_checks  # noqa: F401
-        from bc_consumer.groups import make_groups
-        from bc_consumer.redaction import install_hooks
+        from bc_consumer.core.redaction import install_hooks
+        from bc_consumer.installation import project_checks, system_checks  # noqa: F401
+        from bc_consumer.installation.permissions import make_groups
 
         install_hooks()
         post_migrate.connect(make_groups, sender=self, dispatch_uid="bc_consumer.groups")
@@ -34,7 +34,7 @@ class BCConsumerConfig(AppConfig):
 
     def _name_columns(self) -> None:
         """Let columns be called what the copied orders call them; migrations don't see it."""
-        from bc_consumer.labels import COLUMNS_OF_SALES, LINE_COLUMNS_OF_SALES, copies_sales
+        from bc_consumer.console.labels import COLUMNS_OF_SALES, LINE_COLUMNS_OF_SALES, copies_sales
 
         if not copies_sales():
             return

@@ -10,7 +10,7 @@ import os as _os
 from typing import Any as _Any
 from urllib.parse import urlsplit as _urlsplit
 
-from bc_consumer.environment import Environment as _Environment
+from bc_consumer.core.environment import Environment as _Environment
 
 # Underscored, like everything here that is no setting: «import *» leaves it out.
 _env = _Environment(_os.environ)
@@ -50,7 +50,7 @@ DRAMATIQ_AUTODISCOVER_MODULES = ("actors",)
 DRAMATIQ_IGNORED_MODULES = ("django_dramatiq.tasks",)
 DRAMATIQ_BROKER = {
     # By RABBITMQ_URL: RabbitMQ, or the memory of this process.
-    "BROKER": "bc_consumer.broker.broker_from_settings",
+    "BROKER": "bc_consumer.messaging.broker.broker_from_settings",
     "OPTIONS": {},
     "MIDDLEWARE": [
         "dramatiq.middleware.AgeLimit",
@@ -59,7 +59,7 @@ DRAMATIQ_BROKER = {
         "dramatiq.middleware.Callbacks",
         "dramatiq.middleware.Retries",
         "django_dramatiq.middleware.DbConnectionsMiddleware",
-        "bc_consumer.timer_middleware.TimerMiddleware",
+        "bc_consumer.workers.middleware.TimerMiddleware",
     ],
 }
 

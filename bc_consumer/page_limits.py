@@ -17,8 +17,8 @@ from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.utils import translation
 
-from bc_consumer.deadline import database_deadline, deadline_passed
-from bc_consumer.redaction import redacted
+from bc_consumer.core.database_deadline import database_deadline, deadline_passed
+from bc_consumer.core.redaction import redacted
 
 logger = logging.getLogger(__name__)
 

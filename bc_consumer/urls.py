@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from bc_consumer import health, views
+from bc_consumer.console import health, views
 
 urlpatterns = [
     path("", views.live, name="bc-live"),

@@ -6,10 +6,10 @@ from django.conf import settings
 from django.db import connection
 from django.urls import get_resolver
 
-from bc_consumer import deadline
-from bc_consumer.health import STATUS_SECONDS
-from bc_consumer.intake import intake
-from bc_consumer.publisher import publisher
+from bc_consumer.console.health import STATUS_SECONDS
+from bc_consumer.core import database_deadline
+from bc_consumer.messaging.intake import intake
+from bc_consumer.messaging.publisher import publisher
 
 LONGEST_SECONDS = 3.0
 """A server that is away holds the start up for so long at most."""
@@ -31,7 +31,9 @@ def prepare() -> None:
     """
     if connection.vendor == "postgresql":
         # In «./start» a worker's statements run in this process, too: hence its 0.
-        deadline.install(deadline.LONGEST_SECONDS if settings.PAGE_DATABASE_SECONDS else None)
+        database_deadline.install(
+            database_deadline.LONGEST_SECONDS if settings.PAGE_DATABASE_SECONDS else None
+        )
         _end_statements_that_nobody_waits_for()
     end = time.monotonic() + LONGEST_SECONDS
     connected = publisher().connect()

@@ -20,8 +20,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from bc_consumer.mapping import MappedOrder, map_order
 from bc_consumer.odoo import Odoo, OdooSettings
+from bc_consumer.refresh.mapping import MappedOrder, map_order
 from odoo_simulator import RemoteSimulator
 
 PAGE = 500  # orders a call

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bc_consumer.odoo.redactor import beginning
+from bc_consumer.core.redactor import beginning
 
 LARGEST_ID = 2**31 - 1
 """Odoo's ids are PostgreSQL integers, and XML-RPC carries no larger ones."""

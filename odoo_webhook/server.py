@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from bc_consumer.rsgi import Bodies, Lane, Server, Treatment
+from odoo_webhook.rsgi import Bodies, Lane, Server, Treatment
 
 WAIT_SECONDS = 10.0
 """For a thread; whoever has given up meanwhile has sent an event all the same."""
@@ -26,7 +26,7 @@ def serve() -> Server:
     """Return granian's target for the project of the settings."""
     # The project's own module sets Django up; what needs models can't be imported before.
     application = import_string(settings.WSGI_APPLICATION)
-    from bc_consumer.intake import missed
+    from bc_consumer.messaging.intake import missed
     from bc_consumer.page_limits import READINESS, pages_at_once, path_of, urgent_paths
     from odoo_webhook.auth import authorized
 

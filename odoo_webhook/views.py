@@ -7,12 +7,12 @@ from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from bc_consumer.intake import IntakeUnavailable, accept, missed
+from bc_consumer.core.redaction import redacted
+from bc_consumer.installation.webhook_address import LONGEST_NONCE, PING, proof
 from bc_consumer.ledger import Mark
-from bc_consumer.marks import in_short
+from bc_consumer.ledger.marks import in_short
+from bc_consumer.messaging.intake import IntakeUnavailable, accept, missed
 from bc_consumer.models import Event
-from bc_consumer.public_address import LONGEST_NONCE, PING, proof
-from bc_consumer.redaction import redacted
 from odoo_webhook.auth import authorized
 from odoo_webhook.payload import PayloadError, parse, read_object
 
@@ -20,8 +20,7 @@ logger = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
 ARRIVED = "bc_consumer.arrived"
-"""Set by ``bc_consumer/rsgi.py``, which needs granian; with another server the wait for a thread is
-not known."""
+"""Set by ``rsgi.py``, which needs granian; no other server tells how long a thread was waited for."""
 
 
 # No transaction of the request's own: it would need the database before the intake is asked.

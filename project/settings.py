@@ -12,7 +12,7 @@ import dj_email_url
 from django.utils.translation import gettext_lazy as _
 from dotenv import load_dotenv
 
-from bc_consumer.environment import Environment
+from bc_consumer.core.environment import Environment
 
 env = Environment(os.environ)
 BASE_DIR = Path(__file__).resolve().parent.parent

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from django.core.exceptions import ImproperlyConfigured
 
-from bc_consumer.redaction import redacted
+from bc_consumer.core.redaction import redacted
 
 EXIT = 2
 """As for a wrong argument; ``doctor`` counts it as an error."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
+from bc_consumer.core.redaction import redacted
 from bc_consumer.doctor.findings import Check, Finding, Level, error
-from bc_consumer.redaction import redacted
 
 logger = logging.getLogger(__name__)
 

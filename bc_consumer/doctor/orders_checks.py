@@ -7,11 +7,11 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from bc_consumer import field_watch, language_watch
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ACCOUNT, guarded
 from bc_consumer.odoo import NAMING_MODELS, FieldSet, NoRights, Odoo, OdooError
-from bc_consumer.odoo_connection import odoo_settings
+from bc_consumer.operations import language_watch, schema_watch
+from bc_consumer.refresh.gateway import odoo_settings
 
 FIELDS = "odoo.fields"
 
@@ -64,7 +64,7 @@ class _Rights:
     def _meant(self, fields: FieldSet) -> str:
         """Say what a misspelt field of the settings may have been meant to be."""
         misspelt = sorted(set(fields.absent).intersection(fields.chosen))
-        near = [f"{name}: {', '.join(field_watch.meant(self.odoo, name))}?" for name in misspelt]
+        near = [f"{name}: {', '.join(schema_watch.meant(self.odoo, name))}?" for name in misspelt]
         return "".join(
             " " + _("Is it %(name)s") % {"name": one} for one in near if ": ?" not in one
         )

@@ -22,9 +22,9 @@ from pika.exceptions import (
     UnroutableError,
 )
 
-from bc_consumer.broker import Broker
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
-from bc_consumer.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE
+from bc_consumer.messaging.broker import Broker
+from bc_consumer.messaging.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE
 
 SECONDS = 3.0
 NOT_FOUND, PRECONDITION_FAILED, ACCESS_REFUSED, NOT_ALLOWED = 404, 406, 403, 530

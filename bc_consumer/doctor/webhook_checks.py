@@ -5,9 +5,13 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from bc_consumer.core.http_probe import NoAnswer, Trouble, ask
+from bc_consumer.core.message_field import said
 from bc_consumer.doctor.findings import Check, Finding, Level, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ADDRESS, odoo_trouble
-from bc_consumer.http_probe import NoAnswer, Trouble, ask
+from bc_consumer.installation.rule_labels import difference_told
+from bc_consumer.installation.rules import RulesSetup, no_webhooks
+from bc_consumer.installation.webhook_address import Arrival, address_error, ping, webhook_endpoint
 from bc_consumer.odoo import (
     MissingModel,
     NoAutomation,
@@ -17,11 +21,7 @@ from bc_consumer.odoo import (
     WrongCredentials,
 )
 from bc_consumer.odoo.rules import Compared, Comparison, Flaw
-from bc_consumer.odoo_connection import odoo_as_administrator
-from bc_consumer.public_address import Arrival, address_error, ping, webhook_endpoint
-from bc_consumer.rule_labels import difference_told
-from bc_consumer.rules_setup import RulesSetup, no_webhooks
-from bc_consumer.saying import said
+from bc_consumer.refresh.gateway import odoo_as_administrator
 
 URL = "webhook.url"
 GRAVE = frozenset(

@@ -8,13 +8,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from bc_consumer import heartbeats, outage
-from bc_consumer.database_clock import database_now
+from bc_consumer.console.figures import ledger_figures
+from bc_consumer.core.message_field import said
+from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.doctor.database_checks import SCHEMA
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
+from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import Alert, Heartbeat, SyncLog, SyncState
-from bc_consumer.queries import ledger_figures
-from bc_consumer.saying import said
+from bc_consumer.operations import heartbeats
 
 LATE_RUN = timedelta(hours=26)
 """A nightly run, and the time it may take."""
@@ -143,7 +144,7 @@ def _backlog() -> Iterator[Finding]:
 
 
 def _breaker() -> Iterator[Finding]:
-    pause = outage.current()
+    pause = circuit_breaker.current()
     if pause is None:
         yield ok(_("none: workers may ask Odoo"))
         return

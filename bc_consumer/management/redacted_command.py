@@ -7,7 +7,7 @@ from typing import Any, TextIO, cast
 
 from django.core.management.base import BaseCommand
 
-from bc_consumer.redaction import RedactingStream
+from bc_consumer.core.redaction import RedactingStream
 
 
 class RedactedCommand(BaseCommand):

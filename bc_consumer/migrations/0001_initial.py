@@ -4,7 +4,7 @@ import django.core.serializers.json
 import django.db.models.deletion
 from django.db import migrations, models
 
-import bc_consumer.fields
+import bc_consumer.core.decimal_field
 
 
 class Migration(migrations.Migration):
@@ -229,15 +229,21 @@ class Migration(migrations.Migration):
                 ("payment_term_name", models.TextField(blank=True, verbose_name="payment terms")),
                 (
                     "amount_untaxed",
-                    bc_consumer.fields.ExactDecimalField(null=True, verbose_name="untaxed amount"),
+                    bc_consumer.core.decimal_field.ExactDecimalField(
+                        null=True, verbose_name="untaxed amount"
+                    ),
                 ),
                 (
                     "amount_tax",
-                    bc_consumer.fields.ExactDecimalField(null=True, verbose_name="taxes"),
+                    bc_consumer.core.decimal_field.ExactDecimalField(
+                        null=True, verbose_name="taxes"
+                    ),
                 ),
                 (
                     "amount_total",
-                    bc_consumer.fields.ExactDecimalField(null=True, verbose_name="total"),
+                    bc_consumer.core.decimal_field.ExactDecimalField(
+                        null=True, verbose_name="total"
+                    ),
                 ),
                 ("notes", models.TextField(blank=True, verbose_name="terms and conditions")),
                 (
@@ -321,35 +327,52 @@ class Migration(migrations.Migration):
                 ("display_type", models.TextField(blank=True, verbose_name="display type")),
                 (
                     "product_qty",
-                    bc_consumer.fields.ExactDecimalField(null=True, verbose_name="quantity"),
+                    bc_consumer.core.decimal_field.ExactDecimalField(
+                        null=True, verbose_name="quantity"
+                    ),
                 ),
                 (
                     "qty_received",
-                    bc_consumer.fields.ExactDecimalField(null=True, verbose_name="received"),
+                    bc_consumer.core.decimal_field.ExactDecimalField(
+                        null=True, verbose_name="received"
+                    ),
                 ),
                 (
                     "qty_invoiced",
-                    bc_consumer.fields.ExactDecimalField(null=True, verbose_name="billed"),
+                    bc_consumer.core.decimal_field.ExactDecimalField(
+                        null=True, verbose_name="billed"
+                    ),
                 ),
                 ("product_uom_id", models.BigIntegerField(null=True, verbose_name="unit id")),
                 ("product_uom_name", models.TextField(blank=True, verbose_name="unit")),
                 (
                     "price_unit",
-                    bc_consumer.fields.ExactDecimalField(null=True, verbose_name="unit price"),
+                    bc_consumer.core.decimal_field.ExactDecimalField(
+                        null=True, verbose_name="unit price"
+                    ),
                 ),
                 (
                     "discount",
-                    bc_consumer.fields.ExactDecimalField(null=True, verbose_name="discount (%)"),
+                    bc_consumer.core.decimal_field.ExactDecimalField(
+                        null=True, verbose_name="discount (%)"
+                    ),
                 ),
                 ("taxes", models.JSONField(blank=True, default=list, verbose_name="taxes")),
                 (
                     "price_subtotal",
-                    bc_consumer.fields.ExactDecimalField(null=True, verbose_name="subtotal"),
+                    bc_consumer.core.decimal_field.ExactDecimalField(
+                        null=True, verbose_name="subtotal"
+                    ),
                 ),
-                ("price_tax", bc_consumer.fields.ExactDecimalField(null=True, verbose_name="tax")),
+                (
+                    "price_tax",
+                    bc_consumer.core.decimal_field.ExactDecimalField(null=True, verbose_name="tax"),
+                ),
                 (
                     "price_total",
-                    bc_consumer.fields.ExactDecimalField(null=True, verbose_name="total"),
+                    bc_consumer.core.decimal_field.ExactDecimalField(
+                        null=True, verbose_name="total"
+                    ),
                 ),
                 ("date_planned", models.DateTimeField(null=True, verbose_name="expected arrival")),
                 ("state", models.TextField(blank=True, verbose_name="state")),

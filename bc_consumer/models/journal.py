@@ -5,9 +5,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from bc_consumer.models.pending import Event
+from bc_consumer.core.message_field import MessageField
+from bc_consumer.models.ledger import Event
 from bc_consumer.models.runs import SyncLog
-from bc_consumer.saying import MessageField
 
 
 class JournalEntry(models.Model):
@@ -67,6 +67,9 @@ class JournalEntry(models.Model):
 
 class VersionCounter(models.Model):
     """One row: the last version that was given. ``versions.py`` alone writes it."""
+
+    ONLY = 1
+    """The key of that row."""
 
     last = models.BigIntegerField()
 

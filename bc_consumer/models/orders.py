@@ -8,7 +8,7 @@ and ``partner_name``, its display name in the configured language.
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from bc_consumer.fields import ExactDecimalField
+from bc_consumer.core.decimal_field import ExactDecimalField
 
 
 class BCQuerySet(models.QuerySet["BC"]):

@@ -1,16 +1,22 @@
 """The reconciliation: its watermark and lock, its runs, and what they have proven."""
 
+from datetime import timedelta
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from bc_consumer.message import gettext
-from bc_consumer.saying import MessageField
+from bc_consumer.core.message_field import MessageField
+from bc_consumer.core.messages import gettext
 
 
 class SyncState(models.Model):
     """The reconciliation's watermark and lock. ``lock.py`` alone writes the lock."""
 
     KEY = "bclinbc"
+    HAND_OVER = timedelta(minutes=10)
+    """The next slice of a run must come within this, or anybody may take the run over."""
+    BETWEEN_SLICES = "run "
+    """What the owner begins with while a run's slices follow each other."""
 
     key = models.TextField(_("key"), primary_key=True, default=KEY)
     last_sync = models.DateTimeField(
@@ -34,6 +40,11 @@ class SyncState(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @classmethod
+    def owner_between_slices(cls, run: int) -> str:
+        """Return the owner that a run has between its slices."""
+        return f"{cls.BETWEEN_SLICES}{run}"
 
 
 class SyncLog(models.Model):

@@ -10,7 +10,8 @@ into this form (``json_text.py``, ``json2.py``).
 import re
 from dataclasses import dataclass
 
-from bc_consumer.message import gettext as _
+from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.redactor import Redactor
 from bc_consumer.odoo.errors import (
     LONGEST_TEXT,
     OdooAccessError,
@@ -23,7 +24,6 @@ from bc_consumer.odoo.errors import (
     WrongDatabase,
     WrongLanguage,
 )
-from bc_consumer.odoo.redactor import Redactor
 from bc_consumer.odoo.settings import OdooSettings
 
 EXCEPTION, USER_ERROR, ACCESS_DENIED, ACCESS_ERROR = 1, 2, 3, 4

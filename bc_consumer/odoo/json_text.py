@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bc_consumer.message import gettext as _
+from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.redactor import beginning
 from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.faults import (
     ACCESS_DENIED,
@@ -18,7 +19,6 @@ from bc_consumer.odoo.faults import (
     USER_ERROR,
     Fault,
 )
-from bc_consumer.odoo.redactor import beginning
 
 EXCEPTIONS_OF_ODOO = "odoo.exceptions."
 CODES: Mapping[str, int] = {

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from xml.parsers import expat
 
-from bc_consumer.message import gettext as _
-from bc_consumer.message import message_of
+from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.messages import message_of
+from bc_consumer.core.redactor import beginning
 from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.faults import Fault
-from bc_consumer.odoo.redactor import beginning
 
 PIECE = 64 * 1024  # bytes
 DEEPEST = 200  # elements; an order with lines and their taxes takes about 30

@@ -8,7 +8,8 @@ from django import template
 from django.conf import settings
 from django.db.models import Model
 
-from bc_consumer import labels, saying, wording
+from bc_consumer.console import formatting, labels
+from bc_consumer.core import message_field
 from bc_consumer.models import BCLine
 
 register = template.Library()
@@ -17,25 +18,25 @@ register = template.Library()
 @register.filter
 def number(value: Decimal | float | None) -> str:
     """Show a number with the language's separators."""
-    return wording.number(value)
+    return formatting.number(value)
 
 
 @register.filter
 def duration(seconds: float | None) -> str:
     """Show seconds in the unit that suits them."""
-    return wording.duration(seconds)
+    return formatting.duration(seconds)
 
 
 @register.filter
 def moment(value: datetime | None) -> str:
     """Show a date and time in the project's time zone."""
-    return wording.moment(value)
+    return formatting.moment(value)
 
 
 @register.filter
 def clock(value: datetime) -> str:
     """Show a time with seconds, with its date unless that is today."""
-    return wording.clock(value)
+    return formatting.clock(value)
 
 
 @register.filter
@@ -47,37 +48,37 @@ def causes(value: str) -> str:
 @register.filter
 def field_label(record: Model, name: str) -> str:
     """Show what a column is called."""
-    return wording.field_label(type(record), name)
+    return formatting.field_label(type(record), name)
 
 
 @register.filter
 def field_value(record: Model, name: str) -> str:
     """Show a column's value."""
     value: Any = getattr(record, name)
-    return wording.show(type(record), name, value)
+    return formatting.show(type(record), name, value)
 
 
 @register.filter
 def moved(line: BCLine) -> str:
     """Show how much of a line has been received; of a sale, delivered."""
     if labels.copies_sales():
-        return wording.quantity(line.extra.get("qty_delivered"))
-    return wording.show(BCLine, "qty_received", line.qty_received)
+        return formatting.quantity(line.extra.get("qty_delivered"))
+    return formatting.show(BCLine, "qty_received", line.qty_received)
 
 
 @register.filter
 def further(line: BCLine) -> list[tuple[str, str]]:
     """Give label and value of a line's fields that the settings name."""
-    return wording.extra_fields(line, settings.ODOO_EXTRA_LINE_FIELDS)
+    return formatting.extra_fields(line, settings.ODOO_EXTRA_LINE_FIELDS)
 
 
 @register.filter
 def said(stored: str) -> str:
     """Show a stored error or reason in the reader's language."""
-    return saying.said(stored)
+    return message_field.said(stored)
 
 
 @register.filter
-def changes(stored: dict[str, Any]) -> wording.Changes:
+def changes(stored: dict[str, Any]) -> formatting.Changes:
     """Read a journal entry's changes."""
-    return wording.read_changes(stored)
+    return formatting.read_changes(stored)

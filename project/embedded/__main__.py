@@ -47,7 +47,7 @@ def _run(with_stand_in: bool) -> int:
     import django
     from django.core.exceptions import ImproperlyConfigured
 
-    from bc_consumer.redaction import redacted
+    from bc_consumer.core.redaction import redacted
 
     try:
         django.setup()

@@ -16,8 +16,8 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connection
 
-from bc_consumer.public_address import polls_alone
-from bc_consumer.redaction import redacted
+from bc_consumer.core.redaction import redacted
+from bc_consumer.installation.webhook_address import polls_alone
 from project.embedded.arrivals import Arrivals
 from project.embedded.simulator import SimulatorProcess, install_rules
 from project.embedded.site import Site
@@ -67,7 +67,9 @@ class Embedded:
 
     def _start(self, stack: ExitStack) -> None:
         """Start site, simulator and worker; they stop in the opposite order."""
-        from bc_consumer.ticker import Ticker  # and with it the actors, which declare the queue
+        from bc_consumer.workers.scheduler import (
+            Ticker,  # and with it the actors, which declare the queue
+        )
         from project.wsgi import application  # connects, so not before the migrations
 
         site = Site(application, self._host, self._port)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bc_consumer.mapping import map_order
 from bc_consumer.odoo import Missing, NoRights, OdooAccessError, OdooRefused
 from bc_consumer.odoo.field_set import ATTRIBUTES
 from bc_consumer.odoo.fields import SALE_ORDER, SALE_ORDER_LINE
+from bc_consumer.refresh.mapping import map_order
 from tests.contract.target import GONE_ID, LINE, ORDER, Target, unique
 
 SALE, SALE_LINE = "sale.order", "sale.order.line"

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from bc_consumer.mapping import map_order
 from bc_consumer.odoo.field_set import ATTRIBUTES
 from bc_consumer.odoo.fields import PURCHASE_ORDER, PURCHASE_ORDER_LINE
+from bc_consumer.refresh.mapping import map_order
 from tests.contract.target import LINE, ORDER, Target
 
 COLUMNS = {name for one in (*PURCHASE_ORDER, *PURCHASE_ORDER_LINE) for name in one.odoo_names}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from bc_consumer.mapping import map_order
 from bc_consumer.odoo import MissingEndpoint, Odoo, WrongCredentials, WrongDatabase
+from bc_consumer.refresh.mapping import map_order
 from tests.contract.target import LINE, ORDER, Target, unique
 
 ODD = "line one\r\nline two\ttab\x0b é 🍮 <&> \u2028 ]]> &amp; \\ \" '"

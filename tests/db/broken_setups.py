@@ -12,10 +12,10 @@ from typing import Any
 from django.conf import LazySettings
 from django.db.models.functions import Now
 
-from bc_consumer import outage
-from bc_consumer.alerts import alert
-from bc_consumer.message import verbatim
+from bc_consumer.core.messages import verbatim
+from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import CopyOrigin, Heartbeat, SyncLog, SyncState
+from bc_consumer.operations.alerts import alert
 from odoo_simulator import Simulator
 from odoo_simulator.base_data import ADMINISTRATOR
 from tests.certificates import self_signed, serving_by
@@ -431,7 +431,7 @@ def orders_wait_for_long(setup: Setup) -> None:
 
 @broken("breaker", "warning", cause="no route to Odoo", fix="try again by themselves")
 def workers_leave_odoo_alone(setup: Setup) -> None:
-    outage.failed(verbatim("no route to Odoo"), probing=False)
+    circuit_breaker.failed(verbatim("no route to Odoo"), probing=False)
 
 
 @broken("alerts", "warning", cause="a field vanished", fix="goes away by itself")

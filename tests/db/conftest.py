@@ -9,23 +9,17 @@ import pytest
 from django.conf import LazySettings
 from django.db.models.functions import Now
 
-from bc_consumer import (
-    admin_filters,
-    extra_labels,
-    field_watch,
-    ledger,
-    odoo_connection,
-    outage,
-    process,
-    queries,
-    run_findings,
-    same_database,
-    versions,
-)
-from bc_consumer.database_clock import database_now
+from bc_consumer import ledger
+from bc_consumer.console import admin_filters, extra_labels, figures
+from bc_consumer.core import runtime
+from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import BC, BCLine, Pace, PendingBC, SyncState, VersionCounter
 from bc_consumer.odoo import Odoo
-from bc_consumer.refresh import work_off
+from bc_consumer.operations import schema_watch
+from bc_consumer.reconciliation import findings
+from bc_consumer.refresh import database_identity, gateway
+from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 
 
@@ -33,27 +27,27 @@ from odoo_simulator import Simulator
 def _figures_are_fresh() -> None:
     """Figures may be a moment old; a test's are not the previous test's."""
     for paced in (
-        queries.copy_figures, queries.ledger_figures, admin_filters.companies,
+        figures.copy_figures, figures.ledger_figures, admin_filters.companies,
         extra_labels.known_labels,
     ):  # fmt: skip
         paced.forget()
-    field_watch.forget()
-    same_database.forget()
+    schema_watch.forget()
+    database_identity.forget()
 
 
 @pytest.fixture(autouse=True)
 def _no_webhook_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that the brake stops waits a moment for webhooks; none comes in most tests."""
-    monkeypatch.setattr(run_findings, "WEBHOOK_SECONDS", 0.0)
+    monkeypatch.setattr(findings, "WEBHOOK_SECONDS", 0.0)
 
 
 @pytest.fixture
 def single_rows(transactional_db: None, settings: LazySettings) -> None:
     """Put back the migration's rows, which flushed tables lack; no test waits for the pace."""
     settings.BATCH_PACE_SECONDS = 0.0
-    Pace.objects.get_or_create(pk=outage.PACE_ID, defaults={"next_claim_at": Now()})
+    Pace.objects.get_or_create(pk=circuit_breaker.PACE_ID, defaults={"next_claim_at": Now()})
     SyncState.objects.get_or_create(key=SyncState.KEY)
-    VersionCounter.objects.get_or_create(pk=versions.COUNTER_ID, defaults={"last": 0})
+    VersionCounter.objects.get_or_create(pk=VersionCounter.ONLY, defaults={"last": 0})
 
 
 @pytest.fixture
@@ -61,13 +55,13 @@ def odoo(single_rows: None, simulator: Simulator, settings: LazySettings) -> Ite
     """Return this process's gateway to the ``simulator``, whose webhooks count as committed."""
     settings.ODOO_URL = simulator.url
     settings.ODOO_WEBHOOK_TIMING = "committed"
-    process.stopping.clear()
-    outage.succeeded()
-    odoo_connection.odoo.cache_clear()
-    yield odoo_connection.odoo()
-    odoo_connection.odoo().close()
-    odoo_connection.odoo.cache_clear()
-    outage.succeeded()
+    runtime.stopping.clear()
+    circuit_breaker.succeeded()
+    gateway.odoo.cache_clear()
+    yield gateway.odoo()
+    gateway.odoo().close()
+    gateway.odoo.cache_clear()
+    circuit_breaker.succeeded()
 
 
 def refresh(*odoo_ids: int, mark: ledger.Mark | None = None) -> None:

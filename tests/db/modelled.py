@@ -10,10 +10,10 @@ import itertools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from bc_consumer.apply import Seen
-from bc_consumer.mapping import Extra, MappedLine, MappedOrder
 from bc_consumer.models import BC, PendingBC
 from bc_consumer.odoo import Missing
+from bc_consumer.refresh.mapping import Extra, MappedLine, MappedOrder
+from bc_consumer.refresh.writer import Seen
 
 NO_EXTRA = Extra({}, frozenset())
 

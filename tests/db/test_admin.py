@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from bc_consumer import actors  # noqa: F401 - declares the queue that a mark is announced on
-from bc_consumer.admin import odoo_url
+from bc_consumer.console.admin import odoo_url
 from bc_consumer.models import (
     BC,
     BCLine,

@@ -6,8 +6,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from bc_consumer import actors, dead_letters, failures  # noqa: F401 - declares the queue
+from bc_consumer.ledger import error_fingerprint
 from bc_consumer.models import Alert, DeadLetter, Lane, PendingBC
+from bc_consumer.operations import dead_letters
 from tests.db.copied import failed, pending
 from tests.db.test_admin import staff, url, viewer  # noqa: F401 - fixtures
 
@@ -18,7 +19,7 @@ BAD_PRICE, BAD_NAME = "price of order {} is no number", "name of order {} <is> o
 
 def failed_for(odoo_id: int, text: str) -> PendingBC:
     text = text.format(odoo_id)
-    return failed(odoo_id, last_error=text, failure=failures.kind("MappingError", text))
+    return failed(odoo_id, last_error=text, failure=error_fingerprint.kind("MappingError", text))
 
 
 def letter(body: bytes = b"\x00<script>") -> DeadLetter:
@@ -41,7 +42,7 @@ def test_failed_orders_are_listed_by_cause(staff: Client) -> None:  # noqa: F811
     assert "MappingError: price of order # is no number (2)" in page
     assert "name of order # &lt;is&gt; odd &amp; long (1)" in page
     narrowed = staff.get(
-        url(PendingBC), {"failure": failures.kind("MappingError", BAD_PRICE.format(1))}
+        url(PendingBC), {"failure": error_fingerprint.kind("MappingError", BAD_PRICE.format(1))}
     )
     assert {row.odoo_id for row in narrowed.context["cl"].result_list} == {1, 2}
 

@@ -12,9 +12,10 @@ from django.conf import LazySettings
 from django.db.models.functions import Now
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from bc_consumer import announcer, process
-from bc_consumer.announcer import announce, waiting
-from bc_consumer.broker import Broker
+from bc_consumer.core import runtime
+from bc_consumer.messaging import change_publisher
+from bc_consumer.messaging.broker import Broker
+from bc_consumer.messaging.change_publisher import announce, waiting
 from bc_consumer.models import AnnouncedVersion, VersionCounter
 from tests.conftest import ON_SQLITE
 from tests.db import copied
@@ -30,7 +31,7 @@ pytestmark = [
 @pytest.fixture
 def broker(vhost_url: str, settings: LazySettings) -> Iterator[Broker]:
     settings.RABBITMQ_EXCHANGE = EXCHANGE
-    process.stopping.clear()
+    runtime.stopping.clear()
     made = Broker(url=vhost_url, middleware=[])
     yield made
     made.close()
@@ -98,7 +99,7 @@ def test_many_are_told_in_the_order_of_the_versions(
     announce(broker)
     for version in reversed(range(1, 11)):
         copied.journal(version % 3, version=version)
-    monkeypatch.setattr(announcer, "AT_ONCE", 4)
+    monkeypatch.setattr(change_publisher, "AT_ONCE", 4)
     assert [announce(broker) for _ in range(4)] == [4, 4, 2, 0]
     assert announced.versions() == list(range(1, 11))
 
@@ -109,14 +110,14 @@ def test_what_was_not_confirmed_is_told_again(
     announce(broker)
     for version in range(1, 5):
         journal(version)
-    real = announcer._publish
+    real = change_publisher._publish
 
     def fails_at_the_third(broker: Broker, entry: Any) -> None:
         if entry.version == 3:
             raise AMQPError("gone")
         real(broker, entry)
 
-    monkeypatch.setattr(announcer, "_publish", fails_at_the_third)
+    monkeypatch.setattr(change_publisher, "_publish", fails_at_the_third)
     with pytest.raises(AMQPError):
         announce(broker)
     assert AnnouncedVersion.objects.get().version == 2
@@ -141,9 +142,9 @@ def test_there_is_one_announcer_at_a_time(broker: Broker, announced: Announced) 
     announce(broker)
     journal(1)
     other = uuid.uuid4()
-    assert announcer._lease(other) == 0
+    assert change_publisher._lease(other) == 0
     assert announce(broker) is None
-    announcer._give_back(other, 1)
+    change_publisher._give_back(other, 1)
     assert announce(broker) == 0
     assert announced.look() == []
 
@@ -152,11 +153,11 @@ def test_a_lease_that_ran_out_is_taken_over(broker: Broker, announced: Announced
     announce(broker)
     journal(1)
     late = uuid.uuid4()
-    announcer._lease(late)
+    change_publisher._lease(late)
     AnnouncedVersion.objects.update(leased_until=Now() - timedelta(seconds=1))
     assert announce(broker) == 1
     journal(2)
-    announcer._give_back(late, 0)
+    change_publisher._give_back(late, 0)
     assert AnnouncedVersion.objects.get().version == 1, "the late one must not turn it back"
     assert announce(broker) == 1
     assert [body["version"] for body in announced.look()] == [1, 2]
@@ -169,7 +170,7 @@ def test_a_failure_ends_the_lease_at_once(broker: Broker, monkeypatch: pytest.Mo
     def fails(*_: object) -> None:
         raise AMQPError("gone")
 
-    monkeypatch.setattr(announcer, "_publish", fails)
+    monkeypatch.setattr(change_publisher, "_publish", fails)
     with pytest.raises(AMQPError):
         announce(broker)
     monkeypatch.undo()

@@ -13,13 +13,15 @@ from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
-from bc_consumer import ledger, odoo_connection, on_demand, outage, same_database
+from bc_consumer import ledger
+from bc_consumer.ledger import circuit_breaker
+from bc_consumer.ledger.scan_request import request_scan
 from bc_consumer.models import BC, Alert, BCLine, CopyOrigin, JournalEntry, PendingBC, SyncLog
-from bc_consumer.reconcile import reconcile
-from bc_consumer.refresh import work_off
-from bc_consumer.run_beginning import Wish
-from bc_consumer.same_database import AnotherDatabase
-from bc_consumer.scan_request import request_scan
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.start import Wish
+from bc_consumer.refresh import database_identity, gateway, refresh_now
+from bc_consumer.refresh.batch import work_off
+from bc_consumer.refresh.database_identity import AnotherDatabase
 from odoo_simulator import Simulator
 from tests.comparing import differences
 
@@ -57,9 +59,9 @@ def lead_to(settings: LazySettings) -> Lead:
     """Let the settings lead to this Odoo, as from the next start of every process."""
 
     def lead(odoo: Simulator) -> None:
-        odoo_connection.odoo().close()
+        gateway.odoo().close()
         settings.ODOO_URL = odoo.url
-        odoo_connection.odoo.cache_clear()
+        gateway.odoo.cache_clear()
         SyncLog.objects.update(started_at=F("started_at") - timedelta(hours=2))
 
     return lead
@@ -133,12 +135,12 @@ def test_rule_10_no_worker_brings_another_database_s_orders(
     assert copy() == before
     row = PendingBC.objects.order_by("odoo_id")[0]
     assert (row.attempts, row.failed_at, row.claim_token) == (0, None, None)
-    paused = outage.current()
+    paused = circuit_breaker.current()
     assert paused is not None
     assert paused.refused
     # The probe a minute later finds the same: it is still one alert.
     for _ in range(2):
-        outage.probe_soon()
+        circuit_breaker.probe_soon()
         work_off()
     assert PendingBC.objects.count() == len(named)
     assert not JournalEntry.objects.exclude(causes="command").exists()
@@ -146,7 +148,7 @@ def test_rule_10_no_worker_brings_another_database_s_orders(
 
     simulator.write_order(copied[3], partner_ref="ours")
     lead_to(simulator)
-    outage.probe_soon()
+    circuit_breaker.probe_soon()
     while work_off():
         PendingBC.objects.update(due_at=Now())
     assert differences(simulator, sql) == []
@@ -171,7 +173,7 @@ def test_rule_10_nor_does_an_operator_who_names_single_orders(
     before = copy()
     lead_to(other)
     with pytest.raises(AnotherDatabase, match="sync_BcLinbc --force"):
-        list(on_demand.refresh_now(copied[:2], forced=forced))
+        list(refresh_now.refresh_now(copied[:2], forced=forced))
     assert copy() == before
 
 
@@ -211,8 +213,8 @@ def test_rule_10_a_worker_asks_again_after_an_outage_and_now_and_then(
 
     asked()
     assert [change(order_id) for order_id in copied[:3]] == [0, 0, 0], "the run's crew has asked"
-    monkeypatch.setattr(same_database, "ASK_AGAIN_SECONDS", -1.0)
-    same_database.forget()
+    monkeypatch.setattr(database_identity, "ASK_AGAIN_SECONDS", -1.0)
+    database_identity.forget()
     assert [change(order_id) for order_id in copied[:2]] == [1, 1]
     monkeypatch.undo()
     change(copied[0])
@@ -220,7 +222,7 @@ def test_rule_10_a_worker_asks_again_after_an_outage_and_now_and_then(
     simulator.faults.fault_all(1, "psycopg2.OperationalError: no")
     change(copied[0])
     simulator.faults.clear()
-    outage.probe_soon()
+    circuit_breaker.probe_soon()
     work_off()
     assert asked() == 1
 
@@ -304,7 +306,7 @@ def test_rule_10_a_sample_of_no_order_does_not_switch_the_guard_off(
     work_off()
     before = copy()
     lead_to(other)
-    same_database.forget()
+    database_identity.forget()
     assert reconcile(wish).status == Status.REFUSED
     ledger.mark(ids[:5], ledger.Mark(cause="webhook"))
     work_off()
@@ -351,5 +353,5 @@ def test_the_sample_is_what_odoo_confirmed_not_what_a_hand_wrote_here(
 
 
 def test_an_empty_copy_asks_nothing(simulator: Simulator) -> None:
-    same_database.check(odoo_connection.odoo())
+    database_identity.check(gateway.odoo())
     assert simulator.calls == []

@@ -10,10 +10,11 @@ from django.db.models import Sum
 from django.db.models.functions import Length
 from django.test.utils import CaptureQueriesContext
 
-from bc_consumer import intake, ledger
+from bc_consumer import ledger
+from bc_consumer.core.redaction import redacted
 from bc_consumer.ledger import Mark
+from bc_consumer.messaging import intake
 from bc_consumer.models import PendingBC
-from bc_consumer.redaction import redacted
 from odoo_webhook.payload import MOST_IDS, parse
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -14,15 +14,17 @@ from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
-from bc_consumer import brake, ledger, run_findings
+from bc_consumer import ledger
 from bc_consumer.ledger import Mark
 from bc_consumer.models import BC, Alert, Event, JournalEntry, Lane, PendingBC, SyncLog
 from bc_consumer.odoo.listing import Listing
-from bc_consumer.odoo_connection import odoo
-from bc_consumer.reconcile import reconcile
-from bc_consumer.refresh import work_off
-from bc_consumer.run_beginning import Wish
-from bc_consumer.run_findings import Findings
+from bc_consumer.reconciliation import findings as run_findings
+from bc_consumer.reconciliation.findings import Findings
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.start import Wish
+from bc_consumer.refresh import archive_brake
+from bc_consumer.refresh.batch import work_off
+from bc_consumer.refresh.gateway import odoo
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.conftest import ON_SQLITE
@@ -109,9 +111,9 @@ def test_an_announced_deletion_of_which_odoo_says_outside_the_domain_is_its_matt
     simulator: Simulator, ids: list[int], settings: LazySettings, odoo: Any
 ) -> None:
     settings.ODOO_DOMAIN = [["id", "=", ids[-1]]]
-    from bc_consumer import odoo_connection
+    from bc_consumer.refresh import gateway
 
-    odoo_connection.odoo.cache_clear()
+    gateway.odoo.cache_clear()
     refresh(*ids[:30], mark=GOING)
     assert (len(held()), archived()) == (30, 0)
 
@@ -168,9 +170,9 @@ def test_a_deletion_told_of_after_it_was_found_no_longer_counts(
     """A scan may overtake the fallback queue, or a webhook that Odoo 19 sends after its commit."""
     simulator.delete_order(ids[:ALLOWED])
     refresh(*ids[:ALLOWED], mark=Mark(cause="scan", lane=Lane.BULK))
-    assert brake.archived_lately() == ALLOWED
+    assert archive_brake.archived_lately() == ALLOWED
     refresh(*ids[:ALLOWED], mark=GOING)
-    assert brake.archived_lately() == 0
+    assert archive_brake.archived_lately() == 0
     entries = JournalEntry.objects.filter(odoo_id=ids[0]).values_list("outcome", "version")
     assert [outcome for outcome, _version in entries][:2] == ["confirmed", "archived"]
     assert entries[0][1] is None, "nothing of the order has changed"
@@ -195,13 +197,13 @@ def test_a_change_has_a_held_order_looked_at_again(
 ) -> None:
     """What was held while the settings led to another database is there after all."""
     settings.ODOO_DOMAIN = [["id", "=", ids[-1]]]
-    from bc_consumer import odoo_connection
+    from bc_consumer.refresh import gateway
 
-    odoo_connection.odoo.cache_clear()
+    gateway.odoo.cache_clear()
     refresh(*ids[:30])
     assert held() == ids[:30]
     settings.ODOO_DOMAIN = []
-    odoo_connection.odoo.cache_clear()
+    gateway.odoo.cache_clear()
     simulator.write_order(ids[0], partner_ref="new")
     refresh(ids[0], mark=Mark(cause="operator", lane=Lane.OPERATOR))
     assert held() == ids[:30], "an operator's decision is --force"
@@ -296,7 +298,7 @@ def test_ordinary_work_takes_no_lock_of_the_brake(
     simulator.write_order(ids[5:10], partner_ref="new")
     ledger.mark(ids[5:10], Mark(cause="webhook"))
     asked: list[object] = []
-    monkeypatch.setattr(brake, "decide", lambda *given: asked.append(given))
+    monkeypatch.setattr(archive_brake, "decide", lambda *given: asked.append(given))
     assert work_off() == 10
     assert asked == []
     assert archived() == 5

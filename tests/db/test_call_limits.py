@@ -14,9 +14,9 @@ from django.conf import LazySettings
 from django.db import OperationalError, connection, transaction
 from django.db.models.functions import Now
 
-from bc_consumer import call_limits, ledger, outage
-from bc_consumer.call_limits import SharedGate, gate
-from bc_consumer.ledger import Mark
+from bc_consumer import ledger
+from bc_consumer.ledger import Mark, call_slots, circuit_breaker
+from bc_consumer.ledger.call_slots import SharedGate, gate
 from bc_consumer.models import CallSlot, Pace
 from bc_consumer.odoo import OdooBusy, OdooInterrupted
 from bc_consumer.odoo.gate import ProcessGate
@@ -169,14 +169,14 @@ def test_a_database_that_is_away_leaves_the_process_s_own_limits(
 
     settings.ODOO_CONCURRENT_CALLS = 1
     shared = SharedGate(stop)
-    monkeypatch.setattr(call_limits, "_free_slot", away)
+    monkeypatch.setattr(call_slots, "_free_slot", away)
     with shared(1), pytest.raises(OdooBusy), shared(0.05):
         pass
 
 
 def test_with_a_limit_per_second_batches_are_claimed_no_faster(settings: LazySettings) -> None:
     settings.ODOO_CALLS_PER_SECOND = 0.5
-    assert outage.pace_seconds() == 2.0
+    assert circuit_breaker.pace_seconds() == 2.0
     ledger.mark(range(1, 11), Mark(cause="webhook"))
     assert len(ledger.claim(5, uuid.uuid4()).rows) == 5
     # A full batch, and yet the next one waits: what is more urgent by then goes first.

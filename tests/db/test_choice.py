@@ -10,8 +10,7 @@ from django.conf import LazySettings
 from django.core import mail
 from django.db import connection
 
-from bc_consumer import odoo_connection
-from bc_consumer.checks import check_copy, check_settings
+from bc_consumer.installation.system_checks import check_copy, check_settings
 from bc_consumer.ledger import Mark
 from bc_consumer.models import (
     BC,
@@ -25,8 +24,9 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.odoo import Odoo, OdooRefused
-from bc_consumer.reconcile import reconcile
-from bc_consumer.run_beginning import Wish
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.start import Wish
+from bc_consumer.refresh import gateway as odoo_connection
 from odoo_simulator import Simulator
 from tests.comparing import Kind, differences
 from tests.db.conftest import refresh

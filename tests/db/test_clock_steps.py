@@ -15,14 +15,14 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from bc_consumer import alerts, announcer, call_limits, clock_steps, ledger, outage, process
-from bc_consumer import schedule as plan
-from bc_consumer.call_limits import SharedGate
-from bc_consumer.database_clock import database_now
-from bc_consumer.heartbeats import Heart, alive
-from bc_consumer.ledger import Mark
-from bc_consumer.lock import HAND_OVER, Lock, handed_over
-from bc_consumer.message import verbatim
+from bc_consumer import ledger
+from bc_consumer.core import runtime
+from bc_consumer.core.messages import verbatim
+from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.ledger import Mark, call_slots, circuit_breaker
+from bc_consumer.ledger.call_slots import SharedGate
+from bc_consumer.ledger.scan_request import request_scan, scanned
+from bc_consumer.messaging import change_publisher
 from bc_consumer.models import (
     Alert,
     AnnouncedVersion,
@@ -35,7 +35,10 @@ from bc_consumer.models import (
     SyncLog,
     SyncState,
 )
-from bc_consumer.scan_request import request_scan, scanned
+from bc_consumer.operations import alerts, clock_steps
+from bc_consumer.operations.heartbeats import Heart, alive
+from bc_consumer.reconciliation import schedule as plan
+from bc_consumer.reconciliation.lock import Lock
 from tests.conftest import ON_SQLITE
 
 pytestmark = pytest.mark.usefixtures("single_rows")
@@ -65,34 +68,34 @@ def claimed() -> list[int]:
 def test_a_turn_an_hour_ahead_is_nobody_s() -> None:
     ledger.mark([1], Mark(cause="webhook"))
     Pace.objects.update(next_claim_at=ahead())
-    assert outage.seconds_to_turn() < 1
+    assert circuit_breaker.seconds_to_turn() < 1
     assert claimed() == [1]
 
 
 def test_a_turn_that_is_a_few_seconds_ahead_is_waited_for(settings: LazySettings) -> None:
     settings.BATCH_PACE_SECONDS = 30.0
     Pace.objects.update(next_claim_at=Now() + timedelta(seconds=25))
-    assert outage.take_turn() is None
-    assert outage.seconds_to_turn() > 20
+    assert circuit_breaker.take_turn() is None
+    assert circuit_breaker.seconds_to_turn() > 20
 
 
 def test_a_pause_that_ends_in_an_hour_has_ended() -> None:
     ledger.mark([1], Mark(cause="webhook"))
-    outage.failed(verbatim("away"), probing=False)
+    circuit_breaker.failed(verbatim("away"), probing=False)
     Pace.objects.update(next_claim_at=ahead(), paused_since=ahead())
     assert ledger.seconds_until_due() == 0.0
-    turn = outage.take_turn()
+    turn = circuit_breaker.take_turn()
     assert turn is not None
     assert turn.probing
     Pace.objects.update(next_claim_at=ahead())
-    known = outage.failed(verbatim("away"), probing=False)
-    assert known.pause <= outage.LONGEST_PAUSE_SECONDS
+    known = circuit_breaker.failed(verbatim("away"), probing=False)
+    assert known.pause <= circuit_breaker.LONGEST_PAUSE_SECONDS
     assert known.since <= database_now()
 
 
 def test_a_pause_that_odoo_asked_for_is_kept() -> None:
-    outage.failed(verbatim("away"), probing=False, retry_after=290)
-    assert outage.take_turn() is None
+    circuit_breaker.failed(verbatim("away"), probing=False, retry_after=290)
+    assert circuit_breaker.take_turn() is None
 
 
 # --- the ledger ----------------------------------------------------------------------------------
@@ -265,8 +268,10 @@ def test_a_dead_run_s_lock_ends(settings: LazySettings) -> None:
 
 
 def test_a_run_that_is_handed_over_keeps_its_time() -> None:
-    until = database_now() + HAND_OVER
-    SyncState.objects.update(is_syncing=True, owner=handed_over(7), lease_until=until)
+    until = database_now() + SyncState.HAND_OVER
+    SyncState.objects.update(
+        is_syncing=True, owner=SyncState.owner_between_slices(7), lease_until=until
+    )
     clock_steps.set_right()
     assert SyncState.objects.get().lease_until == until
     SyncState.objects.update(lease_until=ahead())
@@ -291,10 +296,10 @@ def test_a_scan_that_was_asked_for_is_not_asked_for_again_and_again() -> None:
 
 def test_the_announcer_s_lease_ends() -> None:
     AnnouncedVersion.objects.create(
-        pk=announcer.ROW_ID, version=7, token=uuid.uuid4(), leased_until=ahead()
+        pk=change_publisher.ROW_ID, version=7, token=uuid.uuid4(), leased_until=ahead()
     )
-    assert announcer._lease(uuid.uuid4()) == 7
-    assert announcer._lease(uuid.uuid4()) is None
+    assert change_publisher._lease(uuid.uuid4()) == 7
+    assert change_publisher._lease(uuid.uuid4()) is None
 
 
 @pytest.mark.skipif(ON_SQLITE, reason="there is one process on SQLite")
@@ -305,13 +310,13 @@ def test_a_call_s_slot_and_its_moment_do_not_wait_for_an_hour(settings: LazySett
     Pace.objects.update(next_call_at=ahead())
     with SharedGate(threading.Event())(0.5):
         slot = CallSlot.objects.get(pk=1)
-        assert slot.owner == process.number()
+        assert slot.owner == runtime.number()
         assert database_now() < slot.taken_until < database_now() + HOUR / 2
     assert (Pace.objects.get().next_call_at or ahead()) < database_now() + HOUR / 2
     # A moment that somebody has reserved is kept.
     CallSlot.objects.update(taken_until=Now() - HOUR)
     Pace.objects.update(next_call_at=Now() + timedelta(seconds=0.2))
-    assert 0.0 < call_limits._take_moment(threading.TIMEOUT_MAX) <= 0.2
+    assert 0.0 < call_slots._take_moment(threading.TIMEOUT_MAX) <= 0.2
 
 
 # --- who is alive, what is due, what is told -----------------------------------------------------

@@ -11,12 +11,12 @@ import pytest
 from django.conf import LazySettings
 from django.db import OperationalError
 
-from bc_consumer import database_gate, intake
-from bc_consumer.database_gate import DatabaseGate
 from bc_consumer.ledger import Mark
+from bc_consumer.messaging import database_gate, intake
+from bc_consumer.messaging.database_gate import DatabaseGate
+from bc_consumer.messaging.database_watch import Verdict
+from bc_consumer.messaging.publisher import MOST_WAITING, Publisher
 from bc_consumer.models import SyncState
-from bc_consumer.publisher import MOST_WAITING, Publisher
-from bc_consumer.watch import Verdict
 from tests.services.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("single_rows")
@@ -67,7 +67,7 @@ def test_only_a_database_that_is_away_is_an_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     gate = DatabaseGate(None)
-    caplog.set_level(logging.WARNING, "bc_consumer.database_gate")
+    caplog.set_level(logging.WARNING, "bc_consumer.messaging.database_gate")
     for _ in range(20):
         gate.trip(OperationalError("late"), Verdict.SLOW)
         gate.usable = True

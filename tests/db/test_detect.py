@@ -10,11 +10,11 @@ from django.conf import LazySettings
 from django.db import connection
 from django.db.models import F
 
-from bc_consumer.drift import DriftScan
 from bc_consumer.models import BC, BCLine, SyncLog, SyncState
 from bc_consumer.odoo import Odoo
-from bc_consumer.reconcile import reconcile
-from bc_consumer.run_beginning import Wish
+from bc_consumer.reconciliation.dry_run import DriftScan
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.start import Wish
 from odoo_simulator import Simulator
 from tests.comparing import differences
 

@@ -9,11 +9,11 @@ import pytest
 from django.conf import LazySettings
 from django.db import connection
 
-from bc_consumer.digest import Digest
 from bc_consumer.models import BC, BCLine, ProvenPeriod, SyncLog
 from bc_consumer.odoo import Odoo
-from bc_consumer.reconcile import reconcile, reconcile_slice
-from bc_consumer.run_beginning import Wish
+from bc_consumer.reconciliation.period_digest import Digest
+from bc_consumer.reconciliation.run import reconcile, reconcile_slice
+from bc_consumer.reconciliation.start import Wish
 from odoo_simulator import Simulator
 from tests.comparing import differences
 
@@ -192,7 +192,7 @@ def test_a_comparison_that_ends_in_the_middle_is_gone_on_with(
     simulator: Simulator, odoo: Odoo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slice of a run may be shorter than the comparison of millions of lines."""
-    monkeypatch.setattr("bc_consumer.digest.SPAN_ROWS", 10)
+    monkeypatch.setattr("bc_consumer.reconciliation.period_digest.SPAN_ROWS", 10)
     simulator.bulk_create(60, 1, spread_days=30)
     run()
     ProvenPeriod.objects.all().delete()
@@ -220,7 +220,7 @@ def test_a_comparison_that_ends_in_the_middle_is_gone_on_with(
 def test_slices_that_are_far_too_short_end_all_the_same(
     simulator: Simulator, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bc_consumer.digest.SPAN_ROWS", 10)
+    monkeypatch.setattr("bc_consumer.reconciliation.period_digest.SPAN_ROWS", 10)
     settings.SYNC_SLICE_SECONDS, settings.SYNC_PAGE_SIZE = 0.001, 10
     simulator.bulk_create(40, 1, spread_days=30)
     slices, left = 1, reconcile_slice(None)

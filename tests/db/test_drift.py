@@ -14,11 +14,11 @@ from django.conf import LazySettings
 from django.db.models import F
 from django.utils import translation
 
-from bc_consumer import ledger, odoo_connection, process
-from bc_consumer.database_clock import database_now
-from bc_consumer.drift import Drift, DriftScan, Kind
-from bc_consumer.drift_report import Table
-from bc_consumer.id_set import IdSet
+from bc_consumer import ledger
+from bc_consumer.core import runtime
+from bc_consumer.core.id_set import IdSet
+from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.management.drift_report import Table
 from bc_consumer.models import (
     BC,
     BCLine,
@@ -30,8 +30,10 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.odoo import Odoo, OdooInterrupted, OdooUnavailable, WrongCredentials
-from bc_consumer.reconcile import reconcile
-from bc_consumer.run_beginning import Wish
+from bc_consumer.reconciliation.dry_run import Drift, DriftScan, Kind
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.start import Wish
+from bc_consumer.refresh import gateway as odoo_connection
 from odoo_simulator import Simulator
 from tests.db.conftest import proven
 
@@ -266,7 +268,7 @@ def test_a_change_that_arrives_while_it_is_compared_is_no_difference(
         refresh(order_id)
         return False
 
-    monkeypatch.setattr(process.stopping, "wait", arrive)
+    monkeypatch.setattr(runtime.stopping, "wait", arrive)
     assert scan(odoo) == []
     assert len(looks) == 1
 
@@ -305,7 +307,7 @@ def test_it_ends_when_the_process_is_stopping(simulator: Simulator, odoo: Odoo) 
     loaded(simulator)
 
     def stop(_scan: DriftScan) -> None:
-        process.stopping.set()
+        runtime.stopping.set()
 
     with pytest.raises(OdooInterrupted):
         list(DriftScan(odoo, tell=stop).drifts())

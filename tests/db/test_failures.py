@@ -11,11 +11,13 @@ from django.core import mail
 from django.db import ProgrammingError
 from django.db.models.functions import Now
 
-from bc_consumer import failed_orders, ledger, odoo_connection, outage, refresh
-from bc_consumer.ledger import Mark
+from bc_consumer import ledger
+from bc_consumer.ledger import Mark, circuit_breaker
 from bc_consumer.models import BC, Alert, JournalEntry, Lane, Pace, PendingBC
 from bc_consumer.odoo import snapshots
-from bc_consumer.refresh import work_off
+from bc_consumer.operations import failed_orders
+from bc_consumer.refresh import batch, gateway
+from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.test_refresh import LINES, line_ids, sql
@@ -33,10 +35,10 @@ def reconnect(settings: LazySettings) -> Iterator[Callable[..., None]]:
     def change(**values: Any) -> None:
         for name, value in values.items():
             setattr(settings, name, value)
-        odoo_connection.odoo.cache_clear()
+        gateway.odoo.cache_clear()
 
     yield change
-    odoo_connection.odoo.cache_clear()
+    gateway.odoo.cache_clear()
 
 
 def make(simulator: Simulator, count: int) -> list[int]:
@@ -135,7 +137,7 @@ def test_rule_6_a_field_set_that_fails_on_every_order_fails_none(
         Pace.objects.update(next_claim_at=Now())
         work_off()
     assert attempts() == {(0, False)}
-    known = outage.current()
+    known = circuit_breaker.current()
     assert known is not None
     assert known.refused
     assert "ZeroDivisionError" in known.reason
@@ -156,7 +158,7 @@ def test_rule_6_values_that_fit_of_no_order_fail_none(simulator: Simulator) -> N
             simulator.update_sql("purchase.order.line", line, {"date_planned": NO_DATE})
     bring(*ids[3:])
     assert attempts() == {(0, False)}
-    known = outage.current()
+    known = circuit_breaker.current()
     assert known is not None
     assert "date_planned" in known.reason
 
@@ -181,7 +183,7 @@ def test_rule_6_one_order_known_to_be_good_that_has_turned_bad_stops_nobody(
     simulator.faults.poison(ids[5], text="ValueError: no")
     simulator.faults.poison(ids[8], text="ValueError: no")
     bring(*ids[6:])
-    assert outage.current() is None
+    assert circuit_breaker.current() is None
     assert set(PendingBC.objects.values_list("odoo_id", "attempts")) == {(ids[8], 1)}
 
 
@@ -191,7 +193,7 @@ def test_rule_6_two_bad_orders_prove_nothing_about_the_fields(simulator: Simulat
     simulator.faults.poison(copied, text="ValueError: no")
     simulator.faults.poison(marked, text="ValueError: no")
     bring(marked)
-    assert outage.current() is None
+    assert circuit_breaker.current() is None
     assert attempts() == {(1, False)}
 
 
@@ -239,7 +241,7 @@ def test_rule_6_an_order_that_takes_longer_than_the_deadline_holds_up_nobody_for
     row = PendingBC.objects.get()
     assert (row.error_class, row.attempts) == ("OdooTimeout", 2)
     assert "ODOO_TIMEOUT_SECONDS" in row.last_error
-    assert outage.current() is None
+    assert circuit_breaker.current() is None
 
 
 def test_rule_6_what_took_too_long_together_is_left_to_other_workers_in_smaller_parts(
@@ -287,7 +289,7 @@ def test_rule_7_an_odoo_too_slow_for_any_order_fails_none(
         simulator.faults.poison(odoo_id, code=None, slow=2.0)
     bring(*ids[2:])
     assert attempts() == {(0, False)}
-    known = outage.current()
+    known = circuit_breaker.current()
     assert known is not None
     assert not known.refused
 
@@ -334,7 +336,7 @@ def test_rule_6_a_database_that_does_not_fit_fails_no_order_and_is_told(
 
     ids = make(simulator, 3)
     with monkeypatch.context() as patch:
-        patch.setattr(refresh, "apply", refuse)
+        patch.setattr(batch, "apply", refuse)
         bring(*ids)
     assert attempts() == {(0, False)}
     assert "migrate" in Alert.objects.get(key="database").text
@@ -350,7 +352,7 @@ def test_rule_6_an_error_that_nobody_foresaw_leaves_no_row_claimed(
 
     ids = make(simulator, 3)
     with monkeypatch.context() as patch:
-        patch.setattr(refresh.Batch, "_mapped", stumble)
+        patch.setattr(batch.Batch, "_mapped", stumble)
         ledger.mark(ids, WEBHOOK)
         with pytest.raises(AssertionError, match="a bug"):
             work_off()

@@ -8,7 +8,7 @@ from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.test import Client
 
-from bc_consumer import wording
+from bc_consumer.console import formatting
 from bc_consumer.models import BC, BCLine, CopyOrigin
 from tests.db.copied import bc, journal, line
 
@@ -86,4 +86,4 @@ def test_sales_are_called_what_they_are(client: Client, settings: LazySettings) 
     finally:
         for column, name in names.items():
             column.verbose_name = name
-    assert wording.field_label(BCLine, "extra.x_new") == "X_new"
+    assert formatting.field_label(BCLine, "extra.x_new") == "X_new"

@@ -7,8 +7,8 @@ from django.conf import LazySettings
 from django.db.models.functions import Now
 from django.test import Client
 
-from bc_consumer import outage
-from bc_consumer.message import verbatim
+from bc_consumer.core.messages import verbatim
+from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import Pace
 from tests.db.copied import bc, failed, journal, line, pending
 
@@ -77,13 +77,13 @@ def test_status_is_figures_alone(client: Client) -> None:
 
 
 def test_status_tells_an_outage_of_odoo_and_not_the_account(client: Client) -> None:
-    Pace.objects.get_or_create(pk=outage.PACE_ID, defaults={"next_claim_at": Now()})
-    outage.failed(verbatim("no login «someone»"), probing=False, refused=True)
+    Pace.objects.get_or_create(pk=circuit_breaker.PACE_ID, defaults={"next_claim_at": Now()})
+    circuit_breaker.failed(verbatim("no login «someone»"), probing=False, refused=True)
     answer = client.get("/status.json")
     assert answer.json()["odoo"] == "refused"
     assert 0 <= answer.json()["odoo_away_seconds"] < 5
     assert b"someone" not in answer.content
-    outage.failed(verbatim("HTTP 502"), probing=True)
+    circuit_breaker.failed(verbatim("HTTP 502"), probing=True)
     assert client.get("/status.json").json()["odoo"] == "away"
 
 

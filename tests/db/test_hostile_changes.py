@@ -9,8 +9,8 @@ import pytest
 from django.db import connection
 
 from bc_consumer.models import BC, SyncLog, SyncState
-from bc_consumer.reconcile import reconcile
-from bc_consumer.run_beginning import Wish
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.start import Wish
 from odoo_simulator import Simulator
 from tests.comparing import differences
 

@@ -13,12 +13,13 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.models import F
 
-from bc_consumer import ledger, process
-from bc_consumer.lock import unlock
+from bc_consumer import ledger
+from bc_consumer.core import runtime
 from bc_consumer.models import BC, PendingBC, SyncLog, SyncState
-from bc_consumer.reconcile import reconcile
-from bc_consumer.run_beginning import Wish
-from bc_consumer.run_stopping import Interrupted
+from bc_consumer.reconciliation.lock import unlock
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.stops import Interrupted
 from odoo_simulator import Simulator
 from tests.comparing import differences
 
@@ -76,8 +77,8 @@ def interrupted_at(call: int, simulator: Simulator) -> bool:
         nonlocal calls
         calls += 1
         if calls == call:
-            process.stopping.set()
-            process.wake.set()
+            runtime.stopping.set()
+            runtime.wake.set()
 
     simulator.faults.between_calls(count)
     try:
@@ -86,7 +87,7 @@ def interrupted_at(call: int, simulator: Simulator) -> bool:
         return True
     finally:
         simulator.faults.between_calls(None)
-        process.stopping.clear()
+        runtime.stopping.clear()
     return False
 
 

@@ -12,12 +12,12 @@ import pytest
 from django.conf import LazySettings
 from django.db import OperationalError
 
-from bc_consumer import intake as intake_module
 from bc_consumer import ledger
-from bc_consumer.intake import AT_ONCE, AT_ONCE_CHARACTERS, Arrival, Intake
 from bc_consumer.ledger import Mark
+from bc_consumer.messaging import intake as intake_module
+from bc_consumer.messaging.database_watch import Verdict
+from bc_consumer.messaging.intake import AT_ONCE, AT_ONCE_CHARACTERS, Arrival, Intake
 from bc_consumer.models import PendingBC
-from bc_consumer.watch import Verdict
 from odoo_webhook.payload import MOST_IDS
 
 pytestmark = pytest.mark.usefixtures("single_rows")

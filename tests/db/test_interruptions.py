@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from django.conf import LazySettings
 
-from bc_consumer import process, schedule
-from bc_consumer.lock import Lock
+from bc_consumer.core import runtime
 from bc_consumer.models import Alert, SyncLog, SyncState
-from bc_consumer.reconcile import reconcile, reconcile_slice
-from bc_consumer.run_beginning import Wish
-from bc_consumer.run_stopping import Interrupted
+from bc_consumer.reconciliation import schedule
+from bc_consumer.reconciliation.lock import Lock
+from bc_consumer.reconciliation.run import reconcile, reconcile_slice
+from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.stops import Interrupted
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("odoo")
@@ -22,7 +23,7 @@ Status, Cause = SyncLog.Status, SyncLog.Cause
 def stop_at_first_read(simulator: Simulator) -> None:
     """The process is told to stop while Odoo answers the run's first read."""
     simulator.bulk_create(30, 1, spread_days=10)
-    simulator.faults.between_calls(lambda *_: process.stopping.set())
+    simulator.faults.between_calls(lambda *_: runtime.stopping.set())
 
 
 @pytest.mark.usefixtures("stop_at_first_read")
@@ -36,7 +37,7 @@ def test_a_slice_that_is_interrupted_leaves_its_run_to_the_scheduler(
     assert (run.status, run.ended_at) == (Status.RUNNING, None)
     assert not SyncState.objects.get().is_syncing
     assert not Alert.objects.exists()
-    process.stopping.clear()
+    runtime.stopping.clear()
     simulator.faults.clear()
     assert schedule.due() == [schedule.Due(Cause.NIGHTLY, run=run.pk)]
     assert reconcile_slice(run.pk) is None
@@ -58,7 +59,7 @@ def test_waiting_for_a_poll_to_give_way_ends_too() -> None:
     poll = Lock()
     assert poll.take()
     SyncLog.objects.create(started_at="2026-01-01T00:00Z", cause=Cause.POLL)
-    process.stopping.set()
+    runtime.stopping.set()
     try:
         with pytest.raises(Interrupted):
             reconcile(Wish(Cause.COMMAND))

@@ -9,10 +9,12 @@ import pytest
 from django.conf import LazySettings
 from django.db import connection
 
-from bc_consumer import ledger, process
-from bc_consumer.ledger import BESIDE_URGENT, Mark
+from bc_consumer import ledger
+from bc_consumer.core import runtime
+from bc_consumer.ledger import Mark
+from bc_consumer.ledger.claims import BESIDE_URGENT
 from bc_consumer.models import BC, Lane, PendingBC
-from bc_consumer.refresh import work_off
+from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("odoo")
@@ -67,11 +69,11 @@ def test_a_load_goes_on_under_a_stream_of_events(settings: LazySettings) -> None
 
 @pytest.fixture
 def others_have_all_bulk_leave() -> Iterator[None]:
-    process.bulk_batches.acquire()
-    process.bulk_batches.acquire()
+    runtime.bulk_batches.acquire()
+    runtime.bulk_batches.acquire()
     yield
-    process.bulk_batches.release()
-    process.bulk_batches.release()
+    runtime.bulk_batches.release()
+    runtime.bulk_batches.release()
 
 
 def test_a_thread_stays_free_for_events_while_others_load(
@@ -96,7 +98,7 @@ def test_leave_is_given_back_whatever_happens(
         raise RuntimeError("in the middle")
 
     with monkeypatch.context() as patched:
-        patched.setattr("bc_consumer.refresh.Batch.run", fail)
+        patched.setattr("bc_consumer.refresh.batch.Batch.run", fail)
         for _ in range(3):
             with pytest.raises(RuntimeError):
                 work_off()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from django.conf import LazySettings
 
-from bc_consumer.database_clock import database_now
+from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import BC, Alert, CopyOrigin, SyncLog
-from bc_consumer.reconcile import reconcile
-from bc_consumer.run_beginning import Wish
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.start import Wish
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("odoo")

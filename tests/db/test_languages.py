@@ -14,10 +14,11 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.translation import override
 
-from bc_consumer import alerts, failed_orders, ledger
-from bc_consumer.message import Message, gettext, joined
+from bc_consumer import ledger
+from bc_consumer.core.message_field import said
+from bc_consumer.core.messages import Message, gettext, joined
 from bc_consumer.models import Alert, DeadLetter, JournalEntry, Lane, PendingBC, SyncLog
-from bc_consumer.saying import said
+from bc_consumer.operations import alerts, failed_orders
 from tests.catalogue import Translate, translate  # noqa: F401 - a fixture
 from tests.db.copied import failed, journal, pending
 from tests.db.test_admin import staff, url  # noqa: F401 - fixtures

@@ -14,7 +14,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
-from bc_consumer.database_clock import dialect
+from bc_consumer.core.sql_dialect import dialect
 from bc_consumer.ledger import LeaseLost, Look, Mark
 from bc_consumer.models import Event, Lane, PendingBC
 

@@ -25,9 +25,9 @@ from hypothesis.stateful import (
 )
 
 from bc_consumer import ledger
-from bc_consumer.apply import LinesElsewhere, apply
 from bc_consumer.ledger import LeaseLost, Mark
 from bc_consumer.models import BC, Event, JournalEntry, Lane, PendingBC
+from bc_consumer.refresh.writer import LinesElsewhere, apply
 from tests.db.modelled import ModelledOdoo, State, Watch, differing, seen
 
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "40"))

@@ -18,9 +18,9 @@ from django.conf import LazySettings
 from django.db import connection
 
 from bc_consumer import ledger
-from bc_consumer.apply import LinesElsewhere, apply
 from bc_consumer.ledger import LeaseLost, Mark
 from bc_consumer.models import Event, PendingBC
+from bc_consumer.refresh.writer import LinesElsewhere, apply
 from tests.conftest import ON_SQLITE
 from tests.db.modelled import ModelledOdoo, State, Watch, differing, seen
 from tests.services.waiting import wait_until

@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from bc_consumer import brake, ledger, run_ending
-from bc_consumer.apply import Result, apply
+from bc_consumer import ledger
 from bc_consumer.ledger import Mark
-from bc_consumer.lock import Lock
 from bc_consumer.models import JournalEntry, Lane, PendingBC, SyncLog, SyncState
+from bc_consumer.reconciliation import finish
+from bc_consumer.reconciliation.lock import Lock
+from bc_consumer.refresh import archive_brake
+from bc_consumer.refresh.writer import Result, apply
 from tests.conftest import ON_SQLITE
 from tests.db.copied import bc
 from tests.db.modelled import seen
@@ -45,7 +47,7 @@ def test_a_run_that_ends_and_a_batch_of_it_do_not_deadlock(run: SyncLog, what: s
         bc(1)
         bc(2)
     token, row = claim()
-    doubt = brake.doubt([1], lambda: True)
+    doubt = archive_brake.doubt([1], lambda: True)
     results: list[Result] = []
     errors: list[DatabaseError] = []
 
@@ -65,7 +67,7 @@ def test_a_run_that_ends_and_a_batch_of_it_do_not_deadlock(run: SyncLog, what: s
             lock.move_watermark(datetime.now(UTC))
             with in_another_thread(batch):
                 run.status = SyncLog.Status.OK
-                assert run_ending.save(run, {"odoo_calls": 1})
+                assert finish.save(run, {"odoo_calls": 1})
     finally:
         lock.give_back()
         batch.join(60)

@@ -10,11 +10,11 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
-from bc_consumer.apply import Seen, apply
 from bc_consumer.ledger import Look, Mark
-from bc_consumer.mapping import map_order
 from bc_consumer.models import BC, Event, PendingBC
 from bc_consumer.odoo import Missing, Odoo
+from bc_consumer.refresh.mapping import map_order
+from bc_consumer.refresh.writer import Seen, apply
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("single_rows")

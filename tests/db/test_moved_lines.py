@@ -13,10 +13,10 @@ from django.db.models.functions import Now
 from bc_consumer import ledger
 from bc_consumer.ledger import Mark
 from bc_consumer.models import JournalEntry, PendingBC, SyncLog
-from bc_consumer.on_demand import refresh_now
-from bc_consumer.reconcile import reconcile
-from bc_consumer.refresh import work_off
-from bc_consumer.run_beginning import Wish
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.start import Wish
+from bc_consumer.refresh.batch import work_off
+from bc_consumer.refresh.refresh_now import refresh_now
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.conftest import refresh

@@ -13,11 +13,12 @@ from django.core import mail
 from django.db import connection
 from django.db.models.functions import Now
 
-from bc_consumer import ledger, outage, process
-from bc_consumer.ledger import Mark
-from bc_consumer.message import verbatim
+from bc_consumer import ledger
+from bc_consumer.core import runtime
+from bc_consumer.core.messages import verbatim
+from bc_consumer.ledger import Mark, circuit_breaker
 from bc_consumer.models import BC, Alert, Pace, PendingBC
-from bc_consumer.refresh import work_off
+from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.test_refresh import LINES, sql
@@ -27,8 +28,8 @@ pytestmark = pytest.mark.usefixtures("odoo")
 WEBHOOK = Mark(cause="webhook")
 
 
-def known() -> outage.Outage:
-    found = outage.current()
+def known() -> circuit_breaker.Outage:
+    found = circuit_breaker.current()
     assert found is not None
     return found
 
@@ -43,32 +44,36 @@ def begun_ago(seconds: float) -> None:
 
 
 def test_rule_7_a_pause_doubles_with_each_probe_and_not_with_each_worker() -> None:
-    assert outage.failed(verbatim("one"), probing=False).pause == pytest.approx(1, abs=0.2)
+    assert circuit_breaker.failed(verbatim("one"), probing=False).pause == pytest.approx(1, abs=0.2)
     for _ in range(8):
-        assert outage.failed(verbatim("another worker's"), probing=False).pause <= 1
-    lengths = [outage.failed(verbatim("probe"), probing=True).pause for _ in range(5)]
+        assert circuit_breaker.failed(verbatim("another worker's"), probing=False).pause <= 1
+    lengths = [circuit_breaker.failed(verbatim("probe"), probing=True).pause for _ in range(5)]
     assert lengths == pytest.approx([2, 4, 8, 15, 15], abs=0.2)
-    assert outage.failed(verbatim("late"), probing=False).pause == pytest.approx(15, abs=0.2)
+    assert circuit_breaker.failed(verbatim("late"), probing=False).pause == pytest.approx(
+        15, abs=0.2
+    )
 
 
 @pytest.mark.parametrize(
     ("retry_after", "pause"), [(0.0, 1), (0.5, 1), (40.0, 40), (1e9, 300), (float("inf"), 300)]
 )
 def test_rule_7_retry_after_is_honoured_within_reason(retry_after: float, pause: float) -> None:
-    told = outage.failed(verbatim("429"), probing=False, retry_after=retry_after)
+    told = circuit_breaker.failed(verbatim("429"), probing=False, retry_after=retry_after)
     assert told.pause == pytest.approx(pause, abs=0.2)
     # It is that pause's alone: what comes after doubles from where it was.
-    assert outage.failed(verbatim("probe"), probing=True).pause == pytest.approx(2, abs=0.2)
+    assert circuit_breaker.failed(verbatim("probe"), probing=True).pause == pytest.approx(
+        2, abs=0.2
+    )
 
 
 def test_rule_7_a_call_that_fails_late_does_not_shorten_what_odoo_asked_for() -> None:
-    outage.failed(verbatim("429"), probing=False, retry_after=100.0)
-    assert outage.failed(verbatim("refused"), probing=False).pause > 90
+    circuit_breaker.failed(verbatim("429"), probing=False, retry_after=100.0)
+    assert circuit_breaker.failed(verbatim("refused"), probing=False).pause > 90
 
 
 def test_rule_7_during_a_pause_nobody_claims_and_after_it_one_order_is_the_probe() -> None:
     ledger.mark(range(1, 6), WEBHOOK)
-    outage.failed(verbatim("away"), probing=False)
+    circuit_breaker.failed(verbatim("away"), probing=False)
     assert ledger.seconds_until_due() == pytest.approx(1, abs=0.2)
     early = ledger.claim(100, uuid.uuid4())
     assert not early.rows
@@ -84,13 +89,13 @@ def test_rule_7_during_a_pause_nobody_claims_and_after_it_one_order_is_the_probe
     assert other.wait == pytest.approx(65, abs=1)
     assert (ledger.seconds_until_due() or 0) > 60
 
-    outage.succeeded()
+    circuit_breaker.succeeded()
     everything = ledger.claim(100, uuid.uuid4())
     assert (len(everything.rows), everything.probing) == (4, False)
 
 
 def test_rule_7_a_probe_that_finds_nothing_to_do_leaves_the_turn_to_the_next() -> None:
-    outage.failed(verbatim("away"), probing=False)
+    circuit_breaker.failed(verbatim("away"), probing=False)
     end_pause()
     assert not ledger.claim(100, uuid.uuid4()).rows
     ledger.mark([1], WEBHOOK)
@@ -113,7 +118,7 @@ def test_rule_7_while_odoo_is_away_each_pause_costs_one_call(simulator: Simulato
     simulator.faults.clear()
     end_pause()
     assert work_off() == 30
-    assert outage.current() is None
+    assert circuit_breaker.current() is None
     assert differences(simulator, sql) == []
 
 
@@ -123,10 +128,10 @@ def test_rule_7_a_lone_bad_order_as_the_probe_does_not_keep_the_others_waiting(
     bad, *others = [simulator.create_order(lines=LINES) for _ in range(4)]
     simulator.faults.poison(bad, text="ValueError: no")
     ledger.mark([bad], WEBHOOK)
-    outage.failed(verbatim("away"), probing=False)
+    circuit_breaker.failed(verbatim("away"), probing=False)
     end_pause()
     work_off()
-    assert outage.current() is None
+    assert circuit_breaker.current() is None
     assert PendingBC.objects.get().attempts == 1
     ledger.mark(others, WEBHOOK)
     work_off()
@@ -137,15 +142,15 @@ def test_rule_7_a_process_that_stops_while_it_probes_leaves_the_turn_to_another(
     simulator: Simulator,
 ) -> None:
     ledger.mark([simulator.create_order(lines=LINES)], WEBHOOK)
-    outage.failed(verbatim("away"), probing=False)
+    circuit_breaker.failed(verbatim("away"), probing=False)
     end_pause()
     simulator.faults.latency(20)
-    timer = threading.Timer(0.3, process.stopping.set)
+    timer = threading.Timer(0.3, runtime.stopping.set)
     timer.start()
     try:
         work_off()
     finally:
-        process.stopping.clear()
+        runtime.stopping.clear()
         timer.join()
     assert known().pause < 1
     simulator.faults.clear()
@@ -157,9 +162,9 @@ def test_rule_7_many_workers_that_fail_at_once_make_one_pause_and_one_probe() ->
     if connection.vendor != "postgresql":
         pytest.skip("several workers take PostgreSQL")
     ledger.mark(range(1, 100), WEBHOOK)
-    outage.failed(verbatim("away"), probing=False)
+    circuit_breaker.failed(verbatim("away"), probing=False)
     end_pause()
-    together(8, lambda: outage.failed(verbatim("away"), probing=False))
+    together(8, lambda: circuit_breaker.failed(verbatim("away"), probing=False))
     assert known().pause <= 1
     end_pause()
     claims: list[ledger.Claim] = []
@@ -220,6 +225,6 @@ def test_rule_7_a_refusal_is_told_at_once_asked_about_rarely_and_ends_by_itself(
     assert [message.subject for message in mail.outbox] == ["[BC] Odoo refuses us"]
     simulator.faults.clear()
     work_off()
-    assert outage.current() is None
+    assert circuit_breaker.current() is None
     assert [message.subject for message in mail.outbox[1:]] == ["[BC] Odoo lets us in again"]
     assert differences(simulator, sql) == []

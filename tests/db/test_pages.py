@@ -10,8 +10,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from bc_consumer import outage, queries
-from bc_consumer.message import verbatim
+from bc_consumer.console import figures
+from bc_consumer.core.messages import verbatim
+from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import Heartbeat, Pace, PendingBC
 from tests.db.copied import bc, failed, journal, line, pending
 
@@ -107,13 +108,13 @@ def test_the_live_page_tells_of_trouble(client: Client) -> None:
 
 @pytest.mark.usefixtures("_public")
 def test_the_live_page_tells_of_an_outage_and_staff_why(client: Client) -> None:
-    Pace.objects.get_or_create(pk=outage.PACE_ID, defaults={"next_claim_at": Now()})
-    outage.failed(verbatim("HTTP 502 <from> a proxy"), probing=False)
+    Pace.objects.get_or_create(pk=circuit_breaker.PACE_ID, defaults={"next_claim_at": Now()})
+    circuit_breaker.failed(verbatim("HTTP 502 <from> a proxy"), probing=False)
     assert "Odoo has not answered since" in text(client, "/")
     assert "HTTP 502" not in text(client, "/")
     client.force_login(User.objects.create_user("staff", is_staff=True))
     assert "HTTP 502 &lt;from&gt; a proxy" in text(client, "/")
-    outage.failed(verbatim("no right"), probing=True, refused=True)
+    circuit_breaker.failed(verbatim("no right"), probing=True, refused=True)
     assert "Odoo has refused us since" in text(client, "/")
 
 
@@ -194,7 +195,7 @@ def test_an_order_that_waits_is_told_with_the_likely_reason(client: Client) -> N
     assert "has waited" not in text(client, "/")
     PendingBC.objects.all().delete()
     pending(2, age=300)
-    queries.ledger_figures.forget()
+    figures.ledger_figures.forget()
     page = text(client, "/")
     assert "has waited for 5 min" in page
     assert "No worker has been heard of" in page

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bc_consumer import actors  # noqa: F401 - declares the queue that a mark is announced on
-from bc_consumer.groups import OPERATORS, VIEWERS
+from bc_consumer.installation.permissions import OPERATORS, VIEWERS
 from bc_consumer.models import Alert, DeadLetter, PendingBC, SyncLog, SyncState
 from tests.db.copied import bc, failed, journal, line, pending
 
@@ -177,7 +177,7 @@ def test_what_means_harm_is_shown_as_text(settings: LazySettings) -> None:
 def test_a_new_migration_takes_nothing_away(django_db_setup: None) -> None:
     from django.apps import apps
 
-    from bc_consumer.groups import make_groups
+    from bc_consumer.installation.permissions import make_groups
 
     group = Group.objects.get(name=VIEWERS)
     before = set(group.permissions.values_list("codename", flat=True))

@@ -10,8 +10,8 @@ from django.core import mail
 from django.db import connection
 
 from bc_consumer.models import BC, Alert, BCLine, SyncLog
-from bc_consumer.reconcile import reconcile
-from bc_consumer.run_beginning import Wish
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.start import Wish
 from odoo_simulator import Simulator
 from tests.comparing import differences
 

@@ -12,9 +12,8 @@ from django.core import mail
 from django.db import connection
 from django.db.models.functions import Now
 
-from bc_consumer import ledger, mapping, outage
-from bc_consumer.ledger import Mark
-from bc_consumer.lock import Lock, LockLost
+from bc_consumer import ledger
+from bc_consumer.ledger import Mark, circuit_breaker
 from bc_consumer.models import (
     BC,
     Alert,
@@ -27,9 +26,11 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.odoo import Odoo
-from bc_consumer.reconcile import reconcile, reconcile_slice
-from bc_consumer.run_beginning import Wish
-from bc_consumer.run_stopping import AlreadyRunning
+from bc_consumer.reconciliation.lock import Lock, LockLost
+from bc_consumer.reconciliation.run import reconcile, reconcile_slice
+from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.stops import AlreadyRunning
+from bc_consumer.refresh import mapping
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.conftest import proven
@@ -245,7 +246,7 @@ def test_rule_9_the_watermark_stays_when_odoo_is_lost_on_the_way(simulator: Simu
     assert Alert.objects.filter(key="run failed").exists()
 
     simulator.faults.clear()
-    outage.succeeded()
+    circuit_breaker.succeeded()
     PendingBC.objects.update(due_at=Now())
     assert run(cause=Cause.NIGHTLY).status == Status.OK
     assert differences(simulator, sql) == []

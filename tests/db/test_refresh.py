@@ -16,15 +16,16 @@ from django.db import connection
 from django.db.models import F, Min
 from django.db.models.functions import Now
 
-from bc_consumer import ledger, outage, process
-from bc_consumer.apply import LinesElsewhere, Seen, apply
-from bc_consumer.brake import GONE
-from bc_consumer.database_clock import database_now
-from bc_consumer.ledger import LeaseLost, Mark
-from bc_consumer.mapping import map_order
+from bc_consumer import ledger
+from bc_consumer.core import runtime
+from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.ledger import LeaseLost, Mark, circuit_breaker
 from bc_consumer.models import BC, BCLine, Event, JournalEntry, PendingBC, SyncState
 from bc_consumer.odoo import Odoo
-from bc_consumer.refresh import work_off
+from bc_consumer.refresh.archive_brake import GONE
+from bc_consumer.refresh.batch import work_off
+from bc_consumer.refresh.mapping import map_order
+from bc_consumer.refresh.writer import LinesElsewhere, Seen, apply
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.conftest import refresh
@@ -223,7 +224,7 @@ def test_rule_7_odoo_s_trouble_uses_up_no_attempt(trouble: str, simulator: Simul
     begin[trouble]()
     ledger.mark(ids, Mark(cause="webhook"))
     work_off()
-    assert outage.current() is not None
+    assert circuit_breaker.current() is not None
     assert set(PendingBC.objects.values_list("attempts", "claim_token", "failed_at")) == {
         (0, None, None)
     }
@@ -231,7 +232,7 @@ def test_rule_7_odoo_s_trouble_uses_up_no_attempt(trouble: str, simulator: Simul
 
     simulator.faults.clear()
     simulator.faults.accept()
-    outage.succeeded()
+    circuit_breaker.succeeded()
     PendingBC.objects.update(due_at=Now())
     work_off()
     assert differences(simulator, sql) == []
@@ -244,7 +245,7 @@ def test_a_missing_right_or_a_wrong_password_fails_no_order(simulator: Simulator
     work_off()
     row = PendingBC.objects.get()
     assert (row.attempts, row.claim_token) == (0, None)
-    known = outage.current()
+    known = circuit_breaker.current()
     assert known is not None
     assert known.refused
     assert known.pause > 30
@@ -343,7 +344,7 @@ def test_rule_11_orders_that_never_were_cost_a_line_in_the_log_and_two_calls_a_l
     refresh(known)
     calls = len(simulator.calls)
     ids = range(5001, 5201)
-    caplog.set_level("INFO", "bc_consumer.refresh")
+    caplog.set_level("INFO", "bc_consumer.refresh.batch")
     ledger.mark(ids, Mark(cause="webhook", early=True))
     looks = 0
     while PendingBC.objects.exists():
@@ -389,13 +390,13 @@ def test_a_stopping_process_gives_its_claims_back_at_once(simulator: Simulator) 
     order_id = simulator.create_order(lines=LINES)
     ledger.mark([order_id], Mark(cause="webhook"))
     simulator.faults.latency(20)
-    timer = threading.Timer(0.3, process.stopping.set)
+    timer = threading.Timer(0.3, runtime.stopping.set)
     timer.start()
     began = time.monotonic()
     try:
         work_off()
     finally:
-        process.stopping.clear()
+        runtime.stopping.clear()
         timer.join()
     assert time.monotonic() - began < 15  # the call would take 20
     row = PendingBC.objects.get()

@@ -17,12 +17,14 @@ from django.utils import timezone
 from dramatiq.common import xq_name
 from pika.exceptions import AMQPConnectionError
 
-from bc_consumer import dead_letters, failures, intake, ledger
-from bc_consumer.broker import Broker, publish
-from bc_consumer.ledger import Mark
+from bc_consumer import ledger
+from bc_consumer.ledger import Mark, error_fingerprint
+from bc_consumer.messaging import intake
+from bc_consumer.messaging.broker import Broker, publish
+from bc_consumer.messaging.publisher import ACTOR, UNDECODABLE_QUEUE
 from bc_consumer.models import Alert, DeadLetter, Lane, PendingBC
-from bc_consumer.publisher import ACTOR, UNDECODABLE_QUEUE
-from bc_consumer.sweeper import sweep
+from bc_consumer.operations import dead_letters
+from bc_consumer.workers.sweeper import sweep
 from tests.db.copied import failed, pending
 
 pytestmark = pytest.mark.usefixtures("single_rows")
@@ -68,7 +70,7 @@ def four_failed(single_rows: None) -> None:
             odoo_id,
             error_class=kind,
             last_error=text,
-            failure=failures.kind(kind, text),
+            failure=error_fingerprint.kind(kind, text),
             failed_at=at,
             first_failed_at=at,
             batch_limit=1,
@@ -282,6 +284,6 @@ def test_waiting_dead_letters_are_told_once_until_they_are_brought_in(
         sweep()
     alert = Alert.objects.get(key=dead_letters.ALERT)
     assert f"1 in {xq_name('bc')}, 1 in {UNDECODABLE_QUEUE}" in alert.text
-    assert len([r for r in caplog.records if r.name == "bc_consumer.alerts"]) == 1
+    assert len([r for r in caplog.records if r.name == "bc_consumer.operations.alerts"]) == 1
     assert replay("--dead-letters", "--yes") == 0
     assert not Alert.objects.exists()

@@ -11,8 +11,8 @@ from django.core.management import call_command
 from django.db import connection
 
 from bc_consumer.models import SyncLog
-from bc_consumer.reconcile import reconcile
-from bc_consumer.run_beginning import Wish
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.start import Wish
 from odoo_simulator import Simulator
 from tests.comparing import differences
 

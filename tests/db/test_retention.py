@@ -10,10 +10,10 @@ from django.conf import LazySettings
 from django.db import OperationalError
 from django.db.models.functions import Now
 
-from bc_consumer import retention
 from bc_consumer.models import JournalEntry, SyncLog, SyncState
-from bc_consumer.reconcile import reconcile
-from bc_consumer.run_beginning import Wish
+from bc_consumer.operations import retention
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.start import Wish
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("odoo")

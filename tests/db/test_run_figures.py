@@ -19,9 +19,11 @@ from hypothesis import HealthCheck, Phase, event, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from bc_consumer import ledger, odoo_connection, queries, same_database
+from bc_consumer import ledger
+from bc_consumer.console import figures as queries
+from bc_consumer.console.formatting import field_label
 from bc_consumer.ledger import Mark
-from bc_consumer.management import sync_wording
+from bc_consumer.management import sync_text
 from bc_consumer.models import (
     BC,
     Alert,
@@ -35,10 +37,10 @@ from bc_consumer.models import (
     SyncLog,
     SyncState,
 )
-from bc_consumer.reconcile import reconcile
-from bc_consumer.refresh import work_off
-from bc_consumer.run_beginning import Wish
-from bc_consumer.wording import field_label
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.start import Wish
+from bc_consumer.refresh import database_identity, gateway
+from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.conftest import refresh
@@ -63,7 +65,7 @@ APPLIED = {
 def figures(said: Said) -> dict[str, int]:
     """Read the figures on the terminal."""
     line = next(line for line in said.out.splitlines() if " · " in line)
-    labels = {field_label(SyncLog, name): name for name in sync_wording.FIGURES}
+    labels = {field_label(SyncLog, name): name for name in sync_text.FIGURES}
     pairs = (one.rsplit(": ", 1) for one in line.split(" · "))
     return {labels[label]: int(value.replace(",", "")) for label, value in pairs}
 
@@ -183,13 +185,13 @@ def begin_anew(made: list[Simulator], settings: LazySettings) -> Simulator:
         model._default_manager.all().delete()
     SyncState.objects.update(last_sync=None, scan_due_at=None)
     CopyOrigin.objects.update(sample=None)
-    same_database.forget()
+    database_identity.forget()
     while made:
         made.pop().stop()
     made.append(Simulator(webhook_timing="committed").start())
-    odoo_connection.odoo().close()
+    gateway.odoo().close()
     settings.ODOO_URL = made[0].url
-    odoo_connection.odoo.cache_clear()
+    gateway.odoo.cache_clear()
     return made[0]
 
 
@@ -225,9 +227,9 @@ def test_each_figure_equals_what_happened(
     said = sync(*(["--force"] if forced else []), *(["--json"] if as_json else []))
     assert said.code == expected, said.err
     row = SyncLog.objects.latest("pk")
-    columns = {name: getattr(row, name) for name in sync_wording.FIGURES}
+    columns = {name: getattr(row, name) for name in sync_text.FIGURES}
     told = said.json["run"] if as_json else figures(said)
-    assert {name: told[name] for name in sync_wording.FIGURES} == columns
+    assert {name: told[name] for name in sync_text.FIGURES} == columns
     check_row(row, world, said.code)
     check_status()
     while work_off():
@@ -310,7 +312,7 @@ def test_lines_that_only_take_up_a_new_field_are_not_counted(
     sync()
     simulator.add_field("purchase.order.line", "x_size", "char")
     settings.ODOO_EXTRA_LINE_FIELDS = ["x_size"]
-    odoo_connection.odoo.cache_clear()
+    gateway.odoo.cache_clear()
     said = sync()
     assert {line.extra.get("x_size", 1) for line in BCLine.objects.all()} <= {"", None}
     told = figures(said)
@@ -409,4 +411,4 @@ def test_what_is_read_twice_is_called_reads_and_not_orders(simulator: Simulator)
     run = reconcile(Wish(Cause.COMMAND))
     assert run.bc_count >= 5
     assert str(SyncLog._meta.get_field("bc_count").verbose_name) == "reads of orders"
-    assert f"Reads of orders: {number_format(run.bc_count)}" in sync_wording.run_told(run)
+    assert f"Reads of orders: {number_format(run.bc_count)}" in sync_text.run_told(run)

@@ -18,14 +18,15 @@ from django.utils import timezone
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 from pika.exceptions import StreamLostError
 
-from bc_consumer import actors, ticker
-from bc_consumer.database_clock import database_now
-from bc_consumer.lock import Lock, handed_over
+from bc_consumer import actors
+from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.ledger.scan_request import request_scan
 from bc_consumer.models import BC, Alert, PendingBC, SyncLog, SyncState
-from bc_consumer.reconcile import reconcile, reconcile_slice
-from bc_consumer.run_beginning import Wish
-from bc_consumer.scan_request import request_scan
-from bc_consumer.schedule import Due, due, last_time
+from bc_consumer.reconciliation.lock import Lock
+from bc_consumer.reconciliation.run import reconcile, reconcile_slice
+from bc_consumer.reconciliation.schedule import Due, due, last_time
+from bc_consumer.reconciliation.start import Wish
+from bc_consumer.workers import scheduler
 from odoo_simulator import Simulator
 from tests.db.copied import pending
 
@@ -151,7 +152,7 @@ def test_a_next_slice_whose_message_was_lost_is_sent_again() -> None:
     assert due() == []  # its message is on its way
     SyncState.objects.update(lease_until=F("lease_until") - timedelta(minutes=2))
     assert due() == [Due(Cause.NIGHTLY, run=run.pk)]
-    assert SyncState.objects.get().owner == handed_over(run.pk)
+    assert SyncState.objects.get().owner == SyncState.owner_between_slices(run.pk)
 
 
 def test_a_run_whose_slice_was_killed_goes_on_when_its_lease_is_over() -> None:
@@ -177,7 +178,7 @@ class Sent:
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch) -> Sent:
     sent = Sent()
-    monkeypatch.setattr(ticker, "reconcile_nightly", sent)
+    monkeypatch.setattr(scheduler, "reconcile_nightly", sent)
     return sent
 
 
@@ -185,7 +186,9 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Sent:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The ticker's clock: one moment, in seconds."""
     now = [1000.0]
-    monkeypatch.setattr("bc_consumer.ticker.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(
+        "bc_consumer.workers.scheduler.time", SimpleNamespace(monotonic=lambda: now[0])
+    )
     return now
 
 
@@ -195,7 +198,7 @@ def test_what_no_worker_takes_up_the_scheduler_does_itself(
 ) -> None:  # fmt: skip
     settings.SYNC_PAGE_SIZE, settings.SYNC_SLICE_SECONDS = 10, 0.001
     simulator.bulk_create(30, 1, spread_days=10)
-    ticking = ticker.Ticker()
+    ticking = scheduler.Ticker()
     for _ in range(300):
         ticking.tick()
         clock[0] += 1
@@ -211,7 +214,7 @@ def test_what_no_worker_takes_up_the_scheduler_does_itself(
 def test_a_run_that_is_to_be_gone_on_with_waits_for_a_worker_first(
     queue: Sent, clock: list[float], simulator: Simulator, nightly_just_became_due: None
 ) -> None:
-    ticking = ticker.Ticker()
+    ticking = scheduler.Ticker()
     ticking.tick()
     clock[0] += 299
     run = SyncLog.objects.create(started_at=ago(minutes=1), cause=Cause.NIGHTLY, phase="drain")
@@ -232,7 +235,7 @@ def test_without_rabbitmq_the_scheduler_does_it_itself_at_once(
     settings.SYNC_PAGE_SIZE, settings.SYNC_SLICE_SECONDS = 10, 0.001
     simulator.bulk_create(30, 1, spread_days=10)
     monkeypatch.setattr(actors.reconcile_nightly, "send", failing(error))
-    ticker.Ticker().tick()
+    scheduler.Ticker().tick()
     assert list(SyncLog.objects.values_list("status", "bc_count")) == [(Status.OK, 30)]
 
 
@@ -247,9 +250,9 @@ def test_a_slice_that_cannot_send_the_next_one_leaves_it_to_the_scheduler(
     actors.reconcile_nightly()  # raises nothing: its message is not kept aside
     run = SyncLog.objects.get()
     assert run.status == Status.RUNNING
-    assert SyncState.objects.get().owner == handed_over(run.pk)
+    assert SyncState.objects.get().owner == SyncState.owner_between_slices(run.pk)
     assert not Lock().take()  # nobody else may begin meanwhile
-    ticker.Ticker().tick()  # at once: no message is on its way
+    scheduler.Ticker().tick()  # at once: no message is on its way
     assert SyncLog.objects.get().status == Status.OK
 
 
@@ -282,7 +285,7 @@ def test_polls_go_on_while_the_nightly_run_waits_for_a_worker(
     settings.SYNC_POLL_SECONDS = 10
     SyncState.objects.update(last_sync=ago(hours=3))
     assert due() == [NIGHTLY, Due(Cause.POLL, digest=True)]
-    ticker.Ticker().tick()
+    scheduler.Ticker().tick()
     assert queue.messages == [None]
     assert list(SyncLog.objects.values_list("cause", "status")) == [(Cause.POLL, Status.OK)]
 

@@ -13,12 +13,13 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from bc_consumer import ledger, scrub
-from bc_consumer.database_clock import database_now
+from bc_consumer import ledger
+from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import BC, Alert, BCLine, JournalEntry, Lane, PendingBC, SyncLog, SyncState
-from bc_consumer.reconcile import reconcile, reconcile_slice
-from bc_consumer.run_beginning import Wish
-from bc_consumer.run_ending import summary
+from bc_consumer.reconciliation.finish import summary
+from bc_consumer.reconciliation.run import reconcile, reconcile_slice
+from bc_consumer.reconciliation.start import Wish
+from bc_consumer.refresh import scrub
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.conftest import refresh

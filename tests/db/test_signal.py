@@ -105,7 +105,7 @@ def test_a_receiver_that_fails_harms_nobody(
     bc_synced.connect(bad)
     bc_synced.connect(breaks_the_connection)
     try:
-        with caplog.at_level(logging.ERROR, logger="bc_consumer.telling"):
+        with caplog.at_level(logging.ERROR, logger="bc_consumer.refresh.change_signal"):
             ids = [simulator.create_order(lines=LINES) for _ in range(2)]
             refresh(*ids)
     finally:
@@ -114,7 +114,7 @@ def test_a_receiver_that_fails_harms_nobody(
     assert differences(simulator, sql) == []
     assert not PendingBC.objects.exists()
     assert len(sent) == 2
-    ours = [r.getMessage() for r in caplog.records if r.name == "bc_consumer.telling"]
+    ours = [r.getMessage() for r in caplog.records if r.name == "bc_consumer.refresh.change_signal"]
     lines = [line for line in ours if "bad failed" in line]
     assert [line.partition(":")[0] for line in lines] == [f"BC {odoo_id}" for odoo_id in ids]
     assert "created" in lines[0]
@@ -124,9 +124,9 @@ def test_a_receiver_that_fails_harms_nobody(
 def test_nothing_is_asked_of_the_database_when_nobody_listens(
     simulator: Simulator, sent: Sent, django_assert_num_queries: Any
 ) -> None:
-    from bc_consumer.apply import Result
     from bc_consumer.models import JournalEntry
-    from bc_consumer.telling import tell
+    from bc_consumer.refresh.change_signal import tell
+    from bc_consumer.refresh.writer import Result
 
     order_id = simulator.create_order(lines=LINES)
     refresh(order_id)

@@ -9,12 +9,13 @@ import pytest
 from django.conf import LazySettings
 from django.db import OperationalError
 
-from bc_consumer import intake, ledger
-from bc_consumer.broker import Broker, publish
+from bc_consumer import ledger
 from bc_consumer.ledger import Mark
+from bc_consumer.messaging import intake
+from bc_consumer.messaging.broker import Broker, publish
+from bc_consumer.messaging.publisher import FALLBACK_QUEUE
 from bc_consumer.models import Lane, PendingBC
-from bc_consumer.publisher import FALLBACK_QUEUE
-from bc_consumer.sweeper import sweep
+from bc_consumer.workers.sweeper import sweep
 from tests.services.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("single_rows")

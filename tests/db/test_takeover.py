@@ -10,13 +10,14 @@ from django.conf import LazySettings
 from django.db import connection
 from django.db.models.functions import Now
 
-from bc_consumer import ledger, process
+from bc_consumer import ledger
+from bc_consumer.core import runtime
 from bc_consumer.ledger import Mark
 from bc_consumer.models import BC, Lane, PendingBC, SyncLog, SyncState
-from bc_consumer.reconcile import reconcile, reconcile_slice
-from bc_consumer.refresh import work_off
-from bc_consumer.run_beginning import Wish
-from bc_consumer.run_stopping import Interrupted
+from bc_consumer.reconciliation.run import reconcile, reconcile_slice
+from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.stops import Interrupted
+from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 from tests.db.conftest import refresh
 
@@ -137,13 +138,13 @@ def test_a_killed_first_load_ends_with_one_row_an_order(
     def stop_at_third_page(model: str, method: str) -> None:
         lists.append(method)
         if lists.count("search_read") == 3:
-            process.stopping.set()
+            runtime.stopping.set()
 
     simulator.faults.between_calls(stop_at_third_page)
     with pytest.raises(Interrupted):
         reconcile(Wish(Cause.COMMAND))
     simulator.faults.clear()
-    process.stopping.clear()
+    runtime.stopping.clear()
     first = SyncLog.objects.get()
     second = reconcile(Wish(Cause.COMMAND))
     first.refresh_from_db()

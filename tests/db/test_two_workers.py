@@ -11,9 +11,9 @@ import pytest
 from django.db import connection, transaction
 
 from bc_consumer import ledger
-from bc_consumer.apply import LinesElsewhere, apply
 from bc_consumer.ledger import Mark
 from bc_consumer.models import BC, BCLine, PendingBC
+from bc_consumer.refresh.writer import LinesElsewhere, apply
 from tests.conftest import ON_SQLITE
 from tests.db.modelled import Version, seen
 from tests.services.waiting import wait_until

@@ -13,13 +13,14 @@ from django.apps import apps
 from django.conf import LazySettings
 from django.db import connection, transaction
 
-from bc_consumer import ledger, versions
-from bc_consumer.apply import Seen, apply
+from bc_consumer import ledger
 from bc_consumer.ledger import Mark
-from bc_consumer.mapping import map_order
 from bc_consumer.models import BC, JournalEntry, PendingBC, VersionCounter
 from bc_consumer.odoo import Odoo
-from bc_consumer.refresh import work_off
+from bc_consumer.refresh import versions
+from bc_consumer.refresh.batch import work_off
+from bc_consumer.refresh.mapping import map_order
+from bc_consumer.refresh.writer import Seen, apply
 from odoo_simulator import Simulator
 from tests.conftest import ON_SQLITE
 from tests.db import copied

@@ -12,7 +12,7 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bc_consumer import intake as intake_module
+from bc_consumer.messaging import intake as intake_module
 from bc_consumer.models import Event, PendingBC
 from odoo_webhook import views
 from tests.bodies import bodies

@@ -13,8 +13,8 @@ from django.db.models import F
 
 from bc_consumer.models import BC, Alert, BCLine, CopyOrigin, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import Odoo
-from bc_consumer.reconcile import reconcile
-from bc_consumer.run_beginning import Wish
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.start import Wish
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.conftest import refresh

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from bc_consumer.intake import encode
 from bc_consumer.ledger import Mark
+from bc_consumer.messaging.intake import encode
 from odoo_simulator import Simulator
 from odoo_webhook.payload import MOST_IDS
 from tests.burst import Answered, burst, stream

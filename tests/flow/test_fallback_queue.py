@@ -10,9 +10,9 @@ from typing import Any
 import pika
 import pytest
 
-from bc_consumer.broker import publish
-from bc_consumer.intake import encode
 from bc_consumer.ledger import Mark
+from bc_consumer.messaging.broker import publish
+from bc_consumer.messaging.intake import encode
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.conftest import Deploy

@@ -15,7 +15,7 @@ from django.db import ProgrammingError
 from django.db.utils import ConnectionHandler
 from psycopg2 import extensions
 
-from bc_consumer import deadline
+from bc_consumer.core import database_deadline
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.conftest import Deploy
@@ -126,14 +126,14 @@ def test_what_django_asks_between_two_requests_has_a_deadline(
             assert connection.connection is None
 
     before = extensions.get_wait_callback()
-    deadline.install()
+    database_deadline.install()
     thread = threading.Thread(target=asked, daemon=True)
     thread.start()
-    thread.join(4 * deadline.LONGEST_SECONDS)
+    thread.join(4 * database_deadline.LONGEST_SECONDS)
     private_postgres.resume()
     extensions.set_wait_callback(before)
     assert given_up
-    assert given_up[0] >= deadline.LONGEST_SECONDS
+    assert given_up[0] >= database_deadline.LONGEST_SECONDS
 
 
 def test_a_page_says_it_of_a_database_that_is_shut_down(

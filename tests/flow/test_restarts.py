@@ -13,8 +13,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from bc_consumer.intake import encode
 from bc_consumer.ledger import Mark
+from bc_consumer.messaging.intake import encode
 from odoo_simulator import Simulator
 from tests.burst import Answered, stream
 from tests.comparing import differences

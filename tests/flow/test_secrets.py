@@ -287,7 +287,9 @@ def odoo_refuses_us(one: Scene) -> None:
 
 def mail_is_refused(one: Scene) -> None:
     one.mail.refuse = True
-    said = one.manage("shell", "-c", "from bc_consumer.alerts import alert; alert('x', 'y', 'z')")
+    said = one.manage(
+        "shell", "-c", "from bc_consumer.operations.alerts import alert; alert('x', 'y', 'z')"
+    )
     assert "could not be mailed" in said
     one.mail.refuse = False
 

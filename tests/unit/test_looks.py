@@ -1,6 +1,6 @@
 """The looks at an order whose webhook may have come early."""
 
-from bc_consumer.looks import early_looks, next_look
+from bc_consumer.refresh.early_looks import early_looks, next_look
 
 LOOKS = (0.15, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 120.0)
 

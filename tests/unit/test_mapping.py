@@ -10,12 +10,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bc_consumer.mapping import MappingError, map_order
 from bc_consumer.models import BC, BCLine
 from bc_consumer.odoo import LineSnapshot, OrderSnapshot
 from bc_consumer.odoo.field_set import FieldSet, ModelFields, Wanted, load_field_set
 from bc_consumer.odoo.fields import PURCHASE_ORDER, PURCHASE_ORDER_LINE, Field, Kind
 from bc_consumer.odoo.snapshots import build_order
+from bc_consumer.refresh.mapping import MappingError, map_order
 from tests.unit.odoo.serving import CAPTURES
 
 VERSIONS = (17, 18, 19)

@@ -12,9 +12,9 @@ from django.apps import apps
 from django.conf import LazySettings
 from django.utils.translation import override
 
-from bc_consumer import mapping, odoo, policy, run_stopping
-from bc_consumer.lock import LockLost
-from bc_consumer.message import (
+from bc_consumer import odoo
+from bc_consumer.core.message_field import MessageField, said
+from bc_consumer.core.messages import (
     STORED_BEHIND,
     Message,
     gettext,
@@ -24,9 +24,11 @@ from bc_consumer.message import (
     read,
     verbatim,
 )
+from bc_consumer.core.redaction import redacted
 from bc_consumer.odoo import domains, errors
-from bc_consumer.redaction import redacted
-from bc_consumer.saying import MessageField, said
+from bc_consumer.reconciliation import stops
+from bc_consumer.reconciliation.lock import LockLost
+from bc_consumer.refresh import error_policy, mapping
 from tests.catalogue import Translate, translate  # noqa: F401 - a fixture
 
 SOURCES = Path(inspect.getfile(odoo)).parents[1]
@@ -132,8 +134,8 @@ def test_an_error_says_what_it_was_raised_with() -> None:
 TELLING = (
     *(one for _name, one in inspect.getmembers(errors, inspect.isclass)
       if issubclass(one, errors.OdooError)),
-    mapping.MappingError, mapping._Unfit, domains.DomainError, policy.UnreadableOrders,
-    policy.NotReadable, LockLost, run_stopping.Braked, run_stopping.Interrupted,
+    mapping.MappingError, mapping._Unfit, domains.DomainError, error_policy.UnreadableOrders,
+    error_policy.NotReadable, LockLost, stops.Braked, stops.Interrupted,
 )  # fmt: skip
 TOLD_BY = {one.__name__ for one in TELLING} | {"alert", "over"}
 KEYS = {"alert", "over"}

@@ -7,7 +7,7 @@ from itertools import chain, repeat
 
 import pytest
 
-from bc_consumer.paced import LONGEST_SECONDS, SHARE, Paced
+from bc_consumer.core.cached_value import LONGEST_SECONDS, SHARE, Paced
 
 
 class Question:
@@ -17,7 +17,7 @@ class Question:
         self.asked = 0
         self.seconds = seconds
         self.now = 1000.0
-        monkeypatch.setattr("bc_consumer.paced.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("bc_consumer.core.cached_value.time.monotonic", lambda: self.now)
 
     def __call__(self) -> int:
         self.asked += 1

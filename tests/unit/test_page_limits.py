@@ -14,7 +14,8 @@ from django.db import InterfaceError, OperationalError, ProgrammingError, connec
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
-from bc_consumer import deadline, page_limits
+from bc_consumer import page_limits
+from bc_consumer.core import database_deadline
 from bc_consumer.page_limits import PageLimitsMiddleware
 from tests.services.waiting import wait_until
 
@@ -96,7 +97,7 @@ def test_a_page_s_statements_have_so_long(
     left: list[float] = []
 
     def view(_request: HttpRequest) -> HttpResponse:
-        left.append(deadline._thread.waiting._until - time.monotonic())
+        left.append(database_deadline._thread.waiting._until - time.monotonic())
         return HttpResponse()
 
     limits(view)(GET("/"))

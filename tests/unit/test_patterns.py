@@ -27,16 +27,20 @@ from django.utils.translation import get_language_from_request
 from django.views.i18n import set_language
 from whitenoise.responders import StaticFile
 
-from bc_consumer import failures, mapping, redaction, wording
-from bc_consumer.message import gettext, verbatim
+from bc_consumer.console import formatting
+from bc_consumer.core import redaction
+from bc_consumer.core.messages import gettext, verbatim
+from bc_consumer.core.redactor import LONGEST, WORDS, Redactor
+from bc_consumer.ledger import error_fingerprint
 from bc_consumer.models import BC
 from bc_consumer.odoo import faults
 from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.json_text import read_json
 from bc_consumer.odoo.marshalling import read_response
 from bc_consumer.odoo.records import ServerVersion
-from bc_consumer.odoo.redactor import LONGEST, WORDS, Redactor
 from bc_consumer.odoo.settings import OdooSettings
+from bc_consumer.redaction import RedactingFormatter
+from bc_consumer.refresh import mapping
 from odoo_webhook.payload import PayloadError, parse
 from project.header_limits import LONGEST_PATH
 from project.request_limits import RequestLimitsMiddleware
@@ -58,13 +62,17 @@ CALL = faults.Call("purchase.order", "read")
 PATTERNS = named_patterns()
 ADDRESSES = linear.patterns_of_addresses()
 MADE_ELSEWHERE = {
-    "bc_consumer.project_checks",  # the settings' own expressions, on the settings' own address
+    # The settings' own expressions, on the settings' own address.
+    "bc_consumer.installation.project_checks",
 }
 
 
 def test_each_pattern_has_a_name_and_so_is_found() -> None:
     assert linear.calls_elsewhere() == MADE_ELSEWHERE
-    assert {"bc_consumer.odoo.redactor.NAMED", "bc_consumer.failures.NUMBERS"} < set(PATTERNS)
+    assert {
+        "bc_consumer.core.redactor.NAMED",
+        "bc_consumer.ledger.error_fingerprint.NUMBERS",
+    } < set(PATTERNS)
     assert {r"^webhook/?$", r"^bc/(?P<odoo_id>[0-9]+)/\Z"} < set(ADDRESSES)
 
 
@@ -109,7 +117,7 @@ def test_patterns_that_are_not_linear_fail(bad: str, pump: str) -> None:
 
 def logged(text: str) -> str:
     record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "%s", (text,), None)
-    return redaction.RedactingFormatter("%(levelname)s %(message)s").format(record)
+    return RedactingFormatter("%(levelname)s %(message)s").format(record)
 
 
 def answered_in_xml(text: str) -> object:
@@ -147,9 +155,9 @@ def mapped(text: str) -> object:
 
 def shown(text: str) -> object:
     return (
-        wording.show(BC, "notes", text),
-        wording.show_extra("x_note", text),
-        wording.shortened(text),
+        formatting.show(BC, "notes", text),
+        formatting.show_extra("x_note", text),
+        formatting.shortened(text),
     )
 
 
@@ -239,7 +247,7 @@ def posted_as_it_is(text: str) -> object:
 def shown_of_a_change(text: str) -> object:
     names = ("notes", "partner_ref", "amount_total", "date_order")
     fields = {name: [text, text] for name in names}
-    return wording.read_changes({"fields": fields}).summary()
+    return formatting.read_changes({"fields": fields}).summary()
 
 
 HEADS: dict[str, Callable[[str], object]] = {
@@ -272,7 +280,7 @@ WAYS: dict[str, Callable[[str], object]] = {
         faults.Fault(2, text), CALL, SETTINGS
     ),
     "a fault of the login": lambda text: faults.error_of_common(faults.Fault(1, text), SETTINGS),
-    "a cause": lambda text: failures.kind("ValueError", text),
+    "a cause": lambda text: error_fingerprint.kind("ValueError", text),
     "a version": ServerVersion.from_text,
     "XML": answered_in_xml,
     "JSON": answered_in_json,
@@ -375,7 +383,7 @@ def test_no_pattern_sees_a_long_text(way: str, seen: dict[str, int]) -> None:
 
 def test_readers_of_others_are_watched(seen: dict[str, int]) -> None:
     filled_in("a=%41")
-    wording.plain_text("<p>a</p>")
+    formatting.plain_text("<p>a</p>")
     asked("HTTP_COOKIE")('a="b c"')
     assert {"urllib.parse._asciire", "html.parser.starttagopen", "http.cookies._QuotePatt"} < set(
         seen
@@ -383,7 +391,7 @@ def test_readers_of_others_are_watched(seen: dict[str, int]) -> None:
 
 
 def test_patterns_that_see_a_long_text_are_found(seen: dict[str, int]) -> None:
-    failures.NUMBER.search("a" * LONG)
-    assert seen == {"bc_consumer.failures.NUMBER": LONG}
+    error_fingerprint.NUMBER.search("a" * LONG)
+    assert seen == {"bc_consumer.ledger.error_fingerprint.NUMBER": LONG}
     redaction.redacted("password=x " * LONG)
-    assert {"bc_consumer.odoo.redactor.NAMED"} < set(seen)
+    assert {"bc_consumer.core.redactor.NAMED"} < set(seen)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bc_consumer.odoo.redactor import Redactor
+from bc_consumer.core.redactor import Redactor
 from odoo_webhook.auth import authorized
 from odoo_webhook.payload import LARGEST_ID, PayloadError, parse
 from tests.bodies import bodies

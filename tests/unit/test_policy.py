@@ -6,10 +6,12 @@ import inspect
 import pytest
 from django import db
 
-from bc_consumer import failures, odoo, policy
-from bc_consumer.message import verbatim
+from bc_consumer import odoo
+from bc_consumer.core.messages import verbatim
+from bc_consumer.ledger import error_fingerprint
 from bc_consumer.odoo import errors
-from bc_consumer.policy import POLICY, Then, explanation, is_about_orders, then
+from bc_consumer.refresh import error_policy
+from bc_consumer.refresh.error_policy import POLICY, Then, explanation, is_about_orders, then
 
 OF_THE_GATEWAY = [
     member
@@ -59,8 +61,8 @@ def test_a_lone_order_s_error_says_what_to_do() -> None:
     large = odoo.ResponseTooLarge(verbatim("cut off"), limit=2**20)
     assert "1 MiB (ODOO_MAX_RESPONSE_BYTES)" in explanation(large)
     assert "ODOO_TIMEOUT_SECONDS" in explanation(odoo.OdooTimeout(verbatim("30 s")))
-    assert "someone" not in explanation(policy.NotReadable())
-    assert "ODOO_COMPANY_IDS" in explanation(policy.NotReadable())
+    assert "someone" not in explanation(error_policy.NotReadable())
+    assert "ODOO_COMPANY_IDS" in explanation(error_policy.NotReadable())
     assert explanation(ValueError()) == "ValueError"
 
 
@@ -74,10 +76,14 @@ def test_a_lone_order_s_error_says_what_to_do() -> None:
     ],
 )
 def test_failures_of_one_cause_are_of_one_kind(one: str, other: str) -> None:
-    assert failures.kind("OdooFault", one) == failures.kind("OdooFault", other)
+    assert error_fingerprint.kind("OdooFault", one) == error_fingerprint.kind("OdooFault", other)
 
 
 def test_failures_of_different_causes_are_not() -> None:
-    assert failures.kind("OdooFault", "bad name") != failures.kind("OdooFault", "bad price")
-    assert failures.kind("OdooFault", "bad") != failures.kind("MappingError", "bad")
-    assert len(failures.kind("OdooFault", "x" * 10_000)) < 300
+    assert error_fingerprint.kind("OdooFault", "bad name") != error_fingerprint.kind(
+        "OdooFault", "bad price"
+    )
+    assert error_fingerprint.kind("OdooFault", "bad") != error_fingerprint.kind(
+        "MappingError", "bad"
+    )
+    assert len(error_fingerprint.kind("OdooFault", "x" * 10_000)) < 300

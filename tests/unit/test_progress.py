@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from django.utils import translation
 
-from bc_consumer.progress import CLEAR_LINE, Bar, Lines, Standing, display, told
+from bc_consumer.management.progress import CLEAR_LINE, Bar, Lines, Standing, display, told
 
 
 class Terminal(io.StringIO):

@@ -11,9 +11,9 @@ from django.conf import LazySettings
 from django.db import connection
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
-from bc_consumer import project_checks
 from bc_consumer.conf import POSTGRESQL_OPTIONS, SQLITE_OPTIONS
-from bc_consumer.project_checks import check_project
+from bc_consumer.installation import project_checks
+from bc_consumer.installation.project_checks import check_project
 from tests.conftest import ON_SQLITE
 
 

@@ -23,15 +23,15 @@ from django.test import RequestFactory
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from bc_consumer import redaction
-from bc_consumer.checks import check_secrets
+from bc_consumer.core import redaction
+from bc_consumer.core.redaction import redacted
+from bc_consumer.core.redactor import HIDDEN, LONGEST, LONGEST_PIECE, Redactor, is_recognisable
+from bc_consumer.installation.system_checks import check_secrets
 from bc_consumer.management.redacted_command import RedactedCommand
-from bc_consumer.odoo.redactor import HIDDEN, LONGEST, LONGEST_PIECE, Redactor, is_recognisable
 from bc_consumer.redaction import (
     RedactingExceptionReporter,
     RedactingFormatter,
     RedactingReporterFilter,
-    redacted,
 )
 
 SECRET = "S3cr&t'/<k+é y>%\"1"
@@ -174,7 +174,7 @@ def secrets(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> dict[str
     settings.ODOO_URL = "https://front:proxy%2FLm4Rb8@odoo.example.com"
     settings.RABBITMQ_URL = "amqp://bc:rabbit-Xw0Tn2@rabbit/"
     monkeypatch.setenv("HTTPS_PROXY", "http://us:way-out-Tn2Zq7@proxy:3128")
-    redaction._redactor.cache_clear()
+    redaction.current_redactor.cache_clear()
     return {
         "SECRET_KEY": settings.SECRET_KEY,
         "SECRET_KEY_FALLBACKS": "old-key-Xw0pLm4",
@@ -193,7 +193,7 @@ def secrets(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> dict[str
 @pytest.fixture(autouse=True)
 def _known_secrets_are_read_again() -> Iterator[None]:
     yield
-    redaction._redactor.cache_clear()
+    redaction.current_redactor.cache_clear()
 
 
 def test_every_setting_that_holds_a_secret_is_known(secrets: dict[str, str]) -> None:

@@ -11,15 +11,8 @@ from typing import Any
 import pytest
 from granian._granian import RSGIProtocolClosed
 
-from bc_consumer import rsgi
-from bc_consumer.rsgi import (
-    Bodies,
-    Lane,
-    Refused,
-    Server,
-    Treatment,
-    environ_of,
-)
+from odoo_webhook import rsgi
+from odoo_webhook.rsgi import Bodies, Lane, Refused, Server, Treatment, environ_of
 from odoo_webhook.views import ARRIVED
 
 FOR_EVER = 60.0

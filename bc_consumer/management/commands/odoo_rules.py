@@ -14,25 +14,25 @@ from django.core.management.base import (
 )
 from django.utils.translation import gettext as _
 
-from bc_consumer.management import rules_wording as wording
-from bc_consumer.management.arguments import HelpFormatter
-from bc_consumer.management.foreground import quiet
-from bc_consumer.management.redacted_command import RedactedCommand
-from bc_consumer.management.rules_wording import Exit
-from bc_consumer.odoo import NoAutomation, NoWebhookActions, OdooError, OdooRefused
-from bc_consumer.odoo.automation import Done
-from bc_consumer.odoo.rules import Comparison
-from bc_consumer.odoo.webhook_url import masked
-from bc_consumer.odoo_connection import odoo_as_administrator
-from bc_consumer.public_address import Arrival, address_error
-from bc_consumer.rules_setup import (
+from bc_consumer.core.message_field import said
+from bc_consumer.installation.rules import (
     AddressRefused,
     RulesSetup,
     ServesAnother,
     carries_other_secret,
     no_webhooks,
 )
-from bc_consumer.saying import said
+from bc_consumer.installation.webhook_address import Arrival, address_error
+from bc_consumer.management import rules_text as wording
+from bc_consumer.management.arguments import HelpFormatter
+from bc_consumer.management.foreground import quiet
+from bc_consumer.management.redacted_command import RedactedCommand
+from bc_consumer.management.rules_text import Exit
+from bc_consumer.odoo import NoAutomation, NoWebhookActions, OdooError, OdooRefused
+from bc_consumer.odoo.automation import Done
+from bc_consumer.odoo.rules import Comparison
+from bc_consumer.odoo.webhook_url import masked
+from bc_consumer.refresh.gateway import odoo_as_administrator
 
 SECRET_BYTES = 24
 

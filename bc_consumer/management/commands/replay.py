@@ -11,15 +11,15 @@ from django.db import Error as DatabaseFailure
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from bc_consumer import dead_letters, failed_orders
-from bc_consumer.broker import Broker
-from bc_consumer.management import replay_wording as wording
+from bc_consumer.management import replay_text as wording
 from bc_consumer.management.arguments import HelpFormatter, order_id, since
 from bc_consumer.management.exits import Exit
 from bc_consumer.management.foreground import quiet
 from bc_consumer.management.redacted_command import RedactedCommand
+from bc_consumer.messaging.broker import Broker
+from bc_consumer.messaging.publisher import FAILURES
 from bc_consumer.models import PendingBC
-from bc_consumer.publisher import FAILURES
+from bc_consumer.operations import dead_letters, failed_orders
 
 FILTERS = ("bc", "error", "since")
 

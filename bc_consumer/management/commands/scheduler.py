@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from bc_consumer import process
-from bc_consumer.ticker import Ticker
-from bc_consumer.timer import Sweeping
+from bc_consumer.core import runtime
+from bc_consumer.workers.scheduler import Ticker
+from bc_consumer.workers.timer import Sweeping
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Command(BaseCommand):
 
         def on_signal(_number: int, _frame: FrameType | None) -> None:
             stop.set()
-            process.stopping.set()
+            runtime.stopping.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)

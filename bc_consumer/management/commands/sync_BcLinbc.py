@@ -11,25 +11,25 @@ from django.core.management.base import (
 from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext as _
 
-from bc_consumer import same_database
-from bc_consumer.database_clock import database_now
-from bc_consumer.drift import DriftScan
-from bc_consumer.drift_report import JsonReport, Report, Table, plain
-from bc_consumer.lock import unlock
-from bc_consumer.management import sync_wording
+from bc_consumer.core.messages import message_of
+from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.management import sync_text
 from bc_consumer.management.arguments import HelpFormatter, order_id, since
+from bc_consumer.management.drift_report import JsonReport, Report, Table, plain
 from bc_consumer.management.exits import Exit, exit_of_run
 from bc_consumer.management.foreground import quiet, stopping_on_signals
+from bc_consumer.management.progress import RunProgress, ScanProgress, display
 from bc_consumer.management.redacted_command import RedactedCommand
-from bc_consumer.message import message_of
 from bc_consumer.models import SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
-from bc_consumer.odoo_connection import odoo
-from bc_consumer.on_demand import refresh_now
-from bc_consumer.progress import RunProgress, ScanProgress, display
-from bc_consumer.reconcile import reconcile
-from bc_consumer.run_beginning import Wish, holder
-from bc_consumer.run_stopping import AlreadyRunning, Interrupted
+from bc_consumer.reconciliation.dry_run import DriftScan
+from bc_consumer.reconciliation.lock import unlock
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.start import Wish, holder
+from bc_consumer.reconciliation.stops import AlreadyRunning, Interrupted
+from bc_consumer.refresh import database_identity
+from bc_consumer.refresh.gateway import odoo
+from bc_consumer.refresh.refresh_now import refresh_now
 
 EXCLUDES = {
     "--unlock": ("--full", "--since", "--bc", "--dry-run", "--force"),
@@ -47,8 +47,8 @@ class Command(RedactedCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Take what is to be done."""
         self._parser = parser
-        parser.description = sync_wording.description()
-        parser.epilog = sync_wording.exit_codes()
+        parser.description = sync_text.description()
+        parser.epilog = sync_text.exit_codes()
         parser.formatter_class = HelpFormatter
         parser.add_argument(
             "--full", action="store_true", help=_("compare every order's content, not dates only")
@@ -110,19 +110,19 @@ class Command(RedactedCommand):
         try:
             return self._do(options)
         except AlreadyRunning as running:
-            return self._ended(Exit.LOCKED, sync_wording.locked(running))
+            return self._ended(Exit.LOCKED, sync_text.locked(running))
         except (Interrupted, OdooInterrupted, KeyboardInterrupt):
             return self._ended(
-                Exit.INTERRUPTED, sync_wording.interrupted(self._facts.get("command", ""))
+                Exit.INTERRUPTED, sync_text.interrupted(self._facts.get("command", ""))
             )
         except OdooRefused as error:
-            return self._ended(Exit.REFUSED, sync_wording.refused(error))
+            return self._ended(Exit.REFUSED, sync_text.refused(error))
         except OdooError as error:
             return self._ended(
-                Exit.FAILED, sync_wording.odoo_failed(error, self._facts.get("command", ""))
+                Exit.FAILED, sync_text.odoo_failed(error, self._facts.get("command", ""))
             )
         except DatabaseFailure as error:
-            return self._ended(Exit.FAILED, sync_wording.database_failed(error))
+            return self._ended(Exit.FAILED, sync_text.database_failed(error))
 
     def _do(self, options: dict[str, Any]) -> Exit:
         if options["unlock"]:
@@ -155,8 +155,8 @@ class Command(RedactedCommand):
         self._facts["run"] = {name: plain(getattr(run, name)) for name in columns}
         code = exit_of_run(run)
         if not self._json:
-            self.stdout.write(sync_wording.run_told(run))
-        return self._ended(code, sync_wording.run_error(run), status=run.status)
+            self.stdout.write(sync_text.run_told(run))
+        return self._ended(code, sync_text.run_error(run), status=run.status)
 
     def _dry_run(self, options: dict[str, Any]) -> Exit:
         self._report = (JsonReport if self._json else Table)(_stream(self.stdout))
@@ -190,7 +190,7 @@ class Command(RedactedCommand):
         of_a_run, why = _a_run_would(scan)
         self._facts["run_exit_code"] = int(of_a_run)
         if not self._json:
-            self.stdout.write(sync_wording.drift_told(self._facts, why))
+            self.stdout.write(sync_text.drift_told(self._facts, why))
         if scan.found:
             return self._ended(Exit.DRIFT, status="different")
         return self._ended(Exit.OK, status="equal")
@@ -211,9 +211,9 @@ class Command(RedactedCommand):
                 }
             )
             if not self._json:
-                self.stdout.write(sync_wording.brought_told(brought))
+                self.stdout.write(sync_text.brought_told(brought))
         if "held" in outcomes:
-            return self._ended(Exit.BRAKED, sync_wording.orders_held())
+            return self._ended(Exit.BRAKED, sync_text.orders_held())
         if outcomes & {"failed", "unconfirmed"}:
             return self._ended(Exit.PARTIAL)
         return self._ended(Exit.OK)
@@ -226,7 +226,7 @@ class Command(RedactedCommand):
                 self.stdout.write(_("Nobody holds the lock."))
             return self._ended(Exit.OK)
         self._facts["held_by"] = who = holder()
-        self.stderr.write(sync_wording.unlock_warning(state, who, database_now()))
+        self.stderr.write(sync_text.unlock_warning(state, who, database_now()))
         if ask and not sys.stdin.isatty():
             return self._ended(
                 Exit.USAGE, _("Nothing was changed: nobody can be asked here, so add --no-input.")
@@ -271,8 +271,8 @@ def _stream(wrapper: OutputWrapper) -> TextIO:
 def _a_run_would(scan: DriftScan) -> tuple[Exit, str]:
     """Say how a run would end on what a dry run has found, and why not well."""
     try:
-        same_database.check(scan.odoo)
-    except same_database.AnotherDatabase as another:
+        database_identity.check(scan.odoo)
+    except database_identity.AnotherDatabase as another:
         return Exit.REFUSED, message_of(another)
     if reason := scan.reason_to_stop():
         return Exit.BRAKED, reason

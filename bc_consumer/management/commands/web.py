@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from bc_consumer.environment import Environment
+from bc_consumer.core.environment import Environment
 
 env = Environment(os.environ)
 

@@ -1,0 +1,21 @@
+"""What Odoo calls the fields that have no column, as far as it was asked."""
+
+from django.db import models
+
+from bc_consumer.core.cached_value import Paced
+from bc_consumer.models import BCLine, CopyOrigin
+
+
+def _labels() -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] | None
+    found = CopyOrigin.objects.values_list("labels", flat=True).first()
+    return found or {}
+
+
+known_labels = Paced(_labels)
+
+
+def extra_label(model: type[models.Model], name: str) -> str:
+    """Return the label of a field in ``extra``; its technical name while it is not known."""
+    table = "line" if model is BCLine else "order"
+    return known_labels().get(table, {}).get(name, name)

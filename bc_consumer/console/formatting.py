@@ -1,0 +1,333 @@
+"""How values, and the changes that the journal keeps, read on a page, in the active language."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from html import unescape
+from typing import Any
+
+from django.core.exceptions import SuspiciousOperation
+from django.db import models
+from django.utils import formats, timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.html import strip_tags
+from django.utils.text import Truncator, capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
+
+from bc_consumer.console.extra_labels import extra_label
+from bc_consumer.console.labels import label
+from bc_consumer.core.decimal_field import ExactDecimalField
+from bc_consumer.models import BC, BCLine, OdooRecord
+from bc_consumer.refresh.mapping import EXTRA
+
+NOTHING = "—"
+SUMMARY_FIELDS = 3
+SUMMARY_CHARACTERS = 48
+"""Of one value in a summary; the order's page shows it whole."""
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")  # as mapping.py writes them
+LONGEST_MOMENT = 40
+"""Characters."""
+BREAKS = str.maketrans("\t\r\n", "   ")
+LONGEST_TEXT = 64 * 1024
+"""Characters of a text whose beginning is told in one line."""
+LONGEST_HTML = 4 * 1024
+"""Characters of a note that a page shows. Python's reader of HTML takes time in proportion to the
+square of what it finds no end of: 9 ms for the worst of this length, 0.6 s for 64 kB (measured)."""
+LONGEST_OF_A_CHANGE = 2 * 1024
+"""Characters of a value before or after a change: a page shows a hundred of them."""
+QUANTITIES = frozenset({"product_qty", "qty_received", "qty_invoiced", "discount"})
+PARTS_OF_TOTAL = frozenset({"amount_untaxed", "amount_tax"})
+TEN, MINUTE, HOUR, DAY = 10, 60, 3600, 86400
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field, from one value to another, ready to be shown."""
+
+    label: str
+    old: str
+    new: str
+    minor: bool = False
+    """Goes without saying: parts of a total that changed too, and when Odoo wrote the order."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineChange:
+    """What happened to one line."""
+
+    kind: str
+    """added, changed or deleted"""
+    label: str
+    name: str
+    fields: tuple[FieldChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a journal entry's ``changes`` say."""
+
+    fields: tuple[FieldChange, ...] = ()
+    lines: tuple[LineChange, ...] = ()
+    first_lines: int | None = None
+    """How many lines a new order came with."""
+
+    def summary(self) -> str:
+        """Return one short line of text; empty when there is nothing to say."""
+        return " · ".join([*self._told_fields(), *self._told_lines()])
+
+    def _told_fields(self) -> Iterator[str]:
+        fields = [change for change in self.fields if not change.minor]
+        if not fields and not self.lines:
+            fields = list(self.fields)
+        for change in fields[:SUMMARY_FIELDS]:
+            yield _("%(field)s: %(old)s → %(new)s") % {
+                "field": change.label,
+                "old": shortened(change.old),
+                "new": shortened(change.new),
+            }
+        if (more := len(fields) - SUMMARY_FIELDS) > 0:
+            text = ngettext("%(count)d more field", "%(count)d more fields", more)
+            yield text % {"count": more}
+
+    def _told_lines(self) -> Iterator[str]:
+        if self.first_lines is not None:
+            yield ngettext("%(count)d line", "%(count)d lines", self.first_lines) % {
+                "count": self.first_lines
+            }
+        kinds = [line.kind for line in self.lines]
+        if added := kinds.count("added"):
+            yield ngettext("%(count)d line added", "%(count)d lines added", added) % {
+                "count": added
+            }
+        if changed := kinds.count("changed"):
+            yield ngettext("%(count)d line changed", "%(count)d lines changed", changed) % {
+                "count": changed
+            }
+        if deleted := kinds.count("deleted"):
+            yield ngettext("%(count)d line deleted", "%(count)d lines deleted", deleted) % {
+                "count": deleted
+            }
+
+
+def read_changes(stored: Mapping[str, Any]) -> Changes:
+    """Read ``JournalEntry.changes`` as ``apply.py`` writes them; ignore what is not known."""
+    lines = stored.get("lines") or {}
+    return Changes(
+        fields=_field_changes(BC, stored.get("fields") or {}),
+        lines=tuple(_line_changes(lines)),
+        first_lines=lines.get("count"),
+    )
+
+
+def _field_changes(
+    model: type[models.Model], changed: Mapping[str, Sequence[Any]]
+) -> tuple[FieldChange, ...]:
+    """Leave an id out where its name tells the same."""
+    minor = {"write_date"} | (PARTS_OF_TOTAL if "amount_total" in changed else set())
+    return tuple(
+        FieldChange(
+            field_label(model, name),
+            *_show_pair(model, name, old, new),
+            name in minor,
+        )
+        for name, (old, new) in changed.items()
+        if not (name.endswith("_id") and f"{name.removesuffix('_id')}_name" in changed)
+    )
+
+
+def _show_pair(model: type[models.Model], name: str, old: Any, new: Any) -> tuple[str, str]:
+    """Show both sides alike: SQLite forgets that yen have no decimals, a fresh value knows it."""
+    if isinstance(_field(model, name), ExactDecimalField):
+        known = [str(value) for value in (old, new) if value is not None]
+        if any("." not in value for value in known):
+            return quantity(old), quantity(new)
+    return _show_shortly(model, name, old), _show_shortly(model, name, new)
+
+
+def _show_shortly(model: type[models.Model], name: str, value: Any) -> str:
+    if isinstance(value, str):  # before it is read as HTML
+        return show(model, name, _beginning(value, LONGEST_OF_A_CHANGE))
+    return _beginning(show(model, name, value), LONGEST_OF_A_CHANGE)
+
+
+def _line_changes(lines: Mapping[str, Any]) -> Iterator[LineChange]:
+    for odoo_id, name in (lines.get("added") or {}).items():
+        yield LineChange("added", _("Line added"), _line_name(odoo_id, name))
+    for odoo_id, changed in (lines.get("changed") or {}).items():
+        fields = _field_changes(BCLine, changed)
+        yield LineChange("changed", _("Line changed"), _line_name(odoo_id), fields)
+    for odoo_id, name in (lines.get("deleted") or {}).items():
+        yield LineChange("deleted", _("Line deleted"), _line_name(odoo_id, name))
+
+
+def _line_name(odoo_id: str, name: str = "") -> str:
+    number = f"#{odoo_id}"
+    return number if name in {"", number} else _beginning(f"{number} {name}", LONGEST_OF_A_CHANGE)
+
+
+def field_label(model: type[models.Model], name: str) -> str:
+    """Return a column's translated name; its technical one when the model has it no longer.
+
+    «extra.x_project» is a field without a column: its label in Odoo.
+    """
+    if name.startswith(EXTRA):
+        return capfirst(extra_label(model, name.removeprefix(EXTRA)))
+    field = _field(model, name)
+    return name if field is None else capfirst(str(field.verbose_name))
+
+
+def show(model: type[models.Model], name: str, value: Any) -> str:
+    """Return a column's value as text: from the database, or from JSON."""
+    if value is None or value in ("", []):
+        return NOTHING
+    if name.startswith(EXTRA):
+        return show_extra(name.removeprefix(EXTRA), value)
+    field = _field(model, name)
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if name == "taxes":
+        return ", ".join(str(tax.get("name") or tax.get("id")) for tax in value)
+    if isinstance(field, ExactDecimalField):
+        return quantity(value) if name in QUANTITIES else money(value)
+    if isinstance(field, models.DateTimeField):
+        return moment(parse_datetime(value) if isinstance(value, str) else value)
+    return plain_text(value) if name == "notes" else label(name, str(value))
+
+
+def show_extra(name: str, value: Any) -> str:
+    """Return the value of a field without a column, as its form tells what it is."""
+    if value is None or value == []:
+        return NOTHING
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, dict):
+        return str(value.get("name") or value.get("id"))
+    if isinstance(value, list):
+        return ", ".join(show_extra(name, one) for one in value)
+    if isinstance(value, str) and len(value) <= LONGEST_MOMENT and MOMENT.fullmatch(value):
+        return moment(parse_datetime(value))
+    return plain_text(label(name, str(value)))
+
+
+def extra_fields(record: OdooRecord, names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return label and value of these fields without a column, those that hold something."""
+    filled = [name for name in names if record.extra.get(name) not in (None, [], False)]
+    return [
+        (field_label(type(record), f"{EXTRA}{name}"), show_extra(name, record.extra[name]))
+        for name in filled
+    ]
+
+
+def _field(model: type[models.Model], name: str) -> "models.Field[Any, Any] | None":
+    found = (field for field in model._meta.concrete_fields if field.attname == name)
+    return next(found, None)
+
+
+def number(value: Decimal | float | None) -> str:
+    """Return a number with the language's separators and all its decimals."""
+    if value is None:
+        return NOTHING
+    return formats.number_format(value, use_l10n=True, force_grouping=True)
+
+
+def money(value: Decimal | str | None) -> str:
+    """Return an amount with at least two decimals, or none at all (yen come without).
+
+    SQLite keeps doubles, which forget how many decimals there were: 12.50 comes back as 12.5.
+    """
+    exact = _decimal(value)
+    if exact is None:
+        return NOTHING if value is None else str(value)
+    exponent = exact.as_tuple().exponent
+    if exponent == -1:
+        exact = exact.quantize(Decimal("0.01"))
+    return number(exact)
+
+
+def quantity(value: Decimal | str | None) -> str:
+    """Return a quantity without needless zeros."""
+    exact = _decimal(value)
+    if exact is None:
+        return NOTHING if value is None else str(value)
+    whole = exact.to_integral_value()
+    return number(whole if whole == exact else exact.normalize())
+
+
+def _decimal(value: Decimal | str | None) -> Decimal | None:
+    """Read a number of the journal; None where it is none."""
+    try:
+        return None if value is None else Decimal(value)
+    except InvalidOperation:
+        return None
+
+
+def moment(value: datetime | date | None) -> str:
+    """Return a date and time in the project's time zone."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, datetime) and timezone.is_aware(value):
+        value = timezone.localtime(value)
+    return formats.date_format(value, pgettext("format of a date with time", "Y-m-d H:i"))
+
+
+def clock(value: datetime) -> str:
+    """Return the time with seconds, after the date unless that is today's."""
+    local = timezone.localtime(value)
+    time = f"{local:%H:%M:%S}"
+    if local.date() == timezone.localdate():
+        return time
+    date_format = pgettext("format of a date", "Y-m-d")
+    return f"{formats.date_format(local, date_format)} {time}"
+
+
+def duration(seconds: float | timedelta | None) -> str:
+    """Return a length of time in the unit that suits it: «80 ms», «2.4 s», «3 min», «5 h»."""
+    if seconds is None:
+        return NOTHING
+    if isinstance(seconds, timedelta):
+        seconds = seconds.total_seconds()
+    if seconds < 1:
+        return _("%(count)s ms") % {"count": round(seconds * 1000)}
+    if seconds < MINUTE:
+        return _("%(count)s s") % {
+            "count": formats.number_format(seconds, 1 if seconds < TEN else 0)
+        }
+    for unit, longest, text in (
+        (MINUTE, HOUR, _("%(count)s min")),
+        (HOUR, 2 * DAY, _("%(count)s h")),
+    ):
+        if seconds < longest:
+            return text % {"count": int(seconds // unit)}
+    return _("%(count)s d") % {"count": int(seconds // DAY)}
+
+
+def shortened(text: str, characters: int = SUMMARY_CHARACTERS) -> str:
+    """Return the beginning of a text, in one line."""
+    # Not split(): the no-break spaces inside numbers stay.
+    words = text[:LONGEST_TEXT].strip().translate(BREAKS).split(" ")
+    return Truncator(" ".join(filter(None, words))).chars(characters)
+
+
+def plain_text(html: str) -> str:
+    """Return the text of a piece of HTML; of one that hides what it is, all of it as it stands."""
+    html = _beginning(html, LONGEST_HTML)
+    try:
+        return unescape(strip_tags(html)).strip()
+    # Django gives up on hundreds of tags that don't end, Python on «<![» with an unknown word.
+    except (SuspiciousOperation, AssertionError):
+        return html
+
+
+def _beginning(text: str, longest: int) -> str:
+    """Return the first characters of a text, and of HTML no part of a tag."""
+    if len(text) <= longest:
+        return text
+    text = text[:longest]
+    tag = text.rfind("<")
+    follows = text[tag + 1 : tag + 2]
+    if tag > text.rfind(">") and (follows.isalpha() or follows == "/"):
+        text = text[:tag]
+    return f"{text}…"

@@ -1,0 +1,224 @@
+"""The pages: orders arriving, and everything about one order."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import wraps
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseForbidden,
+    HttpResponseRedirect,
+)
+from django.shortcuts import render
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_safe
+
+from bc_consumer.console import figures as queries
+from bc_consumer.console import formatting
+from bc_consumer.console.labels import copies_sales
+from bc_consumer.core.message_field import said
+from bc_consumer.ledger import circuit_breaker
+from bc_consumer.models import Alert, DeadLetter, Heartbeat
+from bc_consumer.operations import dead_letters, failed_orders, heartbeats
+
+LIVE_ENTRIES = 40
+ORDER_ENTRIES = 50
+CAUSES = 3
+CAUSE_CHARACTERS = 160
+WAITING_SECONDS = 60.0
+"""An order owed for longer than this is worth a word; normally it is well under a second."""
+# Nothing inline, nothing from elsewhere.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+ORDER_FIELDS = (
+    "partner_name", "partner_ref", "origin", "user_name", "company_name", "invoice_status",
+    "receipt_status", "priority", "date_order", "date_approve", "date_planned", "effective_date",
+    "payment_term_name", "write_date", "synced_at",
+)  # fmt: skip
+
+# What only purchases have.
+NOT_OF_SALES = frozenset({"receipt_status", "priority", "date_approve", "date_planned"})
+
+View = Callable[..., HttpResponse]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that a person should know or do."""
+
+    level: str
+    """trouble or hint"""
+    text: str
+    url: str = ""
+
+
+def page(view: View) -> View:
+    """Let staff alone in, unless the live page is public; keep answers out of caches."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        if not settings.LIVE_PAGE_PUBLIC and not _is_staff(request):
+            return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+        response = view(request, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        return response
+
+    return require_safe(guarded)
+
+
+def _is_staff(request: HttpRequest) -> bool:
+    return request.user.is_active and request.user.is_staff
+
+
+@page
+def live(request: HttpRequest) -> HttpResponse:
+    """Show the figures and the latest journal entries; the page refreshes its content itself."""
+    return render(request, "bc_consumer/live.html", _live_context(request))
+
+
+@require_safe
+def live_content(request: HttpRequest) -> HttpResponse:
+    """Give what changes on the live page, as HTML; 403, not a login page, without a login."""
+    if not settings.LIVE_PAGE_PUBLIC and not _is_staff(request):
+        return HttpResponseForbidden()
+    response = render(request, "bc_consumer/live_content.html", _live_context(request))
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@page
+def order(request: HttpRequest, odoo_id: int) -> HttpResponse:
+    """Show one order: the copy of it, its lines, its journal, and what is pending."""
+    story = queries.order_story(odoo_id, ORDER_ENTRIES)
+    if story is None:
+        raise Http404(_("The copy knows no order with this number."))
+    sales = copies_sales()
+    context = {
+        "story": story,
+        "bc": story.bc,
+        "fields": [name for name in ORDER_FIELDS if not (sales and name in NOT_OF_SALES)],
+        "extra": formatting.extra_fields(story.bc, sorted(story.bc.extra)) if story.bc else [],
+        "sales": sales,
+        "tell_errors": _is_staff(request),
+    }
+    return render(request, "bc_consumer/order.html", context)
+
+
+@require_safe
+def icon(_request: HttpRequest) -> HttpResponse:
+    """Lead to the icon."""
+    return HttpResponseRedirect(static("bc_consumer/icon.svg"))
+
+
+def _live_context(request: HttpRequest) -> dict[str, object]:
+    figures = queries.figures()
+    return {
+        "figures": figures,
+        "notices": list(_notices(figures, is_staff=_is_staff(request))),
+        "journal": queries.latest_journal(LIVE_ENTRIES),
+        "tell_errors": _is_staff(request),
+    }
+
+
+def _notices(figures: queries.Figures, *, is_staff: bool) -> Iterator[Notice]:
+    """Give what a person should know; what may name accounts or hold texts of Odoo, to staff."""
+    yield from _set_up()
+    yield from _odoo_away(tell_why=is_staff)
+    yield from _trouble(figures)
+    if is_staff:
+        if figures.ledger.failed:
+            yield from _causes_of_failures()
+        yield from _kept_aside()
+
+
+def _set_up() -> Iterator[Notice]:
+    """Say what is missing before any order can arrive."""
+    if not settings.ODOO_URL:
+        yield Notice("trouble", _("No Odoo is configured: set ODOO_URL and its three companions."))
+    if not settings.ODOO_WEBHOOK_SECRETS:
+        yield Notice(
+            "trouble",
+            _("Every webhook is refused: set ODOO_WEBHOOK_SECRETS, and put a secret into Odoo."),
+        )
+
+
+def _odoo_away(*, tell_why: bool) -> Iterator[Notice]:
+    """Say since when Odoo is left alone, and why."""
+    known = circuit_breaker.current()
+    if known is None:
+        return
+    if known.refused:
+        text = _("Odoo has refused us since %(time)s: a person has to correct something.")
+    else:
+        text = _("Odoo has not answered since %(time)s. Nothing is lost meanwhile.")
+    told = text % {"time": formatting.clock(known.since)}
+    yield Notice("trouble", f"{told} {said(known.reason)}" if tell_why else told)
+
+
+def _trouble(figures: queries.Figures) -> Iterator[Notice]:
+    ledger = figures.ledger
+    oldest = ledger.oldest_owed_seconds
+    if oldest is not None and oldest > WAITING_SECONDS:
+        yield Notice(
+            "trouble",
+            _("An order has waited for %(age)s: can Odoo be reached, and is a worker running?")
+            % {"age": formatting.duration(oldest)},
+            _pending_url("owed"),
+        )
+        if not heartbeats.alive()[Heartbeat.Kind.WORKER]:
+            yield Notice("trouble", _("No worker has been heard of lately: start one."))
+    if ledger.failed:
+        text = ngettext(
+            "%(count)s order could not be copied: see why, and what to do.",
+            "%(count)s orders could not be copied: see why, and what to do.",
+            ledger.failed,
+        )
+        count = formatting.number(ledger.failed)
+        yield Notice("trouble", text % {"count": count}, _pending_url("failed"))
+    if ledger.held:
+        text = ngettext(
+            "%(count)s order is held back until a person decides.",
+            "%(count)s orders are held back until a person decides.",
+            ledger.held,
+        )
+        yield Notice(
+            "trouble", text % {"count": formatting.number(ledger.held)}, _pending_url("held")
+        )
+
+
+def _causes_of_failures() -> Iterator[Notice]:
+    """Give the most frequent causes, each with a link to its orders."""
+    for group in failed_orders.groups(failed_orders.failed(), CAUSES):
+        error = formatting.shortened(said(group.example_error), CAUSE_CHARACTERS)
+        url = f"{_pending_url('failed')}&{urlencode({'failure': group.failure})}"
+        yield Notice("trouble", f"{formatting.number(group.count)} × {error}", url)
+
+
+def _kept_aside() -> Iterator[Notice]:
+    """Say that there are messages out of RabbitMQ that nobody could read, or still in it."""
+    for text in Alert.objects.filter(key=dead_letters.ALERT).values_list("text", flat=True):
+        yield Notice("trouble", said(text))
+    if count := DeadLetter.objects.count():
+        text = ngettext(
+            "%(count)s message out of RabbitMQ waits for a person.",
+            "%(count)s messages out of RabbitMQ wait for a person.",
+            count,
+        )
+        url = reverse("admin:bc_consumer_deadletter_changelist")
+        yield Notice("trouble", text % {"count": formatting.number(count)}, url)
+
+
+def _pending_url(standing: str) -> str:
+    return f"{reverse('admin:bc_consumer_pendingbc_changelist')}?standing={standing}"

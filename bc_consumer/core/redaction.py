@@ -1,0 +1,133 @@
+"""No secret in what this service logs, stores, mails or prints: the one place that sees to it.
+
+Whatever holds words of others (Odoo's, a driver's, a caller's) passes ``redacted()`` before it is
+kept. Which values are secret is read from Django's settings, and from the proxies that the
+environment names. The hooks at the end do the same for tracebacks that end a program.
+"""
+
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from functools import cache
+from types import TracebackType
+from typing import IO, Any, overload
+from urllib.parse import unquote, urlsplit
+
+from django.conf import settings
+from django.core.signals import setting_changed
+
+from bc_consumer.core.messages import Message
+from bc_consumer.core.redactor import LONGEST, Redactor
+
+SECRETS = ("SECRET_KEY", "ODOO_PASSWORD", "ODOO_ADMIN_PASSWORD", "EMAIL_HOST_PASSWORD")
+LISTS_OF_SECRETS = ("SECRET_KEY_FALLBACKS", "ODOO_WEBHOOK_SECRETS")
+URLS = ("ODOO_URL", "RABBITMQ_URL", "PUBLIC_URL")
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+"""Variables that libcurl reads, and Odoo's own client too; in capitals as well."""
+
+_further: set[str] = set()
+
+
+@overload
+def redacted(text: Message, longest: int = LONGEST) -> Message: ...
+@overload
+def redacted(text: str, longest: int = LONGEST) -> str: ...
+def redacted(text: str, longest: int = LONGEST) -> str:
+    """Return ``text`` without secrets, cut to ``longest`` characters (a hundred at least).
+
+    Nothing may be cut off before: it would leave a part of a secret, which nobody recognises. Of a
+    message the values lose their secrets, so that none comes back in another language.
+    """
+    redactor = current_redactor()
+    if isinstance(text, Message):
+        return text.changed(lambda part: redactor.shortened(part, longest))
+    return redactor.shortened(text, longest)
+
+
+def hide(secret: str) -> None:
+    """Hide one more secret from now on: a password that was given to a command."""
+    _further.add(secret)
+    current_redactor.cache_clear()
+
+
+def secret_values() -> Iterator[tuple[str, str]]:
+    """Give each secret with the name of the setting or variable that holds it."""
+    if settings.configured:
+        yield from _of_settings()
+    for name in (*PROXIES, *map(str.upper, PROXIES)):
+        yield from ((name, password) for password in _of_url(os.environ.get(name, "")))
+
+
+def _of_settings() -> Iterator[tuple[str, str]]:
+    for name in SECRETS:
+        yield name, str(getattr(settings, name, "") or "")
+    for name in LISTS_OF_SECRETS:
+        yield from ((name, str(value)) for value in getattr(settings, name, ()))
+    for name in URLS:
+        yield from ((name, password) for password in _of_url(getattr(settings, name, "")))
+    for database in settings.DATABASES.values():
+        yield "DATABASES", str(database.get("PASSWORD") or "")
+
+
+def _of_url(url: str) -> Iterator[str]:
+    """Give the credentials of a URL, as they stand in it and decoded."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a broken IPv6 address
+        return
+    if parts.password:
+        yield from (parts.password, unquote(parts.password))
+
+
+@cache
+def current_redactor() -> Redactor:
+    """Return the redactor of today's settings."""
+    return Redactor([*(value for _name, value in secret_values()), *_further])
+
+
+def _settings_changed(**_: Any) -> None:
+    current_redactor.cache_clear()
+
+
+setting_changed.connect(_settings_changed)  # in tests alone
+
+
+class RedactingStream:
+    """A text stream that hides secrets in each text that is written to it, and cuts none.
+
+    What our own commands print as one line, such as JSON, must stay whole.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write it without secrets."""
+        return self._stream.write(current_redactor()(text, cut_lines=False))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def install_hooks() -> None:
+    """Print tracebacks that end a program or a thread without secrets; leave others' hooks."""
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _print_error
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _print_error_of_thread
+
+
+def _print_error(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, trace))))
+
+
+def _print_error_of_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_type is SystemExit or args.exc_value is None:
+        return
+    name = args.thread.name if args.thread else "?"
+    sys.stderr.write(f"Exception in thread {name}:\n")
+    _print_error(args.exc_type, args.exc_value, args.exc_traceback)

@@ -1,0 +1,128 @@
+"""Where Odoo reaches this service: its webhook's address, and whether that leads here.
+
+A ping is a webhook that changes nothing. Its answer holds a proof that only a process with our
+SECRET_KEY can give, so that another copy at the same address is not taken for this one.
+"""
+
+import enum
+import hmac
+import json
+import secrets
+from base64 import b64encode
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
+
+from bc_consumer.core.http_probe import Answer, NoAnswer, Trouble, ask
+
+PING = "ping"
+"""The event in the URL's query."""
+LONGEST_NONCE = 100
+
+
+class Arrival(enum.Enum):
+    """What became of a ping."""
+
+    HERE = "here"
+    """This service answered, and took the secret."""
+    SECRET_REFUSED = "secret refused"  # noqa: S105 (no secret)
+    REDIRECTED = "redirected"
+    ELSEWHERE = "elsewhere"
+    """Another copy of this software answered, and took the secret."""
+    NOT_US = "not us"
+    """Something else answered."""
+    NO_ANSWER = "no answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The outcome of a ping; ``detail``: where a redirect leads, an HTTP status, the error.
+
+    ``trouble``: why there was no answer, else None.
+    """
+
+    arrival: Arrival
+    detail: str = ""
+    trouble: Trouble | None = None
+
+
+def polls_alone() -> bool:
+    """Tell whether this copy asks Odoo, and expects no webhooks: nobody has said where to."""
+    return bool(settings.SYNC_POLL_SECONDS > 0 and not settings.PUBLIC_URL)
+
+
+def webhook_endpoint(public_url: str = "") -> str:
+    """Return the webhook's address, without secret and query; "" while PUBLIC_URL is not set.
+
+    With its final slash: some proxies redirect an address without one, and Odoo would make a GET
+    of the POST (measured on Odoo 17, 18 and 19).
+    """
+    base = (public_url or settings.PUBLIC_URL).rstrip("/")
+    if not base:
+        return ""
+    path = reverse("odoo-webhook").rstrip("/")
+    return f"{base.removesuffix(path)}{path}/"
+
+
+def address_error(url: str) -> str:
+    """Say what is wrong with a public URL; "" when it may be right."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        return _("it is no address like https://copy.example.com")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        return _("it must hold no credentials, no query and no fragment")
+    return ""
+
+
+def proof(nonce: str) -> str:
+    """Return what only a process with our SECRET_KEY can answer to this ping."""
+    return salted_hmac("bc_consumer.public_address.ping", nonce, algorithm="sha256").hexdigest()
+
+
+def ping(endpoint: str, secret: str) -> Ping:
+    """Call the webhook as Odoo would, with a ping; changes nothing."""
+    nonce = secrets.token_urlsafe(16)
+    credentials = b64encode(f"odoo:{secret}".encode()).decode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {credentials}"}
+    body = json.dumps({PING: nonce}).encode()
+    try:
+        answer = ask(f"{endpoint}?event={PING}", "POST", body, headers)
+    except NoAnswer as error:
+        return Ping(Arrival.NO_ANSWER, str(error), error.trouble)
+    return _read(answer, nonce)
+
+
+def _read(answer: Answer, nonce: str) -> Ping:
+    if 300 <= answer.status < 400:
+        return Ping(Arrival.REDIRECTED, _shown(answer.redirects_to))
+    if answer.status == 401 and "odoo webhook" in answer.headers.get("www-authenticate", ""):
+        return Ping(Arrival.SECRET_REFUSED)
+    pong = _pong(answer.body) if answer.status == 200 else None
+    if pong is None:
+        return Ping(Arrival.NOT_US, f"HTTP {answer.status}")
+    if not hmac.compare_digest(pong.encode(), proof(nonce).encode()):
+        return Ping(Arrival.ELSEWHERE)
+    return Ping(Arrival.HERE)
+
+
+def _pong(body: bytes) -> str | None:
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return None
+    pong = value.get("pong") if isinstance(value, dict) else None
+    return pong if isinstance(pong, str) else None
+
+
+def _shown(url: str) -> str:
+    """Take credentials and query out of an address."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if url else "?"

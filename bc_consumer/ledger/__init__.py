@@ -1,0 +1,88 @@
+"""The ledger: which orders the copy still owes a look. Nothing else writes PendingBC, but
+``operations.clock_steps``, when the database's clock was set.
+
+mark (``marks``) → claim and renew (``claims``) → settle, release, put off, fail or hold
+(``outcomes``); ``backlog`` tells what waits. ``circuit_breaker`` and ``call_slots`` decide when
+anybody may claim, or call Odoo. docs/architecture.md has the protocol. Every time is the database's
+clock. May be imported by all but core, models and odoo. Start with ``marks``.
+"""
+
+from bc_consumer.ledger.backlog import (
+    WAITS,
+    adopt,
+    failed,
+    given_up,
+    in_vain,
+    outstanding,
+    seconds_until_due,
+    stuck_in,
+    unsent,
+)
+from bc_consumer.ledger.claims import (
+    Claim,
+    LeaseLost,
+    claim,
+    claim_also,
+    claimed_at,
+    free_claim,
+    free_claims_of,
+    free_claims_of_runs,
+    new_token,
+    renew,
+)
+from bc_consumer.ledger.marks import (
+    Mark,
+    mark,
+    mark_all,
+    reopen,
+)
+from bc_consumer.ledger.outcomes import (
+    RETRY_SECONDS,
+    Look,
+    fail,
+    hold,
+    let_go,
+    put_off,
+    release,
+    settle,
+)
+from bc_consumer.ledger.rows import (
+    FORCE,
+    TABLE,
+)
+
+__all__ = [
+    "FORCE",
+    "RETRY_SECONDS",
+    "TABLE",
+    "WAITS",
+    "Claim",
+    "LeaseLost",
+    "Look",
+    "Mark",
+    "adopt",
+    "claim",
+    "claim_also",
+    "claimed_at",
+    "fail",
+    "failed",
+    "free_claim",
+    "free_claims_of",
+    "free_claims_of_runs",
+    "given_up",
+    "hold",
+    "in_vain",
+    "let_go",
+    "mark",
+    "mark_all",
+    "new_token",
+    "outstanding",
+    "put_off",
+    "release",
+    "renew",
+    "reopen",
+    "seconds_until_due",
+    "settle",
+    "stuck_in",
+    "unsent",
+]

@@ -1,0 +1,165 @@
+"""Marks orders as pending: the one way in which anybody says that an order may have changed."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from bc_consumer.core.sql_dialect import dialect
+from bc_consumer.ledger.rows import FORCE, TABLE, update_locked
+from bc_consumer.models import Event, Lane, PendingBC
+
+NAMED = 20
+"""Orders in one line of a log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a marker knows: who says so, what happened, how urgent it is."""
+
+    cause: str
+    event: Event = Event.CHANGED
+    lane: Lane = Lane.WEBHOOK
+    early: bool = False
+    """Odoo may have sent this before its commit."""
+    payload: str = ""
+    """What the caller sent, as it was sent, for operators."""
+    run: int | None = None
+    """The reconciliation run that marks, by the key of its SyncLog."""
+
+
+def in_short(odoo_ids: Sequence[int]) -> str:
+    """Name these orders in a log line, which stays one however many they are."""
+    named = ", ".join(str(odoo_id) for odoo_id in odoo_ids[:NAMED])
+    return named if len(odoo_ids) <= NAMED else f"{named} and {len(odoo_ids) - NAMED} more"
+
+
+def mark(odoo_ids: Iterable[int], mark: Mark) -> list[int]:
+    """Note that these orders may have changed; return those that need a message."""
+    return mark_all((odoo_id, mark) for odoo_id in odoo_ids)
+
+
+def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
+    """Take in any number of marks by one statement; return the orders that need a message.
+
+    Inserts each row or raises its generation. A failed row is reopened with one attempt. Rows in
+    the bulk lane ask for no message each. A row that the brake holds is let go by force, and by a
+    webhook: «deleted» is a second witness, and what changed may be there after all; else the brake
+    holds it again. ``sent_at`` is set in the same statement: that a
+    message is on its way is decided once, and a message lost afterwards is made good by the timers.
+    """
+    sql = dialect()
+    owed = f"{TABLE}.generation > {TABLE}.fetched_generation"
+    statement = f"""
+        INSERT INTO {TABLE} (
+            odoo_id, generation, fetched_generation, lane, causes, event, early, first_marked_at,
+            last_marked_at, owed_since, marks, due_at, sent_at, attempts, batch_limit, held_reason,
+            last_payload, error_class, last_error, failure, traceback, run_id, run_generation)
+        SELECT item.id, 1, 0, item.lane, item.causes, item.event, item.early, {sql.now}, {sql.now},
+            {sql.now}, item.marks, {sql.later.format("item.delay")},
+            CASE WHEN item.lane = %s THEN NULL ELSE {sql.now} END,
+            0, 0, '', {sql.payload}, '', '', '', '', item.run,
+            CASE WHEN item.run IS NULL THEN NULL ELSE 1 END
+        FROM {sql.marks} WHERE true
+        ON CONFLICT (odoo_id) DO UPDATE SET
+            generation = {TABLE}.generation + 1,
+            lane = CASE WHEN {TABLE}.failed_at IS NULL
+                THEN {sql.least}({TABLE}.lane, excluded.lane) ELSE excluded.lane END,
+            causes = CASE
+                WHEN NOT ({owed}) THEN excluded.causes
+                WHEN ',' || {TABLE}.causes || ',' LIKE '%%,' || excluded.causes || ',%%'
+                THEN {TABLE}.causes ELSE {TABLE}.causes || ',' || excluded.causes END,
+            event = CASE WHEN {TABLE}.event = 'deleted' THEN {TABLE}.event
+                ELSE excluded.event END,
+            early = {TABLE}.early OR excluded.early,
+            shown_at = CASE WHEN excluded.early THEN NULL ELSE {TABLE}.shown_at END,
+            first_marked_at = CASE WHEN {owed} THEN {TABLE}.first_marked_at
+                ELSE excluded.first_marked_at END,
+            last_marked_at = excluded.last_marked_at,
+            owed_since = CASE
+                WHEN {owed} AND {TABLE}.failed_at IS NULL AND {TABLE}.held_reason = ''
+                THEN {TABLE}.owed_since ELSE excluded.owed_since END,
+            marks = excluded.marks + CASE WHEN {owed} THEN {TABLE}.marks ELSE 0 END,
+            due_at = CASE WHEN {TABLE}.failed_at IS NOT NULL THEN excluded.due_at
+                ELSE {sql.least}({TABLE}.due_at, excluded.due_at) END,
+            sent_at = COALESCE({TABLE}.sent_at, excluded.sent_at),
+            attempts = CASE WHEN {TABLE}.failed_at IS NULL THEN {TABLE}.attempts ELSE %s END,
+            failed_at = NULL,
+            held_reason = CASE WHEN excluded.lane = {Lane.WEBHOOK.value}
+                OR excluded.event = 'deleted' OR excluded.causes = '{FORCE}'
+                THEN '' ELSE {TABLE}.held_reason END,
+            last_payload = CASE WHEN excluded.last_payload = ''
+                THEN {TABLE}.last_payload ELSE excluded.last_payload END,
+            run_id = COALESCE(excluded.run_id, {TABLE}.run_id),
+            run_generation = CASE WHEN excluded.run_id IS NULL THEN {TABLE}.run_generation
+                ELSE {TABLE}.generation + 1 END
+        RETURNING odoo_id, sent_at = {sql.now}"""
+    new = merged(marks)
+    parameters: list[Any] = [
+        Lane.BULK.value, json.dumps(new.payloads), json.dumps(new.items),
+        max(settings.MAX_ATTEMPTS - 1, 0),
+    ]  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return [odoo_id for odoo_id, needs_message in cursor.fetchall() if needs_message]
+
+
+def reopen(odoo_ids: Sequence[int], mark: Mark) -> None:
+    """Mark failed orders anew; they need not be read alone any more. No message is sent."""
+    with transaction.atomic():
+        rows = PendingBC.objects.filter(pk__in=sorted(odoo_ids), failed_at__isnull=False)
+        update_locked(rows, batch_limit=0)
+        mark_all((odoo_id, mark) for odoo_id in odoo_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Marks as one statement takes them."""
+
+    items: list[dict[str, Any]]
+    """One an order, ascending: one statement may touch each row only once."""
+    payloads: list[str]
+    """Each once, however many orders it names; an item has its place here, or None."""
+
+
+def merged(marks: Iterable[tuple[int, Mark]]) -> Merged:
+    """Make one item for each order."""
+    first_look = 0.0 if settings.ODOO_WEBHOOK_TIMING == "auto" else settings.EARLY_LOOKS[0]
+    items: dict[int, dict[str, Any]] = {}
+    for odoo_id, mark in marks:
+        new = {
+            "id": odoo_id,
+            "marks": 1,
+            "lane": mark.lane.value,
+            "causes": mark.cause,
+            "event": mark.event.value,
+            "early": mark.early,
+            "delay": first_look if mark.early else 0.0,
+            "payload": mark.payload,
+            "run": mark.run,
+        }
+        old = items.get(odoo_id)
+        items[odoo_id] = new if old is None else _merge(old, new)
+    places: dict[str, int] = {}
+    for item in items.values():
+        payload = item["payload"]
+        item["payload"] = places.setdefault(payload, len(places)) if payload else None
+    return Merged([items[odoo_id] for odoo_id in sorted(items)], list(places))
+
+
+def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    deleted = Event.DELETED.value
+    return {
+        "id": old["id"],
+        "marks": old["marks"] + 1,
+        "lane": min(old["lane"], new["lane"]),
+        "causes": ",".join(dict.fromkeys([*old["causes"].split(","), new["causes"]])),
+        "event": deleted if deleted in {old["event"], new["event"]} else new["event"],
+        "early": old["early"] or new["early"],
+        "delay": min(old["delay"], new["delay"]),
+        "payload": new["payload"] or old["payload"],
+        "run": new["run"] if old["run"] is None else old["run"],
+    }

@@ -1,0 +1,123 @@
+"""Writes differences as they are found: as a table for people, or as one JSON object.
+
+Neither keeps what it has written, so that a report may be of any length.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol, TextIO
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from bc_consumer.reconciliation.dry_run import Drift, Kind
+
+ORDER_WIDTH, FIELD_WIDTH, VALUE_WIDTH = 24, 30, 40
+NARROWEST_VALUE = 12
+KINDS = {
+    Kind.MISSING_HERE: gettext_lazy("order: missing here"),
+    Kind.AWAY_HERE: gettext_lazy("order: archived here"),
+    Kind.GONE_FROM_ODOO: gettext_lazy("order: gone from Odoo"),
+    Kind.OUTSIDE: gettext_lazy("order: not to be copied"),
+    Kind.NOT_READABLE: gettext_lazy("order: no longer readable"),
+    Kind.LINE_MISSING: gettext_lazy("line: missing here"),
+    Kind.LINE_ONLY_HERE: gettext_lazy("line: only here"),
+    Kind.NOT_COMPARED: gettext_lazy("order: not compared"),
+}
+
+
+class Report(Protocol):
+    """Takes the differences one by one."""
+
+    def add(self, drift: Drift) -> None:
+        """Write one difference."""
+
+    def close(self, facts: Mapping[str, Any]) -> None:
+        """Write what comes after the last one."""
+
+
+class Table:
+    """order, field, Odoo's value, ours. On a terminal long values are cut to its width."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._width = None
+        if out.isatty():
+            left = shutil.get_terminal_size().columns - ORDER_WIDTH - FIELD_WIDTH - 6
+            self._width = max(left // 2, NARROWEST_VALUE)
+        self._begun = False
+
+    def add(self, drift: Drift) -> None:
+        """Write one row, after the heading if it is the first."""
+        if not self._begun:
+            self._begun = True
+            self._row(_("order"), _("field"), _("Odoo"), _("here"))
+        order = f"#{drift.order_id}"
+        if drift.name != order:
+            order += f" {drift.name}"
+        field = drift.field if drift.kind is Kind.FIELD else str(KINDS[drift.kind])
+        if drift.line_id is not None:
+            field += " " + _("(line #%(id)s)") % {"id": drift.line_id}
+        if drift.pending:
+            order += " " + _("[pending]")
+        self._row(order, field, _shown(drift.theirs), _shown(drift.ours))
+
+    def close(self, facts: Mapping[str, Any]) -> None:
+        """Write nothing: whoever asked for a table says the rest in words."""
+
+    def _row(self, order: str, field: str, theirs: str, ours: str) -> None:
+        width = self._width or VALUE_WIDTH
+        cells = (_cut(theirs, self._width), _cut(ours, self._width))
+        row = f"{order:{ORDER_WIDTH}}  {field:{FIELD_WIDTH}}  {cells[0]:{width}}  {cells[1]}"
+        self._out.write(row.rstrip() + "\n")
+
+
+class JsonReport:
+    """One object: the differences first, the facts about the dry run after them."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._separator = '{"differences": ['
+
+    def add(self, drift: Drift) -> None:
+        """Write one difference."""
+        item = {
+            "order_id": drift.order_id,
+            "name": drift.name,
+            "kind": drift.kind.value,
+            "line_id": drift.line_id,
+            "field": drift.field,
+            "odoo": plain(drift.theirs),
+            "here": plain(drift.ours),
+            "pending": drift.pending,
+        }
+        self._out.write(f"{self._separator}\n  {json.dumps(item, ensure_ascii=False)}")
+        self._separator = ","
+
+    def close(self, facts: Mapping[str, Any]) -> None:
+        """Write the facts and the object's end."""
+        begun = self._separator == ","
+        rest = json.dumps(facts, ensure_ascii=False).removeprefix("{")
+        self._out.write(f"{'' if begun else self._separator}], {rest}\n")
+
+
+def plain(value: object) -> object:
+    """Return a column's value as JSON has it: decimals as text, so that none is rounded."""
+    if isinstance(value, Decimal):
+        return str(value)
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _shown(value: object) -> str:
+    if value is None or value == "":
+        return "—"
+    if isinstance(value, str):
+        return " ".join(value.split())
+    return str(value)
+
+
+def _cut(text: str, width: int | None) -> str:
+    return text if width is None or len(text) <= width else text[: width - 1] + "…"

@@ -1,0 +1,223 @@
+"""How a run gets on, for whoever watches it: a bar on a terminal, a line now and then elsewhere.
+
+Our own bar rather than a library's: what is known to be outstanding grows while it is worked off,
+the words are translated, and nothing else of this service needs a terminal.
+"""
+
+import logging
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TextIO
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from bc_consumer.console.formatting import duration, number
+from bc_consumer.models import SyncLog
+from bc_consumer.reconciliation.dry_run import DriftScan
+
+BAR_SECONDS, LINE_SECONDS = 0.25, 5.0
+"""Between two looks at the figures."""
+RATE_SECONDS = 15.0
+"""The rate is that of the last so many seconds."""
+CELLS = 24
+CLEAR_LINE = "\r\x1b[K"
+PHASES: dict[str, str | Promise] = {
+    "failed": gettext_lazy("orders given up before"),
+    "mapping": gettext_lazy("fields added since"),
+    "orders": gettext_lazy("looking for changed orders"),
+    "lines": gettext_lazy("looking for changed lines"),
+    "digest of orders": gettext_lazy("comparing counts of orders"),
+    "digest of lines": gettext_lazy("comparing counts of lines"),
+    "drain": gettext_lazy("reading what was found"),
+    "scrub": gettext_lazy("comparing content, whatever the dates say"),
+    "owed": gettext_lazy("orders already pending"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a run is: orders, or reads of orders, done of those known so far."""
+
+    phase: str
+    done: int
+    known: int | None = None
+    """None: nothing tells yet how many there will be."""
+    final: bool = False
+    """``known`` will not grow any more, so that the time left can be told."""
+    reads: bool = False
+    """What is counted are reads: one order may need several."""
+
+
+class Display(Protocol):
+    """Shows standings to somebody."""
+
+    seconds: float
+    """Between two of them."""
+
+    def show(self, standing: Standing) -> None:
+        """Show it."""
+
+    def close(self) -> None:
+        """Leave the place to whoever writes next."""
+
+
+class _Rate:
+    """Orders a second, of late."""
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[float, int]] = deque()
+
+    def add(self, done: int) -> float:
+        now = time.monotonic()
+        self._points.append((now, done))
+        while len(self._points) > 2 and self._points[1][0] < now - RATE_SECONDS:
+            self._points.popleft()
+        began, first = self._points[0]
+        return (done - first) / (now - began) if now > began else 0.0
+
+
+class Bar:
+    """One line of a terminal, drawn again and again. Log lines come above it."""
+
+    seconds = BAR_SECONDS
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._rate = _Rate()
+        self._handlers = list(logging.getLogger().handlers)
+        for handler in self._handlers:
+            handler.addFilter(self._make_room)
+
+    def show(self, standing: Standing) -> None:
+        """Draw it."""
+        text = told(standing, self._rate.add(standing.done))
+        if standing.final and standing.known:
+            full = min(CELLS * standing.done // standing.known, CELLS)
+            text = f"{'█' * full}{'░' * (CELLS - full)} {text}"
+        columns = shutil.get_terminal_size().columns
+        self._out.write(CLEAR_LINE + text[: columns - 1])
+        self._out.flush()
+
+    def close(self) -> None:
+        """Remove it."""
+        for handler in self._handlers:
+            handler.removeFilter(self._make_room)
+        self._out.write(CLEAR_LINE)
+        self._out.flush()
+
+    def _make_room(self, _record: logging.LogRecord) -> bool:
+        self._out.write(CLEAR_LINE)
+        self._out.flush()
+        return True
+
+
+class Lines:
+    """A plain line each time, for logs."""
+
+    seconds = LINE_SECONDS
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._rate = _Rate()
+
+    def show(self, standing: Standing) -> None:
+        """Write it."""
+        self._out.write(told(standing, self._rate.add(standing.done)) + "\n")
+        self._out.flush()
+
+    def close(self) -> None:
+        """There is nothing to remove."""
+
+
+def display(out: TextIO) -> Display:
+    """Return what suits this stream."""
+    return Bar(out) if out.isatty() else Lines(out)
+
+
+def told(standing: Standing, rate: float) -> str:
+    """Say where a run is, in one line."""
+    known = standing.known
+    text = _reads_text(standing) if standing.reads else _orders_text(standing)
+    parts = [text % {"done": number(standing.done), "known": number(known)}]
+    if rate > 0:
+        parts.append(_("%(rate)s/s") % {"rate": number(round(rate))})
+        if standing.final and known is not None and known > standing.done:
+            parts.append(_("%(time)s left") % {"time": duration((known - standing.done) / rate)})
+    parts.append(phase_label(standing.phase))
+    return " · ".join(parts)
+
+
+def _orders_text(standing: Standing) -> str:
+    if standing.known is None:
+        return _("%(done)s orders")
+    if standing.final:
+        return _("%(done)s of %(known)s orders")
+    return _("%(done)s of %(known)s orders known so far")
+
+
+def _reads_text(standing: Standing) -> str:
+    if standing.known is None:
+        return _("%(done)s reads of orders")
+    if standing.final:
+        return _("%(done)s of %(known)s reads of orders")
+    return _("%(done)s of %(known)s reads of orders known so far")
+
+
+def phase_label(phase: str) -> str:
+    """Return what a run's phase is called, in the active language."""
+    if phase.startswith("names of "):
+        return _("names in %(model)s") % {"model": phase.removeprefix("names of ")}
+    return str(PHASES.get(phase, phase))
+
+
+class RunProgress:
+    """Watches a reconciliation; hand it to ``reconcile``.
+
+    ``count``: asks Odoo how many orders have an id above the one given, None where it can't tell;
+    it is asked once, when every order is to be read.
+    """
+
+    def __init__(self, display: Display, count: Callable[[int], int | None]) -> None:
+        self._display = display
+        self._count = count
+        self._first: int | None = None
+        """The id above which this run began to read."""
+        self._total: int | None = None
+        self._next = time.monotonic() + display.seconds
+
+    def __call__(self, run: SyncLog, outstanding: int) -> None:
+        """Show how the run gets on, unless that was done a moment ago."""
+        if self._first is None:
+            self._first = run.cursor if run.phase == "orders" else 0
+        if time.monotonic() < self._next:
+            return
+        if self._total is None and (run.full or run.window_since is None):
+            self._total = self._count(self._first)
+        self._next = time.monotonic() + self._display.seconds
+        # The workers count there, and this process has the row as it was.
+        done = SyncLog.objects.values_list("bc_count", flat=True).get(pk=run.pk)
+        known = max(done + outstanding, self._total or 0)
+        final = self._total is not None or run.phase == "drain"
+        self._display.show(Standing(run.phase, done, known, final, reads=True))
+
+
+class ScanProgress:
+    """Watches a dry run; hand it to ``DriftScan``. ``total``: orders in all, where it is known."""
+
+    def __init__(self, display: Display, total: int | None = None) -> None:
+        self._display = display
+        self._total = total
+        self._next = time.monotonic() + display.seconds
+
+    def __call__(self, scan: DriftScan) -> None:
+        """Show how the dry run gets on, unless that was done a moment ago."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self._display.seconds
+        final = self._total is not None
+        self._display.show(Standing(scan.phase, scan.compared, self._total, final))

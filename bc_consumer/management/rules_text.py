@@ -1,0 +1,210 @@
+"""What ``odoo_rules`` says, in the active language. Never a secret, except one just made."""
+
+import enum
+from collections.abc import Iterator
+
+from django.utils.translation import gettext as _
+
+from bc_consumer.core.message_field import said
+from bc_consumer.installation.rule_labels import difference_told
+from bc_consumer.installation.rules import AddressRefused, ServesAnother
+from bc_consumer.installation.webhook_address import Arrival, Ping
+from bc_consumer.odoo.automation import Done
+from bc_consumer.odoo.rules import Compared, Comparison, Flaw, FoundRule
+from bc_consumer.odoo.webhook_url import masked, take_apart
+
+GOOD, WRONG, NOTE = "✓", "✗", "!"
+
+
+class Exit(enum.IntEnum):
+    """The exit codes of ``odoo_rules``; scripts rely on them."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    YOUR_TURN = 3
+    ADDRESS = 4
+    REFUSED = 6
+    DRIFT = 7
+    NO_WEBHOOKS = 8
+    NO_MODULE = 9
+
+
+def description() -> str:
+    """Say what the command is for."""
+    return _(
+        "Sets up the automation rules by which Odoo (17 and later) tells this copy of changes:\n"
+        "four rules, for orders and lines, changed and deleted. It needs an account with the\n"
+        "right Administration / Settings."
+    )
+
+
+def exit_codes() -> str:
+    """Return the table of exit codes."""
+    meanings = {
+        Exit.OK: _("done; with status: all is as it should be"),
+        Exit.FAILED: _("Odoo is away, or an error"),
+        Exit.USAGE: _("wrong options, or a setting is missing"),
+        Exit.YOUR_TURN: _("nothing was written: a secret has to be put into the settings first"),
+        Exit.ADDRESS: _("nothing was written: the address does not take Odoo's webhooks"),
+        Exit.REFUSED: _("Odoo refuses us: credentials, rights, database"),
+        Exit.DRIFT: _("status: the rules are not as they should be"),
+        Exit.NO_WEBHOOKS: _("this Odoo is too old to send webhooks: use poll mode"),
+        Exit.NO_MODULE: _("the module base_automation is not installed in Odoo"),
+    }
+    rows = [f"  {int(code):>3}  {meaning}" for code, meaning in meanings.items()]
+    return "\n".join([_("Exit codes:"), *rows])
+
+
+def told(comparison: Comparison) -> Iterator[str]:
+    """Say what Odoo has, a line for each rule."""
+    for one in comparison.rules:
+        yield _rule(one)
+        yield from (f"    {difference_told(difference)}" for difference in one.differences)
+    for rule in comparison.doubles:
+        yield _("%(mark)s rule %(rule)s is a double: each change is told twice") % {
+            "mark": WRONG,
+            "rule": _named(rule),
+        }
+    for rule in comparison.leftovers:
+        yield _("%(mark)s rule %(rule)s is left over: nothing here wants it") % {
+            "mark": WRONG,
+            "rule": _named(rule),
+        }
+    for action in comparison.others:
+        yield _(
+            "%(mark)s action %(action)d (of rule %(rule)s) calls this service too, and is not ours:"
+            " each change is told twice; remove it in Odoo if nobody needs it"
+        ) % {"mark": NOTE, "action": action.id, "rule": action.rule_id or "–"}
+
+
+def _rule(one: Compared) -> str:
+    mark = WRONG if one.differences else GOOD
+    if one.found is None:
+        return f"{mark} {one.wanted.title}"
+    action = one.found.webhook(take_apart(one.wanted.url).endpoint)
+    url = masked(action.url) if action is not None else "–"
+    return f"{mark} {one.wanted.title}: {_('rule %(id)d') % {'id': one.found.id}} → {url}"
+
+
+def _named(rule: FoundRule) -> str:
+    return f"{rule.id} «{rule.name}»"
+
+
+def plan(comparison: Comparison) -> Iterator[str]:
+    """Say what an installation would do."""
+    for one in comparison.rules:
+        if one.found is None or Flaw.TRIGGER in one.flaws:
+            yield _("would create: %(rule)s") % {"rule": one.wanted.name}
+        elif one.differences:
+            yield _("would correct: rule %(rule)s") % {"rule": _named(one.found)}
+        if one.found is not None and Flaw.TRIGGER in one.flaws:
+            yield _("would remove: rule %(rule)s") % {"rule": _named(one.found)}
+    yield from removals((*comparison.doubles, *comparison.leftovers))
+
+
+def removals(rules: tuple[FoundRule, ...]) -> Iterator[str]:
+    """Say what a removal would do."""
+    for rule in rules:
+        yield _("would remove: rule %(rule)s") % {"rule": _named(rule)}
+
+
+def done_told(done: Done) -> str:
+    """Say what was changed."""
+    if not (done.created or done.updated or done.removed):
+        return _("Nothing was to be done.")
+    return _("Rules created: %(created)d, corrected: %(updated)d, removed: %(removed)d.") % {
+        "created": len(done.created),
+        "updated": len(done.updated),
+        "removed": len(done.removed),
+    }
+
+
+def advice(comparison: Comparison) -> str:
+    """Say what puts it right; "" where nothing has to be."""
+    if comparison.is_complete:
+        return ""
+    return _("odoo_rules install puts that right.")
+
+
+def ping_told(endpoint: str, ping: Ping) -> str:
+    """Say what became of a ping, and what to do."""
+    text = {
+        Arrival.HERE: _("%(address)s leads here, and takes the secret."),
+        Arrival.SECRET_REFUSED: _(
+            "The service at %(address)s does not take the first of ODOO_WEBHOOK_SECRETS: restart"
+            " its web process, which reads the settings when it starts. Until then Odoo's events"
+            " would be refused and lost."
+        ),
+        Arrival.REDIRECTED: _(
+            "%(address)s redirects to %(detail)s: Odoo would make a GET of its POST, and every"
+            " event would be lost. Put the address that answers by itself into PUBLIC_URL."
+        ),
+        Arrival.NOT_US: _(
+            "%(address)s answers %(detail)s, and is not this service's webhook: correct PUBLIC_URL,"
+            " or the proxy in front (it has to pass /odoo/webhook/ and the Authorization header"
+            " on); or the service that runs there is of an elder version."
+        ),
+        Arrival.ELSEWHERE: _(
+            "At %(address)s another copy of this software answers (its SECRET_KEY is another):"
+            " correct PUBLIC_URL."
+        ),
+        Arrival.NO_ANSWER: _(
+            "%(address)s can't be reached from this machine (%(detail)s): whether Odoo can was not"
+            " checked."
+        ),
+    }[ping.arrival]
+    return text % {"address": endpoint, "detail": ping.detail}
+
+
+def address_refused(error: AddressRefused) -> str:
+    """Say why nothing was written."""
+    reason = ping_told(error.endpoint, error.ping)
+    return "{}\n{}".format(
+        reason, _("Nothing was written into Odoo. --unchecked writes all the same.")
+    )
+
+
+def serves_another(error: ServesAnother) -> str:
+    """Say that another copy lives from these rules."""
+    return _(
+        "Nothing was changed: the rules %(rules)s serve another copy, which is alive at"
+        " %(address)s. Give this one an ODOO_RULES_NAME of its own, so that Odoo tells both; or,"
+        " if these rules are to call this one from now on, add --move."
+    ) % {"rules": ", ".join(map(_named, error.rules)), "address": error.endpoint}
+
+
+def rotation(secret: str) -> str:
+    """Tell the steps of a rotation that loses no event."""
+    return _(
+        "Nothing was written into Odoo yet. In this order, and no event is lost:\n"
+        "1. Put this new secret FIRST, and leave the present ones behind it:\n"
+        "       ODOO_WEBHOOK_SECRETS=%(secret)s,…\n"
+        "2. Restart the web processes: now both are taken.\n"
+        "3. Run odoo_rules install: it tries the new secret, then writes it into Odoo.\n"
+        "4. Take the old secrets out of ODOO_WEBHOOK_SECRETS, and restart web again."
+    ) % {"secret": secret}
+
+
+def no_secret(secret: str) -> str:
+    """Say how to get a first secret."""
+    return _(
+        "ODOO_WEBHOOK_SECRETS is empty: this service would refuse every webhook. Set it, restart"
+        " web, and run this again. A fresh one:\n       ODOO_WEBHOOK_SECRETS=%(secret)s"
+    ) % {"secret": secret}
+
+
+def old_secrets_left() -> str:
+    """Say how a rotation ends."""
+    return _(
+        "Odoo has the first secret now. Take the others out of ODOO_WEBHOOK_SECRETS, and restart"
+        " web."
+    )
+
+
+def poll_mode(reason: Exception) -> str:
+    """Say how to do without webhooks."""
+    return _(
+        "%(reason)s. Poll instead: set SYNC_POLL_SECONDS (e.g. 60) and run the scheduler; changes"
+        " then arrive within that time, and the nightly run makes sure of the rest."
+    ) % {"reason": said(reason)}

@@ -1,0 +1,185 @@
+"""What ``sync_BcLinbc`` says, in the active language."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
+
+from bc_consumer.console.formatting import duration, field_label, number, read_changes
+from bc_consumer.core.message_field import said
+from bc_consumer.management.exits import Exit
+from bc_consumer.models import JournalEntry, SyncLog, SyncState
+from bc_consumer.refresh.refresh_now import UNCHANGED, Brought
+
+FIGURES = (
+    "bc_count", "applied", "unchanged", "archived", "held", "error_count", "line_count",
+    "lines_deleted",
+    "found_by_window", "found_by_digest", "found_by_names", "gone", "scrubbed", "same_date",
+    "missed_by_webhooks",
+    "odoo_calls", "odoo_bytes",
+)  # fmt: skip
+
+
+def description() -> str:
+    """Say what the command is for."""
+    return _(
+        "Reconciles the copy with Odoo, here and now: finds what differs, reads it, archives what\n"
+        "is gone. The first run loads everything. It needs neither workers nor RabbitMQ."
+    )
+
+
+def exit_codes() -> str:
+    """Return the table of exit codes."""
+    meanings = {
+        Exit.OK: _("done; with --dry-run: no difference"),
+        Exit.FAILED: _("failed: Odoo or the database is away, or an error of our own"),
+        Exit.USAGE: _("wrong options"),
+        Exit.PARTIAL: _("done, but some orders failed (with --bc: or Odoo has no such order)"),
+        Exit.LOCKED: _("another run holds the lock; nothing was done"),
+        Exit.BRAKED: _("more orders seem gone than the brake allows; it stopped, or holds them"),
+        Exit.REFUSED: _("Odoo refuses us: credentials, rights, database, fields"),
+        Exit.DRIFT: _("--dry-run found differences"),
+        Exit.INTERRUPTED: _("interrupted (Ctrl-C, SIGTERM); the next run goes on"),
+    }
+    rows = [f"  {int(code):>3}  {meaning}" for code, meaning in meanings.items()]
+    return "\n".join([_("Exit codes:"), *rows])
+
+
+def run_told(run: SyncLog) -> str:
+    """Say what a run did."""
+    took = duration((run.ended_at or run.started_at) - run.started_at)
+    head = _("Run %(id)s: %(status)s, after %(time)s.") % {
+        "id": run.pk,
+        "status": run.get_status_display(),
+        "time": took,
+    }
+    figures = [f"{field_label(SyncLog, name)}: {number(getattr(run, name))}" for name in FIGURES]
+    return "\n".join([head, " · ".join(figures), *filter(None, said(run.notes).splitlines())])
+
+
+def run_error(run: SyncLog) -> str:
+    """Say what was wrong with a run, and what to do; "" when nothing was."""
+    advice = {
+        SyncLog.Status.PARTIAL: _(
+            "The failed orders are in the administration, under pending orders; they are tried"
+            " again when they change, or by sync_BcLinbc --bc ID."
+        ),
+        SyncLog.Status.FAILED: _("The watermark stays, so the next run finds the same and more."),
+        SyncLog.Status.BRAKED: _("If these orders are really gone: sync_BcLinbc --force."),
+        SyncLog.Status.REFUSED: _("Correct that, then run again; the watermark stays."),
+    }.get(SyncLog.Status(run.status))
+    return f"{said(run.error)}\n{advice}" if advice else ""
+
+
+def drift_told(facts: Mapping[str, Any], why: str) -> str:
+    """Say what a dry run came to, and what a run would do; ``why``: what would stop it."""
+    lines = [said(note) for note in facts["notes"]]
+    compared = _("Compared field by field: %(count)s.") % {"count": number(facts["compared"])}
+    if not facts["found"]:
+        equal = (
+            _("No difference.") if facts["full"] else _("No difference by dates, ids and names.")
+        )
+        would = [_run_would(facts, why)] if facts["run_exit_code"] else []
+        return "\n".join([*lines, f"{equal} {compared}", *would])
+    text = _("Differences: %(found)s, in orders: %(orders)s, of which pending: %(pending)s.")
+    counts = {name: number(facts[name]) for name in ("found", "orders", "pending")}
+    lines.append(f"{text % counts} {compared}")
+    lines.append(_run_would(facts, why))
+    return "\n".join(lines)
+
+
+def _run_would(facts: Mapping[str, Any], why: str) -> str:
+    code = {"code": facts["run_exit_code"]}
+    if facts["run_exit_code"] == Exit.REFUSED:
+        text = _("Nothing was changed. sync_BcLinbc would stop (exit code %(code)s): %(reason)s")
+        return text % {**code, "reason": said(why)}
+    if why:
+        text = _(
+            "Nothing was changed. The brake would stop sync_BcLinbc, or hold orders (exit code"
+            " %(code)s): %(reason)s If these orders are really gone: sync_BcLinbc --force."
+        )
+        return text % {**code, "reason": said(why)}
+    if facts["unreadable"]:
+        text = ngettext(
+            "Nothing was changed. sync_BcLinbc would put right what it can read (exit code"
+            " %(code)s): %(count)s order cannot be read.",
+            "Nothing was changed. sync_BcLinbc would put right what it can read (exit code"
+            " %(code)s): %(count)s orders cannot be read.",
+            facts["unreadable"],
+        )
+        return text % {**code, "count": number(facts["unreadable"])}
+    return _("Nothing was changed; sync_BcLinbc puts it right.")
+
+
+def brought_told(brought: Brought) -> str:
+    """Say what became of one order."""
+    if brought.outcome == UNCHANGED:
+        outcome = pgettext("what became of an order", "unchanged")
+    elif brought.outcome == JournalEntry.Outcome.UNCONFIRMED:
+        outcome = _("Odoo has no such order")
+    else:
+        outcome = str(JournalEntry.Outcome(brought.outcome).label)
+    number_ = f"#{brought.odoo_id}"
+    order = number_ if brought.name == number_ else f"{number_} {brought.name}"
+    detail = said(brought.error) or read_changes(brought.changes).summary()
+    return f"{order}: {outcome}" + (f" — {detail}" if detail else "")
+
+
+def orders_held() -> str:
+    """Say what to do about orders that the brake holds."""
+    return _("If these orders are really gone: sync_BcLinbc --bc ID --force.")
+
+
+def locked(running: Exception) -> str:
+    """Say that another run is at work."""
+    return _(
+        "Nothing was done: %(run)s holds the lock. Try again when it is over. Should it hang, end"
+        " it; should it be killed, its lock is free within a minute."
+    ) % {"run": said(running)}
+
+
+def interrupted(command: str) -> str:
+    """Say what an interruption leaves."""
+    return {
+        "run": _("Interrupted. The lock is free, and the next run goes on with what is left."),
+        "dry run": _("Interrupted; the report is not complete. Nothing was changed."),
+        "orders": _("Interrupted. The other orders stay marked: a worker, or a run, reads them."),
+    }.get(command, _("Interrupted."))
+
+
+def refused(error: Exception) -> str:
+    """Say that a person has to correct something; Odoo's error says what."""
+    return _("Odoo refuses us: %(error)s") % {"error": said(error)}
+
+
+def odoo_failed(error: Exception, command: str) -> str:
+    """Say that Odoo is away."""
+    text = _("Odoo could not be asked: %(error)s") % {"error": said(error)}
+    if command == "orders":
+        text += "\n" + _(
+            "The orders stay marked: a worker, or a run, reads them when Odoo is back."
+        )
+    return text
+
+
+def database_failed(error: Exception) -> str:
+    """Say that our own database is away."""
+    return _(
+        "The database failed: %(error)s\nWhat was written before stays, and nothing is lost: run"
+        " again when it is back. A lock that this run held is free within a minute."
+    ) % {"error": str(error).strip()}
+
+
+def unlock_warning(state: SyncState, who: str, now: datetime) -> str:
+    """Say who holds the lock, whether he seems alive, and what releasing it does."""
+    held = _("The lock is held by %(who)s.") % {"who": said(who)}
+    if state.lease_until is None or state.lease_until < now:
+        return f"{held} " + _("It seems dead: its lease is over, so the next run takes it anyway.")
+    until = timezone.localtime(state.lease_until)
+    return f"{held} " + _(
+        "Its lease runs until %(time)s, so it is alive, or was a moment ago. If it is at work it"
+        " loses the lock, and ends as failed. Better end it, or wait until it is over."
+    ) % {"time": f"{until:%H:%M:%S}"}

@@ -1,0 +1,118 @@
+"""The ledger: the orders that the copy still owes a look."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from bc_consumer.core.message_field import MessageField
+
+
+class Lane(models.IntegerChoices):
+    """How urgent a pending row is; lower goes first."""
+
+    WEBHOOK = 0, _("webhook")
+    OPERATOR = 1, _("operator")
+    BULK = 2, _("bulk")
+
+
+class Event(models.TextChoices):
+    """What the mark says happened in Odoo: a hint, never the truth."""
+
+    CHANGED = "changed", _("changed")
+    DELETED = "deleted", _("deleted")
+
+
+class PendingBC(models.Model):
+    """The ledger: an order that the copy still owes a look. ``ledger.py`` alone writes it.
+
+    Owed: ``generation > fetched_generation``. Watching: fetched, with early looks left.
+    Every time is the database's clock.
+    """
+
+    odoo_id = models.BigIntegerField(_("Odoo id"), primary_key=True)
+    generation = models.BigIntegerField(_("generation"), default=1)
+    fetched_generation = models.BigIntegerField(_("fetched generation"), default=0)
+    lane = models.SmallIntegerField(_("lane"), choices=Lane.choices)
+    causes = models.TextField(_("causes"), help_text=_("Who marked it, separated by commas."))
+    event = models.TextField(_("event"), choices=Event.choices)
+    early = models.BooleanField(
+        _("marked early"),
+        default=False,
+        help_text=_("Odoo may not have committed yet: looked at until its list of looks is over."),
+    )
+    shown_at = models.DateTimeField(_("first difference applied"), null=True)
+    first_marked_at = models.DateTimeField(_("first marked"))
+    last_marked_at = models.DateTimeField(_("last marked"))
+    owed_since = models.DateTimeField(
+        _("waits since"),
+        null=True,
+        help_text=_("Its first mark, or when it was opened again after it had failed or was held."),
+    )
+    marks = models.PositiveIntegerField(_("marks"), default=1)
+    due_at = models.DateTimeField(_("due"))
+    sent_at = models.DateTimeField(_("message sent"), null=True)
+    claim_token = models.UUIDField(_("claim"), null=True)
+    claimed_until = models.DateTimeField(_("claimed until"), null=True)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    batch_limit = models.PositiveSmallIntegerField(
+        _("read with"),
+        default=0,
+        help_text=_("At most so many orders in one call, after a larger one failed; 0: any."),
+    )
+    held_reason = MessageField(_("held because"), blank=True)
+    held_at = models.DateTimeField(
+        _("held since"),
+        null=True,
+        help_text=_("Kept while a run looks again; empty once the order was read and not held."),
+    )
+    last_payload = models.TextField(_("last payload"), blank=True)
+    error_class = models.TextField(_("kind of error"), blank=True)
+    last_error = MessageField(_("error"), blank=True)
+    failure = models.TextField(
+        _("cause"), blank=True, help_text=_("The error without numbers: alike for one cause.")
+    )
+    traceback = models.TextField(_("traceback"), blank=True)
+    first_failed_at = models.DateTimeField(_("first failed"), null=True)
+    failed_at = models.DateTimeField(_("given up"), null=True)
+    run = models.ForeignKey(
+        "SyncLog",
+        models.SET_NULL,
+        null=True,
+        related_name="pending",
+        verbose_name=_("marked by run"),
+    )
+    run_generation = models.BigIntegerField(_("generation of that mark"), null=True)
+
+    class Meta:
+        verbose_name = _("pending order")
+        verbose_name_plural = _("pending orders")
+        ordering = ("lane", "due_at")
+        indexes = (
+            # What a claim reads, in the order in which it reads it.
+            models.Index(
+                fields=["lane", "due_at", "odoo_id"],
+                condition=Q(failed_at__isnull=True, held_reason=""),
+                name="pending_claimable",
+            ),
+            # What the timer asks for: the next moment at which a free row is due.
+            models.Index(
+                fields=["due_at"],
+                condition=Q(failed_at__isnull=True, held_reason="", claim_token__isnull=True),
+                name="pending_due",
+            ),
+            # What the groups of failed rows are made of, and what a replay looks for.
+            models.Index(
+                fields=["failure", "failed_at"],
+                condition=Q(failed_at__isnull=False),
+                name="pending_failed",
+            ),
+            # Rows in a worker's hands: a few, however long the ledger is.
+            models.Index(
+                fields=["claimed_until"],
+                condition=Q(claim_token__isnull=False),
+                name="pending_claimed",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"#{self.odoo_id}"

@@ -1,0 +1,79 @@
+"""What operators are told: alerts, dead letters, and which processes live."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from bc_consumer.core.message_field import MessageField
+
+
+class Alert(models.Model):
+    """What people have been told, so that they are told once."""
+
+    key = models.TextField(_("about"), primary_key=True)
+    subject = MessageField(_("subject"), default="", db_default="")
+    text = MessageField(_("text"))
+    first_at = models.DateTimeField(_("first"))
+    last_at = models.DateTimeField(_("latest"))
+    count = models.PositiveIntegerField(_("times"), default=1)
+    mailed_at = models.DateTimeField(_("mailed"), null=True)
+
+    class Meta:
+        verbose_name = _("alert")
+        verbose_name_plural = _("alerts")
+        ordering = ("-last_at",)
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class DeadLetter(models.Model):
+    """A message out of RabbitMQ that nobody could read, or that is about no order."""
+
+    queue = models.TextField(_("queue"))
+    body = models.BinaryField(_("body"))
+    digest = models.CharField(_("digest"), max_length=64, unique=True)
+    why = MessageField(_("why"))
+    first_at = models.DateTimeField(_("first"))
+    last_at = models.DateTimeField(_("latest"))
+    count = models.PositiveIntegerField(_("times"), default=1)
+
+    class Meta:
+        verbose_name = _("dead letter")
+        verbose_name_plural = _("dead letters")
+        ordering = ("-last_at",)
+
+    def __str__(self) -> str:
+        return f"{self.queue} {self.digest[:8]}"
+
+    @property
+    def text(self) -> str:
+        """The body as text, whatever it is."""
+        return bytes(self.body).decode(errors="backslashreplace")
+
+
+class Heartbeat(models.Model):
+    """A process that works: when it last said so. ``heartbeats.py`` alone writes it.
+
+    Known by its ``number``, for containers may show the same host and process id. None: it has died
+    and what it had in hand is free.
+    """
+
+    class Kind(models.TextChoices):
+        WORKER = "worker", _("worker")
+        SCHEDULER = "scheduler", _("scheduler")
+
+    kind = models.TextField(_("kind"), choices=Kind.choices)
+    host = models.TextField(_("machine"))
+    pid = models.PositiveIntegerField(_("process id"))
+    at = models.DateTimeField(_("last heard of"))
+    number = models.BigIntegerField(_("what its claims begin with"), null=True)
+
+    class Meta:
+        verbose_name = _("heartbeat")
+        verbose_name_plural = _("heartbeats")
+        constraints = (
+            models.UniqueConstraint(fields=["kind", "number"], name="one_heart_a_process"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pid} on {self.host}"

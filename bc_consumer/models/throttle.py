@@ -1,0 +1,48 @@
+"""What every claim and every call to Odoo has to pass, shared by all processes."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from bc_consumer.core.message_field import MessageField
+
+
+class Pace(models.Model):
+    """One row, which every claim has to take: nothing is claimed before ``next_claim_at``.
+
+    Shared by all workers of a deployment: a stream of events costs a bounded number of calls to
+    Odoo a second, however many workers there are, and all of them leave an Odoo alone that failed.
+    ``outage.py`` writes it, and ``call_limits.py`` its ``next_call_at``.
+    """
+
+    next_claim_at = models.DateTimeField(_("next claim"))
+    paused_since = models.DateTimeField(
+        _("paused since"), null=True, help_text=_("Odoo, or our access to it, failed.")
+    )
+    pause_seconds = models.FloatField(_("pause (s)"), default=0.0)
+    next_call_at = models.DateTimeField(
+        _("next call"), null=True, help_text=_("With a limit of calls to Odoo per second.")
+    )
+    refused = models.BooleanField(_("refused"), default=False)
+    reason = MessageField(_("reason"), blank=True)
+
+    class Meta:
+        verbose_name = _("pace")
+        verbose_name_plural = _("pace")
+
+    def __str__(self) -> str:
+        return f"{self.next_claim_at:%H:%M:%S.%f}"
+
+
+class CallSlot(models.Model):
+    """One of the calls to Odoo that may be under way at the same time. See ``call_limits.py``."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    taken_until = models.DateTimeField(_("taken until"))
+    owner = models.BigIntegerField(_("number of the process"), null=True)
+
+    class Meta:
+        verbose_name = _("slot for a call")
+        verbose_name_plural = _("slots for calls")
+
+    def __str__(self) -> str:
+        return f"{self.pk}"

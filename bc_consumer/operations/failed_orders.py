@@ -1,0 +1,137 @@
+"""Orders that were given up: grouped by cause, told to people, and marked again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, Max, Min, Q, QuerySet
+
+from bc_consumer import ledger
+from bc_consumer.core import runtime
+from bc_consumer.core.message_field import said
+from bc_consumer.core.messages import Message, joined, ngettext, verbatim
+from bc_consumer.core.messages import gettext as _
+from bc_consumer.messaging.publisher import publisher
+from bc_consumer.models import Lane, PendingBC
+from bc_consumer.operations.alerts import alert, over
+
+KEY = "failed orders"
+CAUSE = "replay"
+GROUPS_TOLD = 5
+AT_ONCE = 1000
+"""Orders marked by one statement."""
+WAKE_UPS = 8
+"""Messages that a replay sends: each worker thread that wakes takes whole batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Failed orders of one cause."""
+
+    failure: str
+    """The error without numbers."""
+    error_class: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    example: int
+    """One of these orders."""
+    example_error: Message
+
+
+def failed() -> QuerySet[PendingBC]:
+    """Return the rows that were given up."""
+    return PendingBC.objects.filter(failed_at__isnull=False)
+
+
+def groups(rows: QuerySet[PendingBC], limit: int | None = None) -> list[Group]:
+    """Group failed rows by cause, the largest first."""
+    counted = (
+        rows.order_by()
+        .values("failure", "error_class")
+        .annotate(
+            count=Count("pk"), first=Min("first_failed_at"), last=Max("failed_at"), one=Min("pk")
+        )
+        .order_by("-count", "failure")[:limit]
+    )
+    found = list(counted)
+    errors = PendingBC.objects.filter(pk__in=[group["one"] for group in found])
+    texts = dict(errors.values_list("pk", "last_error"))
+    return [
+        Group(
+            group["failure"] or group["error_class"],
+            group["error_class"],
+            group["count"],
+            group["first"] or group["last"],
+            group["last"],
+            group["one"],
+            verbatim(texts.get(group["one"], "")),
+        )
+        for group in found
+    ]
+
+
+def saying(text: str) -> Q:
+    """Choose the rows whose kind of error this is, or whose error contains this text.
+
+    In English, or in the active language: there a cause is looked for in one of its errors.
+    """
+    wanted = text.casefold()
+    causes = [
+        one.failure for one in groups(failed()) if wanted in said(one.example_error).casefold()
+    ]
+    return (
+        Q(error_class__iexact=text)
+        | Q(last_error__icontains=text)
+        | Q(failure__icontains=text)
+        | Q(failure__in=causes)
+    )
+
+
+def tell() -> None:
+    """Alert people to the orders that are given up; nothing when there are none."""
+    found = groups(failed(), GROUPS_TOLD)
+    if not found:
+        return
+    count = failed().count()
+    head = ngettext(
+        "%(count)s order could not be copied. All others go on.",
+        "%(count)s orders could not be copied. All others go on.",
+        count,
+    )
+    causes = (joined(" × ", str(group.count), group.example_error) for group in found)
+    advice = _("Once the cause is gone: manage.py replay")
+    alert(KEY, _("orders could not be copied"), joined("\n", head, *causes, advice))
+
+
+def tell_if_over() -> None:
+    """Take the alert back when no failed order is left."""
+    if not failed().exists():
+        over(
+            KEY,
+            _("no failed orders are left"),
+            _("Every order that had failed has been read since."),
+        )
+
+
+def replay(rows: QuerySet[PendingBC]) -> int:
+    """Mark failed orders again; return how many.
+
+    In the bulk lane, behind everything more urgent, and read together again: thousands of them cost
+    Odoo a few dozen calls. An order that is fine meanwhile is read once more, and nothing changes.
+    """
+    count = 0
+    for ids in _slices(rows):
+        ledger.reopen(ids, ledger.Mark(cause=CAUSE, lane=Lane.BULK))
+        count += len(ids)
+        if count <= AT_ONCE:
+            publisher().wake(ids[:: max(len(ids) // WAKE_UPS, 1)])
+    runtime.wake.set()
+    return count
+
+
+def _slices(rows: QuerySet[PendingBC]) -> Iterator[list[int]]:
+    """Give the ids that there are now: what fails again meanwhile is not replayed twice."""
+    ids = list(rows.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(ids), AT_ONCE):
+        yield ids[start : start + AT_ONCE]

@@ -1,0 +1,114 @@
+"""Tells people, once, of fields that should be copied and that this Odoo lacks.
+
+A field that the settings name is told of whenever it lacks; one of the copy's own columns only if
+this Odoo once had it: many have no receipts, and so no status of theirs.
+"""
+
+import contextlib
+import difflib
+
+from django.conf import settings
+from django.db import transaction
+
+from bc_consumer.core.messages import Message, joined
+from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.models import Alert, CopyOrigin
+from bc_consumer.odoo import FieldSet, Odoo, OdooError
+from bc_consumer.operations.alerts import alert, over
+
+KEY = "fields lack: "
+"""How the alert's key begins; the names follow, so that another field is another alert."""
+MEANWHILE = _(
+    "What lacks is left out: the copy keeps its last values, and everything else goes on. Once the"
+    " field is back, or no longer named, this alert is over."
+)
+
+_looked_at: FieldSet | None = None
+
+
+def watch(odoo: Odoo) -> None:
+    """Alert to what lacks, and take back what is over; nothing where Odoo says what it said."""
+    global _looked_at  # noqa: PLW0603 (one a process, as the gateway is)
+    fields = odoo.known_fields
+    if fields is None or fields is _looked_at:
+        return
+    if fields == _looked_at:
+        _looked_at = fields
+        return
+    names = _to_be_told(fields)
+    key = KEY + ", ".join(names)
+    for other in Alert.objects.filter(key__startswith=KEY).exclude(key=key):
+        over(other.key)
+    if names:
+        subject = _("Odoo lacks %(names)s", names=", ".join(names))
+        alert(key, subject, joined("\n", *_told(odoo, names, fields)))
+    _looked_at = fields
+
+
+def forget() -> None:
+    """Let the next ``watch`` look, and tell people again if a day has passed."""
+    global _looked_at  # noqa: PLW0603
+    _looked_at = None
+
+
+def look_anew(odoo: Odoo) -> None:
+    """Ask Odoo again which fields it has, and alert as ``watch`` does.
+
+    Raises what the gateway raises.
+    """
+    forget()
+    odoo.forget_fields()
+    odoo.field_set()
+    watch(odoo)
+
+
+def meant(odoo: Odoo, name: str) -> list[str]:
+    """Return fields of this Odoo that are spelt nearly like «model.field», which it lacks."""
+    model, _dot, field = name.rpartition(".")
+    with contextlib.suppress(OdooError):
+        return difflib.get_close_matches(field, odoo.fields_of(model), n=3, cutoff=0.7)
+    return []
+
+
+def _to_be_told(fields: FieldSet) -> list[str]:
+    """Remember what this Odoo has; return what it should have and has not.
+
+    What has come, or come back, is missing in each order that was read before.
+    """
+    with transaction.atomic():
+        origin, _ = CopyOrigin.objects.select_for_update().get_or_create(
+            key=CopyOrigin.KEY, defaults={"order_model": settings.ODOO_ORDER_MODEL}
+        )
+        labels = {"order": dict(fields.order.labels), "line": dict(fields.line.labels)}
+        if origin.labels != labels:
+            origin.labels = labels
+            origin.save(update_fields=["labels"])
+        before, now = set(origin.present_fields), set(fields.present)
+        seen = now.union(origin.seen_fields)
+        if before != now:
+            if before and not before >= now:
+                origin.fields_changed_at = database_now()
+            origin.seen_fields, origin.present_fields = sorted(seen), sorted(now)
+            origin.save(update_fields=["seen_fields", "present_fields", "fields_changed_at"])
+    return sorted(name for name in fields.absent if name in seen or name in fields.chosen)
+
+
+def _told(odoo: Odoo, names: list[str], fields: FieldSet) -> list[Message]:
+    sentences = [_sentence(odoo, name, chosen=name in fields.chosen) for name in names]
+    return [*sentences, MEANWHILE]
+
+
+def _sentence(odoo: Odoo, name: str, *, chosen: bool) -> Message:
+    model, _dot, field = name.rpartition(".")
+    told = _(
+        "%(model)s has no field %(field)s in this Odoo, or does not show it to this account.",
+        model=model,
+        field=field,
+    )
+    if not chosen:
+        return joined(" ", told, _("It had it before: was an app removed, or Odoo upgraded?"))
+    near = meant(odoo, name)
+    named = _("ODOO_EXTRA_FIELDS or ODOO_EXTRA_LINE_FIELDS names it.")
+    hint = _("Did you mean %(names)s?", names=" / ".join(near)) if near else ""
+    return joined(" ", told, named, hint)

@@ -1,0 +1,393 @@
+"""The dry run: what differs between Odoo and the copy, field by field, without writing anything.
+
+It finds its suspects as a reconciliation does, fetches them, and compares instead of applying. No
+lock is taken: workers may go on, and what is in motion while it is compared is looked at twice.
+"""
+
+import enum
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import F, QuerySet
+
+from bc_consumer.core import runtime
+from bc_consumer.core.id_set import IdSet
+from bc_consumer.core.messages import Message, message_of
+from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.models import BC, BCLine, OdooRecord, PendingBC, SyncLog, SyncState
+from bc_consumer.odoo import (
+    Missing,
+    NoRights,
+    Odoo,
+    OdooAccessError,
+    OdooFault,
+    OdooInterrupted,
+    OdooProtocolError,
+    OdooTimeout,
+    OdooTorn,
+    UnknownField,
+)
+from bc_consumer.reconciliation import window
+from bc_consumer.reconciliation.period_digest import Digest, Model
+from bc_consumer.refresh import archive_brake, scrub
+from bc_consumer.refresh.error_policy import NotReadable
+from bc_consumer.refresh.mapping import EXTRA, Extra, MappedOrder, MappingError, map_order
+
+MOTION = timedelta(seconds=10)
+"""What was written this shortly before the dry run began, or since, may be on its way here."""
+SECOND_LOOK_SECONDS = 0.5
+WAITS = 10
+"""Second looks that wait; a long queue in the ledger must not make each batch wait."""
+IDS_PAGE = 4096
+
+
+class Kind(enum.StrEnum):
+    """What sort of difference."""
+
+    FIELD = "field"
+    MISSING_HERE = "missing here"
+    AWAY_HERE = "archived here"
+    """Odoo shows the order; the copy has it as gone, or as not readable."""
+    GONE_FROM_ODOO = "gone from Odoo"
+    OUTSIDE = "not to be copied"
+    """Odoo has the order, outside the configured domain or companies."""
+    NOT_READABLE = "not readable"
+    """Odoo has the order and this account may no longer read it; the copy does not know yet."""
+    LINE_MISSING = "line missing"
+    LINE_ONLY_HERE = "line only here"
+    NOT_COMPARED = "not compared"
+    """Odoo fails to read the order, or a value can't be copied; ``theirs`` is the error."""
+
+
+ARCHIVED = (Kind.GONE_FROM_ODOO, Kind.OUTSIDE)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One difference. ``theirs`` is Odoo's value as the copy would have it, ``ours`` the copy's.
+
+    ``pending``: the ledger knows that this order is owed a look, so it will be put right.
+    """
+
+    order_id: int
+    name: str
+    kind: Kind
+    line_id: int | None = None
+    field: str = ""
+    theirs: object = None
+    ours: object = None
+    pending: bool = False
+
+
+class DriftScan:
+    """One dry run. Iterate over ``drifts()``; read ``phase``, ``compared`` and ``notes`` beside.
+
+    ``since``: the window by hand; None: as a run would take it. ``full``: compare every order.
+    ``only``: compare these orders and nothing else.
+    """
+
+    def __init__(
+        self,
+        odoo: Odoo,
+        *,
+        full: bool = False,
+        since: datetime | None = None,
+        only: Collection[int] = (),
+        tell: Callable[["DriftScan"], None] | None = None,
+    ) -> None:
+        self.odoo = odoo
+        self.only = only
+        self.since = since
+        last_sync = SyncState.objects.values_list("last_sync", flat=True).first()
+        if since is None and last_sync is not None:
+            self.since = last_sync - timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
+        self.full = not only and (full or self.since is None)
+        self.phase = ""
+        self.compared = 0
+        self.found = 0
+        self.gone = 0
+        """Orders that a run would have the brake decide about."""
+        self.unreadable = 0
+        """Orders that a run would give up."""
+        self.notes: list[Message] = []
+        self._tell = tell
+        self._seen = IdSet()
+        self._until = self._began = database_now()
+        self._proof = timedelta(0)
+        self._waits = WAITS
+
+    def drifts(self) -> Iterator[Drift]:
+        """Yield the differences, order by order. Raises what the gateway raises."""
+        here, self._until = database_now(), self.odoo.server_time()
+        longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
+        self._proof = window.proof_by_our_clock(longest, here, self._until)
+        for batch in self._batches():
+            drifts = self._compare(batch)
+            gone = {one.order_id for one in drifts if one.kind in ARCHIVED}
+            self.gone += len(archive_brake.unannounced(gone)) if gone else 0
+            self.unreadable += sum(one.kind is Kind.NOT_COMPARED for one in drifts)
+            for drift in drifts:
+                self.found += 1
+                yield drift
+            self.compared += len(batch)
+            self._look_around()
+
+    def reason_to_stop(self) -> Message:
+        """Say why the brake would stop a run, or hold orders; "" where it would not."""
+        if not self.gone:
+            return archive_brake.NOTHING
+        return archive_brake.reason_to_stop(lambda: self.gone, self.odoo.listing.any_order)
+
+    def _look_around(self) -> None:
+        if runtime.stopping.is_set():
+            raise OdooInterrupted(_("the process is stopping"))
+        if self._tell is not None:
+            self._tell(self)
+
+    # --- suspects ------------------------------------------------------------------------------
+
+    def _batches(self) -> Iterator[list[int]]:
+        """Yield each suspect once, in batches that one fetch can take."""
+        batch: list[int] = []
+        for odoo_id in self._suspects():
+            if not self._seen.add(odoo_id):
+                continue
+            batch.append(odoo_id)
+            if len(batch) >= settings.BATCH_SIZE:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _suspects(self) -> Iterator[int]:
+        phases: dict[str, Callable[[], Iterator[int]]] = {
+            "orders": self._window_orders,
+            "lines": self._window_lines,
+            "digest of orders": lambda: self._digest("order"),
+            "digest of lines": lambda: self._digest("line"),
+            "mapping": self._older_mapping,
+            **{f"names of {m}": self._names(m) for m in self._naming_models()},
+            "owed": self._owed_orders,
+            "scrub": self._share_of_the_scrub,
+        }
+        if self.only:
+            phases = {"orders": lambda: iter(sorted(self.only))}
+        elif self.full:
+            phases = {"orders": self._every_order}
+        for self.phase, suspects in phases.items():
+            self._look_around()
+            yield from suspects()
+
+    def _every_order(self) -> Iterator[int]:
+        after_id, limit, is_last = 0, settings.SYNC_PAGE_SIZE, False
+        while not is_last:
+            listed = self.odoo.listing.orders(since=None, after_id=after_id, limit=limit)
+            is_last = len(listed) < limit
+            theirs = {row.id for row in listed}
+            own = BC.objects.current().filter(odoo_id__gt=after_id)
+            if not is_last:
+                after_id = listed[-1].id
+                own = own.filter(odoo_id__lte=after_id)
+            yield from sorted(theirs)
+            yield from (i for i in _ids(own) if i not in theirs)
+
+    def _window_orders(self) -> Iterator[int]:
+        return self._pages(
+            lambda after: window.orders_page(self.odoo, self.since, after, self._proof)
+        )
+
+    def _window_lines(self) -> Iterator[int]:
+        since = self.since or self._until
+        return self._pages(lambda after: window.lines_page(self.odoo, since, after, self._proof))
+
+    def _naming_models(self) -> tuple[str, ...]:
+        return () if self.only or self.full else window.naming_models(self.odoo)
+
+    def _names(self, model: str) -> Callable[[], Iterator[int]]:
+        def renamed() -> Iterator[int]:
+            since = self.since or self._until
+            try:
+                yield from self._pages(
+                    lambda after: window.names_page(self.odoo, model, since, after)
+                )
+            except (NoRights, OdooAccessError, UnknownField):
+                note = _(
+                    "names of %(model)s are not compared: the account can't read when they changed",
+                    model=model,
+                )
+                self.notes.append(note)
+
+        return renamed
+
+    def _pages(self, page_after: Callable[[int], window.Page]) -> Iterator[int]:
+        page = window.Page(is_last=False)
+        while not page.is_last:
+            self._look_around()
+            page = page_after(page.last_id)
+            yield from sorted(page.suspects)
+
+    def _digest(self, model: Model) -> Iterator[int]:
+        reach = settings.SYNC_OVERLAP_SECONDS + settings.ODOO_LONGEST_TRANSACTION_SECONDS
+        settled_before = self._until - timedelta(seconds=reach)
+        digest = Digest(self.odoo, model, settled_before, remember=False)
+        for drift in digest.drifts():
+            self._look_around()
+            yield from sorted(drift.orders)
+        if digest.note:
+            self.notes.append(digest.note)
+
+    def _older_mapping(self) -> Iterator[int]:
+        ids = window.older_mapping(self.odoo, 0, settings.SYNC_PAGE_SIZE)
+        while ids:
+            yield from ids
+            ids = window.older_mapping(self.odoo, ids[-1], settings.SYNC_PAGE_SIZE)
+
+    def _owed_orders(self) -> Iterator[int]:
+        return iter(_ids(PendingBC.objects.filter(generation__gt=F("fetched_generation"))))
+
+    def _share_of_the_scrub(self) -> Iterator[int]:
+        """Give what a run would look at whatever its dates say, once it has read the others."""
+        run = SyncLog(started_at=self._began, cause=SyncLog.Cause.COMMAND)
+        return iter(scrub.share_of(run, self._seen))
+
+    # --- comparing -----------------------------------------------------------------------------
+
+    def _compare(self, ids: Sequence[int]) -> list[Drift]:
+        owed = _owed(ids)
+        found = self._fetch(ids)
+        drifts = compare(found, owed)
+        again = {drift.order_id for drift in drifts if self._moves(drift.order_id, found, owed)}
+        if not again:
+            return drifts
+        if self._waits > 0:
+            self._waits -= 1
+            runtime.stopping.wait(SECOND_LOOK_SECONDS)
+        still = [drift for drift in drifts if drift.order_id not in again]
+        still += compare(self._fetch(sorted(again)), _owed(again))
+        return sorted(still, key=lambda drift: drift.order_id)
+
+    def _moves(self, odoo_id: int, found: "Mapping[int, Found]", owed: Collection[int]) -> bool:
+        """Whether a difference may only show that a change is on its way."""
+        order = found[odoo_id]
+        if odoo_id in owed or not isinstance(order, MappedOrder):
+            return True
+        dates = [order.fields["write_date"], *(line.fields["write_date"] for line in order.lines)]
+        return any(isinstance(date, datetime) and date >= self._until - MOTION for date in dates)
+
+    def _fetch(self, ids: Sequence[int]) -> "dict[int, Found]":
+        """Fetch and map; split on a fault, so that an order that can't be read stands alone."""
+        try:
+            fetched = self.odoo.fetch(ids)
+        except (OdooFault, OdooProtocolError, OdooTimeout, OdooTorn) as error:
+            self.odoo.ping()  # raises when it is not these orders but Odoo that is ill
+            if len(ids) == 1:
+                return {ids[0]: str(error)}
+            middle = len(ids) // 2
+            return self._fetch(ids[:middle]) | self._fetch(ids[middle:])
+        found: dict[int, Found] = dict(fetched.missing)
+        for odoo_id, snapshot in fetched.orders.items():
+            try:
+                found[odoo_id] = map_order(snapshot)
+            except MappingError as error:
+                found[odoo_id] = str(error)
+        return found
+
+
+Found = MappedOrder | Missing | str
+"""What Odoo showed of an order; a text: why it could not be read."""
+
+
+def compare(found: Mapping[int, Found], owed: Collection[int]) -> list[Drift]:
+    """Compare what Odoo showed with the copy; three statements however many orders."""
+    bcs = {bc.odoo_id: bc for bc in BC.objects.filter(odoo_id__in=sorted(found))}
+    lines: dict[int, dict[int, BCLine]] = {}
+    for line in BCLine.objects.filter(bc__in=[bc.pk for bc in bcs.values()]):
+        lines.setdefault(line.bc_id, {})[line.odoo_id] = line
+    drifts: list[Drift] = []
+    for odoo_id in sorted(found):
+        bc = bcs.get(odoo_id)
+        own_lines = lines.get(bc.pk, {}) if bc is not None else {}
+        pending = odoo_id in owed
+        drifts += _order_drifts(odoo_id, found[odoo_id], bc, own_lines, pending=pending)
+    return drifts
+
+
+def _order_drifts(
+    odoo_id: int, found: Found, bc: BC | None, lines: Mapping[int, BCLine], *, pending: bool
+) -> Iterable[Drift]:
+    name = str(bc) if bc is not None else f"#{odoo_id}"
+    if isinstance(found, MappedOrder):
+        name = str(found.fields["name"]) or name
+        yield from _content_drifts(name, found, bc, lines, pending=pending)
+    elif isinstance(found, str):
+        yield Drift(odoo_id, name, Kind.NOT_COMPARED, theirs=found, pending=pending)
+    elif bc is None:
+        if pending and found is Missing.FORBIDDEN and not settings.ODOO_COMPANY_IDS:
+            text = message_of(NotReadable())
+            yield Drift(odoo_id, name, Kind.NOT_COMPARED, theirs=text, pending=pending)
+    elif found.means_archived and bc.archived_at is None:
+        kind = Kind.GONE_FROM_ODOO if found is Missing.GONE else Kind.OUTSIDE
+        yield Drift(odoo_id, name, kind, theirs=found.value, ours=name, pending=pending)
+    elif found is Missing.FORBIDDEN and bc.forbidden_at is None:
+        yield Drift(odoo_id, name, Kind.NOT_READABLE, ours=name, pending=pending)
+
+
+def _content_drifts(
+    name: str, order: MappedOrder, bc: BC | None, lines: Mapping[int, BCLine], *, pending: bool
+) -> Iterator[Drift]:
+    odoo_id = order.odoo_id
+    if bc is None:
+        yield Drift(odoo_id, name, Kind.MISSING_HERE, theirs=name, pending=pending)
+        return
+    if bc.is_away:
+        yield Drift(odoo_id, name, Kind.AWAY_HERE, theirs=name, pending=pending)
+    for field, theirs, ours in _unequal(bc, order.fields, order.extra):
+        yield Drift(odoo_id, name, Kind.FIELD, None, field, theirs, ours, pending)
+    kept = set()
+    for line in order.lines:
+        kept.add(line.odoo_id)
+        own = lines.get(line.odoo_id)
+        if own is None:
+            shown = str(line.fields["name"]).partition("\n")[0]
+            yield Drift(odoo_id, name, Kind.LINE_MISSING, line.odoo_id, "", shown, None, pending)
+            continue
+        for field, theirs, ours in _unequal(own, line.fields, line.extra):
+            yield Drift(odoo_id, name, Kind.FIELD, line.odoo_id, field, theirs, ours, pending)
+    for line_id in sorted(lines.keys() - kept):
+        ours = str(lines[line_id])
+        yield Drift(odoo_id, name, Kind.LINE_ONLY_HERE, line_id, "", None, ours, pending)
+
+
+def _unequal(
+    record: OdooRecord, values: Mapping[str, object], extra: Extra
+) -> Iterator[tuple[str, object, object]]:
+    for field, theirs in values.items():
+        ours = getattr(record, field)
+        if ours != theirs:
+            yield field, theirs, ours
+    wanted = extra.over(record.extra)
+    for field in sorted(wanted.keys() | record.extra.keys()):
+        if wanted.get(field) != record.extra.get(field):
+            yield f"{EXTRA}{field}", wanted.get(field), record.extra.get(field)
+
+
+def _owed(ids: Collection[int]) -> set[int]:
+    rows = PendingBC.objects.filter(odoo_id__in=sorted(ids))
+    return set(
+        rows.filter(generation__gt=F("fetched_generation")).values_list("odoo_id", flat=True)
+    )
+
+
+def _ids(rows: "QuerySet[BC] | QuerySet[PendingBC]") -> Iterator[int]:
+    """Read ids by pages: an open cursor would hold the table's old rows while Odoo is asked."""
+    last = 0
+    while page := list(
+        rows.filter(odoo_id__gt=last)
+        .order_by("odoo_id")
+        .values_list("odoo_id", flat=True)[:IDS_PAGE]
+    ):
+        yield from page
+        last = page[-1]

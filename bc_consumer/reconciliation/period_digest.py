@@ -1,0 +1,284 @@
+"""The drift digest: do Odoo and the copy have the same orders and lines, however old?
+
+Counts and sums of ids are compared by month of write_date, then by day where a month differs or was
+never proven, then id by id where a day does. A past period can only lose rows: what is written gets
+a new date. So a period that was proven once, and whose figures have not changed since, is equal.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Literal
+
+from django.conf import settings
+from django.db.models import Count, Sum
+from django.db.models.functions import TruncDay, TruncMonth
+
+from bc_consumer.core.messages import Message, message_of, verbatim
+from bc_consumer.core.messages import gettext as _
+from bc_consumer.models import BC, BCLine, ProvenPeriod
+from bc_consumer.odoo import CannotGroup, Listed, Odoo
+
+logger = logging.getLogger(__name__)
+
+Model = Literal["order", "line"]
+PeriodName = Literal["month", "day"]
+UNDATED = datetime(1, 1, 1, tzinfo=UTC)
+SPANS = 6
+"""Where there are more separate stretches of days to compare, they are compared as one."""
+SPAN_ROWS = 50_000
+"""Rows compared before what they prove is kept: so much an interrupted comparison does again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What comparing one page of ids showed."""
+
+    orders: frozenset[int]
+    """To be fetched again."""
+    maybe_gone: frozenset[int]
+    """Those of them that the copy has, and Odoo has not under this date."""
+    kept: bool = False
+    """What was compared so far is kept: whoever ends here goes on here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A half-open stretch of write_dates; None: without bound."""
+
+    start: datetime | None
+    end: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a period holds; ``id_sum`` None: not known."""
+
+    end: datetime
+    count: int
+    id_sum: int | None
+
+    def equals(self, other: "Figures | None") -> bool:
+        """Whether both tell of the same rows, as far as figures can."""
+        if other is None or self.count != other.count:
+            return False
+        return None in (self.id_sum, other.id_sum) or self.id_sum == other.id_sum
+
+
+class Digest:
+    """One comparison of all orders, or of all lines.
+
+    ``settled_before``: periods that ended by then can be proven, for no change with such an old
+    write_date can still be committed. ``remember``: keep what is proven; without it, nothing is
+    written.
+    """
+
+    def __init__(
+        self, odoo: Odoo, model: Model, settled_before: datetime, *, remember: bool = True
+    ) -> None:
+        self.odoo = odoo
+        self.model = model
+        self.settled_before = settled_before
+        self.remember = remember
+        self.note: Message = verbatim("")
+        self._unequal_days: set[datetime] = set()
+
+    def drifts(self) -> Iterator[Drift]:
+        """Yield what differs, if only nothing, page by page; remember what is proven equal."""
+        try:
+            months = self._unproven("month", None)
+            days = self._unproven("day", _span(months)) if months else {}
+        except CannotGroup as error:
+            self.note = self._all_read(message_of(error))
+            logger.warning("%s", self.note)
+            yield from self._compare(Period(None, None))
+            return
+        yield from self._compare_undated()
+        to_compare = {
+            start: (their, own)
+            for start, (their, own) in days.items()
+            if not own.equals(their) or own.end <= self.settled_before
+        }
+        for span in _spans(to_compare):
+            yield from self._compare(span.period)
+            self._remember([(start, to_compare[start]) for start in span.days])
+            yield Drift(frozenset(), frozenset(), kept=True)
+        self._remember([*months.items()])
+
+    def _all_read(self, why: Message) -> Message:
+        if self.model == "order":
+            return _("this Odoo cannot group, so the ids of all orders were read: %(why)s", why=why)
+        return _("this Odoo cannot group, so the ids of all lines were read: %(why)s", why=why)
+
+    def _unproven(
+        self, name: PeriodName, within: Period | None
+    ) -> dict[datetime, tuple[Figures | None, Figures]]:
+        """Return the periods, by start, whose figures differ or were never proven: theirs, ours."""
+        theirs, ours = self._their_figures(name, within), self._own_figures(name, within)
+        proven = self._proven()
+        unproven = {}
+        for start in sorted(theirs.keys() | ours.keys()):
+            their = theirs.get(start)
+            own = ours.get(start) or Figures(_end(name, start), 0, 0)
+            if not own.equals(their) or proven.get((start, own.end)) != (own.count, own.id_sum):
+                unproven[start] = (their, own)
+        return unproven
+
+    def _their_figures(self, name: PeriodName, within: Period | None) -> dict[datetime, Figures]:
+        listing = self.odoo.listing
+        ask = listing.order_buckets if self.model == "order" else listing.line_buckets
+        since, until = (within.start, within.end) if within else (None, None)
+        return {
+            bucket.start: Figures(bucket.end, bucket.count, bucket.id_sum)
+            for bucket in ask(name, since=since, until=until)
+        }
+
+    def _own_figures(self, name: PeriodName, within: Period | None) -> dict[datetime, Figures]:
+        truncate = TruncMonth if name == "month" else TruncDay
+        rows = self._own_rows(within or Period(None, None)).filter(write_date__isnull=False)
+        groups = (
+            rows.annotate(period=truncate("write_date", tzinfo=UTC))
+            .values("period")
+            .annotate(count=Count("pk"), id_sum=Sum("odoo_id"))
+            .order_by("period")
+        )
+        return {
+            group["period"]: Figures(
+                _end(name, group["period"]), group["count"], int(group["id_sum"])
+            )
+            for group in groups
+        }
+
+    def _own_rows(self, within: Period) -> Any:
+        rows: Any = (
+            BC.objects.current()
+            if self.model == "order"
+            else BCLine.objects.filter(bc__archived_at__isnull=True, bc__forbidden_at__isnull=True)
+        )
+        if within.start is not None:
+            rows = rows.filter(write_date__gte=within.start)
+        return rows if within.end is None else rows.filter(write_date__lt=within.end)
+
+    def _proven(self) -> dict[tuple[datetime, datetime], tuple[int, int]]:
+        periods = ProvenPeriod.objects.filter(model=self.model)
+        return {(p.start, p.end): (p.count, int(p.id_sum)) for p in periods}
+
+    def _compare(self, span: Period) -> Iterator[Drift]:
+        """Compare ids and dates one by one."""
+        listing = self.odoo.listing
+        ask = listing.orders if self.model == "order" else listing.lines
+        pages = partial(ask, since=span.start, until=span.end)
+        yield from self._compare_pages(pages, self._own_rows(span))
+
+    def _compare_undated(self) -> Iterator[Drift]:
+        """Compare ids of what SQL made without a date; its content only a full run compares."""
+        listing = self.odoo.listing
+        ask = listing.undated_orders if self.model == "order" else listing.undated_lines
+        undated = self._own_rows(Period(None, None)).filter(write_date__isnull=True)
+        yield from self._compare_pages(ask, undated)
+
+    def _compare_pages(self, ask: Callable[..., list[Listed]], own: Any) -> Iterator[Drift]:
+        """Compare a page of Odoo's at a time."""
+        after_id, limit, is_last = 0, settings.SYNC_PAGE_SIZE, False
+        while not is_last:
+            page = ask(after_id=after_id, limit=limit)
+            is_last = len(page) < limit
+            rows = own.filter(odoo_id__gt=after_id)
+            if not is_last:
+                after_id = page[-1].id
+                rows = rows.filter(odoo_id__lte=after_id)
+            yield self._page_drift(page, rows)
+
+    def _page_drift(self, page: Sequence[Listed], rows: Any) -> Drift:
+        order = "odoo_id" if self.model == "order" else "bc__odoo_id"
+        ours = {
+            odoo_id: (write_date, order_id)
+            for odoo_id, write_date, order_id in rows.values_list("odoo_id", "write_date", order)
+        }
+        orders: set[int] = set()
+        only_here: set[int] = set()
+        for row in page:
+            write_date, order_id = ours.pop(row.id, (None, None))
+            their_order = row.id if self.model == "order" else row.order_id
+            if write_date != row.write_date or order_id != their_order:
+                self._unequal_days.add(_day(row.write_date or UNDATED))
+                orders.update(i for i in (their_order, order_id) if i is not None)
+        for write_date, order_id in ours.values():
+            self._unequal_days.add(_day(write_date or UNDATED))
+            only_here.add(order_id)
+        maybe_gone = only_here if self.model == "order" else set()
+        return Drift(frozenset(orders | only_here), frozenset(maybe_gone))
+
+    def _remember(self, periods: Sequence[tuple[datetime, tuple[Figures | None, Figures]]]) -> None:
+        """Keep the figures of settled days and months in which nothing differed."""
+        if not self.remember:
+            return
+        proofs = [
+            ProvenPeriod(
+                model=self.model, start=start, end=own.end, count=own.count, id_sum=own.id_sum or 0
+            )
+            for start, (their, own) in periods
+            if own.end <= self.settled_before
+            and own.equals(their)
+            and not any(start <= day < own.end for day in self._unequal_days)
+        ]
+        unique = {(proof.start, proof.end): proof for proof in proofs}
+        ProvenPeriod.objects.bulk_create(
+            [unique[key] for key in sorted(unique)],
+            update_conflicts=True,
+            unique_fields=["model", "start", "end"],
+            update_fields=["count", "id_sum"],
+        )
+
+
+def _day(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _end(name: PeriodName, start: datetime) -> datetime:
+    if name == "day":
+        return start + timedelta(days=1)
+    return (start.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+def _span(periods: Mapping[datetime, tuple[Figures | None, Figures]]) -> Period:
+    return Period(min(periods), max(own.end for _, own in periods.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Days to be compared together, by their starts, ascending."""
+
+    days: list[datetime]
+    period: Period
+
+
+def _spans(days: Mapping[datetime, tuple[Figures | None, Figures]]) -> Iterator[Span]:
+    """Join days that follow each other, as long as they hold no more rows than SPAN_ROWS."""
+    stretches: list[list[datetime]] = []
+    for start in sorted(days):
+        if stretches and days[stretches[-1][-1]][1].end == start:
+            stretches[-1].append(start)
+        else:
+            stretches.append([start])
+    if len(stretches) > SPANS:
+        stretches = [sorted(days)]
+    for stretch in stretches:
+        joined: list[datetime] = []
+        rows = 0
+        for start in stretch:
+            count = max(figures.count for figures in days[start] if figures is not None)
+            if joined and rows + count > SPAN_ROWS:
+                yield _span_of(joined, days)
+                joined, rows = [], 0
+            joined.append(start)
+            rows += count
+        yield _span_of(joined, days)
+
+
+def _span_of(
+    starts: list[datetime], days: Mapping[datetime, tuple[Figures | None, Figures]]
+) -> Span:
+    return Span(starts, Period(starts[0], days[starts[-1]][1].end))

@@ -1,0 +1,100 @@
+"""How a reconciliation run begins: what killed ones left is closed, and what they found goes on."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from bc_consumer import ledger
+from bc_consumer.core import messages
+from bc_consumer.core.messages import Message
+from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.models import SyncLog, SyncState
+
+logger = logging.getLogger(__name__)
+Status = SyncLog.Status
+Cause = SyncLog.Cause
+
+FIRST_PHASE = "failed"
+KILLED = messages.gettext("killed: its lease ran out before it ended")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a run is asked for."""
+
+    cause: SyncLog.Cause
+    full: bool = False
+    since: datetime | None = None
+    forced: bool = False
+    digest: bool = True
+    asked_for: bool = False
+    """A poll because of an event that was missed, or may have been: see ``scan_request.py``."""
+
+
+def holder() -> Message:
+    """Say which run has the lock, as far as the runs tell."""
+    running = SyncLog.objects.filter(status=Status.RUNNING).order_by("-id").first()
+    if running is None:
+        return messages.gettext("another run")
+    return messages.gettext(
+        "run %(id)s (%(cause)s, begun at %(time)s)",
+        id=running.pk,
+        cause=messages.gettext(running.cause),  # the causes' labels are the same words
+        time=f"{timezone.localtime(running.started_at):%H:%M:%S}",
+    )
+
+
+def begin(wish: Wish) -> SyncLog:
+    """Close what a killed run left open, and open a new row; goes on with a first load."""
+    # Killed ones' claims, and those that a run could not give back without the database.
+    ledger.free_claims_of_runs()
+    SyncLog.objects.filter(status=Status.RUNNING).update(
+        status=Status.FAILED, ended_at=Now(), error=KILLED
+    )
+    state = SyncState.objects.get(key=SyncState.KEY)
+    run = SyncLog(started_at=database_now(), cause=wish.cause, phase=FIRST_PHASE)
+    run.full, run.forced, run.digest = wish.full, wish.forced, wish.digest
+    run.asked_for = wish.asked_for
+    run.window_since = wish.since
+    if run.window_since is None and state.last_sync is not None:
+        run.window_since = state.last_sync - timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
+        if wish.asked_for or (wish.cause == Cause.POLL and not wish.digest):
+            run.window_since = max(run.window_since, _since_latest_poll(run, state))
+    if state.last_sync is None and wish.since is None:
+        _resume(run)
+    run.save()
+    if wish.cause != Cause.POLL:  # it comes too often to try again what waits for a person
+        ledger.let_go(forced=wish.forced, run=run.pk)
+    if adopted := ledger.adopt(run.pk):
+        logger.info("run %d waits for %d orders that earlier runs marked, too", run.pk, adopted)
+    return run
+
+
+def _since_latest_poll(run: SyncLog, state: SyncState) -> datetime:
+    """Where the latest poll ended, less Odoo's longest transaction; the nightly run proves it.
+
+    A scan that was asked for reaches back to that request, less the same: polls since then may have
+    read orders whose second change in the same second was not committed yet.
+    """
+    longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
+    polls = SyncLog.objects.filter(cause=Cause.POLL, phase=SyncLog.DONE, window_until__isnull=False)
+    latest = polls.order_by("-id").values_list("window_until", flat=True).first()
+    if latest is None:
+        return datetime.min.replace(tzinfo=UTC)
+    if run.asked_for and state.scan_due_at is not None:
+        return min(latest, state.scan_due_at) - longest
+    return latest - longest
+
+
+def _resume(run: SyncLog) -> None:
+    """Go on with a first load that was interrupted: from its place, and as of its beginning."""
+    last = SyncLog.objects.order_by("-id").first()
+    if last is not None and last.window_since is None and last.phase == "orders":
+        run.phase, run.cursor, run.window_until = last.phase, last.cursor, last.window_until
+        run.notes = messages.gettext(
+            "goes on with run %(run)s after order %(order)s", run=last.pk, order=last.cursor
+        )

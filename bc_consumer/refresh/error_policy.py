@@ -1,0 +1,135 @@
+"""What is done about an error while orders are being brought up to date: the one closed table.
+
+An error whose class is not in it, by name and not by descent, counts as one of these orders' own:
+it can stop nobody else, and the order fails with it once it stands alone.
+"""
+
+import enum
+from collections.abc import Mapping
+
+from django.conf import settings
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+)
+
+from bc_consumer import odoo
+from bc_consumer.core.messages import Message, message_of, verbatim
+from bc_consumer.core.messages import gettext as _
+from bc_consumer.refresh.database_identity import AnotherDatabase
+from bc_consumer.refresh.mapping import MappingError
+
+MEBIBYTE = 2**20
+
+
+class NotReadable(Exception):
+    """Odoo has this order, keeps it from our account, and the copy has never had it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            _(
+                "Odoo has this order, and its record rules keep it from the account"
+                " «%(login)s»: give the account the right (its companies, the app's"
+                " groups); or, if it is another company's, name those to copy (ODOO_COMPANY_IDS)",
+                login=settings.ODOO_LOGIN,
+            )
+        )
+
+
+class UnreadableOrders(odoo.OdooRefused):
+    """Odoo works, and reads no order with the fields that we ask for, whichever it is."""
+
+
+class Then(enum.Enum):
+    """What is done."""
+
+    STOP = "this process is ending: give the orders back at once"
+    PAUSE = "Odoo's trouble, or the network's: no attempt is used up, all workers pause"
+    REFUSED = "nothing works until a person corrects something: pause, and tell people once"
+    OURS = "our own database's trouble, or our own limits': give the orders back, try again soon"
+    BROKEN = "this program and its database don't fit together: give back, and tell people once"
+    DOUBT = "a control call decides; then split until the bad order stands alone, which fails"
+    SLOW = "the same, in parts that other workers may take: each try costs a whole deadline"
+    SMALLER = "too much at once and nobody's fault: split; alone, an order fails"
+    HOPELESS = "this order's own, and trying again does not help: it fails at once"
+
+
+POLICY: Mapping[type[Exception], Then] = {
+    odoo.OdooError: Then.DOUBT,
+    odoo.OdooUnavailable: Then.PAUSE,
+    odoo.OdooTimeout: Then.SLOW,
+    odoo.OdooInterrupted: Then.STOP,
+    odoo.OdooBusy: Then.OURS,
+    odoo.OdooRefused: Then.REFUSED,
+    odoo.WrongCredentials: Then.REFUSED,
+    odoo.WrongDatabase: Then.REFUSED,
+    odoo.WrongLanguage: Then.REFUSED,
+    odoo.NoRights: Then.REFUSED,
+    odoo.MissingModel: Then.REFUSED,
+    odoo.MissingField: Then.REFUSED,
+    odoo.UnfitField: Then.REFUSED,
+    odoo.NoAutomation: Then.REFUSED,
+    odoo.NoWebhookActions: Then.REFUSED,
+    UnreadableOrders: Then.REFUSED,
+    AnotherDatabase: Then.REFUSED,
+    odoo.OdooTorn: Then.DOUBT,
+    odoo.OdooFault: Then.DOUBT,
+    odoo.OdooAccessError: Then.DOUBT,
+    odoo.UnknownField: Then.DOUBT,
+    odoo.UnknownMethod: Then.DOUBT,
+    odoo.CannotGroup: Then.DOUBT,
+    odoo.OdooProtocolError: Then.DOUBT,
+    odoo.MissingEndpoint: Then.DOUBT,
+    odoo.ResponseTooLarge: Then.SMALLER,
+    MappingError: Then.DOUBT,
+    NotReadable: Then.HOPELESS,
+    OperationalError: Then.OURS,
+    InterfaceError: Then.OURS,
+    ProgrammingError: Then.BROKEN,
+    NotSupportedError: Then.BROKEN,
+    InternalError: Then.OURS,
+    DatabaseError: Then.DOUBT,
+    DataError: Then.DOUBT,
+    IntegrityError: Then.DOUBT,
+}
+
+ABOUT_ORDERS = frozenset({Then.DOUBT, Then.SLOW, Then.SMALLER, Then.HOPELESS})
+"""What may be one order's own fault; everything else is nobody's."""
+
+
+def then(error: Exception) -> Then:
+    """Return what is done about this error."""
+    return POLICY.get(type(error), Then.DOUBT)
+
+
+def is_about_orders(error: Exception) -> bool:
+    """Tell whether one of the orders at hand may be at fault."""
+    return then(error) in ABOUT_ORDERS
+
+
+def explanation(error: Exception) -> Message:
+    """Say why an order failed alone, so that a person knows what to do."""
+    if isinstance(error, odoo.ResponseTooLarge):
+        return _(
+            "This order alone is larger than %(limit)s MiB"
+            " (ODOO_MAX_RESPONSE_BYTES): raise that, or see in Odoo what makes it so large",
+            limit=f"{error.limit / MEBIBYTE:g}",
+        )
+    if isinstance(error, odoo.OdooTimeout):
+        return _(
+            "Odoo needs more than %(seconds)s s (ODOO_TIMEOUT_SECONDS) for"
+            " this order alone, and answers for others: %(error)s",
+            seconds=f"{settings.ODOO_TIMEOUT_SECONDS:g}",
+            error=message_of(error),
+        )
+    if isinstance(error, odoo.OdooProtocolError):
+        return _(
+            "Odoo's answer for this order alone can't be used: %(error)s", error=message_of(error)
+        )
+    return message_of(error) or verbatim(type(error).__name__)

@@ -1,0 +1,123 @@
+"""The one connection to Odoo of this process, made from Django's settings."""
+
+from dataclasses import replace
+from functools import cache
+
+from django.conf import settings
+from django.db import transaction
+
+from bc_consumer.core import runtime
+from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.redaction import hide
+from bc_consumer.ledger.call_slots import gate
+from bc_consumer.models import BC, CopyOrigin, ProvenPeriod, SyncState
+from bc_consumer.odoo import Odoo, OdooRefused, OdooSettings
+
+FIRST_COMMITTED_MAJOR = 19
+"""From this version on Odoo sends webhooks after its commit (measured on 17, 18, 19)."""
+
+
+@cache
+def odoo() -> Odoo:
+    """Return this process's gateway; made at the first use, shared by all threads.
+
+    Raises OdooRefused where the settings can't be right, or don't fit the copy.
+    """
+    check_order_model()
+    return Odoo(odoo_settings(), stop=runtime.stopping, gate=gate(runtime.stopping))
+
+
+def odoo_as_administrator(login: str = "", password: str = "") -> Odoo:
+    """Return a gateway of its own for what takes Settings rights; close it after use.
+
+    Without arguments: ODOO_ADMIN_LOGIN, or where that is not set, the copy's own account.
+    """
+    own = odoo_settings()
+    hide(password)
+    names = ("--login", "--password-from-env")
+    if not login and settings.ODOO_ADMIN_LOGIN:
+        login, password = settings.ODOO_ADMIN_LOGIN, settings.ODOO_ADMIN_PASSWORD
+        names = ("ODOO_ADMIN_LOGIN", "ODOO_ADMIN_PASSWORD")
+    if login:
+        # Rules belong to no company, and this account may have others than the copy's. The
+        # copy's may have an API key for JSON-2, and this one a password.
+        transport = "auto" if own.transport == "json2" else own.transport
+        own = replace(
+            own,
+            login=login,
+            password=password,
+            login_names=names,
+            company_ids=(),
+            transport=transport,
+        )
+    # A person's few calls, which need no database: this process's own limits do.
+    return Odoo(own, stop=runtime.stopping)
+
+
+def odoo_settings() -> OdooSettings:
+    """Return the gateway's settings from Django's. Raises OdooRefused where they can't be right."""
+    return OdooSettings(
+        url=settings.ODOO_URL,
+        database=settings.ODOO_DATABASE,
+        login=settings.ODOO_LOGIN,
+        password=settings.ODOO_PASSWORD,
+        timeout=settings.ODOO_TIMEOUT_SECONDS,
+        max_response_bytes=settings.ODOO_MAX_RESPONSE_BYTES,
+        language=settings.ODOO_LANGUAGE,
+        ca_file=settings.ODOO_CA_FILE or None,
+        concurrent_calls=settings.ODOO_CONCURRENT_CALLS,
+        calls_per_second=settings.ODOO_CALLS_PER_SECOND,
+        transport=settings.ODOO_TRANSPORT,
+        order_model=settings.ODOO_ORDER_MODEL,
+        extra_fields=tuple(settings.ODOO_EXTRA_FIELDS),
+        extra_line_fields=tuple(settings.ODOO_EXTRA_LINE_FIELDS),
+        domain=settings.ODOO_DOMAIN,
+        company_ids=tuple(settings.ODOO_COMPANY_IDS),
+    )
+
+
+def check_order_model() -> None:
+    """Make an empty copy one of the wanted model's. Raises OdooRefused as ``held_model`` does."""
+    wanted = settings.ODOO_ORDER_MODEL
+    origin, _created = CopyOrigin.objects.get_or_create(
+        key=CopyOrigin.KEY, defaults={"order_model": wanted}
+    )
+    held_model()
+    if origin.order_model != wanted:
+        with transaction.atomic():
+            CopyOrigin.objects.update(
+                order_model=wanted, seen_fields=[], present_fields=[], sample=None
+            )
+            ProvenPeriod.objects.all().delete()
+            SyncState.objects.update(last_sync=None)
+
+
+def held_model() -> str:
+    """Tell whose orders the copy holds; "" while it is empty.
+
+    Raises OdooRefused where these are another model's than the settings want: their ids would mix.
+    """
+    held = CopyOrigin.objects.values_list("order_model", flat=True).first()
+    if held is None or not BC.objects.exists():
+        return ""
+    if held != settings.ODOO_ORDER_MODEL:
+        raise OdooRefused(
+            _(
+                "ODOO_ORDER_MODEL is %(wanted)s, and the copy holds orders of"
+                " %(order_model)s, whose ids mean others. Set it back, or give the other"
+                " model a database of its own",
+                wanted=settings.ODOO_ORDER_MODEL,
+                order_model=held,
+            )
+        )
+    return str(held)
+
+
+def sends_early() -> bool:
+    """Whether this Odoo's webhooks come before its commit; asks its version for ``auto``, once.
+
+    An Odoo that is upgraded meanwhile is taken for the elder one, whose looks are right for both.
+    """
+    if settings.ODOO_WEBHOOK_TIMING == "auto":
+        return odoo().known_version().major < FIRST_COMMITTED_MAJOR
+    return bool(settings.ODOO_WEBHOOK_TIMING == "early")

@@ -1,0 +1,313 @@
+"""A snapshot of Odoo → the values of the copy's columns. Pure: the same snapshot, the same values.
+
+Odoo says False for anything empty, so what it means follows from the field's kind (``fields.py``):
+no text is "", no date is None, no related record is None and "". Texts lose what only some of
+Odoo's protocols carry, so that each protocol gives the same row. Numbers are binary doubles on the
+wire; the shortest decimal that names the double is what Odoo shows, rounded half up to the
+decimals of the currency (money) or of the field (quantities, prices), where Odoo tells them.
+
+Fields without a column go into ``extra``, as JSON has them: a number as a text, for its decimals
+are exact there; a date as YYYY-MM-DD, with a time in ISO 8601, UTC; a related record as its id and
+name; and what is empty as null, whatever the type.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import Any, TypeGuard
+
+from bc_consumer.core.messages import Message, message_of
+from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.redactor import beginning
+from bc_consumer.odoo import FieldSet, OrderSnapshot
+from bc_consumer.odoo.field_set import ModelFields
+from bc_consumer.odoo.fields import Field, Kind
+
+# Raised whenever the same snapshot would give other values, so that old rows count as drift.
+# Below 1,000: the choice of fields stands in the digits above (mapping_version).
+MAPPING_VERSION = 1
+VERSIONS = 1_000
+CHOICES = 2_000_000  # with VERSIONS, what the column holds: 31 bits
+
+HIGHEST = 2**63 - 1  # what a column of whole numbers holds
+ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)  # a double has at most 309 + 17 digits
+EXTRA = "extra."  # before the name of a field without a column, where changes are told
+LONGEST_SHOWN = 100  # characters of a bad value that its error repeats
+LONGEST_MOMENT = 40  # characters; a date with time has 26
+
+# What XML can't carry: Odoo leaves it out of XML-RPC and not out of JSON (17, 18 and 19).
+NOT_TEXT = dict.fromkeys(
+    (*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF)
+)
+# A year typed as 26 comes without zeros in front.
+DATE = re.compile(r"(\d{1,4})-(\d\d)-(\d\d)")
+DATETIME = re.compile(r"(\d{1,4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?")
+
+# Kept for the relations they hold, not columns of their own.
+NOT_COLUMNS = frozenset({"order_line", "order_id"})
+
+
+class MappingError(ValueError):
+    """A value of Odoo that does not fit its column; says which order, line, field and value."""
+
+    def __init__(self, problem: Message, *, order_id: int, line_id: int | None, field: str) -> None:
+        where = (
+            _("order %(order)s, line %(line)s", order=order_id, line=line_id)
+            if line_id
+            else _("order %(order)s", order=order_id)
+        )
+        super().__init__(
+            _(
+                "%(field)s of %(where)s can't be copied: %(problem)s",
+                field=field,
+                where=where,
+                problem=problem,
+            )
+        )
+        self.order_id = order_id
+        self.line_id = line_id
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A record's fields without a column. ``kept``: those whose last known value stays.
+
+    That is what this Odoo lacks at the moment: it may come back, and nothing says that it is empty.
+    """
+
+    values: Mapping[str, object]
+    kept: frozenset[str] = frozenset()
+
+    def over(self, old: Mapping[str, object]) -> dict[str, object]:
+        """Give what the copy should hold, where it holds ``old``."""
+        kept = {name: value for name, value in old.items() if name in self.kept}
+        return {**kept, **self.values}
+
+
+@dataclass(frozen=True, slots=True)
+class MappedLine:
+    """One line's columns: name → value, ready for ``BCLine``; a column Odoo lacks is left out."""
+
+    odoo_id: int
+    fields: Mapping[str, object]
+    extra: Extra
+
+
+@dataclass(frozen=True, slots=True)
+class MappedOrder:
+    """One order's columns: name → value, ready for ``BC``; and its lines by id.
+
+    A column that this Odoo has nothing for is left out. ``mapping_version``: what the values were
+    made by; see ``mapping_version``.
+    """
+
+    odoo_id: int
+    fields: Mapping[str, object]
+    extra: Extra
+    lines: tuple[MappedLine, ...]
+    mapping_version: int
+
+
+class _Unfit(Exception):
+    """Says what is wrong with a value; becomes a MappingError that says where."""
+
+
+def map_order(snapshot: OrderSnapshot) -> MappedOrder:
+    """Map an order with its lines. Raises MappingError for a value that does not fit."""
+    of_order = _Mapper(snapshot.fields.order, snapshot.currency_decimals)
+    of_line = _Mapper(snapshot.fields.line, snapshot.currency_decimals)
+    lines = [
+        MappedLine(line.id, *of_line.map(line.values, snapshot.id, line.id))
+        for line in snapshot.lines
+    ]
+    fields, extra = of_order.map(snapshot.values, snapshot.id, None)
+    version = mapping_version(snapshot.fields.fingerprint)
+    return MappedOrder(snapshot.id, fields, extra, tuple(lines), version)
+
+
+def mapping_version(fingerprint: int) -> int:
+    """Give what tells by which mapping, and with which choice of fields, a row was made."""
+    choice = 1 + fingerprint % (CHOICES - 1) if fingerprint else 0
+    return MAPPING_VERSION + VERSIONS * choice
+
+
+def current_versions(fields: FieldSet) -> frozenset[int]:
+    """Give the mapping versions of rows that reading them again would not make better.
+
+    Besides what this Odoo gives now: what it gave when nothing lacked, so that a field that
+    vanishes has no order read again.
+    """
+    return frozenset(map(mapping_version, (fields.fingerprint, fields.whole_fingerprint)))
+
+
+class _Mapper:
+    """Maps the records of one model. ``currency``: its decimals; None: as a number comes."""
+
+    def __init__(self, fields: ModelFields, currency: int | None) -> None:
+        self.known = [field for field in fields.known if field.name not in NOT_COLUMNS]
+        self.kept = frozenset(field.name for field in fields.lacking if field.extra)
+        self.digits = fields.digits
+        self.currency = currency
+
+    def map(
+        self, values: Mapping[str, object], order_id: int, line_id: int | None
+    ) -> tuple[dict[str, object], Extra]:
+        """Give the columns, and what has none."""
+        columns: dict[str, object] = {}
+        extra: dict[str, object] = {}
+        for field in self.known:
+            value = values.get(field.name, False)
+            try:
+                if field.extra:
+                    extra[field.name] = self._plain(field, value)
+                elif field.kind is Kind.MANY2ONE:
+                    base = field.name.removesuffix("_id")
+                    columns[f"{base}_id"], columns[f"{base}_name"] = _many2one(value)
+                else:
+                    columns[field.name] = self._column(field, value)
+            except _Unfit as problem:
+                raise MappingError(
+                    message_of(problem), order_id=order_id, line_id=line_id, field=field.name
+                ) from None
+        return columns, Extra(extra, self.kept)
+
+    def _column(self, field: Field, value: object) -> object:
+        if field.kind is Kind.MONEY:
+            return _number(value, self.currency)
+        if field.kind is Kind.NUMBER:
+            return _number(value, self.digits.get(field.name))
+        return READERS[field.kind](value)
+
+    def _plain(self, field: Field, value: object) -> object:
+        """Give a value as JSON has it."""
+        if field.kind is Kind.MANY2ONE:
+            number, name = _many2one(value)
+            return None if number is None else {"id": number, "name": name}
+        read = self._column(field, value)
+        if isinstance(read, Decimal):
+            return f"{read:f}"
+        if isinstance(read, datetime):
+            return read.isoformat().replace("+00:00", "Z")
+        return None if read == "" else read
+
+
+def normalised_text(text: str) -> str:
+    """Return a text as each of Odoo's protocols would carry it."""
+    if text.isprintable():
+        return text  # most texts: nothing in them to normalise
+    return text.replace("\r\n", "\n").replace("\r", "\n").translate(NOT_TEXT)
+
+
+def _text(value: object) -> str:
+    if value is False or value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _unfit(value, _("a text"))
+    return normalised_text(value)
+
+
+def _boolean(value: object) -> bool:
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise _unfit(value, _("true or false"))
+    return value
+
+
+def _integer(value: object) -> int:
+    if value is False or value is None:
+        return 0
+    if not isinstance(value, int) or isinstance(value, bool) or not -HIGHEST <= value <= HIGHEST:
+        raise _unfit(value, _("a whole number of at most 64 bits"))
+    return value
+
+
+def _number(value: object, decimals: int | None) -> Decimal | None:
+    if value is False or value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _unfit(value, _("a number"))
+    exact = Decimal(repr(value))
+    if not exact.is_finite():
+        raise _unfit(value, _("a finite number"))
+    if decimals is not None:
+        exact = exact.quantize(Decimal(1).scaleb(-decimals), context=ROUNDING)
+    return exact or exact.copy_abs()  # -0.0 is 0
+
+
+def _datetime(value: object) -> datetime | None:
+    """Read Odoo's «2026-11-24 01:50:34», always UTC."""
+    if value is False or value is None:
+        return None
+    found = DATETIME.fullmatch(value) if _may_be_a_moment(value) else None
+    if found is None:
+        raise _unfit(value, _("a date with time"))
+    *whole, fraction = found.groups()
+    year, month, day, hour, minute, second = map(int, whole)
+    microsecond = int((fraction or "").ljust(6, "0"))
+    try:
+        return datetime(year, month, day, hour, minute, second, microsecond, UTC)
+    except ValueError:
+        raise _unfit(value, _("a date of the calendar")) from None
+
+
+def _may_be_a_moment(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and len(value) <= LONGEST_MOMENT
+
+
+def _date(value: object) -> str | None:
+    """Read Odoo's «2026-11-24»."""
+    if value is False or value is None:
+        return None
+    found = DATE.fullmatch(value) if _may_be_a_moment(value) else None
+    if found is None:
+        raise _unfit(value, _("a date"))
+    try:
+        return date(*map(int, found.groups())).isoformat()
+    except ValueError:
+        raise _unfit(value, _("a date of the calendar")) from None
+
+
+def _many2one(value: object) -> tuple[int | None, str]:
+    """Give the related record's id and display name."""
+    if value is False or value is None:
+        return None, ""
+    record = _related(value)
+    return record["id"], _text(record.get("display_name"))
+
+
+def _many2many(value: object) -> list[dict[str, object]]:
+    if value is False or value is None:
+        return []
+    if not isinstance(value, list):
+        raise _unfit(value, _("a list of related records"))
+    others = [_related(other) for other in value]
+    named = [{"id": one["id"], "name": _text(one.get("display_name"))} for one in others]
+    return sorted(named, key=lambda one: int(one["id"]))
+
+
+def _related(value: object) -> Mapping[str, Any]:
+    number = value.get("id") if isinstance(value, dict) else None
+    fits = isinstance(number, int) and not isinstance(number, bool) and 0 < number <= HIGHEST
+    if not isinstance(value, dict) or not fits:
+        raise _unfit(value, _("a related record"))
+    return value
+
+
+def _unfit(value: object, wanted: Message) -> _Unfit:
+    return _Unfit(
+        _("%(value)s is not %(wanted)s", value=beginning(repr(value), LONGEST_SHOWN), wanted=wanted)
+    )
+
+
+READERS: Mapping[Kind, Callable[[object], object]] = {
+    Kind.TEXT: _text,
+    Kind.BOOLEAN: _boolean,
+    Kind.INTEGER: _integer,
+    Kind.DATE: _date,
+    Kind.DATETIME: _datetime,
+    Kind.MANY2MANY: _many2many,
+}

@@ -1,0 +1,98 @@
+"""Bring single orders up to date now, for an operator, and say what became of each."""
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F, Q
+
+from bc_consumer import ledger
+from bc_consumer.core import runtime
+from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.ledger import circuit_breaker
+from bc_consumer.models import BC, JournalEntry, Lane, PendingBC
+from bc_consumer.odoo import OdooInterrupted
+from bc_consumer.refresh.batch import work_off
+from bc_consumer.refresh.control_call import find_out
+
+TURN_SECONDS = 5.0
+LOOK_SECONDS = 0.1
+ASK_SECONDS = 5.0
+"""Between two calls of our own while the workers leave Odoo alone."""
+UNCHANGED = "unchanged"
+Outcome = JournalEntry.Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What became of one order; ``outcome`` is the journal's, or «unchanged»."""
+
+    odoo_id: int
+    name: str
+    outcome: str
+    error: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def refresh_now(odoo_ids: Collection[int], *, forced: bool = False) -> Iterator[Brought]:
+    """Mark these orders in the operator's lane, work them off, and yield each when it is done.
+
+    ``forced``: the brake on archivings does not hold them back. The ledger's other due rows are
+    worked off on the way, and another worker may do these; either way they are waited for. Raises
+    what the gateway raises when Odoo is away or refuses us, OdooInterrupted when the process is
+    told to stop: the rest stays marked.
+    """
+    began = database_now()
+    cause = ledger.FORCE if forced else "operator"
+    ledger.let_go(forced=forced, odoo_ids=odoo_ids)
+    ledger.mark(odoo_ids, ledger.Mark(cause=cause, lane=Lane.OPERATOR))
+    rows = PendingBC.objects.filter(odoo_id__in=sorted(odoo_ids))
+    wanted = dict(rows.values_list("odoo_id", "generation"))
+    left = sorted(set(odoo_ids))
+    ask_after = 0.0
+    while left:
+        if runtime.stopping.is_set():
+            raise OdooInterrupted(
+                _("the process is stopping; still marked: BC %(ids)s", ids=f"{left}")
+            )
+        work_off(TURN_SECONDS)
+        waiting = _waiting(left, wanted)
+        for odoo_id in left:
+            if odoo_id not in waiting:
+                yield _outcome(odoo_id, began)
+        left = sorted(waiting)
+        if left:
+            if time.monotonic() >= ask_after and circuit_breaker.current() is not None:
+                ask_after = time.monotonic() + ASK_SECONDS
+                find_out(left[0])
+            runtime.stopping.wait(LOOK_SECONDS)
+
+
+def _waiting(odoo_ids: Collection[int], wanted: Mapping[int, int]) -> set[int]:
+    """Return those whose mark nobody has fetched, given up or held since."""
+    rows = PendingBC.objects.filter(
+        Q(fetched_generation__lt=F("generation")),
+        odoo_id__in=odoo_ids,
+        failed_at__isnull=True,
+        held_reason="",
+    ).exclude(ledger.in_vain())
+    fetched = rows.values_list("odoo_id", "fetched_generation")
+    return {odoo_id for odoo_id, generation in fetched if generation < wanted.get(odoo_id, 0)}
+
+
+def _outcome(odoo_id: int, began: datetime) -> Brought:
+    name = BC.objects.filter(odoo_id=odoo_id).values_list("name", flat=True).first()
+    shown = name or f"#{odoo_id}"
+    row = PendingBC.objects.filter(odoo_id=odoo_id).first()
+    if row is not None and (row.failed_at is not None or row.error_class == ledger.WAITS):
+        return Brought(odoo_id, shown, Outcome.FAILED.value, row.last_error)
+    if row is not None and row.held_reason:
+        return Brought(odoo_id, shown, Outcome.HELD.value, row.held_reason)
+    entries = JournalEntry.objects.filter(odoo_id=odoo_id, at__gte=began)
+    entry = entries.exclude(outcome=Outcome.HELD).order_by("id").last()
+    if entry is None:
+        return Brought(odoo_id, shown, Outcome.UNCONFIRMED if name is None else UNCHANGED)
+    return Brought(odoo_id, shown, entry.outcome, entry.error, entry.changes)
