@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
 ARRIVED = "bc_consumer.arrived"
-"""Set by ``rsgi.py``, which needs granian; no other server tells how long a thread was waited for."""
+"""Set by ``rsgi.py``, which needs granian; others do not tell the wait for a thread."""
 
 
 # No transaction of the request's own: it would need the database before the intake is asked.

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from bc_consumer.console.figures import FAILED, HELD, OWED, WATCHING
 from bc_consumer.console.formatting import shortened
 from bc_consumer.console.labels import states
-from bc_consumer.core.cached_value import Paced
+from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.core.message_field import said
 from bc_consumer.ledger.error_fingerprint import kind
 from bc_consumer.models import BC, PendingBC
@@ -28,7 +28,7 @@ def _companies() -> list[tuple[int, str]]:
     ]
 
 
-companies = Paced(_companies)
+companies = CachedValue(_companies)
 
 
 class PresenceFilter(admin.SimpleListFilter):

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from bc_consumer.core.cached_value import Paced
+from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.models import BCLine, CopyOrigin
 
 
@@ -12,7 +12,7 @@ def _labels() -> dict[str, dict[str, str]]:
     return found or {}
 
 
-known_labels = Paced(_labels)
+known_labels = CachedValue(_labels)
 
 
 def extra_label(model: type[models.Model], name: str) -> str:

@@ -1,7 +1,7 @@
 """What the pages, the health checks and the metrics read. Nothing here writes.
 
-Counts are exact; :class:`~bc_consumer.core.cached_value.Paced` bounds what they cost. With small
-tables they are milliseconds old.
+Counts are exact; ``core.cached_value`` bounds what they cost. With small tables they are
+milliseconds old.
 """
 
 import math
@@ -12,7 +12,7 @@ from datetime import timedelta
 from django.db.models import Count, DurationField, ExpressionWrapper, F, Min, Q
 from django.db.models.functions import Coalesce, Now
 
-from bc_consumer.core.cached_value import Paced
+from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.models import BC, BCLine, JournalEntry, PendingBC
 
 WEBHOOK = "webhook"
@@ -95,7 +95,7 @@ class OrderStory:
     pending: PendingBC | None
 
 
-def figures() -> Figures:
+def read_figures() -> Figures:
     """Return all figures; five statements at most."""
     return Figures(copy_figures(), ledger_figures(), delay_figures())
 
@@ -124,8 +124,8 @@ def _ledger_figures() -> LedgerFigures:
     )
 
 
-copy_figures = Paced(_copy_figures)
-ledger_figures = Paced(_ledger_figures)
+copy_figures = CachedValue(_copy_figures)
+ledger_figures = CachedValue(_ledger_figures)
 
 
 def delay_figures() -> DelayFigures:

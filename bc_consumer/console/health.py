@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from bc_consumer.console import figures as queries
+from bc_consumer.console.figures import check_ledger, read_figures
 from bc_consumer.core.database_deadline import database_deadline
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging import change_publisher
@@ -47,7 +47,7 @@ def readyz(_: HttpRequest) -> JsonResponse:
     rabbitmq = _rabbitmq()
     try:
         with database_deadline(READY_SECONDS):
-            queries.check_ledger()
+            check_ledger()
     except AWAY as error:
         _lost(error)
         return _answer(
@@ -63,7 +63,7 @@ def status(_: HttpRequest) -> JsonResponse:
     """Give the figures; 503 when the database does not answer. Times are seconds."""
     try:
         with database_deadline(STATUS_SECONDS):
-            figures = queries.figures()
+            figures = read_figures()
             odoo = circuit_breaker.current()
             alive = heartbeats.alive()
             unannounced = change_publisher.waiting() if settings.RABBITMQ_EXCHANGE else None

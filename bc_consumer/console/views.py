@@ -21,8 +21,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
-from bc_consumer.console import figures as queries
 from bc_consumer.console import formatting
+from bc_consumer.console.figures import (
+    Figures,
+    latest_journal,
+    order_story,
+    read_figures,
+)
 from bc_consumer.console.labels import copies_sales
 from bc_consumer.core.message_field import said
 from bc_consumer.ledger import circuit_breaker
@@ -101,7 +106,7 @@ def live_content(request: HttpRequest) -> HttpResponse:
 @page
 def order(request: HttpRequest, odoo_id: int) -> HttpResponse:
     """Show one order: the copy of it, its lines, its journal, and what is pending."""
-    story = queries.order_story(odoo_id, ORDER_ENTRIES)
+    story = order_story(odoo_id, ORDER_ENTRIES)
     if story is None:
         raise Http404(_("The copy knows no order with this number."))
     sales = copies_sales()
@@ -123,16 +128,16 @@ def icon(_request: HttpRequest) -> HttpResponse:
 
 
 def _live_context(request: HttpRequest) -> dict[str, object]:
-    figures = queries.figures()
+    figures = read_figures()
     return {
         "figures": figures,
         "notices": list(_notices(figures, is_staff=_is_staff(request))),
-        "journal": queries.latest_journal(LIVE_ENTRIES),
+        "journal": latest_journal(LIVE_ENTRIES),
         "tell_errors": _is_staff(request),
     }
 
 
-def _notices(figures: queries.Figures, *, is_staff: bool) -> Iterator[Notice]:
+def _notices(figures: Figures, *, is_staff: bool) -> Iterator[Notice]:
     """Give what a person should know; what may name accounts or hold texts of Odoo, to staff."""
     yield from _set_up()
     yield from _odoo_away(tell_why=is_staff)
@@ -167,7 +172,7 @@ def _odoo_away(*, tell_why: bool) -> Iterator[Notice]:
     yield Notice("trouble", f"{told} {said(known.reason)}" if tell_why else told)
 
 
-def _trouble(figures: queries.Figures) -> Iterator[Notice]:
+def _trouble(figures: Figures) -> Iterator[Notice]:
     ledger = figures.ledger
     oldest = ledger.oldest_owed_seconds
     if oldest is not None and oldest > WAITING_SECONDS:

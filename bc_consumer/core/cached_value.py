@@ -17,7 +17,7 @@ LONGEST_SECONDS = 60.0
 """No answer is ever older than this."""
 
 
-class Paced(Generic[T]):
+class CachedValue(Generic[T]):
     """Ask ``question`` again only after 20 times as long as the last answer took.
 
     An answer that takes 1 ms is at most 20 ms old; one that takes 200 ms, at most 4 s. Whoever

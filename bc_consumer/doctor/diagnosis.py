@@ -40,14 +40,14 @@ def diagnose(checks: Sequence[Check]) -> Iterator[Diagnosis]:
             text = _("skipped: it needs «%(title)s»") % {"title": titles[missing]}
             findings: tuple[Finding, ...] = (Finding(Level.SKIPPED, text),)
         else:
-            findings = tuple(_guarded(check)) or (Finding(Level.OK, ""),)
+            findings = tuple(_run_check(check)) or (Finding(Level.OK, ""),)
         found = Diagnosis(check, tuple(_shown(finding) for finding in findings))
         if found.level in {Level.ERROR, Level.SKIPPED}:
             failed.add(check.name)
         yield found
 
 
-def _guarded(check: Check) -> Iterator[Finding]:
+def _run_check(check: Check) -> Iterator[Finding]:
     try:
         yield from check.look()
     except Exception as problem:

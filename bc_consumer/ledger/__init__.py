@@ -38,7 +38,7 @@ from bc_consumer.ledger.marks import (
 )
 from bc_consumer.ledger.outcomes import (
     RETRY_SECONDS,
-    Look,
+    LookOutcome,
     fail,
     hold,
     let_go,
@@ -58,7 +58,7 @@ __all__ = [
     "WAITS",
     "Claim",
     "LeaseLost",
-    "Look",
+    "LookOutcome",
     "Mark",
     "adopt",
     "claim",

@@ -105,7 +105,7 @@ def seconds_to_turn() -> float:
     return max(_outage(row).pause, 0.001)
 
 
-def failed(
+def record_failure(
     reason: Message, *, probing: bool, refused: bool = False, retry_after: float | None = None
 ) -> Outage:
     """Begin a pause, or make it longer when a probe failed; return what is known now.
@@ -133,7 +133,7 @@ def failed(
         return _outage(row)
 
 
-def succeeded() -> Outage | None:
+def record_success() -> Outage | None:
     """End the pause; return what it was, or None when somebody else ended it before."""
     with transaction.atomic():
         was = current()

@@ -28,7 +28,7 @@ RETRY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LookOutcome:
     """The outcome of one fetch of one claimed row, for :func:`settle`."""
 
     claimed: PendingBC
@@ -40,7 +40,7 @@ class Look:
     """That look is one that no event's order shall wait for."""
 
 
-def settle(token: uuid.UUID, looks: Sequence[Look]) -> None:
+def settle(token: uuid.UUID, looks: Sequence[LookOutcome]) -> None:
     """Close these looks: last statements of the transaction that applied them.
 
     Unmoved rows are deleted, or dated for their next early look; rows marked meanwhile are due at
@@ -118,7 +118,7 @@ def _settle_in_two(items: str, values: str, token: str) -> tuple[set[int], set[i
         return done, {odoo_id for (odoo_id,) in cursor.fetchall()}
 
 
-def _item(look: Look) -> dict[str, Any]:
+def _item(look: LookOutcome) -> dict[str, Any]:
     """Return what the statement needs of a look.
 
     ``began``: the claim, from which a row that was marked meanwhile counts. ``due``: the next look;

@@ -40,7 +40,7 @@ PHASES: dict[str, str | Promise] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ProgressState:
     """Where a run is: orders, or reads of orders, done of those known so far."""
 
     phase: str
@@ -59,7 +59,7 @@ class Display(Protocol):
     seconds: float
     """Between two of them."""
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: ProgressState) -> None:
         """Show it."""
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class Bar:
         for handler in self._handlers:
             handler.addFilter(self._make_room)
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: ProgressState) -> None:
         """Draw it."""
         text = told(standing, self._rate.add(standing.done))
         if standing.final and standing.known:
@@ -125,7 +125,7 @@ class Lines:
         self._out = out
         self._rate = _Rate()
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: ProgressState) -> None:
         """Write it."""
         self._out.write(told(standing, self._rate.add(standing.done)) + "\n")
         self._out.flush()
@@ -139,7 +139,7 @@ def display(out: TextIO) -> Display:
     return Bar(out) if out.isatty() else Lines(out)
 
 
-def told(standing: Standing, rate: float) -> str:
+def told(standing: ProgressState, rate: float) -> str:
     """Say where a run is, in one line."""
     known = standing.known
     text = _reads_text(standing) if standing.reads else _orders_text(standing)
@@ -152,7 +152,7 @@ def told(standing: Standing, rate: float) -> str:
     return " · ".join(parts)
 
 
-def _orders_text(standing: Standing) -> str:
+def _orders_text(standing: ProgressState) -> str:
     if standing.known is None:
         return _("%(done)s orders")
     if standing.final:
@@ -160,7 +160,7 @@ def _orders_text(standing: Standing) -> str:
     return _("%(done)s of %(known)s orders known so far")
 
 
-def _reads_text(standing: Standing) -> str:
+def _reads_text(standing: ProgressState) -> str:
     if standing.known is None:
         return _("%(done)s reads of orders")
     if standing.final:
@@ -203,7 +203,7 @@ class RunProgress:
         done = SyncLog.objects.values_list("bc_count", flat=True).get(pk=run.pk)
         known = max(done + outstanding, self._total or 0)
         final = self._total is not None or run.phase == "drain"
-        self._display.show(Standing(run.phase, done, known, final, reads=True))
+        self._display.show(ProgressState(run.phase, done, known, final, reads=True))
 
 
 class ScanProgress:
@@ -220,4 +220,4 @@ class ScanProgress:
             return
         self._next = time.monotonic() + self._display.seconds
         final = self._total is not None
-        self._display.show(Standing(scan.phase, scan.compared, self._total, final))
+        self._display.show(ProgressState(scan.phase, scan.compared, self._total, final))

@@ -12,7 +12,7 @@ from bc_consumer.console.formatting import duration, field_label, number, read_c
 from bc_consumer.core.message_field import said
 from bc_consumer.management.exits import Exit
 from bc_consumer.models import JournalEntry, SyncLog, SyncState
-from bc_consumer.refresh.refresh_now import UNCHANGED, Brought
+from bc_consumer.refresh.refresh_now import UNCHANGED, OrderOutcome
 
 FIGURES = (
     "bc_count", "applied", "unchanged", "archived", "held", "error_count", "line_count",
@@ -114,7 +114,7 @@ def _run_would(facts: Mapping[str, Any], why: str) -> str:
     return _("Nothing was changed; sync_BcLinbc puts it right.")
 
 
-def brought_told(brought: Brought) -> str:
+def brought_told(brought: OrderOutcome) -> str:
     """Say what became of one order."""
     if brought.outcome == UNCHANGED:
         outcome = pgettext("what became of an order", "unchanged")

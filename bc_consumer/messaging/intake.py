@@ -26,8 +26,7 @@ from django.conf import settings
 from django.db import connection
 
 from bc_consumer import ledger
-from bc_consumer.core import database_deadline as deadline
-from bc_consumer.core.database_deadline import database_deadline
+from bc_consumer.core.database_deadline import database_deadline, installed, waiting
 from bc_consumer.core.messages import gettext as _
 from bc_consumer.messaging.database_gate import AWAY, DatabaseGate
 from bc_consumer.messaging.database_watch import Verdict, Watch, Watched
@@ -199,7 +198,7 @@ class Intake(threading.Thread):
         super().__init__(name="intake", daemon=True)
         self.begun = threading.Event()
         """It has tried to connect, and now takes in whatever comes."""
-        self.gate = DatabaseGate(Watch() if deadline.installed() else None)
+        self.gate = DatabaseGate(Watch() if installed() else None)
         self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
         self._small: list[Arrival] = []
         self._large: list[Arrival] = []
@@ -335,7 +334,7 @@ class Intake(threading.Thread):
             return ""
         watched = Watched(self.gate.watch, until=until, silence=silence)
         try:
-            with watched, deadline.waiting(watched):
+            with watched, waiting(watched):
                 needs_message = ledger.mark_all(marks)
         except AWAY as error:
             if watched.verdict is Verdict.SLOW and watched.seconds < slow_seconds():

@@ -159,7 +159,7 @@ class Publisher(threading.Thread):
             try:
                 self._publish_to_fallback_queue(job.body)
             except FAILURES as error:
-                self._failed(error)
+                self._handle_failure(error)
             else:
                 self.away = False
                 _tell(job, kept=True)
@@ -186,7 +186,7 @@ class Publisher(threading.Thread):
             self.broker.enqueue(message)
             self.away = False
         except FAILURES as error:
-            self._failed(error)
+            self._handle_failure(error)
 
     def _ensure_fallback_queue(self) -> None:
         if self._rabbitmq is not None:
@@ -197,7 +197,7 @@ class Publisher(threading.Thread):
         if self._rabbitmq is not None:
             publish(self._rabbitmq.channel, FALLBACK_QUEUE, body)
 
-    def _failed(self, error: Exception) -> None:
+    def _handle_failure(self, error: Exception) -> None:
         self._down_until = time.monotonic() + PAUSE_SECONDS
         self.away = True
         self._tried.set()
@@ -214,7 +214,7 @@ class Publisher(threading.Thread):
                 self.away = False
             self._rabbitmq.answer_heartbeats()
         except FAILURES as error:
-            self._failed(error)
+            self._handle_failure(error)
 
 
 def _tell(job: _Job, *, kept: bool) -> None:

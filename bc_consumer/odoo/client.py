@@ -7,7 +7,7 @@ from typing import Any
 
 from bc_consumer.core.messages import gettext as _
 from bc_consumer.odoo.calls import Calls
-from bc_consumer.odoo.domains import checked
+from bc_consumer.odoo.domains import check_domain
 from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.field_set import ATTRIBUTES, FieldSet, Wanted
 from bc_consumer.odoo.gate import Gate
@@ -47,7 +47,7 @@ class Odoo:
         self._transport: Transport = transport_for(settings, self._http, stop)
         self._calls = Calls(self._transport, settings.login)
         self._scope = Scope(
-            settings.language, checked(settings.domain), tuple(settings.company_ids)
+            settings.language, check_domain(settings.domain), tuple(settings.company_ids)
         )
         wanted = Wanted(settings.order_model, settings.extra_fields, settings.extra_line_fields)
         self._orders = OrderReader(self._calls, wanted, self._scope)

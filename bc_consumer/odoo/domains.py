@@ -27,7 +27,7 @@ class DomainError(ValueError):
     """What is written is no domain; says where and why."""
 
 
-def checked(domain: object) -> Domain:
+def check_domain(domain: object) -> Domain:
     """Give a domain as it is sent. Raises DomainError if it is none."""
     if not isinstance(domain, list | tuple):
         raise DomainError(
@@ -83,7 +83,7 @@ def _checked_term(term: object) -> tuple[Any, ...]:
         )
     operator = operator.lower()
     if operator in OF_DOMAINS:
-        return path, operator, list(checked(value))
+        return path, operator, list(check_domain(value))
     return path, operator, _checked_value(value, operator, term)
 
 

@@ -233,7 +233,7 @@ def _resolve(
             absent.append(wanted)
             continue
         description = answer[odoo_name]
-        fit = _fitted(model, wanted, description) if wanted in chosen else wanted
+        fit = _fit(model, wanted, description) if wanted in chosen else wanted
         present.append((fit, odoo_name))
         decimals = _decimals(description.get("digits"))
         if decimals is not None:
@@ -255,7 +255,7 @@ def _readable(field: Field, description: Mapping[str, Any], may_read: MayRead) -
     return may_read(related)
 
 
-def _fitted(model: str, field: Field, description: Mapping[str, Any]) -> Field:
+def _fit(model: str, field: Field, description: Mapping[str, Any]) -> Field:
     """Give a configured field the kind that Odoo tells. Raises UnfitField for one we can't copy."""
     kind = kind_of(description)
     if kind is None:

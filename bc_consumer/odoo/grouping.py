@@ -166,9 +166,9 @@ class Grouping:
             logger.warning("Odoo can't average ids of %s, sums are asked for: %s", model, problem)
         else:
             counted = self._groups(model, period, domain, "count")
-        return self._summed(model, period, domain, counted)
+        return self._sum(model, period, domain, counted)
 
-    def _summed(
+    def _sum(
         self, model: str, period: Period, domain: Domain, counted: Sequence[Group]
     ) -> list[Bucket]:
         """Ask for sums where none can pass what XML-RPC carries; None for the others'."""
@@ -215,7 +215,7 @@ class Grouping:
             except TellsLess:
                 continue
             self._ways = (way, *(other for other in self._ways if other is not way))
-            return _checked([group for group in found if group is not None], period)
+            return _check([group for group in found if group is not None], period)
         reason = next(iter(unknown.values()))  # 19's way fails by this alone
         raise CannotGroup(
             _(
@@ -243,7 +243,7 @@ def period_end(start: datetime, period: Period) -> datetime:
     return start + timedelta(days=days)
 
 
-def _checked(groups: list[Group], period: Period) -> list[Group]:
+def _check(groups: list[Group], period: Period) -> list[Group]:
     """Sort; raises OdooProtocolError unless each group is another whole month or day, UTC."""
     groups.sort(key=lambda group: group.start)
     for group in groups:

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from bc_consumer.core.messages import gettext as _
 from bc_consumer.core.messages import message_of
-from bc_consumer.odoo.domains import DomainError, checked
+from bc_consumer.odoo.domains import DomainError, check_domain
 from bc_consumer.odoo.errors import OdooRefused
 
 FIELD_NAME = re.compile(r"[a-z_][a-z0-9_]*")
@@ -80,7 +80,7 @@ def check_choice(extra_fields: Sequence[str], domain: object) -> None:
     for name in extra_fields:
         _check_field_name(name)
     try:
-        checked(domain)
+        check_domain(domain)
     except DomainError as error:
         raise OdooRefused(
             _("ODOO_DOMAIN is no domain: %(error)s", error=message_of(error))

@@ -45,7 +45,7 @@ def alert(key: str, subject: Message, text: Message) -> None:
         due = known.mailed_at is None or not now - AGAIN_AFTER <= known.mailed_at <= now
         if due:
             Alert.objects.filter(key=key).update(mailed_at=Now())
-    if due and settings.ALERT_EMAILS and not _mailed(subject, text):
+    if due and settings.ALERT_EMAILS and not _mail(subject, text):
         Alert.objects.filter(key=key).update(mailed_at=None)
 
 
@@ -66,10 +66,10 @@ def over(key: str, subject: Message = NOTHING, text: Message = NOTHING) -> None:
         return
     logger.warning("alert %s is over. %s", key, text)
     if mailed and subject and settings.ALERT_EMAILS:
-        _mailed(subject, text)
+        _mail(subject, text)
 
 
-def _mailed(subject: Message, text: Message) -> bool:
+def _mail(subject: Message, text: Message) -> bool:
     with translation.override(settings.LANGUAGE_CODE):
         told, body = f"[BC] {said(subject)}", said(text)
     try:

@@ -32,7 +32,7 @@ FORGET = timedelta(days=1)
 STOP_SECONDS = 5.0
 
 
-class Heart(threading.Thread):
+class HeartbeatThread(threading.Thread):
     """Beats until ``stop`` is set, and then takes its row away: an orderly end is no death."""
 
     def __init__(self, kind: Heartbeat.Kind, stop: threading.Event) -> None:
@@ -45,11 +45,11 @@ class Heart(threading.Thread):
     def run(self) -> None:
         """Beat; a database that is away is no reason to stop."""
         while not self._stopped.is_set():
-            self._guarded(self._beat)
+            self._run_guarded(self._beat)
             self._stopped.wait(EVERY_SECONDS)
-        self._guarded(self._leave)
+        self._run_guarded(self._leave)
 
-    def _guarded(self, work: Callable[[], None]) -> None:
+    def _run_guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
         except (DatabaseError, InterfaceError) as error:

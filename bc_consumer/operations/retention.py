@@ -21,16 +21,16 @@ def purge() -> None:
     Polls that looked at nothing go after a day: with one every few seconds there are many.
     """
     journal_limit = Now() - timedelta(days=settings.JOURNAL_DAYS)
-    entries = _deleted(JournalEntry.objects.filter(at__lt=journal_limit))
+    entries = _delete_in_batches(JournalEntry.objects.filter(at__lt=journal_limit))
     run_limit = Now() - timedelta(days=settings.SYNC_LOG_DAYS)
-    runs = _deleted(SyncLog.objects.filter(ended_at__lt=run_limit))
+    runs = _delete_in_batches(SyncLog.objects.filter(ended_at__lt=run_limit))
     idle = SyncLog.objects.filter(cause=SyncLog.Cause.POLL, bc_count=0)
-    runs += _deleted(idle.filter(ended_at__lt=Now() - IDLE_POLLS_STAY))
+    runs += _delete_in_batches(idle.filter(ended_at__lt=Now() - IDLE_POLLS_STAY))
     if entries or runs:
         logger.info("purged: %d journal entries, %d runs", entries, runs)
 
 
-def _deleted(rows: "QuerySet[JournalEntry] | QuerySet[SyncLog]") -> int:
+def _delete_in_batches(rows: "QuerySet[JournalEntry] | QuerySet[SyncLog]") -> int:
     total = 0
     while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH]):
         total += len(ids)

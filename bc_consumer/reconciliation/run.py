@@ -50,7 +50,7 @@ from bc_consumer.reconciliation.finish import (
 )
 from bc_consumer.reconciliation.lock import Lock, LockLost, ask_to_give_way
 from bc_consumer.reconciliation.period_digest import Digest
-from bc_consumer.reconciliation.start import FIRST_PHASE, Wish, begin, holder
+from bc_consumer.reconciliation.start import FIRST_PHASE, RunRequest, begin, holder
 from bc_consumer.reconciliation.stops import AlreadyRunning, Braked, GaveWay, Interrupted, SliceOver
 from bc_consumer.refresh import archive_brake, database_identity, scrub
 from bc_consumer.refresh.control_call import find_out
@@ -82,15 +82,15 @@ class Progress(Protocol):
         """Show it."""
 
 
-def reconcile(wish: Wish, progress: Progress | None = None) -> SyncLog:
+def reconcile(request: RunRequest, progress: Progress | None = None) -> SyncLog:
     """Do one whole run, here and now; return its SyncLog row, ended.
 
     Raises AlreadyRunning when another run holds the lock, and Interrupted when the process is told
     to stop. Whatever else goes wrong ends the run as failed, refused or braked, with its error.
     """
-    lock = _taken_lock(wish.cause)
+    lock = _taken_lock(request.cause)
     try:
-        worker = _Run(lock, begin(wish), progress)
+        worker = _Run(lock, begin(request), progress)
     except BaseException:
         lock.give_back()
         raise
@@ -128,7 +128,7 @@ def _run_of_slice(run_id: int | None) -> SyncLog | None:
         ledger.free_claims_of(left.pk)  # the slice before may have been killed
         return left
     if run_id is None and schedule.nightly_is_due(database_now()):
-        return begin(Wish(Cause.NIGHTLY))
+        return begin(RunRequest(Cause.NIGHTLY))
     return None
 
 
@@ -186,7 +186,7 @@ class _Run:
             self.lock.hand_over(self.run.pk)
             raise
         except (Interrupted, KeyboardInterrupt, OdooInterrupted) as reason:
-            self._interrupted()
+            self._end_interrupted()
             if isinstance(reason, OdooInterrupted):
                 raise Interrupted(message_of(reason)) from reason
             raise
@@ -201,16 +201,16 @@ class _Run:
             )
             alert(archive_brake.KEY, _("a reconciliation was stopped"), told)
         except OdooRefused as error:
-            self._failed(Status.REFUSED, error)
+            self._end_failed(Status.REFUSED, error)
         except LockLost as error:
             if self._is_overtaken():
                 raise AlreadyRunning(holder()) from error
-            self._failed(Status.FAILED, error)
+            self._end_failed(Status.FAILED, error)
         except (OdooError, DatabaseError, InterfaceError) as error:
-            self._failed_or_cut_off(error)
+            self._end_failed_or_cut_off(error)
         except Exception as error:
             logger.exception("run %d met an error of our own", self.run.pk)
-            self._failed(Status.FAILED, error)
+            self._end_failed(Status.FAILED, error)
         finally:
             if not handed_over:
                 self.lock.give_back()
@@ -440,14 +440,14 @@ class _Run:
         """Whether this slice came too late: another has the run now, and its row."""
         return self.until is not None and self.lock.is_anybodys()
 
-    def _interrupted(self) -> None:
+    def _end_interrupted(self) -> None:
         """A slice's run stays open, for whoever goes on with it; any other ends here."""
         if self.until is None:
             self._end(Status.FAILED, SyncLog.INTERRUPTED)
         else:
             self._save()
 
-    def _failed_or_cut_off(self, error: Exception) -> None:
+    def _end_failed_or_cut_off(self, error: Exception) -> None:
         """Leave a slice's run open where nothing is wrong with it: whoever comes next goes on."""
         if self.until is not None and connection_was_lost(error):
             connection.close()
@@ -456,9 +456,9 @@ class _Run:
         if self.until is not None and isinstance(error, OdooBusy):
             self._save()
             raise Interrupted(message_of(error)) from error
-        self._failed(Status.FAILED, error)
+        self._end_failed(Status.FAILED, error)
 
-    def _failed(self, status: SyncLog.Status, error: Exception) -> None:
+    def _end_failed(self, status: SyncLog.Status, error: Exception) -> None:
         self.run.traceback = "".join(traceback.format_exception(error))
         self._end(status, joined(": ", type(error).__name__, message_of(error)))
 

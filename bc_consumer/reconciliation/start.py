@@ -23,7 +23,7 @@ KILLED = messages.gettext("killed: its lease ran out before it ended")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RunRequest:
     """What a run is asked for."""
 
     cause: SyncLog.Cause
@@ -48,7 +48,7 @@ def holder() -> Message:
     )
 
 
-def begin(wish: Wish) -> SyncLog:
+def begin(request: RunRequest) -> SyncLog:
     """Close what a killed run left open, and open a new row; goes on with a first load."""
     # Killed ones' claims, and those that a run could not give back without the database.
     ledger.free_claims_of_runs()
@@ -56,19 +56,19 @@ def begin(wish: Wish) -> SyncLog:
         status=Status.FAILED, ended_at=Now(), error=KILLED
     )
     state = SyncState.objects.get(key=SyncState.KEY)
-    run = SyncLog(started_at=database_now(), cause=wish.cause, phase=FIRST_PHASE)
-    run.full, run.forced, run.digest = wish.full, wish.forced, wish.digest
-    run.asked_for = wish.asked_for
-    run.window_since = wish.since
+    run = SyncLog(started_at=database_now(), cause=request.cause, phase=FIRST_PHASE)
+    run.full, run.forced, run.digest = request.full, request.forced, request.digest
+    run.asked_for = request.asked_for
+    run.window_since = request.since
     if run.window_since is None and state.last_sync is not None:
         run.window_since = state.last_sync - timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
-        if wish.asked_for or (wish.cause == Cause.POLL and not wish.digest):
+        if request.asked_for or (request.cause == Cause.POLL and not request.digest):
             run.window_since = max(run.window_since, _since_latest_poll(run, state))
-    if state.last_sync is None and wish.since is None:
+    if state.last_sync is None and request.since is None:
         _resume(run)
     run.save()
-    if wish.cause != Cause.POLL:  # it comes too often to try again what waits for a person
-        ledger.let_go(forced=wish.forced, run=run.pk)
+    if request.cause != Cause.POLL:  # it comes too often to try again what waits for a person
+        ledger.let_go(forced=request.forced, run=run.pk)
     if adopted := ledger.adopt(run.pk):
         logger.info("run %d waits for %d orders that earlier runs marked, too", run.pk, adopted)
     return run

@@ -61,7 +61,7 @@ def unvouched(seen: Iterable[tuple[PendingBC, object]]) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class DoubtfulArchivings:
     """Archivings to be decided about, with what can be found out before the transaction."""
 
     ids: frozenset[int]
@@ -71,7 +71,7 @@ class Doubt:
     """Odoo shows some order, whichever."""
 
 
-def doubt(odoo_ids: Collection[int], any_order: Callable[[], bool]) -> Doubt | None:
+def doubt(odoo_ids: Collection[int], any_order: Callable[[], bool]) -> DoubtfulArchivings | None:
     """Prepare the decision about orders that nobody vouches for; None where there is none.
 
     ``any_order`` asks Odoo whether it shows any order at all.
@@ -84,10 +84,10 @@ def doubt(odoo_ids: Collection[int], any_order: Callable[[], bool]) -> Doubt | N
         return None
     count = current.count()
     # The only order of a copy may well be deleted; of more, the database is the likelier cause.
-    return Doubt(ids, count, count <= 1 or any_order())
+    return DoubtfulArchivings(ids, count, count <= 1 or any_order())
 
 
-def decide(about: Doubt) -> None:
+def decide(about: DoubtfulArchivings) -> None:
     """Raise Held when these archivings are too many, in the transaction that makes them.
 
     It locks the row of SyncState until the commit: who archives at the same time counts after us.
@@ -166,7 +166,7 @@ def archived_lately() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class HeldOrders:
     """What is held now, or was and has not been looked at again yet."""
 
     count: int
@@ -192,16 +192,16 @@ class Standing:
         return joined(" ", held, self.reason, advice)
 
 
-def standing() -> Standing:
+def standing() -> HeldOrders:
     """Return what is held now."""
     rows = PendingBC.objects.filter(held_at__isnull=False, failed_at__isnull=True)
     found = rows.aggregate(count=Count("pk"), since=Min("held_at"))
     if not found["count"]:
-        return Standing(0)
+        return HeldOrders(0)
     ids = rows.order_by("odoo_id").values_list("odoo_id", flat=True)[:IDS_TOLD]
     latest = rows.exclude(held_reason="").order_by("-held_at").first()
     reason = "" if latest is None else latest.held_reason
-    return Standing(found["count"], found["since"], tuple(ids), verbatim(reason))
+    return HeldOrders(found["count"], found["since"], tuple(ids), verbatim(reason))
 
 
 def tell(*, more: bool) -> None:

@@ -27,11 +27,17 @@ from bc_consumer.operations.alerts import alert, over
 from bc_consumer.refresh import archive_brake, database_identity, run_figures
 from bc_consumer.refresh.change_signal import tell
 from bc_consumer.refresh.control_call import control
-from bc_consumer.refresh.error_policy import NotReadable, Then, explanation, is_about_orders, then
+from bc_consumer.refresh.error_policy import (
+    NotReadable,
+    Reaction,
+    explanation,
+    is_about_orders,
+    reaction_to,
+)
 from bc_consumer.refresh.gateway import odoo, sends_early
 from bc_consumer.refresh.journal import journal_entry
 from bc_consumer.refresh.mapping import MappingError, map_order
-from bc_consumer.refresh.writer import LinesElsewhere, Result, Seen, apply
+from bc_consumer.refresh.writer import FetchedRow, LinesElsewhere, Result, apply
 
 logger = logging.getLogger(__name__)
 Outcome = JournalEntry.Outcome
@@ -140,7 +146,7 @@ class Batch:
             if self.open:
                 self._release(0.0, "they were brought along in vain")
         except Exception as error:  # noqa: BLE001 (sorted out there, and raised if nobody foresaw it)
-            self._stopped(error)
+            self._give_back_because(error)
         finally:
             if self.open:
                 _left.add(self.token)
@@ -155,17 +161,17 @@ class Batch:
         elif any(row.first_failed_at for row in self.rows.values()):
             failed_orders.tell_if_over()
 
-    def _stopped(self, error: Exception) -> None:
+    def _give_back_because(self, error: Exception) -> None:
         """Give back what is left, for a reason that is no order's. Raises what nobody foresaw."""
-        match then(error):
-            case Then.STOP:
+        match reaction_to(error):
+            case Reaction.STOP:
                 self._release(0.0, "the process is stopping")
-            case Then.PAUSE | Then.SLOW | Then.REFUSED:
+            case Reaction.PAUSE | Reaction.SLOW | Reaction.REFUSED:
                 self._pause(error)
-            case Then.OURS:
+            case Reaction.OURS:
                 logger.warning("A batch is put off: %s", error)
                 self._release(OURS_SECONDS, "our own trouble")
-            case Then.BROKEN:
+            case Reaction.BROKEN:
                 self._release(circuit_breaker.REFUSED_PAUSE_SECONDS, "the database does not fit")
                 told = joined(" ", message_of(error), MIGRATE)
                 alert("database", _("the database does not fit this version"), told)
@@ -177,8 +183,8 @@ class Batch:
 
     def _pause(self, error: Exception) -> None:
         """Let all workers leave Odoo alone for a while; tell people, once, when that is needed."""
-        refused = then(error) is Then.REFUSED
-        known = circuit_breaker.failed(
+        refused = reaction_to(error) is Reaction.REFUSED
+        known = circuit_breaker.record_failure(
             message_of(error),
             probing=self.probing,
             refused=refused,
@@ -207,7 +213,7 @@ class Batch:
         if not self.probing:
             return
         self.probing = False
-        ended = circuit_breaker.succeeded()
+        ended = circuit_breaker.record_success()
         if ended is not None:
             text = _(
                 "It did not for %(seconds)s s; what has waited is being worked off.",
@@ -219,7 +225,7 @@ class Batch:
 
     def _look(self, odoo_ids: Iterable[int], rounds: int = ROUNDS) -> None:
         """Fetch these orders together and apply them; split on a fault."""
-        ids = self._renewed(odoo_ids)
+        ids = self._renew(odoo_ids)
         if not ids:
             return
         try:
@@ -227,39 +233,39 @@ class Batch:
         except Exception as error:
             if not is_about_orders(error):
                 raise
-            self._faulted(ids, error)
+            self._handle_fault(ids, error)
         else:
             self._odoo_works()
             schema_watch.watch(odoo())
-            self._apply(self._mapped(fetched), rounds)
+            self._apply(self._map(fetched), rounds)
 
-    def _renewed(self, odoo_ids: Iterable[int]) -> list[int]:
+    def _renew(self, odoo_ids: Iterable[int]) -> list[int]:
         """Renew the whole batch's lease, for a call may take long; return those still ours."""
         if not self.open:
             return []
         ours = ledger.renew(self.token, self.open)
-        self._lost(self.open - ours)
+        self._drop_lost(self.open - ours)
         return sorted(ours.intersection(odoo_ids))
 
-    def _lost(self, odoo_ids: Collection[int]) -> None:
+    def _drop_lost(self, odoo_ids: Collection[int]) -> None:
         self.open.difference_update(odoo_ids)
         for odoo_id in sorted(odoo_ids):
             logger.warning("BC %d: our lease ran out; another worker has it", odoo_id)
 
-    def _faulted(self, ids: Sequence[int], error: Exception) -> None:
+    def _handle_fault(self, ids: Sequence[int], error: Exception) -> None:
         """Find out whether it is one of these orders, and which; or stop, if it is none."""
         alone = len(ids) == 1
-        if alone or then(error) is not Then.SMALLER:
+        if alone or reaction_to(error) is not Reaction.SMALLER:
             self._control(error, ids)
         if alone:
             self._fail(ids[0], error)
-        elif then(error) is Then.SLOW:
+        elif reaction_to(error) is Reaction.SLOW:
             self._put_off(ids, error)
         else:
             logger.warning("A batch of %d orders failed and is split: %s", len(ids), error)
             middle = len(ids) // 2
             self.parts.extend((ids[:middle], ids[middle:]))
-        if then(error) is Then.SLOW:
+        if reaction_to(error) is Reaction.SLOW:
             # It has held the others up for a whole deadline; another worker may take them now.
             self._release(0.0, "one of them took too long")
 
@@ -280,23 +286,23 @@ class Batch:
         control(error, ids)
         self._odoo_works()
 
-    def _mapped(self, fetched: Fetched) -> list[Seen]:
+    def _map(self, fetched: Fetched) -> list[FetchedRow]:
         seen = []
         unreadable = self._never_seen(fetched)
         for odoo_id, missing in fetched.missing.items():
             if odoo_id not in unreadable:
-                seen.append(Seen(self.rows[odoo_id], missing))
+                seen.append(FetchedRow(self.rows[odoo_id], missing))
             elif settings.ODOO_COMPANY_IDS:
                 # Odoo's rules tell us of all companies' orders, and Odoo of no company's that the
                 # account has not: with a choice of companies, another company's is no failure.
                 logger.info("BC %d is kept from our account: another company's", odoo_id)
-                seen.append(Seen(self.rows[odoo_id], Missing.OUTSIDE_COMPANIES))
+                seen.append(FetchedRow(self.rows[odoo_id], Missing.OUTSIDE_COMPANIES))
             else:
                 self._fail(odoo_id, NotReadable())
         unfit: dict[int, MappingError] = {}
         for odoo_id, snapshot in fetched.orders.items():
             try:
-                seen.append(Seen(self.rows[odoo_id], map_order(snapshot)))
+                seen.append(FetchedRow(self.rows[odoo_id], map_order(snapshot)))
             except MappingError as error:
                 unfit[odoo_id] = error
         if len(unfit) == len(fetched.orders) > 0:
@@ -313,7 +319,7 @@ class Batch:
         known = BC.objects.filter(odoo_id__in=sorted(forbidden))
         return forbidden.difference(known.values_list("odoo_id", flat=True))
 
-    def _apply(self, seen: list[Seen], rounds: int, *, ours: bool = False) -> None:
+    def _apply(self, seen: list[FetchedRow], rounds: int, *, ours: bool = False) -> None:
         """Apply together; when that fails, one by one, so that a bad order harms only itself."""
         if not seen:
             return
@@ -328,7 +334,7 @@ class Batch:
             logger.warning("%s Odoo is ours: a backup was restored there.", others)
             self._apply(seen, rounds, ours=True)
         except ledger.LeaseLost as lost:
-            self._lost(lost.ids)
+            self._drop_lost(lost.ids)
             left = [one for one in seen if one.claimed.odoo_id not in lost.ids]
             self._apply(left, rounds, ours=ours)
         except LinesElsewhere as elsewhere:
@@ -349,7 +355,7 @@ class Batch:
         else:
             self._done(results)
 
-    def _hold(self, held: archive_brake.Held, seen: Iterable[Seen]) -> None:
+    def _hold(self, held: archive_brake.Held, seen: Iterable[FetchedRow]) -> None:
         """Hold back archivings that look like a wrong database."""
         rows = [self.rows[i] for i in sorted(held.ids)]
         with transaction.atomic():
@@ -372,7 +378,7 @@ class Batch:
             logger.warning("BC %s held: %s", sorted(ids), held.reason)
             archive_brake.tell(more=True)
 
-    def _bring_along(self, seen: list[Seen], elsewhere: LinesElsewhere, rounds: int) -> None:
+    def _bring_along(self, seen: list[FetchedRow], elsewhere: LinesElsewhere, rounds: int) -> None:
         """Odoo moved lines between orders: read and apply both sides in one go."""
         others = elsewhere.ids
         ids = {one.claimed.odoo_id for one in seen}
@@ -443,7 +449,7 @@ class Batch:
 
     def _fail(self, odoo_id: int, error: Exception) -> None:
         row, text = self.rows[odoo_id], explanation(error)
-        hopeless = then(error) is Then.HOPELESS
+        hopeless = reaction_to(error) is Reaction.HOPELESS
         try:
             with transaction.atomic():
                 runs = run_figures.runs_of([row])
@@ -454,7 +460,7 @@ class Batch:
                     journal_entry(row, failed, database_now(), run=run, error=text).save()
                     run_figures.add({} if run is None else {run: Counter(error_count=1)})
         except ledger.LeaseLost:
-            self._lost([odoo_id])
+            self._drop_lost([odoo_id])
             return
         self.open.discard(odoo_id)
         self.failed.add(odoo_id)

@@ -117,11 +117,11 @@ def check(odoo: Odoo) -> None:
     tells nothing: the copy's own orders are asked for then, and the whole copy's, if none of those
     is there either. Raises AnotherDatabase, and what the gateway raises.
     """
-    sample = _fixed() or Sample({}, {})
-    created = _created(odoo, sample.ids())
+    sample = _read_fixed_sample() or Sample({}, {})
+    created = _read_creation_dates(odoo, sample.ids())
     if not created:
         sample = _of_the_copy()
-        created = _created(odoo, sample.ids())
+        created = _read_creation_dates(odoo, sample.ids())
     _judge(odoo, sample, created)
     if not created and sample.ids():
         _look_for_any(odoo)
@@ -131,12 +131,12 @@ def accept(odoo: Odoo) -> None:
     """Take Odoo's orders, whatever they are, for those to be copied: an operator says so."""
     forget()
     sample = _of_the_copy()
-    created = _created(odoo, sample.ids())
+    created = _read_creation_dates(odoo, sample.ids())
     if not created:
         # Nothing in common: the database is known by its own latest orders from now on.
         latest = odoo.listing.created(odoo.listing.latest_orders(SAMPLE))
         sample, created = Sample({}, latest), latest
-    _fix(sample.among(created))
+    _store_sample(sample.among(created))
 
 
 def renew(odoo: Odoo) -> None:
@@ -144,13 +144,13 @@ def renew(odoo: Odoo) -> None:
 
     Raises as ``check`` does; then the sample stays as it was.
     """
-    sample, before = _of_the_copy(), _fixed() or Sample({}, {})
-    created = _created(odoo, sorted({*sample.ids(), *before.ids()}))
+    sample, before = _of_the_copy(), _read_fixed_sample() or Sample({}, {})
+    created = _read_creation_dates(odoo, sorted({*sample.ids(), *before.ids()}))
     _judge(odoo, before if before.among(created).ids() else sample, created)
-    _fix(sample.confirmed_by(created))
+    _store_sample(sample.confirmed_by(created))
 
 
-def _created(odoo: Odoo, ids: Sequence[int]) -> Moments:
+def _read_creation_dates(odoo: Odoo, ids: Sequence[int]) -> Moments:
     if not ids:
         return {}
     try:
@@ -194,7 +194,7 @@ def _look_for_any(odoo: Odoo) -> None:
     step = max(current.count() // SPREAD, 1)
     spread = current.annotate(rest=F("odoo_id") % step).filter(rest=0)
     ids = list(spread.order_by("odoo_id").values_list("odoo_id", flat=True)[: 2 * SPREAD])
-    if len(ids) <= 2 * SAMPLE or _created(odoo, ids) or not odoo.listing.any_order():
+    if len(ids) <= 2 * SAMPLE or _read_creation_dates(odoo, ids) or not odoo.listing.any_order():
         return
     raise AnotherDatabase(
         _(
@@ -224,12 +224,12 @@ def _of_the_copy() -> Sample:
     return Sample(oldest, newest)
 
 
-def _fixed() -> Sample | None:
+def _read_fixed_sample() -> Sample | None:
     plain = CopyOrigin.objects.values_list("sample", flat=True).first()
     return None if plain is None else Sample.read(plain)
 
 
-def _fix(sample: Sample) -> None:
+def _store_sample(sample: Sample) -> None:
     CopyOrigin.objects.update(sample=sample.plain())
 
 

@@ -46,7 +46,7 @@ class UnreadableOrders(odoo.OdooRefused):
     """Odoo works, and reads no order with the fields that we ask for, whichever it is."""
 
 
-class Then(enum.Enum):
+class Reaction(enum.Enum):
     """What is done."""
 
     STOP = "this process is ending: give the orders back at once"
@@ -60,57 +60,57 @@ class Then(enum.Enum):
     HOPELESS = "this order's own, and trying again does not help: it fails at once"
 
 
-POLICY: Mapping[type[Exception], Then] = {
-    odoo.OdooError: Then.DOUBT,
-    odoo.OdooUnavailable: Then.PAUSE,
-    odoo.OdooTimeout: Then.SLOW,
-    odoo.OdooInterrupted: Then.STOP,
-    odoo.OdooBusy: Then.OURS,
-    odoo.OdooRefused: Then.REFUSED,
-    odoo.WrongCredentials: Then.REFUSED,
-    odoo.WrongDatabase: Then.REFUSED,
-    odoo.WrongLanguage: Then.REFUSED,
-    odoo.NoRights: Then.REFUSED,
-    odoo.MissingModel: Then.REFUSED,
-    odoo.MissingField: Then.REFUSED,
-    odoo.UnfitField: Then.REFUSED,
-    odoo.NoAutomation: Then.REFUSED,
-    odoo.NoWebhookActions: Then.REFUSED,
-    UnreadableOrders: Then.REFUSED,
-    AnotherDatabase: Then.REFUSED,
-    odoo.OdooTorn: Then.DOUBT,
-    odoo.OdooFault: Then.DOUBT,
-    odoo.OdooAccessError: Then.DOUBT,
-    odoo.UnknownField: Then.DOUBT,
-    odoo.UnknownMethod: Then.DOUBT,
-    odoo.CannotGroup: Then.DOUBT,
-    odoo.OdooProtocolError: Then.DOUBT,
-    odoo.MissingEndpoint: Then.DOUBT,
-    odoo.ResponseTooLarge: Then.SMALLER,
-    MappingError: Then.DOUBT,
-    NotReadable: Then.HOPELESS,
-    OperationalError: Then.OURS,
-    InterfaceError: Then.OURS,
-    ProgrammingError: Then.BROKEN,
-    NotSupportedError: Then.BROKEN,
-    InternalError: Then.OURS,
-    DatabaseError: Then.DOUBT,
-    DataError: Then.DOUBT,
-    IntegrityError: Then.DOUBT,
+POLICY: Mapping[type[Exception], Reaction] = {
+    odoo.OdooError: Reaction.DOUBT,
+    odoo.OdooUnavailable: Reaction.PAUSE,
+    odoo.OdooTimeout: Reaction.SLOW,
+    odoo.OdooInterrupted: Reaction.STOP,
+    odoo.OdooBusy: Reaction.OURS,
+    odoo.OdooRefused: Reaction.REFUSED,
+    odoo.WrongCredentials: Reaction.REFUSED,
+    odoo.WrongDatabase: Reaction.REFUSED,
+    odoo.WrongLanguage: Reaction.REFUSED,
+    odoo.NoRights: Reaction.REFUSED,
+    odoo.MissingModel: Reaction.REFUSED,
+    odoo.MissingField: Reaction.REFUSED,
+    odoo.UnfitField: Reaction.REFUSED,
+    odoo.NoAutomation: Reaction.REFUSED,
+    odoo.NoWebhookActions: Reaction.REFUSED,
+    UnreadableOrders: Reaction.REFUSED,
+    AnotherDatabase: Reaction.REFUSED,
+    odoo.OdooTorn: Reaction.DOUBT,
+    odoo.OdooFault: Reaction.DOUBT,
+    odoo.OdooAccessError: Reaction.DOUBT,
+    odoo.UnknownField: Reaction.DOUBT,
+    odoo.UnknownMethod: Reaction.DOUBT,
+    odoo.CannotGroup: Reaction.DOUBT,
+    odoo.OdooProtocolError: Reaction.DOUBT,
+    odoo.MissingEndpoint: Reaction.DOUBT,
+    odoo.ResponseTooLarge: Reaction.SMALLER,
+    MappingError: Reaction.DOUBT,
+    NotReadable: Reaction.HOPELESS,
+    OperationalError: Reaction.OURS,
+    InterfaceError: Reaction.OURS,
+    ProgrammingError: Reaction.BROKEN,
+    NotSupportedError: Reaction.BROKEN,
+    InternalError: Reaction.OURS,
+    DatabaseError: Reaction.DOUBT,
+    DataError: Reaction.DOUBT,
+    IntegrityError: Reaction.DOUBT,
 }
 
-ABOUT_ORDERS = frozenset({Then.DOUBT, Then.SLOW, Then.SMALLER, Then.HOPELESS})
+ABOUT_ORDERS = frozenset({Reaction.DOUBT, Reaction.SLOW, Reaction.SMALLER, Reaction.HOPELESS})
 """What may be one order's own fault; everything else is nobody's."""
 
 
-def then(error: Exception) -> Then:
+def reaction_to(error: Exception) -> Reaction:
     """Return what is done about this error."""
-    return POLICY.get(type(error), Then.DOUBT)
+    return POLICY.get(type(error), Reaction.DOUBT)
 
 
 def is_about_orders(error: Exception) -> bool:
     """Tell whether one of the orders at hand may be at fault."""
-    return then(error) in ABOUT_ORDERS
+    return reaction_to(error) in ABOUT_ORDERS
 
 
 def explanation(error: Exception) -> Message:

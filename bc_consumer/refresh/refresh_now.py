@@ -27,7 +27,7 @@ Outcome = JournalEntry.Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
+class OrderOutcome:
     """What became of one order; ``outcome`` is the journal's, or «unchanged»."""
 
     odoo_id: int
@@ -37,7 +37,7 @@ class Brought:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def refresh_now(odoo_ids: Collection[int], *, forced: bool = False) -> Iterator[Brought]:
+def refresh_now(odoo_ids: Collection[int], *, forced: bool = False) -> Iterator[OrderOutcome]:
     """Mark these orders in the operator's lane, work them off, and yield each when it is done.
 
     ``forced``: the brake on archivings does not hold them back. The ledger's other due rows are
@@ -83,16 +83,16 @@ def _waiting(odoo_ids: Collection[int], wanted: Mapping[int, int]) -> set[int]:
     return {odoo_id for odoo_id, generation in fetched if generation < wanted.get(odoo_id, 0)}
 
 
-def _outcome(odoo_id: int, began: datetime) -> Brought:
+def _outcome(odoo_id: int, began: datetime) -> OrderOutcome:
     name = BC.objects.filter(odoo_id=odoo_id).values_list("name", flat=True).first()
     shown = name or f"#{odoo_id}"
     row = PendingBC.objects.filter(odoo_id=odoo_id).first()
     if row is not None and (row.failed_at is not None or row.error_class == ledger.WAITS):
-        return Brought(odoo_id, shown, Outcome.FAILED.value, row.last_error)
+        return OrderOutcome(odoo_id, shown, Outcome.FAILED.value, row.last_error)
     if row is not None and row.held_reason:
-        return Brought(odoo_id, shown, Outcome.HELD.value, row.held_reason)
+        return OrderOutcome(odoo_id, shown, Outcome.HELD.value, row.held_reason)
     entries = JournalEntry.objects.filter(odoo_id=odoo_id, at__gte=began)
     entry = entries.exclude(outcome=Outcome.HELD).order_by("id").last()
     if entry is None:
-        return Brought(odoo_id, shown, Outcome.UNCONFIRMED if name is None else UNCHANGED)
-    return Brought(odoo_id, shown, entry.outcome, entry.error, entry.changes)
+        return OrderOutcome(odoo_id, shown, Outcome.UNCONFIRMED if name is None else UNCHANGED)
+    return OrderOutcome(odoo_id, shown, entry.outcome, entry.error, entry.changes)

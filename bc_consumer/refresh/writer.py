@@ -71,7 +71,7 @@ class LinesElsewhere(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FetchedRow:
     """One claimed row and what Odoo showed of its order."""
 
     claimed: PendingBC
@@ -115,10 +115,10 @@ class Difference:
 
 def apply(
     token: UUID,
-    batch: Sequence[Seen],
+    batch: Sequence[FetchedRow],
     early: bool,
     may_lag: bool = False,
-    doubt: archive_brake.Doubt | None = None,
+    doubt: archive_brake.DoubtfulArchivings | None = None,
     *,
     ours: bool = False,
 ) -> list[Result]:
@@ -141,11 +141,11 @@ def apply(
 
 def _apply(
     token: UUID,
-    batch: Sequence[Seen],
+    batch: Sequence[FetchedRow],
     *,
     early: bool,
     may_lag: bool,
-    doubt: archive_brake.Doubt | None,
+    doubt: archive_brake.DoubtfulArchivings | None,
     ours: bool,
 ) -> list[Result]:
     with transaction.atomic():
@@ -165,7 +165,7 @@ def _apply(
         runs = run_figures.runs_of([seen.claimed for seen in batch])
         _count(batch, results, runs)
         # From here on every other apply waits for this commit.
-        results = _versioned(differences, results)
+        results = _give_versions(differences, results)
         _journal(batch, results, now, runs)
         ledger.settle(token, looks)
     return results
@@ -195,7 +195,7 @@ class _Copy:
     """BC's primary key → its lines."""
 
     @classmethod
-    def load(cls, batch: Sequence[Seen]) -> "_Copy":
+    def load(cls, batch: Sequence[FetchedRow]) -> "_Copy":
         ids = [seen.claimed.odoo_id for seen in batch]
         locked = BC.objects.select_for_update().filter(odoo_id__in=ids).order_by("odoo_id")
         bcs = {bc.odoo_id: bc for bc in locked}
@@ -213,7 +213,7 @@ class _Copy:
         return cls(bcs, lines, lines_of)
 
 
-def _creations(batch: Sequence[Seen], copy: _Copy) -> dict[int, tuple[object, object]]:
+def _creations(batch: Sequence[FetchedRow], copy: _Copy) -> dict[int, tuple[object, object]]:
     """Return when the orders that the copy has were created: as it has it, as Odoo tells it."""
     return {
         odoo_id: (copy.bcs[odoo_id].create_date, seen.found.fields.get("create_date"))
@@ -222,21 +222,21 @@ def _creations(batch: Sequence[Seen], copy: _Copy) -> dict[int, tuple[object, ob
     }
 
 
-def _difference(seen: Seen, copy: _Copy, now: datetime) -> Difference:
+def _difference(seen: FetchedRow, copy: _Copy, now: datetime) -> Difference:
     bc = copy.bcs.get(seen.claimed.odoo_id)
     if isinstance(seen.found, MappedOrder):
         return _order_difference(seen.found, bc, copy, now)
     if bc is None:
         return Difference()
     if (reason := ARCHIVED_REASONS.get(seen.found)) is not None:
-        return _archived(bc, reason, now)
+        return _archive(bc, reason, now)
     if seen.found is Missing.FORBIDDEN and bc.forbidden_at is None:
         bc.forbidden_at = now
         return Difference(outcome=Outcome.FORBIDDEN, bc=bc)
     return Difference()
 
 
-def _archived(bc: BC, reason: str, now: datetime) -> Difference:
+def _archive(bc: BC, reason: str, now: datetime) -> Difference:
     if bc.archived_at is None:
         bc.archived_at, bc.archived_reason = now, reason
         return Difference(outcome=Outcome.ARCHIVED, bc=bc)
@@ -323,7 +323,7 @@ def _columns(model: type[OdooRecord]) -> list[str]:
     return [f.attname for f in model._meta.concrete_fields if f.name not in apart]
 
 
-def _write(differences: Sequence[Difference], batch: Sequence[Seen]) -> None:
+def _write(differences: Sequence[Difference], batch: Sequence[FetchedRow]) -> None:
     bcs = [difference.bc for difference in differences if difference.bc is not None]
     confirmed_at = min(ledger.claimed_at(seen.claimed) for seen in batch)
     for bc in bcs:
@@ -360,8 +360,8 @@ def _upsert(model: type[Record], records: Iterable[Record]) -> None:
 
 
 def _look(
-    seen: Seen, difference: Difference, copy: _Copy, *, early: bool, may_lag: bool
-) -> ledger.Look:
+    seen: FetchedRow, difference: Difference, copy: _Copy, *, early: bool, may_lag: bool
+) -> ledger.LookOutcome:
     claimed = seen.claimed
     gone = seen.found is Missing.GONE
     shown = gone if claimed.event == Event.DELETED else difference.outcome is not None
@@ -375,7 +375,7 @@ def _look(
         already = shown or claimed.shown_at is not None
         again = next_look(looks, elapsed, already)
     late = again is not None and again > max(settings.EARLY_LOOKS[-1], CONFIRMING_LOOKS[-1])
-    return ledger.Look(claimed, shown, again, late=late)
+    return ledger.LookOutcome(claimed, shown, again, late=late)
 
 
 def _looks_after(claimed: PendingBC, *, early: bool, may_lag: bool) -> Sequence[float]:
@@ -386,7 +386,7 @@ def _looks_after(claimed: PendingBC, *, early: bool, may_lag: bool) -> Sequence[
     return ()
 
 
-def _unconfirmed(seen: Seen, look: ledger.Look, copy: _Copy, early: bool) -> bool:
+def _unconfirmed(seen: FetchedRow, look: ledger.LookOutcome, copy: _Copy, early: bool) -> bool:
     """Whether the looks are over and what the event said never showed."""
     claimed = seen.claimed
     if seen.found in OUTSIDE:
@@ -397,7 +397,7 @@ def _unconfirmed(seen: Seen, look: ledger.Look, copy: _Copy, early: bool) -> boo
     return told_of or _never_was(seen, copy)
 
 
-def _is_second_witness(seen: Seen, copy: _Copy, now: datetime) -> bool:
+def _is_second_witness(seen: FetchedRow, copy: _Copy, now: datetime) -> bool:
     """Whether «deleted» comes for an order found gone before: the brake counts it no longer."""
     bc = copy.bcs.get(seen.claimed.odoo_id)
     if bc is None or bc.archived_at is None or seen.claimed.event != Event.DELETED:
@@ -405,14 +405,14 @@ def _is_second_witness(seen: Seen, copy: _Copy, now: datetime) -> bool:
     return seen.found is Missing.GONE and abs(now - bc.archived_at) <= archive_brake.PERIOD
 
 
-def _never_was(seen: Seen, copy: _Copy) -> bool:
+def _never_was(seen: FetchedRow, copy: _Copy) -> bool:
     return seen.found is Missing.GONE and seen.claimed.odoo_id not in copy.bcs
 
 
 def _results(
-    batch: Sequence[Seen],
+    batch: Sequence[FetchedRow],
     differences: Sequence[Difference],
-    looks: Sequence[ledger.Look],
+    looks: Sequence[ledger.LookOutcome],
     copy: _Copy,
     *,
     early: bool,
@@ -446,7 +446,7 @@ def _results(
     return results
 
 
-def _versioned(differences: Sequence[Difference], results: Sequence[Result]) -> list[Result]:
+def _give_versions(differences: Sequence[Difference], results: Sequence[Result]) -> list[Result]:
     applied = [
         result.odoo_id
         for result, difference in zip(results, differences, strict=True)
@@ -457,7 +457,7 @@ def _versioned(differences: Sequence[Difference], results: Sequence[Result]) -> 
 
 
 def _journal(
-    batch: Sequence[Seen], results: Sequence[Result], now: datetime, runs: Mapping[int, int]
+    batch: Sequence[FetchedRow], results: Sequence[Result], now: datetime, runs: Mapping[int, int]
 ) -> None:
     JournalEntry.objects.bulk_create(
         journal_entry(
@@ -474,7 +474,7 @@ def _journal(
     )
 
 
-def _count(batch: Sequence[Seen], results: Sequence[Result], runs: Mapping[int, int]) -> None:
+def _count(batch: Sequence[FetchedRow], results: Sequence[Result], runs: Mapping[int, int]) -> None:
     # SyncState before SyncLog, as a run's end takes them.
     if any(result.unknown or result.outcome is Outcome.UNCONFIRMED for result in results):
         request_scan()
@@ -482,7 +482,7 @@ def _count(batch: Sequence[Seen], results: Sequence[Result], runs: Mapping[int, 
 
 
 def _count_for_runs(
-    batch: Sequence[Seen], results: Sequence[Result], runs: Mapping[int, int]
+    batch: Sequence[FetchedRow], results: Sequence[Result], runs: Mapping[int, int]
 ) -> None:
     """Add to the figures of the runs whose marks led here."""
     by_run: dict[int, Counter[str]] = {}

@@ -27,14 +27,14 @@ class TimerMiddleware(Middleware):
         """Start them."""
         from bc_consumer.messaging.change_publisher import Announcer
         from bc_consumer.models import Heartbeat
-        from bc_consumer.operations.heartbeats import Heart
+        from bc_consumer.operations.heartbeats import HeartbeatThread
         from bc_consumer.workers.timer import Sweeping, Timer
 
         runtime.stopping.clear()
         self._threads = [
             Timer(),
             Sweeping(),
-            Heart(Heartbeat.Kind.WORKER, runtime.stopping),
+            HeartbeatThread(Heartbeat.Kind.WORKER, runtime.stopping),
             Announcer(runtime.stopping),
         ]
         for thread in self._threads:

@@ -12,10 +12,10 @@ from bc_consumer.messaging.change_publisher import Announcer
 from bc_consumer.messaging.change_publisher import wake as wake_announcer
 from bc_consumer.messaging.publisher import FAILURES
 from bc_consumer.models import Heartbeat, SyncLog
-from bc_consumer.operations.heartbeats import STOP_SECONDS, Heart
+from bc_consumer.operations.heartbeats import STOP_SECONDS, HeartbeatThread
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
 from bc_consumer.reconciliation.schedule import Due, due
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from bc_consumer.reconciliation.stops import AlreadyRunning, Interrupted
 from bc_consumer.workers.actors import reconcile_nightly
 
@@ -37,7 +37,7 @@ class Ticker:
 
     def run(self, stop: threading.Event) -> None:
         """Tick every few seconds."""
-        heart = Heart(Heartbeat.Kind.SCHEDULER, stop)
+        heart = HeartbeatThread(Heartbeat.Kind.SCHEDULER, stop)
         heart.start()
         announcer = Announcer(stop)
         announcer.start()
@@ -69,7 +69,7 @@ class Ticker:
 
     def _poll(self, one: Due) -> None:
         try:
-            reconcile(Wish(one.cause, digest=one.digest, asked_for=one.asked_for))
+            reconcile(RunRequest(one.cause, digest=one.digest, asked_for=one.asked_for))
         except (AlreadyRunning, Interrupted) as reason:
             logger.info("poll: %s", reason)
 

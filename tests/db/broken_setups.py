@@ -431,7 +431,7 @@ def orders_wait_for_long(setup: Setup) -> None:
 
 @broken("breaker", "warning", cause="no route to Odoo", fix="try again by themselves")
 def workers_leave_odoo_alone(setup: Setup) -> None:
-    circuit_breaker.failed(verbatim("no route to Odoo"), probing=False)
+    circuit_breaker.record_failure(verbatim("no route to Odoo"), probing=False)
 
 
 @broken("alerts", "warning", cause="a field vanished", fix="goes away by itself")

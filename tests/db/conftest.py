@@ -56,12 +56,12 @@ def odoo(single_rows: None, simulator: Simulator, settings: LazySettings) -> Ite
     settings.ODOO_URL = simulator.url
     settings.ODOO_WEBHOOK_TIMING = "committed"
     runtime.stopping.clear()
-    circuit_breaker.succeeded()
+    circuit_breaker.record_success()
     gateway.odoo.cache_clear()
     yield gateway.odoo()
     gateway.odoo().close()
     gateway.odoo.cache_clear()
-    circuit_breaker.succeeded()
+    circuit_breaker.record_success()
 
 
 def refresh(*odoo_ids: int, mark: ledger.Mark | None = None) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bc_consumer.models import BC, PendingBC
 from bc_consumer.odoo import Missing
 from bc_consumer.refresh.mapping import Extra, MappedLine, MappedOrder
-from bc_consumer.refresh.writer import Seen
+from bc_consumer.refresh.writer import FetchedRow
 
 NO_EXTRA = Extra({}, frozenset())
 
@@ -66,14 +66,14 @@ class ModelledOdoo:
         return {odoo_id: committed.get(odoo_id) for odoo_id in odoo_ids}
 
 
-def seen(claimed: PendingBC, state: State) -> Seen:
+def seen(claimed: PendingBC, state: State) -> FetchedRow:
     """Return what a fetch of this state tells ``apply``."""
     if state is None:
-        return Seen(claimed, Missing.GONE)
+        return FetchedRow(claimed, Missing.GONE)
     name = str(state.number)
     lines = tuple(MappedLine(line, {"name": name}, NO_EXTRA) for line in sorted(state.lines))
     order = MappedOrder(claimed.odoo_id, {"partner_ref": name}, NO_EXTRA, lines, mapping_version=1)
-    return Seen(claimed, order)
+    return FetchedRow(claimed, order)
 
 
 @dataclass(frozen=True, slots=True)

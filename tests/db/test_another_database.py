@@ -18,7 +18,7 @@ from bc_consumer.ledger import circuit_breaker
 from bc_consumer.ledger.scan_request import request_scan
 from bc_consumer.models import BC, Alert, BCLine, CopyOrigin, JournalEntry, PendingBC, SyncLog
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from bc_consumer.refresh import database_identity, gateway, refresh_now
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.database_identity import AnotherDatabase
@@ -68,7 +68,7 @@ def lead_to(settings: LazySettings) -> Lead:
 
 
 def run(**wish: Any) -> SyncLog:
-    return reconcile(Wish(**{"cause": Cause.NIGHTLY, **wish}))
+    return reconcile(RunRequest(**{"cause": Cause.NIGHTLY, **wish}))
 
 
 def sql(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -86,16 +86,22 @@ def subjects() -> list[str]:
     return [str(message.subject) for message in mail.outbox]
 
 
-POLL, SCAN = Wish(Cause.POLL, digest=False), Wish(Cause.POLL, asked_for=True)
+POLL, SCAN = RunRequest(Cause.POLL, digest=False), RunRequest(Cause.POLL, asked_for=True)
 
 
 @pytest.mark.parametrize(
     "wish",
-    [POLL, SCAN, Wish(Cause.POLL), Wish(Cause.NIGHTLY), Wish(Cause.COMMAND, full=True)],
+    [
+        POLL,
+        SCAN,
+        RunRequest(Cause.POLL),
+        RunRequest(Cause.NIGHTLY),
+        RunRequest(Cause.COMMAND, full=True),
+    ],
     ids=["poll", "scan", "poll with digest", "nightly", "full"],
 )
 def test_rule_10_no_run_brings_another_database_s_orders(
-    wish: Wish, copied: list[int], other: Simulator, lead_to: Lead
+    wish: RunRequest, copied: list[int], other: Simulator, lead_to: Lead
 ) -> None:
     before = copy()
     request_scan()
@@ -113,7 +119,7 @@ def test_rule_10_after_runs_against_another_database_the_next_one_is_as_watchful
 ) -> None:
     before, sample = copy(), CopyOrigin.objects.get().sample
     lead_to(other)
-    for wish in (POLL, SCAN, Wish(Cause.NIGHTLY)):
+    for wish in (POLL, SCAN, RunRequest(Cause.NIGHTLY)):
         assert reconcile(wish).status == Status.REFUSED
     assert (copy(), CopyOrigin.objects.get().sample) == (before, sample)
     assert subjects() == ["[BC] Odoo refuses us"]
@@ -268,9 +274,11 @@ def elsewhere() -> Iterator[Simulator]:
         yield started
 
 
-@pytest.mark.parametrize("wish", [POLL, SCAN, Wish(Cause.NIGHTLY)], ids=["poll", "scan", "nightly"])
+@pytest.mark.parametrize(
+    "wish", [POLL, SCAN, RunRequest(Cause.NIGHTLY)], ids=["poll", "scan", "nightly"]
+)
 def test_rule_10_a_database_with_none_of_our_ids_is_another_one(
-    wish: Wish, copied: list[int], elsewhere: Simulator, lead_to: Lead
+    wish: RunRequest, copied: list[int], elsewhere: Simulator, lead_to: Lead
 ) -> None:
     before = copy()
     request_scan()
@@ -294,9 +302,9 @@ def test_with_force_it_is_copied_from_now_on(
     assert run().status == Status.REFUSED
 
 
-@pytest.mark.parametrize("wish", [POLL, Wish(Cause.NIGHTLY)], ids=["poll", "nightly"])
+@pytest.mark.parametrize("wish", [POLL, RunRequest(Cause.NIGHTLY)], ids=["poll", "nightly"])
 def test_rule_10_a_sample_of_no_order_does_not_switch_the_guard_off(
-    wish: Wish, simulator: Simulator, other: Simulator, lead_to: Lead
+    wish: RunRequest, simulator: Simulator, other: Simulator, lead_to: Lead
 ) -> None:
     """It was fixed by the first run, on an Odoo that had no order yet."""
     assert run().status == Status.OK
@@ -334,7 +342,7 @@ def test_with_force_another_database_is_copied_from_now_on(
     assert differences(other, sql) == []
     assert BCLine.objects.count() == 70
     assert not Alert.objects.exists()
-    for wish in (POLL, SCAN, Wish(Cause.NIGHTLY)):
+    for wish in (POLL, SCAN, RunRequest(Cause.NIGHTLY)):
         assert reconcile(wish).status == Status.OK
     lead_to(simulator)
     assert run().status == Status.REFUSED

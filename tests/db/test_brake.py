@@ -21,7 +21,7 @@ from bc_consumer.odoo.listing import Listing
 from bc_consumer.reconciliation import findings as run_findings
 from bc_consumer.reconciliation.findings import Findings
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.gateway import odoo
@@ -46,7 +46,7 @@ def sql(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
 
 
 def run(**wish: Any) -> SyncLog:
-    return reconcile(Wish(**{"cause": Cause.NIGHTLY, **wish}))
+    return reconcile(RunRequest(**{"cause": Cause.NIGHTLY, **wish}))
 
 
 @pytest.fixture

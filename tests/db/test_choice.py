@@ -25,7 +25,7 @@ from bc_consumer.models import (
 )
 from bc_consumer.odoo import Odoo, OdooRefused
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from bc_consumer.refresh import gateway as odoo_connection
 from odoo_simulator import Simulator
 from tests.comparing import Kind, differences
@@ -64,7 +64,7 @@ def choose(odoo: Odoo, settings: LazySettings) -> Choose:
 
 
 def run(**wish: Any) -> SyncLog:
-    return reconcile(Wish(**{"cause": Cause.COMMAND, **wish}))
+    return reconcile(RunRequest(**{"cause": Cause.COMMAND, **wish}))
 
 
 def line_ids(simulator: Simulator, order_id: int) -> list[int]:

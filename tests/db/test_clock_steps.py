@@ -36,7 +36,7 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.operations import alerts, clock_steps
-from bc_consumer.operations.heartbeats import Heart, alive
+from bc_consumer.operations.heartbeats import HeartbeatThread, alive
 from bc_consumer.reconciliation import schedule as plan
 from bc_consumer.reconciliation.lock import Lock
 from tests.conftest import ON_SQLITE
@@ -81,20 +81,20 @@ def test_a_turn_that_is_a_few_seconds_ahead_is_waited_for(settings: LazySettings
 
 def test_a_pause_that_ends_in_an_hour_has_ended() -> None:
     ledger.mark([1], Mark(cause="webhook"))
-    circuit_breaker.failed(verbatim("away"), probing=False)
+    circuit_breaker.record_failure(verbatim("away"), probing=False)
     Pace.objects.update(next_claim_at=ahead(), paused_since=ahead())
     assert ledger.seconds_until_due() == 0.0
     turn = circuit_breaker.take_turn()
     assert turn is not None
     assert turn.probing
     Pace.objects.update(next_claim_at=ahead())
-    known = circuit_breaker.failed(verbatim("away"), probing=False)
+    known = circuit_breaker.record_failure(verbatim("away"), probing=False)
     assert known.pause <= circuit_breaker.LONGEST_PAUSE_SECONDS
     assert known.since <= database_now()
 
 
 def test_a_pause_that_odoo_asked_for_is_kept() -> None:
-    circuit_breaker.failed(verbatim("away"), probing=False, retry_after=290)
+    circuit_breaker.record_failure(verbatim("away"), probing=False, retry_after=290)
     assert circuit_breaker.take_turn() is None
 
 
@@ -183,7 +183,7 @@ def test_a_step_of_minutes_is_noticed_by_the_machine_s_own_clock(
     PendingBC.objects.update(
         **{name: F(name) + step for name in ("first_marked_at", "last_marked_at", "due_at")}
     )
-    heart, now = Heart(Heartbeat.Kind.WORKER, threading.Event()), database_now()
+    heart, now = HeartbeatThread(Heartbeat.Kind.WORKER, threading.Event()), database_now()
     moments = iter([now + step, now])
     monkeypatch.setattr(clock_steps, "database_now", lambda: next(moments, database_now()))
     heart._beat()
@@ -195,7 +195,7 @@ def test_a_step_of_minutes_is_noticed_by_the_machine_s_own_clock(
 @pytest.mark.parametrize("step", [-HOUR, HOUR, -timedelta(seconds=30), timedelta(seconds=30)])
 def test_a_step_has_scans_asked_for(step: timedelta, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set forward, looks have ended early; set back, a scan's beginning tells nothing."""
-    heart, now = Heart(Heartbeat.Kind.WORKER, threading.Event()), database_now()
+    heart, now = HeartbeatThread(Heartbeat.Kind.WORKER, threading.Event()), database_now()
     moments = iter([now, now, now + step])
     monkeypatch.setattr(clock_steps, "database_now", lambda: next(moments, database_now()))
     heart._beat()
@@ -249,9 +249,9 @@ def test_a_heart_bears_an_error_of_our_own(
     def broken(*_: object) -> None:
         raise OverflowError("date value out of range")
 
-    heart = Heart(Heartbeat.Kind.WORKER, threading.Event())
+    heart = HeartbeatThread(Heartbeat.Kind.WORKER, threading.Event())
     monkeypatch.setattr(clock_steps, "set_right", broken)
-    heart._guarded(heart._beat)
+    heart._run_guarded(heart._beat)
     assert "date value out of range" in caplog.text
 
 
@@ -324,7 +324,7 @@ def test_a_call_s_slot_and_its_moment_do_not_wait_for_an_hour(settings: LazySett
 
 def test_a_dead_process_is_not_alive_for_an_hour_more() -> None:
     Heartbeat.objects.create(kind="worker", host="m", pid=1, number=1 << 62, at=ahead())
-    Heart(Heartbeat.Kind.SCHEDULER, threading.Event())._beat()
+    HeartbeatThread(Heartbeat.Kind.SCHEDULER, threading.Event())._beat()
     row = Heartbeat.objects.get(kind="worker")
     assert row.at <= database_now()
     assert row.number is not None, "it may be alive, and late"
@@ -332,7 +332,7 @@ def test_a_dead_process_is_not_alive_for_an_hour_more() -> None:
 
 
 def test_a_clock_set_forward_is_no_sign_of_deaths() -> None:
-    heart = Heart(Heartbeat.Kind.SCHEDULER, threading.Event())
+    heart = HeartbeatThread(Heartbeat.Kind.SCHEDULER, threading.Event())
     heart._beat()
     Heartbeat.objects.create(kind="worker", host="m", pid=1, number=1 << 62, at=Now())
     Heartbeat.objects.update(at=F("at") - HOUR)

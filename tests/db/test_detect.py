@@ -14,7 +14,7 @@ from bc_consumer.models import BC, BCLine, SyncLog, SyncState
 from bc_consumer.odoo import Odoo
 from bc_consumer.reconciliation.dry_run import DriftScan
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 
@@ -25,7 +25,7 @@ LINE = {"name": "Desk", "product_qty": 2, "price_unit": 12.35, "product_id": 1}
 
 
 def run(**wish: Any) -> SyncLog:
-    done = reconcile(Wish(**{"cause": SyncLog.Cause.NIGHTLY, **wish}))
+    done = reconcile(RunRequest(**{"cause": SyncLog.Cause.NIGHTLY, **wish}))
     assert done.status == SyncLog.Status.OK, done.error
     return done
 

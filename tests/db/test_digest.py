@@ -13,7 +13,7 @@ from bc_consumer.models import BC, BCLine, ProvenPeriod, SyncLog
 from bc_consumer.odoo import Odoo
 from bc_consumer.reconciliation.period_digest import Digest
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 
@@ -25,7 +25,7 @@ LINE = {"name": "Gift", "product_qty": 1, "price_unit": 0.0}
 
 
 def run(**wish: Any) -> SyncLog:
-    done = reconcile(Wish(**{"cause": Cause.NIGHTLY, **wish}))
+    done = reconcile(RunRequest(**{"cause": Cause.NIGHTLY, **wish}))
     assert done.status == Status.OK, done.error
     return done
 

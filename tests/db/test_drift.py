@@ -32,7 +32,7 @@ from bc_consumer.models import (
 from bc_consumer.odoo import Odoo, OdooInterrupted, OdooUnavailable, WrongCredentials
 from bc_consumer.reconciliation.dry_run import Drift, DriftScan, Kind
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from bc_consumer.refresh import gateway as odoo_connection
 from odoo_simulator import Simulator
 from tests.db.conftest import proven
@@ -48,7 +48,7 @@ LINES = [
 def loaded(simulator: Simulator, count: int = 4) -> list[int]:
     """Make orders and bring all of them to the copy."""
     ids = [simulator.create_order(lines=LINES) for _ in range(count)]
-    run = reconcile(Wish(SyncLog.Cause.COMMAND))
+    run = reconcile(RunRequest(SyncLog.Cause.COMMAND))
     assert run.status == SyncLog.Status.OK, run.error
     return ids
 
@@ -130,7 +130,7 @@ def test_after_the_run_the_dry_run_finds_nothing(simulator: Simulator, odoo: Odo
     simulator.write_order(ids[0], partner_ref="new")
     simulator.delete_order(ids[1])
     assert scan(odoo)
-    reconcile(Wish(SyncLog.Cause.COMMAND))
+    reconcile(RunRequest(SyncLog.Cause.COMMAND))
     assert scan(odoo) == []
     assert scan(odoo, full=True) == []
 
@@ -147,7 +147,7 @@ def test_pages_and_batches_leave_nothing_out(
     simulator: Simulator, odoo: Odoo, settings: LazySettings
 ) -> None:
     ids = list(simulator.bulk_create(40, 1, spread_days=90))
-    reconcile(Wish(SyncLog.Cause.COMMAND))
+    reconcile(RunRequest(SyncLog.Cause.COMMAND))
     settings.SYNC_PAGE_SIZE, settings.BATCH_SIZE = 6, 4
     gone = [ids[0], ids[11], ids[12], ids[39]]
     simulator.delete_order(gone)
@@ -202,7 +202,7 @@ def test_a_difference_older_than_the_window_is_found_by_the_digest(
 
 def test_a_new_name_is_a_difference(simulator: Simulator, odoo: Odoo) -> None:
     ids = [simulator.create_order(partner_id=2, lines=LINES) for _ in range(2)]
-    reconcile(Wish(SyncLog.Cause.COMMAND))
+    reconcile(RunRequest(SyncLog.Cause.COMMAND))
     BC.objects.update(synced_at=F("write_date") + timedelta(days=1))
     simulator.rename("res.partner", 2, "Renamed & Sons")
     drifts = scan(odoo)
@@ -364,7 +364,7 @@ def test_fields_without_a_column_are_compared_too(
     )
     line = {**LINES[0], "x_size": 1.5}
     order_id = simulator.create_order(lines=[line], x_code="theirs")
-    reconcile(Wish(SyncLog.Cause.COMMAND))
+    reconcile(RunRequest(SyncLog.Cause.COMMAND))
     assert scan(gateway, full=full) == []
     BC.objects.update(extra={"x_code": "ours", "x_removed": 1})
     BCLine.objects.update(extra={"x_size": "1.50"})
@@ -382,7 +382,7 @@ def test_an_order_outside_the_domain_is_told_as_such(
 ) -> None:
     kept, left = loaded(simulator, 2)
     simulator.confirm(kept)
-    reconcile(Wish(SyncLog.Cause.COMMAND))
+    reconcile(RunRequest(SyncLog.Cause.COMMAND))
     gateway = with_settings(settings, ODOO_DOMAIN=[["state", "=", "purchase"]])
     [drift] = scan(gateway)
     assert (drift.order_id, drift.kind, drift.theirs) == (left, Kind.OUTSIDE, "outside the domain")

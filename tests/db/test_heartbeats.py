@@ -15,7 +15,7 @@ from bc_consumer import ledger
 from bc_consumer.core import runtime
 from bc_consumer.ledger import Mark
 from bc_consumer.models import CallSlot, Heartbeat, PendingBC
-from bc_consumer.operations.heartbeats import ALIVE, FORGET, Heart, alive
+from bc_consumer.operations.heartbeats import ALIVE, FORGET, HeartbeatThread, alive
 from tests.services.waiting import wait_until
 
 WORKER, SCHEDULER = Heartbeat.Kind.WORKER, Heartbeat.Kind.SCHEDULER
@@ -47,7 +47,7 @@ def test_a_process_is_alive_until_it_ends_in_good_order() -> None:
     heard(SCHEDULER, 1, FORGET + timedelta(minutes=1))
     heard(SCHEDULER, 2, FORGET - timedelta(minutes=1))
     stop = threading.Event()
-    hearts = [Heart(kind, stop) for kind in (WORKER, SCHEDULER)]
+    hearts = [HeartbeatThread(kind, stop) for kind in (WORKER, SCHEDULER)]
     for heart in hearts:
         heart.start()
     wait_until(lambda: alive() == {WORKER: 1, SCHEDULER: 1}, what="both hearts to beat")
@@ -66,11 +66,11 @@ def test_a_process_is_alive_until_it_ends_in_good_order() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_second_beat_only_moves_the_time() -> None:
-    heart = Heart(WORKER, threading.Event())
-    heart._guarded(heart._beat)
+    heart = HeartbeatThread(WORKER, threading.Event())
+    heart._run_guarded(heart._beat)
     Heartbeat.objects.update(at=Now() - timedelta(minutes=10))
     assert alive()[WORKER] == 0
-    heart._guarded(heart._beat)
+    heart._run_guarded(heart._beat)
     assert alive()[WORKER] == 1
     assert Heartbeat.objects.count() == 1
 
@@ -100,7 +100,7 @@ def dead(number: int, pid: int = 1) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_what_a_dead_process_had_in_hand_is_free_as_soon_as_that_is_noticed(claimed: None) -> None:
     dead(runtime.number())
-    heart = Heart(SCHEDULER, threading.Event())
+    heart = HeartbeatThread(SCHEDULER, threading.Event())
     heart._beat()
     # The first beat after a time without: the others may be as late as this one.
     assert in_hand() == 3
@@ -116,7 +116,7 @@ def test_what_a_living_process_has_in_hand_stays_its_own(claimed: None) -> None:
     dead(runtime.number() ^ 1)
     heard(WORKER, 2, ALIVE - timedelta(seconds=5))
     Heartbeat.objects.filter(pid=2).update(number=runtime.number())
-    heart = Heart(WORKER, threading.Event())
+    heart = HeartbeatThread(WORKER, threading.Event())
     heart._beat()
     heart._beat()
     assert in_hand() == 3
@@ -128,10 +128,10 @@ def test_another_process_of_the_same_machine_and_id_is_no_sign_of_a_death(
 ) -> None:
     """Two containers with one fixed host name show the same of both."""
     first = runtime.number()
-    Heart(WORKER, threading.Event())._beat()
+    HeartbeatThread(WORKER, threading.Event())._beat()
     with monkeypatch.context() as patch:
         patch.setitem(runtime._numbers, os.getpid(), first ^ 1)
-        other = Heart(WORKER, threading.Event())
+        other = HeartbeatThread(WORKER, threading.Event())
         other._beat()
         other._beat()
         assert alive()[WORKER] == 2
@@ -145,9 +145,9 @@ def test_another_process_of_the_same_machine_and_id_is_no_sign_of_a_death(
 
 @pytest.mark.django_db(transaction=True)
 def test_a_database_that_is_away_does_not_end_a_heart(monkeypatch: pytest.MonkeyPatch) -> None:
-    heart = Heart(WORKER, threading.Event())
+    heart = HeartbeatThread(WORKER, threading.Event())
     with monkeypatch.context() as patch:
         patch.setattr(Heartbeat._meta, "db_table", "no_such_table")
-        heart._guarded(heart._beat)
-    heart._guarded(heart._beat)
+        heart._run_guarded(heart._beat)
+    heart._run_guarded(heart._beat)
     assert alive()[WORKER] == 1

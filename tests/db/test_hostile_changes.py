@@ -10,7 +10,7 @@ from django.db import connection
 
 from bc_consumer.models import BC, SyncLog, SyncState
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 
@@ -27,7 +27,7 @@ def sql(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
 
 
 def night(**wish: Any) -> SyncLog:
-    done = reconcile(Wish(**{"cause": Cause.NIGHTLY, **wish}))
+    done = reconcile(RunRequest(**{"cause": Cause.NIGHTLY, **wish}))
     assert done.status == Status.OK, done.error
     return done
 
@@ -79,7 +79,7 @@ def test_an_order_goes_and_another_comes_while_a_run_is_at_work(
             simulator.delete_order([old[len(made)]])
 
     simulator.faults.between_calls(replace)
-    reconcile(Wish(Cause.NIGHTLY))
+    reconcile(RunRequest(Cause.NIGHTLY))
     simulator.faults.between_calls(None)
     night()
     assert len(made) == 3
@@ -98,7 +98,7 @@ def test_rule_9_the_window_s_first_second_belongs_to_it(
     order = old[1]
     simulator.write_order(order, partner_ref="edge")
     dated(simulator, order, edge - timedelta(seconds=seconds))
-    done = reconcile(Wish(Cause.COMMAND, since=edge, digest=False))
+    done = reconcile(RunRequest(Cause.COMMAND, since=edge, digest=False))
     assert done.status == Status.OK
     found = BC.objects.get(odoo_id=order).partner_ref
     assert found == ("edge" if seconds == 0 else "")
@@ -110,7 +110,7 @@ def test_a_since_in_the_future_skips_nothing(simulator: Simulator, old: list[int
     before = SyncState.objects.get().last_sync
     simulator.write_order(old[1], partner_ref="now")
     later = datetime.now(UTC) + timedelta(days=1)
-    done = reconcile(Wish(Cause.COMMAND, since=later))
+    done = reconcile(RunRequest(Cause.COMMAND, since=later))
     assert done.status == Status.OK
     assert SyncState.objects.get().last_sync == before
     night()

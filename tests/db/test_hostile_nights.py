@@ -18,7 +18,7 @@ from bc_consumer.core import runtime
 from bc_consumer.models import BC, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation.lock import unlock
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from bc_consumer.reconciliation.stops import Interrupted
 from odoo_simulator import Simulator
 from tests.comparing import differences
@@ -40,7 +40,7 @@ def sql(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
 
 
 def run(**wish: Any) -> SyncLog:
-    return reconcile(Wish(**{"cause": Cause.NIGHTLY, **wish}))
+    return reconcile(RunRequest(**{"cause": Cause.NIGHTLY, **wish}))
 
 
 def lines_of(simulator: Simulator, order_id: int) -> list[int]:

@@ -10,7 +10,7 @@ from bc_consumer.models import Alert, SyncLog, SyncState
 from bc_consumer.reconciliation import schedule
 from bc_consumer.reconciliation.lock import Lock
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from bc_consumer.reconciliation.stops import Interrupted
 from odoo_simulator import Simulator
 
@@ -48,7 +48,7 @@ def test_a_slice_that_is_interrupted_leaves_its_run_to_the_scheduler(
 @pytest.mark.usefixtures("stop_at_first_read")
 def test_any_other_run_ends_and_alerts_nobody() -> None:
     with pytest.raises(Interrupted):
-        reconcile(Wish(Cause.COMMAND))
+        reconcile(RunRequest(Cause.COMMAND))
     assert SyncLog.objects.get().status == Status.FAILED
     assert not SyncState.objects.get().is_syncing
     assert not Alert.objects.exists()
@@ -62,6 +62,6 @@ def test_waiting_for_a_poll_to_give_way_ends_too() -> None:
     runtime.stopping.set()
     try:
         with pytest.raises(Interrupted):
-            reconcile(Wish(Cause.COMMAND))
+            reconcile(RunRequest(Cause.COMMAND))
     finally:
         poll.give_back()

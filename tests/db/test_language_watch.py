@@ -8,14 +8,14 @@ from django.conf import LazySettings
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import BC, Alert, CopyOrigin, SyncLog
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("odoo")
 
 
 def run(cause: SyncLog.Cause = SyncLog.Cause.COMMAND) -> SyncLog:
-    return reconcile(Wish(cause))
+    return reconcile(RunRequest(cause))
 
 
 @pytest.mark.simulator(version=17, languages=("fr_FR",))

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from bc_consumer import ledger
 from bc_consumer.core.sql_dialect import dialect
-from bc_consumer.ledger import LeaseLost, Look, Mark
+from bc_consumer.ledger import LeaseLost, LookOutcome, Mark
 from bc_consumer.models import Event, Lane, PendingBC
 
 pytestmark = pytest.mark.usefixtures("single_rows")
@@ -45,7 +45,7 @@ def test_what_falls_due_at_this_very_moment_is_due() -> None:
 def settle(token: uuid.UUID, rows: list[PendingBC], **look: Any) -> None:
     values = {"shown": True, "next_look": None, **look}
     with transaction.atomic():
-        ledger.settle(token, [Look(claimed, **values) for claimed in rows])
+        ledger.settle(token, [LookOutcome(claimed, **values) for claimed in rows])
 
 
 def expire_leases() -> None:
@@ -314,7 +314,9 @@ def test_an_event_s_order_does_not_wait_for_late_looks_at_others() -> None:
     PendingBC.objects.update(due_at=Now())
     token, rows = claim(30)
     with transaction.atomic():
-        ledger.settle(token, [Look(row, shown=True, next_look=0.0, late=True) for row in rows])
+        ledger.settle(
+            token, [LookOutcome(row, shown=True, next_look=0.0, late=True) for row in rows]
+        )
     ledger.mark([99], WEBHOOK)
     rows = claim(10)[1]
     assert 99 in [row.odoo_id for row in rows]

@@ -10,11 +10,11 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
-from bc_consumer.ledger import Look, Mark
+from bc_consumer.ledger import LookOutcome, Mark
 from bc_consumer.models import BC, Event, PendingBC
 from bc_consumer.odoo import Missing, Odoo
 from bc_consumer.refresh.mapping import map_order
-from bc_consumer.refresh.writer import Seen, apply
+from bc_consumer.refresh.writer import FetchedRow, apply
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("single_rows")
@@ -48,7 +48,7 @@ def test_a_mark_while_a_watched_order_is_looked_at_begins_the_count_anew(
         for _ in range(marks):
             ledger.mark([1], EARLY)
         with transaction.atomic():
-            ledger.settle(token, [Look(claimed, shown=False, next_look=60.0)])
+            ledger.settle(token, [LookOutcome(claimed, shown=False, next_look=60.0)])
     row = PendingBC.objects.get()
     assert (row.marks, row.generation - row.fetched_generation) == (2, 2)
 
@@ -65,9 +65,11 @@ def test_rule_5_a_false_deletion_does_not_end_the_looks_at_an_order_that_is_not_
         token = uuid.uuid4()
         (claimed,) = ledger.claim(10, token).rows
         assert dict(odoo.fetch([order_id]).missing) == {order_id: Missing.GONE}
-        apply(token, [Seen(claimed, Missing.GONE)], early=True)
+        apply(token, [FetchedRow(claimed, Missing.GONE)], early=True)
     assert PendingBC.objects.get().due_at > claimed.due_at
     PendingBC.objects.update(due_at=Now())
     (claimed,) = ledger.claim(10, token).rows
-    apply(token, [Seen(claimed, map_order(odoo.fetch([order_id]).orders[order_id]))], early=True)
+    apply(
+        token, [FetchedRow(claimed, map_order(odoo.fetch([order_id]).orders[order_id]))], early=True
+    )
     assert BC.objects.current().get().odoo_id == order_id

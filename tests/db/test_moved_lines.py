@@ -14,7 +14,7 @@ from bc_consumer import ledger
 from bc_consumer.ledger import Mark
 from bc_consumer.models import JournalEntry, PendingBC, SyncLog
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.refresh_now import refresh_now
 from odoo_simulator import Simulator
@@ -121,17 +121,17 @@ def test_rule_6_a_run_ends_although_an_order_s_lines_hang_on_one_that_was_given_
 ) -> None:
     settings.MAX_ATTEMPTS = 1
     source, target = (simulator.create_order(lines=LINES) for _ in range(2))
-    reconcile(Wish(SyncLog.Cause.COMMAND))
+    reconcile(RunRequest(SyncLog.Cause.COMMAND))
     simulator.move_line(first_line(simulator, source), target)
     simulator.faults.poison(source)
-    done = reconcile(Wish(SyncLog.Cause.COMMAND))
+    done = reconcile(RunRequest(SyncLog.Cause.COMMAND))
     assert (done.status, done.error_count) == (SyncLog.Status.PARTIAL, 2)
     (told,) = refresh_now([target])
     assert told.outcome == "failed"
     assert f"BC [{source}]" in told.error
 
     simulator.faults.clear()
-    assert reconcile(Wish(SyncLog.Cause.COMMAND)).status == SyncLog.Status.OK
+    assert reconcile(RunRequest(SyncLog.Cause.COMMAND)).status == SyncLog.Status.OK
     assert differences(simulator, sql) == []
     assert not PendingBC.objects.exists()
 

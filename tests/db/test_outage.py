@@ -44,12 +44,18 @@ def begun_ago(seconds: float) -> None:
 
 
 def test_rule_7_a_pause_doubles_with_each_probe_and_not_with_each_worker() -> None:
-    assert circuit_breaker.failed(verbatim("one"), probing=False).pause == pytest.approx(1, abs=0.2)
+    assert circuit_breaker.record_failure(verbatim("one"), probing=False).pause == pytest.approx(
+        1, abs=0.2
+    )
     for _ in range(8):
-        assert circuit_breaker.failed(verbatim("another worker's"), probing=False).pause <= 1
-    lengths = [circuit_breaker.failed(verbatim("probe"), probing=True).pause for _ in range(5)]
+        assert (
+            circuit_breaker.record_failure(verbatim("another worker's"), probing=False).pause <= 1
+        )
+    lengths = [
+        circuit_breaker.record_failure(verbatim("probe"), probing=True).pause for _ in range(5)
+    ]
     assert lengths == pytest.approx([2, 4, 8, 15, 15], abs=0.2)
-    assert circuit_breaker.failed(verbatim("late"), probing=False).pause == pytest.approx(
+    assert circuit_breaker.record_failure(verbatim("late"), probing=False).pause == pytest.approx(
         15, abs=0.2
     )
 
@@ -58,22 +64,22 @@ def test_rule_7_a_pause_doubles_with_each_probe_and_not_with_each_worker() -> No
     ("retry_after", "pause"), [(0.0, 1), (0.5, 1), (40.0, 40), (1e9, 300), (float("inf"), 300)]
 )
 def test_rule_7_retry_after_is_honoured_within_reason(retry_after: float, pause: float) -> None:
-    told = circuit_breaker.failed(verbatim("429"), probing=False, retry_after=retry_after)
+    told = circuit_breaker.record_failure(verbatim("429"), probing=False, retry_after=retry_after)
     assert told.pause == pytest.approx(pause, abs=0.2)
     # It is that pause's alone: what comes after doubles from where it was.
-    assert circuit_breaker.failed(verbatim("probe"), probing=True).pause == pytest.approx(
+    assert circuit_breaker.record_failure(verbatim("probe"), probing=True).pause == pytest.approx(
         2, abs=0.2
     )
 
 
 def test_rule_7_a_call_that_fails_late_does_not_shorten_what_odoo_asked_for() -> None:
-    circuit_breaker.failed(verbatim("429"), probing=False, retry_after=100.0)
-    assert circuit_breaker.failed(verbatim("refused"), probing=False).pause > 90
+    circuit_breaker.record_failure(verbatim("429"), probing=False, retry_after=100.0)
+    assert circuit_breaker.record_failure(verbatim("refused"), probing=False).pause > 90
 
 
 def test_rule_7_during_a_pause_nobody_claims_and_after_it_one_order_is_the_probe() -> None:
     ledger.mark(range(1, 6), WEBHOOK)
-    circuit_breaker.failed(verbatim("away"), probing=False)
+    circuit_breaker.record_failure(verbatim("away"), probing=False)
     assert ledger.seconds_until_due() == pytest.approx(1, abs=0.2)
     early = ledger.claim(100, uuid.uuid4())
     assert not early.rows
@@ -89,13 +95,13 @@ def test_rule_7_during_a_pause_nobody_claims_and_after_it_one_order_is_the_probe
     assert other.wait == pytest.approx(65, abs=1)
     assert (ledger.seconds_until_due() or 0) > 60
 
-    circuit_breaker.succeeded()
+    circuit_breaker.record_success()
     everything = ledger.claim(100, uuid.uuid4())
     assert (len(everything.rows), everything.probing) == (4, False)
 
 
 def test_rule_7_a_probe_that_finds_nothing_to_do_leaves_the_turn_to_the_next() -> None:
-    circuit_breaker.failed(verbatim("away"), probing=False)
+    circuit_breaker.record_failure(verbatim("away"), probing=False)
     end_pause()
     assert not ledger.claim(100, uuid.uuid4()).rows
     ledger.mark([1], WEBHOOK)
@@ -128,7 +134,7 @@ def test_rule_7_a_lone_bad_order_as_the_probe_does_not_keep_the_others_waiting(
     bad, *others = [simulator.create_order(lines=LINES) for _ in range(4)]
     simulator.faults.poison(bad, text="ValueError: no")
     ledger.mark([bad], WEBHOOK)
-    circuit_breaker.failed(verbatim("away"), probing=False)
+    circuit_breaker.record_failure(verbatim("away"), probing=False)
     end_pause()
     work_off()
     assert circuit_breaker.current() is None
@@ -142,7 +148,7 @@ def test_rule_7_a_process_that_stops_while_it_probes_leaves_the_turn_to_another(
     simulator: Simulator,
 ) -> None:
     ledger.mark([simulator.create_order(lines=LINES)], WEBHOOK)
-    circuit_breaker.failed(verbatim("away"), probing=False)
+    circuit_breaker.record_failure(verbatim("away"), probing=False)
     end_pause()
     simulator.faults.latency(20)
     timer = threading.Timer(0.3, runtime.stopping.set)
@@ -162,9 +168,9 @@ def test_rule_7_many_workers_that_fail_at_once_make_one_pause_and_one_probe() ->
     if connection.vendor != "postgresql":
         pytest.skip("several workers take PostgreSQL")
     ledger.mark(range(1, 100), WEBHOOK)
-    circuit_breaker.failed(verbatim("away"), probing=False)
+    circuit_breaker.record_failure(verbatim("away"), probing=False)
     end_pause()
-    together(8, lambda: circuit_breaker.failed(verbatim("away"), probing=False))
+    together(8, lambda: circuit_breaker.record_failure(verbatim("away"), probing=False))
     assert known().pause <= 1
     end_pause()
     claims: list[ledger.Claim] = []

@@ -109,12 +109,12 @@ def test_the_live_page_tells_of_trouble(client: Client) -> None:
 @pytest.mark.usefixtures("_public")
 def test_the_live_page_tells_of_an_outage_and_staff_why(client: Client) -> None:
     Pace.objects.get_or_create(pk=circuit_breaker.PACE_ID, defaults={"next_claim_at": Now()})
-    circuit_breaker.failed(verbatim("HTTP 502 <from> a proxy"), probing=False)
+    circuit_breaker.record_failure(verbatim("HTTP 502 <from> a proxy"), probing=False)
     assert "Odoo has not answered since" in text(client, "/")
     assert "HTTP 502" not in text(client, "/")
     client.force_login(User.objects.create_user("staff", is_staff=True))
     assert "HTTP 502 &lt;from&gt; a proxy" in text(client, "/")
-    circuit_breaker.failed(verbatim("no right"), probing=True, refused=True)
+    circuit_breaker.record_failure(verbatim("no right"), probing=True, refused=True)
     assert "Odoo has refused us since" in text(client, "/")
 
 

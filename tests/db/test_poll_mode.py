@@ -11,7 +11,7 @@ from django.db import connection
 
 from bc_consumer.models import BC, Alert, BCLine, SyncLog
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 
@@ -28,7 +28,7 @@ def polling(settings: LazySettings) -> None:
 
 
 def run(cause: Cause) -> SyncLog:
-    done = reconcile(Wish(cause=cause))
+    done = reconcile(RunRequest(cause=cause))
     assert done.status == SyncLog.Status.OK, done.error
     return done
 

@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from bc_consumer.console import figures as queries
+from bc_consumer.console import figures as console_figures
 from bc_consumer.models import JournalEntry
 from tests.db.copied import bc, failed, journal, line, pending
 
@@ -12,10 +12,10 @@ pytestmark = pytest.mark.django_db
 
 
 def test_figures_of_nothing() -> None:
-    figures = queries.figures()
-    assert figures.copy == queries.CopyFigures(0, 0, 0, 0)
-    assert figures.ledger == queries.LedgerFigures(0, 0, 0, 0, None)
-    assert figures.delay == queries.DelayFigures(0, None, None)
+    figures = console_figures.read_figures()
+    assert figures.copy == console_figures.CopyFigures(0, 0, 0, 0)
+    assert figures.ledger == console_figures.LedgerFigures(0, 0, 0, 0, None)
+    assert figures.delay == console_figures.DelayFigures(0, None, None)
 
 
 def test_each_order_is_current_or_archived_or_forbidden() -> None:
@@ -24,7 +24,7 @@ def test_each_order_is_current_or_archived_or_forbidden() -> None:
     bc(2, archived_at=now)
     bc(3, forbidden_at=now)
     line(bc(4, archived_at=now, forbidden_at=now), 41)
-    assert queries.figures().copy == queries.CopyFigures(
+    assert console_figures.read_figures().copy == console_figures.CopyFigures(
         bc_current=1, bc_archived=2, bc_forbidden=1, lines=2
     )
 
@@ -36,7 +36,7 @@ def test_each_pending_row_is_owed_or_watched_or_failed_or_held() -> None:
     failed(4, age=4000)
     pending(5, age=4000, held_reason="too many at once")
     failed(6, age=4000, held_reason="too many at once")
-    ledger = queries.figures().ledger
+    ledger = console_figures.read_figures().ledger
     assert (ledger.owed, ledger.watching, ledger.failed, ledger.held) == (2, 1, 2, 1)
     assert ledger.oldest_owed_seconds == pytest.approx(90, abs=5)
 
@@ -47,17 +47,21 @@ def test_delays_are_those_of_webhooks() -> None:
     journal(1, delay=50.0, causes="nightly")
     journal(1, delay=None, outcome="unconfirmed")
     journal(1, delay=0.3, causes="nightly,webhook")
-    assert queries.delay_figures() == queries.DelayFigures(count=6, p50=0.3, p95=9.0)
+    assert console_figures.delay_figures() == console_figures.DelayFigures(
+        count=6, p50=0.3, p95=9.0
+    )
 
 
 def test_delays_are_those_of_the_latest_changes() -> None:
     journal(1, delay=1000.0)
     entries = [
         JournalEntry(odoo_id=1, at=timezone.now(), outcome="changed", causes="webhook", delay=0.5)
-        for _ in range(queries.DELAYS)
+        for _ in range(console_figures.DELAYS)
     ]
     JournalEntry.objects.bulk_create(entries)
-    assert queries.delay_figures() == queries.DelayFigures(queries.DELAYS, 0.5, 0.5)
+    assert console_figures.delay_figures() == console_figures.DelayFigures(
+        console_figures.DELAYS, 0.5, 0.5
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,7 +69,7 @@ def test_delays_are_those_of_the_latest_changes() -> None:
     [([], 0.5, None), ([7.0], 0.5, 7.0), ([1.0, 2.0], 0.5, 1.0), ([1.0, 2.0], 0.95, 2.0)],
 )
 def test_percentile(values: list[float], share: float, expected: float | None) -> None:
-    assert queries.percentile(values, share) == expected
+    assert console_figures.percentile(values, share) == expected
 
 
 def test_latest_journal_has_the_newest_first_with_their_orders(
@@ -75,7 +79,7 @@ def test_latest_journal_has_the_newest_first_with_their_orders(
     for odoo_id in (1, 2, 1):
         journal(odoo_id)
     with django_assert_num_queries(2):
-        told = queries.latest_journal(2)
+        told = console_figures.latest_journal(2)
     assert [(one.entry.odoo_id, str(one.bc)) for one in told] == [(1, "P00001"), (2, "None")]
 
 
@@ -87,7 +91,7 @@ def test_an_order_story(django_assert_num_queries: DjangoAssertNumQueries) -> No
     journal(2)
     pending(1)
     with django_assert_num_queries(4):
-        story = queries.order_story(1, 10)
+        story = console_figures.order_story(1, 10)
     assert story is not None
     assert story.bc == order
     assert [one.odoo_id for one in story.lines] == [13, 12]
@@ -97,7 +101,7 @@ def test_an_order_story(django_assert_num_queries: DjangoAssertNumQueries) -> No
 
 def test_an_order_that_is_only_pending_has_a_story_and_an_unknown_one_has_none() -> None:
     pending(1)
-    story = queries.order_story(1, 10)
+    story = console_figures.order_story(1, 10)
     assert story is not None
     assert story.bc is None
-    assert queries.order_story(2, 10) is None
+    assert console_figures.order_story(2, 10) is None

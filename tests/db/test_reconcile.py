@@ -28,7 +28,7 @@ from bc_consumer.models import (
 from bc_consumer.odoo import Odoo
 from bc_consumer.reconciliation.lock import Lock, LockLost
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from bc_consumer.reconciliation.stops import AlreadyRunning
 from bc_consumer.refresh import mapping
 from odoo_simulator import Simulator
@@ -52,7 +52,7 @@ def sql(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
 
 
 def run(**wish: Any) -> SyncLog:
-    return reconcile(Wish(**{"cause": Cause.COMMAND, **wish}))
+    return reconcile(RunRequest(**{"cause": Cause.COMMAND, **wish}))
 
 
 def line_ids(odoo: Simulator, order_id: int) -> list[int]:
@@ -246,7 +246,7 @@ def test_rule_9_the_watermark_stays_when_odoo_is_lost_on_the_way(simulator: Simu
     assert Alert.objects.filter(key="run failed").exists()
 
     simulator.faults.clear()
-    circuit_breaker.succeeded()
+    circuit_breaker.record_success()
     PendingBC.objects.update(due_at=Now())
     assert run(cause=Cause.NIGHTLY).status == Status.OK
     assert differences(simulator, sql) == []

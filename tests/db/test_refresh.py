@@ -25,7 +25,7 @@ from bc_consumer.odoo import Odoo
 from bc_consumer.refresh.archive_brake import GONE
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.mapping import map_order
-from bc_consumer.refresh.writer import LinesElsewhere, Seen, apply
+from bc_consumer.refresh.writer import FetchedRow, LinesElsewhere, apply
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.conftest import refresh
@@ -82,11 +82,11 @@ def test_rule_4_an_older_snapshot_never_replaces_a_newer_one(
     assert BC.objects.get().partner_ref == "new"
 
     with pytest.raises(LeaseLost):
-        apply(late, [Seen(claimed, map_order(old))], early=False)
+        apply(late, [FetchedRow(claimed, map_order(old))], early=False)
     assert BC.objects.get().partner_ref == "new"
     ledger.mark([order_id], Mark(cause="webhook"))
     with pytest.raises(LeaseLost):
-        apply(late, [Seen(claimed, map_order(old))], early=False)
+        apply(late, [FetchedRow(claimed, map_order(old))], early=False)
     assert BC.objects.get().partner_ref == "new"
 
 
@@ -135,7 +135,7 @@ def test_rule_4_apply_refuses_to_take_a_line_from_an_order_that_is_not_with_it(
     (claimed,) = ledger.claim(10, token).rows
     snapshot = odoo.fetch([target]).orders[target]
     with pytest.raises(LinesElsewhere) as elsewhere:
-        apply(token, [Seen(claimed, map_order(snapshot))], early=False)
+        apply(token, [FetchedRow(claimed, map_order(snapshot))], early=False)
     assert elsewhere.value.ids == {source}
 
 
@@ -232,7 +232,7 @@ def test_rule_7_odoo_s_trouble_uses_up_no_attempt(trouble: str, simulator: Simul
 
     simulator.faults.clear()
     simulator.faults.accept()
-    circuit_breaker.succeeded()
+    circuit_breaker.record_success()
     PendingBC.objects.update(due_at=Now())
     work_off()
     assert differences(simulator, sql) == []

@@ -12,7 +12,7 @@ from django.db import connection
 
 from bc_consumer.models import SyncLog
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 
@@ -29,18 +29,18 @@ def sql(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
 
 def test_the_next_run_brings_everything_since(simulator: Simulator, tmp_path: Path) -> None:
     ids = list(simulator.bulk_create(30, 2, spread_days=300))
-    reconcile(Wish(SyncLog.Cause.NIGHTLY))
+    reconcile(RunRequest(SyncLog.Cause.NIGHTLY))
     dump = tmp_path / "dump.json"
     call_command("dumpdata", "bc_consumer", output=str(dump), verbosity=0)
     simulator.write_order(ids[3], partner_ref="since")
     simulator.delete_order(ids[:2])
     simulator.create_order(lines=LINES)
-    reconcile(Wish(SyncLog.Cause.NIGHTLY))
+    reconcile(RunRequest(SyncLog.Cause.NIGHTLY))
     assert differences(simulator, sql) == []
     for model in reversed(list(apps.get_app_config("bc_consumer").get_models())):
         model._default_manager.all().delete()
     call_command("loaddata", str(dump), verbosity=0)
     assert len(differences(simulator, sql)) >= 4
-    done = reconcile(Wish(SyncLog.Cause.NIGHTLY))
+    done = reconcile(RunRequest(SyncLog.Cause.NIGHTLY))
     assert done.status == SyncLog.Status.OK, done.error
     assert differences(simulator, sql) == []

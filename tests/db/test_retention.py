@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from bc_consumer.models import JournalEntry, SyncLog, SyncState
 from bc_consumer.operations import retention
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("odoo")
@@ -35,12 +35,12 @@ def test_journal_and_runs_go_by_their_age_in_batches(
     monkeypatch.setattr(retention, "BATCH", 4)
     settings.JOURNAL_DAYS, settings.SYNC_LOG_DAYS = 10, 20
     ids = list(simulator.bulk_create(10, 1, spread_days=5))
-    first = reconcile(Wish(Cause.COMMAND))
+    first = reconcile(RunRequest(Cause.COMMAND))
     assert JournalEntry.objects.count() == 10
     age(JournalEntry.objects.filter(odoo_id__in=ids[:9]), "at", 10.1)
     age(JournalEntry.objects.filter(odoo_id=ids[9]), "at", 9.9)
     age(SyncLog.objects.all(), "ended_at", 20.1)
-    second = reconcile(Wish(cause))
+    second = reconcile(RunRequest(cause))
     assert (second.status, second.applied) == (Status.OK, 0)
     assert list(JournalEntry.objects.values_list("odoo_id", flat=True)) == [ids[9]]
     assert list(SyncLog.objects.values_list("pk", flat=True)) == [second.pk]
@@ -54,6 +54,6 @@ def test_a_run_is_good_although_what_is_old_could_not_be_purged(
         raise OperationalError("canceling statement due to lock timeout")
 
     monkeypatch.setattr(retention, "purge", locked)
-    done = reconcile(Wish(Cause.NIGHTLY))
+    done = reconcile(RunRequest(Cause.NIGHTLY))
     assert (done.status, done.error) == (Status.OK, "")
     assert SyncState.objects.get().last_sync == done.window_until

@@ -20,7 +20,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from bc_consumer import ledger
-from bc_consumer.console import figures as queries
+from bc_consumer.console import figures as console_figures
 from bc_consumer.console.formatting import field_label
 from bc_consumer.ledger import Mark
 from bc_consumer.management import sync_text
@@ -38,7 +38,7 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from bc_consumer.refresh import database_identity, gateway
 from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
@@ -158,7 +158,7 @@ def check_row(row: SyncLog, world: World, code: int) -> None:
 
 def check_status() -> None:
     """Compare /status.json with the tables."""
-    for paced in (queries.copy_figures, queries.ledger_figures):
+    for paced in (console_figures.copy_figures, console_figures.ledger_figures):
         paced.forget()
     body = json.loads(Client().get("/status.json").content)
     assert body["bc"] == BC.objects.current().count()
@@ -341,7 +341,7 @@ def test_the_age_of_what_waits_begins_when_a_failed_order_is_opened_again() -> N
     pending(3, age=3000, fetched_generation=1)
     ledger.mark([1, 2, 3], Mark(cause="webhook"))
     ledger.let_go(forced=False)
-    age = queries.ledger_figures().oldest_owed_seconds
+    age = console_figures.ledger_figures().oldest_owed_seconds
     assert age is not None
     assert age < 60
     assert (
@@ -353,7 +353,7 @@ def test_the_age_of_what_waits_begins_when_a_failed_order_is_opened_again() -> N
 def test_nor_does_another_mark_make_younger_what_waits_all_the_while() -> None:
     pending(1, age=3000)
     ledger.mark([1], Mark(cause="webhook"))
-    assert (queries.ledger_figures().oldest_owed_seconds or 0.0) > 2900
+    assert (console_figures.ledger_figures().oldest_owed_seconds or 0.0) > 2900
 
 
 @pytest.mark.parametrize(
@@ -408,7 +408,7 @@ def test_what_is_read_twice_is_called_reads_and_not_orders(simulator: Simulator)
     for _ in range(5):
         simulator.create_order(lines=LINES)
     sync()
-    run = reconcile(Wish(Cause.COMMAND))
+    run = reconcile(RunRequest(Cause.COMMAND))
     assert run.bc_count >= 5
     assert str(SyncLog._meta.get_field("bc_count").verbose_name) == "reads of orders"
     assert f"Reads of orders: {number_format(run.bc_count)}" in sync_text.run_told(run)

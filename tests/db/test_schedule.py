@@ -25,7 +25,7 @@ from bc_consumer.models import BC, Alert, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation.lock import Lock
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
 from bc_consumer.reconciliation.schedule import Due, due, last_time
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from bc_consumer.workers import scheduler
 from odoo_simulator import Simulator
 from tests.db.copied import pending
@@ -305,7 +305,7 @@ def test_rule_8_a_poll_gives_way_to_a_run(
 ) -> None:
     settings.SYNC_LEASE_SECONDS = 2.0
     ids = list(simulator.bulk_create(5, 1, spread_days=10))
-    reconcile(Wish(Cause.COMMAND))
+    reconcile(RunRequest(Cause.COMMAND))
     simulator.write_order(ids[0], partner_ref="x")
     begun, go_on = threading.Event(), threading.Event()
 
@@ -314,7 +314,7 @@ def test_rule_8_a_poll_gives_way_to_a_run(
         go_on.wait(0.5)
 
     def poll() -> None:
-        reconcile(Wish(Cause.POLL, digest=True))
+        reconcile(RunRequest(Cause.POLL, digest=True))
         connection.close()
 
     simulator.faults.between_calls(hold)
@@ -325,7 +325,7 @@ def test_rule_8_a_poll_gives_way_to_a_run(
     if by == "a slice":
         assert reconcile_slice(None) is None
     else:
-        reconcile(Wish(Cause.COMMAND))
+        reconcile(RunRequest(Cause.COMMAND))
     thread.join()
     polled, ran = SyncLog.objects.order_by("id")[1:]
     assert (polled.cause, polled.status, polled.error) == (
@@ -393,11 +393,11 @@ def test_scans_go_on_until_odoo_s_longest_transaction_is_over(
     """Every five minutes, and last of all, one looks for what is gone, too."""
     settings.SYNC_POLL_SECONDS, settings.SYNC_NIGHTLY_AT = 0, None
     settings.ODOO_LONGEST_TRANSACTION_SECONDS = 900
-    reconcile(Wish(Cause.COMMAND))
+    reconcile(RunRequest(Cause.COMMAND))
     SyncLog.objects.update(started_at=ago(minutes=10))
     request_scan()
     assert due() == [SCAN]
-    reconcile(Wish(Cause.POLL, asked_for=True))
+    reconcile(RunRequest(Cause.POLL, asked_for=True))
     assert due() == [], "every two minutes, not at each look at the clock"
     SyncLog.objects.update(started_at=ago(seconds=121))
     SyncState.objects.update(scan_due_at=ago(seconds=122))
@@ -406,15 +406,15 @@ def test_scans_go_on_until_odoo_s_longest_transaction_is_over(
     SyncLog.objects.update(started_at=ago(seconds=301))
     assert due() == [SCAN]
     simulator.faults.fault_all(1, "psycopg2.OperationalError: no")
-    assert reconcile(Wish(cause)).status == Status.FAILED
+    assert reconcile(RunRequest(cause)).status == Status.FAILED
     simulator.faults.clear()
     SyncLog.objects.update(started_at=ago(seconds=121))
     assert due() == [Due(Cause.POLL, digest=False)]
-    reconcile(Wish(cause, digest=False))
+    reconcile(RunRequest(cause, digest=False))
     assert SyncState.objects.get().scan_due_at is not None, "nobody looked for what is gone"
     SyncLog.objects.update(started_at=ago(seconds=301))
     assert due() == [SCAN]
-    assert reconcile(Wish(cause)).status == Status.OK
+    assert reconcile(RunRequest(cause)).status == Status.OK
     assert SyncState.objects.get().scan_due_at is None
     assert due() == []
 
@@ -462,18 +462,18 @@ def test_a_scan_that_was_asked_for_finds_what_is_gone_and_reads_no_more_than_it_
     settings.ALERT_EMAILS = ["ops@example.com"]
     settings.ODOO_LONGEST_TRANSACTION_SECONDS = 1
     ids = list(simulator.bulk_create(40, 2, spread_days=100))
-    reconcile(Wish(Cause.COMMAND))
-    reconcile(Wish(Cause.POLL, digest=False))
+    reconcile(RunRequest(Cause.COMMAND))
+    reconcile(RunRequest(Cause.POLL, digest=False))
     simulator.delete_order(ids[3])
     simulator.rename("res.partner", 3, "Renamed & Sons")
     BC.objects.update(mapping_version=0)  # as after an update of the product
     request_scan()
     simulator.calls_clear()
-    scan = reconcile(Wish(Cause.POLL, asked_for=True))
+    scan = reconcile(RunRequest(Cause.POLL, asked_for=True))
     assert (scan.status, scan.archived, scan.gone, scan.bc_count) == (Status.OK, 1, 1, 1)
     assert not [call for call in simulator.calls if call.model == "res.partner"]
     assert not BC.objects.filter(partner_name="Renamed & Sons").exists()
-    reconcile(Wish(Cause.NIGHTLY))
+    reconcile(RunRequest(Cause.NIGHTLY))
     assert BC.objects.filter(partner_name="Renamed & Sons").exists()
 
 
@@ -483,10 +483,10 @@ def test_a_scan_that_was_asked_for_holds_back_what_looks_like_a_wrong_database(
     settings.ALERT_EMAILS = ["ops@example.com"]
     settings.BRAKE_ARCHIVINGS = 5
     ids = list(simulator.bulk_create(40, 2, spread_days=100))
-    reconcile(Wish(Cause.COMMAND))
+    reconcile(RunRequest(Cause.COMMAND))
     simulator.delete_order(ids[:20])
     request_scan()
-    assert reconcile(Wish(Cause.POLL, asked_for=True)).status == Status.BRAKED
+    assert reconcile(RunRequest(Cause.POLL, asked_for=True)).status == Status.BRAKED
     assert BC.objects.filter(archived_at__isnull=False).count() <= 5
     assert SyncState.objects.get().scan_due_at is not None
     assert [message.subject for message in mail.outbox] == ["[BC] a reconciliation was stopped"]
@@ -499,15 +499,15 @@ def test_the_scan_that_ends_a_request_proves_what_came_late_under_the_same_date(
     order_id = simulator.create_order(lines=[], partner_ref="first")
     written = f"{database_now() - timedelta(minutes=1):%Y-%m-%d %H:%M:%S}"
     simulator.update_sql("purchase.order", order_id, {"write_date": written})
-    reconcile(Wish(Cause.COMMAND))
+    reconcile(RunRequest(Cause.COMMAND))
     BC.objects.update(synced_at=F("write_date") + timedelta(seconds=8))
     request_scan()
-    reconcile(Wish(Cause.POLL, digest=False))
+    reconcile(RunRequest(Cause.POLL, digest=False))
     # A second transaction of the same second, committed after that scan; its event was lost.
     simulator.update_sql("purchase.order", order_id, {"partner_ref": "second"})
-    reconcile(Wish(Cause.POLL, digest=False))
+    reconcile(RunRequest(Cause.POLL, digest=False))
     assert BC.objects.get().partner_ref == "first"
-    scan = reconcile(Wish(Cause.POLL, asked_for=True))
+    scan = reconcile(RunRequest(Cause.POLL, asked_for=True))
     assert BC.objects.get().partner_ref == "second"
     asked_at = SyncState.objects.get().scan_due_at
     assert scan.window_since is not None
@@ -520,27 +520,27 @@ def test_a_poll_s_window_begins_at_the_poll_before(
 ) -> None:
     settings.ODOO_LONGEST_TRANSACTION_SECONDS = 60
     simulator.create_order(lines=[])
-    reconcile(Wish(Cause.COMMAND))
-    first = reconcile(Wish(Cause.POLL, digest=False))
+    reconcile(RunRequest(Cause.COMMAND))
+    first = reconcile(RunRequest(Cause.POLL, digest=False))
     assert first.window_since is not None
     assert first.window_since < ago(hours=3)  # as the nightly run's: the overlap
-    second = reconcile(Wish(Cause.POLL, digest=False))
+    second = reconcile(RunRequest(Cause.POLL, digest=False))
     assert first.window_until is not None
     assert second.window_since == first.window_until - timedelta(seconds=60)
-    digest = reconcile(Wish(Cause.POLL, digest=True))
+    digest = reconcile(RunRequest(Cause.POLL, digest=True))
     assert digest.window_since == first.window_since
     SyncState.objects.update(last_sync=database_now() + timedelta(hours=9))
-    third = reconcile(Wish(Cause.POLL, digest=False))
+    third = reconcile(RunRequest(Cause.POLL, digest=False))
     assert third.window_since is not None
     assert third.window_since > database_now()
 
 
 def test_a_poll_that_did_not_end_is_not_built_upon(simulator: Simulator) -> None:
-    reconcile(Wish(Cause.COMMAND))
+    reconcile(RunRequest(Cause.COMMAND))
     simulator.faults.fault_all(1, "psycopg2.OperationalError: no")
-    assert reconcile(Wish(Cause.POLL, digest=False)).status == Status.FAILED
+    assert reconcile(RunRequest(Cause.POLL, digest=False)).status == Status.FAILED
     simulator.faults.clear()
-    poll = reconcile(Wish(Cause.POLL, digest=False))
+    poll = reconcile(RunRequest(Cause.POLL, digest=False))
     assert poll.window_since is not None
     assert poll.window_since < ago(hours=3)
 
@@ -549,28 +549,28 @@ def test_polls_that_fail_are_told_once_and_not_at_the_first(
     simulator: Simulator, settings: LazySettings
 ) -> None:
     settings.ALERT_EMAILS = ["ops@example.com"]
-    reconcile(Wish(Cause.COMMAND))
+    reconcile(RunRequest(Cause.COMMAND))
     simulator.faults.fault_all(1, "psycopg2.OperationalError: no")
-    assert reconcile(Wish(Cause.POLL, digest=False)).status == Status.FAILED
+    assert reconcile(RunRequest(Cause.POLL, digest=False)).status == Status.FAILED
     assert not Alert.objects.exists()
     SyncLog.objects.update(ended_at=ago(minutes=6))
     for _ in range(3):
-        reconcile(Wish(Cause.POLL, digest=False))
+        reconcile(RunRequest(Cause.POLL, digest=False))
     assert [message.subject for message in mail.outbox] == ["[BC] a poll failed"]
     simulator.faults.clear()
-    reconcile(Wish(Cause.POLL, digest=False))
+    reconcile(RunRequest(Cause.POLL, digest=False))
     assert not Alert.objects.exists()
 
 
 def test_a_good_poll_takes_no_run_s_alert_back(simulator: Simulator) -> None:
-    reconcile(Wish(Cause.COMMAND))
+    reconcile(RunRequest(Cause.COMMAND))
     for key in ("run failed", "brake"):
         Alert.objects.create(key=key, first_at=database_now(), last_at=database_now())
-    assert reconcile(Wish(Cause.POLL, digest=False)).status == Status.OK
+    assert reconcile(RunRequest(Cause.POLL, digest=False)).status == Status.OK
     assert Alert.objects.count() == 2
-    assert reconcile(Wish(Cause.POLL, digest=True)).status == Status.OK
+    assert reconcile(RunRequest(Cause.POLL, digest=True)).status == Status.OK
     assert [alert.key for alert in Alert.objects.all()] == ["run failed"]
-    assert reconcile(Wish(Cause.NIGHTLY)).status == Status.OK
+    assert reconcile(RunRequest(Cause.NIGHTLY)).status == Status.OK
     assert not Alert.objects.exists()
 
 
@@ -579,7 +579,7 @@ def test_polls_that_found_nothing_are_purged_after_a_day(simulator: Simulator) -
         ended(Cause.POLL, Status.OK, ended_at=ago(hours=age))
         ended(Cause.POLL, Status.OK, ended_at=ago(hours=age), bc_count=1)
         ended(Cause.COMMAND, Status.OK, ended_at=ago(hours=age))
-    reconcile(Wish(Cause.NIGHTLY))
+    reconcile(RunRequest(Cause.NIGHTLY))
     polls = SyncLog.objects.filter(cause=Cause.POLL)
     assert sorted(polls.values_list("bc_count", flat=True)) == [0, 1, 1]
     assert SyncLog.objects.count() == 6
@@ -587,9 +587,9 @@ def test_polls_that_found_nothing_are_purged_after_a_day(simulator: Simulator) -
 
 def test_a_poll_gives_no_held_order_another_try(simulator: Simulator) -> None:
     (order_id,) = simulator.bulk_create(1, 1, spread_days=10)
-    reconcile(Wish(Cause.COMMAND))
+    reconcile(RunRequest(Cause.COMMAND))
     pending(order_id, held_reason="brake")
-    reconcile(Wish(Cause.POLL, digest=False))
+    reconcile(RunRequest(Cause.POLL, digest=False))
     assert PendingBC.objects.get().held_reason == "brake"
-    reconcile(Wish(Cause.NIGHTLY))
+    reconcile(RunRequest(Cause.NIGHTLY))
     assert not PendingBC.objects.exists()

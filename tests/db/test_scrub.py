@@ -18,7 +18,7 @@ from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import BC, Alert, BCLine, JournalEntry, Lane, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation.finish import summary
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from bc_consumer.refresh import scrub
 from odoo_simulator import Simulator
 from tests.comparing import differences
@@ -52,7 +52,7 @@ def load(simulator: Simulator) -> Callable[[int], list[int]]:
         simulator.store.clock_offset = -200 * 86_400.0
         ids = list(simulator.bulk_create(count, 2, spread_days=100))
         simulator.store.clock_offset = 0.0
-        assert reconcile(Wish(Cause.COMMAND)).status == Status.OK
+        assert reconcile(RunRequest(Cause.COMMAND)).status == Status.OK
         return ids
 
     return loaded
@@ -76,7 +76,7 @@ def night(**wish: Any) -> SyncLog:
 
 
 def run(**wish: Any) -> SyncLog:
-    done = reconcile(Wish(**{"cause": Cause.NIGHTLY, **wish}))
+    done = reconcile(RunRequest(**{"cause": Cause.NIGHTLY, **wish}))
     assert done.status == Status.OK, done.error
     return done
 

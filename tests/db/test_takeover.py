@@ -15,7 +15,7 @@ from bc_consumer.core import runtime
 from bc_consumer.ledger import Mark
 from bc_consumer.models import BC, Lane, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from bc_consumer.reconciliation.stops import Interrupted
 from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
@@ -47,7 +47,7 @@ def test_rule_8_what_a_killed_run_s_crew_had_claimed_is_free_for_the_next_run(
     ids = list(simulator.bulk_create(10, 1, spread_days=10))
     killed = left_by_a_killed(Cause.COMMAND)
     claim_for(killed, ids)
-    done = reconcile(Wish(Cause.COMMAND))
+    done = reconcile(RunRequest(Cause.COMMAND))
     assert (done.status, done.applied) == (Status.OK, 10)
     assert not PendingBC.objects.exists()
 
@@ -58,7 +58,7 @@ def test_rule_8_and_what_an_ended_one_could_not_give_back(simulator: Simulator) 
     ids = list(simulator.bulk_create(10, 1, spread_days=10))
     failed = left_by_a_killed(Cause.COMMAND, status=Status.FAILED)
     claim_for(failed, ids)
-    done = reconcile(Wish(Cause.COMMAND))
+    done = reconcile(RunRequest(Cause.COMMAND))
     assert (done.status, done.applied) == (Status.OK, 10)
 
 
@@ -111,7 +111,7 @@ def test_a_run_waits_for_what_earlier_ones_marked_and_counts_it(
         window_until=datetime.now(UTC), status=Status.FAILED,
     )  # fmt: skip
     ledger.mark(range(1, 61), Mark(cause="command", lane=Lane.BULK, run=begun.pk))
-    done = reconcile(Wish(Cause.COMMAND))
+    done = reconcile(RunRequest(Cause.COMMAND))
     assert f"goes on with run {begun.pk}" in done.notes
     assert (done.status, done.bc_count, done.applied) == (Status.OK, 100, 100)
     begun.refresh_from_db()
@@ -142,11 +142,11 @@ def test_a_killed_first_load_ends_with_one_row_an_order(
 
     simulator.faults.between_calls(stop_at_third_page)
     with pytest.raises(Interrupted):
-        reconcile(Wish(Cause.COMMAND))
+        reconcile(RunRequest(Cause.COMMAND))
     simulator.faults.clear()
     runtime.stopping.clear()
     first = SyncLog.objects.get()
-    second = reconcile(Wish(Cause.COMMAND))
+    second = reconcile(RunRequest(Cause.COMMAND))
     first.refresh_from_db()
     assert second.status == Status.OK
     assert first.bc_count + second.bc_count == BC.objects.count() == 100
@@ -155,16 +155,16 @@ def test_a_killed_first_load_ends_with_one_row_an_order(
 def test_a_later_run_brings_what_was_given_up(simulator: Simulator, settings: LazySettings) -> None:
     settings.MAX_ATTEMPTS = 1
     order_id = simulator.create_order(partner_id=2, lines=[])
-    reconcile(Wish(Cause.COMMAND))
+    reconcile(RunRequest(Cause.COMMAND))
     simulator.faults.poison(order_id)
     simulator.rename("res.partner", 2, "Renamed & Sons")
-    assert reconcile(Wish(Cause.NIGHTLY)).status == Status.PARTIAL
+    assert reconcile(RunRequest(Cause.NIGHTLY)).status == Status.PARTIAL
     # The window leaves the renaming behind, and the watermark moves on all the same.
     settings.SYNC_OVERLAP_SECONDS = -60
-    still = reconcile(Wish(Cause.NIGHTLY))
+    still = reconcile(RunRequest(Cause.NIGHTLY))
     assert (still.status, still.error_count, still.found_by_names) == (Status.PARTIAL, 1, 0)
     simulator.faults.clear()
-    assert reconcile(Wish(Cause.NIGHTLY)).status == Status.OK
+    assert reconcile(RunRequest(Cause.NIGHTLY)).status == Status.OK
     assert BC.objects.get().partner_name == "Renamed & Sons"
 
 
@@ -174,11 +174,11 @@ def test_what_was_given_up_is_read_together_by_the_next_run(
     """Thousands of orders may have had one cause, and it is gone for all of them."""
     settings.MAX_ATTEMPTS = 1
     ids = list(simulator.bulk_create(40, 1, spread_days=10))
-    reconcile(Wish(Cause.COMMAND))
+    reconcile(RunRequest(Cause.COMMAND))
     ledger.mark(ids, Mark(cause="operator", lane=Lane.BULK))
     PendingBC.objects.update(failed_at=Now(), batch_limit=1, attempts=1)
     simulator.calls_clear()
-    done = reconcile(Wish(Cause.NIGHTLY))
+    done = reconcile(RunRequest(Cause.NIGHTLY))
     assert (done.status, done.bc_count) == (Status.OK, 40)
     reads = [call for call in simulator.calls if call.method == "web_search_read"]
     assert len(reads) <= 4
@@ -195,7 +195,7 @@ def test_rule_9_an_order_that_cannot_be_applied_harms_only_itself(
     with connection.cursor() as cursor:
         cursor.execute("CREATE UNIQUE INDEX only_here ON bc_consumer_bc (partner_ref)")
     try:
-        done = reconcile(Wish(Cause.COMMAND))
+        done = reconcile(RunRequest(Cause.COMMAND))
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP INDEX only_here")
@@ -207,7 +207,7 @@ def test_rule_9_an_order_that_cannot_be_applied_harms_only_itself(
     if who == "a later mark":
         refresh(ids[3])
     else:
-        assert reconcile(Wish(Cause.NIGHTLY)).status == Status.OK
+        assert reconcile(RunRequest(Cause.NIGHTLY)).status == Status.OK
     assert BC.objects.count() == 5
     assert not PendingBC.objects.exists()
 
@@ -218,9 +218,9 @@ def test_a_poll_leaves_what_was_given_up_alone(
     settings.MAX_ATTEMPTS = 1
     order_id = simulator.create_order(lines=[])
     simulator.faults.poison(order_id)
-    reconcile(Wish(Cause.COMMAND))
+    reconcile(RunRequest(Cause.COMMAND))
     SyncState.objects.update(last_sync=datetime.now(UTC))
     settings.SYNC_OVERLAP_SECONDS = -60
     simulator.faults.clear()
-    assert reconcile(Wish(Cause.POLL, digest=False)).bc_count == 0
+    assert reconcile(RunRequest(Cause.POLL, digest=False)).bc_count == 0
     assert PendingBC.objects.filter(failed_at__isnull=False).count() == 1

@@ -20,7 +20,7 @@ from bc_consumer.odoo import Odoo
 from bc_consumer.refresh import versions
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.mapping import map_order
-from bc_consumer.refresh.writer import Seen, apply
+from bc_consumer.refresh.writer import FetchedRow, apply
 from odoo_simulator import Simulator
 from tests.conftest import ON_SQLITE
 from tests.db import copied
@@ -100,7 +100,7 @@ def test_an_apply_that_is_rolled_back_uses_no_version(simulator: Simulator, odoo
     found = map_order(odoo.fetch([order_id]).orders[order_id])
     PendingBC.objects.update(claim_token=None)
     with pytest.raises(ledger.LeaseLost):
-        apply(token, [Seen(rows[0], found)], early=False)
+        apply(token, [FetchedRow(rows[0], found)], early=False)
     assert VersionCounter.objects.get().last == 0
     assert not BC.objects.exists()
 

@@ -14,7 +14,7 @@ from django.db.models import F
 from bc_consumer.models import BC, Alert, BCLine, CopyOrigin, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import Odoo
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import Wish
+from bc_consumer.reconciliation.start import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.conftest import refresh
@@ -30,7 +30,7 @@ def _mailed(settings: LazySettings) -> None:
 
 
 def run(**wish: Any) -> SyncLog:
-    return reconcile(Wish(**{"cause": Cause.NIGHTLY, **wish}))
+    return reconcile(RunRequest(**{"cause": Cause.NIGHTLY, **wish}))
 
 
 def sql(query: str, *parameters: Any) -> list[tuple[Any, ...]]:

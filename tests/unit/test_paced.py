@@ -7,7 +7,7 @@ from itertools import chain, repeat
 
 import pytest
 
-from bc_consumer.core.cached_value import LONGEST_SECONDS, SHARE, Paced
+from bc_consumer.core.cached_value import LONGEST_SECONDS, SHARE, CachedValue
 
 
 class Question:
@@ -29,7 +29,7 @@ def test_it_is_asked_again_after_twenty_times_as_long_as_it_took(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     question = Question(monkeypatch, seconds=0.2)
-    paced = Paced(question)
+    paced = CachedValue(question)
     assert [paced(), paced()] == [1, 1]
     question.now += 0.2 / SHARE - 0.01
     assert paced() == 1
@@ -39,7 +39,7 @@ def test_it_is_asked_again_after_twenty_times_as_long_as_it_took(
 
 def test_no_answer_is_older_than_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     question = Question(monkeypatch, seconds=30.0)
-    paced = Paced(question)
+    paced = CachedValue(question)
     paced()
     question.now += LONGEST_SECONDS + 0.01
     assert paced() == 2
@@ -47,7 +47,7 @@ def test_no_answer_is_older_than_a_minute(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_errors_are_raised_and_not_kept() -> None:
     answers: Iterator[int] = iter([0, 1])
-    paced = Paced(lambda: 1 // next(answers))
+    paced = CachedValue(lambda: 1 // next(answers))
     with pytest.raises(ZeroDivisionError):
         paced()
     assert paced() == 1
@@ -64,7 +64,7 @@ def test_while_it_is_asked_again_others_get_what_is_known() -> None:
             assert go_on.wait(10)
         return answer
 
-    paced = Paced(question)
+    paced = CachedValue(question)
     assert paced() == "old"
     paced._known = ("old", time.monotonic())
     thread = threading.Thread(target=paced)
@@ -77,7 +77,7 @@ def test_while_it_is_asked_again_others_get_what_is_known() -> None:
 
 
 def test_it_can_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    paced = Paced(Question(monkeypatch, seconds=1.0))
+    paced = CachedValue(Question(monkeypatch, seconds=1.0))
     paced()
     paced.forget()
     assert paced() == 2

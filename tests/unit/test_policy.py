@@ -11,7 +11,13 @@ from bc_consumer.core.messages import verbatim
 from bc_consumer.ledger import error_fingerprint
 from bc_consumer.odoo import errors
 from bc_consumer.refresh import error_policy
-from bc_consumer.refresh.error_policy import POLICY, Then, explanation, is_about_orders, then
+from bc_consumer.refresh.error_policy import (
+    POLICY,
+    Reaction,
+    explanation,
+    is_about_orders,
+    reaction_to,
+)
 
 OF_THE_GATEWAY = [
     member
@@ -43,14 +49,14 @@ class _Unheard(odoo.OdooUnavailable):
      builtins.OSError("x")],
 )  # fmt: skip
 def test_rule_6_an_unknown_error_is_some_order_s_and_stops_nobody(error: Exception) -> None:
-    assert then(error) is Then.DOUBT
+    assert reaction_to(error) is Reaction.DOUBT
     assert is_about_orders(error)
 
 
 def test_rule_7_what_is_nobody_s_fault_is_no_order_s() -> None:
     for kind, decision in POLICY.items():
         if issubclass(kind, odoo.OdooRefused):
-            assert decision is Then.REFUSED
+            assert decision is Reaction.REFUSED
     assert not is_about_orders(odoo.OdooUnavailable(verbatim("away")))
     assert not is_about_orders(odoo.OdooInterrupted(verbatim("stopping")))
     assert not is_about_orders(db.OperationalError("deadlock"))

@@ -23,7 +23,7 @@ from bc_consumer.installation.rules import (
     no_webhooks,
 )
 from bc_consumer.installation.webhook_address import Arrival, address_error
-from bc_consumer.management import rules_text as wording
+from bc_consumer.management import rules_text
 from bc_consumer.management.arguments import HelpFormatter
 from bc_consumer.management.foreground import quiet
 from bc_consumer.management.redacted_command import RedactedCommand
@@ -46,8 +46,8 @@ class Command(RedactedCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Take what is to be done."""
         self._parser = parser
-        parser.description = wording.description()
-        parser.epilog = wording.exit_codes()
+        parser.description = rules_text.description()
+        parser.epilog = rules_text.exit_codes()
         parser.formatter_class = HelpFormatter
         parser.add_argument(
             "what",
@@ -93,30 +93,30 @@ class Command(RedactedCommand):
         self._facts: dict[str, Any] = {}
         self._json: bool = options["json"]
         with quiet(options["verbosity"]):
-            code = self._guarded(options)
+            code = self._run_guarded(options)
         if self._json:
             self.stdout.write(json.dumps({**self._facts, "exit": int(code)}, ensure_ascii=False))
         if code:
             sys.exit(int(code))
 
-    def _guarded(self, options: dict[str, Any]) -> Exit:
+    def _run_guarded(self, options: dict[str, Any]) -> Exit:
         """Turn what is expected to go wrong into a sentence and an exit code."""
         try:
             return self._run(options)
         except CommandError as error:
-            return self._failed(Exit.USAGE, str(error))
+            return self._fail(Exit.USAGE, str(error))
         except AddressRefused as error:
-            return self._failed(Exit.ADDRESS, wording.address_refused(error))
+            return self._fail(Exit.ADDRESS, rules_text.address_refused(error))
         except ServesAnother as error:
-            return self._failed(Exit.ADDRESS, wording.serves_another(error))
+            return self._fail(Exit.ADDRESS, rules_text.serves_another(error))
         except NoWebhookActions as error:
-            return self._failed(Exit.NO_WEBHOOKS, wording.poll_mode(error))
+            return self._fail(Exit.NO_WEBHOOKS, rules_text.poll_mode(error))
         except NoAutomation as error:
-            return self._failed(Exit.NO_MODULE, said(error))
+            return self._fail(Exit.NO_MODULE, said(error))
         except OdooRefused as error:
-            return self._failed(Exit.REFUSED, said(error))
+            return self._fail(Exit.REFUSED, said(error))
         except OdooError as error:
-            return self._failed(Exit.FAILED, said(error))
+            return self._fail(Exit.FAILED, said(error))
 
     def _run(self, options: dict[str, Any]) -> Exit:
         what = options["what"]
@@ -125,7 +125,7 @@ class Command(RedactedCommand):
             self._check_settings(public_url)
         if what == "install" and not settings.ODOO_WEBHOOK_SECRETS:
             self._refuse_too_old()
-            return self._new_secret(wording.no_secret)
+            return self._new_secret(rules_text.no_secret)
         odoo = odoo_as_administrator(*self._account(options))
         try:
             setup = RulesSetup(odoo, public_url)
@@ -177,33 +177,33 @@ class Command(RedactedCommand):
 
     def _install(self, setup: RulesSetup, comparison: Comparison, options: dict[str, Any]) -> Exit:
         if options["rotate"] and not carries_other_secret(comparison):
-            return self._new_secret(wording.rotation)
+            return self._new_secret(rules_text.rotation)
         if comparison.is_complete:
             return self._finish(Done(), comparison)
         if not options["unchecked"]:
             outcome = setup.check_address()
             if outcome.arrival is Arrival.NO_ANSWER:
-                self._warn(wording.ping_told(setup.settings.endpoint, outcome))
+                self._warn(rules_text.ping_told(setup.settings.endpoint, outcome))
         if not options["move"]:
             setup.check_nobody_else(comparison)
         if options["dry_run"]:
-            return self._planned(list(wording.plan(comparison)))
+            return self._print_plan(list(rules_text.plan(comparison)))
         rotated = carries_other_secret(comparison)
         code = self._finish(*setup.install(comparison))
         if code is Exit.OK and rotated and len(settings.ODOO_WEBHOOK_SECRETS) > 1:
-            self._say(wording.old_secrets_left())
+            self._say(rules_text.old_secrets_left())
         return code
 
     def _remove(self, setup: RulesSetup, comparison: Comparison, options: dict[str, Any]) -> Exit:
         if not options["move"]:
             setup.check_nobody_else(comparison)
         if options["dry_run"]:
-            return self._planned(list(wording.removals(comparison.ours)))
+            return self._print_plan(list(rules_text.removals(comparison.ours)))
         done, after = setup.remove(comparison)
         self._facts["removed"] = list(done.removed)
-        self._say(wording.done_told(done))
+        self._say(rules_text.done_told(done))
         if after.ours:
-            return self._failed(Exit.FAILED, _("Some rules are still there: run this again."))
+            return self._fail(Exit.FAILED, _("Some rules are still there: run this again."))
         return Exit.OK
 
     def _finish(self, done: Done, after: Comparison) -> Exit:
@@ -213,16 +213,16 @@ class Command(RedactedCommand):
             "removed": list(done.removed),
         }
         self._tell(after)
-        self._say(wording.done_told(done))
+        self._say(rules_text.done_told(done))
         if after.is_complete:
             return Exit.OK
-        return self._failed(
+        return self._fail(
             Exit.FAILED, _("Odoo did not keep it all: see above, and run status again.")
         )
 
-    def _planned(self, steps: list[str]) -> Exit:
+    def _print_plan(self, steps: list[str]) -> Exit:
         self._facts["plan"] = steps
-        for step in steps or [wording.done_told(Done())]:
+        for step in steps or [rules_text.done_told(Done())]:
             self._say(step)
         return Exit.OK
 
@@ -236,9 +236,9 @@ class Command(RedactedCommand):
 
     def _tell(self, comparison: Comparison) -> None:
         self._facts |= facts(comparison)
-        for line in wording.told(comparison):
+        for line in rules_text.told(comparison):
             self._say(line)
-        if advice := wording.advice(comparison):
+        if advice := rules_text.advice(comparison):
             self._say(advice)
 
     def _say(self, text: str) -> None:
@@ -250,7 +250,7 @@ class Command(RedactedCommand):
         if not self._json:
             self.stderr.write(self.style.WARNING(text))
 
-    def _failed(self, code: Exit, text: str) -> Exit:
+    def _fail(self, code: Exit, text: str) -> Exit:
         for secret in settings.ODOO_WEBHOOK_SECRETS:
             text = text.replace(secret, "***")
         self._facts["error"] = text

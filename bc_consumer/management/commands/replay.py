@@ -11,7 +11,7 @@ from django.db import Error as DatabaseFailure
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from bc_consumer.management import replay_text as wording
+from bc_consumer.management import replay_text
 from bc_consumer.management.arguments import HelpFormatter, order_id, since
 from bc_consumer.management.exits import Exit
 from bc_consumer.management.foreground import quiet
@@ -32,8 +32,8 @@ class Command(RedactedCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Take which orders, and what else."""
         self._parser = parser
-        parser.description = wording.description()
-        parser.epilog = wording.exit_codes()
+        parser.description = replay_text.description()
+        parser.epilog = replay_text.exit_codes()
         parser.formatter_class = HelpFormatter
         parser.add_argument(
             "--bc", type=order_id, nargs="+", metavar="ID", help=_("failed orders of these ids")
@@ -73,11 +73,11 @@ class Command(RedactedCommand):
             with quiet(options["verbosity"]):
                 code = self._do(options)
         except FAILURES as error:
-            code = self._ended(Exit.FAILED, wording.rabbitmq_failed(error))
+            code = self._end(Exit.FAILED, replay_text.rabbitmq_failed(error))
         except DatabaseFailure as error:
-            code = self._ended(Exit.FAILED, wording.database_failed(error))
+            code = self._end(Exit.FAILED, replay_text.database_failed(error))
         except KeyboardInterrupt:
-            code = self._ended(Exit.INTERRUPTED, _("Interrupted: what was marked stays marked."))
+            code = self._end(Exit.INTERRUPTED, _("Interrupted: what was marked stays marked."))
         if code:
             sys.exit(int(code))
 
@@ -90,11 +90,13 @@ class Command(RedactedCommand):
         waiting = self._waiting() if letters else {}
         count = self._show(orders, waiting, options["bc"] or ())
         if options["dry_run"]:
-            return self._ended(Exit.OK)
+            return self._end(Exit.OK)
         if not chosen and not letters:
-            return self._ended(Exit.USAGE if count else Exit.OK, wording.choose() if count else "")
+            return self._end(
+                Exit.USAGE if count else Exit.OK, replay_text.choose() if count else ""
+            )
         if not count and not any(waiting.values()):
-            return self._ended(Exit.OK)
+            return self._end(Exit.OK)
         if not options["yes"] and (refusal := self._not_confirmed(count, waiting)) is not None:
             return refusal
         return self._replay(orders, letters=letters)
@@ -108,24 +110,24 @@ class Command(RedactedCommand):
         not_failed = sorted(set(wanted) - set(rows.values_list("pk", flat=True)))
         self._facts |= {
             "orders": count,
-            "groups": [wording.group_facts(group) for group in groups],
+            "groups": [replay_text.group_facts(group) for group in groups],
             "not_failed": not_failed,
             "dead_letters": dict(waiting),
         }
         if not self._json:
-            self.stdout.write(wording.shown(groups, count, waiting, not_failed))
+            self.stdout.write(replay_text.shown(groups, count, waiting, not_failed))
         return count
 
     def _not_confirmed(self, count: int, waiting: Mapping[str, int]) -> Exit | None:
         """Ask; return how to end, or None to go on."""
         if not sys.stdin.isatty():
             text = _("Nothing was changed: nobody can be asked here, so add --yes.")
-            return self._ended(Exit.USAGE, text)
-        self.stderr.write(wording.question(count, waiting) + " ", ending="")
+            return self._end(Exit.USAGE, text)
+        self.stderr.write(replay_text.question(count, waiting) + " ", ending="")
         self.stderr.flush()
         if sys.stdin.readline().strip().lower() in {"y", "yes", _("y"), _("yes")}:
             return None
-        return self._ended(Exit.FAILED, _("Nothing was changed."))
+        return self._end(Exit.FAILED, _("Nothing was changed."))
 
     def _replay(self, rows: QuerySet[PendingBC], *, letters: bool) -> Exit:
         replayed = failed_orders.replay(rows)
@@ -135,8 +137,8 @@ class Command(RedactedCommand):
             brought = dead_letters.bring_in(self._broker)
             self._facts |= {"orders_of_dead_letters": brought.orders, "kept": brought.kept}
         if not self._json:
-            self.stdout.write(wording.done(replayed, brought))
-        return self._ended(Exit.OK)
+            self.stdout.write(replay_text.done(replayed, brought))
+        return self._end(Exit.OK)
 
     def _waiting(self) -> Mapping[str, int]:
         if self._broker is None:
@@ -145,7 +147,7 @@ class Command(RedactedCommand):
             return {}
         return dead_letters.waiting(self._broker)
 
-    def _ended(self, code: Exit, error: str = "") -> Exit:
+    def _end(self, code: Exit, error: str = "") -> Exit:
         if error:
             self.stderr.write(error)
         if self._json:

@@ -25,7 +25,7 @@ from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
 from bc_consumer.reconciliation.dry_run import DriftScan
 from bc_consumer.reconciliation.lock import unlock
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import Wish, holder
+from bc_consumer.reconciliation.start import RunRequest, holder
 from bc_consumer.reconciliation.stops import AlreadyRunning, Interrupted
 from bc_consumer.refresh import database_identity
 from bc_consumer.refresh.gateway import odoo
@@ -94,7 +94,7 @@ class Command(RedactedCommand):
         self._report: Report | None = None
         self._facts: dict[str, Any] = {}
         with quiet(options["verbosity"]), stopping_on_signals():
-            code = self._guarded(options)
+            code = self._run_guarded(options)
         if code:
             sys.exit(int(code))
 
@@ -105,24 +105,24 @@ class Command(RedactedCommand):
                     names = {"one": one, "other": other}
                     self._parser.error(_("%(one)s and %(other)s exclude each other") % names)
 
-    def _guarded(self, options: dict[str, Any]) -> Exit:
+    def _run_guarded(self, options: dict[str, Any]) -> Exit:
         """Turn what is expected to go wrong into a sentence and an exit code."""
         try:
             return self._do(options)
         except AlreadyRunning as running:
-            return self._ended(Exit.LOCKED, sync_text.locked(running))
+            return self._end(Exit.LOCKED, sync_text.locked(running))
         except (Interrupted, OdooInterrupted, KeyboardInterrupt):
-            return self._ended(
+            return self._end(
                 Exit.INTERRUPTED, sync_text.interrupted(self._facts.get("command", ""))
             )
         except OdooRefused as error:
-            return self._ended(Exit.REFUSED, sync_text.refused(error))
+            return self._end(Exit.REFUSED, sync_text.refused(error))
         except OdooError as error:
-            return self._ended(
+            return self._end(
                 Exit.FAILED, sync_text.odoo_failed(error, self._facts.get("command", ""))
             )
         except DatabaseFailure as error:
-            return self._ended(Exit.FAILED, sync_text.database_failed(error))
+            return self._end(Exit.FAILED, sync_text.database_failed(error))
 
     def _do(self, options: dict[str, Any]) -> Exit:
         if options["unlock"]:
@@ -140,7 +140,7 @@ class Command(RedactedCommand):
     # --- the four deeds ------------------------------------------------------------------------
 
     def _run(self, options: dict[str, Any]) -> Exit:
-        wish = Wish(
+        request = RunRequest(
             SyncLog.Cause.COMMAND,
             full=options["full"],
             since=options["since"],
@@ -148,7 +148,7 @@ class Command(RedactedCommand):
         )
         shown = display(_stream(self.stderr))
         try:
-            run = reconcile(wish, RunProgress(shown, _orders_above))
+            run = reconcile(request, RunProgress(shown, _orders_above))
         finally:
             shown.close()
         columns = [field.attname for field in SyncLog._meta.concrete_fields]
@@ -156,7 +156,7 @@ class Command(RedactedCommand):
         code = exit_of_run(run)
         if not self._json:
             self.stdout.write(sync_text.run_told(run))
-        return self._ended(code, sync_text.run_error(run), status=run.status)
+        return self._end(code, sync_text.run_error(run), status=run.status)
 
     def _dry_run(self, options: dict[str, Any]) -> Exit:
         self._report = (JsonReport if self._json else Table)(_stream(self.stdout))
@@ -192,8 +192,8 @@ class Command(RedactedCommand):
         if not self._json:
             self.stdout.write(sync_text.drift_told(self._facts, why))
         if scan.found:
-            return self._ended(Exit.DRIFT, status="different")
-        return self._ended(Exit.OK, status="equal")
+            return self._end(Exit.DRIFT, status="different")
+        return self._end(Exit.OK, status="equal")
 
     def _orders(self, odoo_ids: list[int], *, forced: bool) -> Exit:
         told: list[dict[str, Any]] = []
@@ -213,10 +213,10 @@ class Command(RedactedCommand):
             if not self._json:
                 self.stdout.write(sync_text.brought_told(brought))
         if "held" in outcomes:
-            return self._ended(Exit.BRAKED, sync_text.orders_held())
+            return self._end(Exit.BRAKED, sync_text.orders_held())
         if outcomes & {"failed", "unconfirmed"}:
-            return self._ended(Exit.PARTIAL)
-        return self._ended(Exit.OK)
+            return self._end(Exit.PARTIAL)
+        return self._end(Exit.OK)
 
     def _unlock(self, *, ask: bool) -> Exit:
         state = SyncState.objects.get(key=SyncState.KEY)
@@ -224,21 +224,21 @@ class Command(RedactedCommand):
             self._facts["held_by"] = ""
             if not self._json:
                 self.stdout.write(_("Nobody holds the lock."))
-            return self._ended(Exit.OK)
+            return self._end(Exit.OK)
         self._facts["held_by"] = who = holder()
         self.stderr.write(sync_text.unlock_warning(state, who, database_now()))
         if ask and not sys.stdin.isatty():
-            return self._ended(
+            return self._end(
                 Exit.USAGE, _("Nothing was changed: nobody can be asked here, so add --no-input.")
             )
-        if ask and not self._confirmed():
-            return self._ended(Exit.FAILED, _("Nothing was changed."))
+        if ask and not self._confirm():
+            return self._end(Exit.FAILED, _("Nothing was changed."))
         unlock()
         if not self._json:
             self.stdout.write(_("The lock was released. It was held by %(who)s.") % {"who": who})
-        return self._ended(Exit.OK)
+        return self._end(Exit.OK)
 
-    def _confirmed(self) -> bool:
+    def _confirm(self) -> bool:
         self.stderr.write(_("Release it? [y/N]") + " ", ending="")
         self.stderr.flush()
         answer = sys.stdin.readline().strip().lower()
@@ -246,7 +246,7 @@ class Command(RedactedCommand):
 
     # --- the end -------------------------------------------------------------------------------
 
-    def _ended(self, code: Exit, error: str = "", *, status: str = "") -> Exit:
+    def _end(self, code: Exit, error: str = "", *, status: str = "") -> Exit:
         """Say what went wrong, and complete the JSON object."""
         if error:
             self.stderr.write(error)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bc_consumer.odoo import OdooRefused, OdooSettings
-from bc_consumer.odoo.domains import DomainError, checked, of_lines
+from bc_consumer.odoo.domains import DomainError, check_domain, of_lines
 from odoo_simulator import Simulator
 
 
@@ -22,12 +22,12 @@ from odoo_simulator import Simulator
     ],
 )
 def test_what_odoo_takes_is_taken(domain: list[Any]) -> None:
-    checked(domain)
+    check_domain(domain)
 
 
 def test_it_is_sent_as_odoo_writes_it() -> None:
     given: list[Any] = [("state", "IN", ("draft", None)), ["date_order", "=", None]]
-    assert checked(given) == (
+    assert check_domain(given) == (
         ("state", "in", ["draft", False]),
         ("date_order", "=", False),
     )
@@ -54,7 +54,7 @@ def test_it_is_sent_as_odoo_writes_it() -> None:
 )
 def test_what_is_no_domain_is_told_why(domain: Any, told: str) -> None:
     with pytest.raises(DomainError, match=told):
-        checked(domain)
+        check_domain(domain)
 
 
 def test_a_wrong_domain_is_refused_before_anything_is_sent() -> None:
@@ -71,7 +71,7 @@ def test_a_field_name_that_can_be_none_is_refused(name: str, told: str) -> None:
 
 
 def test_terms_lead_through_the_order_to_its_lines() -> None:
-    domain = checked(["|", ["id", ">", 5], "!", ["partner_id.name", "ilike", "a"]])
+    domain = check_domain(["|", ["id", ">", 5], "!", ["partner_id.name", "ilike", "a"]])
     assert of_lines(domain) == (
         "|",
         ("order_id.id", ">", 5),
@@ -100,8 +100,8 @@ def test_the_domain_of_lines_finds_the_lines_of_the_domain_s_orders(
             lines=[{"product_id": 1}] * (1 + number % 2),
         )
     simulator.confirm([1, 4, 7, 8])
-    orders = simulator.reader.search("purchase.order", checked(domain))
+    orders = simulator.reader.search("purchase.order", check_domain(domain))
     assert 0 < len(orders) < 12, "a domain that tells nothing apart tests nothing"
-    lines = simulator.reader.search("purchase.order.line", of_lines(checked(domain)))
+    lines = simulator.reader.search("purchase.order.line", of_lines(check_domain(domain)))
     expected = [line["id"] for i in orders for line in (simulator.order(i) or {})["order_line"]]
     assert sorted(lines) == sorted(expected)
