@@ -6,18 +6,26 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from odoo_simulator.blocks import Row
-from odoo_simulator.store import Transaction
-
-if TYPE_CHECKING:
-    from odoo_simulator.simulator import Simulator
+from odoo_simulator.fields import ModelSet
+from odoo_simulator.records import Records
+from odoo_simulator.store import Store, Transaction
 
 _CODED = re.compile(r"\[([^\]]+)\] (.*)", re.DOTALL)
 
 
-def load_captured_orders(simulator: Simulator, source: str | Path | dict[str, Any]) -> list[int]:
+class Target(Protocol):
+    """What orders are loaded into: a simulator."""
+
+    order_model: str
+    store: Store
+    records: Records
+    models: ModelSet
+
+
+def load_captured_orders(simulator: Target, source: str | Path | dict[str, Any]) -> list[int]:
     """Orders in the form `web_search_read` gives them, many2one as {id, display_name}.
 
     `source` is a file or its parsed content: {model: [order, …]}. Ids are kept, related records are
@@ -32,7 +40,7 @@ def load_captured_orders(simulator: Simulator, source: str | Path | dict[str, An
 
 
 class _Loader:
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Target) -> None:
         self.simulator = simulator
         self.shape = simulator.records.shapes[simulator.order_model]
 

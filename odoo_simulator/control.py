@@ -13,12 +13,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from odoo_simulator.calls import Call, CallLog
+from odoo_simulator.faults import Faults
 from odoo_simulator.http_server import Request, Response
-
-if TYPE_CHECKING:
-    from odoo_simulator.simulator import SimulatedTransaction, Simulator
+from odoo_simulator.webhooks import WebhookSender
 
 # fmt: off
 _VERBS = frozenset([
@@ -36,12 +36,49 @@ _SIMULATOR_VERBS = frozenset([
 # fmt: on
 
 
+class OpenTransaction(Protocol):
+    """A transaction that several requests share. The verbs are found by name."""
+
+    @property
+    def started(self) -> str:
+        """When it began, as Odoo writes a moment."""
+
+
+class Controlled(Protocol):
+    """What is controlled: a simulator. The verbs are found by name."""
+
+    version: int
+    database: str
+    order_model: str
+    faults: Faults
+    call_log: CallLog
+    webhooks: WebhookSender
+
+    @property
+    def url(self) -> str:
+        """Where Odoo is asked."""
+
+    @property
+    def control_url(self) -> str:
+        """Where this is."""
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls that were made."""
+
+    def begin(self) -> OpenTransaction:
+        """Open a transaction."""
+
+    def count(self) -> int:
+        """Count the orders."""
+
+
 class Control:
     """Answers the control endpoint of one simulator."""
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Controlled) -> None:
         self.simulator = simulator
-        self._transactions: dict[int, SimulatedTransaction] = {}
+        self._transactions: dict[int, OpenTransaction] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 

@@ -113,7 +113,7 @@ class Changes:
 
 
 def read_changes(stored: Mapping[str, Any]) -> Changes:
-    """Read ``JournalEntry.changes`` as ``apply.py`` writes them; ignore what is not known."""
+    """Read ``JournalEntry.changes`` as the writer stores them; ignore what is not known."""
     lines = stored.get("lines") or {}
     return Changes(
         fields=_field_changes(BC, stored.get("fields") or {}),

@@ -3,8 +3,8 @@
 What is raised, stored or mailed here is made long before it is read, by a process that knows no
 reader. So an error, a reason, an alert is a :class:`Message`: the English sentence, and with it the
 catalogue's sentence and the values in it. Logs and machines take the English one; pages, commands
-and mails have it said in a language (``saying.py``). Nothing here knows Django, for the gateway
-makes messages too.
+and mails have it said in a language (``message_field.py``). Nothing here knows Django, for the
+gateway makes messages too.
 """
 
 import json

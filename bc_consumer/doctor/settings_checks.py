@@ -1,4 +1,4 @@
-"""The settings, by Django's system checks (``checks.py`` and Django's own)."""
+"""The settings, by Django's system checks (``installation/system_checks.py`` and Django's own)."""
 
 from collections.abc import Iterator
 

@@ -6,7 +6,8 @@ whatever has come meanwhile, by one statement: a hundred webhooks at once cost t
 connection and a few commits, and in an outage only one batch waits for it.
 
 A slow answer costs a moment, a refused event a scan. So a database that is slow, and shows that it
-lives (``watch.py``), gets nearly all of that second; one that does not is given up much sooner.
+lives (``database_watch.py``), gets nearly all of that second; one that does not is given up much
+sooner.
 """
 
 import contextlib

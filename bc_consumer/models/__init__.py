@@ -1,4 +1,8 @@
-"""All tables, one module a subject."""
+"""The tables, one module a subject; Django and applications find them all here.
+
+May be imported by every room but core and odoo. Start with ``orders``: BC and BCLine are the copy;
+``ledger`` is what is owed, ``journal`` what happened, ``runs`` the reconciliation's record.
+"""
 
 from bc_consumer.models.journal import AnnouncedVersion, JournalEntry, VersionCounter
 from bc_consumer.models.ledger import Event, Lane, PendingBC

@@ -66,7 +66,7 @@ class JournalEntry(models.Model):
 
 
 class VersionCounter(models.Model):
-    """One row: the last version that was given. ``versions.py`` alone writes it."""
+    """One row: the last version that was given. ``refresh/versions.py`` alone writes it."""
 
     ONLY = 1
     """The key of that row."""
@@ -82,7 +82,7 @@ class VersionCounter(models.Model):
 
 
 class AnnouncedVersion(models.Model):
-    """One row: the version up to which changes have been announced. ``announcer.py`` writes it."""
+    """One row: up to which version changes are announced. The change publisher writes it."""
 
     version = models.BigIntegerField()
     token = models.UUIDField(null=True)

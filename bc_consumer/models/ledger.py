@@ -23,7 +23,7 @@ class Event(models.TextChoices):
 
 
 class PendingBC(models.Model):
-    """The ledger: an order that the copy still owes a look. ``ledger.py`` alone writes it.
+    """The ledger: an order that the copy still owes a look. the ledger room alone writes it.
 
     Owed: ``generation > fetched_generation``. Watching: fetched, with early looks left.
     Every time is the database's clock.

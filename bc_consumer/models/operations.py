@@ -52,7 +52,7 @@ class DeadLetter(models.Model):
 
 
 class Heartbeat(models.Model):
-    """A process that works: when it last said so. ``heartbeats.py`` alone writes it.
+    """A process that works: when it last said so. ``operations/heartbeats.py`` alone writes it.
 
     Known by its ``number``, for containers may show the same host and process id. None: it has died
     and what it had in hand is free.

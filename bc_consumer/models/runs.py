@@ -10,7 +10,7 @@ from bc_consumer.core.messages import gettext
 
 
 class SyncState(models.Model):
-    """The reconciliation's watermark and lock. ``lock.py`` alone writes the lock."""
+    """The reconciliation's watermark and lock. ``reconciliation/lock.py`` alone writes the lock."""
 
     KEY = "bclinbc"
     HAND_OVER = timedelta(minutes=10)

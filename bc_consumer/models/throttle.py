@@ -11,7 +11,7 @@ class Pace(models.Model):
 
     Shared by all workers of a deployment: a stream of events costs a bounded number of calls to
     Odoo a second, however many workers there are, and all of them leave an Odoo alone that failed.
-    ``outage.py`` writes it, and ``call_limits.py`` its ``next_call_at``.
+    ``ledger/circuit_breaker.py`` writes it, and ``ledger/call_slots.py`` its ``next_call_at``.
     """
 
     next_claim_at = models.DateTimeField(_("next claim"))
@@ -34,7 +34,7 @@ class Pace(models.Model):
 
 
 class CallSlot(models.Model):
-    """One of the calls to Odoo that may be under way at the same time. See ``call_limits.py``."""
+    """One of the calls to Odoo that may be under way at once: see ``ledger/call_slots.py``."""
 
     id = models.PositiveSmallIntegerField(primary_key=True)
     taken_until = models.DateTimeField(_("taken until"))

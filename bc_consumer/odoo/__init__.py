@@ -1,6 +1,7 @@
 """The gateway to Odoo: plain settings in, plain immutable records out, a small family of errors.
 
-Knows nothing of Django, nor of the copy. Start with ``Odoo`` (client.py) and ``errors.py``.
+Knows nothing of Django, nor of the copy. May be imported by every room but core and models.
+Start with ``client`` (class ``Odoo``) and ``errors``, grouped by what the caller does next.
 """
 
 from bc_consumer.odoo.client import Odoo

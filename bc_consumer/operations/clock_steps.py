@@ -4,9 +4,9 @@ Leases and due moments are the database's clock, and that may be set back: by ha
 failover to another machine. What was to end in a minute then ends in an hour. But a moment that is
 further ahead than the longest wait anybody asks for was written before, and what lies in the past
 by its nature (a mark, a beat, a start) does not lie ahead. Where one row decides, the statement
-that reads it knows this (``outage``, ``call_limits``, ``announcer``, ``schedule``); the rest is set
-right here, every few seconds, by the hearts. A lease is shortened and not ended: its holder may
-well be alive, and renews it.
+that reads it knows this (``circuit_breaker``, ``call_slots``, ``change_publisher``,
+``schedule``); the rest is set right here, every few seconds, by the hearts. A lease is shortened
+and not ended: its holder may well be alive, and renews it.
 
 Looks and scans end when so much time has passed. A clock that is set forward ends them early, one
 that is set back while a run begins ends them for another time: so a step in either direction has

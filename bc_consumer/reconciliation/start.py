@@ -32,7 +32,7 @@ class RunRequest:
     forced: bool = False
     digest: bool = True
     asked_for: bool = False
-    """A poll because of an event that was missed, or may have been: see ``scan_request.py``."""
+    """A poll for an event that was, or may have been, missed: see ``ledger/scan_request.py``."""
 
 
 def holder() -> Message:

@@ -10,7 +10,7 @@ from unittest.mock import MagicMock
 
 import psycopg2
 import pytest
-from bc_consumer.web import startup
+from bc_consumer import web_process
 from django.conf import LazySettings
 from django.db import connection
 from psycopg2 import extensions
@@ -86,7 +86,7 @@ def test_a_web_process_gives_each_statement_a_deadline_unless_pages_have_none(
     monkeypatch.setattr(startup, "publisher", MagicMock())
     monkeypatch.setattr(startup, "intake", MagicMock())
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", {})
-    startup.prepare()
+    web_process.prepare()
     assert deadline.installed()
     assert deadline._outside == outside
 
