@@ -16,9 +16,10 @@ from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import Alert, Heartbeat, SyncLog, SyncState
 from bc_consumer.operations import heartbeats
+from bc_consumer.reconciliation.schedule import last_time
 
-LATE_RUN = timedelta(hours=26)
-"""A nightly run, and the time it may take."""
+LATE_RUN = timedelta(hours=2)
+"""After the time of the nightly run: so long it may take."""
 WAITING_SECONDS = 120.0
 SHOWN_ALERTS = 5
 
@@ -100,7 +101,7 @@ def _runs() -> Iterator[Finding]:
             else _("Put right what it says, then run: manage.py sync_BcLinbc")
         )
         yield error(f"{text}: {first}", fix)
-    elif settings.SYNC_NIGHTLY_AT is not None and _is_late(state.last_sync):
+    elif _is_late(state.last_sync):
         yield warning(
             _("%(run)s; complete up to %(time)s only")
             % {"run": text, "time": _shown(state.last_sync) if state.last_sync else "–"},
@@ -111,7 +112,11 @@ def _runs() -> Iterator[Finding]:
 
 
 def _is_late(last_sync: datetime | None) -> bool:
-    return last_sync is None or last_sync < database_now() - LATE_RUN
+    if settings.SYNC_NIGHTLY_AT is None:
+        return False
+    # What a run has completed the copy up to is a moment on Odoo's clock, near its beginning.
+    due = last_time(database_now() - LATE_RUN, settings.SYNC_NIGHTLY_AT)
+    return last_sync is None or last_sync < due - LATE_RUN
 
 
 def _backlog() -> Iterator[Finding]:

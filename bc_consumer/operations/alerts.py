@@ -1,23 +1,21 @@
-"""Tells people by e-mail what needs them, once: until it is over, or a day later.
+"""Tells people what needs them, once: until it is over, or a day later.
 
-Mails are in ``LANGUAGE_CODE``, pages in their reader's language, the log in English.
+What is sent is in ``LANGUAGE_CODE``, pages are in their reader's language, the log is in English.
+``alert_channels.py`` knows where alerts go.
 """
 
 import logging
 from datetime import timedelta
 
-from django.conf import settings
-from django.core.mail import send_mail
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
-from django.utils import translation
 
-from bc_consumer.core.message_field import said
 from bc_consumer.core.messages import Message, verbatim
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import Alert
+from bc_consumer.operations import alert_channels
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +24,9 @@ NOTHING = verbatim("")
 
 
 def alert(key: str, subject: Message, text: Message) -> None:
-    """Log it, remember it under ``key``, and mail it unless that was done within a day.
+    """Log it, remember it under ``key``, and send it unless that was done within a day.
 
-    Mail that cannot be sent is logged and tried again with the next occurrence.
+    What cannot be sent is logged and tried again with the next occurrence.
     """
     subject, text = redacted(subject), redacted(text)
     logger.error("ALERT %s: %s — %s", key, subject, text)
@@ -45,7 +43,7 @@ def alert(key: str, subject: Message, text: Message) -> None:
         due = known.mailed_at is None or not now - AGAIN_AFTER <= known.mailed_at <= now
         if due:
             Alert.objects.filter(key=key).update(mailed_at=Now())
-    if due and settings.ALERT_EMAILS and not _mail(subject, text):
+    if due and not alert_channels.send(subject, text):
         Alert.objects.filter(key=key).update(mailed_at=None)
 
 
@@ -57,24 +55,13 @@ def amend(key: str, subject: Message, text: Message) -> None:
 
 
 def over(key: str, subject: Message = NOTHING, text: Message = NOTHING) -> None:
-    """Forget an alert whose cause is gone; should it come back, it is mailed again.
+    """Forget an alert whose cause is gone; should it come back, it is sent again.
 
-    With a ``subject``, whoever was mailed the alert is mailed this too.
+    With a ``subject``, whoever was sent the alert is sent this too.
     """
-    mailed = Alert.objects.filter(key=key, mailed_at__isnull=False).exists()
+    was_sent = Alert.objects.filter(key=key, mailed_at__isnull=False).exists()
     if not Alert.objects.filter(key=key).delete()[0]:
         return
     logger.warning("alert %s is over. %s", key, text)
-    if mailed and subject and settings.ALERT_EMAILS:
-        _mail(subject, text)
-
-
-def _mail(subject: Message, text: Message) -> bool:
-    with translation.override(settings.LANGUAGE_CODE):
-        told, body = f"[BC] {said(subject)}", said(text)
-    try:
-        send_mail(told, body, settings.DEFAULT_FROM_EMAIL, settings.ALERT_EMAILS)
-    except (OSError, ValueError):  # a login that is not ASCII, a newline in a subject
-        logger.exception("The alert «%s» could not be mailed", subject)
-        return False
-    return True
+    if was_sent and subject:
+        alert_channels.send(subject, text)

@@ -3,6 +3,7 @@
 What has begun or ended in the future did so before the clock was set back, and hinders nothing.
 """
 
+import itertools
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -87,10 +88,14 @@ def _may_try_again(runs: QuerySet[SyncLog], now: datetime) -> bool:
 
 
 def last_time(now: datetime, at: time) -> datetime:
-    """Return the latest moment not after ``now`` at which a nightly run was due."""
+    """Return the latest moment not after ``now`` at which a nightly run was due.
+
+    Whatever asks for the nightly run goes by this: leave a day out here, and none is due on it.
+    """
     today = timezone.localtime(now).date()
-    moment = _moment(today, at)
-    return moment if moment <= now else _moment(today - timedelta(days=1), at)
+    days = (today - timedelta(days=ago) for ago in itertools.count())
+    moments = (_moment(day, at) for day in days)
+    return next(moment for moment in moments if moment <= now)
 
 
 def _moment(day: date, at: time) -> datetime:

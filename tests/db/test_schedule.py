@@ -18,7 +18,6 @@ from django.utils import timezone
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 from pika.exceptions import StreamLostError
 
-from bc_consumer import actors
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.ledger.scan_request import request_scan
 from bc_consumer.models import BC, Alert, PendingBC, SyncLog, SyncState
@@ -26,7 +25,7 @@ from bc_consumer.reconciliation.lock import Lock
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
 from bc_consumer.reconciliation.schedule import Due, due, last_time
 from bc_consumer.reconciliation.start import RunRequest
-from bc_consumer.workers import scheduler
+from bc_consumer.workers import actors, scheduler
 from odoo_simulator import Simulator
 from tests.db.copied import pending
 

@@ -290,7 +290,7 @@ def mail_is_refused(one: Scene) -> None:
     said = one.manage(
         "shell", "-c", "from bc_consumer.operations.alerts import alert; alert('x', 'y', 'z')"
     )
-    assert "could not be mailed" in said
+    assert "could not be sent by ALERT_EMAILS" in said
     one.mail.refuse = False
 
 

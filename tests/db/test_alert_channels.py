@@ -1,0 +1,57 @@
+"""Where alerts go, and that one channel's trouble is none of another's."""
+
+from __future__ import annotations
+
+import pytest
+from django.conf import LazySettings
+from django.core import mail
+
+from bc_consumer.core.messages import verbatim
+from bc_consumer.models import Alert
+from bc_consumer.operations import alert_channels, alerts
+from bc_consumer.operations.alert_channels import Channel
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def chat(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """A channel more: one function, and one setting."""
+    told: list[tuple[str, str]] = []
+    settings.ALERT_EMAILS = ["ops@example.com"]
+    settings.ALERT_CHAT_URL = "https://chat.example.com/hook"
+    channel = Channel("ALERT_CHAT_URL", lambda subject, text: told.append((subject, text)))
+    monkeypatch.setattr(alert_channels, "CHANNELS", (*alert_channels.CHANNELS, channel))
+    return told
+
+
+def test_every_channel_in_use_tells_and_tells_the_end(chat: list[tuple[str, str]]) -> None:
+    alerts.alert("key", verbatim("subject"), verbatim("text"))
+    alerts.alert("key", verbatim("subject"), verbatim("text"))
+    alerts.over("key", verbatim("it is over"), verbatim("all is well"))
+    assert chat == [("subject", "text"), ("it is over", "all is well")]
+    assert [str(one.subject) for one in mail.outbox] == ["[BC] subject", "[BC] it is over"]
+
+
+def test_one_whose_setting_is_empty_tells_nobody(
+    chat: list[tuple[str, str]], settings: LazySettings
+) -> None:
+    settings.ALERT_CHAT_URL = ""
+    alerts.alert("key", verbatim("subject"), verbatim("text"))
+    assert chat == []
+    assert len(mail.outbox) == 1
+
+
+def test_a_channel_that_fails_keeps_the_others_from_nothing_and_is_tried_again(
+    chat: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(subject: str, text: str) -> None:
+        raise ConnectionRefusedError(subject, text)
+
+    monkeypatch.setattr(
+        alert_channels, "CHANNELS", (Channel("ALERT_EMAILS", away), *alert_channels.CHANNELS[1:])
+    )
+    alerts.alert("key", verbatim("subject"), verbatim("text"))
+    assert chat == [("subject", "text")]
+    assert "could not be sent by ALERT_EMAILS" in caplog.text
+    assert Alert.objects.get().mailed_at is None, "it is sent with the next occurrence"
