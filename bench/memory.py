@@ -5,7 +5,7 @@
     .venv/bin/python -m bench.memory --sqlite             SQLite instead of PostgreSQL
 
 Each run is a process of its own, as an operator starts it: ``manage.py sync_BcLinbc``. Its peak is
-what the kernel says of the ended process (ru_maxrss). Odoo is the stand-in, in another process.
+what the kernel says of the ended process (ru_maxrss). Odoo is the simulator, in another process.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _simulator(orders: int, options: argparse.Namespace) -> Iterator[str]:
     try:
         assert process.stdout is not None
         if not process.stdout.readline():
-            raise SystemExit("the stand-in for Odoo did not start")
+            raise SystemExit("the simulator of Odoo did not start")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()

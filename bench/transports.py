@@ -3,7 +3,7 @@
     python -m bench.transports --orders 10000
     python -m bench.transports --url https://odoo.example.com --database … --login … --orders 10000
 
-Without an address it starts a stand-in of Odoo 19 as a process of its own and fills it with orders
+Without an address it starts a simulator of Odoo 19 as a process of its own and fills it with orders
 whose texts and numbers are odd. A real Odoo is only read; its password, and an API key for JSON-2,
 come from ODOO_PASSWORD and ODOO_API_KEY.
 """
@@ -28,7 +28,7 @@ PAGE = 500  # orders a call
 CREATED_AT_ONCE = 200
 LINES = 5
 TRANSPORTS = ("xmlrpc", "jsonrpc", "json2")
-KEY = "a-key-of-the-stand-in"
+KEY = "a-key-of-the-simulator"
 ODD = (
     "plain", "é à ü ß ñ", "漢字 かな", "🍮🔧", "a\r\nb\rc\nd", "tab\tand\x0bvertical\x0c\x1f",
     "<b>&amp;</b> ]]>", '"quoted" \\ back\\slash', "  spaces  ", "\u2028\u2029\u00a0\u200b",

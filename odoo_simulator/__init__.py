@@ -1,4 +1,4 @@
-"""A stand-in Odoo 17, 18 or 19: real HTTP, real XML-RPC, real webhooks, faults on command.
+"""A simulated Odoo 17, 18 or 19: real HTTP, real XML-RPC, real webhooks, faults on command.
 
     with Simulator(version=18) as odoo:
         odoo.install_rules("http://127.0.0.1:8000/odoo/webhook/", secret="...")

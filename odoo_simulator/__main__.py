@@ -1,4 +1,4 @@
-"""python -m odoo_simulator: a stand-in Odoo as a process of its own."""
+"""python -m odoo_simulator: a simulated Odoo as a process of its own."""
 
 from __future__ import annotations
 

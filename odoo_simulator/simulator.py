@@ -66,7 +66,7 @@ class SimulatedTransaction(Operations):
 
 
 class Simulator(Operations):
-    """A stand-in Odoo.
+    """A simulated Odoo.
 
     `webhook_timing` is "early" (inside the transaction: 17, 18) or "committed" (19); None takes the
     version's own. `port` 0 takes a free one. `data_file` keeps everything between starts.
@@ -80,7 +80,7 @@ class Simulator(Operations):
         *,
         database: str = "odoo",
         login: str = "admin",
-        password: str = "admin",  # noqa: S107 - the stand-in's own, as a fresh Odoo's
+        password: str = "admin",  # noqa: S107 - the simulator's own, as a fresh Odoo's
         port: int = 0,
         data_file: str | Path | None = None,
         keep_alive: bool = False,

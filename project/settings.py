@@ -22,8 +22,8 @@ DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var")))
 # What ./start has made for itself: commands beside it need the same.
 load_dotenv(DATA_DIR / "secrets")
 if not env.text("ODOO_URL"):
-    # While ./start runs the stand-in, they look at that one, all of it.
-    load_dotenv(DATA_DIR / "stand-in", override=True)
+    # While ./start runs the simulator, they look at that one, all of it.
+    load_dotenv(DATA_DIR / "simulator.env", override=True)
 # Names of variables that only these files have. «manage.py web» hands none of them on: what it
 # starts later reads the files as they are then.
 VARIABLES_OF_FILES = frozenset(os.environ) - _given

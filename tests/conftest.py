@@ -155,7 +155,7 @@ def gate_to_postgres(postgres: Postgres) -> Iterator[Gate]:
 
 @pytest.fixture
 def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
-    """A running stand-in Odoo; ``@pytest.mark.simulator(version=19)`` chooses how it is built."""
+    """A running simulated Odoo; ``@pytest.mark.simulator(version=19)`` chooses how it is built."""
     marker = request.node.get_closest_marker("simulator")
     with Simulator(**(marker.kwargs if marker else {})) as started:
         yield started

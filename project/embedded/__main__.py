@@ -91,14 +91,14 @@ def _defaults(directory: Path) -> dict[str, str]:
 
 
 def _stand_in() -> dict[str, str]:
-    """Return the settings that lead to the stand-in and back, whatever the environment says."""
+    """Return the settings that lead to the simulator and back, whatever the environment says."""
     host = os.environ.get("HOST") or "127.0.0.1"
     host = "127.0.0.1" if host in EVERY_ADDRESS else host
     host = f"[{host}]" if ":" in host else host
     return SIMULATOR_LOGIN | {
         "ODOO_URL": f"http://127.0.0.1:{choose_port()}",
         "PUBLIC_URL": f"http://{host}:{os.environ.get('PORT') or '8000'}",
-        # Whoever lets others in by their names still has to let the stand-in's webhooks in.
+        # Whoever lets others in by their names still has to let the simulator's webhooks in.
         "ALLOWED_HOSTS": f"{os.environ.get('ALLOWED_HOSTS') or LOCAL_HOSTS},{host}",
         # The simulator's orders are nobody's secret.
         "LIVE_PAGE_PUBLIC": os.environ.get("LIVE_PAGE_PUBLIC") or "1",

@@ -106,7 +106,7 @@ class Embedded:
     def _welcome(self, password: str) -> str:
         site = f"http://localhost:{self._port}"
         odoo_words = (
-            f"a bundled stand-in at {settings.ODOO_URL}, about one change a second"
+            f"a bundled simulator at {settings.ODOO_URL}, about one change a second"
             if self._with_simulator
             else settings.ODOO_URL
         )

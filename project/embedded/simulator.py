@@ -1,4 +1,4 @@
-"""The stand-in for Odoo as a child process, when no real Odoo is set."""
+"""The simulator of Odoo as a child process, when no real Odoo is set."""
 
 import socket
 import subprocess
@@ -19,7 +19,7 @@ DEMONSTRATION = ("--version", "17", "--timing", "early", "--orders", "40", "--tr
 
 
 class SimulatorFailedError(Exception):
-    """The stand-in did not start; the message holds what it said."""
+    """The simulator did not start; the message holds what it said."""
 
 
 class SimulatorProcess:
@@ -52,7 +52,7 @@ class SimulatorProcess:
         while not cancelled():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 said = self._log.read_text(errors="replace")[-2000:]
-                raise SimulatorFailedError(f"The stand-in for Odoo did not start:\n{said}")
+                raise SimulatorFailedError(f"The simulator of Odoo did not start:\n{said}")
             try:
                 socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
             except OSError:
@@ -89,7 +89,7 @@ def install_rules() -> None:
         setup = RulesSetup(odoo)
         setup.install(setup.rules.inspect())
     except OdooError as error:
-        raise SimulatorFailedError(f"The stand-in for Odoo took no rules: {error}") from error
+        raise SimulatorFailedError(f"The simulator of Odoo took no rules: {error}") from error
     finally:
         odoo.close()
     request_scan()

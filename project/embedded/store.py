@@ -1,5 +1,5 @@
 """What ./start keeps in its data directory besides the databases: its secrets, its lock, and where
-the stand-in for Odoo is while it runs."""
+the simulator of Odoo is while it runs."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ from typing import TextIO
 
 SECRETS_FILE = "secrets"
 LOCK_FILE = "lock"
-STAND_IN_FILE = "stand-in"
+SIMULATOR_FILE = "simulator.env"
 SECRET_BYTES = {"SECRET_KEY": 50, "ODOO_WEBHOOK_SECRETS": 24, "DJANGO_SUPERUSER_PASSWORD": 12}
 
 
@@ -40,12 +40,12 @@ def load_secrets(directory: Path) -> dict[str, str]:
 
 @contextmanager
 def told_to_commands(directory: Path, stand_in: Mapping[str, str]) -> Iterator[None]:
-    """Keep the stand-in's settings where commands beside this process find them, while it runs.
+    """Keep the simulator's settings where commands beside this process find them, while it runs.
 
-    Port and life of a stand-in are this process's: without them ``manage.py doctor`` could only
+    Port and life of a simulator are this process's: without them ``manage.py doctor`` could only
     say that no Odoo is set. What a killed process has left names a port where nobody answers.
     """
-    path = directory / STAND_IN_FILE
+    path = directory / SIMULATOR_FILE
     path.unlink(missing_ok=True)
     if stand_in:
         _write_privately(path, "".join(f"{name}={value}\n" for name, value in stand_in.items()))

@@ -1,4 +1,4 @@
-"""Orders arrive on the page while someone watches: Odoo's stand-in, webhook, worker, browser."""
+"""Orders arrive on the page while someone watches: Odoo's simulator, webhook, worker, browser."""
 
 import re
 

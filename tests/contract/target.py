@@ -41,7 +41,7 @@ WORKERS = 4  # of Odoo, which we keep busy at the same time
 PREFIX = "BC contract check"
 ONE_CALL = "orders and lines in one call"
 STALE = timedelta(hours=1)  # what a run that was killed has left; another run may be under way
-KEY = "a-key-of-the-stand-in"
+KEY = "a-key-of-the-simulator"
 
 
 @dataclass
@@ -262,7 +262,7 @@ def until(true: Callable[[], object], patience: float = PATIENCE) -> bool:
 
 
 def simulated(version: int, transport: str) -> Target:
-    """A stand-in of a version."""
+    """A simulator of a version."""
     simulator = Simulator(version, api_keys=(KEY,)).start()
     password = KEY if transport == "json2" else simulator.password
     settings = OdooSettings(simulator.url, "odoo", "admin", password, transport=transport)

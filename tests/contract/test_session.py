@@ -25,7 +25,7 @@ from tests.contract.target import (
 
 def test_a_real_odoo_was_among_the_checked() -> None:
     if not REAL:
-        pytest.skip(f"the stand-in alone was checked; for a real Odoo set {', '.join(NAMES)}")
+        pytest.skip(f"the simulator alone was checked; for a real Odoo set {', '.join(NAMES)}")
 
 
 def test_the_version_is_told_without_an_account(target: Target) -> None:

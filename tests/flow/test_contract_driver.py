@@ -1,4 +1,4 @@
-"""``tools/odoo/contract.py`` from beginning to end, on a stand-in in a real Odoo's place."""
+"""``tools/odoo/contract.py`` from beginning to end, on a simulator in a real Odoo's place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from odoo_simulator import Simulator
 from tests.services.waiting import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-KEY = "a-key-of-the-stand-in"
+KEY = "a-key-of-the-simulator"
 # What the changes, and the rules, of others could harm.
 CONCERNED = "choice or grouping or listing or rules or webhooks or write_dates"
 LINES = [{"name": "A shelf", "product_qty": 2, "price_unit": 3.5}]

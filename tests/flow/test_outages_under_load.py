@@ -118,7 +118,7 @@ def test_rule_1_fifty_webhooks_a_second(
     # Each order is named once: a single lost event leaves a difference.
     ids = list(simulator.bulk_create(int(seconds * RATE), 2))
     payloads = [{"_model": "purchase.order", "_id": odoo_id} for odoo_id in ids]
-    # Not in this process, where the stand-in for Odoo is at work.
+    # Not in this process, where the simulator of Odoo is at work.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         pool.submit(os.getpid).result()
         sending = pool.submit(stream, deployment.webhook_url, payloads, RATE)

@@ -1,4 +1,4 @@
-"""./start: the whole product in one process, with the stand-in or with an Odoo that is set."""
+"""./start: the whole product in one process, with the simulator or with an Odoo that is set."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_a_wrong_setting_is_named(start: Start, settings: dict[str, str], word: 
 
 
 def test_commands_beside_it_examine_the_stand_in(start: Start) -> None:
-    # As docs/quickstart.md lets others in: the stand-in's webhooks must get in, too.
+    # As docs/quickstart.md lets others in: the simulator's webhooks must get in, too.
     run = start(HOST="0.0.0.0", ALLOWED_HOSTS="localhost,this-machine")
     run.wait_for(READY)
     run.wait_for("(webhook)")
@@ -211,7 +211,7 @@ def test_commands_beside_it_examine_the_stand_in(start: Start) -> None:
     # Nobody is to be mailed; that is all.
     assert [check["name"] for check in checks if check["level"] != "ok"] == ["mail"], checks
     assert run.end() == 0
-    assert not (run.directory / "data" / "stand-in").exists()
+    assert not (run.directory / "data" / "simulator.env").exists()
     # There is none any more. A terminal that can't show all signs is told all the same.
     told = run.manage("doctor", PYTHONIOENCODING="ascii").stdout
     assert "\\u2717 Odoo's settings: not set: ODOO_URL" in told
@@ -293,7 +293,7 @@ def test_a_real_odoo_is_used_when_it_is_set(start: Start, simulator: Simulator) 
     }
     run = start(**odoo)
     run.wait_for(READY)
-    assert "stand-in" not in run.said()
+    assert "bundled simulator" not in run.said()
     assert f"PUBLIC_URL=http://THIS-MACHINE:{run.port}" in run.said()
     assert "manage.py odoo_rules install" in run.said()
     assert not (run.directory / "data" / "simulator.sqlite3").exists()

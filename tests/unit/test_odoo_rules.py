@@ -1,4 +1,4 @@
-"""``manage.py odoo_rules`` against each version of the stand-in."""
+"""``manage.py odoo_rules`` against each version of the simulator."""
 
 import io
 import json

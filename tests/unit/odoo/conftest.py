@@ -10,7 +10,7 @@ from tests.unit.odoo.serving import WIRES, Wire
 
 @pytest.fixture(params=(17, 18, 19))
 def each_version(request: pytest.FixtureRequest) -> Iterator[Simulator]:
-    """One stand-in of each version."""
+    """One simulator of each version."""
     with Simulator(version=request.param) as started:
         yield started
 

@@ -267,6 +267,6 @@ def serving(respond: Respond, **options: Any) -> Iterator[tuple[RawServer, Odoo]
 
 
 def gateway(simulator: Simulator, **changes: Any) -> Odoo:
-    """A gateway to a stand-in of the whole of Odoo."""
+    """A gateway to a simulator of the whole of Odoo."""
     values: dict[str, Any] = {"database": "odoo", "login": "admin", "password": "admin"}
     return Odoo(OdooSettings(simulator.url, **(values | {"timeout": 10.0} | changes)))

@@ -1,4 +1,4 @@
-"""Giving a stand-in's records a write_date of the test's choice, which Odoo lets nobody do."""
+"""Giving a simulator's records a write_date of the test's choice, which Odoo lets nobody do."""
 
 from datetime import UTC, datetime
 from typing import Any, Literal

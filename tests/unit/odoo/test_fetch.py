@@ -1,4 +1,4 @@
-"""Fetching orders from a stand-in Odoo: one call, two reads, what is missing, what has vanished."""
+"""Fetching orders from the simulator: one call, two reads, what is missing, what has vanished."""
 
 import xmlrpc.client
 from collections.abc import Callable
