@@ -10,11 +10,11 @@ from unittest.mock import MagicMock
 
 import psycopg2
 import pytest
-from bc_consumer import web_process
 from django.conf import LazySettings
 from django.db import connection
 from psycopg2 import extensions
 
+from bc_consumer import web_process
 from bc_consumer.core import database_deadline as deadline
 from bc_consumer.core.database_deadline import database_deadline, deadline_passed
 from tests.conftest import ON_SQLITE
@@ -83,8 +83,8 @@ def test_a_web_process_gives_each_statement_a_deadline_unless_pages_have_none(
 ) -> None:
     """«./start» has its worker in the same process, whose statements take as long as they like."""
     settings.PAGE_DATABASE_SECONDS = of_pages
-    monkeypatch.setattr(startup, "publisher", MagicMock())
-    monkeypatch.setattr(startup, "intake", MagicMock())
+    monkeypatch.setattr(web_process, "publisher", MagicMock())
+    monkeypatch.setattr(web_process, "intake", MagicMock())
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", {})
     web_process.prepare()
     assert deadline.installed()
