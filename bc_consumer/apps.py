@@ -34,15 +34,17 @@ class BCConsumerConfig(AppConfig):
 
     def _name_columns(self) -> None:
         """Let columns be called what the copied orders call them; migrations don't see it."""
-        from bc_consumer.console.labels import COLUMNS_OF_SALES, LINE_COLUMNS_OF_SALES, copies_sales
+        from bc_consumer.fields.columns import columns_of
+        from bc_consumer.fields.table import TABLES
 
-        if not copies_sales():
-            return
-        for model, names in (("BC", COLUMNS_OF_SALES), ("BCLine", LINE_COLUMNS_OF_SALES)):
-            for name, label in names.items():
+        table = TABLES.get(settings.ODOO_ORDER_MODEL)
+        if table is None:
+            return  # a system check says so
+        for model, fields in (("BC", table.order), ("BCLine", table.line)):
+            for name, field in columns_of(fields).items():
                 column = self.get_model(model)._meta.get_field(name)
                 if isinstance(column, models.Field):
-                    column.verbose_name = label  # type: ignore[assignment]  # a lazy text, as anywhere
+                    column.verbose_name = _(field.label_of(name))
 
     def _check_choice(self) -> None:
         """Stop every process at its start: a wrong choice of orders must not be tried."""

@@ -18,7 +18,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from bc_consumer import ledger
-from bc_consumer.console import formatting
+from bc_consumer.console import formatting, layout
 from bc_consumer.console.admin_filters import (
     CompanyFilter,
     ErrorFilter,
@@ -110,10 +110,7 @@ class LineInline(admin.TabularInline):  # type: ignore[type-arg]
     extra = 0
     can_delete = False
     show_change_link = True
-    fields = readonly_fields = (
-        "odoo_id", "name", "product_qty", "qty_received", "qty_invoiced", "product_uom_name",
-        "price_unit", "discount", "price_subtotal", "price_total",
-    )  # fmt: skip
+    fields = readonly_fields = layout.admin_lines()
 
     def has_add_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
         """Nothing is added by hand."""
@@ -138,26 +135,16 @@ class BCAdmin(ReadOnlyAdmin):
     inlines = (LineInline,)
     actions = (read_again,)
     fieldsets = (
-        (None, {"fields": (
-            "name", "odoo_link", "page_link", "state_label", "locked", "partner_name",
-            "partner_ref", "origin", "priority", "company_name", "user_name", "payment_term_name",
-            "invoice_status_label", "receipt_status_label",
-        )}),
-        (_("Dates"), {"fields": (
-            "date_order", "date_approve", "date_planned", "effective_date", "create_date",
-            "write_date",
-        )}),
-        (_("Amounts"), {"fields": (
-            "amount_untaxed", "amount_tax", "amount_total", "currency_name", "notes",
-        )}),
+        (None, {"fields": layout.admin_order()}),
+        (_("Dates"), {"fields": layout.admin_dates()}),
+        (_("Amounts"), {"fields": layout.admin_amounts()}),
         (_("Copy"), {"fields": (
             "version", "synced_at", "pending_link", "archived_at", "archived_reason",
             "forbidden_at", "history",
         )}),
-        (_("Ids in Odoo, further fields"), {"classes": ("collapse",), "fields": (
-            "odoo_id", "partner_id", "company_id", "user_id", "currency_id", "payment_term_id",
-            "mapping_version", "extra_shown",
-        )}),
+        (_("Ids in Odoo, further fields"), {
+            "classes": ("collapse",), "fields": layout.admin_ids(),
+        }),
     )  # fmt: skip
     readonly_fields = (
         "odoo_link", "page_link", "state_label", "invoice_status_label", "receipt_status_label",

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.exceptions import SuspiciousOperation
 from django.db import models
 from django.utils import formats, timezone
-from django.utils.dateparse import parse_datetime
+from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.html import strip_tags
 from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
@@ -20,6 +20,8 @@ from django.utils.translation import ngettext, pgettext
 from bc_consumer.console.extra_labels import extra_label
 from bc_consumer.console.labels import label
 from bc_consumer.core.decimal_field import ExactDecimalField
+from bc_consumer.fields.columns import LINE_COLUMNS, ORDER_COLUMNS
+from bc_consumer.fields.kinds import NUMBERS, SHOWN_AS_MONEY, Kind
 from bc_consumer.models import BC, BCLine, OdooRecord
 from bc_consumer.refresh.mapping import EXTRA
 
@@ -38,7 +40,6 @@ LONGEST_HTML = 4 * 1024
 square of what it finds no end of: 9 ms for the worst of this length, 0.6 s for 64 kB (measured)."""
 LONGEST_OF_A_CHANGE = 2 * 1024
 """Characters of a value before or after a change: a page shows a hundred of them."""
-QUANTITIES = frozenset({"product_qty", "qty_received", "qty_invoiced", "discount"})
 PARTS_OF_TOTAL = frozenset({"amount_untaxed", "amount_tax"})
 TEN, MINUTE, HOUR, DAY = 10, 60, 3600, 86400
 
@@ -185,16 +186,24 @@ def show(model: type[models.Model], name: str, value: Any) -> str:
         return NOTHING
     if name.startswith(EXTRA):
         return show_extra(name.removeprefix(EXTRA), value)
-    field = _field(model, name)
+    kind = kind_of_column(model, name)
     if isinstance(value, bool):
         return _("yes") if value else _("no")
-    if name == "taxes":
-        return ", ".join(str(tax.get("name") or tax.get("id")) for tax in value)
-    if isinstance(field, ExactDecimalField):
-        return quantity(value) if name in QUANTITIES else money(value)
-    if isinstance(field, models.DateTimeField):
+    if kind is Kind.MANY2MANY:
+        return ", ".join(str(one.get("name") or one.get("id")) for one in value)
+    if kind in NUMBERS:
+        return money(value) if kind in SHOWN_AS_MONEY else quantity(value)
+    if kind is Kind.DATE:
+        return day(parse_date(value) if isinstance(value, str) else value)
+    if isinstance(_field(model, name), models.DateTimeField):  # some are the copy's own
         return moment(parse_datetime(value) if isinstance(value, str) else value)
-    return plain_text(value) if name == "notes" else label(name, str(value))
+    return plain_text(value) if kind is Kind.HTML else label(name, str(value))
+
+
+def kind_of_column(model: type[models.Model], name: str) -> Kind | None:
+    """Tell what the values of a column are; None for one of the copy's own."""
+    field = (LINE_COLUMNS if model is BCLine else ORDER_COLUMNS).get(name)
+    return field.kind if field is not None else None
 
 
 def show_extra(name: str, value: Any) -> str:
@@ -273,14 +282,20 @@ def moment(value: datetime | date | None) -> str:
     return formats.date_format(value, pgettext("format of a date with time", "Y-m-d H:i"))
 
 
+def day(value: date | None) -> str:
+    """Return a date."""
+    if value is None:
+        return NOTHING
+    return formats.date_format(value, pgettext("format of a date", "Y-m-d"))
+
+
 def clock(value: datetime) -> str:
     """Return the time with seconds, after the date unless that is today's."""
     local = timezone.localtime(value)
     time = f"{local:%H:%M:%S}"
     if local.date() == timezone.localdate():
         return time
-    date_format = pgettext("format of a date", "Y-m-d")
-    return f"{formats.date_format(local, date_format)} {time}"
+    return f"{day(local)} {time}"
 
 
 def duration(seconds: float | timedelta | None) -> str:

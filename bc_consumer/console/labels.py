@@ -89,19 +89,6 @@ BY_FIELD_OF_SALES: Mapping[str, Mapping[str, Label]] = {
     "delivery_status": DELIVERY_STATUS,
 }
 
-# Columns that a sale calls otherwise.
-COLUMNS_OF_SALES: Mapping[str, Label] = {
-    "partner_id": _("customer id"),
-    "partner_name": _("customer"),
-    "partner_ref": _("customer's reference"),
-    "user_id": _("salesperson id"),
-    "user_name": _("salesperson"),
-    "date_order": _("order date"),
-    "effective_date": _("first delivered"),
-    "invoice_status": _("invoicing status"),
-}
-LINE_COLUMNS_OF_SALES: Mapping[str, Label] = {"qty_invoiced": _("invoiced")}
-
 
 def copies_sales() -> bool:
     """Tell whether the copy holds sales, not purchases."""

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
-from bc_consumer.console import formatting
+from bc_consumer.console import formatting, layout
 from bc_consumer.console.figures import (
     Figures,
     latest_journal,
@@ -45,15 +45,6 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-
-ORDER_FIELDS = (
-    "partner_name", "partner_ref", "origin", "user_name", "company_name", "invoice_status",
-    "receipt_status", "priority", "date_order", "date_approve", "date_planned", "effective_date",
-    "payment_term_name", "write_date", "synced_at",
-)  # fmt: skip
-
-# What only purchases have.
-NOT_OF_SALES = frozenset({"receipt_status", "priority", "date_approve", "date_planned"})
 
 View = Callable[..., HttpResponse]
 
@@ -109,13 +100,12 @@ def order(request: HttpRequest, odoo_id: int) -> HttpResponse:
     story = order_story(odoo_id, ORDER_ENTRIES)
     if story is None:
         raise Http404(_("The copy knows no order with this number."))
-    sales = copies_sales()
     context = {
         "story": story,
         "bc": story.bc,
-        "fields": [name for name in ORDER_FIELDS if not (sales and name in NOT_OF_SALES)],
+        "fields": layout.order_page(),
         "extra": formatting.extra_fields(story.bc, sorted(story.bc.extra)) if story.bc else [],
-        "sales": sales,
+        "sales": copies_sales(),
         "tell_errors": _is_staff(request),
     }
     return render(request, "bc_consumer/order.html", context)

@@ -2,13 +2,30 @@
 
 Field names of BC and BCLine are Odoo's (those of Odoo 17 where versions differ). A many2one of Odoo
 becomes two columns: ``partner_id``, the id in Odoo (not a foreign key: the partner is not copied),
-and ``partner_name``, its display name in the configured language.
+and ``partner_name``, its display name in the configured language. What a column is called, and all
+else that is known of it, stands in ``fields/table.py``; tests/unit/test_fields.py compares them.
 """
+
+from typing import TYPE_CHECKING
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from bc_consumer.core.decimal_field import ExactDecimalField
+from bc_consumer.fields.columns import line_label, order_label
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
+
+
+def _order(column: str) -> "StrPromise":
+    """Name a column of orders as the table of copied fields does, in the reader's language."""
+    return _(order_label(column))
+
+
+def _line(column: str) -> "StrPromise":
+    """Name a column of lines."""
+    return _(line_label(column))
 
 
 class BCQuerySet(models.QuerySet["BC"]):
@@ -31,8 +48,8 @@ class OdooRecord(models.Model):
     """What the copy of any Odoo record has: Odoo's id and its two dates."""
 
     odoo_id = models.BigIntegerField(_("Odoo id"), unique=True)
-    create_date = models.DateTimeField(_("created in Odoo"), null=True)
-    write_date = models.DateTimeField(_("changed in Odoo"), null=True)
+    create_date = models.DateTimeField(_order("create_date"), null=True)
+    write_date = models.DateTimeField(_order("write_date"), null=True)
     extra = models.JSONField(_("further fields"), default=dict, blank=True)
 
     class Meta:
@@ -45,32 +62,32 @@ class BC(OdooRecord):
     ``BC.objects`` holds every order ever copied; ``BC.objects.current()`` leaves the archived out.
     """
 
-    name = models.TextField(_("reference"), blank=True)
-    partner_id = models.BigIntegerField(_("supplier id"), null=True)
-    partner_name = models.TextField(_("supplier"), blank=True)
-    partner_ref = models.TextField(_("supplier's reference"), blank=True)
-    origin = models.TextField(_("source document"), blank=True)
-    state = models.TextField(_("state"), blank=True)
-    locked = models.BooleanField(_("locked"), default=False)
-    invoice_status = models.TextField(_("billing status"), blank=True)
-    receipt_status = models.TextField(_("receipt status"), blank=True)
-    priority = models.TextField(_("priority"), blank=True)
-    date_order = models.DateTimeField(_("order deadline"), null=True)
-    date_approve = models.DateTimeField(_("confirmed"), null=True)
-    date_planned = models.DateTimeField(_("expected arrival"), null=True)
-    effective_date = models.DateTimeField(_("arrived"), null=True)
-    currency_id = models.BigIntegerField(_("currency id"), null=True)
-    currency_name = models.TextField(_("currency"), blank=True)
-    company_id = models.BigIntegerField(_("company id"), null=True)
-    company_name = models.TextField(_("company"), blank=True)
-    user_id = models.BigIntegerField(_("buyer id"), null=True)
-    user_name = models.TextField(_("buyer"), blank=True)
-    payment_term_id = models.BigIntegerField(_("payment terms id"), null=True)
-    payment_term_name = models.TextField(_("payment terms"), blank=True)
-    amount_untaxed = ExactDecimalField(_("untaxed amount"), null=True)
-    amount_tax = ExactDecimalField(_("taxes"), null=True)
-    amount_total = ExactDecimalField(_("total"), null=True)
-    notes = models.TextField(_("terms and conditions"), blank=True)
+    name = models.TextField(_order("name"), blank=True)
+    partner_id = models.BigIntegerField(_order("partner_id"), null=True)
+    partner_name = models.TextField(_order("partner_name"), blank=True)
+    partner_ref = models.TextField(_order("partner_ref"), blank=True)
+    origin = models.TextField(_order("origin"), blank=True)
+    state = models.TextField(_order("state"), blank=True)
+    locked = models.BooleanField(_order("locked"), default=False)
+    invoice_status = models.TextField(_order("invoice_status"), blank=True)
+    receipt_status = models.TextField(_order("receipt_status"), blank=True)
+    priority = models.TextField(_order("priority"), blank=True)
+    date_order = models.DateTimeField(_order("date_order"), null=True)
+    date_approve = models.DateTimeField(_order("date_approve"), null=True)
+    date_planned = models.DateTimeField(_order("date_planned"), null=True)
+    effective_date = models.DateTimeField(_order("effective_date"), null=True)
+    currency_id = models.BigIntegerField(_order("currency_id"), null=True)
+    currency_name = models.TextField(_order("currency_name"), blank=True)
+    company_id = models.BigIntegerField(_order("company_id"), null=True)
+    company_name = models.TextField(_order("company_name"), blank=True)
+    user_id = models.BigIntegerField(_order("user_id"), null=True)
+    user_name = models.TextField(_order("user_name"), blank=True)
+    payment_term_id = models.BigIntegerField(_order("payment_term_id"), null=True)
+    payment_term_name = models.TextField(_order("payment_term_name"), blank=True)
+    amount_untaxed = ExactDecimalField(_order("amount_untaxed"), null=True)
+    amount_tax = ExactDecimalField(_order("amount_tax"), null=True)
+    amount_total = ExactDecimalField(_order("amount_total"), null=True)
+    notes = models.TextField(_order("notes"), blank=True)
 
     synced_at = models.DateTimeField(
         _("as of"),
@@ -116,24 +133,24 @@ class BCLine(OdooRecord):
     """A line of an order; sections and notes are lines too (``display_type``)."""
 
     bc = models.ForeignKey(BC, models.CASCADE, related_name="lines", verbose_name=_("order"))
-    sequence = models.BigIntegerField(_("sequence"), default=0)
-    product_id = models.BigIntegerField(_("product id"), null=True)
-    product_name = models.TextField(_("product"), blank=True)
-    name = models.TextField(_("description"), blank=True)
-    display_type = models.TextField(_("display type"), blank=True)
-    product_qty = ExactDecimalField(_("quantity"), null=True)
-    qty_received = ExactDecimalField(_("received"), null=True)
-    qty_invoiced = ExactDecimalField(_("billed"), null=True)
-    product_uom_id = models.BigIntegerField(_("unit id"), null=True)
-    product_uom_name = models.TextField(_("unit"), blank=True)
-    price_unit = ExactDecimalField(_("unit price"), null=True)
-    discount = ExactDecimalField(_("discount (%)"), null=True)
-    taxes = models.JSONField(_("taxes"), default=list, blank=True)
-    price_subtotal = ExactDecimalField(_("subtotal"), null=True)
-    price_tax = ExactDecimalField(_("tax"), null=True)
-    price_total = ExactDecimalField(_("total"), null=True)
-    date_planned = models.DateTimeField(_("expected arrival"), null=True)
-    state = models.TextField(_("state"), blank=True)
+    sequence = models.BigIntegerField(_line("sequence"), default=0)
+    product_id = models.BigIntegerField(_line("product_id"), null=True)
+    product_name = models.TextField(_line("product_name"), blank=True)
+    name = models.TextField(_line("name"), blank=True)
+    display_type = models.TextField(_line("display_type"), blank=True)
+    product_qty = ExactDecimalField(_line("product_qty"), null=True)
+    qty_received = ExactDecimalField(_line("qty_received"), null=True)
+    qty_invoiced = ExactDecimalField(_line("qty_invoiced"), null=True)
+    product_uom_id = models.BigIntegerField(_line("product_uom_id"), null=True)
+    product_uom_name = models.TextField(_line("product_uom_name"), blank=True)
+    price_unit = ExactDecimalField(_line("price_unit"), null=True)
+    discount = ExactDecimalField(_line("discount"), null=True)
+    taxes = models.JSONField(_line("taxes"), default=list, blank=True)
+    price_subtotal = ExactDecimalField(_line("price_subtotal"), null=True)
+    price_tax = ExactDecimalField(_line("price_tax"), null=True)
+    price_total = ExactDecimalField(_line("price_total"), null=True)
+    date_planned = models.DateTimeField(_line("date_planned"), null=True)
+    state = models.TextField(_line("state"), blank=True)
 
     class Meta:
         verbose_name = _("line")

@@ -4,6 +4,9 @@ Knows nothing of Django, nor of the copy. May be imported by every room but core
 Start with ``client`` (class ``Odoo``) and ``errors``, grouped by what the caller does next.
 """
 
+from bc_consumer.fields.field import Field
+from bc_consumer.fields.kinds import Kind
+from bc_consumer.fields.table import TABLES
 from bc_consumer.odoo.client import Odoo
 from bc_consumer.odoo.errors import (
     CannotGroup,
@@ -47,10 +50,13 @@ from bc_consumer.odoo.settings import OdooSettings
 
 __all__ = [
     "NAMING_MODELS",
+    "TABLES",
     "Bucket",
     "CannotGroup",
     "Fetched",
+    "Field",
     "FieldSet",
+    "Kind",
     "LineSnapshot",
     "Listed",
     "Listing",

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bc_consumer.odoo.fields import Field, Kind, kind_of
+from bc_consumer.fields.field import Field
+from bc_consumer.fields.kinds import Kind, kind_of
 
 
 class Way(enum.Enum):
@@ -67,7 +68,4 @@ def choices(
 
 def _columns(field: Field) -> tuple[str, ...]:
     """Give the columns of the copy that hold a field."""
-    if field.kind is Kind.MANY2ONE and field.name != "order_id":
-        base = field.name.removesuffix("_id")
-        return f"{base}_id", f"{base}_name"
-    return {"order_id": ("bc",), "order_line": ("lines",)}.get(field.name, (field.name,))
+    return {"order_id": ("bc",), "order_line": ("lines",)}.get(field.name, field.columns)

@@ -7,6 +7,9 @@ from typing import Any
 
 from bc_consumer.core.messages import gettext as _
 from bc_consumer.core.messages import message_of
+from bc_consumer.fields.field import Field, Table
+from bc_consumer.fields.kinds import Kind, kind_of
+from bc_consumer.fields.table import TABLES
 from bc_consumer.odoo.errors import (
     MissingField,
     MissingModel,
@@ -17,11 +20,13 @@ from bc_consumer.odoo.errors import (
     UnfitField,
 )
 from bc_consumer.odoo.faults import USER_ERROR
-from bc_consumer.odoo.fields import TABLES, Field, Kind, Table, kind_of
 
 ATTRIBUTES = [
     "type", "digits", "string", "relation", "store", "selection", "required", "currency_field",
 ]  # fmt: skip
+
+FIRST_TABLES = frozenset({2452737743, 2949734134})
+"""Fingerprints of the tables of the first release: copies are full of rows that say no more."""
 
 FieldsGet = Callable[[str, Sequence[str]], Mapping[str, Any]]
 MayRead = Callable[[str], bool]
@@ -59,12 +64,12 @@ class ModelFields:
         return [odoo_name for _field, odoo_name in self.present]
 
     @property
-    def extra_relations(self) -> tuple[tuple[str, str, bool], ...]:
-        """Fields without a column that name other records: name, model, whether many."""
+    def naming(self) -> tuple[tuple[Field, str], ...]:
+        """Fields that hold the names of other records, each with the model of these."""
         return tuple(
-            (field.name, self.relations[field.name], field.kind is Kind.MANY2MANY)
+            (field, self.relations[field.name])
             for field, _odoo_name in self.present
-            if field.extra and field.name in self.relations
+            if not field.is_relation and self.relations.get(field.name)
         )
 
     @property
@@ -90,9 +95,9 @@ class ModelFields:
 class FieldSet:
     """The fields of orders and of their lines.
 
-    ``fingerprint`` and ``whole_fingerprint`` are 0 for the table's own fields, and some other
-    number for each other choice: of what rows are made by this set, and by one in which nothing
-    lacks.
+    ``fingerprint`` and ``whole_fingerprint`` tell of what rows are made by this set, and by one in
+    which nothing lacks: some number for each table of fields, choice, and lack; 0 for a first table
+    (``FIRST_TABLES``) of which nothing lacks, and no choice.
     """
 
     order: ModelFields
@@ -156,7 +161,8 @@ def load_field_set(
     line = _resolve(line_model, table.line, wanted.extra_line_fields, answer, may_read)
     chosen = [f"order.{name}" for name in order.chosen] + [f"line.{name}" for name in line.chosen]
     lacking = [f"-{name}" for name in FieldSet(order, line).absent]
-    return FieldSet(order, line, _fingerprint([*chosen, *lacking]), _fingerprint(chosen))
+    whole = [*chosen, *_table_mark(table)]
+    return FieldSet(order, line, _fingerprint([*whole, *lacking]), _fingerprint(whole))
 
 
 def table_of(order_model: str) -> Table:
@@ -177,7 +183,14 @@ def _chosen(table: Sequence[Field], names: Iterable[str]) -> tuple[Field, ...]:
     """Give the configured fields that the table lacks; of a kind that only Odoo tells."""
     own = {name for field in table for name in (field.name, *field.odoo_names)}
     wanted = sorted(set(names) - own - {"id"})
-    return tuple(Field(name, Kind.TEXT, (name,), extra=True) for name in wanted)
+    return tuple(Field(name, Kind.TEXT, extra=True) for name in wanted)
+
+
+def _table_mark(table: Table) -> list[str]:
+    """Give what tells rows of this table from those of one with other fields, or of other kinds."""
+    fields = [("order", one) for one in table.order] + [("line", one) for one in table.line]
+    print_ = _fingerprint([f"{part}.{one.name} {one.kind.value}" for part, one in fields])
+    return [] if print_ in FIRST_TABLES else [f"table {print_}"]
 
 
 def _fingerprint(names: Sequence[str]) -> int:

@@ -12,22 +12,12 @@ import hmac
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bc_consumer.fields.field import Field
 from bc_consumer.odoo.field_set import table_of
-from bc_consumer.odoo.fields import Field
 from bc_consumer.odoo.webhook_url import WebhookUrl, compose, take_apart
 
 CHANGED, DELETED = "changed", "deleted"
 TRIGGERS = {CHANGED: "on_create_or_write", DELETED: "on_unlink"}
-
-# Each follows from watched fields of the order or of its lines, in the same transaction, and each
-# watched field costs one more call a change: amount_total tells of any change of money.
-FOLLOWING = frozenset(
-    {"amount_untaxed", "amount_tax", "price_subtotal", "price_tax", "price_total"}
-)
-# write_date never fires (measured); nor does order_line, whose lines have rules of their own. A
-# line's state is its order's.
-NEVER_WATCHED = frozenset({"create_date", "write_date", "order_line"})
-NEVER_WATCHED_IN_LINES = NEVER_WATCHED | {"state"}
 
 
 class Flaw(enum.Enum):
@@ -71,8 +61,8 @@ class RuleSettings:
         """Names of fields to watch, by model, of all versions: Odoo has some of them."""
         table, (order, line) = table_of(self.order_model), self.models
         return {
-            order: _names(table.order, NEVER_WATCHED, self.extra_fields),
-            line: _names(table.line, NEVER_WATCHED_IN_LINES, self.extra_line_fields),
+            order: _names(table.order, self.extra_fields),
+            line: _names(table.line, self.extra_line_fields),
         }
 
     def is_called_by(self, address: WebhookUrl) -> bool:
@@ -267,15 +257,8 @@ def same_secret(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
-def _names(
-    fields: Sequence[Field], left_out: Collection[str], extra: Sequence[str]
-) -> tuple[str, ...]:
-    names = [
-        name
-        for field in fields
-        if field.name not in left_out and field.name not in FOLLOWING
-        for name in field.odoo_names
-    ]
+def _names(fields: Sequence[Field], extra: Sequence[str]) -> tuple[str, ...]:
+    names = [name for field in fields if field.watched for name in field.odoo_names]
     return tuple(dict.fromkeys([*names, *extra]))
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bc_consumer.core.messages import gettext as _
+from bc_consumer.fields.kinds import Kind
 from bc_consumer.odoo.errors import OdooFault, OdooProtocolError
 from bc_consumer.odoo.field_set import FieldSet, ModelFields
-from bc_consumer.odoo.fields import Kind
 from bc_consumer.odoo.records import LineSnapshot, OrderSnapshot
 
 NAMED: dict[str, Any] = {"fields": {"display_name": {}}}

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from bc_consumer.core.messages import gettext as _
+from bc_consumer.fields.kinds import Kind
 from bc_consumer.odoo.errors import OdooTorn
 from bc_consumer.odoo.field_set import FieldSet, ModelFields
-from bc_consumer.odoo.fields import Kind
 from bc_consumer.odoo.records import Answer, OrderSnapshot
 from bc_consumer.odoo.scope import Scope
 from bc_consumer.odoo.snapshots import Record, build_order, record_id, records

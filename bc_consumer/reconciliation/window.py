@@ -15,7 +15,15 @@ from django.db.models.functions import Now
 
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import BC, BCLine, CopyOrigin
-from bc_consumer.odoo import NAMING_MODELS, FieldSet, Listed, ModelFields, Odoo
+from bc_consumer.odoo import (
+    NAMING_MODELS,
+    Field,
+    FieldSet,
+    Kind,
+    Listed,
+    ModelFields,
+    Odoo,
+)
 from bc_consumer.refresh.mapping import current_versions, normalised_text
 
 
@@ -118,29 +126,15 @@ def older_mapping(odoo: Odoo, after_id: int, limit: int) -> list[int]:
     return list(rows.order_by("odoo_id").values_list("odoo_id", flat=True)[:limit])
 
 
-NAMED: dict[str, tuple[tuple[type[BC] | type[BCLine], str], ...]] = {
-    "res.partner": ((BC, "partner"),),
-    "res.users": ((BC, "user"),),
-    "res.company": ((BC, "company"),),
-    "res.currency": ((BC, "currency"),),
-    "account.payment.term": ((BC, "payment_term"),),
-    "product.product": ((BCLine, "product"),),
-    "uom.uom": ((BCLine, "product_uom"),),
-    "account.tax": (),
-}
-"""Model in Odoo → the columns that hold its id and name. Taxes stand in a list of their own."""
-
 Copied = type[BC] | type[BCLine]
 
 
 def naming_models(odoo: Odoo) -> tuple[str, ...]:
     """Return the models whose records orders and lines name, those of extra fields included."""
-    related = {
-        model
-        for _table, fields in _tables(odoo.field_set())
-        for _name, model, _many in fields.extra_relations
-    }
-    return (*NAMING_MODELS, *sorted(related.difference(NAMING_MODELS)))
+    tables = _tables(odoo.field_set())
+    models = {model for _table, fields in tables for _field, model in fields.naming}
+    known = [model for model in NAMING_MODELS if model in models]
+    return (*known, *sorted(models.difference(known)))
 
 
 def _tables(fields: FieldSet) -> tuple[tuple[Copied, ModelFields], ...]:
@@ -155,30 +149,33 @@ def names_page(odoo: Odoo, model: str, since: datetime, after_id: int) -> Page:
     page = Page(last_id=max(names, default=after_id), is_last=len(renamed) < limit)
     if not names:
         return page
-    for table, column in NAMED.get(model, ()):
-        page.differing |= _with_older_name(table, column, names)
-    if model == "account.tax":
-        rows = BCLine.objects.exclude(taxes=[]).values_list("bc__odoo_id", "taxes")
-        page.differing |= _among(rows, names)
-    for copied, fields in _tables(odoo.field_set()):
-        for name, relation, many in fields.extra_relations:
+    for table, fields in _tables(odoo.field_set()):
+        for named, relation in fields.naming:
             if relation == model:
-                page.differing |= _with_older_extra(copied, name, names, many=many)
+                page.differing |= _with_older_name(table, named, names)
     page.suspects = set(page.differing)
     return page
 
 
-def _with_older_name(table: Copied, column: str, names: dict[int, str]) -> set[int]:
+def _with_older_name(table: Copied, named: Field, names: dict[int, str]) -> set[int]:
+    """Return the orders that hold an older name than one of these in a field."""
     order = "odoo_id" if table is BC else "bc__odoo_id"
-    rows = table._default_manager.filter(**{f"{column}_id__in": list(names)})
-    values = rows.values_list(order, f"{column}_id", f"{column}_name").distinct()
+    many = named.kind is Kind.MANY2MANY
+    if named.extra:
+        return _with_older_extra(table, named.name, names, many=many)
+    if many:
+        rows = table._default_manager.exclude(**{named.name: []})
+        return _among(rows.values_list(order, named.name), names)
+    id_column, name_column = named.columns
+    rows = table._default_manager.filter(**{f"{id_column}__in": list(names)})
+    values = rows.values_list(order, id_column, name_column).distinct()
     return {odoo_id for odoo_id, record_id, name in values.iterator() if names[record_id] != name}
 
 
-def _with_older_extra(table: Copied, field: str, names: dict[int, str], *, many: bool) -> set[int]:
+def _with_older_extra(table: Copied, name: str, names: dict[int, str], *, many: bool) -> set[int]:
     order = "odoo_id" if table is BC else "bc__odoo_id"
     # Not as a keyword: Odoo's names may hold two underscores.
-    value = KeyTransform(field, "extra")
+    value = KeyTransform(name, "extra")
     rows: QuerySet[Any] = table._default_manager.annotate(value=value)
     if many:
         return _among(rows.exclude(value=None).values_list(order, "value"), names)

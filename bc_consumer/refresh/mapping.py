@@ -21,16 +21,16 @@ from typing import Any, TypeGuard
 from bc_consumer.core.messages import Message, message_of
 from bc_consumer.core.messages import gettext as _
 from bc_consumer.core.redactor import beginning
-from bc_consumer.odoo import FieldSet, OrderSnapshot
-from bc_consumer.odoo.field_set import ModelFields
-from bc_consumer.odoo.fields import Field, Kind
+from bc_consumer.odoo import Field, FieldSet, Kind, ModelFields, OrderSnapshot
 
-# Raised whenever the same snapshot would give other values, so that old rows count as drift.
-# Below 1,000: the choice of fields stands in the digits above (mapping_version).
+# Raised whenever the same snapshot would give other values, so that old rows count as drift: not
+# for a field that is added to the table, which counts by itself (docs/reading-again.md).
+# Below 1,000: the fields stand in the digits above (mapping_version).
 MAPPING_VERSION = 1
 VERSIONS = 1_000
 CHOICES = 2_000_000  # with VERSIONS, what the column holds: 31 bits
 
+WITH_DIGITS = frozenset({Kind.PRICE, Kind.QUANTITY, Kind.NUMBER})
 HIGHEST = 2**63 - 1  # what a column of whole numbers holds
 ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)  # a double has at most 309 + 17 digits
 EXTRA = "extra."  # before the name of a field without a column, where changes are told
@@ -44,9 +44,6 @@ NOT_TEXT = dict.fromkeys(
 # A year typed as 26 comes without zeros in front.
 DATE = re.compile(r"(\d{1,4})-(\d\d)-(\d\d)")
 DATETIME = re.compile(r"(\d{1,4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?")
-
-# Kept for the relations they hold, not columns of their own.
-NOT_COLUMNS = frozenset({"order_line", "order_id"})
 
 
 class MappingError(ValueError):
@@ -89,11 +86,15 @@ class Extra:
 
 @dataclass(frozen=True, slots=True)
 class MappedLine:
-    """One line's columns: name → value, ready for ``BCLine``; a column Odoo lacks is left out."""
+    """One line's columns: name → value, ready for ``BCLine``; a column Odoo lacks is left out.
+
+    ``untold``: columns and «extra.name» whose change is no change of the order.
+    """
 
     odoo_id: int
     fields: Mapping[str, object]
     extra: Extra
+    untold: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class MappedOrder:
     """One order's columns: name → value, ready for ``BC``; and its lines by id.
 
     A column that this Odoo has nothing for is left out. ``mapping_version``: what the values were
-    made by; see ``mapping_version``.
+    made by; see ``mapping_version``. ``untold``: as in MappedLine.
     """
 
     odoo_id: int
@@ -109,6 +110,7 @@ class MappedOrder:
     extra: Extra
     lines: tuple[MappedLine, ...]
     mapping_version: int
+    untold: frozenset[str] = frozenset()
 
 
 class _Unfit(Exception):
@@ -120,16 +122,16 @@ def map_order(snapshot: OrderSnapshot) -> MappedOrder:
     of_order = _Mapper(snapshot.fields.order, snapshot.currency_decimals)
     of_line = _Mapper(snapshot.fields.line, snapshot.currency_decimals)
     lines = [
-        MappedLine(line.id, *of_line.map(line.values, snapshot.id, line.id))
+        MappedLine(line.id, *of_line.map(line.values, snapshot.id, line.id), of_line.untold)
         for line in snapshot.lines
     ]
     fields, extra = of_order.map(snapshot.values, snapshot.id, None)
     version = mapping_version(snapshot.fields.fingerprint)
-    return MappedOrder(snapshot.id, fields, extra, tuple(lines), version)
+    return MappedOrder(snapshot.id, fields, extra, tuple(lines), version, of_order.untold)
 
 
 def mapping_version(fingerprint: int) -> int:
-    """Give what tells by which mapping, and with which choice of fields, a row was made."""
+    """Give what tells by which mapping, and of which fields, a row was made."""
     choice = 1 + fingerprint % (CHOICES - 1) if fingerprint else 0
     return MAPPING_VERSION + VERSIONS * choice
 
@@ -147,8 +149,14 @@ class _Mapper:
     """Maps the records of one model. ``currency``: its decimals; None: as a number comes."""
 
     def __init__(self, fields: ModelFields, currency: int | None) -> None:
-        self.known = [field for field in fields.known if field.name not in NOT_COLUMNS]
+        self.known = [field for field in fields.known if not field.is_relation]
         self.kept = frozenset(field.name for field in fields.lacking if field.extra)
+        self.untold = frozenset(
+            column
+            for field in self.known
+            if not field.told
+            for column in field.columns or (f"{EXTRA}{field.name}",)
+        )
         self.digits = fields.digits
         self.currency = currency
 
@@ -164,8 +172,7 @@ class _Mapper:
                 if field.extra:
                     extra[field.name] = self._plain(field, value)
                 elif field.kind is Kind.MANY2ONE:
-                    base = field.name.removesuffix("_id")
-                    columns[f"{base}_id"], columns[f"{base}_name"] = _many2one(value)
+                    columns |= zip(field.columns, _many2one(value), strict=True)
                 else:
                     columns[field.name] = self._column(field, value)
             except _Unfit as problem:
@@ -177,7 +184,7 @@ class _Mapper:
     def _column(self, field: Field, value: object) -> object:
         if field.kind is Kind.MONEY:
             return _number(value, self.currency)
-        if field.kind is Kind.NUMBER:
+        if field.kind in WITH_DIGITS:
             return _number(value, self.digits.get(field.name))
         return READERS[field.kind](value)
 
@@ -189,7 +196,7 @@ class _Mapper:
         read = self._column(field, value)
         if isinstance(read, Decimal):
             return f"{read:f}"
-        if isinstance(read, datetime):
+        if isinstance(read, date):  # with a time or without
             return read.isoformat().replace("+00:00", "Z")
         return None if read == "" else read
 
@@ -258,7 +265,7 @@ def _may_be_a_moment(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and len(value) <= LONGEST_MOMENT
 
 
-def _date(value: object) -> str | None:
+def _date(value: object) -> date | None:
     """Read Odoo's «2026-11-24»."""
     if value is False or value is None:
         return None
@@ -266,7 +273,7 @@ def _date(value: object) -> str | None:
     if found is None:
         raise _unfit(value, _("a date"))
     try:
-        return date(*map(int, found.groups())).isoformat()
+        return date(*map(int, found.groups()))
     except ValueError:
         raise _unfit(value, _("a date of the calendar")) from None
 
@@ -305,6 +312,7 @@ def _unfit(value: object, wanted: Message) -> _Unfit:
 
 READERS: Mapping[Kind, Callable[[object], object]] = {
     Kind.TEXT: _text,
+    Kind.HTML: _text,
     Kind.BOOLEAN: _boolean,
     Kind.INTEGER: _integer,
     Kind.DATE: _date,

@@ -255,10 +255,11 @@ def _order_difference(order: MappedOrder, bc: BC | None, copy: _Copy, now: datet
     dates = [row.get("write_date") for row in (order.fields, *(it.fields for it in order.lines))]
     settled = bc.mapping_version == order.mapping_version and is_proven(bc.synced_at, dates, now)
     difference = Difference()
-    fields = _assign(bc, order.fields, order.extra)
+    changed = _assign(bc, order.fields, order.extra)
+    fields = _without(changed, order.untold)
     lines = _line_differences(order, bc, copy, difference)
     remade = bool(difference.lines) or bc.mapping_version != order.mapping_version
-    if created or fields or lines or away or remade:
+    if created or changed or lines or away or remade:
         bc.archived_at = bc.forbidden_at = None
         bc.archived_reason, bc.mapping_version = "", order.mapping_version
         difference.bc = bc
@@ -281,12 +282,13 @@ def _line_differences(
         line = copy.lines.get(mapped.odoo_id) or BCLine(odoo_id=mapped.odoo_id)
         before = line.extra
         changed = _assign(line, mapped.fields, mapped.extra)
+        fields = _without(changed, mapped.untold)
         added = line._state.adding or line.bc_id != bc.pk
         if added or changed or line.extra != before:
             difference.lines.append(line)
-        if added or changed:
+        if added or fields:
             told.setdefault("added" if added else "changed", {})[str(line.odoo_id)] = (
-                str(line) if added else changed
+                str(line) if added else fields
             )
     kept = {mapped.odoo_id for mapped in order.lines}
     for line in copy.lines_of.get(bc.pk, ()):
@@ -316,6 +318,11 @@ def _assign(record: OdooRecord, values: Mapping[str, object], extra: Extra) -> d
         if pair[0] != pair[1]:
             changed[f"{EXTRA}{name}"] = pair
     return changed
+
+
+def _without(changed: Mapping[str, object], untold: Set[str]) -> dict[str, object]:
+    """Leave out what is kept and no change of the order."""
+    return {name: pair for name, pair in changed.items() if name not in untold}
 
 
 def _columns(model: type[OdooRecord]) -> list[str]:

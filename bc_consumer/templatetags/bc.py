@@ -8,11 +8,12 @@ from django import template
 from django.conf import settings
 from django.db.models import Model
 
-from bc_consumer.console import formatting, labels
+from bc_consumer.console import formatting, labels, layout
 from bc_consumer.core import message_field
 from bc_consumer.models import BCLine
 
 register = template.Library()
+NOTHING: tuple[object, ...] = (None, "", [], False)
 
 
 @register.filter
@@ -68,8 +69,13 @@ def moved(line: BCLine) -> str:
 
 @register.filter
 def further(line: BCLine) -> list[tuple[str, str]]:
-    """Give label and value of a line's fields that the settings name."""
-    return formatting.extra_fields(line, settings.ODOO_EXTRA_LINE_FIELDS)
+    """Give label and value of a line's columns without a place, and of configured fields."""
+    columns = [
+        (formatting.field_label(BCLine, name), formatting.show(BCLine, name, getattr(line, name)))
+        for name in layout.further_in_lines()
+        if getattr(line, name) not in NOTHING
+    ]
+    return columns + formatting.extra_fields(line, settings.ODOO_EXTRA_LINE_FIELDS)
 
 
 @register.filter

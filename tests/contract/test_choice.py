@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from bc_consumer.fields.table import SALE_ORDER, SALE_ORDER_LINE
 from bc_consumer.odoo import Missing, NoRights, OdooAccessError, OdooRefused
 from bc_consumer.odoo.field_set import ATTRIBUTES
-from bc_consumer.odoo.fields import SALE_ORDER, SALE_ORDER_LINE
 from bc_consumer.refresh.mapping import map_order
 from tests.contract.target import GONE_ID, LINE, ORDER, Target, unique
 

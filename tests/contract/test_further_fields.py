@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from bc_consumer.fields.table import PURCHASE_ORDER, PURCHASE_ORDER_LINE
 from bc_consumer.odoo.field_set import ATTRIBUTES
-from bc_consumer.odoo.fields import PURCHASE_ORDER, PURCHASE_ORDER_LINE
 from bc_consumer.refresh.mapping import map_order
 from tests.contract.target import LINE, ORDER, Target
 

@@ -4,9 +4,9 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from bc_consumer.fields.table import PURCHASE_ORDER, PURCHASE_ORDER_LINE
 from bc_consumer.odoo import Missing
 from bc_consumer.odoo.field_set import ATTRIBUTES
-from bc_consumer.odoo.fields import PURCHASE_ORDER, PURCHASE_ORDER_LINE
 from bc_consumer.refresh.mapping import map_order
 from tests.contract.target import GONE_ID, LINE, ONE_CALL, ORDER, Target, fault_code_of, unique
 

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from bc_consumer.fields.field import Field
+from bc_consumer.fields.kinds import Kind
+from bc_consumer.fields.table import PURCHASE_ORDER, PURCHASE_ORDER_LINE
 from bc_consumer.models import BC, BCLine
 from bc_consumer.odoo import LineSnapshot, OrderSnapshot
 from bc_consumer.odoo.field_set import FieldSet, ModelFields, Wanted, load_field_set
-from bc_consumer.odoo.fields import PURCHASE_ORDER, PURCHASE_ORDER_LINE, Field, Kind
 from bc_consumer.odoo.snapshots import build_order
 from bc_consumer.refresh.mapping import MappingError, map_order
 from tests.unit.odoo.serving import CAPTURES
@@ -107,9 +109,9 @@ def assert_same(columns: Any, record: dict[str, Any], table: tuple[Field, ...]) 
             assert (shown or False) == value
         elif field.kind is Kind.MONEY:
             assert columns[field.name] == Decimal(f"{value:.2f}")  # Odoo: 631.8000000000001
-        elif field.kind is Kind.NUMBER:
+        elif field.kind in {Kind.PRICE, Kind.QUANTITY, Kind.NUMBER}:
             assert columns[field.name] == Decimal(str(value))
-        elif field.kind is Kind.TEXT:
+        elif field.kind in {Kind.TEXT, Kind.HTML}:
             assert columns[field.name] == (value or "")
         else:
             assert columns[field.name] == value

@@ -13,10 +13,9 @@ from django.utils.translation import gettext_lazy
 
 from bc_consumer.core.message_field import said
 from bc_consumer.management.redacted_command import RedactedCommand
-from bc_consumer.odoo import OdooError
+from bc_consumer.odoo import Kind, OdooError
 from bc_consumer.odoo.field_choice import FieldChoice, Way, choices
 from bc_consumer.odoo.field_set import table_of
-from bc_consumer.odoo.fields import Kind
 from bc_consumer.refresh.gateway import odoo
 
 AS: dict[Kind, Promise] = {

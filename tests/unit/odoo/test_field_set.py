@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from bc_consumer.fields.kinds import Kind
 from bc_consumer.odoo import MissingField, OdooProtocolError, UnfitField
 from bc_consumer.odoo.field_set import Wanted, load_field_set
-from bc_consumer.odoo.fields import Kind
 from bc_consumer.refresh.mapping import MAPPING_VERSION, current_versions, mapping_version
 from odoo_simulator.fields import load_models
 from tests.unit.odoo.serving import CAPTURES

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from bc_consumer.fields.table import TABLES
 from bc_consumer.odoo.errors import OdooProtocolError, ResponseTooLarge
-from bc_consumer.odoo.fields import TABLES
 from bc_consumer.odoo.json_text import read_json
 from bc_consumer.odoo.marshalling import read_response
 from bc_consumer.odoo.settings import OdooSettings
