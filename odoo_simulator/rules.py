@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from odoo_simulator.blocks import Row
-from odoo_simulator.fields import Model
+from odoo_simulator.fields import X2MANY_TYPES, Field, Model
 from odoo_simulator.shapes import Shape
 from odoo_simulator.store import Store
 
@@ -24,6 +24,11 @@ _LINE_WATCHED = [
     "price_subtotal", "price_tax", "price_total", "date_planned",
 ]
 # fmt: on
+# What Odoo's user fills in besides is watched too, whatever fields a reader of orders copies; not
+# what an order's and a line's logic writes along with a watched field.
+_FOLLOWING = frozenset({
+    "access_token", "partner_invoice_id", "partner_shipping_id", "qty_received_manual",
+})  # fmt: skip
 
 
 def rules_for(store: Store, models: dict[str, Model], shape: Shape, url: str) -> list[Row]:
@@ -73,9 +78,19 @@ def _rule(
         ],
     }
     fields = [name for name in watched if name in models[model].fields]
-    if fields:
+    if watched:
+        fields += [
+            field.name
+            for field in models[model].fields.values()
+            if _is_filled_in(field) and field.name not in watched
+        ]
         rule["trigger_field_ids"] = [(6, 0, _field_ids(store, model, fields))]
     return rule
+
+
+def _is_filled_in(field: Field) -> bool:
+    followed = field.name in _FOLLOWING or field.name == "product_uom_qty"
+    return field.store and not field.readonly and field.type not in X2MANY_TYPES and not followed
 
 
 def _model_id(store: Store, model: str) -> int:
