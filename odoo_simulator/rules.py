@@ -26,9 +26,14 @@ _LINE_WATCHED = [
 # fmt: on
 # What Odoo's user fills in besides is watched too, whatever fields a reader of orders copies; not
 # what an order's and a line's logic writes along with a watched field.
-_FOLLOWING = frozenset({
-    "access_token", "partner_invoice_id", "partner_shipping_id", "qty_received_manual",
-})  # fmt: skip
+_FOLLOWING = frozenset(
+    {
+        "access_token",
+        "partner_invoice_id",
+        "partner_shipping_id",
+        "qty_received_manual",
+    }
+)  # fmt: skip
 
 
 def rules_for(store: Store, models: dict[str, Model], shape: Shape, url: str) -> list[Row]:
