@@ -72,7 +72,7 @@ def _rows(old: Sequence[str], fields: Iterable[Field], french: Callable[[str], s
 
 def _column(row: str) -> str:
     """Return the first column that a row names."""
-    return re.findall(r"`(\w+)`", row.split("|")[1])[0]
+    return row.split("|")[1].split("`")[1]
 
 
 def _row(field: Field, remark: str, french: Callable[[str], str]) -> str:

@@ -12,6 +12,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from bc_consumer.core.decimal_field import ExactDecimalField
+from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.fields.columns import line_label, order_label
 
 if TYPE_CHECKING:
@@ -198,3 +199,7 @@ class CopyOrigin(models.Model):
 
     def __str__(self) -> str:
         return self.order_model
+
+    def have_all_read_again(self) -> None:
+        """Put every order read before now out of date, to be saved; see docs/reading-again.md."""
+        self.fields_changed_at = database_now()

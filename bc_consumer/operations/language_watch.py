@@ -9,7 +9,6 @@ from django.conf import settings
 from django.db import transaction
 
 from bc_consumer.core.messages import gettext as _
-from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import CopyOrigin
 from bc_consumer.odoo import NoRights, Odoo, OdooFault
 from bc_consumer.operations.alerts import alert, over
@@ -62,6 +61,6 @@ def _remember() -> None:
         if origin.language == code:
             return
         if origin.language:
-            origin.fields_changed_at = database_now()
+            origin.have_all_read_again()
         origin.language = code
         origin.save(update_fields=["language", "fields_changed_at"])

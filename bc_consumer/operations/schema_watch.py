@@ -12,7 +12,6 @@ from django.db import transaction
 
 from bc_consumer.core.messages import Message, joined
 from bc_consumer.core.messages import gettext as _
-from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import Alert, CopyOrigin
 from bc_consumer.odoo import FieldSet, Odoo, OdooError
 from bc_consumer.operations.alerts import alert, over
@@ -88,7 +87,7 @@ def _to_be_told(fields: FieldSet) -> list[str]:
         seen = now.union(origin.seen_fields)
         if before != now:
             if before and not before >= now:
-                origin.fields_changed_at = database_now()
+                origin.have_all_read_again()
             origin.seen_fields, origin.present_fields = sorted(seen), sorted(now)
             origin.save(update_fields=["seen_fields", "present_fields", "fields_changed_at"])
     return sorted(name for name in fields.absent if name in seen or name in fields.chosen)

@@ -9,12 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.db.models.fields.json import KeyTransform
-from django.db.models.functions import Now
 
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.models import BC, BCLine, CopyOrigin
+from bc_consumer.models import BC, BCLine
 from bc_consumer.odoo import (
     NAMING_MODELS,
     Field,
@@ -24,7 +23,8 @@ from bc_consumer.odoo import (
     ModelFields,
     Odoo,
 )
-from bc_consumer.refresh.mapping import current_versions, normalised_text
+from bc_consumer.refresh.mapping import normalised_text
+from bc_consumer.refresh.reading_again import to_be_read_again
 
 
 def proof_by_our_clock(proof: timedelta, here: datetime, at_odoo: datetime) -> timedelta:
@@ -113,15 +113,8 @@ def _proven(bc: BC, write_date: datetime | None, proof: timedelta, now: datetime
 
 
 def older_mapping(odoo: Odoo, after_id: int, limit: int) -> list[int]:
-    """Return current orders that another mapping wrote: fields added since are still empty.
-
-    So are fields that the settings name since, that Odoo lacked when the order was read, or that
-    have appeared in Odoo since.
-    """
-    older = ~Q(mapping_version__in=current_versions(odoo.field_set()))
-    changed_at = CopyOrigin.objects.values_list("fields_changed_at", flat=True).first()
-    if changed_at is not None:
-        older |= Q(synced_at__lt=changed_at) | Q(synced_at__gt=Now())
+    """Return current orders that are to be read again, whatever their dates say."""
+    older = to_be_read_again(odoo.field_set())
     rows = BC.objects.current().filter(older, odoo_id__gt=after_id)
     return list(rows.order_by("odoo_id").values_list("odoo_id", flat=True)[:limit])
 

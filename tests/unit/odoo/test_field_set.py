@@ -9,7 +9,12 @@ import pytest
 from bc_consumer.fields.kinds import Kind
 from bc_consumer.odoo import MissingField, OdooProtocolError, UnfitField
 from bc_consumer.odoo.field_set import Wanted, load_field_set
-from bc_consumer.refresh.mapping import MAPPING_VERSION, current_versions, mapping_version
+from bc_consumer.refresh.mapping import (
+    MAPPING_VERSION,
+    VERSIONS,
+    current_versions,
+    mapping_version,
+)
 from odoo_simulator.fields import load_models
 from tests.unit.odoo.serving import CAPTURES
 
@@ -107,19 +112,21 @@ def test_configured_fields_have_the_kind_that_odoo_tells() -> None:
     fields[ORDER]["x_date"] = {"type": "date"}
     fields[ORDER]["x_own"] = {"type": "monetary", "currency_field": "x_currency_id"}
     fields[ORDER]["x_cost"] = {"type": "monetary", "currency_field": "currency_id"}
-    names = ("x_date", "x_own", "x_cost", "incoterm_id", "priority", "id")
-    wanted = Wanted(ORDER, extra_fields=names, extra_line_fields=("product_packaging_qty",))
+    fields[ORDER]["x_terms_id"] = {"type": "many2one", "relation": "account.incoterms"}
+    fields[LINE]["x_packages"] = {"type": "float"}
+    names = ("x_date", "x_own", "x_cost", "x_terms_id", "priority", "id")
+    wanted = Wanted(ORDER, extra_fields=names, extra_line_fields=("x_packages",))
     field_set = load_field_set(wanted, answering(fields))
     kinds = {field.name: field.kind for field, _name in field_set.order.present if field.extra}
     assert kinds == {
         "x_date": Kind.DATE,
         "x_own": Kind.NUMBER,
         "x_cost": Kind.MONEY,
-        "incoterm_id": Kind.MANY2ONE,
+        "x_terms_id": Kind.MANY2ONE,
     }, "what has a column is not copied twice"
     assert field_set.chosen == (
-        f"{ORDER}.incoterm_id", f"{ORDER}.x_cost", f"{ORDER}.x_date", f"{ORDER}.x_own",
-        f"{LINE}.product_packaging_qty",
+        f"{ORDER}.x_cost", f"{ORDER}.x_date", f"{ORDER}.x_own", f"{ORDER}.x_terms_id",
+        f"{LINE}.x_packages",
     )  # fmt: skip
 
 
@@ -136,6 +143,8 @@ def test_a_configured_field_that_cannot_be_copied_is_refused(name: str, kind: st
 
 def test_rule_13_each_choice_of_fields_makes_rows_of_its_own_version() -> None:
     fields = fields_of(17)
+    for name in ("x_one", "x_two"):
+        fields[ORDER][name] = {"type": "char"}
 
     def versions(*names: str, lacking: tuple[str, ...] = ()) -> tuple[int, frozenset[int]]:
         there = {name: shown for name, shown in fields[ORDER].items() if name not in lacking}
@@ -143,12 +152,12 @@ def test_rule_13_each_choice_of_fields_makes_rows_of_its_own_version() -> None:
         return mapping_version(field_set.fingerprint), current_versions(field_set)
 
     plain, _ = versions()
-    one, _ = versions("incoterm_id")
-    both, _ = versions("incoterm_id", "group_id")
-    assert versions("group_id", "incoterm_id")[0] == both
-    lacking, current = versions("incoterm_id", "group_id", lacking=("group_id",))
+    one, _ = versions("x_one")
+    both, _ = versions("x_one", "x_two")
+    assert versions("x_two", "x_one")[0] == both
+    lacking, current = versions("x_one", "x_two", lacking=("x_two",))
     without, _ = versions(lacking=("origin",))
     assert len({plain, one, both, lacking, without}) == 5
-    assert plain == MAPPING_VERSION
+    assert plain % VERSIONS == MAPPING_VERSION
     assert max(one, both, lacking, without) < 2**31
     assert current == {both, lacking}, "rows made while nothing lacked need not be read again"
