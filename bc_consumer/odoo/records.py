@@ -58,7 +58,7 @@ class Missing(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class LineSnapshot:
-    """One line. ``values``: canonical field name (see ``fields.py``) → what Odoo sent."""
+    """One line. ``values``: canonical field name (see ``fields/``) → what Odoo sent."""
 
     id: int
     values: Mapping[str, object]

@@ -34,7 +34,7 @@ class OdooSettings:
     concurrent_calls: int = 4  # of this process, unless the gateway is given a gate
     calls_per_second: float = 0.0  # the same; 0: as many as come
     order_model: str = "purchase.order"
-    extra_fields: tuple[str, ...] = ()  # of orders, besides those of ``fields.py``
+    extra_fields: tuple[str, ...] = ()  # of orders, besides those of ``fields/``
     extra_line_fields: tuple[str, ...] = ()
     domain: Sequence[Any] = ()  # which orders are copied, in Odoo's notation
     transport: str = "xmlrpc"  # one of TRANSPORTS; auto: the fastest that works
