@@ -1,6 +1,6 @@
 """A snapshot of Odoo → the values of the copy's columns. Pure: the same snapshot, the same values.
 
-Odoo says False for anything empty, so what it means follows from the field's kind (``fields/kinds.py``):
+Odoo says False for anything empty, so what it means follows from the field's kind (``fields/``):
 no text is "", no date is None, no related record is None and "". Texts lose what only some of
 Odoo's protocols carry, so that each protocol gives the same row. Numbers are binary doubles on the
 wire; the shortest decimal that names the double is what Odoo shows, rounded half up to the

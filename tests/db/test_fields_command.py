@@ -28,18 +28,19 @@ def listed(*arguments: str) -> dict[str, dict[str, Any]]:
 def test_every_field_of_orders_is_listed_with_its_way(
     simulator: Simulator, settings: LazySettings
 ) -> None:
-    simulator.add_field("purchase.order", "x_project", "many2one", relation="res.partner")
+    for name in ("x_project", "x_other"):
+        simulator.add_field("purchase.order", name, "many2one", relation="res.partner")
     settings.ODOO_EXTRA_FIELDS = ["x_project"]
     gateway.odoo.cache_clear()
     rows = listed()
     assert rows.keys() == simulator.models["purchase.order"].fields.keys()
     assert rows["partner_id"]["columns"] == ["partner_id", "partner_name"]
-    ways = {name: rows[name]["way"] for name in ("id", "order_line", "x_project", "incoterm_id")}
+    ways = {name: rows[name]["way"] for name in ("id", "order_line", "x_project", "x_other")}
     assert ways == {
         "id": "column",
         "order_line": "column",
         "x_project": "extra",
-        "incoterm_id": "possible",
+        "x_other": "possible",
     }
     assert (rows["tax_totals"]["way"], rows["tax_totals"]["kind"]) == ("impossible", None)
     assert rows["on_time_rate"]["stored"] is False

@@ -55,6 +55,8 @@ FOLLOWERS = (
     "tests/unit/test_fields.py", "tests/unit/test_mapping.py", "tests/unit/test_odoo_rules.py",
     "tests/unit/odoo/test_field_set.py", "tests/unit/odoo/test_rules.py",
     "tests/unit/odoo/test_listing.py::test_records_written_since_are_listed_with_their_names",
+    "tests/db/test_fields_command.py",
+    "tests/contract/test_choice.py::test_extra_fields_of_many_types_are_read_in_one_call[17-xmlrpc]",
 )  # fmt: skip
 """Tests of the repository that know fields: they hold without a further word."""
 
