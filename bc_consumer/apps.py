@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, models
+from django.db import connection
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
@@ -41,10 +41,10 @@ class BCConsumerConfig(AppConfig):
         if table is None:
             return  # a system check says so
         for model, fields in (("BC", table.order), ("BCLine", table.line)):
-            for name, field in columns_of(fields).items():
-                column = self.get_model(model)._meta.get_field(name)
-                if isinstance(column, models.Field):
-                    column.verbose_name = _(field.label_of(name))
+            columns = columns_of(fields)
+            for column in self.get_model(model)._meta.concrete_fields:
+                if (name := column.name) in columns:
+                    column.verbose_name = _(columns[name].label_of(name))
 
     def _check_choice(self) -> None:
         """Stop every process at its start: a wrong choice of orders must not be tried."""

@@ -30,10 +30,18 @@ LINE_COLUMNS = _of_all(table.line for table in TABLES.values())
 
 
 def order_label(column: str) -> str:
-    """Give the English label of a column of orders. Raises KeyError where the table lacks it."""
-    return ORDER_COLUMNS[column].label_of(column)
+    """Give the English label of a column of orders. Raises LookupError where the table lacks it."""
+    return _label(ORDER_COLUMNS, column, "order")
 
 
 def line_label(column: str) -> str:
-    """Give the English label of a column of lines. Raises KeyError where the table lacks it."""
-    return LINE_COLUMNS[column].label_of(column)
+    """Give the English label of a column of lines. Raises LookupError where the table lacks it."""
+    return _label(LINE_COLUMNS, column, "line")
+
+
+def _label(columns: Columns, column: str, part: str) -> str:
+    if column not in columns:
+        raise LookupError(
+            f"bc_consumer/fields/table.py: no field of the {part} has column {column}"
+        )
+    return columns[column].label_of(column)

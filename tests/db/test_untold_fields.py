@@ -24,7 +24,7 @@ def untold(fields: tuple[Field, ...], name: str) -> tuple[Field, ...]:
 def order_id(odoo: Odoo, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> int:
     table = TABLES[ORDER]
     changed = Table(untold(table.order, "origin"), table.line_model, untold(table.line, "sequence"))
-    monkeypatch.setitem(TABLES, ORDER, changed)  # type: ignore[arg-type]
+    monkeypatch.setitem(TABLES, ORDER, changed)
     order_id = simulator.create_order(lines=[{"name": "Desk", "product_id": 1, "product_qty": 1}])
     refresh(order_id)
     return order_id
