@@ -12,6 +12,7 @@ from django.db import connections
 from django.utils import translation
 
 from odoo_simulator import Simulator
+from tests import emptying
 from tests.dealing import dealt
 from tests.harness import Deployment
 from tests.services.gate import Gate
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 DEPLOYMENTS = pytest.StashKey[list[Deployment]]()
 ON_SQLITE = os.environ.get("TEST_DATABASE", "postgresql") == "sqlite"
+
+emptying.install()
 
 
 def or_skip(start: Callable[[], T]) -> T:
