@@ -42,6 +42,10 @@ def or_skip(start: Callable[[], T]) -> T:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let what takes long begin first, where several processes share the tests."""
+    for item in items:
+        slow = item.get_closest_marker("slow")
+        if slow and not (slow.args and slow.args[0]):
+            raise pytest.UsageError(f"{item.nodeid} is slow and does not say why")
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if processes > 1:
         items[:] = dealt(items, processes)

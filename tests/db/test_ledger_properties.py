@@ -29,8 +29,9 @@ from bc_consumer.ledger import LeaseLost, Mark
 from bc_consumer.models import BC, Event, JournalEntry, Lane, PendingBC
 from bc_consumer.refresh.writer import LinesElsewhere, apply
 from tests.db.modelled import ModelledOdoo, State, Watch, differing, seen
+from tests.quick import examples
 
-EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", examples(40)))
 LONG = EXAMPLES > 100
 STEPS = 60
 PLACES = 4

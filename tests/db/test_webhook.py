@@ -16,6 +16,7 @@ from bc_consumer.messaging import intake as intake_module
 from bc_consumer.models import Event, PendingBC
 from odoo_webhook import views
 from tests.bodies import bodies
+from tests.quick import examples
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -163,7 +164,9 @@ def test_an_error_of_ours_is_counted_as_missed(
 
 
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(400),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     body=bodies(),

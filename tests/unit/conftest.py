@@ -2,6 +2,13 @@
 
 from hypothesis import HealthCheck, settings
 
+from tests.quick import examples
+
 # The machine may be busy with other tests: how long one example takes says nothing here.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "busy",
+    max_examples=examples(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("busy")

@@ -10,6 +10,7 @@ from bc_consumer.core.redactor import Redactor
 from odoo_webhook.auth import authorized
 from odoo_webhook.payload import LARGEST_ID, PayloadError, parse
 from tests.bodies import bodies
+from tests.quick import examples
 
 ORDER = {
     "_action": "Send Webhook Notification(#477)",
@@ -134,7 +135,7 @@ def test_no_part_of_a_secret_is_kept_where_a_body_is_cut(size: int) -> None:
     assert len(kept) <= event.kept
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(body=bodies(), event=st.text(max_size=8) | st.sampled_from(["", "deleted"]))
 def test_any_body_gives_an_event_or_an_error_that_says_why(body: bytes, event: str) -> None:
     try:
