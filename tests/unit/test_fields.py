@@ -88,7 +88,7 @@ def test_the_copy_has_the_columns_of_the_table_and_its_own() -> None:
             wanted = type_of(columns[name], name)
             if type(there[name]) is not wanted:
                 problems.append(f"{written(name)}: should be a {wanted.__name__}")
-            if str(there[name]._verbose_name) != columns[name].label_of(name):
+            if str(there[name].verbose_name) != columns[name].label_of(name):
                 problems.append(f"{written(name)}: takes its label from elsewhere")
     assert not problems, "\n".join(problems)
 
