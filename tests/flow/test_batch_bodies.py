@@ -78,8 +78,8 @@ def test_rule_1_twenty_bodies_of_a_thousand_ids_at_once(
     told("twenty bodies", answers)
     told("webhooks meanwhile", meanwhile)
     assert kept_in(meanwhile) == {"ledger": len(meanwhile)}
-    # Two idle processors take all of them in within half a second; what busy ones have no time for is
-    # kept all the same.
+    # Two idle processors take all of them in within half a second; what busy ones have no time for
+    # is kept all the same.
     kept = kept_in(answers)
     assert set(kept) <= {"ledger", "queue"}
     assert kept["ledger"]
