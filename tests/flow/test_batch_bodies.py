@@ -109,19 +109,19 @@ def test_rule_1_a_hundred_of_them_come_from_the_fallback_queue_meanwhile(
 def test_who_has_waited_long_does_not_decide_for_those_who_come_later(
     deploy: Deploy, simulator: Simulator, gate_to_rabbitmq: Gate, vhost_url: str
 ) -> None:
-    """Each mark takes half a second, and nobody else can take the events."""
+    """Each mark takes nearly half a second, and nobody else can take the events."""
     gate_to_rabbitmq.refuse()
     deployment = deploy(settings=SETTINGS, rabbitmq_url=gate_to_rabbitmq.rewrite(vhost_url))
     deployment.start(workers=0, scheduler=False)
     assert kept_in(burst(deployment.webhook_url, [webhook(1)])) == {"ledger": 1}
     forget_scan(deployment)
-    deployment.sql(SLEEPS.format(seconds=0.5, table=TABLE))
-    # A process's first statement is over after 0.5 s, and that of the others after 1 s: the eldest
-    # have left by then. Whoever came after 0.2 s is still there.
-    ids = list(range(2, 47))
+    deployment.sql(SLEEPS.format(seconds=0.45, table=TABLE))
+    # A process's first statement is over after 0.45 s, and that of the others after 0.9 s: the
+    # eldest have left by then. Whoever came after 0.1 s is still there.
+    ids = list(range(2, 35))
     answers = stream(deployment.webhook_url, [webhook(odoo_id) for odoo_id in ids], 100).answers
     told("one after the other", answers)
-    in_time = answers[40:]
+    in_time = answers[27:]
     assert kept_in(in_time) == {"ledger": len(in_time)}
     late = [answer for answer in answers if answer.status == 503]
     assert late, "each is answered by its own deadline"
