@@ -33,7 +33,8 @@ class Claim:
     wait: float = 0.0
     """Seconds after which to claim again, when it was not time for it."""
     probing: bool = False
-    """Odoo failed before. Whoever got this claim has to tell ``outage`` how it went."""
+    """Odoo failed before. Whoever got this claim must call ``circuit_breaker.record_success`` or
+    ``record_failure``."""
 
 
 class LeaseLost(Exception):

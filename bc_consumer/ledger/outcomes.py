@@ -37,7 +37,7 @@ class LookOutcome:
     next_look: float | None
     """Seconds after the last mark at which to look again; None: the row is done."""
     late: bool = False
-    """That look is one that no event's order shall wait for."""
+    """That look is done in the bulk lane: no event's order waits for it."""
 
 
 def settle(token: uuid.UUID, looks: Sequence[LookOutcome]) -> None:

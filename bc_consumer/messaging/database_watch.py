@@ -123,7 +123,7 @@ class Watch:
 
 
 class Watched:
-    """Waits for one statement as long as the server shows that it lives: a ``deadline.Waiting``.
+    """Waits for one statement as long as the server shows that it lives: a ``Waiting``.
 
     ``until``: not beyond this moment of ``time.monotonic()``. ``silence``: so many seconds without
     an answer of the watch, or without a watch, are enough; and some more of waiting for a lock
@@ -162,7 +162,7 @@ class Watched:
             self._watch.lock.release()
 
     def ready(self, connection: Any, events: int) -> str:
-        """See ``deadline.Waiting``."""
+        """See ``core/database_deadline.py``."""
         while self.verdict is None:
             began = time.monotonic()
             if self._step(connection, events):

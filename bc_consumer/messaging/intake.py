@@ -54,16 +54,17 @@ RABBITMQ_SHARE = 0.25
 LAST_SHARE = 0.06
 """Of the time to answer: all that is kept for it by an event that came late."""
 LATE_SHARE = 0.125
-"""Of the time to answer: who has less left does not decide how long a statement may take for all
-the others in it."""
+"""Of the time to answer: a request that has less left is not counted when a statement's deadline is
+chosen."""
 HURRY = 1.5
-"""Large ones that have less time left than so many of their statements take wait for no other."""
+"""A large request goes to RabbitMQ when it has less time left than so many times what the last
+statement of large ones took."""
 SLOW_SHARE = 0.5
 """Of the time to answer: a live database that took more for one statement is left alone."""
 AWAY_SECONDS = 0.22
 """The answer's time once the database is known to be away: nothing is gained by a longer one."""
 ALONE = 1.5
-"""So much more silence is borne of the database while nobody else can take the event."""
+"""How many times longer the database may be silent while RabbitMQ can't take the event."""
 BEGIN_SECONDS = 2.0
 """To connect in, when no request waits yet."""
 LEAST_SECONDS = 0.01

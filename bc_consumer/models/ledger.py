@@ -23,7 +23,8 @@ class Event(models.TextChoices):
 
 
 class PendingBC(models.Model):
-    """The ledger: an order that the copy still owes a look. the ledger room alone writes it.
+    """The ledger: an order that the copy still owes a look. The room ``ledger`` alone writes it,
+    but for ``operations/clock_steps.py``.
 
     Owed: ``generation > fetched_generation``. Watching: fetched, with early looks left.
     Every time is the database's clock.

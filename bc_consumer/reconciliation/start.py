@@ -75,7 +75,9 @@ def begin(request: RunRequest) -> SyncLog:
 
 
 def _since_latest_poll(run: SyncLog, state: SyncState) -> datetime:
-    """Where the latest poll ended, less Odoo's longest transaction; the nightly run proves it.
+    """Return where the latest poll ended, less Odoo's longest transaction.
+
+    What this shorter window may skip, the nightly run looks at again.
 
     A scan that was asked for reaches back to that request, less the same: polls since then may have
     read orders whose second change in the same second was not committed yet.

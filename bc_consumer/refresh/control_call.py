@@ -63,7 +63,7 @@ def control(error: Exception, ids: Collection[int]) -> None:
 
 
 def find_out(odoo_id: int | None) -> None:
-    """Raise what is wrong while the workers leave Odoo alone; nothing: one of them asks at once.
+    """Raise what is wrong while the workers leave Odoo alone; if nothing is, have one ask at once.
 
     By an order that waits, and not by a control call only: what is refused may be what every order
     needs, a field or the lines, and whoever waits for it would wait for ever.

@@ -18,8 +18,8 @@ Counts = Mapping[int, Counter[str]]
 def runs_of(rows: Collection[PendingBC]) -> dict[int, int]:
     """Return the run that the look at each of these claimed rows is for, by order.
 
-    A row whose mark by the run was fetched before is only watched, for another's sake. The run is
-    read anew: since the claim another may have made the marks of a killed one its own.
+    A row whose mark by the run was fetched before does not count again: it is only watched. The run
+    is read anew, for another run may have adopted the marks of a killed one since the claim.
     """
     asked = {
         row.odoo_id

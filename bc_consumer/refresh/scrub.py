@@ -149,5 +149,5 @@ def _left_to_us() -> QuerySet[BC]:
 
 
 def _untold() -> Q:
-    """What nothing tells the age of: confirmed in the future, for the clock was set back, too."""
+    """Return the orders whose ``synced_at`` tells no age: none, or one ahead of the clock."""
     return Q(synced_at__isnull=True) | Q(synced_at__gt=Now())

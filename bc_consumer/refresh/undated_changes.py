@@ -10,8 +10,8 @@ from django.conf import settings
 def differs_under_same_date(changes: Mapping[str, Any]) -> bool:
     """Tell it from the journal's changes of an order: field → [before, Odoo's].
 
-    Names of related records count, and lines that came or went: what Odoo tells of those by other
-    dates, or by its ids, other phases of a run have found before, and their causes say so.
+    Names of related records count, and lines that came or went: earlier phases of a run have
+    already found those that another date, or Odoo's ids, tell of.
     """
     fields, lines = changes.get("fields", {}), changes.get("lines", {})
     written = [fields, *lines.get("changed", {}).values()]

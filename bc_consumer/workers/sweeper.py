@@ -1,4 +1,4 @@
-"""Makes good what got lost on the way: stored events into the ledger, lost messages sent again."""
+"""Brings events from the fallback queue into the ledger, and sends lost wake-ups again."""
 
 import logging
 import time

@@ -352,7 +352,7 @@ def test_rule_6_an_error_that_nobody_foresaw_leaves_no_row_claimed(
 
     ids = make(simulator, 3)
     with monkeypatch.context() as patch:
-        patch.setattr(batch.Batch, "_mapped", stumble)
+        patch.setattr(batch.Batch, "_map", stumble)
         ledger.mark(ids, WEBHOOK)
         with pytest.raises(AssertionError, match="a bug"):
             work_off()

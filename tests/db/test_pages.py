@@ -102,7 +102,7 @@ def test_the_live_page_tells_of_trouble(client: Client) -> None:
     page = text(client, "/", "fr")
     assert "attend depuis 6 min" in page
     assert "2 bons de commande n’ont pas pu être copiés" in page
-    assert "1 bon de commande est retenu" in page
+    assert "1 bon de commande suspendu" in page
     assert "/admin/bc_consumer/pendingbc/?standing=failed" in page
 
 
