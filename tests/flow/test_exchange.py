@@ -70,7 +70,8 @@ def test_a_bound_queue_gets_every_change(deploy: Deploy, simulator: Simulator) -
         (ids[1], "archived"),
     }
     (changed,) = [one for one in announced.look() if one["outcome"] == "changed"]
-    assert changed["fields"] == ["partner_ref", "write_date"]
+    # Made and changed within one second, it has the date that it had.
+    assert set(changed["fields"]) - {"write_date"} == {"partner_ref"}
     assert deployment.get("/status.json").json()["unannounced"] == 0
 
 
