@@ -4,9 +4,11 @@ import json
 
 import pytest
 from django.conf import LazySettings
+from django.db import OperationalError
 from django.db.models.functions import Now
 from django.test import Client
 
+from bc_consumer.console import health
 from bc_consumer.core.messages import verbatim
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import Pace
@@ -95,3 +97,15 @@ def test_health_asks_no_database(client: Client, settings: LazySettings) -> None
 
 def _refuse(*_: object) -> None:
     raise AssertionError("/healthz asked the database")
+
+
+def test_status_without_the_database_is_503(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(health, "read_figures", away)
+    answer = client.get("/status.json")
+    assert answer.status_code == 503
+    assert json.loads(answer.content) == {"error": "the database does not answer"}

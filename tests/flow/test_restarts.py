@@ -161,6 +161,18 @@ def test_workers_that_are_told_to_end_under_traffic_print_no_traceback(
     assert deployment.sql(CLAIMED) == [(0,)]
 
 
+def test_a_scheduler_that_is_told_to_end_ends_in_good_order(deploy: Deploy) -> None:
+    deployment = deploy(settings=COMMITTED | {"SWEEP_SECONDS": "0.2"})
+    scheduler = deployment.start_scheduler()
+    alive = "SELECT count(*) FROM bc_consumer_heartbeat WHERE kind = 'scheduler'"
+    deployment.wait_until(lambda: deployment.sql(alive) == [(1,)], what="its heartbeat")
+    scheduler.stop(STOP_SECONDS)
+    deployment.scheduler = None
+    assert scheduler.exit_code() == 0
+    assert deployment.sql(alive) == [(0,)]
+    assert "Traceback" not in deployment.logs()
+
+
 @pytest.mark.simulator(version=17, webhook_timing="committed")
 def test_a_worker_stopped_during_a_slice_leaves_the_nightly_run_to_another(
     deploy: Deploy, simulator: Simulator
