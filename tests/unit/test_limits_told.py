@@ -12,7 +12,7 @@ import yaml
 from django.core.management import call_command, load_command_class
 
 from bc_consumer.management.commands import web
-from bc_consumer.management.commands.odoo_rules import Exit
+from bc_consumer.management.rules_text import Exit
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.reconciliation import period_digest
 from bc_consumer.refresh import batch
