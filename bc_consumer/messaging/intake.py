@@ -63,6 +63,14 @@ SLOW_SHARE = 0.5
 """Of the time to answer: a live database that took more for one statement is left alone."""
 AWAY_SECONDS = 0.22
 """The answer's time once the database is known to be away: nothing is gained by a longer one."""
+LATELY = 2.0
+"""How many times as long as the slowest of the last statements the database may be silent: a
+machine with so much to do that they take 100 ms may leave a healthy server without a processor for
+as long again."""
+FORGET = 0.9
+"""What each statement leaves of the slowest one before it."""
+LONGEST_SILENCE_SHARE = 0.4
+"""Of the time to answer: no silence is waited for longer, however slow the statements were."""
 ALONE = 1.5
 """How many times longer the database may be silent while RabbitMQ can't take the event."""
 BEGIN_SECONDS = 2.0
@@ -206,6 +214,7 @@ class Intake(threading.Thread):
         self._large: list[Arrival] = []
         self._turn_of_large = False
         self._large_took = 0.0
+        self._slowest_lately = 0.0
         self._closed = False
 
     def put(self, arrival: Arrival) -> None:
@@ -236,6 +245,16 @@ class Intake(threading.Thread):
             if batch[0].large and not hurried:
                 self._large_took = time.monotonic() - began
         connection.close()
+
+    def silence_seconds(self) -> float:
+        """Return how long the database may show no sign of life before it counts as away.
+
+        It grows with what statements took lately: on a busy machine a healthy server is silent,
+        too.
+        """
+        longest = settings.WEBHOOK_ANSWER_SECONDS * LONGEST_SILENCE_SHARE
+        patience = min(self._slowest_lately * LATELY, longest)
+        return max(settings.WEBHOOK_DATABASE_SECONDS, patience)
 
     def _begin(self) -> None:
         """Connect before the first request has to wait for that."""
@@ -297,7 +316,7 @@ class Intake(threading.Thread):
         ask RabbitMQ, too, goes by the soonest of them; the last chance lasts as long as anybody's.
         """
         marks = [mark for arrival in batch for mark in arrival.marks]
-        silence, answer = settings.WEBHOOK_DATABASE_SECONDS, settings.WEBHOOK_ANSWER_SECONDS
+        silence, answer = self.silence_seconds(), settings.WEBHOOK_ANSWER_SECONDS
         now = time.monotonic()
         ends = [arrival.until for arrival in batch if not arrival.kept_in.cancelled()]
         # For whom it is too late is marked all the same: what Odoo sent, it won't send again.
@@ -321,7 +340,7 @@ class Intake(threading.Thread):
         """Try RabbitMQ first; return where it is kept, or ""."""
         marks = [mark for arrival in batch for mark in arrival.marks]
         last = max(arrival.until for arrival in batch)
-        silence = settings.WEBHOOK_DATABASE_SECONDS
+        silence = self.silence_seconds()
         return self._queue(marks, last) or self._ledger(marks, last, silence)
 
     def _while_away(self, marks: Marks, soon: float, end: float) -> str:
@@ -345,6 +364,7 @@ class Intake(threading.Thread):
             else:
                 self.gate.trip(error, watched.verdict)
             return ""
+        self._slowest_lately = max(watched.seconds, self._slowest_lately * FORGET)
         self.gate.open()
         publisher().wake(needs_message)
         return "ledger"

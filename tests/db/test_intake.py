@@ -15,7 +15,7 @@ from django.db import OperationalError
 from bc_consumer import ledger
 from bc_consumer.ledger import Mark
 from bc_consumer.messaging import intake as intake_module
-from bc_consumer.messaging.database_watch import Verdict
+from bc_consumer.messaging.database_watch import Verdict, Watched
 from bc_consumer.messaging.intake import AT_ONCE, AT_ONCE_CHARACTERS, Arrival, Intake
 from bc_consumer.models import PendingBC
 from odoo_webhook.payload import MOST_IDS
@@ -206,3 +206,21 @@ def test_they_are_not_if_one_statement_takes_all_that_wait(busy: Busy) -> None:
     bodies = [arrival(*range(n * 10_000, n * 10_000 + MOST_IDS), left=15.0) for n in (1, 2)]
     busy.go_on(*bodies)
     assert kept_in(bodies) == {"ledger"}
+
+
+def test_rule_1_silence_is_borne_longer_while_statements_are_slow(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quiet machine's limit closed the gate of a healthy server under 64 connections."""
+    settings.WEBHOOK_ANSWER_SECONDS, settings.WEBHOOK_DATABASE_SECONDS = 0.8, 0.08
+    intake = Intake()
+    intake.gate.watch = None
+    took = [0.1]
+    monkeypatch.setattr(Watched, "seconds", property(lambda _: took[0]))
+    monkeypatch.setattr(ledger, "mark_all", lambda _: [])
+    silences = [intake.silence_seconds()]
+    for took[0] in (0.1, 5.0, *[0.003] * 60):
+        assert intake._ledger([(FIRST, MARK)], time.monotonic() + 1, 1.0) == "ledger"
+        silences.append(intake.silence_seconds())
+    assert silences[:3] == pytest.approx([0.08, 0.2, 0.32])
+    assert silences[-1] == pytest.approx(0.08), "a calm is soon believed"

@@ -7,6 +7,7 @@ prints what was answered, and how soon.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 
@@ -60,6 +61,7 @@ def test_both_servers_are_healthy(connections: int, deploy: Deploy, simulator: S
         sent = sending.result()
     ended = time.monotonic()
     print(f"\n{connections} connections: {summary(sent)}")
+    print(*warnings_of(deployment), sep="\n")
     assert {(one.status, one.kept_in) for one in sent} == {(202, "ledger")}
     wait_for_all(deployment, 60 + 6 * OVERLOAD_SECONDS)
     print(f"all applied {time.monotonic() - ended:.1f} s after the last one")
@@ -122,3 +124,8 @@ def test_postgresql_is_stopped_in_the_middle(
 def pause(seconds: float) -> None:
     """Let the flood run on."""
     threading.Event().wait(seconds)
+
+
+def warnings_of(deployment: Deployment) -> list[str]:
+    """Return what the processes warned of: it tells why an event took another way."""
+    return re.findall(r"^.* (?:WARNING|ERROR) .*$", deployment.logs(), re.MULTILINE)[:20]
