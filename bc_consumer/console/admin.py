@@ -30,7 +30,7 @@ from bc_consumer.console.admin_filters import (
 from bc_consumer.console.admin_history import changes_html, history_html, preformatted
 from bc_consumer.console.admin_read_only import ReadOnlyAdmin
 from bc_consumer.console.labels import causes
-from bc_consumer.core.message_field import said
+from bc_consumer.core.translatable_field import said
 from bc_consumer.ledger import Mark, error_fingerprint
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import (

@@ -11,7 +11,7 @@ from bc_consumer.console.figures import FAILED, HELD, OWED, WATCHING
 from bc_consumer.console.formatting import shortened
 from bc_consumer.console.labels import states
 from bc_consumer.core.cached_value import CachedValue
-from bc_consumer.core.message_field import said
+from bc_consumer.core.translatable_field import said
 from bc_consumer.ledger.error_fingerprint import kind
 from bc_consumer.models import BC, PendingBC
 from bc_consumer.operations import failed_orders

@@ -29,7 +29,7 @@ from bc_consumer.console.figures import (
     read_figures,
 )
 from bc_consumer.console.labels import copies_sales
-from bc_consumer.core.message_field import said
+from bc_consumer.core.translatable_field import said
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import Alert, DeadLetter, Heartbeat
 from bc_consumer.operations import dead_letters, failed_orders, heartbeats

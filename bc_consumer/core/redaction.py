@@ -18,8 +18,8 @@ from urllib.parse import unquote, urlsplit
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from bc_consumer.core.messages import Message
 from bc_consumer.core.redactor import LONGEST, Redactor
+from bc_consumer.core.translatable import Message
 
 SECRETS = ("SECRET_KEY", "ODOO_PASSWORD", "ODOO_ADMIN_PASSWORD", "EMAIL_HOST_PASSWORD")
 LISTS_OF_SECRETS = ("SECRET_KEY_FALLBACKS", "ODOO_WEBHOOK_SECRETS")

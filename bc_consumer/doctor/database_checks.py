@@ -10,12 +10,12 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from bc_consumer.core.message_field import said
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.remedies import database_fix
 from bc_consumer.odoo import OdooRefused
-from bc_consumer.refresh.gateway import held_model
+from bc_consumer.refresh.odoo_connection import held_model
 
 OLDEST_POSTGRESQL = 140000
 CLOCK_SECONDS = 5.0

@@ -9,13 +9,13 @@ from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from bc_consumer.core.message_field import said
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.database_checks import DATABASE
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.remedies import odoo_fix
 from bc_consumer.odoo import Odoo, OdooError, OdooRefused
-from bc_consumer.refresh.gateway import FIRST_COMMITTED_MAJOR, odoo_settings
+from bc_consumer.refresh.odoo_connection import FIRST_COMMITTED_MAJOR, odoo_settings
 
 MEASURED = (14, 16, 17, 18, 19)
 XMLRPC_DEPRECATED = 19

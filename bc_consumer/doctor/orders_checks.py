@@ -11,7 +11,7 @@ from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ACCOUNT, guarded
 from bc_consumer.odoo import NAMING_MODELS, FieldSet, NoRights, Odoo, OdooError
 from bc_consumer.operations import language_watch, schema_watch
-from bc_consumer.refresh.gateway import odoo_settings
+from bc_consumer.refresh.odoo_connection import odoo_settings
 
 FIELDS = "odoo.fields"
 

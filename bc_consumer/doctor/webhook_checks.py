@@ -6,11 +6,11 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.http_probe import NoAnswer, Trouble, ask
-from bc_consumer.core.message_field import said
+from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.findings import Check, Finding, Level, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ADDRESS, odoo_trouble
 from bc_consumer.installation.rule_labels import difference_told
-from bc_consumer.installation.rules import RulesSetup, no_webhooks
+from bc_consumer.installation.rule_setup import RulesSetup, no_webhooks
 from bc_consumer.installation.webhook_address import Arrival, address_error, ping, webhook_endpoint
 from bc_consumer.odoo import (
     MissingModel,
@@ -21,7 +21,7 @@ from bc_consumer.odoo import (
     WrongCredentials,
 )
 from bc_consumer.odoo.rules import Compared, Comparison, Flaw
-from bc_consumer.refresh.gateway import odoo_as_administrator
+from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 URL = "webhook.url"
 GRAVE = frozenset(

@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bc_consumer.console.figures import ledger_figures
-from bc_consumer.core.message_field import said
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.database_checks import SCHEMA
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.ledger import circuit_breaker

@@ -15,7 +15,7 @@ from bc_consumer.core.redactor import is_recognisable
 from bc_consumer.installation.webhook_address import address_error, polls_alone
 from bc_consumer.models import CopyOrigin
 from bc_consumer.odoo import TABLES, OdooRefused
-from bc_consumer.refresh.gateway import check_order_model
+from bc_consumer.refresh.odoo_connection import check_order_model
 
 SHORTEST_SECRET = 16
 LARGEST_BATCH = 1000

@@ -2,22 +2,11 @@
 ``operations.clock_steps``, when the database's clock was set.
 
 mark (``marks``) → claim and renew (``claims``) → settle, release, put off, fail or hold
-(``outcomes``); ``backlog`` tells what waits. ``circuit_breaker`` and ``call_slots`` decide when
+(``outcomes``); ``owed`` tells what waits. ``circuit_breaker`` and ``call_slots`` decide when
 anybody may claim, or call Odoo. docs/architecture.md has the protocol. Every time is the database's
 clock. May be imported by all but core, models and odoo. Start with ``marks``.
 """
 
-from bc_consumer.ledger.backlog import (
-    WAITS,
-    adopt,
-    failed,
-    given_up,
-    in_vain,
-    outstanding,
-    seconds_until_due,
-    stuck_in,
-    unsent,
-)
 from bc_consumer.ledger.claims import (
     Claim,
     LeaseLost,
@@ -45,6 +34,17 @@ from bc_consumer.ledger.outcomes import (
     put_off,
     release,
     settle,
+)
+from bc_consumer.ledger.owed import (
+    WAITS,
+    adopt,
+    failed,
+    given_up,
+    in_vain,
+    outstanding,
+    seconds_until_due,
+    stuck_in,
+    unsent,
 )
 from bc_consumer.ledger.rows import (
     FORCE,

@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.ledger.circuit_breaker import PACE_ID
 from bc_consumer.models import CallSlot, Pace
 from bc_consumer.odoo.gate import Gate, ProcessGate, busy, pause
@@ -142,7 +142,7 @@ def _free_slot(lease: float) -> Slot | None:
         RETURNING id, taken_until, set_config('synchronous_commit', 'off', true)"""
     with connection.cursor() as cursor:
         cursor.execute(
-            statement, [settings.ODOO_CONCURRENT_CALLS, _longest(), lease, runtime.number()]
+            statement, [settings.ODOO_CONCURRENT_CALLS, _longest(), lease, process_state.number()]
         )
         found = cursor.fetchone()
     return None if found is None else (found[0], found[1])

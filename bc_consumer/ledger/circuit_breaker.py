@@ -12,9 +12,9 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from bc_consumer.core.messages import Message, verbatim
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.sql_dialect import dialect
+from bc_consumer.core.translatable import Message, verbatim
 from bc_consumer.models import Pace
 
 PACE_ID = 1

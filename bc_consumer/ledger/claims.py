@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import dialect, ids_parameter
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.ledger.marks import Mark, mark
@@ -53,7 +53,7 @@ def new_token(run: int | None = None) -> uuid.UUID:
 
     Any other begins with the process's number.
     """
-    owner = runtime.number() if run is None else run
+    owner = process_state.number() if run is None else run
     return uuid.UUID(int=owner << 64 | secrets.randbits(64))
 
 
@@ -155,7 +155,7 @@ def free_claims_of(owner: int) -> int:
 
 def free_claims_of_runs() -> int:
     """Give back at once what any run's crew has claimed, for whoever has the lock: all are over."""
-    return _free_claims(0, runtime.LOWEST_NUMBER)
+    return _free_claims(0, process_state.LOWEST_NUMBER)
 
 
 def _free_claims(first: int, beyond: int) -> int:

@@ -13,13 +13,13 @@ from django.db import connection, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce, Concat, Now
 
-from bc_consumer.core import runtime
-from bc_consumer.core.messages import Message, message_of
+from bc_consumer.core import process_state
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.sql_dialect import dialect, moment_parameter
+from bc_consumer.core.translatable import Message, message_of
 from bc_consumer.ledger import error_fingerprint
-from bc_consumer.ledger.backlog import WAITS
 from bc_consumer.ledger.claims import LeaseLost, claimed_at
+from bc_consumer.ledger.owed import WAITS
 from bc_consumer.ledger.rows import FORCE, TABLE, update_locked
 from bc_consumer.models import Lane, PendingBC
 
@@ -69,7 +69,7 @@ def settle(token: uuid.UUID, looks: Sequence[LookOutcome]) -> None:
     if lost := {look.claimed.odoo_id for look in looks} - done - kept:
         raise LeaseLost(lost)
     if kept:
-        transaction.on_commit(runtime.wake.set)
+        transaction.on_commit(process_state.wake.set)
 
 
 def _settle_at_once(items: str, values: str, token: str) -> tuple[set[int], set[int]]:
@@ -223,7 +223,7 @@ def hold(token: uuid.UUID, claimed: Collection[PendingBC], reason: Message) -> s
             **free, held_reason=reason, held_at=Coalesce("held_at", Now())
         )
     if len(held) < len(ours):
-        runtime.wake.set()
+        process_state.wake.set()
     return held
 
 

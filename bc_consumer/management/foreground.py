@@ -9,7 +9,7 @@ from types import FrameType
 
 from django.conf import settings
 
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 
 LEVELS = {"bc_consumer": logging.WARNING, "bc_consumer.operations.alerts": logging.CRITICAL}
 """The command says itself how it ended; a line an order would drown that."""
@@ -23,7 +23,7 @@ def stopping_on_signals() -> Iterator[None]:
         return
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        runtime.stopping.set()
+        process_state.stopping.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bc_consumer.console.formatting import moment, number, shortened
-from bc_consumer.core.message_field import said
+from bc_consumer.core.translatable_field import said
 from bc_consumer.management.exits import Exit
 from bc_consumer.operations.dead_letters import Imported
 from bc_consumer.operations.failed_orders import Group

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
-from bc_consumer.core.message_field import said
+from bc_consumer.core.translatable_field import said
 from bc_consumer.installation.rule_labels import difference_told
-from bc_consumer.installation.rules import AddressRefused, ServesAnother
+from bc_consumer.installation.rule_setup import AddressRefused, ServesAnother
 from bc_consumer.installation.webhook_address import Arrival, Ping
 from bc_consumer.odoo.automation import Done
 from bc_consumer.odoo.rules import Compared, Comparison, Flaw, FoundRule

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
 from bc_consumer.console.formatting import duration, field_label, number, read_changes
-from bc_consumer.core.message_field import said
+from bc_consumer.core.translatable_field import said
 from bc_consumer.management.exits import Exit
 from bc_consumer.models import JournalEntry, SyncLog, SyncState
 from bc_consumer.refresh.refresh_now import UNCHANGED, OrderOutcome

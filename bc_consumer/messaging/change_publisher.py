@@ -22,7 +22,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.publisher import FAILURES
 from bc_consumer.models import AnnouncedVersion, JournalEntry, VersionCounter
@@ -124,7 +124,7 @@ def announce(broker: Broker) -> int | None:
             _publish(broker, entry)
             confirmed = entry.version or confirmed
             count += 1
-            if runtime.stopping.is_set() or time.monotonic() - began > TURN_SECONDS:
+            if process_state.stopping.is_set() or time.monotonic() - began > TURN_SECONDS:
                 break
     finally:
         _give_back(token, confirmed)

@@ -28,7 +28,7 @@ from django.db import connection
 
 from bc_consumer import ledger
 from bc_consumer.core.database_deadline import database_deadline, installed, waiting
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.messaging.database_gate import AWAY, DatabaseGate
 from bc_consumer.messaging.database_watch import Verdict, Watch, Watched
 from bc_consumer.messaging.publisher import publisher

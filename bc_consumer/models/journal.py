@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from bc_consumer.core.message_field import MessageField
+from bc_consumer.core.translatable_field import MessageField
 from bc_consumer.models.ledger import Event
 from bc_consumer.models.runs import SyncLog
 

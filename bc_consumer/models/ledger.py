@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from bc_consumer.core.message_field import MessageField
+from bc_consumer.core.translatable_field import MessageField
 
 
 class Lane(models.IntegerChoices):

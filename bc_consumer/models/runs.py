@@ -5,8 +5,8 @@ from datetime import timedelta
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from bc_consumer.core.message_field import MessageField
-from bc_consumer.core.messages import gettext
+from bc_consumer.core.translatable import gettext
+from bc_consumer.core.translatable_field import MessageField
 
 
 class SyncState(models.Model):

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.errors import (
     NoRights,
     OdooAccessError,

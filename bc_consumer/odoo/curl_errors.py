@@ -2,7 +2,7 @@
 
 import pycurl
 
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.errors import (
     OdooError,
     OdooProtocolError,

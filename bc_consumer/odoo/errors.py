@@ -33,8 +33,8 @@ its own database's trouble included. ``Odoo.ping()`` is the control call that te
 
 from collections.abc import Sequence
 
-from bc_consumer.core.messages import Message, verbatim
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import Message, verbatim
+from bc_consumer.core.translatable import gettext as _
 
 LONGEST_TEXT = 2_000  # characters of Odoo's own words that a message repeats
 

@@ -10,8 +10,8 @@ into this form (``json_text.py``, ``json2.py``).
 import re
 from dataclasses import dataclass
 
-from bc_consumer.core.messages import gettext as _
 from bc_consumer.core.redactor import Redactor
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.errors import (
     LONGEST_TEXT,
     OdooAccessError,

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bc_consumer.core.messages import gettext as _
-from bc_consumer.core.messages import message_of
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.core.translatable import message_of
 from bc_consumer.fields.field import Field, Table
 from bc_consumer.fields.kinds import Kind, kind_of
 from bc_consumer.fields.table import TABLES

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 import certifi
 import pycurl
 
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.curl_errors import error_of
 from bc_consumer.odoo.errors import OdooError, OdooInterrupted, ResponseTooLarge
 from bc_consumer.odoo.gate import LONGEST_WAIT, Gate, ProcessGate

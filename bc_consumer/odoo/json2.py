@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bc_consumer.core.messages import Message, message_of
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import Message, message_of
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo import faults
 from bc_consumer.odoo.errors import (
     MissingEndpoint,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.errors import MissingEndpoint, OdooProtocolError
 from bc_consumer.odoo.http import Request
 from bc_consumer.odoo.json_text import fault_of, read_json, write_json

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.calls import Calls
 from bc_consumer.odoo.errors import OdooProtocolError, UnknownMethod
 from bc_consumer.odoo.field_set import table_of

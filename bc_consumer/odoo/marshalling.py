@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from xml.parsers import expat
 
-from bc_consumer.core.messages import gettext as _
-from bc_consumer.core.messages import message_of
 from bc_consumer.core.redactor import beginning
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.core.translatable import message_of
 from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.faults import Fault
 

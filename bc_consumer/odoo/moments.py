@@ -5,7 +5,7 @@ Measured on 17, 18 and 19. 19 refuses other ways to write them (ISO's Z is Fault
 
 from datetime import UTC, datetime, timedelta
 
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.errors import OdooProtocolError
 
 LENGTH = len("2026-01-01 00:00:00")

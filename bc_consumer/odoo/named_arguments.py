@@ -7,7 +7,7 @@ it is given by name.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.errors import OdooProtocolError
 
 OF_MODELS: Mapping[str, tuple[str, ...]] = {

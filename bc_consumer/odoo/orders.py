@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.calls import Calls
 from bc_consumer.odoo.errors import (
     NoRights,

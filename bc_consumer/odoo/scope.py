@@ -7,8 +7,8 @@ companies; one that it may not see makes Odoo fault (measured on 17, 18 and 19).
 from dataclasses import dataclass
 from typing import Any
 
-from bc_consumer.core.messages import gettext as _
-from bc_consumer.core.messages import message_of
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.core.translatable import message_of
 from bc_consumer.odoo.calls import Calls
 from bc_consumer.odoo.domains import Domain, of_lines
 from bc_consumer.odoo.errors import OdooAccessError, OdooFault, OdooRefused, OdooUnavailable

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from bc_consumer.core.messages import gettext as _
-from bc_consumer.core.messages import message_of, verbatim
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.core.translatable import message_of, verbatim
 from bc_consumer.odoo import faults
 from bc_consumer.odoo.errors import (
     MissingEndpoint,

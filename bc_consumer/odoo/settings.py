@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from bc_consumer.core.messages import gettext as _
-from bc_consumer.core.messages import message_of
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.core.translatable import message_of
 from bc_consumer.odoo.domains import DomainError, check_domain
 from bc_consumer.odoo.errors import OdooRefused
 

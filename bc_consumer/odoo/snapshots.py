@@ -6,7 +6,7 @@ Both ways lead through ``build_order``, so that they give equal snapshots.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.fields.kinds import Kind
 from bc_consumer.odoo.errors import OdooFault, OdooProtocolError
 from bc_consumer.odoo.field_set import FieldSet, ModelFields

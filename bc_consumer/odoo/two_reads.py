@@ -7,7 +7,7 @@ read again after their lines, and those that differ are torn: they are read anew
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.fields.kinds import Kind
 from bc_consumer.odoo.errors import OdooTorn
 from bc_consumer.odoo.field_set import FieldSet, ModelFields

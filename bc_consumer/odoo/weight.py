@@ -8,7 +8,7 @@ What passes takes 93 MiB at most by the default of 16 MiB, however it is made (m
 ``tests/unit/odoo/test_memory.py``), so that four calls at once stay far below 512 MiB.
 """
 
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.errors import ResponseTooLarge
 
 TIMES = 5

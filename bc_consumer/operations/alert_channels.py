@@ -12,8 +12,8 @@ from django.conf import settings
 from django.core.mail import send_mail
 from django.utils import translation
 
-from bc_consumer.core.message_field import said
-from bc_consumer.core.messages import Message
+from bc_consumer.core.translatable import Message
+from bc_consumer.core.translatable_field import said
 
 logger = logging.getLogger(__name__)
 

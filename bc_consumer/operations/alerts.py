@@ -11,9 +11,9 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from bc_consumer.core.messages import Message, verbatim
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import Message, verbatim
 from bc_consumer.models import Alert
 from bc_consumer.operations import alert_channels
 

@@ -20,11 +20,11 @@ from dramatiq.common import xq_name
 from dramatiq.errors import DecodeError
 
 from bc_consumer import ledger
-from bc_consumer.core.messages import Message, joined, message_of
-from bc_consumer.core.messages import gettext as _
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.redactor import beginning
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import Message, joined, message_of
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.intake import Marks, decode
 from bc_consumer.messaging.publisher import ACTOR, UNDECODABLE_QUEUE

@@ -7,10 +7,10 @@ from datetime import datetime
 from django.db.models import Count, Max, Min, Q, QuerySet
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
-from bc_consumer.core.message_field import said
-from bc_consumer.core.messages import Message, joined, ngettext, verbatim
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core import process_state
+from bc_consumer.core.translatable import Message, joined, ngettext, verbatim
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.core.translatable_field import said
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Lane, PendingBC
 from bc_consumer.operations.alerts import alert, over
@@ -126,7 +126,7 @@ def replay(rows: QuerySet[PendingBC]) -> int:
         count += len(ids)
         if count <= AT_ONCE:
             publisher().wake(ids[:: max(len(ids) // WAKE_UPS, 1)])
-    runtime.wake.set()
+    process_state.wake.set()
     return count
 
 

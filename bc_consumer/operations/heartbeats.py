@@ -17,7 +17,7 @@ from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.ledger import call_slots
 from bc_consumer.models import Heartbeat
 from bc_consumer.operations import clock_steps
@@ -62,7 +62,7 @@ class HeartbeatThread(threading.Thread):
 
     def _beat(self) -> None:
         clock_steps.set_right(self._clock.step())
-        ours = Heartbeat.objects.filter(kind=self._kind, number=runtime.number())
+        ours = Heartbeat.objects.filter(kind=self._kind, number=process_state.number())
         # Else the database was away, or its clock was set forward: the others had no chance either.
         in_time = ours.filter(at__gte=Now() - ALIVE).exists()
         Heartbeat.objects.bulk_create(
@@ -72,7 +72,7 @@ class HeartbeatThread(threading.Thread):
                     host=self._host,
                     pid=os.getpid(),
                     at=Now(),
-                    number=runtime.number(),
+                    number=process_state.number(),
                 )
             ],
             update_conflicts=True,
@@ -84,7 +84,7 @@ class HeartbeatThread(threading.Thread):
         Heartbeat.objects.filter(at__lt=Now() - FORGET).delete()
 
     def _leave(self) -> None:
-        Heartbeat.objects.filter(kind=self._kind, number=runtime.number()).delete()
+        Heartbeat.objects.filter(kind=self._kind, number=process_state.number()).delete()
 
 
 def _bury(dead: QuerySet[Heartbeat]) -> None:
@@ -95,7 +95,7 @@ def _bury(dead: QuerySet[Heartbeat]) -> None:
         Heartbeat.objects.filter(pk=row.pk, number=row.number).update(number=None)
         if freed:
             logger.warning("%s has died: the %d orders it had in hand are free", row, freed)
-            runtime.wake.set()
+            process_state.wake.set()
 
 
 def alive() -> dict[Heartbeat.Kind, int]:

@@ -8,7 +8,7 @@ languages in use tells.
 from django.conf import settings
 from django.db import transaction
 
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import CopyOrigin
 from bc_consumer.odoo import NoRights, Odoo, OdooFault
 from bc_consumer.operations.alerts import alert, over

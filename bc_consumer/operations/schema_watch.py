@@ -10,8 +10,8 @@ import difflib
 from django.conf import settings
 from django.db import transaction
 
-from bc_consumer.core.messages import Message, joined
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import Message, joined
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import Alert, CopyOrigin
 from bc_consumer.odoo import FieldSet, Odoo, OdooError
 from bc_consumer.operations.alerts import alert, over

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.refresh.batch import work_off
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def crew(run: int) -> Iterator[None]:
 
 
 def _work_until(run: int, stop: threading.Event) -> None:
-    while not stop.is_set() and not runtime.stopping.is_set():
+    while not stop.is_set() and not process_state.stopping.is_set():
         try:
             if not work_off(turn=1.0, run=run):
                 stop.wait(0.05)

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import F, QuerySet
 
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.core.id_set import IdSet
-from bc_consumer.core.messages import Message, message_of
-from bc_consumer.core.messages import gettext as _
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import Message, message_of
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import BC, BCLine, OdooRecord, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import (
     Missing,
@@ -30,7 +30,7 @@ from bc_consumer.odoo import (
     OdooTorn,
     UnknownField,
 )
-from bc_consumer.reconciliation import window
+from bc_consumer.reconciliation import recent_changes
 from bc_consumer.reconciliation.period_digest import Digest, Model
 from bc_consumer.refresh import archive_brake, scrub
 from bc_consumer.refresh.error_policy import NotReadable
@@ -123,7 +123,7 @@ class DriftScan:
         """Yield the differences, order by order. Raises what the gateway raises."""
         here, self._until = database_now(), self.odoo.server_time()
         longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
-        self._proof = window.proof_by_our_clock(longest, here, self._until)
+        self._proof = recent_changes.proof_by_our_clock(longest, here, self._until)
         for batch in self._batches():
             drifts = self._compare(batch)
             gone = {one.order_id for one in drifts if one.kind in ARCHIVED}
@@ -142,7 +142,7 @@ class DriftScan:
         return archive_brake.reason_to_stop(lambda: self.gone, self.odoo.listing.any_order)
 
     def _look_around(self) -> None:
-        if runtime.stopping.is_set():
+        if process_state.stopping.is_set():
             raise OdooInterrupted(_("the process is stopping"))
         if self._tell is not None:
             self._tell(self)
@@ -196,22 +196,24 @@ class DriftScan:
 
     def _window_orders(self) -> Iterator[int]:
         return self._pages(
-            lambda after: window.orders_page(self.odoo, self.since, after, self._proof)
+            lambda after: recent_changes.orders_page(self.odoo, self.since, after, self._proof)
         )
 
     def _window_lines(self) -> Iterator[int]:
         since = self.since or self._until
-        return self._pages(lambda after: window.lines_page(self.odoo, since, after, self._proof))
+        return self._pages(
+            lambda after: recent_changes.lines_page(self.odoo, since, after, self._proof)
+        )
 
     def _naming_models(self) -> tuple[str, ...]:
-        return () if self.only or self.full else window.naming_models(self.odoo)
+        return () if self.only or self.full else recent_changes.naming_models(self.odoo)
 
     def _names(self, model: str) -> Callable[[], Iterator[int]]:
         def renamed() -> Iterator[int]:
             since = self.since or self._until
             try:
                 yield from self._pages(
-                    lambda after: window.names_page(self.odoo, model, since, after)
+                    lambda after: recent_changes.names_page(self.odoo, model, since, after)
                 )
             except (NoRights, OdooAccessError, UnknownField):
                 note = _(
@@ -222,8 +224,8 @@ class DriftScan:
 
         return renamed
 
-    def _pages(self, page_after: Callable[[int], window.Page]) -> Iterator[int]:
-        page = window.Page(is_last=False)
+    def _pages(self, page_after: Callable[[int], recent_changes.Page]) -> Iterator[int]:
+        page = recent_changes.Page(is_last=False)
         while not page.is_last:
             self._look_around()
             page = page_after(page.last_id)
@@ -240,10 +242,10 @@ class DriftScan:
             self.notes.append(digest.note)
 
     def _older_mapping(self) -> Iterator[int]:
-        ids = window.older_mapping(self.odoo, 0, settings.SYNC_PAGE_SIZE)
+        ids = recent_changes.older_mapping(self.odoo, 0, settings.SYNC_PAGE_SIZE)
         while ids:
             yield from ids
-            ids = window.older_mapping(self.odoo, ids[-1], settings.SYNC_PAGE_SIZE)
+            ids = recent_changes.older_mapping(self.odoo, ids[-1], settings.SYNC_PAGE_SIZE)
 
     def _owed_orders(self) -> Iterator[int]:
         return iter(_ids(PendingBC.objects.filter(generation__gt=F("fetched_generation"))))
@@ -264,7 +266,7 @@ class DriftScan:
             return drifts
         if self._waits > 0:
             self._waits -= 1
-            runtime.stopping.wait(SECOND_LOOK_SECONDS)
+            process_state.stopping.wait(SECOND_LOOK_SECONDS)
         still = [drift for drift in drifts if drift.order_id not in again]
         still += compare(self._fetch(sorted(again)), _owed(again))
         return sorted(still, key=lambda drift: drift.order_id)

@@ -10,9 +10,9 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
-from bc_consumer.core.messages import Message, joined, ngettext, verbatim
-from bc_consumer.core.messages import gettext as _
 from bc_consumer.core.redaction import redacted
+from bc_consumer.core.translatable import Message, joined, ngettext, verbatim
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.installation.webhook_address import polls_alone
 from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog
 from bc_consumer.operations import retention

@@ -16,8 +16,8 @@ from django.conf import settings
 from django.db.models import Count, Sum
 from django.db.models.functions import TruncDay, TruncMonth
 
-from bc_consumer.core.messages import Message, message_of, verbatim
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import Message, message_of, verbatim
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import BC, BCLine, ProvenPeriod
 from bc_consumer.odoo import CannotGroup, Listed, Odoo
 

@@ -16,10 +16,10 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
-from bc_consumer.core.messages import Message, joined, message_of
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import Message, joined, message_of
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.ledger.scan_request import scanned
 from bc_consumer.messaging.publisher import publisher
@@ -36,9 +36,8 @@ from bc_consumer.odoo import (
 from bc_consumer.operations import schema_watch
 from bc_consumer.operations.alerts import alert
 from bc_consumer.operations.language_watch import watch as watch_language
-from bc_consumer.reconciliation import schedule, window
+from bc_consumer.reconciliation import recent_changes, schedule
 from bc_consumer.reconciliation.drain_threads import crew
-from bc_consumer.reconciliation.findings import Findings
 from bc_consumer.reconciliation.finish import (
     connection_was_lost,
     purge_what_is_old,
@@ -48,13 +47,14 @@ from bc_consumer.reconciliation.finish import (
     verdict,
     waiting_in_vain,
 )
+from bc_consumer.reconciliation.found_orders import Findings
 from bc_consumer.reconciliation.lock import Lock, LockLost, ask_to_give_way
 from bc_consumer.reconciliation.period_digest import Digest
 from bc_consumer.reconciliation.start import FIRST_PHASE, RunRequest, begin, holder
 from bc_consumer.reconciliation.stops import AlreadyRunning, Braked, GaveWay, Interrupted, SliceOver
-from bc_consumer.refresh import archive_brake, database_identity, scrub
+from bc_consumer.refresh import archive_brake, odoo_identity, scrub
 from bc_consumer.refresh.control_call import find_out
-from bc_consumer.refresh.gateway import odoo
+from bc_consumer.refresh.odoo_connection import odoo
 
 logger = logging.getLogger(__name__)
 Status = SyncLog.Status
@@ -143,7 +143,7 @@ def _taken_lock(cause: SyncLog.Cause, run_id: int | None = None) -> Lock:
         if not polled or running - {Cause.POLL} or time.monotonic() >= end:
             raise AlreadyRunning(holder())
         ask_to_give_way()
-        if runtime.stopping.wait(LOOK_SECONDS):
+        if process_state.stopping.wait(LOOK_SECONDS):
             raise Interrupted(_("the process is stopping"))
     return lock
 
@@ -249,20 +249,20 @@ class _Run:
     def _check_database(self) -> None:
         """Stop before another database's orders replace ours, under the same ids."""
         if self.run.forced and self.run.window_until is None:
-            database_identity.accept(self.odoo)
-        database_identity.check(self.odoo)
+            odoo_identity.accept(self.odoo)
+        odoo_identity.check(self.odoo)
 
     def _verdict(self) -> tuple[SyncLog.Status, Message]:
         status, why = verdict(self.run)
         if status in schedule.GOOD and self.run.digest:
-            database_identity.renew(self.odoo)
+            odoo_identity.renew(self.odoo)
         return status, why
 
     @property
     def proof(self) -> timedelta:
         """How long after its date an order has to have been read to be proven."""
         until = self.run.window_until or self.run.started_at
-        return window.proof_by_our_clock(self._proof, self.run.started_at, until)
+        return recent_changes.proof_by_our_clock(self._proof, self.run.started_at, until)
 
     def _phases(self) -> dict[str, Callable[[], str]]:
         return {
@@ -272,7 +272,7 @@ class _Run:
             "lines": self._lines,
             "digest of orders": self._digest_orders,
             "digest of lines": self._digest_lines,
-            **{f"names of {m}": self._names(m) for m in window.naming_models(self.odoo)},
+            **{f"names of {m}": self._names(m) for m in recent_changes.naming_models(self.odoo)},
             "scrub": self._scrub,
             "drain": self._drain,
         }
@@ -290,7 +290,7 @@ class _Run:
         if not self.run.digest or self.run.asked_for:
             return ""  # it looks through all of the copy, and may have all of it read again
         return self._mark_page(
-            window.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
+            recent_changes.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
         )
 
     def _mark_page(self, ids: Sequence[int], mark: Marking = ledger.mark) -> str:
@@ -304,7 +304,9 @@ class _Run:
     def _page_of_orders(self, since: datetime | None) -> str:
         """Mark what differs; and, where a full run goes through all, what it has not read yet."""
         read_by = self.run.started_at if self.run.full and since is None else None
-        page = window.orders_page(self.odoo, since, self.run.cursor, self.proof, read_by=read_by)
+        page = recent_changes.orders_page(
+            self.odoo, since, self.run.cursor, self.proof, read_by=read_by
+        )
         suspects = self._findings.note("found_by_window", page.differing, page.suspects)
         if read_by is not None:
             self._mark_for_scrub(suspects - page.differing)
@@ -317,7 +319,7 @@ class _Run:
         since = self.run.window_since
         if since is None:
             return ""  # every order was marked, and its lines come with it
-        page = window.lines_page(self.odoo, since, self.run.cursor, self.proof)
+        page = recent_changes.lines_page(self.odoo, since, self.run.cursor, self.proof)
         self._mark(self._findings.note("found_by_window", page.differing, page.suspects))
         self.run.cursor = page.last_id
         return "" if page.is_last else "lines"
@@ -355,7 +357,7 @@ class _Run:
             if since is None or self.run.asked_for:
                 return ""  # a first load has just read every name; no event tells of one
             try:
-                page = window.names_page(self.odoo, model, since, self.run.cursor)
+                page = recent_changes.names_page(self.odoo, model, since, self.run.cursor)
             except (NoRights, OdooAccessError, UnknownField):
                 note = _(
                     "names of %(model)s are not followed: the account can't read when they changed",
@@ -405,7 +407,7 @@ class _Run:
         ids = sorted(odoo_ids)
         mark(ids, ledger.Mark(cause=cause, lane=Lane.BULK, run=self.run.pk))
         publisher().wake(ids[:: max(len(ids) // WAKE_UPS, 1)])
-        runtime.wake.set()
+        process_state.wake.set()
 
     def _wait_for_room(self, *, may_end: bool = True) -> None:
         while (left := ledger.outstanding(self.run.pk)) > OUTSTANDING:
@@ -417,7 +419,7 @@ class _Run:
             marked = PendingBC.objects.filter(run=self.run.pk).order_by("batch_limit", "odoo_id")
             find_out(marked.values_list("odoo_id", flat=True).first())
             self._ask_after = time.monotonic() + ASK_SECONDS
-        runtime.stopping.wait(LOOK_SECONDS)
+        process_state.stopping.wait(LOOK_SECONDS)
 
     def _look_around(self, outstanding: int | None = None, *, may_end: bool = True) -> None:
         """End here when that is asked for; ``may_end``: and a slice, when its time is up.
@@ -425,7 +427,7 @@ class _Run:
         A slice goes one step at least, or a run whose slices are too short would never end.
         """
         self.lock.check()
-        if runtime.stopping.is_set():
+        if process_state.stopping.is_set():
             raise Interrupted(_("the process is stopping"))
         over_time = self.until is not None and time.monotonic() > self.until
         if over_time and may_end and self._stepped:

@@ -9,9 +9,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from bc_consumer import ledger
-from bc_consumer.core import messages
-from bc_consumer.core.messages import Message
+from bc_consumer.core import translatable
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import Message
 from bc_consumer.models import SyncLog, SyncState
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ Status = SyncLog.Status
 Cause = SyncLog.Cause
 
 FIRST_PHASE = "failed"
-KILLED = messages.gettext("killed: its lease ran out before it ended")
+KILLED = translatable.gettext("killed: its lease ran out before it ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ def holder() -> Message:
     """Say which run has the lock, as far as the runs tell."""
     running = SyncLog.objects.filter(status=Status.RUNNING).order_by("-id").first()
     if running is None:
-        return messages.gettext("another run")
-    return messages.gettext(
+        return translatable.gettext("another run")
+    return translatable.gettext(
         "run %(id)s (%(cause)s, begun at %(time)s)",
         id=running.pk,
-        cause=messages.gettext(running.cause),  # the causes' labels are the same words
+        cause=translatable.gettext(running.cause),  # the causes' labels are the same words
         time=f"{timezone.localtime(running.started_at):%H:%M:%S}",
     )
 
@@ -97,6 +97,6 @@ def _resume(run: SyncLog) -> None:
     last = SyncLog.objects.order_by("-id").first()
     if last is not None and last.window_since is None and last.phase == "orders":
         run.phase, run.cursor, run.window_until = last.phase, last.cursor, last.window_until
-        run.notes = messages.gettext(
+        run.notes = translatable.gettext(
             "goes on with run %(run)s after order %(order)s", run=last.pk, order=last.cursor
         )

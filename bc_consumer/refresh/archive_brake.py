@@ -17,8 +17,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from bc_consumer import ledger
-from bc_consumer.core.messages import Message, joined, ngettext, verbatim
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import Message, joined, ngettext, verbatim
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import BC, Alert, Event, JournalEntry, PendingBC, SyncState
 from bc_consumer.odoo import Missing
 from bc_consumer.operations.alerts import alert, amend, over

@@ -15,16 +15,16 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
-from bc_consumer.core.messages import gettext as _
-from bc_consumer.core.messages import joined, message_of, ngettext
+from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.core.translatable import joined, message_of, ngettext
 from bc_consumer.ledger import call_slots, circuit_breaker
 from bc_consumer.models import BC, JournalEntry, PendingBC
 from bc_consumer.odoo import Fetched, Missing, OdooError, OdooUnavailable
 from bc_consumer.operations import failed_orders, schema_watch
 from bc_consumer.operations.alerts import alert, over
-from bc_consumer.refresh import archive_brake, database_identity, run_figures
+from bc_consumer.refresh import archive_brake, odoo_identity, run_figures
 from bc_consumer.refresh.change_signal import tell
 from bc_consumer.refresh.control_call import control
 from bc_consumer.refresh.error_policy import (
@@ -34,9 +34,9 @@ from bc_consumer.refresh.error_policy import (
     is_about_orders,
     reaction_to,
 )
-from bc_consumer.refresh.gateway import odoo, sends_early
 from bc_consumer.refresh.journal import journal_entry
 from bc_consumer.refresh.mapping import MappingError, map_order
+from bc_consumer.refresh.odoo_connection import odoo, sends_early
 from bc_consumer.refresh.writer import FetchedRow, LinesElsewhere, Result, apply
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
     end = time.monotonic() + turn
     looked_at = 0
     _give_back_what_was_left()
-    while not runtime.stopping.is_set() and time.monotonic() < end:
+    while not process_state.stopping.is_set() and time.monotonic() < end:
         if ledger.seconds_until_due() != 0.0:
             break
         with _leave_for_bulk() as bulk:
@@ -85,7 +85,7 @@ def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
                 Batch(token, claim).run()
         looked_at += len(claim.rows)
         if claim.wait:
-            runtime.stopping.wait(min(claim.wait, LONGEST_WAIT_SECONDS))
+            process_state.stopping.wait(min(claim.wait, LONGEST_WAIT_SECONDS))
         elif not claim.rows:
             break
     return looked_at
@@ -113,12 +113,12 @@ def _claim(token: uuid.UUID, *, bulk: bool) -> ledger.Claim:
 @contextmanager
 def _leave_for_bulk() -> Iterator[bool]:
     """Tell whether this thread may take up a large batch; the others stay free for events."""
-    leave = runtime.bulk_batches.acquire(blocking=False)
+    leave = process_state.bulk_batches.acquire(blocking=False)
     try:
         yield leave
     finally:
         if leave:
-            runtime.bulk_batches.release()
+            process_state.bulk_batches.release()
 
 
 class Batch:
@@ -209,7 +209,7 @@ class Batch:
     def _odoo_works(self) -> None:
         """Odoo has answered: if it is our database, and this was the probe, everybody goes on."""
         # An outage may have been somebody's restoring of a backup, or a move to another server.
-        database_identity.ensure(odoo(), again=self.probing)
+        odoo_identity.ensure(odoo(), again=self.probing)
         if not self.probing:
             return
         self.probing = False
@@ -329,8 +329,8 @@ class Batch:
         )
         try:
             results = apply(self.token, seen, sends_early(), odoo().may_lag, doubt, ours=ours)
-        except database_identity.CreatedOtherwise as others:
-            database_identity.ensure(odoo(), again=True)
+        except odoo_identity.CreatedOtherwise as others:
+            odoo_identity.ensure(odoo(), again=True)
             logger.warning("%s Odoo is ours: a backup was restored there.", others)
             self._apply(seen, rounds, ours=True)
         except ledger.LeaseLost as lost:

@@ -12,15 +12,15 @@ from collections.abc import Collection, Iterator
 
 from django.db.models import Exists, OuterRef
 
-from bc_consumer.core.messages import gettext as _
-from bc_consumer.core.messages import message_of
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.core.translatable import message_of
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import BC, JournalEntry, PendingBC
 from bc_consumer.odoo import OdooError, OdooTimeout, OdooUnavailable
-from bc_consumer.refresh import database_identity
+from bc_consumer.refresh import odoo_identity
 from bc_consumer.refresh.error_policy import UnreadableOrders, is_about_orders
-from bc_consumer.refresh.gateway import odoo
 from bc_consumer.refresh.mapping import map_order
+from bc_consumer.refresh.odoo_connection import odoo
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def find_out(odoo_id: int | None) -> None:
             raise
         logger.info("BC %s: %s", odoo_id, error)
     odoo().ping()
-    database_identity.check(odoo())
+    odoo_identity.check(odoo())
     circuit_breaker.probe_soon()
 
 

@@ -20,10 +20,10 @@ from django.db import (
 )
 
 from bc_consumer import odoo
-from bc_consumer.core.messages import Message, message_of, verbatim
-from bc_consumer.core.messages import gettext as _
-from bc_consumer.refresh.database_identity import AnotherDatabase
+from bc_consumer.core.translatable import Message, message_of, verbatim
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.refresh.mapping import MappingError
+from bc_consumer.refresh.odoo_identity import AnotherDatabase
 
 MEBIBYTE = 2**20
 

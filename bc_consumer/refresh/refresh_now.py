@@ -9,9 +9,9 @@ from typing import Any
 from django.db.models import F, Q
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import BC, JournalEntry, Lane, PendingBC
 from bc_consumer.odoo import OdooInterrupted
@@ -54,7 +54,7 @@ def refresh_now(odoo_ids: Collection[int], *, forced: bool = False) -> Iterator[
     left = sorted(set(odoo_ids))
     ask_after = 0.0
     while left:
-        if runtime.stopping.is_set():
+        if process_state.stopping.is_set():
             raise OdooInterrupted(
                 _("the process is stopping; still marked: BC %(ids)s", ids=f"{left}")
             )
@@ -68,7 +68,7 @@ def refresh_now(odoo_ids: Collection[int], *, forced: bool = False) -> Iterator[
             if time.monotonic() >= ask_after and circuit_breaker.current() is not None:
                 ask_after = time.monotonic() + ASK_SECONDS
                 find_out(left[0])
-            runtime.stopping.wait(LOOK_SECONDS)
+            process_state.stopping.wait(LOOK_SECONDS)
 
 
 def _waiting(odoo_ids: Collection[int], wanted: Mapping[int, int]) -> set[int]:

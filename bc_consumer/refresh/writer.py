@@ -26,13 +26,7 @@ from bc_consumer.models import (
     PendingBC,
 )
 from bc_consumer.odoo import Missing
-from bc_consumer.refresh import (
-    archive_brake,
-    database_identity,
-    run_figures,
-    scrub,
-    versions,
-)
+from bc_consumer.refresh import archive_brake, odoo_identity, run_figures, scrub, versions
 from bc_consumer.refresh.archive_brake import GONE
 from bc_consumer.refresh.early_looks import CONFIRMING_LOOKS, early_looks, next_look
 from bc_consumer.refresh.journal import journal_entry
@@ -151,7 +145,7 @@ def _apply(
     with transaction.atomic():
         copy = _Copy.load(batch)
         if not ours:
-            database_identity.compare_creation(_creations(batch, copy))
+            odoo_identity.compare_creation(_creations(batch, copy))
         if doubt is not None:
             archive_brake.decide(doubt)
         now = database_now()

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Model
 
 from bc_consumer.console import formatting, labels, layout
-from bc_consumer.core import message_field
+from bc_consumer.core import translatable_field
 from bc_consumer.models import BCLine
 
 register = template.Library()
@@ -81,7 +81,7 @@ def further(line: BCLine) -> list[tuple[str, str]]:
 @register.filter
 def said(stored: str) -> str:
     """Show a stored error or reason in the reader's language."""
-    return message_field.said(stored)
+    return translatable_field.said(stored)
 
 
 @register.filter

@@ -7,7 +7,7 @@ import dramatiq
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.messaging.publisher import ACTOR, FAILURES
 from bc_consumer.reconciliation.lock import no_slice_will_come
 from bc_consumer.reconciliation.run import reconcile_slice
@@ -41,7 +41,7 @@ def refresh_bc(odoo_id: int) -> None:
         logger.warning("BC %d: left to the timer, the database failed: %s", odoo_id, error)
     else:
         logger.debug("message for BC %d: %d orders looked at", odoo_id, looked_at)
-    runtime.wake.set()
+    process_state.wake.set()
 
 
 @dramatiq.actor(

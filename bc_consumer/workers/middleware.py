@@ -10,7 +10,7 @@ import time
 
 from dramatiq import Broker, Middleware, Worker
 
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 
 STOP_SECONDS = 5.0
 """For all threads together. What is held up by PostgreSQL or RabbitMQ comes back by itself: claims
@@ -28,14 +28,14 @@ class TimerMiddleware(Middleware):
         from bc_consumer.messaging.change_publisher import Announcer
         from bc_consumer.models import Heartbeat
         from bc_consumer.operations.heartbeats import HeartbeatThread
-        from bc_consumer.workers.timer import Sweeping, Timer
+        from bc_consumer.workers.due_order_timer import Sweeping, Timer
 
-        runtime.stopping.clear()
+        process_state.stopping.clear()
         self._threads = [
             Timer(),
             Sweeping(),
-            HeartbeatThread(Heartbeat.Kind.WORKER, runtime.stopping),
-            Announcer(runtime.stopping),
+            HeartbeatThread(Heartbeat.Kind.WORKER, process_state.stopping),
+            Announcer(process_state.stopping),
         ]
         for thread in self._threads:
             thread.start()
@@ -44,8 +44,8 @@ class TimerMiddleware(Middleware):
         """Cut calls to Odoo short: their claims are released within the grace time."""
         from bc_consumer.messaging import change_publisher, publisher
 
-        runtime.stopping.set()
-        runtime.wake.set()
+        process_state.stopping.set()
+        process_state.wake.set()
         change_publisher.wake()
         sender = publisher.started()
         if sender is not None:

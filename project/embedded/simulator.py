@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bc_consumer.installation.rules import RulesSetup
+from bc_consumer.installation.rule_setup import RulesSetup
 from bc_consumer.ledger.scan_request import request_scan
 from bc_consumer.odoo import OdooError
-from bc_consumer.refresh.gateway import odoo_as_administrator
+from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import LazySettings
 from django.db.models.functions import Now
 
-from bc_consumer.core.messages import verbatim
+from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import CopyOrigin, Heartbeat, SyncLog, SyncState
 from bc_consumer.operations.alerts import alert

@@ -11,14 +11,14 @@ from django.db.models.functions import Now
 
 from bc_consumer import ledger
 from bc_consumer.console import admin_filters, extra_labels, figures
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import BC, BCLine, Pace, PendingBC, SyncState, VersionCounter
 from bc_consumer.odoo import Odoo
 from bc_consumer.operations import schema_watch
-from bc_consumer.reconciliation import findings
-from bc_consumer.refresh import database_identity, gateway
+from bc_consumer.reconciliation import found_orders
+from bc_consumer.refresh import odoo_connection, odoo_identity
 from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 
@@ -32,13 +32,13 @@ def _figures_are_fresh() -> None:
     ):  # fmt: skip
         paced.forget()
     schema_watch.forget()
-    database_identity.forget()
+    odoo_identity.forget()
 
 
 @pytest.fixture(autouse=True)
 def _no_webhook_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that the brake stops waits a moment for webhooks; none comes in most tests."""
-    monkeypatch.setattr(findings, "WEBHOOK_SECONDS", 0.0)
+    monkeypatch.setattr(found_orders, "WEBHOOK_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -55,12 +55,12 @@ def odoo(single_rows: None, simulator: Simulator, settings: LazySettings) -> Ite
     """Return this process's gateway to the ``simulator``, whose webhooks count as committed."""
     settings.ODOO_URL = simulator.url
     settings.ODOO_WEBHOOK_TIMING = "committed"
-    runtime.stopping.clear()
+    process_state.stopping.clear()
     circuit_breaker.record_success()
-    gateway.odoo.cache_clear()
-    yield gateway.odoo()
-    gateway.odoo().close()
-    gateway.odoo.cache_clear()
+    odoo_connection.odoo.cache_clear()
+    yield odoo_connection.odoo()
+    odoo_connection.odoo().close()
+    odoo_connection.odoo.cache_clear()
     circuit_breaker.record_success()
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.conf import LazySettings
 from django.core import mail
 
-from bc_consumer.core.messages import verbatim
+from bc_consumer.core.translatable import verbatim
 from bc_consumer.models import Alert
 from bc_consumer.operations import alert_channels, alerts
 from bc_consumer.operations.alert_channels import Channel

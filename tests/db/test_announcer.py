@@ -12,7 +12,7 @@ from django.conf import LazySettings
 from django.db.models.functions import Now
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.messaging import change_publisher
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.change_publisher import announce, waiting
@@ -31,7 +31,7 @@ pytestmark = [
 @pytest.fixture
 def broker(vhost_url: str, settings: LazySettings) -> Iterator[Broker]:
     settings.RABBITMQ_EXCHANGE = EXCHANGE
-    runtime.stopping.clear()
+    process_state.stopping.clear()
     made = Broker(url=vhost_url, middleware=[])
     yield made
     made.close()

@@ -19,9 +19,9 @@ from bc_consumer.ledger.scan_request import request_scan
 from bc_consumer.models import BC, Alert, BCLine, CopyOrigin, JournalEntry, PendingBC, SyncLog
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.start import RunRequest
-from bc_consumer.refresh import database_identity, gateway, refresh_now
+from bc_consumer.refresh import odoo_connection, odoo_identity, refresh_now
 from bc_consumer.refresh.batch import work_off
-from bc_consumer.refresh.database_identity import AnotherDatabase
+from bc_consumer.refresh.odoo_identity import AnotherDatabase
 from odoo_simulator import Simulator
 from tests.comparing import differences
 
@@ -59,9 +59,9 @@ def lead_to(settings: LazySettings) -> Lead:
     """Let the settings lead to this Odoo, as from the next start of every process."""
 
     def lead(odoo: Simulator) -> None:
-        gateway.odoo().close()
+        odoo_connection.odoo().close()
         settings.ODOO_URL = odoo.url
-        gateway.odoo.cache_clear()
+        odoo_connection.odoo.cache_clear()
         SyncLog.objects.update(started_at=F("started_at") - timedelta(hours=2))
 
     return lead
@@ -219,8 +219,8 @@ def test_rule_10_a_worker_asks_again_after_an_outage_and_now_and_then(
 
     asked()
     assert [change(order_id) for order_id in copied[:3]] == [0, 0, 0], "the run's crew has asked"
-    monkeypatch.setattr(database_identity, "ASK_AGAIN_SECONDS", -1.0)
-    database_identity.forget()
+    monkeypatch.setattr(odoo_identity, "ASK_AGAIN_SECONDS", -1.0)
+    odoo_identity.forget()
     assert [change(order_id) for order_id in copied[:2]] == [1, 1]
     monkeypatch.undo()
     change(copied[0])
@@ -314,7 +314,7 @@ def test_rule_10_a_sample_of_no_order_does_not_switch_the_guard_off(
     work_off()
     before = copy()
     lead_to(other)
-    database_identity.forget()
+    odoo_identity.forget()
     assert reconcile(wish).status == Status.REFUSED
     ledger.mark(ids[:5], ledger.Mark(cause="webhook"))
     work_off()
@@ -361,5 +361,5 @@ def test_the_sample_is_what_odoo_confirmed_not_what_a_hand_wrote_here(
 
 
 def test_an_empty_copy_asks_nothing(simulator: Simulator) -> None:
-    database_identity.check(gateway.odoo())
+    odoo_identity.check(odoo_connection.odoo())
     assert simulator.calls == []

@@ -18,13 +18,13 @@ from bc_consumer import ledger
 from bc_consumer.ledger import Mark
 from bc_consumer.models import BC, Alert, Event, JournalEntry, Lane, PendingBC, SyncLog
 from bc_consumer.odoo.listing import Listing
-from bc_consumer.reconciliation import findings as run_findings
-from bc_consumer.reconciliation.findings import Findings
+from bc_consumer.reconciliation import found_orders as run_findings
+from bc_consumer.reconciliation.found_orders import Findings
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.start import RunRequest
 from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.batch import work_off
-from bc_consumer.refresh.gateway import odoo
+from bc_consumer.refresh.odoo_connection import odoo
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.conftest import ON_SQLITE
@@ -111,9 +111,9 @@ def test_an_announced_deletion_of_which_odoo_says_outside_the_domain_is_its_matt
     simulator: Simulator, ids: list[int], settings: LazySettings, odoo: Any
 ) -> None:
     settings.ODOO_DOMAIN = [["id", "=", ids[-1]]]
-    from bc_consumer.refresh import gateway
+    from bc_consumer.refresh import odoo_connection
 
-    gateway.odoo.cache_clear()
+    odoo_connection.odoo.cache_clear()
     refresh(*ids[:30], mark=GOING)
     assert (len(held()), archived()) == (30, 0)
 
@@ -197,13 +197,13 @@ def test_a_change_has_a_held_order_looked_at_again(
 ) -> None:
     """What was held while the settings led to another database is there after all."""
     settings.ODOO_DOMAIN = [["id", "=", ids[-1]]]
-    from bc_consumer.refresh import gateway
+    from bc_consumer.refresh import odoo_connection
 
-    gateway.odoo.cache_clear()
+    odoo_connection.odoo.cache_clear()
     refresh(*ids[:30])
     assert held() == ids[:30]
     settings.ODOO_DOMAIN = []
-    gateway.odoo.cache_clear()
+    odoo_connection.odoo.cache_clear()
     simulator.write_order(ids[0], partner_ref="new")
     refresh(ids[0], mark=Mark(cause="operator", lane=Lane.OPERATOR))
     assert held() == ids[:30], "an operator's decision is --force"

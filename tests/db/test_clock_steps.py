@@ -16,9 +16,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
-from bc_consumer.core.messages import verbatim
+from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import Mark, call_slots, circuit_breaker
 from bc_consumer.ledger.call_slots import SharedGate
 from bc_consumer.ledger.scan_request import request_scan, scanned
@@ -310,7 +310,7 @@ def test_a_call_s_slot_and_its_moment_do_not_wait_for_an_hour(settings: LazySett
     Pace.objects.update(next_call_at=ahead())
     with SharedGate(threading.Event())(0.5):
         slot = CallSlot.objects.get(pk=1)
-        assert slot.owner == runtime.number()
+        assert slot.owner == process_state.number()
         assert database_now() < slot.taken_until < database_now() + HOUR / 2
     assert (Pace.objects.get().next_call_at or ahead()) < database_now() + HOUR / 2
     # A moment that somebody has reserved is kept.

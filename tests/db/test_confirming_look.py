@@ -12,7 +12,7 @@ from bc_consumer import ledger
 from bc_consumer.ledger import Mark
 from bc_consumer.models import BC, JournalEntry, PendingBC
 from bc_consumer.odoo import Odoo
-from bc_consumer.refresh import gateway
+from bc_consumer.refresh import odoo_connection
 from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 
@@ -28,7 +28,7 @@ pytestmark = [
 def json2(odoo: Odoo, settings: LazySettings) -> None:
     """Read by JSON-2 from now on."""
     settings.ODOO_TRANSPORT, settings.ODOO_PASSWORD = "json2", KEY
-    gateway.odoo.cache_clear()
+    odoo_connection.odoo.cache_clear()
 
 
 def look(odoo_id: int, cause: str = "webhook") -> None:
@@ -72,6 +72,6 @@ def test_other_transports_read_what_is_committed(
     simulator: Simulator, settings: LazySettings, transport: str
 ) -> None:
     settings.ODOO_TRANSPORT = transport
-    gateway.odoo.cache_clear()
+    odoo_connection.odoo.cache_clear()
     look(simulator.create_order())
     assert not PendingBC.objects.exists()

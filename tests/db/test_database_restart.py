@@ -12,12 +12,12 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
-from bc_consumer.core.messages import verbatim
+from bc_consumer.core import process_state
+from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import Mark
 from bc_consumer.models import CallSlot, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import OdooBusy
-from bc_consumer.reconciliation import window
+from bc_consumer.reconciliation import recent_changes
 from bc_consumer.reconciliation.run import reconcile_slice
 from bc_consumer.reconciliation.schedule import Due, due
 from bc_consumer.reconciliation.stops import Interrupted
@@ -97,7 +97,7 @@ def test_a_call_that_was_under_way_leaves_its_slot_to_others_as_soon_as_the_data
     connection.close()
     taken = CallSlot.objects.filter(taken_until__gt=Now())
     assert in_the_call
-    assert taken.get().owner == runtime.number()
+    assert taken.get().owner == process_state.number()
     work_off()
     assert not taken.exists()
     assert differences(simulator, sql) == []
@@ -140,7 +140,7 @@ def test_a_restart_in_a_slice_of_the_nightly_run_leaves_it_open(
 ) -> None:
     """It goes on at once; a failed run is tried again a quarter of an hour later only."""
     simulator.bulk_create(20, 1, spread_days=10)
-    names_page = window.names_page
+    names_page = recent_changes.names_page
     restarted: list[bool] = []
 
     def restart(*arguments: Any) -> Any:
@@ -151,7 +151,7 @@ def test_a_restart_in_a_slice_of_the_nightly_run_leaves_it_open(
             gate.open()
         return page
 
-    monkeypatch.setattr(window, "names_page", restart)
+    monkeypatch.setattr(recent_changes, "names_page", restart)
     SyncState.objects.update(last_sync=datetime(2020, 1, 1, tzinfo=UTC))
     with pytest.raises(Interrupted):
         reconcile_slice(None)
@@ -162,13 +162,13 @@ def test_a_slice_whose_calls_find_no_room_leaves_its_run_open(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulator.bulk_create(20, 1, spread_days=10)
-    orders_page = window.orders_page
+    orders_page = recent_changes.orders_page
 
     def busy(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr(window, "orders_page", orders_page)
+        monkeypatch.setattr(recent_changes, "orders_page", orders_page)
         raise OdooBusy(verbatim("the call had to wait too long"))
 
-    monkeypatch.setattr(window, "orders_page", busy)
+    monkeypatch.setattr(recent_changes, "orders_page", busy)
     with pytest.raises(Interrupted):
         reconcile_slice(None)
     assert_gone_on_with_at_once(simulator)

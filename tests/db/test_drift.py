@@ -15,7 +15,7 @@ from django.db.models import F
 from django.utils import translation
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.core.id_set import IdSet
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.management.drift_report import Table
@@ -33,7 +33,7 @@ from bc_consumer.odoo import Odoo, OdooInterrupted, OdooUnavailable, WrongCreden
 from bc_consumer.reconciliation.dry_run import Drift, DriftScan, Kind
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.start import RunRequest
-from bc_consumer.refresh import gateway as odoo_connection
+from bc_consumer.refresh import odoo_connection
 from odoo_simulator import Simulator
 from tests.db.conftest import proven
 
@@ -268,7 +268,7 @@ def test_a_change_that_arrives_while_it_is_compared_is_no_difference(
         refresh(order_id)
         return False
 
-    monkeypatch.setattr(runtime.stopping, "wait", arrive)
+    monkeypatch.setattr(process_state.stopping, "wait", arrive)
     assert scan(odoo) == []
     assert len(looks) == 1
 
@@ -307,7 +307,7 @@ def test_it_ends_when_the_process_is_stopping(simulator: Simulator, odoo: Odoo) 
     loaded(simulator)
 
     def stop(_scan: DriftScan) -> None:
-        runtime.stopping.set()
+        process_state.stopping.set()
 
     with pytest.raises(OdooInterrupted):
         list(DriftScan(odoo, tell=stop).drifts())

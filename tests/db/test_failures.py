@@ -16,7 +16,7 @@ from bc_consumer.ledger import Mark, circuit_breaker
 from bc_consumer.models import BC, Alert, JournalEntry, Lane, Pace, PendingBC
 from bc_consumer.odoo import snapshots
 from bc_consumer.operations import failed_orders
-from bc_consumer.refresh import batch, gateway
+from bc_consumer.refresh import batch, odoo_connection
 from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 from tests.comparing import differences
@@ -35,10 +35,10 @@ def reconnect(settings: LazySettings) -> Iterator[Callable[..., None]]:
     def change(**values: Any) -> None:
         for name, value in values.items():
             setattr(settings, name, value)
-        gateway.odoo.cache_clear()
+        odoo_connection.odoo.cache_clear()
 
     yield change
-    gateway.odoo.cache_clear()
+    odoo_connection.odoo.cache_clear()
 
 
 def make(simulator: Simulator, count: int) -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 
-from bc_consumer.refresh import gateway
+from bc_consumer.refresh import odoo_connection
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("odoo")
@@ -31,7 +31,7 @@ def test_every_field_of_orders_is_listed_with_its_way(
     for name in ("x_project", "x_other"):
         simulator.add_field("purchase.order", name, "many2one", relation="res.partner")
     settings.ODOO_EXTRA_FIELDS = ["x_project"]
-    gateway.odoo.cache_clear()
+    odoo_connection.odoo.cache_clear()
     rows = listed()
     assert rows.keys() == simulator.models["purchase.order"].fields.keys()
     assert rows["partner_id"]["columns"] == ["partner_id", "partner_name"]
@@ -51,7 +51,7 @@ def test_lines_of_sales_by_the_names_of_this_version(
     simulator: Simulator, settings: LazySettings
 ) -> None:
     settings.ODOO_ORDER_MODEL = "sale.order"
-    gateway.odoo.cache_clear()
+    odoo_connection.odoo.cache_clear()
     rows = listed("--lines")
     assert rows["tax_ids"]["columns"] == ["taxes"]
     assert rows["product_uom_qty"]["columns"] == ["product_qty"]

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from bc_consumer.console import health
-from bc_consumer.core.messages import verbatim
+from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import Pace
 from tests.db.copied import bc, failed, journal, line, pending

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.ledger import Mark
 from bc_consumer.models import CallSlot, Heartbeat, PendingBC
 from bc_consumer.operations.heartbeats import ALIVE, FORGET, HeartbeatThread, alive
@@ -81,9 +81,9 @@ def claimed(single_rows: None) -> Iterator[None]:
     ledger.mark([1, 2], Mark(cause="webhook"))
     assert len(ledger.claim(10, ledger.new_token()).rows) == 2
     later = Now() + timedelta(minutes=1)
-    CallSlot.objects.create(pk=1, taken_until=later, owner=runtime.number())
+    CallSlot.objects.create(pk=1, taken_until=later, owner=process_state.number())
     yield
-    runtime.wake.clear()
+    process_state.wake.clear()
 
 
 def in_hand() -> int:
@@ -99,7 +99,7 @@ def dead(number: int, pid: int = 1) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_what_a_dead_process_had_in_hand_is_free_as_soon_as_that_is_noticed(claimed: None) -> None:
-    dead(runtime.number())
+    dead(process_state.number())
     heart = HeartbeatThread(SCHEDULER, threading.Event())
     heart._beat()
     # The first beat after a time without: the others may be as late as this one.
@@ -107,15 +107,15 @@ def test_what_a_dead_process_had_in_hand_is_free_as_soon_as_that_is_noticed(clai
     heart._beat()
     assert in_hand() == 0
     assert ledger.seconds_until_due() == 0.0
-    assert runtime.wake.is_set()
+    assert process_state.wake.is_set()
     assert not Heartbeat.objects.filter(pid=1).exclude(number=None).exists()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_what_a_living_process_has_in_hand_stays_its_own(claimed: None) -> None:
-    dead(runtime.number() ^ 1)
+    dead(process_state.number() ^ 1)
     heard(WORKER, 2, ALIVE - timedelta(seconds=5))
-    Heartbeat.objects.filter(pid=2).update(number=runtime.number())
+    Heartbeat.objects.filter(pid=2).update(number=process_state.number())
     heart = HeartbeatThread(WORKER, threading.Event())
     heart._beat()
     heart._beat()
@@ -127,10 +127,10 @@ def test_another_process_of_the_same_machine_and_id_is_no_sign_of_a_death(
     claimed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two containers with one fixed host name show the same of both."""
-    first = runtime.number()
+    first = process_state.number()
     HeartbeatThread(WORKER, threading.Event())._beat()
     with monkeypatch.context() as patch:
-        patch.setitem(runtime._numbers, os.getpid(), first ^ 1)
+        patch.setitem(process_state._numbers, os.getpid(), first ^ 1)
         other = HeartbeatThread(WORKER, threading.Event())
         other._beat()
         other._beat()

@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.models import F
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.models import BC, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation.lock import unlock
 from bc_consumer.reconciliation.run import reconcile
@@ -77,8 +77,8 @@ def interrupted_at(call: int, simulator: Simulator) -> bool:
         nonlocal calls
         calls += 1
         if calls == call:
-            runtime.stopping.set()
-            runtime.wake.set()
+            process_state.stopping.set()
+            process_state.wake.set()
 
     simulator.faults.between_calls(count)
     try:
@@ -87,7 +87,7 @@ def interrupted_at(call: int, simulator: Simulator) -> bool:
         return True
     finally:
         simulator.faults.between_calls(None)
-        runtime.stopping.clear()
+        process_state.stopping.clear()
     return False
 
 

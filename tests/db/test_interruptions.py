@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.conf import LazySettings
 
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.models import Alert, SyncLog, SyncState
 from bc_consumer.reconciliation import schedule
 from bc_consumer.reconciliation.lock import Lock
@@ -23,7 +23,7 @@ Status, Cause = SyncLog.Status, SyncLog.Cause
 def stop_at_first_read(simulator: Simulator) -> None:
     """The process is told to stop while Odoo answers the run's first read."""
     simulator.bulk_create(30, 1, spread_days=10)
-    simulator.faults.between_calls(lambda *_: runtime.stopping.set())
+    simulator.faults.between_calls(lambda *_: process_state.stopping.set())
 
 
 @pytest.mark.usefixtures("stop_at_first_read")
@@ -37,7 +37,7 @@ def test_a_slice_that_is_interrupted_leaves_its_run_to_the_scheduler(
     assert (run.status, run.ended_at) == (Status.RUNNING, None)
     assert not SyncState.objects.get().is_syncing
     assert not Alert.objects.exists()
-    runtime.stopping.clear()
+    process_state.stopping.clear()
     simulator.faults.clear()
     assert schedule.due() == [schedule.Due(Cause.NIGHTLY, run=run.pk)]
     assert reconcile_slice(run.pk) is None
@@ -59,7 +59,7 @@ def test_waiting_for_a_poll_to_give_way_ends_too() -> None:
     poll = Lock()
     assert poll.take()
     SyncLog.objects.create(started_at="2026-01-01T00:00Z", cause=Cause.POLL)
-    runtime.stopping.set()
+    process_state.stopping.set()
     try:
         with pytest.raises(Interrupted):
             reconcile(RunRequest(Cause.COMMAND))

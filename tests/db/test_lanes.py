@@ -10,7 +10,7 @@ from django.conf import LazySettings
 from django.db import connection
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.ledger import Mark
 from bc_consumer.ledger.claims import BESIDE_URGENT
 from bc_consumer.models import BC, Lane, PendingBC
@@ -69,11 +69,11 @@ def test_a_load_goes_on_under_a_stream_of_events(settings: LazySettings) -> None
 
 @pytest.fixture
 def others_have_all_bulk_leave() -> Iterator[None]:
-    runtime.bulk_batches.acquire()
-    runtime.bulk_batches.acquire()
+    process_state.bulk_batches.acquire()
+    process_state.bulk_batches.acquire()
     yield
-    runtime.bulk_batches.release()
-    runtime.bulk_batches.release()
+    process_state.bulk_batches.release()
+    process_state.bulk_batches.release()
 
 
 def test_a_thread_stays_free_for_events_while_others_load(

@@ -15,8 +15,8 @@ from django.utils import timezone
 from django.utils.translation import override
 
 from bc_consumer import ledger
-from bc_consumer.core.message_field import said
-from bc_consumer.core.messages import Message, gettext, joined
+from bc_consumer.core.translatable import Message, gettext, joined
+from bc_consumer.core.translatable_field import said
 from bc_consumer.models import Alert, DeadLetter, JournalEntry, Lane, PendingBC, SyncLog
 from bc_consumer.operations import alerts, failed_orders
 from tests.catalogue import Translate, translate  # noqa: F401 - a fixture

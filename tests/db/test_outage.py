@@ -14,8 +14,8 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
-from bc_consumer.core.messages import verbatim
+from bc_consumer.core import process_state
+from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import Mark, circuit_breaker
 from bc_consumer.models import BC, Alert, Pace, PendingBC
 from bc_consumer.refresh.batch import work_off
@@ -151,12 +151,12 @@ def test_rule_7_a_process_that_stops_while_it_probes_leaves_the_turn_to_another(
     circuit_breaker.record_failure(verbatim("away"), probing=False)
     end_pause()
     simulator.faults.latency(20)
-    timer = threading.Timer(0.3, runtime.stopping.set)
+    timer = threading.Timer(0.3, process_state.stopping.set)
     timer.start()
     try:
         work_off()
     finally:
-        runtime.stopping.clear()
+        process_state.stopping.clear()
         timer.join()
     assert known().pause < 1
     simulator.faults.clear()

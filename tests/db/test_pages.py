@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from bc_consumer.console import figures
-from bc_consumer.core.messages import verbatim
+from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import Heartbeat, Pace, PendingBC
 from tests.db.copied import bc, failed, journal, line, pending

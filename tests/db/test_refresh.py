@@ -17,7 +17,7 @@ from django.db.models import F, Min
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.ledger import LeaseLost, Mark, circuit_breaker
 from bc_consumer.models import BC, BCLine, Event, JournalEntry, PendingBC, SyncState
@@ -390,13 +390,13 @@ def test_a_stopping_process_gives_its_claims_back_at_once(simulator: Simulator) 
     order_id = simulator.create_order(lines=LINES)
     ledger.mark([order_id], Mark(cause="webhook"))
     simulator.faults.latency(20)
-    timer = threading.Timer(0.3, runtime.stopping.set)
+    timer = threading.Timer(0.3, process_state.stopping.set)
     timer.start()
     began = time.monotonic()
     try:
         work_off()
     finally:
-        runtime.stopping.clear()
+        process_state.stopping.clear()
         timer.join()
     assert time.monotonic() - began < 15  # the call would take 20
     row = PendingBC.objects.get()

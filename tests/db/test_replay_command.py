@@ -24,7 +24,7 @@ from bc_consumer.messaging.broker import Broker, publish
 from bc_consumer.messaging.publisher import ACTOR, UNDECODABLE_QUEUE
 from bc_consumer.models import Alert, DeadLetter, Lane, PendingBC
 from bc_consumer.operations import dead_letters
-from bc_consumer.workers.sweeper import sweep
+from bc_consumer.workers.queue_sweeper import sweep
 from tests.db.copied import failed, pending
 
 pytestmark = pytest.mark.usefixtures("single_rows")

@@ -39,7 +39,7 @@ from bc_consumer.models import (
 )
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.start import RunRequest
-from bc_consumer.refresh import database_identity, gateway
+from bc_consumer.refresh import odoo_connection, odoo_identity
 from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 from tests.comparing import differences
@@ -185,13 +185,13 @@ def begin_anew(made: list[Simulator], settings: LazySettings) -> Simulator:
         model._default_manager.all().delete()
     SyncState.objects.update(last_sync=None, scan_due_at=None)
     CopyOrigin.objects.update(sample=None)
-    database_identity.forget()
+    odoo_identity.forget()
     while made:
         made.pop().stop()
     made.append(Simulator(webhook_timing="committed").start())
-    gateway.odoo().close()
+    odoo_connection.odoo().close()
     settings.ODOO_URL = made[0].url
-    gateway.odoo.cache_clear()
+    odoo_connection.odoo.cache_clear()
     return made[0]
 
 
@@ -312,7 +312,7 @@ def test_lines_that_only_take_up_a_new_field_are_not_counted(
     sync()
     simulator.add_field("purchase.order.line", "x_size", "char")
     settings.ODOO_EXTRA_LINE_FIELDS = ["x_size"]
-    gateway.odoo.cache_clear()
+    odoo_connection.odoo.cache_clear()
     said = sync()
     assert {line.extra.get("x_size", 1) for line in BCLine.objects.all()} <= {"", None}
     told = figures(said)

@@ -20,12 +20,12 @@ from django.db import connection
 from django.db.models import F
 from django.utils import translation
 
-from bc_consumer.core import runtime as process
+from bc_consumer.core import process_state as process
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.management import progress
 from bc_consumer.models import BC, Alert, JournalEntry, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation.lock import Lock
-from bc_consumer.refresh import gateway
+from bc_consumer.refresh import odoo_connection
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.conftest import Deploy
@@ -315,7 +315,7 @@ def test_the_progress_counts_the_orders_that_are_copied(
     simulator.write_order(ids[:2], partner_ref="not to be copied")
     settings.ODOO_COMPANY_IDS = [1]
     settings.ODOO_DOMAIN = [["partner_ref", "!=", "not to be copied"]]
-    gateway.odoo.cache_clear()
+    odoo_connection.odoo.cache_clear()
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     monkeypatch.setattr(progress.Lines, "seconds", 0.0)
     said = sync(*arguments)

@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.ledger import Mark
 from bc_consumer.models import BC, Lane, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
@@ -138,13 +138,13 @@ def test_a_killed_first_load_ends_with_one_row_an_order(
     def stop_at_third_page(model: str, method: str) -> None:
         lists.append(method)
         if lists.count("search_read") == 3:
-            runtime.stopping.set()
+            process_state.stopping.set()
 
     simulator.faults.between_calls(stop_at_third_page)
     with pytest.raises(Interrupted):
         reconcile(RunRequest(Cause.COMMAND))
     simulator.faults.clear()
-    runtime.stopping.clear()
+    process_state.stopping.clear()
     first = SyncLog.objects.get()
     second = reconcile(RunRequest(Cause.COMMAND))
     first.refresh_from_db()

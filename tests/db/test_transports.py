@@ -8,7 +8,7 @@ import pytest
 from django.conf import LazySettings
 
 from bc_consumer.models import BC, BCLine
-from bc_consumer.refresh import gateway
+from bc_consumer.refresh import odoo_connection
 from odoo_simulator import Simulator
 from tests.db.conftest import refresh
 
@@ -51,11 +51,11 @@ def test_every_transport_makes_equal_rows(simulator: Simulator, settings: LazySe
     for transport in TRANSPORTS:
         settings.ODOO_TRANSPORT = transport
         settings.ODOO_PASSWORD = KEY if transport == "json2" else "admin"
-        gateway.odoo.cache_clear()
+        odoo_connection.odoo.cache_clear()
         BCLine.objects.all().delete()
         BC.objects.all().delete()
         refresh(*ids)
-        assert gateway.odoo().transport == transport
+        assert odoo_connection.odoo().transport == transport
         copies[transport] = rows(BC), rows(BCLine)
     assert len(copies["xmlrpc"][0]) == len(ODD)
     assert len(copies["xmlrpc"][1]) == len(ODD) * len(prices)

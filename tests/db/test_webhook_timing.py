@@ -6,7 +6,7 @@ import pytest
 from django.conf import LazySettings
 
 from bc_consumer.odoo import Odoo
-from bc_consumer.refresh.gateway import sends_early
+from bc_consumer.refresh.odoo_connection import sends_early
 from odoo_simulator import Simulator
 
 

@@ -13,8 +13,8 @@ from django.conf import LazySettings
 from django.utils.translation import override
 
 from bc_consumer import odoo
-from bc_consumer.core.message_field import MessageField, said
-from bc_consumer.core.messages import (
+from bc_consumer.core.redaction import redacted
+from bc_consumer.core.translatable import (
     STORED_BEHIND,
     Message,
     gettext,
@@ -24,7 +24,7 @@ from bc_consumer.core.messages import (
     read,
     verbatim,
 )
-from bc_consumer.core.redaction import redacted
+from bc_consumer.core.translatable_field import MessageField, said
 from bc_consumer.odoo import domains, errors
 from bc_consumer.reconciliation import stops
 from bc_consumer.reconciliation.lock import LockLost

@@ -11,7 +11,7 @@ from django.conf import LazySettings
 from django.core.management import call_command
 from django.utils import translation
 
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from odoo_simulator import Simulator
 from tests.unit.odoo.serving import RawServer, http
 from tests.unit.site import serving_site
@@ -71,7 +71,7 @@ def odoo17(settings: LazySettings) -> Iterator[Simulator]:
 
 
 def _lead_to(simulator: Simulator, settings: LazySettings) -> None:
-    runtime.stopping.clear()
+    process_state.stopping.clear()
     settings.ODOO_URL = simulator.url
     settings.PUBLIC_URL = URL
 
@@ -466,7 +466,7 @@ def test_an_address_that_can_t_be_one_is_refused(
 
 
 def test_an_odoo_that_is_away_is_told(settings: LazySettings) -> None:
-    runtime.stopping.clear()
+    process_state.stopping.clear()
     settings.PUBLIC_URL = URL
     said = odoo_rules("status", "--json")
     assert said.code == 1

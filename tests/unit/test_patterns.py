@@ -29,8 +29,8 @@ from whitenoise.responders import StaticFile
 
 from bc_consumer.console import formatting
 from bc_consumer.core import redaction
-from bc_consumer.core.messages import gettext, verbatim
 from bc_consumer.core.redactor import LONGEST, WORDS, Redactor
+from bc_consumer.core.translatable import gettext, verbatim
 from bc_consumer.ledger import error_fingerprint
 from bc_consumer.models import BC
 from bc_consumer.odoo import faults

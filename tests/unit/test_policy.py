@@ -7,7 +7,7 @@ import pytest
 from django import db
 
 from bc_consumer import odoo
-from bc_consumer.core.messages import verbatim
+from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import error_fingerprint
 from bc_consumer.odoo import errors
 from bc_consumer.refresh import error_policy

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.doctor.diagnosis import Diagnosis, diagnose
 from bc_consumer.doctor.examination import all_checks
 from bc_consumer.doctor.findings import Finding, Level
@@ -62,7 +62,7 @@ class Command(RedactedCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Look, tell, and exit with the code that says how bad it is."""
-        runtime.stopping.clear()
+        process_state.stopping.clear()
         muted = NOISY if options["verbosity"] < 2 else ()
         with at_levels(dict.fromkeys(muted, logging.CRITICAL)):
             self._look(options)

@@ -11,12 +11,12 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from bc_consumer.core.message_field import said
+from bc_consumer.core.translatable_field import said
 from bc_consumer.management.redacted_command import RedactedCommand
 from bc_consumer.odoo import Kind, OdooError
 from bc_consumer.odoo.field_choice import FieldChoice, Way, choices
 from bc_consumer.odoo.field_set import table_of
-from bc_consumer.refresh.gateway import odoo
+from bc_consumer.refresh.odoo_connection import odoo
 
 AS: dict[Kind, Promise] = {
     Kind.TEXT: gettext_lazy("a text"),

@@ -14,8 +14,8 @@ from django.core.management.base import (
 )
 from django.utils.translation import gettext as _
 
-from bc_consumer.core.message_field import said
-from bc_consumer.installation.rules import (
+from bc_consumer.core.translatable_field import said
+from bc_consumer.installation.rule_setup import (
     AddressRefused,
     RulesSetup,
     ServesAnother,
@@ -32,7 +32,7 @@ from bc_consumer.odoo import NoAutomation, NoWebhookActions, OdooError, OdooRefu
 from bc_consumer.odoo.automation import Done
 from bc_consumer.odoo.rules import Comparison
 from bc_consumer.odoo.webhook_url import masked
-from bc_consumer.refresh.gateway import odoo_as_administrator
+from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 SECRET_BYTES = 24
 

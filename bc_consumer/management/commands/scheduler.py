@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
+from bc_consumer.workers.due_order_timer import Sweeping
 from bc_consumer.workers.scheduler import Ticker
-from bc_consumer.workers.timer import Sweeping
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Command(BaseCommand):
 
         def on_signal(_number: int, _frame: FrameType | None) -> None:
             stop.set()
-            runtime.stopping.set()
+            process_state.stopping.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)

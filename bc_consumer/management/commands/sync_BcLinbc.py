@@ -11,8 +11,8 @@ from django.core.management.base import (
 from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext as _
 
-from bc_consumer.core.messages import message_of
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import message_of
 from bc_consumer.management import sync_text
 from bc_consumer.management.arguments import HelpFormatter, order_id, since
 from bc_consumer.management.drift_report import JsonReport, Report, Table, plain
@@ -27,8 +27,8 @@ from bc_consumer.reconciliation.lock import unlock
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.start import RunRequest, holder
 from bc_consumer.reconciliation.stops import AlreadyRunning, Interrupted
-from bc_consumer.refresh import database_identity
-from bc_consumer.refresh.gateway import odoo
+from bc_consumer.refresh import odoo_identity
+from bc_consumer.refresh.odoo_connection import odoo
 from bc_consumer.refresh.refresh_now import refresh_now
 
 EXCLUDES = {
@@ -271,8 +271,8 @@ def _stream(wrapper: OutputWrapper) -> TextIO:
 def _a_run_would(scan: DriftScan) -> tuple[Exit, str]:
     """Say how a run would end on what a dry run has found, and why not well."""
     try:
-        database_identity.check(scan.odoo)
-    except database_identity.AnotherDatabase as another:
+        odoo_identity.check(scan.odoo)
+    except odoo_identity.AnotherDatabase as another:
         return Exit.REFUSED, message_of(another)
     if reason := scan.reason_to_stop():
         return Exit.BRAKED, reason

@@ -17,7 +17,7 @@ from bc_consumer.odoo import NoWebhookActions, Odoo, OdooError
 from bc_consumer.odoo.automation import AutomationRules, Done
 from bc_consumer.odoo.rules import Comparison, Flaw, FoundAction, FoundRule, RuleSettings
 from bc_consumer.odoo.webhook_url import take_apart
-from bc_consumer.refresh.gateway import odoo_as_administrator
+from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 PROVEN_WRONG = frozenset(
     {Arrival.SECRET_REFUSED, Arrival.REDIRECTED, Arrival.NOT_US, Arrival.ELSEWHERE}

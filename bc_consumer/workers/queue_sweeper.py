@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import DataError, IntegrityError, connection
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.ledger.marks import in_short
 from bc_consumer.messaging.broker import Broker, publish
 from bc_consumer.messaging.intake import AT_ONCE as MARKS_AT_ONCE
@@ -104,7 +104,7 @@ def _take_in(broker: Broker) -> None:
     end = time.monotonic() + LONGEST_SECONDS
     broker.channel.basic_qos(prefetch_count=AT_ONCE)
     deliveries = broker.channel.consume(FALLBACK_QUEUE, inactivity_timeout=QUIET_SECONDS)
-    while time.monotonic() < end and not runtime.stopping.is_set():
+    while time.monotonic() < end and not process_state.stopping.is_set():
         stored = _get(broker, deliveries)
         if not stored:
             break
@@ -161,7 +161,7 @@ def _mark_together(broker: Broker, stored: Sequence[_Stored]) -> None:
 
 def _mark(marks: Marks) -> None:
     publisher().wake(ledger.mark_all(marks))
-    runtime.wake.set()
+    process_state.wake.set()
     marked = sorted({odoo_id for odoo_id, _ in marks})
     logger.info("%d BC marked from the fallback queue: %s", len(marked), in_short(marked))
 

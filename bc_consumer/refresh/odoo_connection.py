@@ -6,9 +6,9 @@ from functools import cache
 from django.conf import settings
 from django.db import transaction
 
-from bc_consumer.core import runtime
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core import process_state
 from bc_consumer.core.redaction import hide
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.ledger.call_slots import gate
 from bc_consumer.models import BC, CopyOrigin, ProvenPeriod, SyncState
 from bc_consumer.odoo import Odoo, OdooRefused, OdooSettings
@@ -24,7 +24,7 @@ def odoo() -> Odoo:
     Raises OdooRefused where the settings can't be right, or don't fit the copy.
     """
     check_order_model()
-    return Odoo(odoo_settings(), stop=runtime.stopping, gate=gate(runtime.stopping))
+    return Odoo(odoo_settings(), stop=process_state.stopping, gate=gate(process_state.stopping))
 
 
 def odoo_as_administrator(login: str = "", password: str = "") -> Odoo:
@@ -51,7 +51,7 @@ def odoo_as_administrator(login: str = "", password: str = "") -> Odoo:
             transport=transport,
         )
     # A person's few calls, which need no database: this process's own limits do.
-    return Odoo(own, stop=runtime.stopping)
+    return Odoo(own, stop=process_state.stopping)
 
 
 def odoo_settings() -> OdooSettings:

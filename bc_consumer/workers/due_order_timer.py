@@ -11,9 +11,9 @@ from collections.abc import Callable
 from django.db import DatabaseError, InterfaceError, connection
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.refresh.batch import work_off
-from bc_consumer.workers.sweeper import LOOK_SECONDS, Sweeper, leave_rabbitmq
+from bc_consumer.workers.queue_sweeper import LOOK_SECONDS, Sweeper, leave_rabbitmq
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +31,9 @@ class Timer(threading.Thread):
 
     def run(self) -> None:
         """Run until the process stops."""
-        while not runtime.stopping.is_set():
-            runtime.wake.clear()
-            runtime.wake.wait(_survive(self._work_off, LONGEST_SLEEP_SECONDS))
+        while not process_state.stopping.is_set():
+            process_state.wake.clear()
+            process_state.wake.wait(_survive(self._work_off, LONGEST_SLEEP_SECONDS))
         connection.close()
 
     def _work_off(self) -> float:
@@ -53,8 +53,8 @@ class Sweeping(threading.Thread):
     def run(self) -> None:
         """Run until the process stops."""
         sweeper = Sweeper()
-        while not runtime.stopping.is_set():
-            runtime.stopping.wait(_survive(sweeper.round, LOOK_SECONDS))
+        while not process_state.stopping.is_set():
+            process_state.stopping.wait(_survive(sweeper.round, LOOK_SECONDS))
         leave_rabbitmq()
         connection.close()
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection, Set
 
 from bc_consumer import ledger
-from bc_consumer.core import runtime
+from bc_consumer.core import process_state
 from bc_consumer.core.id_set import IdSet
 from bc_consumer.models import SyncLog
 from bc_consumer.odoo import Odoo, OdooAccessError
@@ -51,7 +51,7 @@ class Findings:
         end = time.monotonic() + WEBHOOK_SECONDS
         while reason := archive_brake.reason_to_stop(self._unvouched, self._odoo.listing.any_order):
             # Their webhooks may be on their way: Odoo 19 sends them after its commit.
-            if time.monotonic() >= end or runtime.stopping.wait(LOOK_SECONDS):
+            if time.monotonic() >= end or process_state.stopping.wait(LOOK_SECONDS):
                 raise Braked(reason)
 
     def unarchived(self) -> int:

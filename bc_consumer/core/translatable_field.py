@@ -9,7 +9,7 @@ from typing import Any
 from django.db import models
 from django.utils.translation import gettext, ngettext
 
-from bc_consumer.core.messages import Message, message_of, read, verbatim
+from bc_consumer.core.translatable import Message, message_of, read, verbatim
 
 
 def said(what: str | BaseException) -> str:

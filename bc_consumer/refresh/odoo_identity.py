@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db.models import F
 
-from bc_consumer.core.messages import gettext as _
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import BC, CopyOrigin
 from bc_consumer.odoo import Odoo, OdooFault, OdooRefused
 
