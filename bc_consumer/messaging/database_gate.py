@@ -12,9 +12,8 @@ import psycopg2
 from django.db import DatabaseError, InterfaceError, connection
 
 from bc_consumer.core.database_deadline import database_deadline
-from bc_consumer.ledger.scan_request import request_scan
 from bc_consumer.messaging.database_watch import Verdict, Watch
-from bc_consumer.models import PendingBC
+from bc_consumer.models import PendingBC, SyncState
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +150,7 @@ class DatabaseGate:
         self._missed.clear()
         try:
             with database_deadline(PROBE_DEADLINE_SECONDS):
-                request_scan()
+                SyncState.request_scan()
         except AWAY:
             self._missed.set()
             raise

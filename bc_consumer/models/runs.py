@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from bc_consumer.core.translatable import gettext
@@ -40,6 +41,14 @@ class SyncState(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @classmethod
+    def request_scan(cls) -> None:
+        """Ask the reconciliation for scans soon, because an event was missed, or may have been.
+
+        They look for what changed and for what is gone, until all that Odoo has open is committed.
+        """
+        cls.objects.filter(key=cls.KEY).update(scan_due_at=Now())
 
     @classmethod
     def owner_between_slices(cls, run: int) -> str:

@@ -11,10 +11,11 @@ from django.db.models.functions import Now
 
 from bc_consumer import ledger
 from bc_consumer.core.redaction import redacted
+from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message, joined, ngettext, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.installation.webhook_address import polls_alone
-from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog
+from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog, SyncState
 from bc_consumer.operations import retention
 from bc_consumer.operations.alerts import alert, over
 from bc_consumer.reconciliation import schedule
@@ -201,3 +202,17 @@ def tell(run: SyncLog) -> None:
             )
         else:
             over("missed by webhooks")
+
+
+def forget_requested_scan(run: SyncLog) -> None:
+    """Forget what was asked for, if this run must have seen all of it.
+
+    It has to have looked for what is gone, too, and to have begun late enough: before that a
+    transaction that an event told of may still have been open in Odoo.
+    """
+    if not run.digest or run.started_at > database_now():  # the clock was set back meanwhile
+        return
+    longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
+    seen_before = run.started_at - longest
+    state = SyncState.objects.filter(key=SyncState.KEY, scan_due_at__lt=seen_before)
+    state.update(scan_due_at=None)

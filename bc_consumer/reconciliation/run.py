@@ -5,10 +5,12 @@ row, so that it can go on there: a nightly run's next slice, an interrupted firs
 """
 
 import logging
+import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -21,7 +23,6 @@ from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message, joined, message_of
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.ledger import circuit_breaker
-from bc_consumer.ledger.scan_request import scanned
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Lane, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import (
@@ -36,10 +37,10 @@ from bc_consumer.odoo import (
 from bc_consumer.operations import schema_watch
 from bc_consumer.operations.alerts import alert
 from bc_consumer.operations.language_watch import watch as watch_language
-from bc_consumer.reconciliation import recent_changes, schedule
-from bc_consumer.reconciliation.drain_threads import crew
+from bc_consumer.reconciliation import recent_changes, schedule, scrub
 from bc_consumer.reconciliation.finish import (
     connection_was_lost,
+    forget_requested_scan,
     purge_what_is_old,
     save,
     summary,
@@ -47,12 +48,20 @@ from bc_consumer.reconciliation.finish import (
     verdict,
     waiting_in_vain,
 )
-from bc_consumer.reconciliation.found_orders import Findings
-from bc_consumer.reconciliation.lock import Lock, LockLost, ask_to_give_way
+from bc_consumer.reconciliation.found_orders import Braked, Findings
+from bc_consumer.reconciliation.lock import (
+    AlreadyRunning,
+    GaveWay,
+    Interrupted,
+    Lock,
+    LockLost,
+    SliceOver,
+    ask_to_give_way,
+)
 from bc_consumer.reconciliation.period_digest import Digest
 from bc_consumer.reconciliation.start import FIRST_PHASE, RunRequest, begin, holder
-from bc_consumer.reconciliation.stops import AlreadyRunning, Braked, GaveWay, Interrupted, SliceOver
-from bc_consumer.refresh import archive_brake, odoo_identity, scrub
+from bc_consumer.refresh import archive_brake, odoo_identity
+from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.control_call import find_out
 from bc_consumer.refresh.odoo_connection import odoo
 
@@ -395,7 +404,7 @@ class _Run:
     # --- helpers -------------------------------------------------------------------------------
 
     def _mark_for_scrub(self, odoo_ids: Collection[int]) -> None:
-        self._mark(odoo_ids, cause=scrub.CAUSE)
+        self._mark(odoo_ids, cause=ledger.SCRUB)
         self.run.scrubbed += len(odoo_ids)
 
     def _mark(
@@ -477,7 +486,7 @@ class _Run:
                 if moves and run.window_until is not None:
                     self.lock.move_watermark(run.window_until)
                 if gapless:  # else what was missed may be older than the window
-                    scanned(run)
+                    forget_requested_scan(run)
                 self._save()
         except LockLost as lost:
             if self._is_overtaken():
@@ -514,3 +523,34 @@ class _Run:
         self._calls, self._bytes = calls, received
         self._more.clear()
         return True
+
+
+@contextmanager
+def crew(run: int) -> Iterator[None]:
+    """Work off what is due beside a run's detection, so that reading and writing overlap."""
+    stop = threading.Event()
+    count = min(2, settings.ODOO_CONCURRENT_CALLS) if connection.vendor == "postgresql" else 1
+    threads = [
+        threading.Thread(target=_work_until, args=(run, stop), name=f"crew-{n}", daemon=True)
+        for n in range(count)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _work_until(run: int, stop: threading.Event) -> None:
+    while not stop.is_set() and not process_state.stopping.is_set():
+        try:
+            if not work_off(turn=1.0, run=run):
+                stop.wait(0.05)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("The run's crew waits for the database: %s", error)
+            connection.close()
+            stop.wait(1.0)
+    connection.close()

@@ -32,7 +32,7 @@ class RunRequest:
     forced: bool = False
     digest: bool = True
     asked_for: bool = False
-    """A poll for an event that was, or may have been, missed: see ``ledger/scan_request.py``."""
+    """A poll for an event that was, or may have been, missed: see ``models/runs.py``."""
 
 
 def holder() -> Message:

@@ -13,10 +13,10 @@ from bc_consumer.messaging.change_publisher import wake as wake_announcer
 from bc_consumer.messaging.publisher import FAILURES
 from bc_consumer.models import Heartbeat, SyncLog
 from bc_consumer.operations.heartbeats import STOP_SECONDS, HeartbeatThread
+from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
 from bc_consumer.reconciliation.schedule import Due, due
 from bc_consumer.reconciliation.start import RunRequest
-from bc_consumer.reconciliation.stops import AlreadyRunning, Interrupted
 from bc_consumer.workers.actors import reconcile_nightly
 
 logger = logging.getLogger(__name__)

@@ -15,8 +15,16 @@ from django.db.models.functions import Now
 
 from bc_consumer import ledger
 from bc_consumer.ledger import circuit_breaker
-from bc_consumer.ledger.scan_request import request_scan
-from bc_consumer.models import BC, Alert, BCLine, CopyOrigin, JournalEntry, PendingBC, SyncLog
+from bc_consumer.models import (
+    BC,
+    Alert,
+    BCLine,
+    CopyOrigin,
+    JournalEntry,
+    PendingBC,
+    SyncLog,
+    SyncState,
+)
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.start import RunRequest
 from bc_consumer.refresh import odoo_connection, odoo_identity, refresh_now
@@ -104,7 +112,7 @@ def test_rule_10_no_run_brings_another_database_s_orders(
     wish: RunRequest, copied: list[int], other: Simulator, lead_to: Lead
 ) -> None:
     before = copy()
-    request_scan()
+    SyncState.request_scan()
     lead_to(other)
     done = reconcile(wish)
     assert done.status == Status.REFUSED
@@ -281,7 +289,7 @@ def test_rule_10_a_database_with_none_of_our_ids_is_another_one(
     wish: RunRequest, copied: list[int], elsewhere: Simulator, lead_to: Lead
 ) -> None:
     before = copy()
-    request_scan()
+    SyncState.request_scan()
     lead_to(elsewhere)
     elsewhere.write_order(150, partner_ref="another's")
     done = reconcile(wish)

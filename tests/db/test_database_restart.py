@@ -18,9 +18,9 @@ from bc_consumer.ledger import Mark
 from bc_consumer.models import CallSlot, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import OdooBusy
 from bc_consumer.reconciliation import recent_changes
+from bc_consumer.reconciliation.lock import Interrupted
 from bc_consumer.reconciliation.run import reconcile_slice
 from bc_consumer.reconciliation.schedule import Due, due
-from bc_consumer.reconciliation.stops import Interrupted
 from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 from tests.comparing import differences

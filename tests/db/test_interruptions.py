@@ -8,10 +8,9 @@ from django.conf import LazySettings
 from bc_consumer.core import process_state
 from bc_consumer.models import Alert, SyncLog, SyncState
 from bc_consumer.reconciliation import schedule
-from bc_consumer.reconciliation.lock import Lock
+from bc_consumer.reconciliation.lock import Interrupted, Lock
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
 from bc_consumer.reconciliation.start import RunRequest
-from bc_consumer.reconciliation.stops import Interrupted
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("odoo")

@@ -19,7 +19,6 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 from pika.exceptions import StreamLostError
 
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.ledger.scan_request import request_scan
 from bc_consumer.models import BC, Alert, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation.lock import Lock
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
@@ -381,7 +380,7 @@ def test_an_unconfirmed_event_wants_a_scan_without_poll_mode(
 ) -> None:
     settings.SYNC_POLL_SECONDS = 0
     assert due() == []
-    request_scan()
+    SyncState.request_scan()
     assert due() == [SCAN]
 
 
@@ -394,7 +393,7 @@ def test_scans_go_on_until_odoo_s_longest_transaction_is_over(
     settings.ODOO_LONGEST_TRANSACTION_SECONDS = 900
     reconcile(RunRequest(Cause.COMMAND))
     SyncLog.objects.update(started_at=ago(minutes=10))
-    request_scan()
+    SyncState.request_scan()
     assert due() == [SCAN]
     reconcile(RunRequest(Cause.POLL, asked_for=True))
     assert due() == [], "every two minutes, not at each look at the clock"
@@ -423,7 +422,7 @@ def test_requests_that_follow_each_other_count_through_odoo_every_five_minutes_a
 ) -> None:
     settings.SYNC_POLL_SECONDS = 0
     ended(Cause.POLL, Status.OK, asked_for=True, started_at=ago(seconds=299))
-    request_scan()
+    SyncState.request_scan()
     assert due() == [Due(Cause.POLL, digest=False)]
     SyncLog.objects.update(started_at=ago(seconds=301))
     assert due() == [SCAN]
@@ -437,7 +436,7 @@ def test_a_scan_that_a_person_is_needed_for_looks_for_what_is_gone_an_hour_later
     status: SyncLog.Status, polling: None, settings: LazySettings
 ) -> None:
     settings.SYNC_POLL_SECONDS = 0
-    request_scan()
+    SyncState.request_scan()
     ended(Cause.POLL, status, asked_for=True, started_at=ago(minutes=59), ended_at=ago(minutes=59))
     assert due() == [Due(Cause.POLL, digest=False)]
     SyncLog.objects.update(started_at=ago(minutes=61), ended_at=ago(minutes=61))
@@ -447,7 +446,7 @@ def test_a_scan_that_a_person_is_needed_for_looks_for_what_is_gone_an_hour_later
 def test_in_poll_mode_a_scan_is_no_hour_s_digest(polling: None, settings: LazySettings) -> None:
     """It leaves names and older mappings to that."""
     ended(Cause.POLL, Status.OK, started_at=ago(minutes=50))
-    request_scan()
+    SyncState.request_scan()
     assert due() == [SCAN]
     ended(Cause.POLL, Status.OK, asked_for=True, started_at=ago(seconds=11))
     assert due() == [Due(Cause.POLL, digest=False)]
@@ -466,7 +465,7 @@ def test_a_scan_that_was_asked_for_finds_what_is_gone_and_reads_no_more_than_it_
     simulator.delete_order(ids[3])
     simulator.rename("res.partner", 3, "Renamed & Sons")
     BC.objects.update(mapping_version=0)  # as after an update of the product
-    request_scan()
+    SyncState.request_scan()
     simulator.calls_clear()
     scan = reconcile(RunRequest(Cause.POLL, asked_for=True))
     assert (scan.status, scan.archived, scan.gone, scan.bc_count) == (Status.OK, 1, 1, 1)
@@ -484,7 +483,7 @@ def test_a_scan_that_was_asked_for_holds_back_what_looks_like_a_wrong_database(
     ids = list(simulator.bulk_create(40, 2, spread_days=100))
     reconcile(RunRequest(Cause.COMMAND))
     simulator.delete_order(ids[:20])
-    request_scan()
+    SyncState.request_scan()
     assert reconcile(RunRequest(Cause.POLL, asked_for=True)).status == Status.BRAKED
     assert BC.objects.filter(archived_at__isnull=False).count() <= 5
     assert SyncState.objects.get().scan_due_at is not None
@@ -500,7 +499,7 @@ def test_the_scan_that_ends_a_request_proves_what_came_late_under_the_same_date(
     simulator.update_sql("purchase.order", order_id, {"write_date": written})
     reconcile(RunRequest(Cause.COMMAND))
     BC.objects.update(synced_at=F("write_date") + timedelta(seconds=8))
-    request_scan()
+    SyncState.request_scan()
     reconcile(RunRequest(Cause.POLL, digest=False))
     # A second transaction of the same second, committed after that scan; its event was lost.
     simulator.update_sql("purchase.order", order_id, {"partner_ref": "second"})
