@@ -13,7 +13,7 @@ def main() -> None:
     from django.core.management import execute_from_command_line
 
     try:
-        _ = settings.INSTALLED_APPS  # reads all of them
+        _ = settings.INSTALLED_APPS  # reads all settings
     except ImproperlyConfigured as error:
         from project.wrong_setting import tell
 

@@ -17,21 +17,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One check and what it found, never empty."""
+    """One check with its findings, of which there is at least one."""
 
     check: Check
     findings: tuple[Finding, ...]
 
     @property
     def level(self) -> Level:
-        """The worst of the findings."""
+        """The worst level among the findings."""
         order = (Level.ERROR, Level.WARNING, Level.SKIPPED, Level.OK)
         levels = {finding.level for finding in self.findings}
         return next(level for level in order if level in levels)
 
 
 def diagnose(checks: Sequence[Check]) -> Iterator[Diagnosis]:
-    """Yield each check's diagnosis as soon as it is known."""
+    """Run the checks in order, yielding each diagnosis as soon as it is known."""
     titles = {check.name: check.title for check in checks}
     failed: set[str] = set()
     for check in checks:
@@ -64,5 +64,5 @@ def _shown(finding: Finding) -> Finding:
 
 
 def _one_line(text: str) -> str:
-    """Other programs' messages have paragraphs; a finding is one line."""
+    """Join the lines of a text: other programs' messages have several, a finding has one."""
     return " ".join(redacted(text).split())

@@ -1,4 +1,4 @@
-"""Odoo: its address, its version, our account, and whether the rules there call us."""
+"""Checks of Odoo's server: its address, its version, our account, its clock."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,15 +20,15 @@ from bc_consumer.refresh.odoo_connection import FIRST_COMMITTED_MAJOR, odoo_sett
 MEASURED = (14, 16, 17, 18, 19)
 XMLRPC_DEPRECATED = 19
 CLOCK_SECONDS = 30.0
-"""The watermark goes by Odoo's clock, so that a difference only puzzles people. One second is lost
-to the header's whole seconds, more to a slow answer."""
+"""The watermark uses Odoo's clock, so a difference only confuses people. The Date header's whole
+seconds cost one second of precision, a slow answer more."""
 KEY_DAYS = 14
 
 ADDRESS, ACCOUNT = "odoo.address", "odoo.account"
 
 
 def odoo_checks() -> list[Check]:
-    """Give the checks of the server and of our account there."""
+    """Return the checks of the server and of our account there."""
     odoo = _Server()
     return [
         Check("odoo.settings", _("Odoo's settings"), odoo.settings_are_possible),
@@ -43,12 +43,12 @@ def odoo_checks() -> list[Check]:
 
 
 def odoo_trouble(problem: OdooError) -> Finding:
-    """Say what an error of Odoo's means, and what to do."""
+    """Return what an error from Odoo means, and what to do about it."""
     return error(said(problem), odoo_fix(problem))
 
 
 def guarded(look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """Turn an error of Odoo's into a finding."""
+    """Yield the findings of ``look``; an error from Odoo becomes a finding."""
     try:
         yield from look()
     except OdooError as problem:
@@ -56,11 +56,11 @@ def guarded(look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
 
 
 class _Server:
-    """The server, and our account on it; one gateway for all checks."""
+    """The server and our account on it; all checks share one gateway."""
 
     @cached_property
     def odoo(self) -> Odoo:
-        """The gateway, without the copy's own checks, which take a database."""
+        """The gateway without the copy's own checks, which need the database."""
         return Odoo(odoo_settings())
 
     def settings_are_possible(self) -> Iterator[Finding]:
@@ -105,7 +105,7 @@ class _Server:
         return guarded(look)
 
     def timing_fits(self) -> Iterator[Finding]:
-        """Look whether webhooks are believed to come after a commit that is still to come."""
+        """Warn if webhooks are taken to come after the commit and this Odoo sends them before."""
 
         def look() -> Iterator[Finding]:
             version = self.odoo.version()
@@ -126,14 +126,14 @@ class _Server:
 
     def lets_us_in(self) -> Iterator[Finding]:
         def look() -> Iterator[Finding]:
-            # Any account may search its own model; this one reads nothing.
+            # Any account may search its own model; this search finds nothing.
             self.odoo.call("res.users", "search", [[("id", "=", 0)]], {"limit": 1})
             yield self._who_is_let_in()
 
         return guarded(look)
 
     def _who_is_let_in(self) -> Finding:
-        """Say whose account it is: by JSON-2 that hangs on the key, and not on ODOO_LOGIN."""
+        """Return whose account it is: with JSON-2 that depends on the key, not on ODOO_LOGIN."""
         wanted, database = settings.ODOO_LOGIN, settings.ODOO_DATABASE
         try:
             login = self.odoo.account_login()
@@ -167,7 +167,8 @@ class _Server:
             yield ok(name)
 
     def key_will_last(self) -> Iterator[Finding]:
-        """Look at the ends of the account's API keys (18 and later; 19 ends them in 3 months)."""
+        """Check when the account's API keys expire (18 and later; 19 makes them expire in 3
+        months)."""
         try:
             ends = self._ends_of_keys()
         except OdooError:
@@ -190,8 +191,8 @@ class _Server:
             yield ok(text)
 
     def _ends_of_keys(self) -> list[tuple[str, datetime]]:
-        """Give names and ends of the account's keys, without those that have ended: one that lets
-        us in has not. An administrator sees everybody's keys: hence the account's id."""
+        """Return names and expiry dates of the account's unexpired keys. The filter by account
+        matters because an administrator sees everybody's keys."""
         fields = self.odoo.fields_of("res.users.apikeys")
         if "expiration_date" not in fields:
             return []

@@ -1,4 +1,4 @@
-"""What our account may read in Odoo: orders, lines, their fields, names, companies, language."""
+"""Checks of what our account may read: orders, lines, fields, names, companies, language."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -17,7 +17,7 @@ FIELDS = "odoo.fields"
 
 
 def orders_checks() -> list[Check]:
-    """Give the checks."""
+    """Return the checks of the account's access rights."""
     rights = _Rights()
     return [
         Check(FIELDS, _("Fields of orders"), rights.fields, needs=(ACCOUNT,)),
@@ -29,11 +29,11 @@ def orders_checks() -> list[Check]:
 
 
 class _Rights:
-    """What the account may see; one gateway for all checks."""
+    """The account's access rights; all checks share one gateway."""
 
     @cached_property
     def odoo(self) -> Odoo:
-        """The gateway, without the copy's own checks, which take a database."""
+        """The gateway without the copy's own checks, which need the database."""
         return Odoo(odoo_settings())
 
     def fields(self) -> Iterator[Finding]:
@@ -62,7 +62,7 @@ class _Rights:
         return guarded(look)
 
     def _meant(self, fields: FieldSet) -> str:
-        """Say what a misspelt field of the settings may have been meant to be."""
+        """Suggest existing fields for those that the settings misspell."""
         misspelt = sorted(set(fields.absent).intersection(fields.chosen))
         near = [f"{name}: {', '.join(schema_watch.meant(self.odoo, name))}?" for name in misspelt]
         return "".join(
@@ -70,7 +70,7 @@ class _Rights:
         )
 
     def orders(self) -> Iterator[Finding]:
-        """Read an order as the copy will."""
+        """Read one order exactly as the copy will."""
 
         def look() -> Iterator[Finding]:
             ids = [one.id for one in self.odoo.listing.orders(since=None, after_id=0, limit=1)]
@@ -110,7 +110,7 @@ class _Rights:
         except NoRights:
             return False
         except OdooError:
-            return True  # an app that is not installed has no names either
+            return True  # an app that is not installed has no names to read
         return True
 
     def companies(self) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
-"""RabbitMQ: reachable, queues as we need them, taking messages, and somebody reading them.
+"""Checks of RabbitMQ: reachable, queues as expected, accepting messages, and being consumed.
 
-All on one connection of its own, closed at the end of each check: no worker's is disturbed.
+Each check uses a connection of its own and closes it at the end, so that no worker is disturbed.
 """
 
 import socket
@@ -34,7 +34,7 @@ Queue = tuple[str, dict[str, Any]]
 
 
 def rabbitmq_checks() -> list[Check]:
-    """Give the checks; one alone where ids travel in memory."""
+    """Return the checks; a single one where ids travel in memory."""
     if not settings.RABBITMQ_URL:
         return [Check(RABBITMQ, _("RabbitMQ"), _unused)]
     return [
@@ -96,7 +96,7 @@ def _connection_fix(problem: Exception) -> str:
 
 
 def _causes(problem: BaseException) -> list[BaseException]:
-    """Give an error with those it was made of: pika packs them up."""
+    """Return an error with those nested in it: pika wraps them."""
     causes: list[BaseException] = []
     left: list[Any] = [problem]
     while left and len(causes) < 10:
@@ -116,7 +116,7 @@ def _said(problem: Exception) -> str:
 
 
 def _queues() -> Iterator[Finding]:
-    """Declare what is there already as we would: RabbitMQ refuses where arguments differ."""
+    """Redeclare the existing queues as we would: RabbitMQ refuses if their arguments differ."""
     absent = []
     for name, arguments in _wanted_queues():
         try:
@@ -160,7 +160,7 @@ def _wanted_queues() -> list[Queue]:
 
 
 def _publishing() -> Iterator[Finding]:
-    """Publish to a queue of our own that ends with the connection; an alarm blocks that."""
+    """Publish to an exclusive queue of our own; an alarm of the broker blocks that."""
     try:
         with _channel() as channel:
             channel.confirm_delivery()
@@ -180,7 +180,7 @@ def _publishing() -> Iterator[Finding]:
 
 
 def _counts(name: str) -> tuple[int, int] | None:
-    """Return messages waiting and consumers of a queue; None where there is none."""
+    """Return a queue's numbers of ready messages and consumers; None if there is no such queue."""
     try:
         with _channel() as channel:
             method = channel.queue_declare(name, passive=True).method
@@ -204,7 +204,7 @@ def _consumers() -> Iterator[Finding]:
 
 
 def _fallback() -> Iterator[Finding]:
-    """Events that were stored while the database was away, and what nobody could read."""
+    """Check for events stored while the database was away, and for those that could not be read."""
     stored, undecodable = _counts(FALLBACK_QUEUE), _counts(UNDECODABLE_QUEUE)
     if undecodable and undecodable[0]:
         yield warning(

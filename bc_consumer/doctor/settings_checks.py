@@ -1,4 +1,5 @@
-"""The settings, by Django's system checks (``installation/system_checks.py`` and Django's own)."""
+"""Checks of the settings: Django's system checks, our own (``installation/system_checks.py``)
+included."""
 
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 
 
 def settings_checks() -> list[Check]:
-    """Give the checks."""
+    """Return the check of the settings."""
     return [Check("settings", _("Settings"), _settings)]
 
 

@@ -1,4 +1,4 @@
-"""The way from Odoo to us: its automation rules, our public address, a ping through it."""
+"""Checks of the way from Odoo to us: its automation rules, our public address, a ping."""
 
 from collections.abc import Iterator
 
@@ -38,7 +38,7 @@ GRAVE = frozenset(
 
 
 def webhook_checks(round_trip: bool) -> list[Check]:
-    """Give the checks; ``round_trip`` sends a ping with each secret through the public address."""
+    """Return the checks; ``round_trip`` adds a ping with each secret through the public address."""
     checks = [
         Check(URL, _("Public address"), _url),
         Check("webhook.answer", _("Webhook's address"), _answers, needs=(URL,)),
@@ -79,7 +79,7 @@ def _url() -> Iterator[Finding]:
 
 
 def _answers() -> Iterator[Finding]:
-    """Ask without a secret; our webhook says that it wants a POST."""
+    """Send a GET without a secret; our webhook answers that it wants a POST."""
     endpoint = webhook_endpoint()
     try:
         answer = ask(endpoint)
@@ -108,7 +108,8 @@ def _answers() -> Iterator[Finding]:
 
 
 def unreachable(endpoint: str, text: str, trouble: Trouble | None) -> Finding:
-    """Say why our own address gives no answer; from here, which need not be Odoo's view."""
+    """Return why our own address does not answer, as seen from here, which may differ from Odoo's
+    view."""
     fixes = {
         Trouble.ADDRESS: _("Write PUBLIC_URL as https://copy.example.com"),
         Trouble.NAME: _("Correct the host's name in PUBLIC_URL, or add it to the DNS."),
@@ -209,9 +210,9 @@ def _compared(comparison: Comparison) -> Iterator[Finding]:
 
 
 def _is_grave(one: Compared) -> bool:
-    """Whether changes go untold: a secret that we take all the same does no harm yet.
+    """Return whether changes go unreported: an older secret that we still accept does no harm yet.
 
-    Nor does a rule that watches too much; without any watched field it watches everything.
+    Nor does a rule that watches too many fields; without any, it watches all of them.
     """
     if one.found is None or one.flaws & GRAVE:
         return True

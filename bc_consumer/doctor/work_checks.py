@@ -1,4 +1,4 @@
-"""Whether the work gets done: workers, scheduler, runs, what waits, what was given up, alerts."""
+"""Checks of the work itself: workers, scheduler, runs, waiting and failed orders, alerts."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -19,13 +19,13 @@ from bc_consumer.operations import heartbeats
 from bc_consumer.reconciliation.schedule import last_time
 
 LATE_RUN = timedelta(hours=2)
-"""After the time of the nightly run: so long it may take."""
+"""How long after its time the nightly run may still be going on."""
 WAITING_SECONDS = 120.0
 SHOWN_ALERTS = 5
 
 
 def work_checks() -> list[Check]:
-    """Give the checks."""
+    """Return the checks of the work."""
     return [
         Check("workers", _("Workers"), _workers, needs=(SCHEMA,)),
         Check("scheduler", _("Scheduler"), _scheduler, needs=(SCHEMA,)),
@@ -62,7 +62,7 @@ def _alive(kind: Heartbeat.Kind, otherwise: Finding) -> Finding:
 
 
 def _heard(kind: str) -> str:
-    """Say when the last process of a kind was heard of, if that is not long ago."""
+    """Return when a process of this kind was last heard of; "" if none has been for a day."""
     last = Heartbeat.objects.filter(kind=kind).order_by("-at").first()
     if last is None:
         return ""
@@ -114,7 +114,7 @@ def _runs() -> Iterator[Finding]:
 def _is_late(last_sync: datetime | None) -> bool:
     if settings.SYNC_NIGHTLY_AT is None:
         return False
-    # What a run has completed the copy up to is a moment on Odoo's clock, near its beginning.
+    # A run completes the copy up to a moment on Odoo's clock near the run's start.
     due = last_time(database_now() - LATE_RUN, settings.SYNC_NIGHTLY_AT)
     return last_sync is None or last_sync < due - LATE_RUN
 

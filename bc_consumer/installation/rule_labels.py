@@ -1,4 +1,4 @@
-"""How a difference between a rule in Odoo and the one that is wanted reads, for people."""
+"""Describes differences between a rule in Odoo and the wanted one, for people."""
 
 from django.utils.translation import gettext as _
 
@@ -6,7 +6,7 @@ from bc_consumer.odoo.rules import Difference, Flaw
 
 
 def difference_told(difference: Difference) -> str:
-    """Say what is not as it should be, in the active language."""
+    """Describe a difference in the active language."""
     text = {
         Flaw.MISSING: _("it is missing in Odoo"),
         Flaw.INACTIVE: _("it is archived: it never fires"),

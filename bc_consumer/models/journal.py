@@ -1,4 +1,4 @@
-"""What happened to each order, and how far it has been told to applications."""
+"""What happened to each order, and up to which version applications were told of it."""
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
@@ -11,7 +11,7 @@ from bc_consumer.models.runs import SyncLog
 
 
 class JournalEntry(models.Model):
-    """What happened to one order, why, with which differences, and how late. Append-only."""
+    """What happened to one order: cause, differences, delay. Append-only."""
 
     class Outcome(models.TextChoices):
         CREATED = "created", _("created")
@@ -66,10 +66,10 @@ class JournalEntry(models.Model):
 
 
 class VersionCounter(models.Model):
-    """One row: the last version that was given. ``refresh/writer.py`` alone writes it."""
+    """One row: the last version assigned. Only ``refresh/writer.py`` writes it."""
 
     ONLY = 1
-    """The key of that row."""
+    """That row's key."""
 
     last = models.BigIntegerField()
 
@@ -82,7 +82,7 @@ class VersionCounter(models.Model):
 
 
 class AnnouncedVersion(models.Model):
-    """One row: up to which version changes are announced. The change publisher writes it."""
+    """One row: the version up to which changes are announced. The change publisher writes it."""
 
     version = models.BigIntegerField()
     token = models.UUIDField(null=True)

@@ -1,4 +1,4 @@
-"""Orders that were given up: grouped by cause, told to people, and marked again."""
+"""Orders that have failed: groups them by cause, alerts people, and replays them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ KEY = "failed orders"
 CAUSE = "replay"
 GROUPS_TOLD = 5
 AT_ONCE = 1000
-"""Orders marked by one statement."""
+"""Orders marked per statement."""
 WAKE_UPS = 8
-"""Messages that a replay sends: each worker thread that wakes takes whole batches."""
+"""Messages that a replay sends: each worker thread that one wakes claims whole batches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Failed orders of one cause."""
+    """Failed orders that share a cause."""
 
     failure: str
     """The error without numbers."""
@@ -35,17 +35,17 @@ class Group:
     first_at: datetime
     last_at: datetime
     example: int
-    """One of these orders."""
+    """The id of one of these orders."""
     example_error: Message
 
 
 def failed() -> QuerySet[PendingBC]:
-    """Return the rows that were given up."""
+    """Return the rows of failed orders."""
     return PendingBC.objects.filter(failed_at__isnull=False)
 
 
 def groups(rows: QuerySet[PendingBC], limit: int | None = None) -> list[Group]:
-    """Group failed rows by cause, the largest first."""
+    """Group failed rows by cause, the largest group first."""
     counted = (
         rows.order_by()
         .values("failure", "error_class")
@@ -72,9 +72,10 @@ def groups(rows: QuerySet[PendingBC], limit: int | None = None) -> list[Group]:
 
 
 def saying(text: str) -> Q:
-    """Choose the rows whose kind of error this is, or whose error contains this text.
+    """Return a filter for rows whose error has this class, or contains this text.
 
-    In English, or in the active language: there a cause is looked for in one of its errors.
+    The text may be English or in the active language; translated, it is compared with one error of
+    each cause.
     """
     wanted = text.casefold()
     causes = [
@@ -89,7 +90,7 @@ def saying(text: str) -> Q:
 
 
 def tell() -> None:
-    """Alert people to the orders that are given up; nothing when there are none."""
+    """Alert people to the failed orders; does nothing if there are none."""
     found = groups(failed(), GROUPS_TOLD)
     if not found:
         return
@@ -105,7 +106,7 @@ def tell() -> None:
 
 
 def tell_if_over() -> None:
-    """Take the alert back when no failed order is left."""
+    """Resolve the alert when no failed order is left."""
     if not failed().exists():
         over(
             KEY,
@@ -117,8 +118,9 @@ def tell_if_over() -> None:
 def replay(rows: QuerySet[PendingBC]) -> int:
     """Mark failed orders again; return how many.
 
-    In the bulk lane, behind everything more urgent, and read together again: thousands of them cost
-    Odoo a few dozen calls. An order that is fine meanwhile is read once more, and nothing changes.
+    They go into the bulk lane, behind everything more urgent, and are read in batches: thousands of
+    them cost Odoo a few dozen calls. An order that is fine by now is read once more, and nothing
+    changes.
     """
     count = 0
     for ids in _slices(rows):
@@ -131,7 +133,7 @@ def replay(rows: QuerySet[PendingBC]) -> int:
 
 
 def _slices(rows: QuerySet[PendingBC]) -> Iterator[list[int]]:
-    """Give the ids that there are now: what fails again meanwhile is not replayed twice."""
+    """Yield the ids of the present rows: what fails again meanwhile is not replayed twice."""
     ids = list(rows.order_by("pk").values_list("pk", flat=True))
     for start in range(0, len(ids), AT_ONCE):
         yield ids[start : start + AT_ONCE]
