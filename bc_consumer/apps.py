@@ -1,5 +1,4 @@
-"""The application's configuration: its name, its system checks, and defaults that depend on the
-database."""
+"""The application's configuration: name, system checks, defaults that depend on the database."""
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -35,8 +34,7 @@ class BCConsumerConfig(AppConfig):
             settings.WEBHOOK_ANSWER_SECONDS = 0.8 if on_postgresql else 10.0
 
     def _name_columns(self) -> None:
-        """Label the columns as the copied order model labels them; migrations do not see the
-        change."""
+        """Label columns as the copied order model does; migrations do not see the change."""
         from bc_consumer.fields.columns import columns_of
         from bc_consumer.fields.table import TABLES
 
@@ -50,8 +48,7 @@ class BCConsumerConfig(AppConfig):
                     column.verbose_name = _(columns[name].label_of(name))
 
     def _check_choice(self) -> None:
-        """Raise at start-up if the chosen orders or fields are impossible, so that no process runs
-        with them."""
+        """Raise at start-up if the chosen orders or fields are impossible."""
         from bc_consumer.odoo import OdooRefused
         from bc_consumer.odoo.settings import check_choice
 

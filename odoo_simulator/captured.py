@@ -103,8 +103,7 @@ class _Loader:
         tx.put(model, number, new)
 
     def _taxes(self, tx: Transaction, line: Row) -> None:
-        """Set the tax's rate to the one the line's amounts imply, so that later writes compute
-        alike."""
+        """Give the tax the rate that the line's amounts imply, so that later writes agree."""
         taxes = line.get(self.shape.taxes) or []
         if len(taxes) != 1 or not line.get("price_subtotal"):
             return

@@ -25,8 +25,7 @@ def seen() -> frozenset[int] | None:
 
 
 def belongs(row: Row, companies: frozenset[int]) -> bool:
-    """Return whether a record belongs to one of these companies; one without a company is visible
-    to all."""
+    """Return whether a record belongs to one of these companies, or to none at all."""
     company = row.get("company_id", False)
     return not company or company in companies
 

@@ -101,8 +101,7 @@ class Grouping:
         orderby: str | bool = False,
         lazy: bool = True,
     ) -> list[Row]:
-        """Return one row per group: `__count` (lazy: `<field>_count`), `__domain`, `__range` for
-        dates."""
+        """Return a row a group: `__count` (lazy: `<field>_count`), `__domain`, dates' `__range`."""
         names = [groupby] if isinstance(groupby, str) else list(groupby)
         if lazy:
             names = names[:1]

@@ -160,8 +160,7 @@ class Methods:
     def web_search_read_of_16(
         self, model: str, domain: Any = (), fields: Any = None, **options: Any
     ) -> Any:
-        """Serve 16's method of that name: it takes a list of fields and returns lines as ids
-        (measured)."""
+        """Serve 16's method: it takes a list of fields and returns lines as ids (measured)."""
         if unknown := sorted(options.keys() - {"offset", "limit", "order", "count_limit"}):
             told = f"Base.web_search_read() got an unexpected keyword argument '{unknown[0]}'"
             raise ServerError("TypeError", told)

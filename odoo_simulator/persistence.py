@@ -41,8 +41,7 @@ class SqliteJournal:
         self._connection.executescript(_SCHEMA)
 
     def load(self, store: Store, names: Names, version: int) -> bool:
-        """Fill the store; return False if the file was empty. Raises ValueError for another
-        version's."""
+        """Fill the store; False if the file was empty. Raises ValueError for another version's."""
         kept = self._connection.execute("SELECT value FROM about WHERE name = 'version'").fetchone()
         if kept is None:
             self._connection.execute("INSERT INTO about VALUES ('version', ?)", (str(version),))

@@ -65,8 +65,7 @@ class Reader:
     def read(
         self, model: str, numbers: Iterable[int], fields: Sequence[str], load: str | None
     ) -> list[Row]:
-        """Read records; deleted ids are left out, a forbidden one fails the whole call
-        (AccessError)."""
+        """Read records without deleted ones; a forbidden one fails the whole call (AccessError)."""
         names = [name for name in fields or list(self.models[model].fields) if name != "id"]
         getters = [(name, self._classic(model, self._field(model, name), load)) for name in names]
         records = []
@@ -80,8 +79,7 @@ class Reader:
         return records
 
     def web_read(self, model: str, numbers: Sequence[int], spec: Spec) -> list[Row]:
-        """Read records; a deleted id with a nested specification fails the whole call
-        (MissingError)."""
+        """Read records; a deleted one with a nested specification raises MissingError."""
         if set(spec) <= {"id"} and len(numbers) > 0:
             return [{"id": number} for number in numbers]  # existence is not checked (measured)
         nested = any((item or {}).get("fields") for item in spec.values())
@@ -135,8 +133,7 @@ class Reader:
         return self.store.get(model, number)
 
     def _plain(self, model: str, field: Field) -> Getter:
-        """Return a getter of the stored value: x2many as lists, moments cut to seconds, labels
-        computed."""
+        """Return a getter of the stored value: x2many as lists, moments without fractions."""
         name, default = field.name, field.default
         if name == "display_name":
             return lambda number, row: self._label_of(model, number, row)

@@ -88,8 +88,7 @@ def block_range(block: Block, plan: Plan) -> range:
 
 
 class Search:
-    """One search over a table, by a domain and with an account's visibility. Use it under the
-    store's lock."""
+    """One search: a table, a domain, and who may see what. Use it under the store's lock."""
 
     def __init__(
         self, store: Store, compiler: Compiler, model: str, node: Node, visible: Visible | None

@@ -74,8 +74,7 @@ class Service:
         return [str(row["code"]) for row in found if row and row.get("active", True)]
 
     def common(self, method: str, params: Sequence[Any]) -> Any:
-        """Call version (no login), authenticate or login; the latter two return False for a wrong
-        password."""
+        """Call version (no login), authenticate or login; False for a wrong password."""
         self._fault_if_asked()
         if method == "version":
             return self.version_info()
@@ -149,8 +148,10 @@ class Service:
         return secret == user.password or self.keys.user_of(secret) == user.id
 
     def _check_language(self, name: str, context: Any) -> None:
-        """Refuse a context's language that is not active, except en_US, active or not (19). A
-        search returns no texts and accepts any."""
+        """Refuse an inactive language in the context (18 and later), except for en_US.
+
+        Searches return no texts and accept any language.
+        """
         if name in ("search", "search_count") or self.version < 18:
             return  # 16 and 17 answer with the source texts (measured)
         code = context.get("lang") if isinstance(context, dict) else None

@@ -219,8 +219,7 @@ class Simulator(Operations):
         return load_captured_orders(self, source)
 
     def install_rules(self, url: str, secret: str | None = None) -> list[int]:
-        """Install the four rules (order and line, changed and deleted) that call `url`; return
-        their ids."""
+        """Install four rules (order and line, changed and deleted) for `url`; return their ids."""
         target = _with_secret(url, secret) if secret is not None else url
         rules = rules_for(self.store, self.models, self._shape, target)
         return [self.create("base.automation", rule) for rule in rules]
@@ -354,8 +353,7 @@ class Simulator(Operations):
         self.call_log.clear()
 
     def webhook_counters(self) -> dict[str, float]:
-        """Return how many webhooks were answered below 400, how many failed, and the answers'
-        seconds."""
+        """Return how many webhooks succeeded (below 400) and failed, and the answers' seconds."""
         return self.webhooks.counters()
 
     def webhook_deliveries(self) -> list[Delivery]:

@@ -73,8 +73,7 @@ class Environment:
         )
 
     def integers(self, name: str) -> tuple[int, ...]:
-        """Return the variable's comma-separated positive whole numbers without duplicates; () when
-        unset."""
+        """Return the comma-separated positive whole numbers, without duplicates; () when unset."""
         words = self.words(name)
         if not all(word.isdecimal() and int(word) > 0 for word in words):
             raise ImproperlyConfigured(
@@ -87,8 +86,7 @@ class Environment:
         return [item.strip() for item in self.text(name, default).split(",") if item.strip()]
 
     def numbers(self, name: str, default: str) -> tuple[float, ...]:
-        """Return the variable's numbers, separated by spaces or commas; they must ascend from 0 or
-        more."""
+        """Return the ascending numbers of at least 0, separated by spaces or commas."""
         value = self.text(name, default)
         try:
             result = tuple(float(item) for item in value.replace(",", " ").split())

@@ -34,8 +34,7 @@ class Form:
         ngettext: Callable[[str, str, int], str],
         said: Callable[["Message"], str],
     ) -> str:
-        """Return the sentence that these functions find in the catalogue, with the values filled
-        in."""
+        """Return the sentence as these functions translate it, with the values filled in."""
         if self.plural:
             sentence = ngettext(self.msgid, self.plural, self.count)
         else:

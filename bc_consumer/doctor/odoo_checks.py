@@ -167,8 +167,7 @@ class _Server:
             yield ok(name)
 
     def key_will_last(self) -> Iterator[Finding]:
-        """Check when the account's API keys expire (18 and later; 19 makes them expire in 3
-        months)."""
+        """Check when the account's API keys expire (18 and later; on 19 after 3 months at most)."""
         try:
             ends = self._ends_of_keys()
         except OdooError:
@@ -191,8 +190,10 @@ class _Server:
             yield ok(text)
 
     def _ends_of_keys(self) -> list[tuple[str, datetime]]:
-        """Return names and expiry dates of the account's unexpired keys. The filter by account
-        matters because an administrator sees everybody's keys."""
+        """Return names and expiry dates of the account's unexpired keys.
+
+        Filtered by account, because an administrator sees everybody's keys.
+        """
         fields = self.odoo.fields_of("res.users.apikeys")
         if "expiration_date" not in fields:
             return []

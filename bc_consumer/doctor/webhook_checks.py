@@ -108,8 +108,7 @@ def _answers() -> Iterator[Finding]:
 
 
 def unreachable(endpoint: str, text: str, trouble: Trouble | None) -> Finding:
-    """Return why our own address does not answer, as seen from here, which may differ from Odoo's
-    view."""
+    """Return why our address does not answer from here, which need not be Odoo's view."""
     fixes = {
         Trouble.ADDRESS: _("Write PUBLIC_URL as https://copy.example.com"),
         Trouble.NAME: _("Correct the host's name in PUBLIC_URL, or add it to the DNS."),

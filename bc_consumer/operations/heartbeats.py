@@ -33,8 +33,7 @@ STOP_SECONDS = 5.0
 
 
 class HeartbeatThread(threading.Thread):
-    """Beats until ``stop`` is set. Then it deletes its row, so that nobody reports the process as
-    dead."""
+    """Beats until ``stop`` is set, then deletes its row, so that nobody takes it for dead."""
 
     def __init__(self, kind: Heartbeat.Kind, stop: threading.Event) -> None:
         super().__init__(name=f"heart of the {kind.value}", daemon=True)

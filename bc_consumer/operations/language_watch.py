@@ -46,8 +46,7 @@ def watch(odoo: Odoo) -> None:
 
 
 def fitting(odoo: Odoo, languages: tuple[str, ...]) -> str:
-    """Return the language to set: the account's own if it is active, otherwise the first active
-    one."""
+    """Return the language to set: the account's own if active, otherwise the first active one."""
     own = odoo.account_language()
     return own if own in languages else next(iter(languages), "")
 
