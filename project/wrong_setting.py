@@ -14,7 +14,7 @@ EXIT = 2
 FIX = "Correct it in .env or in the environment; docs/settings.md explains it."
 
 
-def tell(arguments: Sequence[str], error: ImproperlyConfigured) -> int:
+def report(arguments: Sequence[str], error: ImproperlyConfigured) -> int:
     """Print the error in the format of the command that was called; return the exit code.
 
     The text is English, because the language is a setting, too.

@@ -68,7 +68,7 @@ def read_again(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: Query
     )
     count = formatting.number(len(ids))
     model_admin.message_user(request, text % {"count": count}, messages.SUCCESS)
-    _tell_of_held(model_admin, request, ids)
+    _warn_of_held(model_admin, request, ids)
 
 
 @admin.action(description=_("Replay the failed ones"), permissions=["replay"])
@@ -92,7 +92,7 @@ def dismiss(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet
     model_admin.message_user(request, text % {"count": formatting.number(count)}, messages.SUCCESS)
 
 
-def _tell_of_held(model_admin: ReadOnlyAdmin, request: HttpRequest, ids: Sequence[int]) -> None:
+def _warn_of_held(model_admin: ReadOnlyAdmin, request: HttpRequest, ids: Sequence[int]) -> None:
     held = PendingBC.objects.filter(odoo_id__in=ids).exclude(held_reason="").count()
     if not held:
         return
@@ -247,7 +247,7 @@ class PendingBCAdmin(ReadOnlyAdmin):
         words = search_term.strip()
         if not words or words.removeprefix("#").isdecimal():
             return found, doubles
-        return found | queryset.filter(failed_orders.saying(words)), doubles
+        return found | queryset.filter(failed_orders.with_error_text(words)), doubles
 
     actions = (replay, read_again)
     exclude = ("traceback", "last_payload", "causes", "held_reason", "last_error", "failure")

@@ -76,7 +76,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EntryWithOrder:
     """One journal entry with its order; ``bc`` is None if the copy does not have the order."""
 
     entry: JournalEntry
@@ -145,12 +145,12 @@ def percentile(ordered: Sequence[float], share: float) -> float | None:
     return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
 
 
-def latest_journal(limit: int) -> list[Told]:
+def latest_journal(limit: int) -> list[EntryWithOrder]:
     """Return the newest journal entries with their orders, in two statements."""
     entries = list(JournalEntry.objects.order_by("-id")[:limit])
     ids = {entry.odoo_id for entry in entries}
     bcs = {bc.odoo_id: bc for bc in BC.objects.filter(odoo_id__in=ids).defer("notes", "extra")}
-    return [Told(entry, bcs.get(entry.odoo_id)) for entry in entries]
+    return [EntryWithOrder(entry, bcs.get(entry.odoo_id)) for entry in entries]
 
 
 def order_story(odoo_id: int, journal_limit: int) -> OrderStory | None:

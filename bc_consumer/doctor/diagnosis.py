@@ -1,6 +1,6 @@
-"""Runs the checks one after the other; one that fails hides no other.
+"""All checks, and how they are run: one after the other, and one that fails hides no other.
 
-Except where it has to: a check whose need is not met is skipped, and says which that is.
+Except if it must: a check is skipped, with the reason, if one that it needs failed.
 """
 
 import logging
@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.redaction import redacted
+from bc_consumer.doctor.database_checks import database_checks
 from bc_consumer.doctor.findings import Check, Finding, Level, error
+from bc_consumer.doctor.mail_checks import mail_checks
+from bc_consumer.doctor.odoo_checks import odoo_checks
+from bc_consumer.doctor.orders_checks import orders_checks
+from bc_consumer.doctor.rabbitmq_checks import rabbitmq_checks
+from bc_consumer.doctor.settings_checks import settings_checks
+from bc_consumer.doctor.webhook_checks import webhook_checks
+from bc_consumer.doctor.work_checks import work_checks
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +36,20 @@ class Diagnosis:
         order = (Level.ERROR, Level.WARNING, Level.SKIPPED, Level.OK)
         levels = {finding.level for finding in self.findings}
         return next(level for level in order if level in levels)
+
+
+def all_checks(*, round_trip: bool) -> list[Check]:
+    """Return all checks in a sensible order; ``round_trip`` adds a ping by the public address."""
+    return [
+        *settings_checks(),
+        *database_checks(),
+        *rabbitmq_checks(),
+        *odoo_checks(),
+        *orders_checks(),
+        *webhook_checks(round_trip),
+        *work_checks(),
+        *mail_checks(),
+    ]
 
 
 def diagnose(checks: Sequence[Check]) -> Iterator[Diagnosis]:

@@ -49,7 +49,7 @@ class _Rights:
                         "They are left out of the copy. Install the app they belong to, or correct"
                         " ODOO_EXTRA_FIELDS (manage.py odoo_fields lists what there is)."
                     )
-                    + self._meant(fields),
+                    + self._suggestions(fields),
                 )
             elif later:
                 yield ok(
@@ -61,10 +61,13 @@ class _Rights:
 
         return guarded(look)
 
-    def _meant(self, fields: FieldSet) -> str:
+    def _suggestions(self, fields: FieldSet) -> str:
         """Suggest existing fields for those that the settings misspell."""
         misspelt = sorted(set(fields.absent).intersection(fields.chosen))
-        near = [f"{name}: {', '.join(schema_watch.meant(self.odoo, name))}?" for name in misspelt]
+        near = [
+            f"{name}: {', '.join(schema_watch.similar_fields(self.odoo, name))}?"
+            for name in misspelt
+        ]
         return "".join(
             " " + _("Is it %(name)s") % {"name": one} for one in near if ": ?" not in one
         )

@@ -9,7 +9,7 @@ from bc_consumer.core.http_probe import NoAnswer, Trouble, ask
 from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.findings import Check, Finding, Level, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ADDRESS, odoo_trouble
-from bc_consumer.installation.rule_labels import difference_told
+from bc_consumer.installation.rule_labels import describe_difference
 from bc_consumer.installation.rule_setup import RulesSetup, no_webhooks
 from bc_consumer.installation.webhook_address import Arrival, address_error, ping, webhook_endpoint
 from bc_consumer.odoo import (
@@ -190,7 +190,7 @@ def _compared(comparison: Comparison) -> Iterator[Finding]:
     fix = _("Run: manage.py odoo_rules install")
     for one in comparison.rules:
         if one.differences:
-            told = "; ".join(difference_told(difference) for difference in one.differences)
+            told = "; ".join(describe_difference(difference) for difference in one.differences)
             yield (error if _is_grave(one) else warning)(f"«{one.wanted.title}»: {told}", fix)
     for rule in comparison.doubles:
         yield warning(

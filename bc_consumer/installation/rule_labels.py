@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _
 from bc_consumer.odoo.rules import Difference, Flaw
 
 
-def difference_told(difference: Difference) -> str:
+def describe_difference(difference: Difference) -> str:
     """Describe a difference in the active language."""
     text = {
         Flaw.MISSING: _("it is missing in Odoo"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
-from bc_consumer.installation.rule_labels import difference_told
+from bc_consumer.installation.rule_labels import describe_difference
 from bc_consumer.installation.rule_setup import AddressRefused, ServesAnother
 from bc_consumer.installation.webhook_address import Arrival, Ping
 from bc_consumer.odoo.automation import Done
@@ -60,7 +60,7 @@ def told(comparison: Comparison) -> Iterator[str]:
     """Say what Odoo has, a line for each rule."""
     for one in comparison.rules:
         yield _rule(one)
-        yield from (f"    {difference_told(difference)}" for difference in one.differences)
+        yield from (f"    {describe_difference(difference)}" for difference in one.differences)
     for rule in comparison.doubles:
         yield _("%(mark)s rule %(rule)s is a double: each change is told twice") % {
             "mark": WRONG,

@@ -54,7 +54,7 @@ def amend(key: str, subject: Message, text: Message) -> None:
         logger.info("alert %s: %s", key, redacted(text))
 
 
-def over(key: str, subject: Message = NOTHING, text: Message = NOTHING) -> None:
+def resolve_alert(key: str, subject: Message = NOTHING, text: Message = NOTHING) -> None:
     """Delete an alert whose cause is gone, so that it is sent again should it recur.
 
     With a ``subject``, whoever was sent the alert is sent this message as well.

@@ -30,7 +30,7 @@ from bc_consumer.messaging.intake import Marks, decode
 from bc_consumer.messaging.publisher import ACTOR, UNDECODABLE_QUEUE
 from bc_consumer.models import Alert, DeadLetter, Lane
 from bc_consumer.odoo.orders import HIGHEST_ID
-from bc_consumer.operations.alerts import alert, over
+from bc_consumer.operations.alerts import alert, resolve_alert
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ def watch(broker: Broker) -> None:
     """Alert people once while messages wait in the queues; resolve the alert when none do."""
     found = {name: count for name, count in waiting(broker).items() if count}
     if not found:
-        over(ALERT)
+        resolve_alert(ALERT)
         return
     told = joined(
         ", ",

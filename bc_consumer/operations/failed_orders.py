@@ -13,7 +13,7 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable_field import said
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Lane, PendingBC
-from bc_consumer.operations.alerts import alert, over
+from bc_consumer.operations.alerts import alert, resolve_alert
 
 KEY = "failed orders"
 CAUSE = "replay"
@@ -71,7 +71,7 @@ def groups(rows: QuerySet[PendingBC], limit: int | None = None) -> list[Group]:
     ]
 
 
-def saying(text: str) -> Q:
+def with_error_text(text: str) -> Q:
     """Return a filter for rows whose error has this class, or contains this text.
 
     The text may be English or in the active language; translated, it is compared with one error of
@@ -89,7 +89,7 @@ def saying(text: str) -> Q:
     )
 
 
-def tell() -> None:
+def send_alert() -> None:
     """Alert people to the failed orders; does nothing if there are none."""
     found = groups(failed(), GROUPS_TOLD)
     if not found:
@@ -105,10 +105,10 @@ def tell() -> None:
     alert(KEY, _("orders could not be copied"), joined("\n", head, *causes, advice))
 
 
-def tell_if_over() -> None:
+def resolve_alert_if_none_failed() -> None:
     """Resolve the alert when no failed order is left."""
     if not failed().exists():
-        over(
+        resolve_alert(
             KEY,
             _("no failed orders are left"),
             _("Every order that had failed has been read since."),

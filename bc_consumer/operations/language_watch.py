@@ -10,7 +10,7 @@ from django.db import transaction
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import CopyOrigin
 from bc_consumer.odoo import NoRights, Odoo, OdooFault
-from bc_consumer.operations.alerts import alert, over
+from bc_consumer.operations.alerts import alert, resolve_alert
 
 ALERT = "language"
 
@@ -28,7 +28,7 @@ def watch(odoo: Odoo) -> None:
         return
     code = settings.ODOO_LANGUAGE
     if code in languages:
-        over(ALERT)
+        resolve_alert(ALERT)
         return
     names = ", ".join(languages)
     alert(

@@ -14,7 +14,7 @@ from bc_consumer.core.translatable import Message, joined
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import Alert, CopyOrigin
 from bc_consumer.odoo import FieldSet, Odoo, OdooError
-from bc_consumer.operations.alerts import alert, over
+from bc_consumer.operations.alerts import alert, resolve_alert
 
 KEY = "fields lack: "
 """Prefix of the alert's key; the names follow, so that another field is another alert."""
@@ -38,7 +38,7 @@ def watch(odoo: Odoo) -> None:
     names = _to_be_told(fields)
     key = KEY + ", ".join(names)
     for other in Alert.objects.filter(key__startswith=KEY).exclude(key=key):
-        over(other.key)
+        resolve_alert(other.key)
     if names:
         subject = _("Odoo lacks %(names)s", names=", ".join(names))
         alert(key, subject, joined("\n", *_told(odoo, names, fields)))
@@ -62,7 +62,7 @@ def look_anew(odoo: Odoo) -> None:
     watch(odoo)
 
 
-def meant(odoo: Odoo, name: str) -> list[str]:
+def similar_fields(odoo: Odoo, name: str) -> list[str]:
     """Return fields of this Odoo with names similar to "model.field", which it lacks."""
     model, _dot, field = name.rpartition(".")
     with contextlib.suppress(OdooError):
@@ -107,7 +107,7 @@ def _sentence(odoo: Odoo, name: str, *, chosen: bool) -> Message:
     )
     if not chosen:
         return joined(" ", told, _("It had it before: was an app removed, or Odoo upgraded?"))
-    near = meant(odoo, name)
+    near = similar_fields(odoo, name)
     named = _("ODOO_EXTRA_FIELDS or ODOO_EXTRA_LINE_FIELDS names it.")
     hint = _("Did you mean %(names)s?", names=" / ".join(near)) if near else ""
     return joined(" ", told, named, hint)

@@ -17,7 +17,7 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.installation.webhook_address import polls_alone
 from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog, SyncState
 from bc_consumer.operations import retention
-from bc_consumer.operations.alerts import alert, over
+from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.reconciliation import schedule
 from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.batch import REFUSED
@@ -136,9 +136,9 @@ def _went_well_lately() -> bool:
 def _take_back_alerts() -> None:
     """What a digest without trouble has shown to be over."""
     if not PendingBC.objects.exclude(held_reason="").exists():
-        over(archive_brake.KEY)
+        resolve_alert(archive_brake.KEY)
     if not BC.objects.filter(forbidden_at__isnull=False).exists():
-        over("forbidden")
+        resolve_alert("forbidden")
 
 
 def _tell_of_the_scrub(run: SyncLog) -> None:
@@ -162,7 +162,7 @@ def _tell_of_the_scrub(run: SyncLog) -> None:
             ),
         )
     elif run.scrubbed and run.status in schedule.GOOD:
-        over(SAME_DATE)
+        resolve_alert(SAME_DATE)
 
 
 def tell(run: SyncLog) -> None:
@@ -181,8 +181,8 @@ def tell(run: SyncLog) -> None:
                 key, _("a poll failed") if is_poll else _("a reconciliation failed"), summary(run)
             )
     elif run.status in schedule.GOOD:
-        over(key)
-        over(REFUSED)
+        resolve_alert(key)
+        resolve_alert(REFUSED)
         if run.status == Status.OK and run.digest:
             _take_back_alerts()
     if run.cause == Cause.NIGHTLY and run.window_since is not None:
@@ -201,7 +201,7 @@ def tell(run: SyncLog) -> None:
                 ),
             )
         else:
-            over("missed by webhooks")
+            resolve_alert("missed by webhooks")
 
 
 def forget_requested_scan(run: SyncLog) -> None:

@@ -21,7 +21,7 @@ from bc_consumer.core.translatable import Message, joined, ngettext, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import BC, Alert, Event, JournalEntry, PendingBC, SyncState
 from bc_consumer.odoo import Missing
-from bc_consumer.operations.alerts import alert, amend, over
+from bc_consumer.operations.alerts import alert, amend, resolve_alert
 
 PERIOD = timedelta(hours=1)
 KEY = "brake"
@@ -213,7 +213,7 @@ def tell(*, more: bool) -> None:
     for attempt in range(TOLD_ANEW):
         if not now.count:
             if Alert.objects.filter(key=KEY, subject=HELD).exists():
-                over(KEY)
+                resolve_alert(KEY)
         elif more and attempt == 0:
             alert(KEY, HELD, now.text())
         else:

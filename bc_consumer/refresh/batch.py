@@ -24,7 +24,7 @@ from bc_consumer.messaging import change_publisher
 from bc_consumer.models import BC, JournalEntry, PendingBC
 from bc_consumer.odoo import Fetched, Missing, OdooError, OdooUnavailable
 from bc_consumer.operations import failed_orders, schema_watch
-from bc_consumer.operations.alerts import alert, over
+from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.refresh import archive_brake, odoo_identity, run_counts
 from bc_consumer.refresh.control_call import control
 from bc_consumer.refresh.error_policy import (
@@ -157,9 +157,9 @@ class Batch:
         if any(row.held_at for row in self.rows.values()):
             archive_brake.tell(more=False)
         if self.failed:
-            failed_orders.tell()
+            failed_orders.send_alert()
         elif any(row.first_failed_at for row in self.rows.values()):
-            failed_orders.tell_if_over()
+            failed_orders.resolve_alert_if_none_failed()
 
     def _give_back_because(self, error: Exception) -> None:
         """Give back what is left, for a reason that is no order's. Raises what nobody foresaw."""
@@ -220,8 +220,8 @@ class Batch:
                 seconds=f"{ended.seconds:.0f}",
             )
             logger.warning("Odoo answers again. %s", text)
-            over(AWAY, _("Odoo answers again"), text)
-            over(REFUSED, _("Odoo lets us in again"), text)
+            resolve_alert(AWAY, _("Odoo answers again"), text)
+            resolve_alert(REFUSED, _("Odoo lets us in again"), text)
 
     def _look(self, odoo_ids: Iterable[int], rounds: int = ROUNDS) -> None:
         """Fetch these orders together and apply them; split on a fault."""

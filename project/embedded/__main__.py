@@ -7,7 +7,7 @@ from pathlib import Path
 from dotenv import load_dotenv
 
 from project.embedded.ports import choose_port, is_free
-from project.embedded.store import AlreadyRunningError, load_secrets, lock, told_to_commands
+from project.embedded.store import AlreadyRunningError, load_secrets, lock, simulator_settings_file
 
 ROOT = Path(__file__).resolve().parents[2]
 SIMULATOR_LOGIN = {
@@ -33,16 +33,16 @@ def main() -> int:
     try:
         held = lock(directory)
         _check_port()
-        stand_in = {} if os.environ.get("ODOO_URL") else _stand_in()
-        os.environ.update(_defaults(directory) | stand_in)
+        simulator = {} if os.environ.get("ODOO_URL") else _simulator_settings()
+        os.environ.update(_defaults(directory) | simulator)
     except (AlreadyRunningError, CannotStartError) as error:
         print(error, file=sys.stderr)
         return 2
-    with held, told_to_commands(directory, stand_in):
-        return _run(bool(stand_in))
+    with held, simulator_settings_file(directory, simulator):
+        return _run(bool(simulator))
 
 
-def _run(with_stand_in: bool) -> int:
+def _run(with_simulator: bool) -> int:
     os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
     import django
     from django.core.exceptions import ImproperlyConfigured
@@ -58,7 +58,7 @@ def _run(with_stand_in: bool) -> int:
     from project.embedded.simulator import SimulatorFailedError
 
     try:
-        return Embedded(with_stand_in).run()
+        return Embedded(with_simulator).run()
     except SimulatorFailedError as error:
         print(error, file=sys.stderr)
         return 1
@@ -90,7 +90,7 @@ def _defaults(directory: Path) -> dict[str, str]:
     return {name: value for name, value in values.items() if not os.environ.get(name)}
 
 
-def _stand_in() -> dict[str, str]:
+def _simulator_settings() -> dict[str, str]:
     """Return the settings that connect us with the simulator, overriding the environment."""
     host = os.environ.get("HOST") or "127.0.0.1"
     host = "127.0.0.1" if host in EVERY_ADDRESS else host

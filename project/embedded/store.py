@@ -41,7 +41,7 @@ def load_secrets(directory: Path) -> dict[str, str]:
 
 
 @contextmanager
-def told_to_commands(directory: Path, stand_in: Mapping[str, str]) -> Iterator[None]:
+def simulator_settings_file(directory: Path, simulator: Mapping[str, str]) -> Iterator[None]:
     """Write the simulator's settings to a file where commands find them, while the simulator runs.
 
     Only this process knows the simulator's port: without the file ``manage.py doctor`` could only
@@ -49,8 +49,8 @@ def told_to_commands(directory: Path, stand_in: Mapping[str, str]) -> Iterator[N
     """
     path = directory / SIMULATOR_FILE
     path.unlink(missing_ok=True)
-    if stand_in:
-        _write_privately(path, "".join(f"{name}={value}\n" for name, value in stand_in.items()))
+    if simulator:
+        _write_privately(path, "".join(f"{name}={value}\n" for name, value in simulator.items()))
     try:
         yield
     finally:

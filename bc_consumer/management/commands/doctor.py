@@ -11,8 +11,7 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from bc_consumer.core import process_state
-from bc_consumer.doctor.diagnosis import Diagnosis, diagnose
-from bc_consumer.doctor.examination import all_checks
+from bc_consumer.doctor.diagnosis import Diagnosis, all_checks, diagnose
 from bc_consumer.doctor.findings import Finding, Level
 from bc_consumer.management.arguments import HelpFormatter
 from bc_consumer.management.foreground import at_levels

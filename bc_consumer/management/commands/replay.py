@@ -161,7 +161,7 @@ def _chosen(options: dict[str, Any]) -> QuerySet[PendingBC]:
     if options["bc"]:
         rows = rows.filter(pk__in=options["bc"])
     if options["error"]:
-        rows = rows.filter(failed_orders.saying(options["error"]))
+        rows = rows.filter(failed_orders.with_error_text(options["error"]))
     if options["since"]:
         rows = rows.filter(failed_at__gte=options["since"])
     return rows
