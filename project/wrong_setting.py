@@ -29,5 +29,5 @@ def report(arguments: Sequence[str], error: ImproperlyConfigured) -> int:
         check = {"name": "settings", "title": "Settings", "level": "error", "findings": [finding]}
         print(json.dumps({"exit": EXIT, "checks": [check]}, ensure_ascii=True))
     else:
-        print(f"✗ Settings: {text}\n    → {FIX}\nNothing else can be looked at before.")
+        print(f"✗ Settings: {text}\n    → {FIX}\nFix this first; the other checks were skipped.")
     return EXIT

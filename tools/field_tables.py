@@ -44,7 +44,7 @@ def metier(text: str) -> str:
         before, found, after = text.partition(heading)
         intro, head, rest = after.partition(HEAD)
         if not (found and head):
-            raise ValueError(f"{METIER} has no table of fields under «{heading}»")
+            raise ValueError(f"{METIER} has no table of fields under {heading!r}")
         table, end, more = rest.partition("\n\n")
         rows = "\n".join(_rows(table.splitlines(), fields, french))
         text = "".join((before, found, intro, head, rows, end, more))

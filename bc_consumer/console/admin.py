@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bc_consumer import ledger
@@ -97,8 +97,10 @@ def _warn_of_held(model_admin: ReadOnlyAdmin, request: HttpRequest, ids: Sequenc
     if not held:
         return
     text = ngettext(
-        "%(count)s of them is held back and stays so until it is let go.",
-        "%(count)s of them are held back and stay so until they are let go.",
+        "%(count)s of them is on hold; reading it again does not release it: run manage.py "
+        "sync_BcLinbc --force.",
+        "%(count)s of them are on hold; reading them again does not release them: run manage.py"
+        " sync_BcLinbc --force.",
         held,
     )
     model_admin.message_user(request, text % {"count": formatting.number(held)}, messages.WARNING)
@@ -256,7 +258,7 @@ class PendingBCAdmin(ReadOnlyAdmin):
         "order_link",
     )  # fmt: skip
 
-    @admin.display(description=_("standing"))
+    @admin.display(description=pgettext_lazy("pending order", "status"))
     def standing(self, row: PendingBC) -> str:
         """Return which of the four states the row is in."""
         if row.failed_at is not None:
@@ -264,7 +266,7 @@ class PendingBCAdmin(ReadOnlyAdmin):
         if row.held_reason:
             return str(_("held"))
         owed = row.generation > row.fetched_generation
-        return str(_("owed")) if owed else str(_("watching"))
+        return str(_("to fetch")) if owed else str(_("confirming"))
 
     @admin.display(description=_("causes"))
     def causes_label(self, row: PendingBC) -> str:

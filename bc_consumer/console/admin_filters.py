@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from bc_consumer.console.figures import FAILED, HELD, OWED, WATCHING
 from bc_consumer.console.formatting import shortened
@@ -42,7 +43,7 @@ class PresenceFilter(admin.SimpleListFilter):
         return [
             ("current", _("current")),
             ("archived", _("archived")),
-            ("forbidden", _("no longer readable")),
+            ("forbidden", _("access lost")),
         ]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[BC]) -> QuerySet[BC]:
@@ -91,15 +92,15 @@ class CompanyFilter(admin.SimpleListFilter):
 class StandingFilter(admin.SimpleListFilter):
     """Filters ledger rows by their state: owed, watching, held or failed."""
 
-    title = _("standing")
+    title = pgettext_lazy("pending order", "status")
     parameter_name = "standing"
     conditions = {"owed": OWED, "watching": WATCHING, "failed": FAILED, "held": HELD}
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> Choices:
         """Return the four states."""
         return [
-            ("owed", _("owed")),
-            ("watching", _("watching")),
+            ("owed", _("to fetch")),
+            ("watching", _("confirming")),
             ("failed", _("failed")),
             ("held", _("held")),
         ]

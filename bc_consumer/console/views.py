@@ -99,7 +99,7 @@ def order(request: HttpRequest, odoo_id: int) -> HttpResponse:
     """Show one order: copy, lines, journal and pending row. 404 if nothing is known about it."""
     story = order_story(odoo_id, ORDER_ENTRIES)
     if story is None:
-        raise Http404(_("The copy knows no order with this number."))
+        raise Http404(_("The copy has no order with this number."))
     context = {
         "story": story,
         "bc": story.bc,
@@ -155,7 +155,7 @@ def _odoo_away(*, tell_why: bool) -> Iterator[Notice]:
     if known is None:
         return
     if known.refused:
-        text = _("Odoo has refused us since %(time)s: a person has to correct something.")
+        text = _("Odoo has rejected our access since %(time)s: check the login and its rights.")
     else:
         text = _("Odoo has not answered since %(time)s. Nothing is lost meanwhile.")
     told = text % {"time": formatting.clock(known.since)}
@@ -173,19 +173,19 @@ def _trouble(figures: Figures) -> Iterator[Notice]:
             _pending_url("owed"),
         )
         if not heartbeats.alive()[Heartbeat.Kind.WORKER]:
-            yield Notice("trouble", _("No worker has been heard of lately: start one."))
+            yield Notice("trouble", _("No worker is running: start one."))
     if ledger.failed:
         text = ngettext(
-            "%(count)s order could not be copied: see why, and what to do.",
-            "%(count)s orders could not be copied: see why, and what to do.",
+            "%(count)s order could not be copied: see the cause and what to do.",
+            "%(count)s orders could not be copied: see the cause and what to do.",
             ledger.failed,
         )
         count = formatting.number(ledger.failed)
         yield Notice("trouble", text % {"count": count}, _pending_url("failed"))
     if ledger.held:
         text = ngettext(
-            "%(count)s order is held back until a person decides.",
-            "%(count)s orders are held back until a person decides.",
+            "Archiving of %(count)s order is on hold: your decision is needed.",
+            "Archiving of %(count)s orders is on hold: your decision is needed.",
             ledger.held,
         )
         yield Notice(
@@ -207,8 +207,8 @@ def _kept_aside() -> Iterator[Notice]:
         yield Notice("trouble", said(text))
     if count := DeadLetter.objects.count():
         text = ngettext(
-            "%(count)s message out of RabbitMQ waits for a person.",
-            "%(count)s messages out of RabbitMQ wait for a person.",
+            "%(count)s message from RabbitMQ needs your attention.",
+            "%(count)s messages from RabbitMQ need your attention.",
             count,
         )
         url = reverse("admin:bc_consumer_deadletter_changelist")

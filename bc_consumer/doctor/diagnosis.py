@@ -59,7 +59,7 @@ def diagnose(checks: Sequence[Check]) -> Iterator[Diagnosis]:
     for check in checks:
         missing = next((need for need in check.needs if need in failed), None)
         if missing is not None:
-            text = _("skipped: it needs «%(title)s»") % {"title": titles[missing]}
+            text = _('skipped: depends on "%(title)s"') % {"title": titles[missing]}
             findings: tuple[Finding, ...] = (Finding(Level.SKIPPED, text),)
         else:
             findings = tuple(_run_check(check)) or (Finding(Level.OK, ""),)

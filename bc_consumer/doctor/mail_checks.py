@@ -22,7 +22,7 @@ def _mail() -> Iterator[Finding]:
     if not settings.ALERT_EMAILS:
         # The project's mail server, if it has one, is not our concern then: we mail nothing.
         yield warning(
-            _("ALERT_EMAILS is empty: nobody is told when a person is needed"),
+            _("ALERT_EMAILS is empty: alerts reach nobody"),
             _("Set ALERT_EMAILS, and EMAIL_URL with it."),
         )
         return
@@ -52,4 +52,4 @@ def _server() -> Finding:
         )
     finally:
         connection.close()
-    return ok(_("%(server)s lets us in") % {"server": where})
+    return ok(_("%(server)s accepts our login") % {"server": where})

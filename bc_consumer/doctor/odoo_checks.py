@@ -81,7 +81,7 @@ class _Server:
             yield error(said(problem), _("Correct that setting."))
             return
         yield ok(
-            _("database «%(database)s» at %(url)s, account «%(login)s»")
+            _('database "%(database)s" at %(url)s, account "%(login)s"')
             % {"database": settings.ODOO_DATABASE, "url": where, "login": settings.ODOO_LOGIN}
         )
 
@@ -95,11 +95,12 @@ class _Server:
         def look() -> Iterator[Finding]:
             version = self.odoo.version()
             if version.major in MEASURED:
-                yield ok(_("%(version)s was measured") % {"version": version.text})
+                yield ok(_("%(version)s has been tested") % {"version": version.text})
                 return
             yield warning(
-                _("%(version)s was never tested with this software") % {"version": version.text},
-                _("14 and 16 to 19 were. Compare a few orders: sync_BcLinbc --dry-run --full."),
+                _("%(version)s has never been tested with this software")
+                % {"version": version.text},
+                _("14 and 16 to 19 have. Compare a few orders: sync_BcLinbc --dry-run --full."),
             )
 
         return guarded(look)
@@ -113,8 +114,8 @@ class _Server:
             if settings.ODOO_WEBHOOK_TIMING == "committed" and early:
                 yield warning(
                     _(
-                        "ODOO_WEBHOOK_TIMING is committed, and Odoo %(version)s was measured to"
-                        " call before its commit: changes would be missed until the nightly run"
+                        "ODOO_WEBHOOK_TIMING is committed, but Odoo %(version)s calls before "
+                        "its commit (measured): changes would be missed until the nightly run"
                     )
                     % {"version": version.text},
                     _("Set ODOO_WEBHOOK_TIMING to early or auto, and restart web."),
@@ -141,28 +142,33 @@ class _Server:
             login = None
         if login is not None and login.lower() != wanted.lower():
             return warning(
-                _("the API key is that of «%(login)s», and ODOO_LOGIN is «%(wanted)s»")
+                _('the API key belongs to "%(login)s", but ODOO_LOGIN is "%(wanted)s"')
                 % {"login": login, "wanted": wanted},
                 _(
-                    "The copy sees what «%(login)s» may see, and XML-RPC and JSON-RPC refuse the"
-                    " key. Put a key of «%(wanted)s» into ODOO_PASSWORD, or correct ODOO_LOGIN."
+                    'The copy sees what "%(login)s" may see, and XML-RPC and JSON-RPC refuse '
+                    'the key. Put a key of "%(wanted)s" into ODOO_PASSWORD, or correct '
+                    "ODOO_LOGIN."
                 )
                 % {"login": login, "wanted": wanted},
             )
         if login is None and self.odoo.transport == "json2":
-            return ok(_("the API key is let in on «%(database)s»") % {"database": database})
+            return ok(_('the API key works on database "%(database)s"') % {"database": database})
         return ok(
-            _("«%(login)s» is let in on «%(database)s»") % {"login": wanted, "database": database}
+            _('"%(login)s" can log in to database "%(database)s"')
+            % {"login": wanted, "database": database}
         )
 
     def protocol_will_last(self) -> Iterator[Finding]:
         name = self.odoo.transport
         if name == "xmlrpc" and self.odoo.version().major >= XMLRPC_DEPRECATED:
             yield ok(
-                _("XML-RPC, which leaves Odoo 22 (autumn 2028): ODOO_TRANSPORT=auto goes with it")
+                _(
+                    "XML-RPC, which Odoo 22 (autumn 2028) will remove: ODOO_TRANSPORT=auto "
+                    "switches in time"
+                )
             )
         elif settings.ODOO_TRANSPORT == "auto":
-            yield ok(_("%(name)s, chosen by «auto»") % {"name": name})
+            yield ok(_('%(name)s, chosen by "auto"') % {"name": name})
         else:
             yield ok(name)
 
@@ -171,20 +177,20 @@ class _Server:
         try:
             ends = self._ends_of_keys()
         except OdooError:
-            yield ok(_("Odoo does not tell when keys end"))
+            yield ok(_("Odoo does not show when API keys expire"))
             return
         if not ends:
-            yield ok(_("no key of this account has an end"))
+            yield ok(_("no API key of this account expires"))
             return
         name, end = min(ends, key=lambda one: one[1])
-        text = _("key «%(name)s» of this account ends on %(day)s") % {
+        text = _('API key "%(name)s" of this account expires on %(day)s') % {
             "name": name,
             "day": f"{end:%Y-%m-%d}",
         }
         if end - datetime.now(UTC) < timedelta(days=KEY_DAYS):
             yield warning(
                 text,
-                _("If that is the one in ODOO_PASSWORD: make a new one in Odoo, and put it there."),
+                _("If it is the one in ODOO_PASSWORD, create a new one in Odoo and put it there."),
             )
         else:
             yield ok(text)

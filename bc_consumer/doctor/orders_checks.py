@@ -46,18 +46,18 @@ class _Rights:
                     _("this Odoo has no %(names)s, or does not show it to the account")
                     % {"names": ", ".join(absent)},
                     _(
-                        "They are left out of the copy. Install the app they belong to, or correct"
-                        " ODOO_EXTRA_FIELDS (manage.py odoo_fields lists what there is)."
+                        "The copy leaves them out. Install their app, or correct "
+                        "ODOO_EXTRA_FIELDS (manage.py odoo_fields lists the existing fields)."
                     )
                     + self._suggestions(fields),
                 )
             elif later:
                 yield ok(
-                    _("%(count)d are there; %(names)s came after Odoo %(version)s")
+                    _("%(count)d exist; %(names)s came after Odoo %(version)s")
                     % {"count": count, "names": ", ".join(later), "version": version.text}
                 )
             else:
-                yield ok(_("all %(count)d are there") % {"count": count})
+                yield ok(_("all %(count)d exist") % {"count": count})
 
         return guarded(look)
 
@@ -100,8 +100,8 @@ class _Rights:
             yield warning(
                 _("the account may not read %(models)s") % {"models": ", ".join(hidden)},
                 _(
-                    "A renamed record of these shows in the copy only when its order changes. Give"
-                    " the account the right to read them."
+                    "If such a record is renamed, the copy shows its new name only once the "
+                    "order changes. Give the account the right to read them."
                 ),
             )
         else:
@@ -140,7 +140,7 @@ class _Rights:
         def look() -> Iterator[Finding]:
             code, codes = settings.ODOO_LANGUAGE, self.odoo.languages()
             if code in codes:
-                yield ok(_("%(code)s is in use in Odoo") % {"code": code})
+                yield ok(_("%(code)s is active in Odoo") % {"code": code})
                 return
             yield error(
                 _("Odoo's users have %(codes)s, not %(code)s: the copy would have other names")

@@ -77,11 +77,11 @@ def _first_fix(fixes: Sequence[tuple[Sequence[str], str]], text: str) -> str:
 def odoo_fix(problem: OdooError) -> str:
     """Return what to do about an error from Odoo."""
     kinds: tuple[tuple[type[OdooError], str], ...] = (
-        (WrongDatabase, _("Correct ODOO_DATABASE: Odoo's database selector tells the name.")),
+        (WrongDatabase, _("Correct ODOO_DATABASE: Odoo's database selector shows the name.")),
         (
             WrongCredentials,
             _(
-                "Correct ODOO_LOGIN and ODOO_PASSWORD; has the API key ended, or was the "
+                "Correct ODOO_LOGIN and ODOO_PASSWORD; has the API key expired, or was the "
                 "account archived?"
             ),
         ),

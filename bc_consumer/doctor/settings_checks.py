@@ -20,4 +20,4 @@ def _settings() -> Iterator[Finding]:
         make = error if message.is_serious() else warning
         yield make(text, str(message.hint or ""))
     if not messages:
-        yield ok(_("nothing is missing, nothing contradicts"))
+        yield ok(_("complete and consistent"))

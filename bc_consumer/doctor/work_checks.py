@@ -40,7 +40,7 @@ def _workers() -> Iterator[Finding]:
     yield _alive(
         Heartbeat.Kind.WORKER,
         error(
-            _("no worker is alive: orders are marked, and nobody reads them") + _heard("worker"),
+            _("no worker is running: orders are marked, but not fetched") + _heard("worker"),
             _("Start one: manage.py rundramatiq, or docker compose up -d worker."),
         ),
     )
@@ -50,7 +50,7 @@ def _scheduler() -> Iterator[Finding]:
     yield _alive(
         Heartbeat.Kind.SCHEDULER,
         error(
-            _("no scheduler is alive: no nightly run, no polling") + _heard("scheduler"),
+            _("no scheduler is running: no nightly run, no polling") + _heard("scheduler"),
             _("Start it: manage.py scheduler, or docker compose up -d scheduler."),
         ),
     )
@@ -58,7 +58,7 @@ def _scheduler() -> Iterator[Finding]:
 
 def _alive(kind: Heartbeat.Kind, otherwise: Finding) -> Finding:
     count = heartbeats.alive()[kind]
-    return ok(_("alive: %(count)d") % {"count": count}) if count else otherwise
+    return ok(_("running: %(count)d") % {"count": count}) if count else otherwise
 
 
 def _heard(kind: str) -> str:
@@ -82,7 +82,7 @@ def _runs() -> Iterator[Finding]:
     latest = SyncLog.objects.exclude(status=SyncLog.Status.RUNNING).order_by("-id").first()
     if latest is None or state is None:
         yield warning(
-            _("there was none yet: what Odoo has already is not in the copy"),
+            _("no run yet: Odoo's existing orders are not in the copy"),
             _("Run: manage.py sync_BcLinbc (the first run loads everything)."),
         )
         return
@@ -98,7 +98,7 @@ def _runs() -> Iterator[Finding]:
         fix = (
             _("If these orders are really gone: sync_BcLinbc --force.")
             if latest.status == SyncLog.Status.BRAKED
-            else _("Put right what it says, then run: manage.py sync_BcLinbc")
+            else _("Correct that, then run: manage.py sync_BcLinbc")
         )
         yield error(f"{text}: {first}", fix)
     elif _is_late(state.last_sync):
@@ -125,24 +125,26 @@ def _backlog() -> Iterator[Finding]:
     age = figures.oldest_owed_seconds
     if figures.failed:
         yield warning(
-            ngettext(
-                "%(count)d order was given up", "%(count)d orders were given up", figures.failed
-            )
+            ngettext("%(count)d order has failed", "%(count)d orders have failed", figures.failed)
             % {"count": figures.failed},
             _("Administration → pending orders → failed: each has its cause."),
         )
     if figures.held:
         yield warning(
-            ngettext("%(count)d order is held back", "%(count)d orders are held back", figures.held)
+            ngettext(
+                "archiving of %(count)d order is on hold",
+                "archiving of %(count)d orders is on hold",
+                figures.held,
+            )
             % {"count": figures.held},
             _("If these orders are really gone from Odoo: sync_BcLinbc --force."),
         )
-    waiting = _("%(count)d orders wait to be read") % {"count": figures.owed}
+    waiting = _("%(count)d orders are waiting to be fetched") % {"count": figures.owed}
     if age is not None and age > WAITING_SECONDS:
         yield warning(
-            _("%(waiting)s, the eldest since %(minutes)d min")
+            _("%(waiting)s, the oldest for %(minutes)d min")
             % {"waiting": waiting, "minutes": age // 60},
-            _("Are workers alive, and does Odoo answer? If both: start more workers."),
+            _("Are workers running, and does Odoo answer? If so, start more workers."),
         )
     else:
         yield ok(waiting)
@@ -151,10 +153,10 @@ def _backlog() -> Iterator[Finding]:
 def _breaker() -> Iterator[Finding]:
     pause = circuit_breaker.current()
     if pause is None:
-        yield ok(_("none: workers may ask Odoo"))
+        yield ok(_("none: workers may call Odoo"))
         return
     yield warning(
-        _("workers leave Odoo alone since %(minutes)d min: %(reason)s")
+        _("calls to Odoo have been paused for %(minutes)d min: %(reason)s")
         % {"minutes": pause.seconds // 60, "reason": said(pause.reason)},
         _("Correct what it names; workers try again by themselves."),
     )
@@ -166,7 +168,7 @@ def _alerts() -> Iterator[Finding]:
         yield warning(
             f"{said(alert.subject) or alert.key} ({_shown(alert.last_at)}):"
             f" {said(alert.text).partition(chr(10))[0]}",
-            _("It goes away by itself when its cause is gone; docs/operations.md says more."),
+            _("It disappears once its cause is gone; see docs/operations.md."),
         )
     if not alerts:
         yield ok(_("none"))

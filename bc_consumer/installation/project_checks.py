@@ -59,7 +59,7 @@ def _database() -> Iterator[CheckMessage]:
     options = connection.settings_dict.get("OPTIONS", {})
     if connection.vendor == "sqlite" and options.get("transaction_mode") != "IMMEDIATE":
         yield checks.Warning(
-            "SQLite's transactions are not IMMEDIATE: writers fail with «database is locked».",
+            'SQLite\'s transactions are not IMMEDIATE: writers fail with "database is locked".',
             hint="Use SQLITE_OPTIONS of bc_consumer.conf as OPTIONS of the database.",
             id="bc.W031",
         )

@@ -110,7 +110,7 @@ def _choice() -> Iterator[CheckMessage]:
         if doubles:
             yield checks.Warning(
                 f"{setting} names what has a column of its own: {', '.join(doubles)}.",
-                hint="They are not in «extra» besides. manage.py odoo_fields names the columns.",
+                hint='They are not repeated in "extra". manage.py odoo_fields names the columns.',
                 id="bc.W040",
             )
 
@@ -211,7 +211,7 @@ def _exchange() -> Iterator[CheckMessage]:
         )
     if exchange.startswith("amq.") or len(exchange.encode()) > LONGEST_EXCHANGE:
         yield Error(
-            f"RABBITMQ_EXCHANGE {exchange!r} is no name for an exchange of ours.",
-            hint="Choose one of 255 bytes at most that does not begin with «amq.».",
+            f"RABBITMQ_EXCHANGE {exchange!r} can't be used as the name of an exchange.",
+            hint='Choose one of 255 bytes at most that does not begin with "amq.".',
             id="bc.E021",
         )

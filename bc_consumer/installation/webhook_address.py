@@ -76,7 +76,7 @@ def address_error(url: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        return _("it is no address like https://copy.example.com")
+        return _("it is not an address like https://copy.example.com")
     if "@" in parts.netloc or parts.query or parts.fragment:
         return _("it must hold no credentials, no query and no fragment")
     return ""

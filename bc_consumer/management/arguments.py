@@ -24,7 +24,7 @@ class HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
 def order_id(text: str) -> int:
     """Read an order's id in Odoo; raises ArgumentTypeError for anything that can't be one."""
     if not text.isdecimal() or not 0 < int(text) <= HIGHEST_ID:
-        raise argparse.ArgumentTypeError(_("«%(text)s» is no id of an order") % {"text": text})
+        raise argparse.ArgumentTypeError(_('"%(text)s" is not an order id') % {"text": text})
     return int(text)
 
 

@@ -47,7 +47,7 @@ def exit_codes() -> str:
         Exit.USAGE: _("wrong options, or a setting is missing"),
         Exit.YOUR_TURN: _("nothing was written: a secret has to be put into the settings first"),
         Exit.ADDRESS: _("nothing was written: the address does not take Odoo's webhooks"),
-        Exit.REFUSED: _("Odoo refuses us: credentials, rights, database"),
+        Exit.REFUSED: _("Odoo rejects our access: credentials, rights, database"),
         Exit.DRIFT: _("status: the rules are not as they should be"),
         Exit.NO_WEBHOOKS: _("this Odoo is too old to send webhooks: use poll mode"),
         Exit.NO_MODULE: _("the module base_automation is not installed in Odoo"),
@@ -62,19 +62,19 @@ def told(comparison: Comparison) -> Iterator[str]:
         yield _rule(one)
         yield from (f"    {describe_difference(difference)}" for difference in one.differences)
     for rule in comparison.doubles:
-        yield _("%(mark)s rule %(rule)s is a double: each change is told twice") % {
+        yield _("%(mark)s rule %(rule)s is a duplicate: each change is reported twice") % {
             "mark": WRONG,
             "rule": _named(rule),
         }
     for rule in comparison.leftovers:
-        yield _("%(mark)s rule %(rule)s is left over: nothing here wants it") % {
+        yield _("%(mark)s rule %(rule)s is left over and not needed") % {
             "mark": WRONG,
             "rule": _named(rule),
         }
     for action in comparison.others:
         yield _(
-            "%(mark)s action %(action)d (of rule %(rule)s) calls this service too, and is not ours:"
-            " each change is told twice; remove it in Odoo if nobody needs it"
+            "%(mark)s action %(action)d (of rule %(rule)s) calls this service too, and is not "
+            "ours: each change is reported twice; remove it in Odoo if nobody needs it"
         ) % {"mark": NOTE, "action": action.id, "rule": action.rule_id or "–"}
 
 

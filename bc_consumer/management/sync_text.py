@@ -40,7 +40,7 @@ def exit_codes() -> str:
         Exit.PARTIAL: _("done, but some orders failed (with --bc: or Odoo has no such order)"),
         Exit.LOCKED: _("another run holds the lock; nothing was done"),
         Exit.BRAKED: _("more orders seem gone than the brake allows; it stopped, or holds them"),
-        Exit.REFUSED: _("Odoo refuses us: credentials, rights, database, fields"),
+        Exit.REFUSED: _("Odoo rejects our access: credentials, rights, database, fields"),
         Exit.DRIFT: _("--dry-run found differences"),
         Exit.INTERRUPTED: _("interrupted (Ctrl-C, SIGTERM); the next run goes on"),
     }
@@ -152,7 +152,7 @@ def interrupted(command: str) -> str:
 
 def refused(error: Exception) -> str:
     """Say that a person has to correct something; Odoo's error says what."""
-    return _("Odoo refuses us: %(error)s") % {"error": said(error)}
+    return _("Odoo rejects our access: %(error)s") % {"error": said(error)}
 
 
 def odoo_failed(error: Exception, command: str) -> str:

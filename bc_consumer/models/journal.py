@@ -18,7 +18,7 @@ class JournalEntry(models.Model):
         CHANGED = "changed", _("changed")
         ARCHIVED = "archived", _("archived")
         RESTORED = "restored", _("restored")
-        FORBIDDEN = "forbidden", _("no longer readable")
+        FORBIDDEN = "forbidden", _("access lost")
         CONFIRMED = "confirmed", _("deletion confirmed")
         UNCONFIRMED = "unconfirmed", _("unconfirmed")
         FAILED = "failed", _("failed")
@@ -29,7 +29,7 @@ class JournalEntry(models.Model):
     outcome = models.TextField(_("outcome"), choices=Outcome.choices)
     causes = models.TextField(_("causes"), blank=True)
     event = models.TextField(_("event"), choices=Event.choices, blank=True)
-    marks = models.PositiveIntegerField(_("marks"), default=0)
+    marks = models.PositiveIntegerField(_("signals"), default=0)
     first_marked_at = models.DateTimeField(_("first marked"), null=True)
     last_marked_at = models.DateTimeField(_("last marked"), null=True)
     delay = models.FloatField(

@@ -50,7 +50,7 @@ class PendingBC(models.Model):
     odoo_id = models.BigIntegerField(_("Odoo id"), primary_key=True)
     generation = models.BigIntegerField(_("generation"), default=1)
     fetched_generation = models.BigIntegerField(_("fetched generation"), default=0)
-    lane = models.SmallIntegerField(_("lane"), choices=Lane.choices)
+    lane = models.SmallIntegerField(_("queue"), choices=Lane.choices)
     causes = models.TextField(_("causes"), help_text=_("Who marked it, separated by commas."))
     event = models.TextField(_("event"), choices=Event.choices)
     early = models.BooleanField(
@@ -66,7 +66,7 @@ class PendingBC(models.Model):
         null=True,
         help_text=_("Its first mark, or when it was opened again after it had failed or was held."),
     )
-    marks = models.PositiveIntegerField(_("marks"), default=1)
+    marks = models.PositiveIntegerField(_("signals"), default=1)
     due_at = models.DateTimeField(_("due"))
     sent_at = models.DateTimeField(_("message sent"), null=True)
     claim_token = models.UUIDField(_("claim"), null=True)

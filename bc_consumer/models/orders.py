@@ -174,19 +174,19 @@ class CopyOrigin(models.Model):
     seen_fields = models.JSONField(
         _("fields seen"),
         default=list,
-        help_text=_("«model.field»: what this Odoo had at some time; what it lacks has vanished."),
+        help_text=_('"model.field": what this Odoo had at some time; what it lacks has vanished.'),
     )
     present_fields = models.JSONField(_("fields there"), default=list)
     labels = models.JSONField(
         _("labels of further fields"),
         default=dict,
-        help_text=_("What Odoo calls the fields in «extra», of orders and of lines."),
+        help_text=_('What Odoo calls the fields in "extra", of orders and of lines.'),
     )
     language = models.TextField(_("language of names"), default="", db_default="")
     fields_changed_at = models.DateTimeField(
         _("fields or language changed"),
         null=True,
-        help_text=_("Orders that were last read before then are read again by the next run."),
+        help_text=_("Orders last read before then are read again by the next run."),
     )
     sample = models.JSONField(
         _("orders that tell the database again"),

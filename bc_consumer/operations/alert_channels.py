@@ -55,6 +55,6 @@ def _sent(channel: Channel, subject: str, text: str) -> bool:
     try:
         channel.send(subject, text)
     except (OSError, ValueError):  # a login that is not ASCII, a newline in a subject
-        logger.exception("The alert «%s» could not be sent by %s", subject, channel.setting)
+        logger.exception('The alert "%s" could not be sent by %s', subject, channel.setting)
         return False
     return True

@@ -62,6 +62,6 @@ def resolve_alert(key: str, subject: Message = NOTHING, text: Message = NOTHING)
     was_sent = Alert.objects.filter(key=key, mailed_at__isnull=False).exists()
     if not Alert.objects.filter(key=key).delete()[0]:
         return
-    logger.warning("alert %s is over. %s", key, text)
+    logger.warning("alert %s is resolved. %s", key, text)
     if was_sent and subject:
         alert_channels.send(subject, text)

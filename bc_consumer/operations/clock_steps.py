@@ -74,7 +74,7 @@ def set_right(step: timedelta = timedelta(0)) -> None:
     """
     beats_ahead = Heartbeat.objects.filter(at__gt=Now() + MARGIN).update(at=Now())
     if step or beats_ahead:
-        logger.warning("The database's clock was set: scans are asked for")
+        logger.warning("The database's clock was set: scans are requested")
         SyncState.request_scan()
     lease = timedelta(seconds=settings.SYNC_LEASE_SECONDS)
     state = SyncState.objects.filter(key=SyncState.KEY)
@@ -125,7 +125,7 @@ def _set_ledger_right() -> None:
             PendingBC.objects.bulk_update(rows, (*PAST, "due_at", "sent_at", "claimed_until"))
         count += len(rows)
     if count:
-        logger.warning("The database's clock was set back: %d orders are not left waiting", count)
+        logger.warning("The database's clock was set back: %d orders were rescheduled", count)
 
 
 def _ids_ahead(now: datetime) -> Iterator[Sequence[int]]:

@@ -112,15 +112,15 @@ def _order_of(body: bytes) -> Marks:
     try:
         message: dramatiq.Message[None] = dramatiq.Message.decode(body)
     except DecodeError as error:
-        raise ValueError(_("not a message of dramatiq's: %(error)s", error=repr(error))) from error
+        raise ValueError(_("not a dramatiq message: %(error)s", error=repr(error))) from error
     if message.actor_name != ACTOR:
         raise ValueError(
-            _("a message for «%(actor)s», which is about no order", actor=message.actor_name)
+            _('a message for "%(actor)s", which concerns no order', actor=message.actor_name)
         )
     match message.args:
         case (int(odoo_id),) | [int(odoo_id)] if 0 < odoo_id <= HIGHEST_ID:
             return [(odoo_id, ledger.Mark(cause=CAUSE, lane=Lane.BULK))]
-    raise ValueError(_("no id of an order: %(args)s", args=beginning(repr(message.args), 200)))
+    raise ValueError(_("not an order id: %(args)s", args=beginning(repr(message.args), 200)))
 
 
 def _keep(queue: str, body: bytes, why: Message) -> None:
@@ -147,9 +147,9 @@ def watch(broker: Broker) -> None:
         *(_("%(count)s in %(queue)s", count=count, queue=name) for name, count in found.items()),
     )
     text = _(
-        "RabbitMQ keeps messages aside: %(queues)s. manage.py replay --dead-letters brings"
-        " them in.",
+        "RabbitMQ holds messages that could not be processed: %(queues)s. Import them: "
+        "manage.py replay --dead-letters.",
         queues=told,
     )
     if not Alert.objects.filter(key=ALERT, text=text).exists():
-        alert(ALERT, _("messages were kept aside"), text)
+        alert(ALERT, _("messages could not be processed"), text)

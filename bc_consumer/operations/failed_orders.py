@@ -96,8 +96,8 @@ def send_alert() -> None:
         return
     count = failed().count()
     head = ngettext(
-        "%(count)s order could not be copied. All others go on.",
-        "%(count)s orders could not be copied. All others go on.",
+        "%(count)s order could not be copied. The others stay up to date.",
+        "%(count)s orders could not be copied. The others stay up to date.",
         count,
     )
     causes = (joined(" × ", str(group.count), group.example_error) for group in found)

@@ -33,7 +33,7 @@ def watch(odoo: Odoo) -> None:
     names = ", ".join(languages)
     alert(
         ALERT,
-        _("Odoo does not use the language %(code)s", code=code),
+        _("language %(code)s is not active in Odoo", code=code),
         _(
             "ODOO_LANGUAGE is %(code)s, and Odoo's users have %(languages)s: names in the copy need"
             " not be those they see. Set ODOO_LANGUAGE=%(fitting)s, and restart; the next"

@@ -19,8 +19,8 @@ from bc_consumer.operations.alerts import alert, resolve_alert
 KEY = "fields lack: "
 """Prefix of the alert's key; the names follow, so that another field is another alert."""
 MEANWHILE = _(
-    "What lacks is left out: the copy keeps its last values, and everything else goes on. Once the"
-    " field is back, or no longer named, this alert is over."
+    "Missing fields are left out: the copy keeps their last values, and everything else "
+    "continues. The alert ends once the field is back or no longer configured."
 )
 
 _looked_at: FieldSet | None = None

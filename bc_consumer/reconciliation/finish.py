@@ -174,7 +174,7 @@ def tell(run: SyncLog) -> None:
     key = "poll failed" if is_poll else "run failed"
     if run.status == Status.REFUSED:
         # The workers are refused as well: one mail is enough.
-        alert(REFUSED, _("Odoo refuses us"), summary(run))
+        alert(REFUSED, _("Odoo rejects our access"), summary(run))
     elif run.status == Status.FAILED:
         if not (is_poll and _went_well_lately()):
             alert(

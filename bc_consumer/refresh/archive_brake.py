@@ -27,7 +27,7 @@ PERIOD = timedelta(hours=1)
 KEY = "brake"
 GONE = "gone from Odoo"
 """The ``archived_reason`` of an order that Odoo no longer has."""
-HELD = _("archivings held back")
+HELD = _("archiving on hold")
 NOTHING = verbatim("")
 IDS_TOLD = 10
 TOLD_ANEW = 5
@@ -141,9 +141,9 @@ def _reason(count: int, current: int, *, shows_any: bool) -> Message:
     allowed = max(settings.BRAKE_ARCHIVINGS, int(settings.BRAKE_SHARE * (current + recent)))
     if count and recent + count > allowed:
         return _(
-            "%(recent)s orders were archived within an hour and %(more)s more would be; "
-            "%(allowed)s are allowed (BRAKE_ARCHIVINGS, BRAKE_SHARE). Is ODOO_DATABASE the right "
-            "one, and may the account still read all orders?",
+            "Archiving paused: %(recent)s orders were archived within an hour and %(more)s more"
+            " would follow, but the limit is %(allowed)s (BRAKE_ARCHIVINGS, BRAKE_SHARE). Is "
+            "ODOO_DATABASE the right one, and may the account still read all orders?",
             recent=recent,
             more=count,
             allowed=allowed,

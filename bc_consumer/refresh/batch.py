@@ -191,10 +191,10 @@ class Batch:
             retry_after=error.retry_after if isinstance(error, OdooUnavailable) else None,
         )
         self.probing = False
-        self._release(0.0, "Odoo refuses us" if refused else "Odoo is away")
+        self._release(0.0, "Odoo rejects our access" if refused else "Odoo is away")
         again = _("Asked again in %(seconds)s s.", seconds=f"{known.pause:.0f}")
         if refused:
-            alert(REFUSED, _("Odoo refuses us"), joined(" ", message_of(error), again))
+            alert(REFUSED, _("Odoo rejects our access"), joined(" ", message_of(error), again))
             return
         logger.warning("Odoo is away. %s %s", again, error)
         if known.seconds >= settings.ALERT_ODOO_AWAY_SECONDS:
@@ -221,7 +221,7 @@ class Batch:
             )
             logger.warning("Odoo answers again. %s", text)
             resolve_alert(AWAY, _("Odoo answers again"), text)
-            resolve_alert(REFUSED, _("Odoo lets us in again"), text)
+            resolve_alert(REFUSED, _("Odoo accepts our access again"), text)
 
     def _look(self, odoo_ids: Iterable[int], rounds: int = ROUNDS) -> None:
         """Fetch these orders together and apply them; split on a fault."""

@@ -40,8 +40,8 @@ class Command(RedactedCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Take what is to be done besides."""
         parser.description = _(
-            "Looks at settings, database, RabbitMQ, Odoo, the rules there, workers and runs, and\n"
-            "names for each thing that is wrong its cause and the fix. It changes nothing."
+            "Checks settings, database, RabbitMQ, Odoo, the rules there, workers and runs, "
+            "and\nnames cause and fix of each problem. It changes nothing."
         )
         parser.epilog = "\n".join(
             [
