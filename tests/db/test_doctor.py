@@ -248,7 +248,7 @@ def test_the_language_of_a_french_database_is_asked_for(setup: Setup) -> None:
 def test_the_protocol_that_auto_chose_is_told(setup: Setup) -> None:
     setup.settings.ODOO_TRANSPORT = "auto"
     [finding] = doctor("--json").checks["odoo.transport"]["findings"]
-    assert finding["text"] == "jsonrpc, chosen by «auto»"
+    assert finding["text"] == 'jsonrpc, chosen by "auto"'
 
 
 def test_a_message_of_several_paragraphs_is_one_line() -> None:
