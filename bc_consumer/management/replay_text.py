@@ -112,8 +112,8 @@ def done(replayed: int, brought: Imported) -> str:
         lines.append(text % {"count": number(brought.orders)})
     if brought.kept:
         text = ngettext(
-            "%(count)s message names no order: see «dead letters» in the administration.",
-            "%(count)s messages name no order: see «dead letters» in the administration.",
+            '%(count)s message names no order: see "dead letters" in the administration.',
+            '%(count)s messages name no order: see "dead letters" in the administration.',
             brought.kept,
         )
         lines.append(text % {"count": number(brought.kept)})

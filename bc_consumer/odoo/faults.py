@@ -117,9 +117,9 @@ def wrong_credentials(settings: OdooSettings) -> WrongCredentials:
     """Odoo knows the database, and does not know this login with this password."""
     return WrongCredentials(
         _(
-            "Odoo at %(url)s refused login «%(login)s» on database «%(database)s»: wrong"
-            " login, or wrong or expired password or API key. Correct %(login_name)s and"
-            " %(password_name)s",
+            'Odoo at %(url)s refused login "%(login)s" on database "%(database)s": wrong login,'
+            " or wrong or expired password or API key. Correct %(login_name)s and "
+            "%(password_name)s",
             url=settings.shown_url,
             login=settings.login,
             database=settings.database,
@@ -133,9 +133,9 @@ def no_api_key(settings: OdooSettings) -> WrongCredentials:
     """JSON-2 does not take what is in ODOO_PASSWORD."""
     return WrongCredentials(
         _(
-            "Odoo at %(url)s refused the API key on database «%(database)s»: JSON-2 takes"
-            " API keys only, no passwords, and only until they expire. Put a valid key"
-            " into ODOO_PASSWORD, or set ODOO_TRANSPORT to auto",
+            'Odoo at %(url)s refused the API key on database "%(database)s": JSON-2 takes API '
+            "keys only, no passwords, and only until they expire. Put a valid key into "
+            "ODOO_PASSWORD, or set ODOO_TRANSPORT to auto",
             url=settings.shown_url,
             database=settings.database,
         )
@@ -146,8 +146,8 @@ def wrong_database(settings: OdooSettings) -> WrongDatabase:
     """The server has no database of this name."""
     return WrongDatabase(
         _(
-            "Odoo at %(url)s has no database «%(database)s»: correct ODOO_DATABASE"
-            " (Odoo's database selector, or its administrator, tells the name)",
+            'Odoo at %(url)s has no database "%(database)s": correct ODOO_DATABASE (Odoo\'s '
+            "database selector, or its administrator, tells the name)",
             url=settings.shown_url,
             database=settings.database,
         )
@@ -158,8 +158,8 @@ def wrong_language(code: str, settings: OdooSettings) -> WrongLanguage:
     """Odoo 18 and 19 answer nothing in a language that is not in use; 16 and 17 do (measured)."""
     return WrongLanguage(
         _(
-            "Odoo at %(url)s has no language «%(code)s», or does not use it any more: correct"
-            " ODOO_LANGUAGE, or add the language in Odoo's settings",
+            'Odoo at %(url)s has no language "%(code)s", or does not use it any more: correct '
+            "ODOO_LANGUAGE, or add the language in Odoo's settings",
             url=settings.shown_url,
             code=code,
         )

@@ -152,11 +152,12 @@ def _tell_of_the_scrub(run: SyncLog) -> None:
                 run.same_date,
             ),
             _(
-                "Run %(run)s compared the content of %(scrubbed)s orders, and has put right those"
-                " that differed although neither their own date nor a line's had moved. Something"
-                " changed them by SQL in Odoo, or by hand in the copy's tables; or it is a field"
-                " that Odoo computes and does not store, or a name whose change this account can't"
-                " follow. Which, the journal tells: entries of this run with the cause «scrub».",
+                "Run %(run)s compared the content of %(scrubbed)s orders, and has put right "
+                "those that differed although neither their own date nor a line's had moved. "
+                "Something changed them by SQL in Odoo, or by hand in the copy's tables; or it "
+                "is a field that Odoo computes and does not store, or a name whose change this "
+                "account can't follow. Which, the journal tells: entries of this run with the "
+                'cause "scrub".',
                 run=run.pk,
                 scrubbed=run.scrubbed,
             ),

@@ -52,7 +52,7 @@ OURS_SECONDS = 1.0
 """Before trying again what our own database refused (a deadlock, a lock held too long)."""
 SLOW_PARTS = 8
 """Orders that together took too long are read in so many parts: each try costs a deadline."""
-MIGRATE = _("Has «manage.py migrate» been run? The orders wait meanwhile.")
+MIGRATE = _('Has "manage.py migrate" been run? The orders wait meanwhile.')
 LONGEST_WAIT_SECONDS = 1.0
 """At a time, for one's turn to claim."""
 AWAY, REFUSED = "odoo away", "odoo refuses"

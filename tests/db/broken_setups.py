@@ -189,12 +189,12 @@ def odoo_is_down_behind_its_proxy(setup: Setup) -> None:
     setup.simulator.faults.http_status(502)
 
 
-@broken("odoo.account", "error", cause="no database «shop»", fix="ODOO_DATABASE")
+@broken("odoo.account", "error", cause='no database "shop"', fix="ODOO_DATABASE")
 def the_database_is_another(setup: Setup) -> None:
     setup.settings.ODOO_DATABASE = "shop"
 
 
-@broken("odoo.account", "error", cause="refused login «admin»", fix="ODOO_PASSWORD")
+@broken("odoo.account", "error", cause='refused login "admin"', fix="ODOO_PASSWORD")
 def the_password_is_wrong(setup: Setup) -> None:
     setup.settings.ODOO_PASSWORD = "not the password"
 
