@@ -16,6 +16,8 @@ class SyncState(models.Model):
     KEY = "bclinbc"
     HAND_OVER = timedelta(minutes=10)
     """The next slice of a run must come within this, or anybody may take the run over."""
+    SLICE_LATE = timedelta(minutes=1)
+    """After which the message of a run's next slice counts as lost, and the scheduler goes on."""
     BETWEEN_SLICES = "run "
     """What the owner begins with while a run's slices follow each other."""
 
@@ -72,6 +74,8 @@ class SyncLog(models.Model):
         COMMAND = "command", _("command")
         POLL = "poll", _("poll")
 
+    GOOD = (Status.OK, Status.PARTIAL)
+    """The run went through all its phases: what it looked at is complete."""
     DONE = "done"
     """The phase after the last one."""
     INTERRUPTED = gettext("interrupted: the next run goes on")

@@ -21,7 +21,7 @@ from bc_consumer.odoo.listing import Listing
 from bc_consumer.reconciliation import found_orders as run_findings
 from bc_consumer.reconciliation.found_orders import Findings
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.odoo_connection import odoo
