@@ -26,7 +26,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """When scans were asked for; the gate looks for a reason all the time."""
     asked: list[float] = []
     monkeypatch.setattr(database_gate, "PROBE_SECONDS", 0.01)
-    monkeypatch.setattr(database_gate, "request_scan", lambda: asked.append(time.monotonic()))
+    monkeypatch.setattr(SyncState, "request_scan", lambda: asked.append(time.monotonic()))
     return asked
 
 
