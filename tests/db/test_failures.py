@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from bc_consumer import ledger
 from bc_consumer.ledger import Mark, circuit_breaker
 from bc_consumer.models import BC, Alert, JournalEntry, Lane, Pace, PendingBC
-from bc_consumer.odoo import snapshots
+from bc_consumer.odoo import records
 from bc_consumer.operations import failed_orders
 from bc_consumer.refresh import batch, odoo_connection
 from bc_consumer.refresh.batch import work_off
@@ -314,7 +314,7 @@ def test_rule_6_an_error_of_our_own_on_one_order_harms_only_that_one(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = make(simulator, 9)
-    whole = snapshots.build_order
+    whole = records.build_order
 
     def build(record: Any, *arguments: Any, **options: Any) -> Any:
         if record["id"] == ids[4]:
