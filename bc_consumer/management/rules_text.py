@@ -9,6 +9,7 @@ from bc_consumer.core.translatable_field import said
 from bc_consumer.installation.rule_labels import difference_told
 from bc_consumer.installation.rule_setup import AddressRefused, ServesAnother
 from bc_consumer.installation.webhook_address import Arrival, Ping
+from bc_consumer.management.command import exit_code_table
 from bc_consumer.odoo.automation import Done
 from bc_consumer.odoo.rules import Compared, Comparison, Flaw, FoundRule
 from bc_consumer.odoo.webhook_url import masked, take_apart
@@ -41,19 +42,21 @@ def description() -> str:
 
 def exit_codes() -> str:
     """Return the table of exit codes."""
-    meanings = {
-        Exit.OK: _("done; with status: all is as it should be"),
-        Exit.FAILED: _("Odoo is away, or an error"),
-        Exit.USAGE: _("wrong options, or a setting is missing"),
-        Exit.YOUR_TURN: _("nothing was written: a secret has to be put into the settings first"),
-        Exit.ADDRESS: _("nothing was written: the address does not take Odoo's webhooks"),
-        Exit.REFUSED: _("Odoo refuses us: credentials, rights, database"),
-        Exit.DRIFT: _("status: the rules are not as they should be"),
-        Exit.NO_WEBHOOKS: _("this Odoo is too old to send webhooks: use poll mode"),
-        Exit.NO_MODULE: _("the module base_automation is not installed in Odoo"),
-    }
-    rows = [f"  {int(code):>3}  {meaning}" for code, meaning in meanings.items()]
-    return "\n".join([_("Exit codes:"), *rows])
+    return exit_code_table(
+        {
+            Exit.OK: _("done; with status: all is as it should be"),
+            Exit.FAILED: _("Odoo is away, or an error"),
+            Exit.USAGE: _("wrong options, or a setting is missing"),
+            Exit.YOUR_TURN: _(
+                "nothing was written: a secret has to be put into the settings first"
+            ),
+            Exit.ADDRESS: _("nothing was written: the address does not take Odoo's webhooks"),
+            Exit.REFUSED: _("Odoo refuses us: credentials, rights, database"),
+            Exit.DRIFT: _("status: the rules are not as they should be"),
+            Exit.NO_WEBHOOKS: _("this Odoo is too old to send webhooks: use poll mode"),
+            Exit.NO_MODULE: _("the module base_automation is not installed in Odoo"),
+        }
+    )
 
 
 def told(comparison: Comparison) -> Iterator[str]:

@@ -10,7 +10,7 @@ from django.utils.translation import ngettext, pgettext
 
 from bc_consumer.console.formatting import duration, field_label, number, read_changes
 from bc_consumer.core.translatable_field import said
-from bc_consumer.management.exits import Exit
+from bc_consumer.management.command import Exit, exit_code_table
 from bc_consumer.models import JournalEntry, SyncLog, SyncState
 from bc_consumer.refresh.refresh_now import UNCHANGED, OrderOutcome
 
@@ -33,19 +33,21 @@ def description() -> str:
 
 def exit_codes() -> str:
     """Return the table of exit codes."""
-    meanings = {
-        Exit.OK: _("done; with --dry-run: no difference"),
-        Exit.FAILED: _("failed: Odoo or the database is away, or an error of our own"),
-        Exit.USAGE: _("wrong options"),
-        Exit.PARTIAL: _("done, but some orders failed (with --bc: or Odoo has no such order)"),
-        Exit.LOCKED: _("another run holds the lock; nothing was done"),
-        Exit.BRAKED: _("more orders seem gone than the brake allows; it stopped, or holds them"),
-        Exit.REFUSED: _("Odoo refuses us: credentials, rights, database, fields"),
-        Exit.DRIFT: _("--dry-run found differences"),
-        Exit.INTERRUPTED: _("interrupted (Ctrl-C, SIGTERM); the next run goes on"),
-    }
-    rows = [f"  {int(code):>3}  {meaning}" for code, meaning in meanings.items()]
-    return "\n".join([_("Exit codes:"), *rows])
+    return exit_code_table(
+        {
+            Exit.OK: _("done; with --dry-run: no difference"),
+            Exit.FAILED: _("failed: Odoo or the database is away, or an error of our own"),
+            Exit.USAGE: _("wrong options"),
+            Exit.PARTIAL: _("done, but some orders failed (with --bc: or Odoo has no such order)"),
+            Exit.LOCKED: _("another run holds the lock; nothing was done"),
+            Exit.BRAKED: _(
+                "more orders seem gone than the brake allows; it stopped, or holds them"
+            ),
+            Exit.REFUSED: _("Odoo refuses us: credentials, rights, database, fields"),
+            Exit.DRIFT: _("--dry-run found differences"),
+            Exit.INTERRUPTED: _("interrupted (Ctrl-C, SIGTERM); the next run goes on"),
+        }
+    )
 
 
 def run_told(run: SyncLog) -> str:

@@ -14,9 +14,7 @@ from bc_consumer.core import process_state
 from bc_consumer.doctor.diagnosis import Diagnosis, diagnose
 from bc_consumer.doctor.examination import all_checks
 from bc_consumer.doctor.findings import Finding, Level
-from bc_consumer.management.arguments import HelpFormatter
-from bc_consumer.management.foreground import at_levels
-from bc_consumer.management.redacted_command import RedactedCommand
+from bc_consumer.management.command import HelpFormatter, RedactedCommand, at_levels
 
 MARKS = {Level.OK: "✓", Level.WARNING: "!", Level.ERROR: "✗", Level.SKIPPED: "–"}
 NOISY = ("pika", "bc_consumer", "django")

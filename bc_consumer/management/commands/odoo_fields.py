@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bc_consumer.core.translatable_field import said
-from bc_consumer.management.redacted_command import RedactedCommand
+from bc_consumer.management.command import RedactedCommand
 from bc_consumer.odoo import Kind, OdooError
 from bc_consumer.odoo.field_choice import FieldChoice, Way, choices
 from bc_consumer.odoo.field_set import table_of

@@ -8,10 +8,7 @@ import sys
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import (
-    CommandError,
-    CommandParser,
-)
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
@@ -24,9 +21,7 @@ from bc_consumer.installation.rule_setup import (
 )
 from bc_consumer.installation.webhook_address import Arrival, address_error
 from bc_consumer.management import rules_text
-from bc_consumer.management.arguments import HelpFormatter
-from bc_consumer.management.foreground import quiet
-from bc_consumer.management.redacted_command import RedactedCommand
+from bc_consumer.management.command import HelpFormatter, RedactedCommand, quiet
 from bc_consumer.management.rules_text import Exit
 from bc_consumer.odoo import NoAutomation, NoWebhookActions, OdooError, OdooRefused
 from bc_consumer.odoo.automation import Done

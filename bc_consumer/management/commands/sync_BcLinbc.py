@@ -4,22 +4,24 @@ import json
 import sys
 from typing import Any, TextIO
 
-from django.core.management.base import (
-    CommandParser,
-    OutputWrapper,
-)
+from django.core.management.base import CommandParser, OutputWrapper
 from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import message_of
 from bc_consumer.management import sync_text
-from bc_consumer.management.arguments import HelpFormatter, order_id, since
+from bc_consumer.management.command import (
+    Exit,
+    HelpFormatter,
+    RedactedCommand,
+    order_id,
+    quiet,
+    since,
+    stopping_on_signals,
+)
 from bc_consumer.management.drift_report import JsonReport, Report, Table, plain
-from bc_consumer.management.exits import Exit, exit_of_run
-from bc_consumer.management.foreground import quiet, stopping_on_signals
 from bc_consumer.management.progress import RunProgress, ScanProgress, display
-from bc_consumer.management.redacted_command import RedactedCommand
 from bc_consumer.models import SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
 from bc_consumer.reconciliation.dry_run import DriftScan
@@ -37,6 +39,13 @@ EXCLUDES = {
     "--since": ("--full",),
     "--dry-run": ("--force",),
 }
+EXIT_OF_RUN = {
+    SyncLog.Status.OK: Exit.OK,
+    SyncLog.Status.PARTIAL: Exit.PARTIAL,
+    SyncLog.Status.BRAKED: Exit.BRAKED,
+    SyncLog.Status.REFUSED: Exit.REFUSED,
+}
+"""Any other status: ``Exit.FAILED``."""
 
 
 class Command(RedactedCommand):
@@ -153,7 +162,7 @@ class Command(RedactedCommand):
             shown.close()
         columns = [field.attname for field in SyncLog._meta.concrete_fields]
         self._facts["run"] = {name: plain(getattr(run, name)) for name in columns}
-        code = exit_of_run(run)
+        code = EXIT_OF_RUN.get(SyncLog.Status(run.status), Exit.FAILED)
         if not self._json:
             self.stdout.write(sync_text.run_told(run))
         return self._end(code, sync_text.run_error(run), status=run.status)
@@ -231,18 +240,12 @@ class Command(RedactedCommand):
             return self._end(
                 Exit.USAGE, _("Nothing was changed: nobody can be asked here, so add --no-input.")
             )
-        if ask and not self._confirm():
+        if ask and not self.is_confirmed(_("Release it? [y/N]")):
             return self._end(Exit.FAILED, _("Nothing was changed."))
         unlock()
         if not self._json:
             self.stdout.write(_("The lock was released. It was held by %(who)s.") % {"who": who})
         return self._end(Exit.OK)
-
-    def _confirm(self) -> bool:
-        self.stderr.write(_("Release it? [y/N]") + " ", ending="")
-        self.stderr.flush()
-        answer = sys.stdin.readline().strip().lower()
-        return answer in {"y", "yes", _("y"), _("yes")}
 
     # --- the end -------------------------------------------------------------------------------
 
