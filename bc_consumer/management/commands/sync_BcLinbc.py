@@ -1,4 +1,4 @@
-"""``manage.py sync_BcLinbc``: the reconciliation, here and now; and what belongs to it."""
+"""``manage.py sync_BcLinbc``: reconciles now, compares only, reads single orders, or unlocks."""
 
 import json
 import sys
@@ -49,12 +49,12 @@ EXIT_OF_RUN = {
 
 
 class Command(RedactedCommand):
-    """Run one reconciliation, compare only, bring single orders up to date, or free the lock."""
+    """Runs one reconciliation, or a dry run; updates single orders; releases the lock."""
 
     help = "Reconciles the copy with Odoo, here and now; needs neither workers nor RabbitMQ."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take what is to be done."""
+        """Declare the actions and their options."""
         self._parser = parser
         parser.description = sync_text.description()
         parser.epilog = sync_text.exit_codes()
@@ -97,7 +97,7 @@ class Command(RedactedCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Do it, and exit with the code that says how it went."""
+        """Run the chosen action, and exit with the code of its result."""
         self._refuse_contradictions(options)
         self._json: bool = options["json"]
         self._report: Report | None = None
@@ -115,7 +115,7 @@ class Command(RedactedCommand):
                     self._parser.error(_("%(one)s and %(other)s exclude each other") % names)
 
     def _run_guarded(self, options: dict[str, Any]) -> Exit:
-        """Turn what is expected to go wrong into a sentence and an exit code."""
+        """Turn each expected error into a sentence and an exit code."""
         try:
             return self._do(options)
         except AlreadyRunning as running:
@@ -146,7 +146,7 @@ class Command(RedactedCommand):
         self._facts["command"] = "run"
         return self._run(options)
 
-    # --- the four deeds ------------------------------------------------------------------------
+    # --- the four actions ----------------------------------------------------------------------
 
     def _run(self, options: dict[str, Any]) -> Exit:
         request = RunRequest(
@@ -250,7 +250,7 @@ class Command(RedactedCommand):
     # --- the end -------------------------------------------------------------------------------
 
     def _end(self, code: Exit, error: str = "", *, status: str = "") -> Exit:
-        """Say what went wrong, and complete the JSON object."""
+        """Write the error, and complete the JSON object."""
         if error:
             self.stderr.write(error)
         self._facts |= {
@@ -266,13 +266,13 @@ class Command(RedactedCommand):
 
 
 def _stream(wrapper: OutputWrapper) -> TextIO:
-    """Return what Django's wrapper writes to: it ends each piece with a newline, and colours it."""
+    """Return the stream inside Django's wrapper, which adds newlines and colours."""
     stream: TextIO = vars(wrapper)["_out"]
     return stream
 
 
 def _a_run_would(scan: DriftScan) -> tuple[Exit, str]:
-    """Say how a run would end on what a dry run has found, and why not well."""
+    """Return the exit code of a run after this dry run, and what would stop that run."""
     try:
         odoo_identity.check(scan.odoo)
     except odoo_identity.AnotherDatabase as another:
@@ -287,8 +287,8 @@ def _given(options: dict[str, Any], name: str) -> bool:
 
 
 def _orders_above(order_id: int) -> int | None:
-    """Count the orders above an id, to tell how long it will take; None where that fails."""
+    """Count the orders above an id, to estimate the remaining time; None when that fails."""
     try:
         return odoo().listing.count_orders(after_id=order_id)
     except OdooError:
-        return None  # whatever it is, the run itself meets it too
+        return None  # The run itself reports the error.
