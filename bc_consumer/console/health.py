@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import Error as DatabaseFailure
+from django.db import connection, transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
@@ -26,7 +27,6 @@ READY_SECONDS = 1.0
 """The database's deadline in /readyz, in seconds; callers usually wait for 2 s or more."""
 STATUS_SECONDS = 10.0
 """The database's deadline in /status.json, in seconds: counting millions of rows takes some."""
-AWAY = (DatabaseError, InterfaceError)
 
 
 @transaction.non_atomic_requests
@@ -48,7 +48,7 @@ def readyz(_: HttpRequest) -> JsonResponse:
     try:
         with database_deadline(READY_SECONDS):
             check_ledger()
-    except AWAY as error:
+    except DatabaseFailure as error:
         _lost(error)
         return _answer(
             {"status": "unavailable", "database": "no answer", "rabbitmq": rabbitmq}, 503
@@ -64,10 +64,10 @@ def status(_: HttpRequest) -> JsonResponse:
     try:
         with database_deadline(STATUS_SECONDS):
             figures = read_figures()
-            odoo = circuit_breaker.current()
+            odoo = circuit_breaker.current_outage()
             alive = heartbeats.alive()
             unannounced = change_publisher.waiting() if settings.RABBITMQ_EXCHANGE else None
-    except AWAY as error:
+    except DatabaseFailure as error:
         _lost(error)
         return _answer({"error": "the database does not answer"}, 503)
     copy, ledger, delay = figures.copy, figures.ledger, figures.delay

@@ -28,5 +28,8 @@ class IdSet:
     def __iter__(self) -> Iterator[int]:
         """Yield the ids in ascending order."""
         for chunk in sorted(self._chunks):
-            bits = self._chunks[chunk]
-            yield from (chunk * CHUNK + place for place in range(CHUNK) if bits >> place & 1)
+            digits = f"{self._chunks[chunk]:b}"[::-1]
+            place = digits.find("1")
+            while place >= 0:
+                yield chunk * CHUNK + place
+                place = digits.find("1", place + 1)

@@ -95,6 +95,9 @@ def verbatim(text: str) -> Message:
     return text if isinstance(text, Message) else Message(text)
 
 
+NOTHING = verbatim("")
+
+
 def joined(between: str, *messages: str) -> Message:
     """Join several messages into one, leaving out empty ones."""
     values = {f"part{number}": one for number, one in enumerate(filter(None, messages))}

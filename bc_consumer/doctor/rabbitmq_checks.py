@@ -27,7 +27,7 @@ from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE
 
 SECONDS = 3.0
-NOT_FOUND, PRECONDITION_FAILED, ACCESS_REFUSED, NOT_ALLOWED = 404, 406, 403, 530
+NOT_FOUND, PRECONDITION_FAILED = 404, 406
 
 RABBITMQ = "rabbitmq"
 Queue = tuple[str, dict[str, Any]]

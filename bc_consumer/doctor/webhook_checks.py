@@ -20,7 +20,7 @@ from bc_consumer.odoo import (
     OdooError,
     WrongCredentials,
 )
-from bc_consumer.odoo.rules import Compared, Comparison, Flaw
+from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison, Flaw
 from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 URL = "webhook.url"
@@ -218,8 +218,8 @@ def _compared(comparison: Comparison) -> Iterator[Finding]:
         yield ok(_("all %(count)d call this address") % {"count": len(comparison.rules)})
 
 
-def _is_grave(one: Compared) -> bool:
-    """Return whether changes go unreported: an older secret that we still accept does no harm yet.
+def _is_grave(one: ComparedRule) -> bool:
+    """Return whether changes go unreported: an older secret that we still accept does no harm.
 
     Nor does a rule that watches too many fields; without any, it watches all of them.
     """

@@ -1,5 +1,5 @@
-"""Commands of ``manage.py``, and how they read on a terminal.
+"""The commands of ``manage.py``, and what they print.
 
-May be imported by Django alone. Start with ``commands/sync_BcLinbc.py``. The modules ``…_text``
-word what commands print, ``exits`` has exit codes, ``foreground`` ends them in order on Ctrl-C.
+Only Django may import this room. Start with ``commands/replay.py``, the shortest complete command.
+``command`` has what the commands share; ``sync_text`` and ``rules_text`` hold the words of two.
 """

@@ -1,6 +1,6 @@
-"""Writes differences as they are found: as a table for people, or as one JSON object.
+"""Writes differences as the scan finds them: a table for people, or one JSON object.
 
-Neither keeps what it has written, so that a report may be of any length.
+Neither keeps what it has written, so a report may have any length.
 """
 
 import json
@@ -30,17 +30,17 @@ KINDS = {
 
 
 class Report(Protocol):
-    """Takes the differences one by one."""
+    """Receives the differences one by one."""
 
     def add(self, drift: Drift) -> None:
         """Write one difference."""
 
     def close(self, facts: Mapping[str, Any]) -> None:
-        """Write what comes after the last one."""
+        """Write the end of the report."""
 
 
 class Table:
-    """order, field, Odoo's value, ours. On a terminal long values are cut to its width."""
+    """Columns: order, field, Odoo's value, ours. A terminal's width limits long values."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -51,7 +51,7 @@ class Table:
         self._begun = False
 
     def add(self, drift: Drift) -> None:
-        """Write one row, after the heading if it is the first."""
+        """Write one row; the first one follows the heading."""
         if not self._begun:
             self._begun = True
             self._row(_("order"), _("field"), _("Odoo"), _("here"))
@@ -66,7 +66,7 @@ class Table:
         self._row(order, field, _shown(drift.theirs), _shown(drift.ours))
 
     def close(self, facts: Mapping[str, Any]) -> None:
-        """Write nothing: whoever asked for a table says the rest in words."""
+        """Write nothing: the command prints the totals in words."""
 
     def _row(self, order: str, field: str, theirs: str, ours: str) -> None:
         width = self._width or VALUE_WIDTH
@@ -76,7 +76,7 @@ class Table:
 
 
 class JsonReport:
-    """One object: the differences first, the facts about the dry run after them."""
+    """Writes one object: first the differences, then the facts about the dry run."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -98,14 +98,14 @@ class JsonReport:
         self._separator = ","
 
     def close(self, facts: Mapping[str, Any]) -> None:
-        """Write the facts and the object's end."""
+        """Write the facts, and the end of the object."""
         begun = self._separator == ","
         rest = json.dumps(facts, ensure_ascii=False).removeprefix("{")
         self._out.write(f"{'' if begun else self._separator}], {rest}\n")
 
 
 def plain(value: object) -> object:
-    """Return a column's value as JSON has it: decimals as text, so that none is rounded."""
+    """Return a column's value for JSON; a decimal becomes a text, so nothing is rounded."""
     if isinstance(value, Decimal):
         return str(value)
     return value.isoformat() if isinstance(value, datetime) else value

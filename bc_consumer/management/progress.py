@@ -1,7 +1,6 @@
-"""How a run gets on, for whoever watches it: a bar on a terminal, a line now and then elsewhere.
+"""Shows the progress of a run: a bar on a terminal, a line every few seconds in a log.
 
-Our own bar rather than a library's: what is known to be outstanding grows while it is worked off,
-the words are translated, and nothing else of this service needs a terminal.
+docs/decisions/0035-libraries-weighed.md says why no library draws the bar.
 """
 
 import logging
@@ -21,9 +20,9 @@ from bc_consumer.models import SyncLog
 from bc_consumer.reconciliation.dry_run import DriftScan
 
 BAR_SECONDS, LINE_SECONDS = 0.25, 5.0
-"""Between two looks at the figures."""
+"""The interval between two updates."""
 RATE_SECONDS = 15.0
-"""The rate is that of the last so many seconds."""
+"""The rate is an average over this many seconds."""
 CELLS = 24
 CLEAR_LINE = "\r\x1b[K"
 PHASES: dict[str, str | Promise] = {
@@ -41,33 +40,33 @@ PHASES: dict[str, str | Promise] = {
 
 @dataclass(frozen=True, slots=True)
 class ProgressState:
-    """Where a run is: orders, or reads of orders, done of those known so far."""
+    """The state of a run: how many orders, or reads of orders, are done and known."""
 
     phase: str
     done: int
     known: int | None = None
-    """None: nothing tells yet how many there will be."""
+    """None while the number is unknown."""
     final: bool = False
-    """``known`` will not grow any more, so that the time left can be told."""
+    """``known`` no longer grows, so the remaining time can be estimated."""
     reads: bool = False
-    """What is counted are reads: one order may need several."""
+    """The figures count reads, of which an order may need several."""
 
 
 class Display(Protocol):
-    """Shows standings to somebody."""
+    """Shows the state of a run."""
 
     seconds: float
-    """Between two of them."""
+    """The interval between two updates."""
 
     def show(self, standing: ProgressState) -> None:
-        """Show it."""
+        """Show this state."""
 
     def close(self) -> None:
-        """Leave the place to whoever writes next."""
+        """Free the line for the next writer."""
 
 
 class _Rate:
-    """Orders a second, of late."""
+    """Orders a second, over the last ``RATE_SECONDS``."""
 
     def __init__(self) -> None:
         self._points: deque[tuple[float, int]] = deque()
@@ -82,7 +81,7 @@ class _Rate:
 
 
 class Bar:
-    """One line of a terminal, drawn again and again. Log lines come above it."""
+    """Redraws one line of a terminal. Log lines appear above it."""
 
     seconds = BAR_SECONDS
 
@@ -94,7 +93,7 @@ class Bar:
             handler.addFilter(self._make_room)
 
     def show(self, standing: ProgressState) -> None:
-        """Draw it."""
+        """Draw the bar."""
         text = told(standing, self._rate.add(standing.done))
         if standing.final and standing.known:
             full = min(CELLS * standing.done // standing.known, CELLS)
@@ -104,7 +103,7 @@ class Bar:
         self._out.flush()
 
     def close(self) -> None:
-        """Remove it."""
+        """Remove the bar."""
         for handler in self._handlers:
             handler.removeFilter(self._make_room)
         self._out.write(CLEAR_LINE)
@@ -117,7 +116,7 @@ class Bar:
 
 
 class Lines:
-    """A plain line each time, for logs."""
+    """Writes a plain line for each update, for logs."""
 
     seconds = LINE_SECONDS
 
@@ -126,21 +125,21 @@ class Lines:
         self._rate = _Rate()
 
     def show(self, standing: ProgressState) -> None:
-        """Write it."""
+        """Write one line."""
         self._out.write(told(standing, self._rate.add(standing.done)) + "\n")
         self._out.flush()
 
     def close(self) -> None:
-        """There is nothing to remove."""
+        """Do nothing: the lines stay."""
 
 
 def display(out: TextIO) -> Display:
-    """Return what suits this stream."""
+    """Return the display that suits this stream."""
     return Bar(out) if out.isatty() else Lines(out)
 
 
 def told(standing: ProgressState, rate: float) -> str:
-    """Say where a run is, in one line."""
+    """Describe the state of a run in one line."""
     known = standing.known
     text = _reads_text(standing) if standing.reads else _orders_text(standing)
     parts = [text % {"done": number(standing.done), "known": number(known)}]
@@ -169,29 +168,29 @@ def _reads_text(standing: ProgressState) -> str:
 
 
 def phase_label(phase: str) -> str:
-    """Return what a run's phase is called, in the active language."""
+    """Return the name of a phase in the active language."""
     if phase.startswith("names of "):
         return _("names in %(model)s") % {"model": phase.removeprefix("names of ")}
     return str(PHASES.get(phase, phase))
 
 
 class RunProgress:
-    """Watches a reconciliation; hand it to ``reconcile``.
+    """Shows the progress of a reconciliation; ``reconcile`` takes it.
 
-    ``count``: asks Odoo how many orders have an id above the one given, None where it can't tell;
-    it is asked once, when every order is to be read.
+    ``count`` asks Odoo how many orders have an id above the given one; it returns None when Odoo
+    does not answer. It is called once, and only by a run that reads every order.
     """
 
     def __init__(self, display: Display, count: Callable[[int], int | None]) -> None:
         self._display = display
         self._count = count
         self._first: int | None = None
-        """The id above which this run began to read."""
+        """The run reads the orders above this id."""
         self._total: int | None = None
         self._next = time.monotonic() + display.seconds
 
     def __call__(self, run: SyncLog, outstanding: int) -> None:
-        """Show how the run gets on, unless that was done a moment ago."""
+        """Show the progress, unless the last update is recent."""
         if self._first is None:
             self._first = run.cursor if run.phase == "orders" else 0
         if time.monotonic() < self._next:
@@ -199,7 +198,7 @@ class RunProgress:
         if self._total is None and (run.full or run.window_since is None):
             self._total = self._count(self._first)
         self._next = time.monotonic() + self._display.seconds
-        # The workers count there, and this process has the row as it was.
+        # Workers update the row; the copy in this process is older.
         done = SyncLog.objects.values_list("bc_count", flat=True).get(pk=run.pk)
         known = max(done + outstanding, self._total or 0)
         final = self._total is not None or run.phase == "drain"
@@ -207,7 +206,7 @@ class RunProgress:
 
 
 class ScanProgress:
-    """Watches a dry run; hand it to ``DriftScan``. ``total``: orders in all, where it is known."""
+    """Shows the progress of a dry run; ``DriftScan`` takes it. ``total``: all orders, if known."""
 
     def __init__(self, display: Display, total: int | None = None) -> None:
         self._display = display
@@ -215,7 +214,7 @@ class ScanProgress:
         self._next = time.monotonic() + display.seconds
 
     def __call__(self, scan: DriftScan) -> None:
-        """Show how the dry run gets on, unless that was done a moment ago."""
+        """Show the progress, unless the last update is recent."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + self._display.seconds

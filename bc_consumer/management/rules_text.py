@@ -1,4 +1,4 @@
-"""What ``odoo_rules`` says, in the active language. Never a secret, except one just made."""
+"""The words of ``odoo_rules``, in the active language. The only secret in them is a new one."""
 
 import enum
 from collections.abc import Iterator
@@ -9,9 +9,10 @@ from bc_consumer.core.translatable_field import said
 from bc_consumer.installation.rule_labels import describe_difference
 from bc_consumer.installation.rule_setup import AddressRefused, ServesAnother
 from bc_consumer.installation.webhook_address import Arrival, Ping
-from bc_consumer.odoo.automation import Done
-from bc_consumer.odoo.rules import Compared, Comparison, Flaw, FoundRule
-from bc_consumer.odoo.webhook_url import masked, take_apart
+from bc_consumer.management.command import exit_code_table
+from bc_consumer.odoo.automation_rules import RuleChanges
+from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison, Flaw, FoundRule
+from bc_consumer.odoo.webhook_url import mask_url, parse_webhook_url
 
 GOOD, WRONG, NOTE = "✓", "✗", "!"
 
@@ -31,7 +32,7 @@ class Exit(enum.IntEnum):
 
 
 def description() -> str:
-    """Say what the command is for."""
+    """Describe the purpose of the command."""
     return _(
         "Sets up the automation rules by which Odoo (17 and later) tells this copy of changes:\n"
         "four rules, for orders and lines, changed and deleted. It needs an account with the\n"
@@ -41,23 +42,25 @@ def description() -> str:
 
 def exit_codes() -> str:
     """Return the table of exit codes."""
-    meanings = {
-        Exit.OK: _("done; with status: all is as it should be"),
-        Exit.FAILED: _("Odoo is away, or an error"),
-        Exit.USAGE: _("wrong options, or a setting is missing"),
-        Exit.YOUR_TURN: _("nothing was written: a secret has to be put into the settings first"),
-        Exit.ADDRESS: _("nothing was written: the address does not take Odoo's webhooks"),
-        Exit.REFUSED: _("Odoo rejects our access: credentials, rights, database"),
-        Exit.DRIFT: _("status: the rules are not as they should be"),
-        Exit.NO_WEBHOOKS: _("this Odoo is too old to send webhooks: use poll mode"),
-        Exit.NO_MODULE: _("the module base_automation is not installed in Odoo"),
-    }
-    rows = [f"  {int(code):>3}  {meaning}" for code, meaning in meanings.items()]
-    return "\n".join([_("Exit codes:"), *rows])
+    return exit_code_table(
+        {
+            Exit.OK: _("done; with status: all is as it should be"),
+            Exit.FAILED: _("Odoo is away, or an error"),
+            Exit.USAGE: _("wrong options, or a setting is missing"),
+            Exit.YOUR_TURN: _(
+                "nothing was written: a secret has to be put into the settings first"
+            ),
+            Exit.ADDRESS: _("nothing was written: the address does not take Odoo's webhooks"),
+            Exit.REFUSED: _("Odoo rejects our access: credentials, rights, database"),
+            Exit.DRIFT: _("status: the rules are not as they should be"),
+            Exit.NO_WEBHOOKS: _("this Odoo is too old to send webhooks: use poll mode"),
+            Exit.NO_MODULE: _("the module base_automation is not installed in Odoo"),
+        }
+    )
 
 
 def told(comparison: Comparison) -> Iterator[str]:
-    """Say what Odoo has, a line for each rule."""
+    """Describe the rules in Odoo, one line each."""
     for one in comparison.rules:
         yield _rule(one)
         yield from (f"    {describe_difference(difference)}" for difference in one.differences)
@@ -78,12 +81,12 @@ def told(comparison: Comparison) -> Iterator[str]:
         ) % {"mark": NOTE, "action": action.id, "rule": action.rule_id or "–"}
 
 
-def _rule(one: Compared) -> str:
+def _rule(one: ComparedRule) -> str:
     mark = WRONG if one.differences else GOOD
     if one.found is None:
         return f"{mark} {one.wanted.title}"
-    action = one.found.webhook(take_apart(one.wanted.url).endpoint)
-    url = masked(action.url) if action is not None else "–"
+    action = one.found.webhook(parse_webhook_url(one.wanted.url).endpoint)
+    url = mask_url(action.url) if action is not None else "–"
     return f"{mark} {one.wanted.title}: {_('rule %(id)d') % {'id': one.found.id}} → {url}"
 
 
@@ -92,7 +95,7 @@ def _named(rule: FoundRule) -> str:
 
 
 def plan(comparison: Comparison) -> Iterator[str]:
-    """Say what an installation would do."""
+    """Describe the changes that an installation would make."""
     for one in comparison.rules:
         if one.found is None or Flaw.TRIGGER in one.flaws:
             yield _("would create: %(rule)s") % {"rule": one.wanted.name}
@@ -104,13 +107,13 @@ def plan(comparison: Comparison) -> Iterator[str]:
 
 
 def removals(rules: tuple[FoundRule, ...]) -> Iterator[str]:
-    """Say what a removal would do."""
+    """Describe the changes that a removal would make."""
     for rule in rules:
         yield _("would remove: rule %(rule)s") % {"rule": _named(rule)}
 
 
-def done_told(done: Done) -> str:
-    """Say what was changed."""
+def done_told(done: RuleChanges) -> str:
+    """Describe the changes that were made."""
     if not (done.created or done.updated or done.removed):
         return _("Nothing was to be done.")
     return _("Rules created: %(created)d, corrected: %(updated)d, removed: %(removed)d.") % {
@@ -121,14 +124,14 @@ def done_told(done: Done) -> str:
 
 
 def advice(comparison: Comparison) -> str:
-    """Say what puts it right; "" where nothing has to be."""
+    """Name the command that repairs the rules; "" when they are complete."""
     if comparison.is_complete:
         return ""
     return _("odoo_rules install puts that right.")
 
 
 def ping_told(endpoint: str, ping: Ping) -> str:
-    """Say what became of a ping, and what to do."""
+    """Describe the result of a ping, and the fix."""
     text = {
         Arrival.HERE: _("%(address)s leads here, and takes the secret."),
         Arrival.SECRET_REFUSED: _(
@@ -158,7 +161,7 @@ def ping_told(endpoint: str, ping: Ping) -> str:
 
 
 def address_refused(error: AddressRefused) -> str:
-    """Say why nothing was written."""
+    """Explain why nothing was written."""
     reason = ping_told(error.endpoint, error.ping)
     return "{}\n{}".format(
         reason, _("Nothing was written into Odoo. --unchecked writes all the same.")
@@ -166,7 +169,7 @@ def address_refused(error: AddressRefused) -> str:
 
 
 def serves_another(error: ServesAnother) -> str:
-    """Say that another copy lives from these rules."""
+    """Explain that another copy depends on these rules."""
     return _(
         "Nothing was changed: the rules %(rules)s serve another copy, which is alive at"
         " %(address)s. Give this one an ODOO_RULES_NAME of its own, so that Odoo tells both; or,"
@@ -175,7 +178,7 @@ def serves_another(error: ServesAnother) -> str:
 
 
 def rotation(secret: str) -> str:
-    """Tell the steps of a rotation that loses no event."""
+    """List the steps of a rotation that loses no event."""
     return _(
         "Nothing was written into Odoo yet. In this order, and no event is lost:\n"
         "1. Put this new secret FIRST, and leave the present ones behind it:\n"
@@ -187,7 +190,7 @@ def rotation(secret: str) -> str:
 
 
 def no_secret(secret: str) -> str:
-    """Say how to get a first secret."""
+    """Explain how to set the first secret."""
     return _(
         "ODOO_WEBHOOK_SECRETS is empty: this service would refuse every webhook. Set it, restart"
         " web, and run this again. A fresh one:\n       ODOO_WEBHOOK_SECRETS=%(secret)s"
@@ -195,7 +198,7 @@ def no_secret(secret: str) -> str:
 
 
 def old_secrets_left() -> str:
-    """Say how a rotation ends."""
+    """Describe the last step of a rotation."""
     return _(
         "Odoo has the first secret now. Take the others out of ODOO_WEBHOOK_SECRETS, and restart"
         " web."
@@ -203,7 +206,7 @@ def old_secrets_left() -> str:
 
 
 def poll_mode(reason: Exception) -> str:
-    """Say how to do without webhooks."""
+    """Explain how to work without webhooks."""
     return _(
         "%(reason)s. Poll instead: set SYNC_POLL_SECONDS (e.g. 60) and run the scheduler; changes"
         " then arrive within that time, and the nightly run makes sure of the rest."

@@ -1,4 +1,4 @@
-"""What ``sync_BcLinbc`` says, in the active language."""
+"""The words of ``sync_BcLinbc``, in the active language."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,7 +10,7 @@ from django.utils.translation import ngettext, pgettext
 
 from bc_consumer.console.formatting import duration, field_label, number, read_changes
 from bc_consumer.core.translatable_field import said
-from bc_consumer.management.exits import Exit
+from bc_consumer.management.command import Exit, exit_code_table
 from bc_consumer.models import JournalEntry, SyncLog, SyncState
 from bc_consumer.refresh.refresh_now import UNCHANGED, OrderOutcome
 
@@ -24,7 +24,7 @@ FIGURES = (
 
 
 def description() -> str:
-    """Say what the command is for."""
+    """Describe the purpose of the command."""
     return _(
         "Reconciles the copy with Odoo, here and now: finds what differs, reads it, archives what\n"
         "is gone. The first run loads everything. It needs neither workers nor RabbitMQ."
@@ -33,23 +33,25 @@ def description() -> str:
 
 def exit_codes() -> str:
     """Return the table of exit codes."""
-    meanings = {
-        Exit.OK: _("done; with --dry-run: no difference"),
-        Exit.FAILED: _("failed: Odoo or the database is away, or an error of our own"),
-        Exit.USAGE: _("wrong options"),
-        Exit.PARTIAL: _("done, but some orders failed (with --bc: or Odoo has no such order)"),
-        Exit.LOCKED: _("another run holds the lock; nothing was done"),
-        Exit.BRAKED: _("more orders seem gone than the brake allows; it stopped, or holds them"),
-        Exit.REFUSED: _("Odoo rejects our access: credentials, rights, database, fields"),
-        Exit.DRIFT: _("--dry-run found differences"),
-        Exit.INTERRUPTED: _("interrupted (Ctrl-C, SIGTERM); the next run goes on"),
-    }
-    rows = [f"  {int(code):>3}  {meaning}" for code, meaning in meanings.items()]
-    return "\n".join([_("Exit codes:"), *rows])
+    return exit_code_table(
+        {
+            Exit.OK: _("done; with --dry-run: no difference"),
+            Exit.FAILED: _("failed: Odoo or the database is away, or an error of our own"),
+            Exit.USAGE: _("wrong options"),
+            Exit.PARTIAL: _("done, but some orders failed (with --bc: or Odoo has no such order)"),
+            Exit.LOCKED: _("another run holds the lock; nothing was done"),
+            Exit.BRAKED: _(
+                "more orders seem gone than the brake allows; it stopped, or holds them"
+            ),
+            Exit.REFUSED: _("Odoo rejects our access: credentials, rights, database, fields"),
+            Exit.DRIFT: _("--dry-run found differences"),
+            Exit.INTERRUPTED: _("interrupted (Ctrl-C, SIGTERM); the next run goes on"),
+        }
+    )
 
 
 def run_told(run: SyncLog) -> str:
-    """Say what a run did."""
+    """Describe the result of a run."""
     took = duration((run.ended_at or run.started_at) - run.started_at)
     head = _("Run %(id)s: %(status)s, after %(time)s.") % {
         "id": run.pk,
@@ -61,7 +63,7 @@ def run_told(run: SyncLog) -> str:
 
 
 def run_error(run: SyncLog) -> str:
-    """Say what was wrong with a run, and what to do; "" when nothing was."""
+    """Describe the error of a run and the fix; "" when there is none."""
     advice = {
         SyncLog.Status.PARTIAL: _(
             "The failed orders are in the administration, under pending orders; they are tried"
@@ -75,7 +77,7 @@ def run_error(run: SyncLog) -> str:
 
 
 def drift_told(facts: Mapping[str, Any], why: str) -> str:
-    """Say what a dry run came to, and what a run would do; ``why``: what would stop it."""
+    """Describe the result of a dry run, and of a run after it; ``why`` would stop that run."""
     lines = [said(note) for note in facts["notes"]]
     compared = _("Compared field by field: %(count)s.") % {"count": number(facts["compared"])}
     if not facts["found"]:
@@ -115,7 +117,7 @@ def _run_would(facts: Mapping[str, Any], why: str) -> str:
 
 
 def brought_told(brought: OrderOutcome) -> str:
-    """Say what became of one order."""
+    """Describe the result for one order."""
     if brought.outcome == UNCHANGED:
         outcome = pgettext("what became of an order", "unchanged")
     elif brought.outcome == JournalEntry.Outcome.UNCONFIRMED:
@@ -129,12 +131,12 @@ def brought_told(brought: OrderOutcome) -> str:
 
 
 def orders_held() -> str:
-    """Say what to do about orders that the brake holds."""
+    """Name the command that releases the orders held by the brake."""
     return _("If these orders are really gone: sync_BcLinbc --bc ID --force.")
 
 
 def locked(running: Exception) -> str:
-    """Say that another run is at work."""
+    """Explain that another run holds the lock."""
     return _(
         "Nothing was done: %(run)s holds the lock. Try again when it is over. Should it hang, end"
         " it; should it be killed, its lock is free within a minute."
@@ -142,7 +144,7 @@ def locked(running: Exception) -> str:
 
 
 def interrupted(command: str) -> str:
-    """Say what an interruption leaves."""
+    """Describe the state after an interruption."""
     return {
         "run": _("Interrupted. The lock is free, and the next run goes on with what is left."),
         "dry run": _("Interrupted; the report is not complete. Nothing was changed."),
@@ -151,12 +153,12 @@ def interrupted(command: str) -> str:
 
 
 def refused(error: Exception) -> str:
-    """Say that a person has to correct something; Odoo's error says what."""
+    """Explain that Odoo refuses; its error names the correction."""
     return _("Odoo rejects our access: %(error)s") % {"error": said(error)}
 
 
 def odoo_failed(error: Exception, command: str) -> str:
-    """Say that Odoo is away."""
+    """Explain that Odoo is not available."""
     text = _("Odoo could not be asked: %(error)s") % {"error": said(error)}
     if command == "orders":
         text += "\n" + _(
@@ -166,7 +168,7 @@ def odoo_failed(error: Exception, command: str) -> str:
 
 
 def database_failed(error: Exception) -> str:
-    """Say that our own database is away."""
+    """Explain that our own database is not available."""
     return _(
         "The database failed: %(error)s\nWhat was written before stays, and nothing is lost: run"
         " again when it is back. A lock that this run held is free within a minute."
@@ -174,7 +176,7 @@ def database_failed(error: Exception) -> str:
 
 
 def unlock_warning(state: SyncState, who: str, now: datetime) -> str:
-    """Say who holds the lock, whether he seems alive, and what releasing it does."""
+    """Name the holder of the lock, whether it seems alive, and the effect of a release."""
     held = _("The lock is held by %(who)s.") % {"who": said(who)}
     if state.lease_until is None or state.lease_until < now:
         return f"{held} " + _("It seems dead: its lease is over, so the next run takes it anyway.")

@@ -16,6 +16,8 @@ class SyncState(models.Model):
     KEY = "bclinbc"
     HAND_OVER = timedelta(minutes=10)
     """The next slice of a run must start within this time, or anybody may take the run over."""
+    SLICE_LATE = timedelta(minutes=1)
+    """After so long a run's next message counts as lost, and the scheduler resumes it."""
     BETWEEN_SLICES = "run "
     """Prefix of ``owner`` between two slices of a run."""
 
@@ -72,6 +74,8 @@ class SyncLog(models.Model):
         COMMAND = "command", _("command")
         POLL = "poll", _("poll")
 
+    GOOD = (Status.OK, Status.PARTIAL)
+    """The run completed all phases, so whatever it covered is complete."""
     DONE = "done"
     """The phase of a run that has completed all others."""
     INTERRUPTED = gettext("interrupted: the next run goes on")

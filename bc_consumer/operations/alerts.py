@@ -13,14 +13,13 @@ from django.db.models.functions import Now
 
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.translatable import Message, verbatim
+from bc_consumer.core.translatable import NOTHING, Message
 from bc_consumer.models import Alert
 from bc_consumer.operations import alert_channels
 
 logger = logging.getLogger(__name__)
 
 AGAIN_AFTER = timedelta(days=1)
-NOTHING = verbatim("")
 
 
 def alert(key: str, subject: Message, text: Message) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 import dramatiq
 from django.conf import settings
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, transaction
+from django.db import DataError, IntegrityError, transaction
+from django.db import Error as DatabaseFailure
 from django.db.models import F
 from django.db.models.functions import Now
 from dramatiq.common import xq_name
@@ -85,7 +86,7 @@ def bring_in(broker: Broker) -> Imported:
                 break
             try:
                 marked = _bring_in(queue, bytes(body))
-            except (DatabaseError, InterfaceError):
+            except DatabaseFailure:
                 broker.channel.basic_nack(method.delivery_tag, requeue=True)
                 raise
             broker.channel.basic_ack(method.delivery_tag)

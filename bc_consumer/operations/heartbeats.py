@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import Error as DatabaseFailure
+from django.db import connection
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -52,7 +53,7 @@ class HeartbeatThread(threading.Thread):
     def _run_guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except (DatabaseError, InterfaceError) as error:
+        except DatabaseFailure as error:
             logger.debug("heartbeat: the database is away: %s", error)
         except Exception:
             logger.exception("heartbeat: an error of our own")

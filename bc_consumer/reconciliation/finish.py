@@ -18,7 +18,6 @@ from bc_consumer.installation.webhook_address import polls_alone
 from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog, SyncState
 from bc_consumer.operations import retention
 from bc_consumer.operations.alerts import alert, resolve_alert
-from bc_consumer.reconciliation import schedule
 from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.batch import REFUSED
 
@@ -129,7 +128,7 @@ def _same_date(run: SyncLog) -> Message:
 def _went_well_lately() -> bool:
     """Whether a poll, or a run, did: one failure among many needs nobody."""
     return SyncLog.objects.filter(
-        status__in=schedule.GOOD, ended_at__range=(Now() - POLL_MAY_FAIL_FOR, Now())
+        status__in=SyncLog.GOOD, ended_at__range=(Now() - POLL_MAY_FAIL_FOR, Now())
     ).exists()
 
 
@@ -162,11 +161,11 @@ def _tell_of_the_scrub(run: SyncLog) -> None:
                 scrubbed=run.scrubbed,
             ),
         )
-    elif run.scrubbed and run.status in schedule.GOOD:
+    elif run.scrubbed and run.status in SyncLog.GOOD:
         resolve_alert(SAME_DATE)
 
 
-def tell(run: SyncLog) -> None:
+def alert_about(run: SyncLog) -> None:
     """Alert people to what needs them; take back what is over."""
     _tell_of_the_scrub(run)
     if run.error == SyncLog.INTERRUPTED:
@@ -181,7 +180,7 @@ def tell(run: SyncLog) -> None:
             alert(
                 key, _("a poll failed") if is_poll else _("a reconciliation failed"), summary(run)
             )
-    elif run.status in schedule.GOOD:
+    elif run.status in SyncLog.GOOD:
         resolve_alert(key)
         resolve_alert(REFUSED)
         if run.status == Status.OK and run.digest:

@@ -39,12 +39,12 @@ from bc_consumer.operations.alerts import alert
 from bc_consumer.operations.language_watch import watch as watch_language
 from bc_consumer.reconciliation import recent_changes, schedule, scrub
 from bc_consumer.reconciliation.finish import (
+    alert_about,
     connection_was_lost,
     forget_requested_scan,
     purge_what_is_old,
     save,
     summary,
-    tell,
     verdict,
     waiting_in_vain,
 )
@@ -59,10 +59,11 @@ from bc_consumer.reconciliation.lock import (
     ask_to_give_way,
 )
 from bc_consumer.reconciliation.period_digest import Digest
-from bc_consumer.reconciliation.start import FIRST_PHASE, RunRequest, begin, holder
+from bc_consumer.reconciliation.schedule import RunRequest
+from bc_consumer.reconciliation.start import FIRST_PHASE, begin, holder
 from bc_consumer.refresh import archive_brake, odoo_identity
 from bc_consumer.refresh.batch import work_off
-from bc_consumer.refresh.control_call import find_out
+from bc_consumer.refresh.control_call import probe_odoo
 from bc_consumer.refresh.odoo_connection import odoo
 
 logger = logging.getLogger(__name__)
@@ -186,7 +187,7 @@ class _Run:
         handed_over = False
         try:
             self._check_database()
-            with crew(self.run.pk):
+            with drain_threads(self.run.pk):
                 self._work()
             self._end(*self._verdict())
         except SliceOver:
@@ -206,7 +207,7 @@ class _Run:
             self._more["gone"] = self._findings.unarchived()
             self._end(Status.BRAKED, why)
             told = joined(
-                " ", why, _("Nothing was archived by it."), archive_brake.standing().text()
+                " ", why, _("Nothing was archived by it."), archive_brake.held_orders().text()
             )
             alert(archive_brake.KEY, _("a reconciliation was stopped"), told)
         except OdooRefused as error:
@@ -263,7 +264,7 @@ class _Run:
 
     def _verdict(self) -> tuple[SyncLog.Status, Message]:
         status, why = verdict(self.run)
-        if status in schedule.GOOD and self.run.digest:
+        if status in SyncLog.GOOD and self.run.digest:
             odoo_identity.renew(self.odoo)
         return status, why
 
@@ -424,9 +425,9 @@ class _Run:
 
     def _wait(self, outstanding: int, *, may_end: bool = True) -> None:
         self._look_around(outstanding, may_end=may_end)
-        if circuit_breaker.current() is not None and time.monotonic() >= self._ask_after:
+        if circuit_breaker.current_outage() is not None and time.monotonic() >= self._ask_after:
             marked = PendingBC.objects.filter(run=self.run.pk).order_by("batch_limit", "odoo_id")
-            find_out(marked.values_list("odoo_id", flat=True).first())
+            probe_odoo(marked.values_list("odoo_id", flat=True).first())
             self._ask_after = time.monotonic() + ASK_SECONDS
         process_state.stopping.wait(LOOK_SECONDS)
 
@@ -496,7 +497,7 @@ class _Run:
         run.refresh_from_db()
         bad = logging.WARNING if run.cause == Cause.POLL else logging.ERROR
         logger.log(logging.INFO if good else bad, "run %d: %s", run.pk, summary(run))
-        tell(run)
+        alert_about(run)
         went_through = run.phase == SyncLog.DONE and status != Status.FAILED
         if went_through and run.digest and not run.asked_for:
             purge_what_is_old()
@@ -526,7 +527,7 @@ class _Run:
 
 
 @contextmanager
-def crew(run: int) -> Iterator[None]:
+def drain_threads(run: int) -> Iterator[None]:
     """Work off what is due beside a run's detection, so that reading and writing overlap."""
     stop = threading.Event()
     count = min(2, settings.ODOO_CONCURRENT_CALLS) if connection.vendor == "postgresql" else 1

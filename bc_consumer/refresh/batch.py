@@ -26,7 +26,7 @@ from bc_consumer.odoo import Fetched, Missing, OdooError, OdooUnavailable
 from bc_consumer.operations import failed_orders, schema_watch
 from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.refresh import archive_brake, odoo_identity, run_counts
-from bc_consumer.refresh.control_call import control
+from bc_consumer.refresh.control_call import check_known_good
 from bc_consumer.refresh.error_policy import (
     NotReadable,
     Reaction,
@@ -155,7 +155,7 @@ class Batch:
             # Not before: a slow receiver must not let the rest of the batch's lease run out.
             tell_applications(self.results)
         if any(row.held_at for row in self.rows.values()):
-            archive_brake.tell(more=False)
+            archive_brake.update_alert(more=False)
         if self.failed:
             failed_orders.send_alert()
         elif any(row.first_failed_at for row in self.rows.values()):
@@ -283,7 +283,7 @@ class Batch:
     def _control(self, error: Exception, ids: Sequence[int]) -> None:
         """Raise what is wrong when no order of these is; the lease has to last for that too."""
         ledger.renew(self.token, self.open)
-        control(error, ids)
+        check_known_good(error, ids)
         self._odoo_works()
 
     def _map(self, fetched: Fetched) -> list[FetchedRow]:
@@ -323,10 +323,12 @@ class Batch:
         """Apply together; when that fails, one by one, so that a bad order harms only itself."""
         if not seen:
             return
-        doubt = archive_brake.doubt(
-            archive_brake.unvouched((one.claimed, one.found) for one in seen),
-            odoo().listing.any_order,
-        )
+        doubt = None
+        if any(isinstance(one.found, Missing) for one in seen):
+            doubt = archive_brake.doubtful_archivings(
+                archive_brake.without_witness((one.claimed, one.found) for one in seen),
+                odoo().listing.any_order,
+            )
         try:
             results = apply(self.token, seen, sends_early(), odoo().may_lag, doubt, ours=ours)
         except odoo_identity.CreatedOtherwise as others:
@@ -376,7 +378,7 @@ class Batch:
         self.open.difference_update(held.ids)
         if ids:
             logger.warning("BC %s held: %s", sorted(ids), held.reason)
-            archive_brake.tell(more=True)
+            archive_brake.update_alert(more=True)
 
     def _bring_along(self, seen: list[FetchedRow], elsewhere: LinesElsewhere, rounds: int) -> None:
         """Odoo moved lines between orders: read and apply both sides in one go."""

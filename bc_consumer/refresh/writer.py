@@ -150,7 +150,7 @@ def _apply(
         if not ours:
             odoo_identity.compare_creation(_creations(batch, copy))
         if doubt is not None:
-            archive_brake.decide(doubt)
+            archive_brake.check(doubt)
         now = database_now()
         differences = [_difference(seen, copy, now) for seen in batch]
         _write(differences, batch)

@@ -50,7 +50,7 @@ class SimulatorProcess:
         """
         deadline = time.monotonic() + START_SECONDS
         while not cancelled():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if self.has_ended() or time.monotonic() > deadline:
                 said = self._log.read_text(errors="replace")[-2000:]
                 raise SimulatorFailedError(f"The simulator of Odoo did not start:\n{said}")
             try:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from dotenv import dotenv_values
+
 SECRETS_FILE = "secrets"
 LOCK_FILE = "lock"
 SIMULATOR_FILE = "simulator.env"
@@ -24,11 +26,8 @@ class AlreadyRunningError(Exception):
 def load_secrets(directory: Path) -> dict[str, str]:
     """Return this installation's secrets, generated at its first start (file mode 600)."""
     path = directory / SECRETS_FILE
-    try:
-        stored = path.read_text()
-    except FileNotFoundError:
-        stored = ""
-    known = dict(line.split("=", 1) for line in stored.splitlines() if "=" in line)
+    # As project/settings.py reads this file; without one there is nothing in it.
+    known = {name: value for name, value in dotenv_values(path).items() if value is not None}
     missing = {
         name: secrets.token_urlsafe(size)
         for name, size in SECRET_BYTES.items()

@@ -26,7 +26,7 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import odoo_connection, odoo_identity, refresh_now
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.odoo_identity import AnotherDatabase
@@ -149,7 +149,7 @@ def test_rule_10_no_worker_brings_another_database_s_orders(
     assert copy() == before
     row = PendingBC.objects.order_by("odoo_id")[0]
     assert (row.attempts, row.failed_at, row.claim_token) == (0, None, None)
-    paused = circuit_breaker.current()
+    paused = circuit_breaker.current_outage()
     assert paused is not None
     assert paused.refused
     # The probe a minute later finds the same: it is still one alert.

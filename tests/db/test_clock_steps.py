@@ -350,27 +350,29 @@ def ran(cause: SyncLog.Cause, status: SyncLog.Status = Status.OK, **values: obje
 
 
 @pytest.fixture
-def by_the_hour(settings: LazySettings) -> Callable[[], list[plan.Due]]:
+def by_the_hour(settings: LazySettings) -> Callable[[], list[plan.RunRequest]]:
     settings.SYNC_POLL_SECONDS = 10
     settings.SYNC_NIGHTLY_AT = None
     SyncState.objects.update(last_sync=Now())
     return plan.due
 
 
-def test_polls_go_on(by_the_hour: Callable[[], list[plan.Due]]) -> None:
+def test_polls_go_on(by_the_hour: Callable[[], list[plan.RunRequest]]) -> None:
     ran(Cause.POLL, digest=False)
     SyncLog.objects.create(
         cause=Cause.COMMAND, status=Status.OK, phase=SyncLog.DONE,
         started_at=Now() - HOUR / 2, ended_at=Now() - HOUR / 2,
     )  # fmt: skip
-    assert by_the_hour() == [plan.Due(Cause.POLL, digest=False)]
+    assert by_the_hour() == [plan.RunRequest(Cause.POLL, digest=False)]
 
 
-def test_so_do_digests_and_what_had_failed(by_the_hour: Callable[[], list[plan.Due]]) -> None:
+def test_so_do_digests_and_what_had_failed(
+    by_the_hour: Callable[[], list[plan.RunRequest]],
+) -> None:
     ran(Cause.POLL)
-    assert by_the_hour() == [plan.Due(Cause.POLL)]
+    assert by_the_hour() == [plan.RunRequest(Cause.POLL)]
     ran(Cause.POLL, Status.FAILED)
-    assert by_the_hour() == [plan.Due(Cause.POLL)]
+    assert by_the_hour() == [plan.RunRequest(Cause.POLL)]
 
 
 def test_a_night_that_lies_ahead_does_not_count(settings: LazySettings) -> None:

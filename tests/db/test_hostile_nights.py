@@ -18,7 +18,7 @@ from bc_consumer.core import process_state
 from bc_consumer.models import BC, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation.lock import Interrupted, unlock
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 

@@ -19,7 +19,7 @@ from bc_consumer.models import BC, Alert, BCLine, JournalEntry, Lane, PendingBC,
 from bc_consumer.reconciliation import scrub
 from bc_consumer.reconciliation.finish import summary
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.conftest import refresh

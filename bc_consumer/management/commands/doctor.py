@@ -13,13 +13,11 @@ from django.utils.translation import gettext as _
 from bc_consumer.core import process_state
 from bc_consumer.doctor.diagnosis import Diagnosis, all_checks, diagnose
 from bc_consumer.doctor.findings import Finding, Level
-from bc_consumer.management.arguments import HelpFormatter
-from bc_consumer.management.foreground import at_levels
-from bc_consumer.management.redacted_command import RedactedCommand
+from bc_consumer.management.command import HelpFormatter, RedactedCommand, at_levels
 
 MARKS = {Level.OK: "✓", Level.WARNING: "!", Level.ERROR: "✗", Level.SKIPPED: "–"}
 NOISY = ("pika", "bc_consumer", "django")
-"""Their lines would stand between the findings, which say the same."""
+"""Log lines of these would interrupt the findings, which say the same."""
 
 
 class Exit(enum.IntEnum):
@@ -31,14 +29,14 @@ class Exit(enum.IntEnum):
 
 
 class Command(RedactedCommand):
-    """Examine the deployment from this machine; change nothing."""
+    """Examines the deployment from this machine, and changes nothing."""
 
     help = "Looks whether everything is in order, and names what puts it right; changes nothing."
-    # Or a wrong setting would keep the command from naming it.
+    # Django's own checks would end the command before it can explain a wrong setting.
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take what is to be done besides."""
+        """Declare the options."""
         parser.description = _(
             "Checks settings, database, RabbitMQ, Odoo, the rules there, workers and runs, "
             "and\nnames cause and fix of each problem. It changes nothing."
@@ -60,7 +58,7 @@ class Command(RedactedCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Look, tell, and exit with the code that says how bad it is."""
+        """Run the checks, and exit with the code of the worst finding."""
         process_state.stopping.clear()
         muted = NOISY if options["verbosity"] < 2 else ()
         with at_levels(dict.fromkeys(muted, logging.CRITICAL)):

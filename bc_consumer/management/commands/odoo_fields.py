@@ -1,4 +1,4 @@
-"""``manage.py odoo_fields``: the fields that this Odoo has, and how each would be copied."""
+"""``manage.py odoo_fields``: lists the fields of this Odoo, and how each would be copied."""
 
 import json
 import shutil
@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bc_consumer.core.translatable_field import said
-from bc_consumer.management.redacted_command import RedactedCommand
+from bc_consumer.management.command import RedactedCommand
 from bc_consumer.odoo import Kind, OdooError
-from bc_consumer.odoo.field_choice import FieldChoice, Way, choices
+from bc_consumer.odoo.field_choice import FieldChoice, Way, list_field_choices
 from bc_consumer.odoo.field_set import table_of
 from bc_consumer.refresh.odoo_connection import odoo
 
@@ -33,12 +33,12 @@ NAME_WIDTH, TYPE_WIDTH, LABEL_WIDTH = 34, 26, 30
 
 
 class Command(RedactedCommand):
-    """List fields of orders, or of lines."""
+    """Lists the fields of orders, or of lines."""
 
     help = "Lists the fields that this Odoo has for orders, and how each is, or would be, copied."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take which fields to show, and how."""
+        """Declare which fields to list, and the format."""
         parser.add_argument(
             "--lines", action="store_true", help=_("fields of lines, not of orders")
         )
@@ -48,7 +48,7 @@ class Command(RedactedCommand):
         parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Ask Odoo and print; exit code 1 where Odoo can't be asked."""
+        """Read the fields from Odoo and print them; exit code 1 when Odoo does not answer."""
         try:
             model, found = self._fields(lines=options["lines"])
         except OdooError as error:
@@ -69,9 +69,11 @@ class Command(RedactedCommand):
         if lines:
             described = gateway.fields_of(table.line_model)
             chosen = settings.extra_line_fields
-            return table.line_model, list(choices(table.line, chosen, described))
+            return table.line_model, list(list_field_choices(table.line, chosen, described))
         described = gateway.fields_of(settings.order_model)
-        return settings.order_model, list(choices(table.order, settings.extra_fields, described))
+        return settings.order_model, list(
+            list_field_choices(table.order, settings.extra_fields, described)
+        )
 
     def _print(self, model: str, shown: list[FieldChoice], setting: str) -> None:
         width = shutil.get_terminal_size().columns if self.stdout.isatty() else None
@@ -96,7 +98,7 @@ def _setting(*, lines: bool) -> str:
 
 
 def _told(choice: FieldChoice) -> str:
-    """Say in a few words how a field is copied."""
+    """Describe in a few words how a field is copied."""
     return "; ".join(_parts(choice))
 
 

@@ -8,10 +8,7 @@ import sys
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import (
-    CommandError,
-    CommandParser,
-)
+from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
@@ -24,27 +21,25 @@ from bc_consumer.installation.rule_setup import (
 )
 from bc_consumer.installation.webhook_address import Arrival, address_error
 from bc_consumer.management import rules_text
-from bc_consumer.management.arguments import HelpFormatter
-from bc_consumer.management.foreground import quiet
-from bc_consumer.management.redacted_command import RedactedCommand
+from bc_consumer.management.command import HelpFormatter, RedactedCommand, quiet
 from bc_consumer.management.rules_text import Exit
 from bc_consumer.odoo import NoAutomation, NoWebhookActions, OdooError, OdooRefused
-from bc_consumer.odoo.automation import Done
-from bc_consumer.odoo.rules import Comparison
-from bc_consumer.odoo.webhook_url import masked
+from bc_consumer.odoo.automation_rules import RuleChanges
+from bc_consumer.odoo.wanted_rules import Comparison
+from bc_consumer.odoo.webhook_url import mask_url
 from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 SECRET_BYTES = 24
 
 
 class Command(RedactedCommand):
-    """Install, compare or remove the rules by which Odoo calls the webhook."""
+    """Installs, compares or removes the rules by which Odoo calls the webhook."""
 
     help = "Installs, compares or removes the automation rules in Odoo that call the webhook."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take what is to be done."""
+        """Declare the actions and their options."""
         self._parser = parser
         parser.description = rules_text.description()
         parser.epilog = rules_text.exit_codes()
@@ -89,7 +84,7 @@ class Command(RedactedCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Do it, and exit with the code that says how it went."""
+        """Run the chosen action, and exit with the code of its result."""
         self._facts: dict[str, Any] = {}
         self._json: bool = options["json"]
         with quiet(options["verbosity"]):
@@ -100,7 +95,7 @@ class Command(RedactedCommand):
             sys.exit(int(code))
 
     def _run_guarded(self, options: dict[str, Any]) -> Exit:
-        """Turn what is expected to go wrong into a sentence and an exit code."""
+        """Turn each expected error into a sentence and an exit code."""
         try:
             return self._run(options)
         except CommandError as error:
@@ -151,7 +146,7 @@ class Command(RedactedCommand):
             )
 
     def _refuse_too_old(self) -> None:
-        """Don't ask for what webhooks would take where Odoo sends none. Raises NoWebhookActions."""
+        """Raise NoWebhookActions for an Odoo without webhooks, before asking for their settings."""
         if reason := no_webhooks():
             raise reason
 
@@ -169,7 +164,7 @@ class Command(RedactedCommand):
             )
         return login, password
 
-    # --- the three things to do ---
+    # --- the three actions ---
 
     def _status(self, comparison: Comparison) -> Exit:
         self._tell(comparison)
@@ -179,7 +174,7 @@ class Command(RedactedCommand):
         if options["rotate"] and not carries_other_secret(comparison):
             return self._new_secret(rules_text.rotation)
         if comparison.is_complete:
-            return self._finish(Done(), comparison)
+            return self._finish(RuleChanges(), comparison)
         if not options["unchecked"]:
             outcome = setup.check_address()
             if outcome.arrival is Arrival.NO_ANSWER:
@@ -206,7 +201,7 @@ class Command(RedactedCommand):
             return self._fail(Exit.FAILED, _("Some rules are still there: run this again."))
         return Exit.OK
 
-    def _finish(self, done: Done, after: Comparison) -> Exit:
+    def _finish(self, done: RuleChanges, after: Comparison) -> Exit:
         self._facts |= {
             "created": list(done.created),
             "updated": list(done.updated),
@@ -222,7 +217,7 @@ class Command(RedactedCommand):
 
     def _print_plan(self, steps: list[str]) -> Exit:
         self._facts["plan"] = steps
-        for step in steps or [rules_text.done_told(Done())]:
+        for step in steps or [rules_text.done_told(RuleChanges())]:
             self._say(step)
         return Exit.OK
 
@@ -232,7 +227,7 @@ class Command(RedactedCommand):
         self._say(words(secret))
         return Exit.YOUR_TURN
 
-    # --- saying it ---
+    # --- output ---
 
     def _tell(self, comparison: Comparison) -> None:
         self._facts |= facts(comparison)
@@ -260,7 +255,7 @@ class Command(RedactedCommand):
 
 
 def facts(comparison: Comparison) -> dict[str, Any]:
-    """Give a comparison as plain values, without secrets."""
+    """Return a comparison as plain values, without secrets."""
     return {
         "complete": comparison.is_complete,
         "rules": [
@@ -278,7 +273,7 @@ def facts(comparison: Comparison) -> dict[str, Any]:
         "doubles": [rule.id for rule in comparison.doubles],
         "leftovers": [rule.id for rule in comparison.leftovers],
         "others": [
-            {"action": action.id, "rule": action.rule_id, "url": masked(action.url)}
+            {"action": action.id, "rule": action.rule_id, "url": mask_url(action.url)}
             for action in comparison.others
         ],
     }

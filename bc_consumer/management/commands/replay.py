@@ -1,8 +1,12 @@
-"""``manage.py replay``: orders that were given up are read again, once their cause is gone."""
+"""``manage.py replay``: marks failed orders to be read again, and imports dead letters.
+
+The marking is in ``operations/failed_orders.py`` (orders) and ``operations/dead_letters.py``
+(RabbitMQ); the ledger's rows change in ``ledger/marks.py``.
+"""
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dramatiq
@@ -10,30 +14,47 @@ from django.core.management.base import CommandParser
 from django.db import Error as DatabaseFailure
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from bc_consumer.management import replay_text
-from bc_consumer.management.arguments import HelpFormatter, order_id, since
-from bc_consumer.management.exits import Exit
-from bc_consumer.management.foreground import quiet
-from bc_consumer.management.redacted_command import RedactedCommand
+from bc_consumer.console.formatting import moment, number, shortened
+from bc_consumer.core.translatable_field import said
+from bc_consumer.management.command import (
+    Exit,
+    HelpFormatter,
+    RedactedCommand,
+    exit_code_table,
+    order_id,
+    quiet,
+    since,
+)
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.publisher import FAILURES
 from bc_consumer.models import PendingBC
 from bc_consumer.operations import dead_letters, failed_orders
 
 FILTERS = ("bc", "error", "since")
+ERROR_CHARACTERS = 300
 
 
 class Command(RedactedCommand):
-    """Show failed orders by cause, and mark those chosen; import RabbitMQ's dead letters."""
+    """Shows failed orders by cause, and marks the chosen ones; imports RabbitMQ's dead letters."""
 
     help = "Has failed orders read again, and brings RabbitMQ's dead letters in."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take which orders, and what else."""
+        """Declare which orders may be chosen, and the other options."""
         self._parser = parser
-        parser.description = replay_text.description()
-        parser.epilog = replay_text.exit_codes()
+        parser.description = _description()
+        parser.epilog = exit_code_table(
+            {
+                Exit.OK: _("done, or nothing to do"),
+                Exit.FAILED: _(
+                    "nothing was changed on request, or the database or RabbitMQ is away"
+                ),
+                Exit.USAGE: _("wrong options, nothing chosen, or nobody there to be asked"),
+                Exit.INTERRUPTED: _("interrupted (Ctrl-C); what was marked stays marked"),
+            }
+        )
         parser.formatter_class = HelpFormatter
         parser.add_argument(
             "--bc", type=order_id, nargs="+", metavar="ID", help=_("failed orders of these ids")
@@ -62,7 +83,7 @@ class Command(RedactedCommand):
         parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Do it, and exit with the code that says how it went."""
+        """Run the replay, and exit with the code of its result."""
         if options["all"] and any(options[name] for name in FILTERS):
             self._parser.error(_("--all and a choice exclude each other"))
         self._json: bool = options["json"]
@@ -73,9 +94,9 @@ class Command(RedactedCommand):
             with quiet(options["verbosity"]):
                 code = self._do(options)
         except FAILURES as error:
-            code = self._end(Exit.FAILED, replay_text.rabbitmq_failed(error))
+            code = self._end(Exit.FAILED, _rabbitmq_failed(error))
         except DatabaseFailure as error:
-            code = self._end(Exit.FAILED, replay_text.database_failed(error))
+            code = self._end(Exit.FAILED, _database_failed(error))
         except KeyboardInterrupt:
             code = self._end(Exit.INTERRUPTED, _("Interrupted: what was marked stays marked."))
         if code:
@@ -85,49 +106,56 @@ class Command(RedactedCommand):
         chosen = options["all"] or any(options[name] for name in FILTERS)
         letters = options["dead_letters"]
         rows = _chosen(options)
-        # Only dead letters are wanted: no order is to be replayed beside them.
+        # With --dead-letters alone, no failed order is replayed.
         orders = rows.none() if letters and not chosen else rows
         waiting = self._waiting() if letters else {}
         count = self._show(orders, waiting, options["bc"] or ())
         if options["dry_run"]:
             return self._end(Exit.OK)
         if not chosen and not letters:
-            return self._end(
-                Exit.USAGE if count else Exit.OK, replay_text.choose() if count else ""
-            )
+            return self._end(Exit.USAGE, _nothing_chosen()) if count else self._end(Exit.OK)
         if not count and not any(waiting.values()):
             return self._end(Exit.OK)
-        if not options["yes"] and (refusal := self._not_confirmed(count, waiting)) is not None:
-            return refusal
+        if not options["yes"]:
+            if not sys.stdin.isatty():
+                text = _("Nothing was changed: nobody can be asked here, so add --yes.")
+                return self._end(Exit.USAGE, text)
+            if not self.is_confirmed(_question(count, waiting)):
+                return self._end(Exit.FAILED, _("Nothing was changed."))
         return self._replay(orders, letters=letters)
 
+    def _waiting(self) -> Mapping[str, int]:
+        """Count the messages that RabbitMQ keeps aside, by queue."""
+        if self._broker is None:
+            self._say(_("There is no RabbitMQ here, so there are no dead letters."))
+            return {}
+        return dead_letters.waiting(self._broker)
+
     def _show(
-        self, rows: QuerySet[PendingBC], waiting: Mapping[str, int], wanted: tuple[int, ...]
+        self, rows: QuerySet[PendingBC], waiting: Mapping[str, int], wanted: Sequence[int]
     ) -> int:
-        """Show the chosen orders by cause, and the messages; return how many orders there are."""
+        """Show the chosen orders by cause, and the messages; return the number of orders."""
         groups = failed_orders.groups(rows)
         count = sum(group.count for group in groups)
         not_failed = sorted(set(wanted) - set(rows.values_list("pk", flat=True)))
         self._facts |= {
             "orders": count,
-            "groups": [replay_text.group_facts(group) for group in groups],
+            "groups": [_group_facts(group) for group in groups],
             "not_failed": not_failed,
             "dead_letters": dict(waiting),
         }
-        if not self._json:
-            self.stdout.write(replay_text.shown(groups, count, waiting, not_failed))
+        lines = [line for group in groups for line in _group_lines(group)]
+        if groups:
+            text = ngettext("%(count)s failed order.", "%(count)s failed orders.", count)
+            lines.append(text % {"count": number(count)})
+        elif not any(waiting.values()):
+            lines.append(_("No such failed orders."))
+        if not_failed:
+            text = _("Not failed, so there is nothing to replay: BC %(ids)s")
+            lines.append(text % {"ids": ", ".join(map(str, not_failed))})
+        lines += [f"{number(found):>8}  {queue}" for queue, found in waiting.items()]
+        self._say("\n".join(lines))
         return count
-
-    def _not_confirmed(self, count: int, waiting: Mapping[str, int]) -> Exit | None:
-        """Ask; return how to end, or None to go on."""
-        if not sys.stdin.isatty():
-            text = _("Nothing was changed: nobody can be asked here, so add --yes.")
-            return self._end(Exit.USAGE, text)
-        self.stderr.write(replay_text.question(count, waiting) + " ", ending="")
-        self.stderr.flush()
-        if sys.stdin.readline().strip().lower() in {"y", "yes", _("y"), _("yes")}:
-            return None
-        return self._end(Exit.FAILED, _("Nothing was changed."))
 
     def _replay(self, rows: QuerySet[PendingBC], *, letters: bool) -> Exit:
         replayed = failed_orders.replay(rows)
@@ -136,18 +164,16 @@ class Command(RedactedCommand):
         if letters and self._broker is not None:
             brought = dead_letters.bring_in(self._broker)
             self._facts |= {"orders_of_dead_letters": brought.orders, "kept": brought.kept}
-        if not self._json:
-            self.stdout.write(replay_text.done(replayed, brought))
+        self._say("\n".join(_result_lines(replayed, brought)))
         return self._end(Exit.OK)
 
-    def _waiting(self) -> Mapping[str, int]:
-        if self._broker is None:
-            if not self._json:
-                self.stdout.write(_("There is no RabbitMQ here, so there are no dead letters."))
-            return {}
-        return dead_letters.waiting(self._broker)
+    def _say(self, text: str) -> None:
+        """Write for people; with --json, ``_end`` writes the only output."""
+        if not self._json:
+            self.stdout.write(text)
 
     def _end(self, code: Exit, error: str = "") -> Exit:
+        """Write the error, and the JSON object; return the exit code."""
         if error:
             self.stderr.write(error)
         if self._json:
@@ -165,3 +191,92 @@ def _chosen(options: dict[str, Any]) -> QuerySet[PendingBC]:
     if options["since"]:
         rows = rows.filter(failed_at__gte=options["since"])
     return rows
+
+
+# --- texts --------------------------------------------------------------------------------------
+
+
+def _description() -> str:
+    return _(
+        "Shows the orders that could not be copied, by cause, and has those chosen read again:\n"
+        "behind everything more urgent, and together, so that thousands of them neither flood\n"
+        "Odoo nor hold webhooks up. An order that is fine meanwhile is read once more, and\n"
+        "nothing changes. Workers do the work; nothing waits for it here."
+    )
+
+
+def _group_facts(group: failed_orders.Group) -> dict[str, Any]:
+    """Return one cause for the JSON object."""
+    return {
+        "cause": group.failure,
+        "error_class": group.error_class,
+        "count": group.count,
+        "first_at": group.first_at.isoformat(),
+        "last_at": group.last_at.isoformat(),
+        "example": group.example,
+        "error": group.example_error,
+    }
+
+
+def _group_lines(group: failed_orders.Group) -> Iterator[str]:
+    """Return one cause for people: how many orders, since when, and the error of one of them."""
+    period = f"{moment(group.first_at)} – {moment(group.last_at)}"
+    yield f"{number(group.count):>8}  {group.error_class}  {period}"
+    error = shortened(said(group.example_error), ERROR_CHARACTERS)
+    yield " " * 10 + _("BC %(id)s: %(error)s") % {"id": group.example, "error": error}
+
+
+def _nothing_chosen() -> str:
+    return _(
+        "Nothing was changed. Say which: --all, --error CLASS_OR_TEXT, --since WHEN, --bc ID …"
+    )
+
+
+def _question(count: int, waiting: Mapping[str, int]) -> str:
+    messages = sum(waiting.values())
+    if not messages:
+        text = ngettext(
+            "Read %(count)s order again? [y/N]", "Read %(count)s orders again? [y/N]", count
+        )
+        return text % {"count": number(count)}
+    return _("Read %(count)s orders again, and bring in %(messages)s messages? [y/N]") % {
+        "count": number(count),
+        "messages": number(messages),
+    }
+
+
+def _result_lines(replayed: int, brought: dead_letters.Imported) -> Iterator[str]:
+    if replayed:
+        text = ngettext(
+            "%(count)s order is marked: workers read it in a moment.",
+            "%(count)s orders are marked: workers read them in a moment.",
+            replayed,
+        )
+        yield text % {"count": number(replayed)}
+    if brought.orders:
+        text = ngettext(
+            "%(count)s order of dead letters is marked.",
+            "%(count)s orders of dead letters are marked.",
+            brought.orders,
+        )
+        yield text % {"count": number(brought.orders)}
+    if brought.kept:
+        text = ngettext(
+            '%(count)s message names no order: see "dead letters" in the administration.',
+            '%(count)s messages name no order: see "dead letters" in the administration.',
+            brought.kept,
+        )
+        yield text % {"count": number(brought.kept)}
+
+
+def _rabbitmq_failed(error: Exception) -> str:
+    return _(
+        "RabbitMQ is away: %(error)s\nWhat was not brought in is still there; run this again when"
+        " it is back."
+    ) % {"error": repr(error)}
+
+
+def _database_failed(error: Exception) -> str:
+    return _("The database failed: %(error)s\nNothing is lost; run this again when it is back.") % {
+        "error": str(error).strip()
+    }

@@ -1,4 +1,4 @@
-"""``manage.py scheduler``: what has to happen now and then, whoever else is running."""
+"""``manage.py scheduler``: starts the work that is due at certain times."""
 
 import logging
 import signal
@@ -15,16 +15,16 @@ from bc_consumer.workers.scheduler import Ticker
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 3.0
-"""For a sweep under way; what it has not acked comes back."""
+"""The time a running sweep has to end; RabbitMQ returns the messages it has not acked."""
 
 
 class Command(BaseCommand):
-    """Tick until told to stop; two schedulers do no harm."""
+    """Runs until it is told to stop; a second scheduler does no harm."""
 
     help = "Sweeps, polls, and hands the nightly reconciliation to the workers when it is due."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        """Run until SIGTERM or Ctrl-C."""
+        """Run until SIGTERM or Ctrl-C arrives."""
         stop = threading.Event()
 
         def on_signal(_number: int, _frame: FrameType | None) -> None:

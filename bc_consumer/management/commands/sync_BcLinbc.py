@@ -1,31 +1,34 @@
-"""``manage.py sync_BcLinbc``: the reconciliation, here and now; and what belongs to it."""
+"""``manage.py sync_BcLinbc``: reconciles now, compares only, reads single orders, or unlocks."""
 
 import json
 import sys
 from typing import Any, TextIO
 
-from django.core.management.base import (
-    CommandParser,
-    OutputWrapper,
-)
+from django.core.management.base import CommandParser, OutputWrapper
 from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import message_of
 from bc_consumer.management import sync_text
-from bc_consumer.management.arguments import HelpFormatter, order_id, since
+from bc_consumer.management.command import (
+    Exit,
+    HelpFormatter,
+    RedactedCommand,
+    order_id,
+    quiet,
+    since,
+    stopping_on_signals,
+)
 from bc_consumer.management.drift_report import JsonReport, Report, Table, plain
-from bc_consumer.management.exits import Exit, exit_of_run
-from bc_consumer.management.foreground import quiet, stopping_on_signals
 from bc_consumer.management.progress import RunProgress, ScanProgress, display
-from bc_consumer.management.redacted_command import RedactedCommand
 from bc_consumer.models import SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
 from bc_consumer.reconciliation.dry_run import DriftScan
 from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted, unlock
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest, holder
+from bc_consumer.reconciliation.schedule import RunRequest
+from bc_consumer.reconciliation.start import holder
 from bc_consumer.refresh import odoo_identity
 from bc_consumer.refresh.odoo_connection import odoo
 from bc_consumer.refresh.refresh_now import refresh_now
@@ -36,15 +39,22 @@ EXCLUDES = {
     "--since": ("--full",),
     "--dry-run": ("--force",),
 }
+EXIT_OF_RUN = {
+    SyncLog.Status.OK: Exit.OK,
+    SyncLog.Status.PARTIAL: Exit.PARTIAL,
+    SyncLog.Status.BRAKED: Exit.BRAKED,
+    SyncLog.Status.REFUSED: Exit.REFUSED,
+}
+"""Any other status: ``Exit.FAILED``."""
 
 
 class Command(RedactedCommand):
-    """Run one reconciliation, compare only, bring single orders up to date, or free the lock."""
+    """Runs one reconciliation, or a dry run; updates single orders; releases the lock."""
 
     help = "Reconciles the copy with Odoo, here and now; needs neither workers nor RabbitMQ."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take what is to be done."""
+        """Declare the actions and their options."""
         self._parser = parser
         parser.description = sync_text.description()
         parser.epilog = sync_text.exit_codes()
@@ -87,7 +97,7 @@ class Command(RedactedCommand):
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Do it, and exit with the code that says how it went."""
+        """Run the chosen action, and exit with the code of its result."""
         self._refuse_contradictions(options)
         self._json: bool = options["json"]
         self._report: Report | None = None
@@ -105,7 +115,7 @@ class Command(RedactedCommand):
                     self._parser.error(_("%(one)s and %(other)s exclude each other") % names)
 
     def _run_guarded(self, options: dict[str, Any]) -> Exit:
-        """Turn what is expected to go wrong into a sentence and an exit code."""
+        """Turn each expected error into a sentence and an exit code."""
         try:
             return self._do(options)
         except AlreadyRunning as running:
@@ -136,7 +146,7 @@ class Command(RedactedCommand):
         self._facts["command"] = "run"
         return self._run(options)
 
-    # --- the four deeds ------------------------------------------------------------------------
+    # --- the four actions ----------------------------------------------------------------------
 
     def _run(self, options: dict[str, Any]) -> Exit:
         request = RunRequest(
@@ -152,7 +162,7 @@ class Command(RedactedCommand):
             shown.close()
         columns = [field.attname for field in SyncLog._meta.concrete_fields]
         self._facts["run"] = {name: plain(getattr(run, name)) for name in columns}
-        code = exit_of_run(run)
+        code = EXIT_OF_RUN.get(SyncLog.Status(run.status), Exit.FAILED)
         if not self._json:
             self.stdout.write(sync_text.run_told(run))
         return self._end(code, sync_text.run_error(run), status=run.status)
@@ -230,23 +240,17 @@ class Command(RedactedCommand):
             return self._end(
                 Exit.USAGE, _("Nothing was changed: nobody can be asked here, so add --no-input.")
             )
-        if ask and not self._confirm():
+        if ask and not self.is_confirmed(_("Release it? [y/N]")):
             return self._end(Exit.FAILED, _("Nothing was changed."))
         unlock()
         if not self._json:
             self.stdout.write(_("The lock was released. It was held by %(who)s.") % {"who": who})
         return self._end(Exit.OK)
 
-    def _confirm(self) -> bool:
-        self.stderr.write(_("Release it? [y/N]") + " ", ending="")
-        self.stderr.flush()
-        answer = sys.stdin.readline().strip().lower()
-        return answer in {"y", "yes", _("y"), _("yes")}
-
     # --- the end -------------------------------------------------------------------------------
 
     def _end(self, code: Exit, error: str = "", *, status: str = "") -> Exit:
-        """Say what went wrong, and complete the JSON object."""
+        """Write the error, and complete the JSON object."""
         if error:
             self.stderr.write(error)
         self._facts |= {
@@ -262,13 +266,13 @@ class Command(RedactedCommand):
 
 
 def _stream(wrapper: OutputWrapper) -> TextIO:
-    """Return what Django's wrapper writes to: it ends each piece with a newline, and colours it."""
+    """Return the stream inside Django's wrapper, which adds newlines and colours."""
     stream: TextIO = vars(wrapper)["_out"]
     return stream
 
 
 def _a_run_would(scan: DriftScan) -> tuple[Exit, str]:
-    """Say how a run would end on what a dry run has found, and why not well."""
+    """Return the exit code of a run after this dry run, and what would stop that run."""
     try:
         odoo_identity.check(scan.odoo)
     except odoo_identity.AnotherDatabase as another:
@@ -283,8 +287,8 @@ def _given(options: dict[str, Any], name: str) -> bool:
 
 
 def _orders_above(order_id: int) -> int | None:
-    """Count the orders above an id, to tell how long it will take; None where that fails."""
+    """Count the orders above an id, to estimate the remaining time; None when that fails."""
     try:
         return odoo().listing.count_orders(after_id=order_id)
     except OdooError:
-        return None  # whatever it is, the run itself meets it too
+        return None  # The run itself reports the error.

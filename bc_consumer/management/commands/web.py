@@ -15,28 +15,28 @@ env = Environment(os.environ)
 
 STOP_SECONDS = 20
 BACKLOG = 1024
-"""Odoo opens a connection for each webhook; a bulk change in it brings hundreds at once."""
+"""Odoo opens a connection for each webhook; a bulk change opens hundreds at once."""
 CONNECTIONS = 8_000
-"""Of one process. granian takes no further ones, and never closes one on which nothing was sent
-(measured with 2.8): idle ones must not keep Odoo out."""
+"""For one process. granian accepts no more, and never closes a silent connection (measured with
+2.8): idle connections must not keep Odoo out."""
 HEADER_MILLISECONDS = 10_000
-"""For a request's headers; bodies have their deadline in odoo_webhook/server.py."""
+"""The deadline for a request's headers; odoo_webhook/server.py has the one for bodies."""
 HEADER_BYTES = 65_536
 TARGET = "odoo_webhook.server:serve"
 
 
 class Command(BaseCommand):
-    """Replace this process by granian; WEB_PROCESSES and PORT are read."""
+    """Replaces this process by granian, with WEB_PROCESSES processes on PORT."""
 
     help = "Serves the webhook and the pages."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the address to listen on."""
+        """Declare the address of the server."""
         parser.add_argument("--host", default=env.text("HOST", "0.0.0.0"))  # noqa: S104 (a server)
         parser.add_argument("--port", type=int, default=env.integer("PORT", 8000, minimum=1))
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Never returns."""
+        """Start granian; this never returns."""
         granian = str(Path(sys.executable).with_name("granian"))
         words = [
             granian,
@@ -56,18 +56,18 @@ class Command(BaseCommand):
                 'e.g. "mysite.wsgi.application".'
             )
         _allow_connections()
-        # The intake has its own lasting connection; a page's ends with its request, or that many
-        # threads would in time hold that many connections.
+        # The intake keeps its own connection. A page's connection ends with its request; otherwise
+        # each thread would hold one in the end.
         kept = os.environ.get("DATABASE_CONN_MAX_AGE")
         for name in getattr(settings, "VARIABLES_OF_FILES", ()):
-            os.environ.pop(name, None)  # or they would win over the files at each SIGHUP
+            os.environ.pop(name, None)  # At a SIGHUP the files count, not these copies.
         if not kept:
             os.environ["DATABASE_CONN_MAX_AGE"] = "0"
-        os.execv(granian, words)  # noqa: S606 (the words are ours)
+        os.execv(granian, words)  # noqa: S606 (the arguments are ours)
 
 
 def _allow_connections() -> None:
-    """Let a process have as many open files as it takes connections, or as many as it may."""
+    """Raise the limit of open files to the number of connections, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CONNECTIONS + 1000
     if soft != resource.RLIM_INFINITY and soft < wanted:

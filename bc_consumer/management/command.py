@@ -1,0 +1,186 @@
+"""What the commands share: output without secrets, arguments, exit codes, an orderly end."""
+
+import argparse
+import enum
+import io
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from types import FrameType
+from typing import Any, TextIO, cast
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, DjangoHelpFormatter
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext as _
+
+from bc_consumer.core import process_state
+from bc_consumer.core.redaction import RedactingStream
+from bc_consumer.odoo.orders import HIGHEST_ID
+
+AGO = re.compile(r"(\d{1,5})([mhdw])")
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""Nothing in Odoo is older, and the first years of the calendar have no other time zones."""
+QUIET_LEVELS = {"bc_consumer": logging.WARNING, "bc_consumer.operations.alerts": logging.CRITICAL}
+"""The command reports its own result; one log line for each order would hide it."""
+
+
+# --- the base class -----------------------------------------------------------------------------
+
+
+class RedactedCommand(BaseCommand):
+    """Hides secrets in everything that a command writes to ``self.stdout`` and ``self.stderr``."""
+
+    def __init__(
+        self, stdout: TextIO | None = None, stderr: TextIO | None = None, **options: Any
+    ) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A sign that the terminal lacks must not end the command; stderr escapes it anyway.
+            sys.stdout.reconfigure(errors="backslashreplace")
+        super().__init__(_hiding(stdout or sys.stdout), _hiding(stderr or sys.stderr), **options)
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run the command; it ends quietly when its reader (``| head``) has gone."""
+        given = {name: options[name] for name in ("stdout", "stderr") if options.get(name)}
+        options |= {name: _hiding(stream) for name, stream in given.items()}
+        try:
+            try:
+                result: str | None = super().execute(*args, **options)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        return result
+
+    def is_confirmed(self, question: str) -> bool:
+        """Ask the person at the terminal; return whether the answer is yes."""
+        self.stderr.write(question + " ", ending="")
+        self.stderr.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes", _("y"), _("yes")}
+
+
+def _hiding(stream: TextIO) -> TextIO:
+    return cast("TextIO", RedactingStream(stream))
+
+
+# --- exit codes ---------------------------------------------------------------------------------
+
+
+class Exit(enum.IntEnum):
+    """The exit codes of ``sync_BcLinbc`` and ``replay``; scripts rely on them."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    PARTIAL = 3
+    LOCKED = 4
+    BRAKED = 5
+    REFUSED = 6
+    DRIFT = 7
+    INTERRUPTED = 130
+
+
+def exit_code_table(meanings: Mapping[enum.IntEnum, str]) -> str:
+    """Return the table of exit codes that ends a command's help."""
+    rows = [f"  {int(code):>3}  {meaning}" for code, meaning in meanings.items()]
+    return "\n".join([_("Exit codes:"), *rows])
+
+
+# --- arguments ----------------------------------------------------------------------------------
+
+
+class HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the line breaks of a description and of the table of exit codes."""
+
+
+def order_id(text: str) -> int:
+    """Read the id of an order in Odoo; raise ArgumentTypeError for anything else."""
+    if not text.isdecimal() or not 0 < int(text) <= HIGHEST_ID:
+        raise argparse.ArgumentTypeError(_('"%(text)s" is not an order id') % {"text": text})
+    return int(text)
+
+
+def since(text: str) -> datetime:
+    """Read «2d», «36h», «2026-11-24» or «2026-11-24T06:00»; TIME_ZONE applies without an offset.
+
+    Raises ArgumentTypeError, which shows how to write a moment, for any other text and for a moment
+    in the future.
+    """
+    now = timezone.now()
+    if ago := AGO.fullmatch(text.strip()):
+        return max(now - timedelta(**{UNITS[ago[2]]: int(ago[1])}), OLDEST)
+    moment = _moment(text.strip())
+    if moment is None:
+        raise argparse.ArgumentTypeError(
+            _('"%(text)s" is not a time: write 2d, 36h, 2026-11-24 or 2026-11-24T06:00')
+            % {"text": text}
+        )
+    if timezone.is_naive(moment):
+        moment = timezone.make_aware(moment)
+    if moment > now:
+        raise argparse.ArgumentTypeError(
+            _('"%(text)s" is in the future: nothing can have changed since') % {"text": text}
+        )
+    return max(moment, OLDEST)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        day = parse_date(text)
+        return parse_datetime(text) if day is None else datetime(day.year, day.month, day.day)  # noqa: DTZ001 (the caller adds TIME_ZONE)
+    except ValueError:  # The form is right, but no calendar has such a day.
+        return None
+
+
+# --- signals and logs ---------------------------------------------------------------------------
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[None]:
+    """SIGTERM and the first Ctrl-C stop the work in an orderly way; a second Ctrl-C, at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        process_state.stopping.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def quiet(verbosity: int) -> Iterator[None]:
+    """Keep log lines about single orders back, unless ``-v 2`` or LOG_LEVEL asks for them."""
+    if verbosity > 1 or settings.LOG_LEVEL != "INFO":
+        yield
+        return
+    with at_levels(QUIET_LEVELS):
+        yield
+
+
+@contextmanager
+def at_levels(levels: Mapping[str, int]) -> Iterator[None]:
+    """Set the levels of these loggers, and restore them at the end."""
+    before = {name: logging.getLogger(name).level for name in levels}
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
