@@ -143,7 +143,7 @@ def test_the_order_page_shows_the_copy(client: Client, settings: LazySettings) -
     assert "no rights &lt;here&gt;" in page
     assert "<script>alert" not in page
     assert "supprimé dans Odoo" in page
-    assert "Abandonné le" in page
+    assert "En échec depuis le" in page
     assert "2 lignes" in page
 
 
@@ -198,7 +198,7 @@ def test_an_order_that_waits_is_told_with_the_likely_reason(client: Client) -> N
     figures.ledger_figures.forget()
     page = text(client, "/")
     assert "has waited for 5 min" in page
-    assert "No worker has been heard of" in page
+    assert "No worker is running" in page
     Heartbeat.objects.create(kind=Heartbeat.Kind.WORKER, host="machine", pid=1, at=Now())
     page = text(client, "/")
     assert "has waited for 5 min" in page
