@@ -13,7 +13,7 @@ RUN useradd --system --uid 10001 --user-group --no-create-home bc \
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY . .
-# Static files are served by the web process itself; the key is for this step alone.
+# The web process serves static files itself; the key is used in this step only.
 RUN SECRET_KEY=for-collectstatic-only python manage.py collectstatic --no-input
 USER bc
 VOLUME /data

@@ -13,11 +13,11 @@ def main() -> None:
     from django.core.management import execute_from_command_line
 
     try:
-        _ = settings.INSTALLED_APPS  # reads all of them
+        _ = settings.INSTALLED_APPS  # reads all settings
     except ImproperlyConfigured as error:
-        from project.wrong_setting import tell
+        from project.wrong_setting import report
 
-        sys.exit(tell(sys.argv[1:], error))
+        sys.exit(report(sys.argv[1:], error))
     execute_from_command_line(sys.argv)
 
 

@@ -1,4 +1,4 @@
-"""Dramatiq finds its actors here; they are in the workers' room."""
+"""Expose the actors of ``workers.actors`` where dramatiq looks for them."""
 
 from bc_consumer.workers.actors import reconcile_nightly, refresh_bc
 

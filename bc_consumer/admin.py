@@ -1,3 +1,3 @@
-"""Django finds the administration here; it is in the console."""
+"""Expose the administration of ``console.admin`` where Django looks for it."""
 
 from bc_consumer.console import admin as admin  # noqa: PLC0414

@@ -1,4 +1,4 @@
-"""The application's name, its checks, and the settings that depend on the database."""
+"""The application's configuration: name, system checks, defaults that depend on the database."""
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -16,7 +16,7 @@ class BCConsumerConfig(AppConfig):
     verbose_name = _("Copy of Odoo's orders")
 
     def ready(self) -> None:
-        """Register the system checks; settle the settings that nobody set."""
+        """Register the system checks and fill in the defaults that depend on the database."""
         from bc_consumer.core.redaction import install_hooks
         from bc_consumer.installation import project_checks, system_checks  # noqa: F401
         from bc_consumer.installation.permissions import make_groups
@@ -27,19 +27,20 @@ class BCConsumerConfig(AppConfig):
         self._name_columns()
         on_postgresql = connection.vendor == "postgresql"
         if not settings.BATCH_SIZE:
-            # A batch is one transaction; SQLite's only writer must not hold a webhook up for long.
+            # A batch is one transaction, and SQLite has one writer: a webhook must not wait long
+            # for it.
             settings.BATCH_SIZE = 200 if on_postgresql else 50
         if not settings.WEBHOOK_ANSWER_SECONDS:
             settings.WEBHOOK_ANSWER_SECONDS = 0.8 if on_postgresql else 10.0
 
     def _name_columns(self) -> None:
-        """Let columns be called what the copied orders call them; migrations don't see it."""
+        """Label columns as the copied order model does; migrations do not see the change."""
         from bc_consumer.fields.columns import columns_of
         from bc_consumer.fields.table import TABLES
 
         table = TABLES.get(settings.ODOO_ORDER_MODEL)
         if table is None:
-            return  # a system check says so
+            return  # reported by a system check
         for model, fields in (("BC", table.order), ("BCLine", table.line)):
             columns = columns_of(fields)
             for column in self.get_model(model)._meta.concrete_fields:
@@ -47,7 +48,7 @@ class BCConsumerConfig(AppConfig):
                     column.verbose_name = _(columns[name].label_of(name))
 
     def _check_choice(self) -> None:
-        """Stop every process at its start: a wrong choice of orders must not be tried."""
+        """Raise at start-up if the chosen orders or fields are impossible."""
         from bc_consumer.odoo import OdooRefused
         from bc_consumer.odoo.connection_settings import check_fields_and_domain
 

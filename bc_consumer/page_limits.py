@@ -1,8 +1,9 @@
-"""What a page may hold up: a few seconds of the database's silence, and a share of the threads.
+"""Limits what pages may hold up: the database's silence to seconds, and threads to a share.
 
 Pages, forms and static files wait for the database, or for their turn. Without limits, people who
-look at pages while the database stands still take all threads of a web process, and the webhook
-finds none (measured: 64 views of one page, 160 of 280 requests to webhook and /healthz failed).
+look at pages while the database hangs would occupy all threads of a web process, and the webhook
+would find none (measured: with 64 views of one page, 160 of 280 requests to webhook and /healthz
+failed).
 """
 
 import logging
@@ -23,11 +24,11 @@ from bc_consumer.core.redaction import redacted
 logger = logging.getLogger(__name__)
 
 TURN_SECONDS = 1.0
-"""How long a page waits for its turn."""
+"""How long a page waits for a free thread."""
 RETRY_AFTER_SECONDS = 5
 AWAY = (OperationalError, InterfaceError)
 URGENT = ("odoo-webhook", "healthz")
-"""Names of the addresses that are never held up: they wait for nothing without a deadline."""
+"""Names of URLs that are never held up: they wait for nothing without a deadline."""
 READINESS = "readyz"
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -35,19 +36,19 @@ CONTENT_SECURITY_POLICY = (
 
 
 def pages_at_once(threads: int) -> int:
-    """Return how many of a web process's threads pages may have."""
+    """Return how many of a web process's threads may serve pages."""
     return max(1, threads // 4)
 
 
 @cache
 def urgent_paths() -> frozenset[str]:
-    """Return the paths of webhook and /healthz in this project, without a final slash."""
+    """Return the paths of webhook and /healthz in this project, without a trailing slash."""
     return frozenset(path for path in map(path_of, URGENT) if path)
 
 
 @cache
 def path_of(name: str) -> str:
-    """Return the path of a named address without a final slash; "" where there is none."""
+    """Return the path of a named URL without a trailing slash; "" if there is none."""
     try:
         return reverse(name).rstrip("/")
     except NoReverseMatch:
@@ -55,10 +56,10 @@ def path_of(name: str) -> str:
 
 
 class PageLimitsMiddleware:
-    """Answers 503 where a page would wait for too long. Has to be the first.
+    """Answers 503 where a page would wait too long. Must be the first middleware.
 
-    All of a page's statements together have ``PAGE_DATABASE_SECONDS``; of ``WEB_THREADS`` a quarter
-    may be busy with pages, and half wait for their turn.
+    All statements of a page together get ``PAGE_DATABASE_SECONDS``. A quarter of ``WEB_THREADS``
+    may be busy with pages, and half of them may wait for their turn.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -67,7 +68,7 @@ class PageLimitsMiddleware:
         self._waiting = threading.BoundedSemaphore(max(1, settings.WEB_THREADS // 2))
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer, or refuse."""
+        """Answer the request, or refuse it with a 503."""
         path = request.path_info.rstrip("/")
         if path in urgent_paths() or path == path_of(READINESS):
             return self.get_response(request)
@@ -79,7 +80,7 @@ class PageLimitsMiddleware:
             self._busy.release()
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer for a view that the database left alone; with DEBUG the traceback is wanted."""
+        """Answer 503 if the view's database call failed; with DEBUG Django shows the traceback."""
         if settings.DEBUG or not isinstance(exception, AWAY):
             return None
         logger.error("%s: the database did not answer: %s", request.path, redacted(str(exception)))
@@ -99,7 +100,7 @@ class PageLimitsMiddleware:
     def _page(self, request: HttpRequest) -> HttpResponse:
         with database_deadline(settings.PAGE_DATABASE_SECONDS or None):
             response = self.get_response(request)
-            # Another middleware's statement, which no view has raised.
+            # A statement of another middleware failed, so no view has raised.
             gone = response.status_code == 500 and deadline_passed()
         if not gone:
             return response
@@ -108,7 +109,7 @@ class PageLimitsMiddleware:
 
 
 def _unavailable(request: HttpRequest, *, away: bool) -> HttpResponse:
-    """Say what is the matter in the reader's language; session and user are not asked for."""
+    """Return the 503 page in the browser's language, without reading session and user."""
     with translation.override(translation.get_language_from_request(request)):
         page = render(None, "bc_consumer/unavailable.html", {"away": away}, status=503)
     page["Retry-After"] = str(RETRY_AFTER_SECONDS)

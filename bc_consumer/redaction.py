@@ -1,7 +1,7 @@
-"""What settings name so that log lines and error pages hold no secret, whoever wrote them.
+"""Log formatter and exception reporter that keep secrets out of log lines and error pages.
 
-``RedactingFormatter`` is for LOGGING; ``bc_consumer.conf`` names the other two for Django's
-DEFAULT_EXCEPTION_REPORTER and its filter.
+``RedactingFormatter`` is for LOGGING; ``bc_consumer.conf`` sets the other two as Django's
+DEFAULT_EXCEPTION_REPORTER and DEFAULT_EXCEPTION_REPORTER_FILTER.
 """
 
 import logging
@@ -13,7 +13,7 @@ from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 from bc_consumer.core.redaction import current_redactor, redacted
 from bc_consumer.core.redactor import Redactor
 
-# What would begin a line, colour a terminal, or turn the reading direction of a log around.
+# They would start a new line, colour a terminal, or reverse the reading direction of a log.
 RANGES_NOT_IN_A_LINE = (
     (0x00, 0x08), (0x0A, 0x1F), (0x7F, 0x9F), (0x2028, 0x2029), (0x202A, 0x202E), (0x2066, 0x2069),
 )  # fmt: skip
@@ -25,19 +25,19 @@ ESCAPES = {
 
 
 class RedactingFormatter(logging.Formatter):
-    """One line for each record, and then its traceback; no secret in either, and no flood."""
+    """Writes one line per record, followed by its traceback; hides secrets and cuts long texts."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
-        """Write the line; a name with a newline in it begins no second one."""
+        """Return the line; a newline within a value starts no new one."""
         return super().formatMessage(record).translate(ESCAPES)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write line and traceback."""
+        """Return line and traceback without secrets."""
         return redacted(super().format(record))
 
 
 class RedactingReporterFilter(SafeExceptionReporterFilter):
-    """Hides in settings and headers what Django doesn't know for a secret: passwords in URLs."""
+    """Hides secrets that Django does not recognise in settings and headers: passwords in URLs."""
 
     def cleanse_setting(self, key: str | int, value: Any) -> Any:
         """Return the value without secrets."""
@@ -46,17 +46,17 @@ class RedactingReporterFilter(SafeExceptionReporterFilter):
 
 
 class RedactingExceptionReporter(ExceptionReporter):
-    """Error pages (with DEBUG) and mails to ADMINS without secrets, local variables included."""
+    """Reports errors, on pages (with DEBUG) and in mails to ADMINS, without any secrets."""
 
     def get_traceback_html(self) -> SafeString:
-        """Return the page."""
+        """Return the error page without secrets."""
         return SafeString(self._redacted(super().get_traceback_html()))
 
     def get_traceback_text(self) -> SafeString:
-        """Return the text."""
+        """Return the mail's text without secrets."""
         return SafeString(self._redacted(super().get_traceback_text()))
 
     def _redacted(self, text: str) -> str:
-        """Hide what the caller sent to be known by, too: a session's id is in many a variable."""
+        """Also hide the request's cookies: a session id appears in many variables."""
         cookies = self.request.COOKIES.values() if self.request else ()
         return Redactor(cookies)(current_redactor()(text))

@@ -1,4 +1,4 @@
-"""Addresses of the pages and of the machine-readable figures."""
+"""URLs of the pages and of the endpoints for machines."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""What a web process prepares, so that its first webhook need not wait for it."""
+"""Prepares a web process, so that its first webhook need not wait."""
 
 import time
 
@@ -12,25 +12,26 @@ from bc_consumer.messaging.intake import intake
 from bc_consumer.messaging.publisher import publisher
 
 LONGEST_SECONDS = 3.0
-"""A server that is away holds the start up for so long at most."""
+"""The most seconds that a server that is away delays the start."""
 
 
 def prepare() -> None:
-    """Give PostgreSQL statements their deadlines; load the site; connect to both servers.
+    """Set the deadlines for PostgreSQL statements, load the site, and connect to both servers.
 
     Returns when all that is done, so that a new process gets its first request only when it can
-    answer in time, but after three seconds whatever is away.
+    answer in time; after three seconds at most, whatever is away.
 
-    From then on a statement of this process, in whichever thread, that is in no block of
-    ``deadline.database_deadline`` has five seconds (``deadline.LONGEST_SECONDS``), unless
-    ``PAGE_DATABASE_SECONDS`` is 0.
+    From then on, every statement of this process outside a block of
+    ``database_deadline.database_deadline`` has five seconds
+    (``database_deadline.LONGEST_SECONDS``), in whichever thread, unless ``PAGE_DATABASE_SECONDS``
+    is 0.
 
-    Call it once in every process that serves the webhook, after Django's set-up and, where a
-    server forks, in the process that serves: the project's ``wsgi.py`` is the place. Without it
-    the webhook works, and has no deadline while PostgreSQL does not answer.
+    Call it once in every process that serves the webhook, after Django's set-up and, if a server
+    forks, in the forked process: the project's ``wsgi.py`` is the place. Without it the webhook
+    works, but has no deadline while PostgreSQL does not answer.
     """
     if connection.vendor == "postgresql":
-        # In «./start» a worker's statements run in this process, too: hence its 0.
+        # ./start runs a worker's statements in this process too, and therefore sets it to 0.
         database_deadline.install(
             database_deadline.LONGEST_SECONDS if settings.PAGE_DATABASE_SECONDS else None
         )
@@ -44,9 +45,9 @@ def prepare() -> None:
 
 
 def _end_statements_that_nobody_waits_for() -> None:
-    """Let PostgreSQL itself end what a page has given up: it would work on it, unread, to the end.
+    """Have PostgreSQL itself end what a page has given up, instead of finishing it for nobody.
 
-    All threads' connections are made by these settings.
+    All threads' connections use these options.
     """
     if not settings.PAGE_DATABASE_SECONDS:
         return

@@ -50,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the comparison; 1 where two transports read different rows."""
     options = _options(arguments)
     with contextlib.ExitStack() as stack:
-        settings = _real(options) if options.url else stack.enter_context(_stand_in(options.orders))
+        settings = (
+            _real(options) if options.url else stack.enter_context(_simulator(options.orders))
+        )
         gateways = _gateways(settings, os.environ.get("ODOO_API_KEY", "") if options.url else KEY)
         ids = _ids(next(iter(gateways.values())), options.orders)
         readings = {name: Reading() for name in gateways}
@@ -77,7 +79,7 @@ def _real(options: argparse.Namespace) -> OdooSettings:
 
 
 @contextlib.contextmanager
-def _stand_in(orders: int) -> Iterator[OdooSettings]:
+def _simulator(orders: int) -> Iterator[OdooSettings]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     words = [sys.executable, "-m", "odoo_simulator", "--version=19", f"--port={port}"]

@@ -1,4 +1,4 @@
-"""python -m odoo_simulator: a simulated Odoo as a process of its own."""
+"""Runs a simulated Odoo as a process of its own: ``python -m odoo_simulator``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs until SIGTERM or SIGINT; 2 for wrong arguments or data of another version."""
+    """Run until SIGTERM or SIGINT. Returns 2 for wrong arguments or another version's data file."""
     options = parser().parse_args(arguments)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         simulator = _simulator(options)
         traffic = Traffic(simulator, options.seed)
-        # Everything is there before the first caller can look.
+        # Prepared before the first caller can look.
         _prepare(simulator, traffic, options)
         simulator.start()
     except (OSError, ValueError) as error:
@@ -84,7 +84,7 @@ def _simulator(options: argparse.Namespace) -> Simulator:
 
 def _prepare(simulator: Simulator, traffic: Traffic, options: argparse.Namespace) -> None:
     empty = simulator.count() == 0
-    # Rules are set anew at each start: the secret or the port may have changed.
+    # Installed anew at each start, because the secret or the port may have changed.
     simulator.remove_rules()
     if empty and options.orders:
         traffic.create_orders(options.orders, options.lines)

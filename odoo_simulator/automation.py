@@ -1,7 +1,7 @@
-"""Automation rules: what happened to which record, which rules that fires, what they send.
+"""Automation rules: which rules an operation fires, and what they send.
 
-17 and 18 call webhooks one after the other inside the transaction, before its commit; 19 works the
-payload out at the same moment but sends it after the commit, and not at all after a rollback.
+17 and 18 call webhooks one after the other inside the transaction, before its commit. 19 computes
+the payload at the same moment but sends it after the commit, and not at all after a rollback.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _TRIGGERS = {
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One step of an operation on one record, as base.automation's patched methods see it.
+    """One step of an operation on one record, as the methods patched by base.automation see it.
 
-    `changed` holds the stored fields whose value is another than before. `dated` is what the
-    payload says for write_date where that is not the record's new one: a recomputed field triggers
-    before the new write_date is set (measured on all versions). `repeats` is how often more a rule
-    without watched fields fires: Odoo works stored fields out in many small steps.
+    `changed`: the stored fields whose value differs from before. `dated`: the payload's write_date
+    where it is not the record's new one, because a recomputed field triggers before the new
+    write_date is set (measured on all versions). `repeats`: how many more times a rule without
+    watched fields fires, because Odoo recomputes stored fields in many small steps.
     """
 
     kind: str  # create, write, unlink
@@ -69,7 +69,7 @@ class Rule:
 
 
 class Automation:
-    """Keeps the rules in memory and fires them."""
+    """Holds the rules in memory and fires them."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Automation:
         store.on_commit.append(self._on_commit)
 
     def fire(self, transaction: Transaction, events: Iterable[Event]) -> None:
-        """Send, or keep until the commit, what these events trigger."""
+        """Send the webhooks that these events trigger, or keep them until the commit."""
         rules = self.rules
         if not rules:
             return
@@ -101,7 +101,7 @@ class Automation:
                         self._run(transaction, action, event)
 
     def reload(self) -> None:
-        """Read the rules from the store again."""
+        """Load the rules from the store again."""
         with self.store.lock:
             table = self.store.tables["base.automation"]
             rows = [(number, table.get(number)) for number in sorted(table.ids())]
@@ -121,7 +121,7 @@ class Automation:
             transaction.after_commit.append(lambda: self.sender.send(action.url, body))
 
     def _payload(self, transaction: Transaction, action: Action, event: Event) -> Row:
-        # Read in the transaction as the superuser, with load=None.
+        # Read within the transaction as the superuser, with load=None.
         row = transaction.need(event.model, event.record_id)
         unrounded = transaction.unrounded.get((event.model, event.record_id), {})
         payload: Row = {
@@ -150,7 +150,7 @@ class Automation:
             number,
             self._name("ir.model", row.get("model_id"), "model"),
             trigger,
-            # Odoo sets this trigger's watched field itself.
+            # Odoo itself sets the watched field of this trigger.
             frozenset({"state"}) if trigger == "on_state_set" else watched,
             tuple(self._actions(row.get("action_server_ids", ()))),
         )

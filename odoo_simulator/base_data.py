@@ -1,6 +1,6 @@
-"""What every simulated Odoo starts with: a company, suppliers, products, currencies, taxes.
+"""The data that every simulated Odoo starts with: company, suppliers, products, currencies, taxes.
 
-Businesses and teams only, no persons; names in the French and English of everyday purchasing.
+Names are those of businesses and teams, never of persons, in French and English.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def fill(
 ) -> None:
     """Write the base data in one transaction, under fixed ids.
 
-    ``login``: the administrator's. ``languages``: codes of those in use.
+    ``login``: the administrator's. ``languages``: codes of the active ones.
     """
     tx = store.begin()
     stamp: Row = {
@@ -93,7 +93,7 @@ def _rows(login: str, languages: Sequence[str]) -> dict[str, dict[int, Row]]:
         "res.partner": _partners(),
         "product.product": _products(),
         "product.template": _named(*(name for _code, name, _price, _kind in _PRODUCTS)),
-        # Odoo knows some ninety languages; those in use are the active ones.
+        # Odoo knows some ninety languages; those in use are active.
         "res.lang": {
             number: {"name": name, "code": code, "active": code in languages}
             for number, (name, code) in enumerate(_LANGUAGES, 1)
@@ -166,7 +166,7 @@ def _tax(name: str, percent: float) -> Row:
 
 
 def _describe_models(tx: Transaction, models: dict[str, Model], stamp: Row) -> None:
-    """ir.model and ir.model.fields, so that rules can be set up remotely."""
+    """Fill ir.model and ir.model.fields, so that rules can be set up remotely."""
     field_id = 0
     for model_id, model in enumerate(models.values(), 1):
         tx.put("ir.model", model_id, {**stamp, "name": model.description, "model": model.name})

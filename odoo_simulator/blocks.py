@@ -1,6 +1,6 @@
-"""Orders by the million: rows worked out from their id, not stored, until something changes them.
+"""Orders by the million: rows are computed from their id, and stored only once they are changed.
 
-A `Bulk` describes N orders of L lines with a handful of numbers; `OrderBlock` and `LineBlock` show
+A `Bulk` describes N orders of L lines by a handful of numbers; `OrderBlock` and `LineBlock` present
 it as rows. write_date grows with the id, so a range of dates is a range of ids.
 """
 
@@ -19,7 +19,7 @@ _TAX_PERCENT = 20
 
 
 def moment_text(moment: datetime) -> str:
-    """A timestamp as PostgreSQL's and Python's str() give it: no fraction when it is zero."""
+    """Format a timestamp as PostgreSQL and Python's str() do: without a fraction if it is zero."""
     return str(moment.astimezone(UTC).replace(tzinfo=None))
 
 
@@ -59,7 +59,7 @@ class Bulk:
         return range(first, first + self.lines)
 
     def amounts(self, index: int, position: int) -> tuple[int, int, int, int]:
-        """(quantity, unit price, subtotal, tax) of one line, money in cents."""
+        """Return (quantity, unit price, subtotal, tax) of one line, money in cents."""
         quantity = 1 + (index * 13 + position * 7 + self.seed) % 20
         price = 500 + (index * 7919 + position * 104_729 + self.seed) % 200_000
         subtotal = quantity * price
@@ -68,12 +68,12 @@ class Bulk:
 
 class Block(Protocol):
     ids: range
-    cheap: frozenset[str]  # the fields `light` knows
+    cheap: frozenset[str]  # the fields that `light` knows
 
     def row(self, record_id: int) -> Row: ...
 
     def light(self, record_id: int) -> Row:
-        """Only what costs next to nothing to know: for searches through all rows."""
+        """Return only the fields that are cheap to compute: for searches through all rows."""
         ...
 
     def written_text(self, record_id: int) -> str: ...
@@ -82,7 +82,7 @@ class Block(Protocol):
 
 
 class OrderBlock:
-    """The orders of a bulk."""
+    """The orders of a bulk as rows."""
 
     cheap = frozenset({"id", "state", "priority", "partner_id", "company_id", "currency_id"})
 
@@ -95,7 +95,7 @@ class OrderBlock:
         return text_of_microseconds(self.bulk.written(record_id - self.bulk.first_order))
 
     def first_written_since(self, microseconds: int) -> int:
-        """The lowest id whose write_date is not before this; one past the last if none is."""
+        """Return the lowest id with a write_date not before this, or one past the last id."""
         index = _first_index(self.bulk, microseconds)
         return self.bulk.first_order + index
 
@@ -148,7 +148,7 @@ class OrderBlock:
 
 
 class LineBlock:
-    """The lines of a bulk."""
+    """The lines of a bulk as rows."""
 
     cheap = frozenset({"id", "order_id", "company_id", "sequence"})
 

@@ -1,4 +1,4 @@
-"""Attaching a bulk of orders to a store."""
+"""Attaches a bulk of orders to a store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def attach_bulk(
     step: int,
     seed: int,
 ) -> Bulk:
-    """Describe `count` new orders and show them in the store; `start` and `step` in µs."""
+    """Describe `count` new orders and add them to the store; `start` and `step` in µs."""
     shape = shapes_of(version)[order_model]
     if shape.prefix != "P":
         raise ValueError("bulk_create makes purchase orders only")
@@ -47,7 +47,7 @@ def attach_bulk(
 
 
 def show_bulk(store: Store, order_model: str, bulk: Bulk, names: Names, version: int) -> None:
-    """Make a bulk's rows part of the tables."""
+    """Add a bulk's rows to the tables."""
     shape = shapes_of(version)[order_model]
     orders, lines = store.tables[shape.order], store.tables[shape.line]
     order_block, line_block = OrderBlock(bulk, names), LineBlock(bulk, names)

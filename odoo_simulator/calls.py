@@ -1,4 +1,4 @@
-"""The log of calls: what a test counts."""
+"""The log of calls, which tests count."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One RPC call as it was answered."""
+    """One RPC call with its outcome."""
 
     at: float  # seconds since 1970
     service: str  # common or object
     model: str  # empty for common
     method: str
-    ids: int  # how many ids the caller named (arguments, or `id in` / `id =` in the domain)
-    records: int  # how many records the answer holds
-    seconds: float  # until the answer was ready, made-up latency included
+    ids: int  # ids that the caller named (arguments, or `id in` / `id =` in the domain)
+    records: int  # records in the answer
+    seconds: float  # until the answer was ready, simulated latency included
     request_bytes: int
     response_bytes: int
     fault: int | None = None
 
 
 class CallLog:
-    """The last calls, oldest first. Thread-safe."""
+    """The latest calls, oldest first. Thread-safe."""
 
     def __init__(self, kept: int = 200_000) -> None:
         self._calls: deque[Call] = deque(maxlen=kept)

@@ -1,4 +1,4 @@
-"""Serving orders captured from a real Odoo, every stored value as it was."""
+"""Serves orders captured from a real Odoo, with every stored value as it was."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ class Target(Protocol):
 
 
 def load_captured_orders(simulator: Target, source: str | Path | dict[str, Any]) -> list[int]:
-    """Orders in the form `web_search_read` gives them, many2one as {id, display_name}.
+    """Load orders in the form that `web_search_read` returns, many2one as {id, display_name}.
 
-    `source` is a file or its parsed content: {model: [order, …]}. Ids are kept, related records are
-    made to show the captured names; no rule fires. Raises ValueError if an id is taken.
+    `source`: a file or its parsed content, {model: [order, …]}. Ids are kept, related records are
+    created with the captured names, and no rule fires. Returns the ids. Raises ValueError if an id
+    is taken.
     """
     content = source if isinstance(source, dict) else json.loads(Path(source).read_text("utf-8"))
     loader = _Loader(simulator)
@@ -87,7 +88,7 @@ class _Loader:
         return row
 
     def _related(self, tx: Transaction, model: str, shown: Row) -> None:
-        """Make the related record exist under this id with this display_name."""
+        """Ensure that the related record exists under this id with this display_name."""
         if model in self.simulator.records.shapes:
             return
         number, name = int(shown["id"]), str(shown["display_name"])
@@ -102,7 +103,7 @@ class _Loader:
         tx.put(model, number, new)
 
     def _taxes(self, tx: Transaction, line: Row) -> None:
-        """Give the line's tax the rate its amounts show, so that later writes compute alike."""
+        """Give the tax the rate that the line's amounts imply, so that later writes agree."""
         taxes = line.get(self.shape.taxes) or []
         if len(taxes) != 1 or not line.get("price_subtotal"):
             return

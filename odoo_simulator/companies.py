@@ -1,7 +1,8 @@
-"""Which companies' records a call sees: the account's, or those that its context asks for.
+"""Which companies' records a call sees: the account's, or those requested in its context.
 
-Without ``allowed_company_ids`` an account sees the records of all its companies; with an id that it
-has not, the call fails (measured on 17, 18 and 19). Calls from inside (a test's, a rule's) see all.
+Without ``allowed_company_ids`` an account sees the records of all its companies; an id that is not
+among them makes the call fail (measured on 17, 18 and 19). Internal calls (a test's, a rule's) see
+all.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ _seen: ContextVar[frozenset[int] | None] = ContextVar("companies", default=None)
 
 
 def seen() -> frozenset[int] | None:
-    """The companies of the call under way; None: all."""
+    """Return the companies visible to the current call; None: all."""
     return _seen.get()
 
 
 def belongs(row: Row, companies: frozenset[int]) -> bool:
-    """Whether a record is of one of these companies; one without a company is everybody's."""
+    """Return whether a record belongs to one of these companies, or to none at all."""
     company = row.get("company_id", False)
     return not company or company in companies
 
 
 @contextmanager
 def as_seen_by(store: Store, user_id: int, context: Any) -> Iterator[None]:
-    """Do what follows as this account; raises AccessError for a company that it has not."""
+    """Run the block as this account. Raises AccessError for a company it does not have."""
     asked: Sequence[int] = (context or {}).get("allowed_company_ids") or ()
     with store.lock:
         user = store.get("res.users", user_id) or {}

@@ -1,8 +1,8 @@
-"""POST /simulator/control: the Python API for tests in another process.
+"""POST /simulator/control: the Python API, for tests in another process.
 
-{"do": "write_order", "args": [7], "kwargs": {"partner_ref": "B"}} answers {"result": …}, or
-{"error": …} with status 400. "faults.latency" and the like reach the faults; "begin" gives a
-transaction's number, which `"transaction": N` then names until "commit" or "rollback".
+{"do": "write_order", "args": [7], "kwargs": {"partner_ref": "B"}} returns {"result": …}, or
+{"error": …} with status 400. "faults.latency" and the like address the faults. "begin" returns a
+transaction's number, which `"transaction": N` then refers to until "commit" or "rollback".
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _SIMULATOR_VERBS = frozenset([
 
 
 class OpenTransaction(Protocol):
-    """A transaction that several requests share. The verbs are found by name."""
+    """A transaction shared by several requests. Its verbs are found by name."""
 
     @property
     def started(self) -> str:
-        """When it began, as Odoo writes a moment."""
+        """When it began, in Odoo's format."""
 
 
 class Controlled(Protocol):
-    """What is controlled: a simulator. The verbs are found by name."""
+    """What is controlled: a simulator. Its verbs are found by name."""
 
     version: int
     database: str
@@ -56,15 +56,15 @@ class Controlled(Protocol):
 
     @property
     def url(self) -> str:
-        """Where Odoo is asked."""
+        """The URL of the simulated Odoo."""
 
     @property
     def control_url(self) -> str:
-        """Where this is."""
+        """The URL of the control endpoint."""
 
     @property
     def calls(self) -> list[Call]:
-        """The calls that were made."""
+        """The calls answered so far."""
 
     def begin(self) -> OpenTransaction:
         """Open a transaction."""
@@ -74,7 +74,7 @@ class Controlled(Protocol):
 
 
 class Control:
-    """Answers the control endpoint of one simulator."""
+    """The control endpoint of one simulator."""
 
     def __init__(self, simulator: Controlled) -> None:
         self.simulator = simulator
@@ -94,7 +94,7 @@ class Control:
             return _json(400, {"error": f"{type(error).__name__}: {error}"})
 
     def run(self, order: dict[str, Any]) -> Any:
-        """Do one thing; raises ValueError for an unknown name."""
+        """Carry out one command. Raises ValueError for an unknown name."""
         name = str(order.get("do", ""))
         args, kwargs = list(order.get("args") or ()), dict(order.get("kwargs") or {})
         if name == "begin":
@@ -133,7 +133,7 @@ class Control:
         getattr(handle, name)()
 
     def _between_calls(self, orders: list[dict[str, Any]] | None, times: int | None = 1) -> None:
-        """After each of the next `times` reads (None: of all reads) do these things."""
+        """Carry out these commands after each of the next `times` reads (None: after all reads)."""
         left = [times]
 
         def callback(_model: str, _method: str) -> None:

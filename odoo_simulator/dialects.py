@@ -1,6 +1,6 @@
-"""XML-RPC and JSON-RPC: the same services and values, two ways to write them down.
+"""XML-RPC and JSON-RPC: two encodings of the same services and values.
 
-HTTP status is always 200 in both, for faults and for nonsense too (measured on 17, 18, 19).
+The HTTP status is always 200 in both, even for faults and nonsense (measured on 17, 18, 19).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from odoo_simulator.service import Service
 
 @dataclass(slots=True)
 class Invocation:
-    """A call: its service (common, object), method, and positional parameters."""
+    """A call: service (common, object), method, and positional parameters."""
 
     service: str
     method: str
@@ -34,7 +34,7 @@ class Invocation:
 
 
 class Dialect(Protocol):
-    """One protocol: reading a request, calling, writing an answer."""
+    """One protocol: reads requests, calls, writes answers."""
 
     def parse(self, request: Request) -> Invocation: ...
 
@@ -55,7 +55,7 @@ def run(service: Service, invocation: Invocation) -> Any:
 
 
 class XmlRpc:
-    """/xmlrpc/2/…, or the elder /xmlrpc/… whose fault codes are texts."""
+    """/xmlrpc/2/…, or the older /xmlrpc/… with text fault codes."""
 
     def __init__(self, service: str, version: int, elder: bool = False) -> None:
         self.service = service
@@ -85,13 +85,13 @@ class XmlRpc:
 
 
 class JsonRpc:
-    """/jsonrpc, on any version."""
+    """/jsonrpc, in any version."""
 
     def __init__(self, version: int) -> None:
         self.version = version
 
     def parse(self, request: Request) -> Invocation:
-        """Raises ServerError for a body that isn't a call."""
+        """Parse a request. Raises ServerError if its body is no call."""
         try:
             content = json.loads(request.body)
             params = content["params"]
@@ -106,7 +106,7 @@ class JsonRpc:
 
     def result(self, invocation: Invocation, value: Any) -> Response:
         answer = {"jsonrpc": "2.0", "id": invocation.number}
-        # A method without a result leaves the member out (Odoo's source).
+        # Without a value the member "result" is left out (Odoo's source).
         return _json(answer if value is None else {**answer, "result": value})
 
     def error(self, invocation: Invocation, error: OdooError) -> Response:
@@ -119,7 +119,7 @@ class JsonRpc:
 
 
 def error_data(error: OdooError) -> dict[str, Any]:
-    """An error as JSON answers describe it."""
+    """Return an error as JSON answers describe it."""
     name = error_name(error)
     debug = (
         traceback_text(error)

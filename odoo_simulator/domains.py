@@ -33,7 +33,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """`&` or `|` over two or more, `!` over one."""
+    """`&` or `|` over two or more nodes, `!` over one."""
 
     operator: str
     children: tuple[Node, ...]
@@ -44,7 +44,7 @@ ALL = Group("&", ())
 
 
 def parse(domain: Sequence[Any]) -> Node:
-    """A domain in Odoo's prefix notation; the terms on the top level are joined by `&`."""
+    """Parse a domain in Odoo's prefix notation; top-level terms are joined by `&`."""
     items = list(domain or ())
     terms: list[Node] = []
     while items:
@@ -73,21 +73,21 @@ def _take(items: list[Any]) -> Node:
 
 
 def conjuncts(node: Node) -> list[Node]:
-    """The terms that must all hold."""
+    """Return the terms that must all hold."""
     if isinstance(node, Group) and node.operator == "&":
         return [term for child in node.children for term in conjuncts(child)]
     return [node]
 
 
 def fields_of(node: Node) -> set[str]:
-    """The fields of the searched model itself that a domain looks at."""
+    """Return the fields of the searched model itself that a domain refers to."""
     if isinstance(node, Leaf):
         return {node.path.partition(".")[0]}
     return {name for child in node.children for name in fields_of(child)}
 
 
 class Compiler:
-    """Turns domains into predicates over the rows of one view."""
+    """Compiles domains into predicates over the rows of one view."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class Compiler:
         return self._scalar(field, leaf)
 
     def _through(self, field: Field, rest: Leaf) -> Predicate:
-        """`partner_id.name` and the like: true if it holds for any record pointed at."""
+        """Compile `partner_id.name` and the like: true if it holds for any related record."""
         inner = self.compile(field.relation, rest)
         name, relation, view = field.name, field.relation, self.view
 
@@ -154,7 +154,7 @@ class Compiler:
         return test
 
     def _tree(self, relation: str, field: Field, leaf: Leaf) -> Predicate:
-        """`child_of`: one of these records, or below one; `parent_of`: or above one."""
+        """Compile `child_of` (these records and those below) or `parent_of` (and those above)."""
         wanted = frozenset(leaf.value if isinstance(leaf.value, (list, tuple)) else [leaf.value])
         name = field.name
         if leaf.operator == "parent_of":
@@ -169,7 +169,7 @@ class Compiler:
         return test
 
     def _upwards(self, model: str, number: Any) -> list[int]:
-        """A record and those above it."""
+        """Return a record's id and those of its ancestors."""
         found: list[int] = []
         while number and number not in found:
             found.append(number)
@@ -234,7 +234,7 @@ class Compiler:
         return lambda _number, row: test(row.get(name, False))
 
     def moment(self, value: Any) -> Any:
-        """A datetime operand as stored text: 19 cuts it to seconds and refuses ISO's Z."""
+        """Convert a datetime operand to stored text: 19 cuts it to seconds and rejects ISO's Z."""
         if not isinstance(value, str):
             return value
         if self.version >= 19:
@@ -248,7 +248,7 @@ class Compiler:
 
 
 def _padded(text: str) -> str:
-    """A bare date stands for its midnight."""
+    """Extend a bare date to its midnight."""
     return f"{text} 00:00:00" if len(text) == 10 else text
 
 
@@ -275,7 +275,7 @@ def _text_test(leaf: Leaf) -> Callable[[Any], bool]:
 
 
 def _comparison(operator: str, wanted: Any, empty: Any) -> Callable[[Any], bool]:
-    """One comparison; an absent value (False) is equal only to False and smaller than nothing."""
+    """Return one comparison; a missing value (False) equals only False and is below anything."""
     if operator in ("in", "not in"):
         values = wanted if isinstance(wanted, (list, tuple)) else [wanted]
         allowed = frozenset(empty if value in (False, None) else value for value in values)

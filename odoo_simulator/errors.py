@@ -14,7 +14,7 @@ from typing import ClassVar
 
 
 class OdooError(Exception):
-    """An exception as Odoo would let it reach the caller; `name` is the one JSON answers carry."""
+    """An exception as Odoo reports it to the caller; `name` is the one in JSON answers."""
 
     code: ClassVar[int] = 1
     name: ClassVar[str] = "builtins.Exception"
@@ -69,7 +69,7 @@ class UnknownMethod(ServerError):
 
 
 class PlainFault(OdooError):
-    """A fault made to order by a test: any code, any text."""
+    """A fault ordered by a test: any code, any text."""
 
     def __init__(self, fault_code: int, message: str) -> None:
         super().__init__(message)
@@ -77,16 +77,16 @@ class PlainFault(OdooError):
 
 
 class SerializationFailure(Exception):
-    """could not serialize access due to concurrent update: roll back and start again."""
+    """Could not serialize access due to concurrent update: roll back and start again."""
 
 
 def fault_code(error: OdooError) -> int:
-    """The integer faultCode of /xmlrpc/2."""
+    """Return the integer faultCode of /xmlrpc/2."""
     return error.fault_code if isinstance(error, PlainFault) else error.code
 
 
 def error_name(error: OdooError) -> str:
-    """The exception's full name, as JSON answers carry it."""
+    """Return the exception's full name, as in JSON answers."""
     if isinstance(error, ServerError):
         return error.kind if "." in error.kind else f"builtins.{error.kind}"
     if isinstance(error, PlainFault):
@@ -102,7 +102,7 @@ def missing(model: str, record_id: int, uid: int = 2) -> MissingError:
 
 
 def traceback_text(error: ServerError) -> str:
-    """What faultString holds for fault 1: a traceback, whose last line is the error."""
+    """Return faultString for fault 1: a traceback whose last line is the error."""
     return (
         "Traceback (most recent call last):\n"
         '  File "/opt/odoo/odoo/http.py", line 389, in dispatch_rpc\n'

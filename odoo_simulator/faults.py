@@ -14,7 +14,7 @@ BetweenCalls = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """What happens to any call that touches one order: a fault, a delay in seconds, or both."""
+    """What happens to calls that touch one order: a fault, a delay in seconds, or both."""
 
     code: int | None
     text: str
@@ -72,15 +72,15 @@ class Faults:
     # --- the whole server ---
 
     def latency(self, seconds: float, per_order: float = 0.0) -> None:
-        """Each answer comes this much later, and this much more for each record in it."""
+        """Delay each answer by `seconds`, plus `per_order` for each record in it."""
         self._state.latency, self._state.per_order = seconds, per_order
 
     def drip(self, seconds_per_byte: float) -> None:
-        """Bodies are sent byte by byte: no single wait is long, the whole is."""
+        """Send bodies byte by byte: no single wait is long, but the whole is."""
         self._state.drip = seconds_per_byte
 
     def silence(self, on: bool = True) -> None:
-        """Accept connections, read the requests, never answer; `clear()` cuts those that wait."""
+        """Accept connections, read requests, never answer; `clear()` drops those that wait."""
         self._state.silent = on
 
     def http_status(
@@ -91,23 +91,23 @@ class Faults:
         self._answer((status, {"Content-Type": "text/html", **(headers or {})}, body), times)
 
     def garbage(self, times: int | None = None) -> None:
-        """200 and a body that is no XML."""
+        """Answer 200 with a body that is not XML."""
         self._answer((200, {"Content-Type": "text/html"}, b"<html>\x00not a response</p>"), times)
 
     def xml_bomb(self, times: int | None = None) -> None:
-        """200 and an entity bomb (10¹⁰ × 8 bytes once expanded)."""
+        """Answer 200 with an entity bomb (10¹⁰ × 8 bytes once expanded)."""
         self._answer((200, {"Content-Type": "text/xml"}, _BOMB.encode()), times)
 
     def echo(self, on: bool = True) -> None:
-        """Errors and ready-made pages repeat the request: headers, body, and so the password."""
+        """Repeat the request in errors and ready-made pages: headers, body, and so the password."""
         self._state.echo = on
 
     def huge(self, size: int) -> None:
-        """Well-formed answers of this many bytes."""
+        """Pad well-formed answers to this many bytes."""
         self._state.huge = size
 
     def close_mid_response(self, on: bool = True) -> None:
-        """Send half of the body, then cut the connection."""
+        """Send half of the body, then drop the connection."""
         self._state.close_mid_response = on
 
     def fault_all(
@@ -116,7 +116,7 @@ class Faults:
         text: str = "psycopg2.OperationalError: connection refused",
         times: int | None = None,
     ) -> None:
-        """Every call faults, as when Odoo's own database is away."""
+        """Make every call fault, as when Odoo's own database is away."""
         with self._lock:
             self._state.fault, self._state.faults_left = PlainFault(code, text), times
 
@@ -128,15 +128,15 @@ class Faults:
         self.on_accept()
 
     def slow_commit(self, seconds: float) -> None:
-        """Each transaction commits this long after its work (and its early webhooks) is done."""
+        """Delay each commit by `seconds` after the work (and its early webhooks) is done."""
         self._state.slow_commit = seconds
 
     def clock(self, offset: float) -> None:
-        """Odoo's clock is this many seconds ahead of the machine's (write_date and Date header)."""
+        """Set Odoo's clock (write_date, Date header) `offset` seconds ahead of the machine's."""
         self.on_clock(offset)
 
     def webhooks(self, loss: float = 0.0, doubling: float = 0.0) -> None:
-        """Shares (0 to 1) of the webhooks that are lost on the way, or arrive twice."""
+        """Set the shares (0 to 1) of webhooks that are lost on the way, or arrive twice."""
         self.on_webhooks(loss, doubling)
 
     # --- records, fields, methods ---
@@ -149,9 +149,9 @@ class Faults:
         slow: float | None = None,
         on_dates: bool = False,
     ) -> None:
-        """Calls that read this order or its lines fault; code None and `slow`: late only.
+        """Make calls that read this order or its lines fault; with code None and `slow` only late.
 
-        Reads of ids and dates alone pass, as when one field of it is broken, unless `on_dates`.
+        Reads of ids and dates alone succeed, as when one field is broken, unless `on_dates`.
         """
         with self._lock:
             poisoned = {**self._state.poisoned, order_id: Poison(code, text, slow or 0.0, on_dates)}
@@ -166,27 +166,27 @@ class Faults:
             }
 
     def hide_method(self, name: str) -> None:
-        """The method is not there (fault 1, AttributeError), as on versions before 17."""
+        """Remove a method (fault 1, AttributeError), as in versions before 17."""
         self._state.hidden_methods |= {name}
 
     def between_calls(self, callback: BetweenCalls | None) -> None:
-        """Run `callback(model, method)` after each read was worked out, before it is sent."""
+        """Run `callback(model, method)` after each read is computed, before it is sent."""
         self._state.between_calls = callback
 
     def forbid(self, ids: Iterable[int], model: str = "purchase.order") -> None:
-        """A record rule hides these: `read` faults (4), searches leave them out."""
+        """Hide these records by a record rule: `read` faults (4), searches leave them out."""
         self._state.forbidden = {**self._state.forbidden, model: frozenset(ids)}
 
     def deny_model(self, model: str) -> None:
-        """No rights on a model: fault 4."""
+        """Deny all rights on a model: fault 4."""
         self._state.denied_models |= {model}
 
     def empty(self, on: bool = True) -> None:
-        """Answer as a database without a single order."""
+        """Answer like a database without a single order."""
         self._state.empty = on
 
     def drop_field(self, model: str, name: str) -> None:
-        """The field is gone, as after an upgrade: fault 1 for who asks for it."""
+        """Remove a field, as an upgrade does: fault 1 for whoever asks for it."""
         self._dropped[(model, name)] = self._models.drop(model, name)
 
     def clear(self) -> None:
@@ -203,7 +203,7 @@ class Faults:
     # --- what the server asks ---
 
     def take_answer(self) -> tuple[int, dict[str, str], bytes] | None:
-        """The ready-made answer that replaces this one, if any."""
+        """Return the ready-made answer that replaces this one, if any."""
         with self._lock:
             state = self._state
             answer = state.answer

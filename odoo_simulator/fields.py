@@ -1,7 +1,7 @@
-"""Which models and fields a simulated Odoo has, by version.
+"""The models and fields of a simulated Odoo, by version.
 
-The fields of orders and their lines are what `fields_get` gave on running Odoo 16 to 19
-(field_tables/NN.json); the small related models carry only the fields that readers of orders want.
+The fields of orders and lines are those that `fields_get` returned on running Odoo 16 to 19
+(field_tables/NN.json); the small related models have only the fields that readers of orders need.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TEXT_TYPES = frozenset({"char", "text", "html", "selection"})
 X2MANY_TYPES = frozenset({"one2many", "many2many"})
 _TABLES = Path(__file__).with_name("field_tables")
 
-# Fields every model has besides its own.
+# Fields that every model has besides its own.
 _COMMON: dict[str, tuple[str, str, bool]] = {
     "id": ("integer", "", True),
     "display_name": ("char", "", False),
@@ -114,7 +114,7 @@ _SMALL_MODELS: dict[str, dict[str, tuple[str, str]]] = {
         "base_automation_id": ("many2one", "base.automation"),
     },
 }
-# What rules and their actions have from 17 on (measured: 16 has none of these).
+# The fields of rules and their actions since 17 (measured: 16 has none of these).
 _OF_WEBHOOKS = {
     "base.automation": ("action_server_ids",),
     "ir.actions.server": ("webhook_url", "webhook_field_ids", "base_automation_id"),
@@ -153,17 +153,17 @@ class Field:
     digits: tuple[int, int] | None = None
     required: bool = False
     readonly: bool = False
-    currency_field: str = "currency_id"  # of monetary fields: whose decimals they have
+    currency_field: str = "currency_id"  # of monetary fields: the currency whose decimals apply
 
     @property
     def default(self) -> Any:
-        """What an empty value of this field is, in the store (and, x2many aside, on the wire)."""
+        """This field's empty value in the store (and, x2many aside, on the wire)."""
         if self.type in X2MANY_TYPES:
             return ()
         return {"integer": 0, "float": 0.0, "monetary": 0.0}.get(self.type, False)
 
     def described(self) -> dict[str, Any]:
-        """This field as `fields_get` shows it."""
+        """Return this field as `fields_get` shows it."""
         shown: dict[str, Any] = {
             "type": self.type,
             "string": self.string,
@@ -194,7 +194,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names that differ between versions (renamed in 19)."""
+    """The names that were renamed in 19."""
 
     notes: str
     uom: str
@@ -210,10 +210,10 @@ def names_of(version: int) -> Names:
 
 
 class ModelSet(dict[str, Model]):
-    """All models of one simulated Odoo, by name; fields can be added and taken away at run time."""
+    """All models of one simulated Odoo, by name; fields can be added and removed at run time."""
 
     def drop(self, model: str, name: str) -> Field | None:
-        """Take a field away and give it back; None if there was none."""
+        """Remove a field and return it; None if there was none."""
         field = self[model].fields.get(name)
         if field is not None:
             left = {key: value for key, value in self[model].fields.items() if key != name}
@@ -226,7 +226,7 @@ class ModelSet(dict[str, Model]):
 
 
 def load_models(version: int) -> ModelSet:
-    """All models of this Odoo, by name, those that are only pointed at included."""
+    """Return all models of this version, by name, including those only pointed at."""
     return ModelSet(_models_of(version))
 
 

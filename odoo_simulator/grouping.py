@@ -22,13 +22,13 @@ _FUNCTIONS = ("sum", "min", "max", "avg", "count", "count_distinct")
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    key: str  # what the answer calls it
+    key: str  # its name in the answer
     field: str
     function: str
 
 
 class Running:
-    """One aggregate of one group, as it grows."""
+    """One aggregate of one group, updated row by row."""
 
     __slots__ = ("count", "distinct", "high", "low", "total")
 
@@ -47,7 +47,7 @@ class Running:
             self.distinct.add(value)
 
     def span(self, count: int, total: Any, low: Any, high: Any) -> None:
-        """Many values at once."""
+        """Add many values at once."""
         self.count += count
         self.total += total
         self.low = low if self.low is None else min(self.low, low)
@@ -69,7 +69,7 @@ class Running:
 
 
 class Group:
-    """The running figures of one group."""
+    """The running aggregates of one group."""
 
     __slots__ = ("count", "running")
 
@@ -101,7 +101,7 @@ class Grouping:
         orderby: str | bool = False,
         lazy: bool = True,
     ) -> list[Row]:
-        """One row a group: `__count` (lazy: `<field>_count`), `__domain`, `__range` for dates."""
+        """Return a row a group: `__count` (lazy: `<field>_count`), `__domain`, dates' `__range`."""
         names = [groupby] if isinstance(groupby, str) else list(groupby)
         if lazy:
             names = names[:1]
@@ -120,7 +120,7 @@ class Grouping:
             row[count_key] = group.count
             results = self._results(aggregates, group)
             if self.version < 17:
-                results.pop("id", None)  # measured on 14 and 16: what is called so is left out
+                results.pop("id", None)  # a field called "id" is left out (measured on 14 and 16)
             row.update(results)
             row["__domain"] = self._domain(list(domain), extra)
             if ranges:
@@ -129,7 +129,7 @@ class Grouping:
         return rows[offset:] if not limit else rows[offset : offset + limit]
 
     def _domain(self, asked: list[Any], extra: list[Any]) -> list[Any]:
-        """A group's domain: up to 16 its own terms come first (measured on 14 and 16)."""
+        """Return a group's domain: up to 16 its own terms come first (measured on 14 and 16)."""
         return _joined(extra, asked) if self.version < 17 else _joined(asked, extra)
 
     def formatted_read_group(  # noqa: PLR0917 - the order of arguments is Odoo's
@@ -143,7 +143,7 @@ class Grouping:
         limit: int | None = None,
         order: str | None = None,
     ) -> list[Row]:
-        """19's own: dates as [start, label], aggregates under their full names."""
+        """Return groups in 19's format: dates as [start, label], aggregates under full names."""
         names = list(groupby)
         wanted = [self._aggregate(model, text) for text in aggregates if text != "__count"]
         rows = []
@@ -207,7 +207,7 @@ class Grouping:
         names: list[str],
         aggregates: list[Aggregate],
     ) -> None:
-        """A block's rows lie in order of their dates: each period is one range of ids."""
+        """Group a block: its rows are in date order, so each period is one range of ids."""
         chosen = block_range(block, search.plan)
         first = chosen.start
         while first < chosen.stop:
@@ -296,7 +296,7 @@ def _period(name: str) -> str:
 
 
 def _cut(value: Any, period: str) -> Any:
-    """A moment's period as sortable text; other values as they are."""
+    """Truncate a moment to its period, as sortable text; other values are unchanged."""
     if not period or value is False:
         return value
     text = str(value)
@@ -315,7 +315,7 @@ def _cut(value: Any, period: str) -> Any:
 
 
 def _bounds(part: str, name: str) -> tuple[str, str]:
-    """[from, to) of a period, as text in UTC."""
+    """Return [from, to) of a period, as text in UTC."""
     period = _period(name)
     begin = datetime.fromisoformat({4: f"{part}-01-01", 7: f"{part}-01"}.get(len(part), part))
     months = {"month": 1, "quarter": 3, "year": 12}.get(period)
@@ -330,7 +330,7 @@ def _bounds(part: str, name: str) -> tuple[str, str]:
 
 
 def _range(part: Any, name: str) -> Any:
-    """A group's bounds; none for the records without a date."""
+    """Return a group's bounds; none for records without a date."""
     if not part:
         return False
     begin, end = _bounds(part, name)
@@ -350,7 +350,7 @@ def _period_label(part: str, period: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """A range of ids, some left out, in figures."""
+    """The aggregates of a range of ids, some of them left out."""
 
     count: int
     total: int
@@ -359,7 +359,7 @@ class Ids:
 
 
 def _without(ids: range, left_out: list[int]) -> Ids:
-    """Figures of `ids` without those (ascending, all within it); count 0 if none is left."""
+    """Aggregate `ids` without `left_out` (ascending, all within it); count 0 if none is left."""
     count = len(ids) - len(left_out)
     if count <= 0:
         return Ids(0, 0, 0, 0)

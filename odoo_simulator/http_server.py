@@ -1,6 +1,6 @@
-"""A small threaded HTTP server with Odoo's manners: HTTP/1.0, one request a connection.
+"""A small threaded HTTP server that behaves like Odoo's: HTTP/1.0, one request per connection.
 
-Odoo in multi-worker mode closes each connection; `keep_alive` is for a proxy in front of it.
+Odoo in multi-worker mode closes each connection; `keep_alive` simulates a proxy in front of it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BACKLOG = 1024
 @dataclass(frozen=True, slots=True)
 class Request:
     method: str
-    path: str  # without the query
+    path: str  # without the query string
     query: str
     headers: dict[str, str]  # names in lower case
     body: bytes
@@ -34,16 +34,16 @@ class Response:
     reason: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
-    drip: float = 0.0  # seconds a byte
+    drip: float = 0.0  # seconds per byte
     cut: bool = False  # close after half of the body
-    padding: int = 0  # bytes sent between the two halves of the body, for huge answers
+    padding: int = 0  # bytes inserted between the two halves of the body, for huge answers
 
 
 Answer = Callable[[Request], Response]
 
 
 class HttpServer:
-    """Listens on one port; `answer` is called in a thread of each connection's own."""
+    """Listens on one port; `answer` is called in a separate thread per connection."""
 
     def __init__(self, host: str, port: int, answer: Answer, keep_alive: bool = False) -> None:
         self.host = host
@@ -60,7 +60,7 @@ class HttpServer:
         return self._listener is not None
 
     def listen(self) -> None:
-        """Bind and accept; a port of 0 is replaced by the one the system gave, and kept."""
+        """Bind and accept; port 0 is replaced by the one that the system assigned, and kept."""
         with self._lock:
             if self._listener is not None:
                 return
@@ -75,12 +75,12 @@ class HttpServer:
         ).start()
 
     def close(self) -> None:
-        """Stop listening and cut what is open."""
+        """Stop listening and drop open connections."""
         with self._lock:
             listener, self._listener = self._listener, None
             connections = list(self._open)
         if listener is not None:
-            # shutdown() wakes the thread that waits in accept(); close() alone doesn't.
+            # shutdown() wakes the thread that waits in accept(); close() alone does not.
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
@@ -108,14 +108,14 @@ class HttpServer:
                 while self._exchange(stream, connection):
                     pass
         except (OSError, ValueError):
-            return  # the other side went away, or doesn't speak HTTP
+            return  # the peer went away, or doesn't speak HTTP
         finally:
             with self._lock:
                 self._open.discard(connection)
             connection.close()
 
     def _exchange(self, stream: BinaryIO, connection: socket.socket) -> bool:
-        """One request and its answer; true if another may follow."""
+        """Handle one request; return whether another may follow."""
         request = _read(stream, connection)
         if request is None:
             return False
@@ -152,11 +152,11 @@ class HttpServer:
 
 
 def _send_padded(connection: socket.socket, head: bytes, body: bytes, padding: int) -> None:
-    """`body` in two halves around `|`, with letters between them."""
+    """Send the two halves of `body` around `|`, with letters between them."""
     before, _bar, after = body.partition(b"|")
     connection.sendall(head + before)
     chunk = b"x" * 65_536
-    left = padding + 1  # the bar itself is replaced by a letter
+    left = padding + 1  # plus one for the bar, which a letter replaces
     while left > 0:
         connection.sendall(chunk[:left])
         left -= len(chunk)
@@ -164,7 +164,7 @@ def _send_padded(connection: socket.socket, head: bytes, body: bytes, padding: i
 
 
 def _read(stream: BinaryIO, connection: socket.socket) -> Request | None:
-    """One request, or None when the other side has finished (or talks nonsense)."""
+    """Read one request; None if the peer has finished (or sends nonsense)."""
     readline = stream.readline
     words = readline(_MAX_HEADER).decode("latin-1").split()
     if len(words) != 3:

@@ -1,6 +1,6 @@
 """JSON-2 of Odoo 19: /json/2/<model>/<method>, API keys, real HTTP statuses.
 
-Measured on 19; the names of its own errors, and that `create` gives a list of ids, are from 19's
+Measured on 19; the names of its own errors, and that `create` returns a list of ids, are from 19's
 source.
 """
 
@@ -35,7 +35,7 @@ _REASONS = {
     422: "UNPROCESSABLE ENTITY",
     500: "INTERNAL SERVER ERROR",
 }
-# Decorated as methods of the model: they take no ids.
+# Methods decorated with @api.model: they take no ids.
 _OF_THE_MODEL = frozenset(
     {
         "context_get",
@@ -55,29 +55,29 @@ _NO_KEY = "User not authenticated, use an API Key with a Bearer Authorization he
 
 
 class BadRequest(OdooError):
-    """The body is no JSON."""
+    """The body is not JSON."""
 
     name = "werkzeug.exceptions.BadRequest"
 
 
 class NotFound(OdooError):
-    """A path, model or method that isn't there."""
+    """A path, model or method that does not exist."""
 
     name = "werkzeug.exceptions.NotFound"
 
 
 class Unprocessable(OdooError):
-    """Arguments that don't fit the method."""
+    """Arguments that do not fit the method."""
 
     name = "werkzeug.exceptions.UnprocessableEntity"
 
 
 class WrongContentType(OdooError):
-    """Told in HTML, as werkzeug does."""
+    """Reported in HTML, by werkzeug."""
 
 
 class NoSuchDatabase(OdooError):
-    """Told in HTML, as werkzeug does."""
+    """Reported in HTML, by werkzeug."""
 
 
 class Json2:
@@ -91,7 +91,7 @@ class Json2:
 
     @classmethod
     def at(cls, request: Request) -> Self | None:
-        """The call a path names; None for any path that isn't JSON-2's."""
+        """Return the call that a path names; None for any path outside JSON-2."""
         if request.path in ("/web/version", "/json/version"):
             return cls("", "version")
         if not request.path.startswith(_PREFIX):
@@ -113,7 +113,7 @@ class Json2:
             content = json.loads(request.body or b"{}")
         except ValueError as error:
             raise BadRequest(f"could not parse the body as json: {error}") from None
-        named = content if isinstance(content, dict) else {}  # an array is accepted, and ignored
+        named = content if isinstance(content, dict) else {}  # an array is accepted and ignored
         return Invocation("object", "json2", ["", "", "", self.model, self.method, [], named])
 
     def run(self, service: Service, invocation: Invocation) -> Any:
@@ -158,7 +158,7 @@ class Json2:
 
 
 def _status(error: OdooError) -> int:
-    """The HTTP status of an error."""
+    """Return the HTTP status for an error."""
     if isinstance(error, PlainFault):
         return {2: 422, 3: 401, 4: 403}.get(error.fault_code, 500)
     for kinds, status in (

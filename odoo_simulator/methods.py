@@ -1,4 +1,4 @@
-"""The methods of models that can be called from outside."""
+"""The methods of models that can be called remotely."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from odoo_simulator.records import Records
 from odoo_simulator.store import Store, Transaction
 
 Method = Callable[..., Any]
-# Methods that belong to a record set: their first argument is ids.
+# Methods on a record set: their first argument is ids.
 _BUTTONS = {
     "button_confirm": "confirm",
     "action_confirm": "confirm",
@@ -28,12 +28,12 @@ _BUTTONS = {
     "action_unlock": "unlock",
 }
 _SEARCHING = frozenset({"search", "search_read", "search_count", "web_search_read"})
-# These return None, which XML-RPC cannot carry: fault 1, though all is committed (measured).
+# They return None, which XML-RPC cannot carry: fault 1, although all is committed (measured).
 _RETURNS_NONE = frozenset({"button_cancel", "action_lock", "action_unlock", "button_done"})
 
 
 class Methods:
-    """Dispatches one call. Reading holds the store's lock: one call, one snapshot."""
+    """Dispatches one call. Reads hold the store's lock, so that each call sees one snapshot."""
 
     def __init__(
         self, store: Store, models: dict[str, Model], version: int, reader: Reader, records: Records
@@ -160,7 +160,7 @@ class Methods:
     def web_search_read_of_16(
         self, model: str, domain: Any = (), fields: Any = None, **options: Any
     ) -> Any:
-        """16: of the same name, with a list of fields; lines come as ids (measured)."""
+        """Serve 16's method: it takes a list of fields and returns lines as ids (measured)."""
         if unknown := sorted(options.keys() - {"offset", "limit", "order", "count_limit"}):
             told = f"Base.web_search_read() got an unexpected keyword argument '{unknown[0]}'"
             raise ServerError("TypeError", told)
@@ -230,7 +230,7 @@ class Methods:
         return None if name in _RETURNS_NONE else True
 
     def action_merge(self, model: str, ids: Any) -> Any:
-        """The oldest order takes the others' lines (18 and later)."""
+        """Move all lines to the oldest order (18 and later)."""
         numbers = sorted(_numbers(ids))
         if len(numbers) < 2:
             raise UserError("Please select at least two purchase orders to merge.")
@@ -246,7 +246,7 @@ class Methods:
         return {"type": "ir.actions.client", "tag": "display_notification"}
 
     def orders_touched(self, model: str, args: list[Any], result: Any) -> set[int]:
-        """Ids of the orders a call reads or names, through their lines too (for poison)."""
+        """Return the orders that a call reads or names, also through their lines (for poison)."""
         numbers = set(_answered(result))
         if args and isinstance(args[0], (list, int)):
             numbers |= {number for number in _flat(args[0]) if type(number) is int}
@@ -270,7 +270,7 @@ class Methods:
 
 
 def _without_archived(args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """Leave archived records out of a search whose domain and context don't speak of them."""
+    """Exclude archived records from a search whose domain and context do not mention them."""
     domain = list((args[0] if args else kwargs.get("domain")) or ())
     told = any(isinstance(term, (list, tuple)) and term[0] == "active" for term in domain)
     if told or (kwargs.get("context") or {}).get("active_test") is False:
@@ -288,7 +288,7 @@ def _flat(value: Any) -> Iterable[Any]:
 
 
 def _answered(result: Any) -> Iterable[int]:
-    """Ids of the records in an answer, and of search's plain ids."""
+    """Yield the ids of the records in an answer, including plain ids from search."""
     records = result.get("records", ()) if isinstance(result, dict) else result
     if not isinstance(records, list):
         return ()

@@ -1,4 +1,4 @@
-"""What a test or a demo does to a simulated Odoo, in its own transaction or in an explicit one."""
+"""The operations that a test or demo performs, each in its own or in an explicit transaction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from odoo_simulator.values import apply_links, stored
 
 T = TypeVar("T")
 Ids = int | Iterable[int]
-# One thing's names in 17 and 18, in 19, and of sales; callers may use any with any version.
+# The same field in 17 and 18, in 19, and in sale orders; any of the names works in any version.
 _RENAMED = (
     ("notes", "note"),
     ("product_uom", "product_uom_id"),
@@ -25,7 +25,7 @@ _RENAMED = (
 
 
 class Operations:
-    """The verbs; `_do` says in which transaction they run."""
+    """The operations; `_do` decides in which transaction they run."""
 
     version: int
     order_model: str
@@ -41,19 +41,19 @@ class Operations:
     # --- orders and lines ---
 
     def create_order(self, partner_id: int = 2, lines: Sequence[Row] = (), **values: Any) -> int:
-        """A new order, with its lines; returns its id."""
+        """Create an order with its lines; return its id."""
         row = {"partner_id": partner_id, **self._own(values)}
         if lines:
             row["order_line"] = [(0, 0, self._own(line)) for line in lines]
         return self._do(lambda tx: self.records.create(tx, self.order_model, row))
 
     def write_order(self, ids: Ids, values: Row | None = None, **more: Any) -> None:
-        """Write fields (one2many commands included) on one or several orders."""
+        """Write fields (one2many commands included) of one or several orders."""
         row = self._own({**(values or {}), **more})
         self._do(lambda tx: self.records.write(tx, self.order_model, _list(ids), row))
 
     def add_line(self, order_id: int, values: Row | None = None, **more: Any) -> int:
-        """A line created by itself; returns its id."""
+        """Create a line by itself; return its id."""
         row = {**self._own({**(values or {}), **more}), "order_id": order_id}
         return self._do(lambda tx: self.records.create(tx, self._shape.line, row))
 
@@ -66,7 +66,7 @@ class Operations:
         self._do(lambda tx: self.records.unlink(tx, self._shape.line, _list(ids), checked=False))
 
     def delete_order(self, ids: Ids) -> None:
-        """Delete orders, whatever their state; their lines go by the database's cascade."""
+        """Delete orders, whatever their state; the database's cascade deletes their lines."""
         self._do(lambda tx: self.records.unlink(tx, self.order_model, _list(ids), checked=False))
 
     # --- buttons ---
@@ -84,7 +84,7 @@ class Operations:
         self._press("lock", ids)
 
     def receive(self, order_id: int, quantities: dict[int, float] | None = None) -> None:
-        """Validate a receipt of these quantities by line id (None: of all that is left)."""
+        """Validate a receipt of these quantities by line id (None: everything outstanding)."""
         amounts = None if quantities is None else {int(k): v for k, v in quantities.items()}
         workflow = self.records.workflows[self.order_model]
         self._do(
@@ -94,7 +94,7 @@ class Operations:
         )
 
     def merge(self, source_ids: Ids, target_id: int) -> None:
-        """Move all lines of the sources to the target (ids kept); the sources are cancelled."""
+        """Move all lines of the sources to the target (ids are kept) and cancel the sources."""
         sources = _list(source_ids)
         workflow = self.records.workflows[self.order_model]
         self._do(
@@ -119,11 +119,11 @@ class Operations:
         self._do(lambda tx: self.records.unlink(tx, model, _list(ids), checked=False))
 
     def rename(self, model: str, record_id: int, name: str) -> None:
-        """Changes display_name in every order and touches none of them."""
+        """Change a display_name that many orders show, without writing to any of them."""
         self.write(model, record_id, {"name": name})
 
     def update_sql(self, model: str, ids: Ids, values: Row) -> None:
-        """Change rows as plain SQL would: no rule fires, no write_date moves unless it is given."""
+        """Change rows as plain SQL would: no rule fires, write_date changes only if given."""
         fields = self.records.models[model].fields
 
         def work(tx: Transaction) -> None:
@@ -146,7 +146,7 @@ class Operations:
         self._do(lambda tx: self.records.act(tx, lambda events: press(tx, numbers, events)))
 
     def _own(self, values: Row) -> Row:
-        """The same values under this version's names."""
+        """Return the values under this version's field names."""
         row = dict(values)
         for model in (self.order_model, self._shape.line):
             fields = self.records.models[model].fields

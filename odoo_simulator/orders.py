@@ -1,7 +1,7 @@
-"""Orders and lines: stored totals, what moves which write_date, what a webhook rule gets to see.
+"""Orders and lines: stored totals, which writes move which write_date, what webhook rules see.
 
-The table «Does the ORDER's write_date move?» was measured on Odoo 17, 18 and 19; each branch that
-differs by version says so.
+When the order's write_date moves was measured on Odoo 17, 18 and 19; each branch that depends on
+the version says so.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from odoo_simulator.values import (
 )
 
 Fire = Callable[[Transaction, Iterable[Event]], None]
-# How often more an unwatched rule fires (measured: one order of two lines sends 34 webhooks on 17,
-# 33 on 18, 24 on 19; on 17 a price edited through the order 9, a line added 19, one deleted 14).
+# How many more times a rule without watched fields fires. Measured webhooks: for a new order of two
+# lines 34 on 17, 33 on 18, 24 on 19; on 17, 9 for a price edited through the order, 19 for an added
+# line, 14 for a deleted one.
 STORM_NEW_ORDER = {16: 0, 17: 7, 18: 6, 19: 5}
 STORM_NEW_LINE = {16: 0, 17: 10, 18: 10, 19: 6}
 STORM_COMMANDS, STORM_LINE_ADDED, STORM_LINE_DELETED = 4, 6, 12
@@ -38,7 +39,7 @@ _PLANNED_AFTER = timedelta(days=7)
 
 
 class OrderLogic:
-    """Creating, writing and deleting the orders of one shape, and their lines."""
+    """Creates, writes and deletes the orders of one shape, and their lines."""
 
     def __init__(self, shape: Shape, models: dict[str, Model], version: int, fire: Fire) -> None:
         self.shape = shape
@@ -51,7 +52,7 @@ class OrderLogic:
     def create_order(
         self, tx: Transaction, values: Row, events: list[Event], wanted_id: int | None = None
     ) -> int:
-        """A new order with its lines; raises ValidationError without a partner."""
+        """Create an order with its lines. Raises ValidationError without a partner."""
         shape = self.shape
         check_fields(self.models[shape.order], values, self.version)
         if not values.get("partner_id"):
@@ -82,7 +83,7 @@ class OrderLogic:
         return number
 
     def write_order(self, tx: Transaction, number: int, values: Row, events: list[Event]) -> None:
-        """Any write moves the order's write_date, {} and unchanged values included."""
+        """Write an order: its write_date moves with any write, even {} or unchanged values."""
         shape = self.shape
         old = self._existing(tx, shape.order, number)
         changes = self._stored_values(tx, shape.order, old, values)
@@ -97,11 +98,11 @@ class OrderLogic:
             self._line_command(tx, number, command, events)
         if commands or "currency_id" in changed:
             moved = self._total(tx, number, events)
-            if moved:  # the order's own write sees the recomputed totals once more
+            if moved:  # the order's own write sees the recomputed totals again
                 events.append(_write(shape.order, number, moved))
 
     def unlink_order(self, tx: Transaction, number: int) -> None:
-        """Lines go by the database's cascade: no rule of theirs sees it."""
+        """Delete an order; the database's cascade deletes its lines, so no line rule fires."""
         row = self._existing(tx, self.shape.order, number)
         for line in row.get("order_line", ()):
             tx.delete(self.shape.line, line)
@@ -112,7 +113,7 @@ class OrderLogic:
     def create_line(
         self, tx: Transaction, values: Row, events: list[Event], wanted_id: int | None = None
     ) -> int:
-        """A line created by itself: moves the order if its total changes (17: always)."""
+        """Create a line alone: moves the order's write_date if its total changes (17: always)."""
         self._existing(tx, self.shape.order, int(values.get("order_id") or 0))
         number = self._new_line(tx, int(values["order_id"]), values, events, wanted_id)
         self._total(
@@ -125,7 +126,7 @@ class OrderLogic:
         return number
 
     def write_line(self, tx: Transaction, number: int, values: Row, events: list[Event]) -> None:
-        """A line written by itself: moves the order only if its total changes."""
+        """Write a line by itself: moves the order's write_date only if the total changes."""
         order_id = int(self._existing(tx, self.shape.line, number)["order_id"])
         touched = self._change_line(tx, number, values, events)
         target = int(tx.need(self.shape.line, number)["order_id"])
@@ -139,13 +140,13 @@ class OrderLogic:
             self._first_manual_receipt(tx, order_id, events)
 
     def unlink_line(self, tx: Transaction, number: int, events: list[Event]) -> None:
-        """Without a change of the total, only the list of lines tells."""
+        """Delete a line by itself: if the total is unchanged, only the list of lines shows it."""
         order_id = int(self._existing(tx, self.shape.line, number)["order_id"])
         self._drop_line(tx, number)
         self._total(tx, order_id, events, repeats=STORM_LINE_DELETED)
 
     def relink(self, tx: Transaction, line: int, source: int, target: int) -> None:
-        """Move a line's id from one order's list to another's; no write_date moves by it."""
+        """Move a line's id from one order's list to another's; no write_date moves."""
         for order_id, keep in ((source, False), (target, True)):
             row = tx.need(self.shape.order, order_id)
             lines = tuple(number for number in row["order_line"] if number != line)
@@ -156,7 +157,7 @@ class OrderLogic:
             )
 
     def move_line(self, tx: Transaction, line: int, target: int, events: list[Event]) -> None:
-        """What a merge does with each line: another order, the same id."""
+        """Move a line to another order as a merge does, keeping its id."""
         self.write_line(tx, line, {"order_id": target}, events)
 
     # --- helpers ---
@@ -207,7 +208,7 @@ class OrderLogic:
         return number
 
     def _change_line(self, tx: Transaction, number: int, values: Row, events: list[Event]) -> bool:
-        """Write one line; true if its amounts had to be worked out again."""
+        """Write one line; return whether its amounts had to be recomputed."""
         shape = self.shape
         old = self._existing(tx, shape.line, number)
         changes = self._stored_values(tx, shape.line, old, values)
@@ -245,7 +246,7 @@ class OrderLogic:
         always: bool = False,
         repeats: int = 0,
     ) -> set[str]:
-        """Work the order's totals out again; a change (or `always`) moves its write_date."""
+        """Recompute the order's totals; a change (or `always`) moves its write_date."""
         shape = self.shape
         old = tx.need(shape.order, number)
         decimals = self.decimals(tx, old)
@@ -254,7 +255,7 @@ class OrderLogic:
             row = tx.need(shape.line, line)
             untaxed += row.get("price_subtotal", 0.0)
             tax += row.get("price_tax", 0.0)
-        # A rule's payload shows the cached value: not yet rounded by the database (measured).
+        # A rule's payload shows the cached value, before the database rounds it (measured).
         tx.unrounded[(shape.order, number)] = {"amount_total": untaxed + tax}
         amounts = {
             "amount_untaxed": rounded(untaxed, decimals),
@@ -290,7 +291,7 @@ class OrderLogic:
     def _pass_to_lines(
         self, tx: Transaction, number: int, changed: set[str], events: list[Event]
     ) -> None:
-        """Fields of the order that lines store too; a currency re-rounds their amounts."""
+        """Copy fields that lines store too; a new currency re-rounds the lines' amounts."""
         shape = self.shape
         order = tx.need(shape.order, number)
         sources = {name: RELATED_SOURCES.get(name, name) for name in shape.related}
@@ -316,7 +317,7 @@ class OrderLogic:
             events.append(_write(self.shape.order, number, {"invoice_status"}))
 
     def _stored_values(self, tx: Transaction, model: str, row: Row, values: Row) -> Row:
-        """The caller's values as they are stored; what can't be written is left out, as in Odoo."""
+        """Return the values as they are stored; like Odoo, drop those that can't be written."""
         fields = self.models[model].fields
         check_fields(self.models[model], values, self.version)
         decimals = self.decimals(tx, {**row, **values}) if model == self.shape.order else 2
@@ -402,12 +403,12 @@ class OrderLogic:
         return {"create_date": tx.now, "create_uid": tx.uid, **self._stamp(tx)}
 
     def decimals(self, tx: Transaction, order: Row) -> int:
-        """The decimals of an order's currency (2 if it has none)."""
+        """Return the decimals of an order's currency (2 if it has none)."""
         currency = tx.get("res.currency", int(order.get("currency_id") or 0))
         return int(currency["decimal_places"]) if currency else 2
 
     def check_deletable(self, tx: Transaction, number: int) -> None:
-        """Raises UserError unless the order is cancelled (sale: or a draft)."""
+        """Raise UserError unless the order is cancelled (a sale order may also be a draft)."""
         row = self._existing(tx, self.shape.order, number)
         allowed = ("cancel",) if self.shape.prefix == "P" else ("cancel", "draft", "sent")
         if row.get("state") not in allowed:

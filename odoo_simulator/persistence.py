@@ -1,7 +1,7 @@
-"""Keeping a simulated database between starts, safe against kill -9.
+"""Keeps a simulated database between starts, safely even against kill -9.
 
-Each commit is written through to SQLite (WAL) as one transaction of its own. A bulk is kept as the
-few numbers that describe it; rows of it that changed are kept like any other row.
+Each commit is written through to SQLite (WAL) as one transaction. A bulk is stored as the few
+numbers that describe it; its changed rows are stored like any other row.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LABELLED = ("partners", "products")
 
 
 class SqliteJournal:
-    """One data file. Used under the store's lock only."""
+    """One data file. Only used under the store's lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

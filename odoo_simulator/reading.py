@@ -1,4 +1,4 @@
-"""What a reader gets: read, search_read, web_read, each in the formats of a real Odoo."""
+"""Reads: read, search_read and web_read, each in a real Odoo's format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from odoo_simulator.values import unknown_field
 
 Getter = Callable[[int, Row], Any]
 Spec = dict[str, Any]
-# Fields of lines that are not stored but shown from their order: (field, field of the order).
+# Line fields that are not stored but taken from the order: (field, field of the order).
 _FROM_ORDER = ("state", "currency_id", "date_order", "date_approve", "company_id", "partner_id")
 
 
@@ -33,7 +33,7 @@ class Reader:
         self.hidden: Callable[[str], frozenset[int]] = lambda _model: frozenset()
 
     def visible(self, model: str) -> Visible | None:
-        """What tells the visible records of a model; None where all are."""
+        """Return the predicate for visible records of a model; None if all are visible."""
         hidden = self.hidden(model)
         companies = seen() if model in self.shapes else None
         if companies is None:
@@ -47,7 +47,7 @@ class Reader:
         return visible
 
     def may_see(self, model: str, number: int) -> bool:
-        """Whether no rule hides this record; one that isn't there only by its id."""
+        """Return whether no record rule hides this record; a missing one is judged by its id."""
         if number in self.hidden(model):
             return False
         visible = self.visible(model)
@@ -65,7 +65,7 @@ class Reader:
     def read(
         self, model: str, numbers: Iterable[int], fields: Sequence[str], load: str | None
     ) -> list[Row]:
-        """Deleted ids are left out; a forbidden one fails the whole call (AccessError)."""
+        """Read records without deleted ones; a forbidden one fails the whole call (AccessError)."""
         names = [name for name in fields or list(self.models[model].fields) if name != "id"]
         getters = [(name, self._classic(model, self._field(model, name), load)) for name in names]
         records = []
@@ -79,9 +79,9 @@ class Reader:
         return records
 
     def web_read(self, model: str, numbers: Sequence[int], spec: Spec) -> list[Row]:
-        """Raises MissingError for the whole call when a deleted id meets a nested specification."""
+        """Read records; a deleted one with a nested specification raises MissingError."""
         if set(spec) <= {"id"} and len(numbers) > 0:
-            return [{"id": number} for number in numbers]  # measured: no check of existence
+            return [{"id": number} for number in numbers]  # existence is not checked (measured)
         nested = any((item or {}).get("fields") for item in spec.values())
         rows = [(number, self._readable(model, number)) for number in numbers]
         gone = [number for number, row in rows if row is None]
@@ -91,7 +91,7 @@ class Reader:
         return [shape(number, row) for number, row in rows if row is not None]
 
     def shape(self, model: str, spec: Spec) -> Callable[[int, Row], Row]:
-        """A function that lays one record out as the specification asks."""
+        """Return a function that formats one record as specified."""
         getters = [
             (name, self._specified(model, self._field(model, name), item or {}))
             for name, item in spec.items()
@@ -107,7 +107,7 @@ class Reader:
         return lay_out
 
     def label(self, model: str, number: int) -> str:
-        """A record's display_name."""
+        """Return a record's display_name."""
         row = self.store.get(model, number)
         return self._label_of(model, number, row) if row is not None else f"{model},{number}"
 
@@ -133,7 +133,7 @@ class Reader:
         return self.store.get(model, number)
 
     def _plain(self, model: str, field: Field) -> Getter:
-        """The stored value, x2many as a list, moments cut to seconds, labels worked out."""
+        """Return a getter of the stored value: x2many as lists, moments without fractions."""
         name, default = field.name, field.default
         if name == "display_name":
             return lambda number, row: self._label_of(model, number, row)
@@ -210,7 +210,7 @@ class Reader:
 
 
 def access_error(model: Model) -> AccessError:
-    """What a record rule answers."""
+    """Return the error raised by a record rule."""
     return AccessError(
         "Uh-oh! Looks like you have stumbled upon some top-secret records.\n\n"
         f"Sorry, admin (id=2) doesn't have 'read' access to:\n- {model.description} ({model.name})"
@@ -218,7 +218,7 @@ def access_error(model: Model) -> AccessError:
 
 
 def model_access_error(model: Model) -> AccessError:
-    """What missing rights on a whole model answer."""
+    """Return the error for missing rights on a whole model."""
     return AccessError(
         f"You are not allowed to access '{model.description}' ({model.name}) records.\n\n"
         "Contact your administrator to request access if necessary."

@@ -1,4 +1,4 @@
-"""create, write and unlink on any model, inside a transaction: the one way rows change."""
+"""create, write and unlink on any model, inside a transaction: the only way rows change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LINE_LOCKED_STATES = ("purchase", "done", "sale")
 
 
 class Records:
-    """All writing; each method fires the rules and then locks the rows it has written."""
+    """All writes; each method fires the rules, then locks the rows that it has written."""
 
     def __init__(
         self, store: Store, models: dict[str, Model], version: int, automation: Automation
@@ -41,11 +41,11 @@ class Records:
         self.workflows = {name: Workflow(logic) for name, logic in self._logics.items()}
 
     def logic(self, model: str) -> OrderLogic:
-        """The logic of an order's or a line's model; KeyError for any other model."""
+        """Return the logic of an order's or a line's model. Raises KeyError for other models."""
         return self._logics[self.shapes[model].order]
 
     def run(self, work: Callable[[Transaction], T]) -> T:
-        """Do work in a transaction of its own and commit; again after a serialization failure."""
+        """Run `work` in its own transaction and commit; retry after a serialization failure."""
         for attempt in range(RETRIES):
             tx = self.store.begin()
             try:
@@ -77,7 +77,7 @@ class Records:
         return number
 
     def write(self, tx: Transaction, model: str, numbers: Iterable[int], values: Row) -> None:
-        """Raises MissingError for an id that isn't there, ServerError for an unknown field."""
+        """Write records. Raises MissingError for a missing id, ServerError for an unknown field."""
         events: list[Event] = []
         shape = self.shapes.get(model)
         for number in numbers:
@@ -92,7 +92,7 @@ class Records:
     def unlink(
         self, tx: Transaction, model: str, numbers: Sequence[int], checked: bool = True
     ) -> None:
-        """Delete; `checked` applies Odoo's rules (a confirmed order stays)."""
+        """Delete records; `checked` applies Odoo's rules (a confirmed order is refused)."""
         events: list[Event] = []
         shape = self.shapes.get(model)
         for number in numbers:
@@ -114,7 +114,7 @@ class Records:
         self._finish(tx, events)
 
     def act(self, tx: Transaction, work: Callable[[list[Event]], None]) -> None:
-        """Run a piece of a workflow that collects events, then fire and lock."""
+        """Run a step of a workflow that collects events, then fire the rules and lock the rows."""
         events: list[Event] = []
         work(events)
         self._finish(tx, events)
@@ -122,8 +122,8 @@ class Records:
     def _finish(self, tx: Transaction, events: list[Event]) -> None:
         alive = [event for event in events if tx.get(event.model, event.record_id) is not None]
         self.automation.fire(tx, alive)
-        # Locked only now: on Odoo the UPDATE is flushed after the rules have run, so that a call
-        # which then has to start again has already sent its webhooks (measured on 17).
+        # Locked only now, because Odoo flushes the UPDATE after the rules have run: a call that
+        # then has to be retried has already sent its webhooks (measured on 17).
         self.store.acquire(tx, tx.written())
 
     def _check_line(self, tx: Transaction, shape: Shape, number: int) -> None:
@@ -188,7 +188,7 @@ class Records:
         self._link_back(tx, model, number, new, row)
 
     def _name_action(self, action: Row) -> None:
-        """17 and 18 overwrite the name given to a webhook action (measured)."""
+        """Set the name of a webhook action: 17 and 18 overwrite the given one (measured)."""
         if self.version < 19 and action.get("state") == "webhook":
             action["name"] = "Send Webhook Notification"
 
@@ -204,7 +204,7 @@ class Records:
             self._unlink_plain(tx, child, number)
 
     def _link_back(self, tx: Transaction, model: str, number: int, new: Row, old: Row) -> None:
-        """Keep the list on the one2many's side in step with the many2one."""
+        """Keep the one2many's list in step with the many2one."""
         for (parent_model, name), (child, back) in INVERSES.items():
             if child != model or new.get(back, False) == old.get(back, False):
                 continue
@@ -219,7 +219,7 @@ class Records:
         if row is None:
             raise missing(model, number, tx.uid)
         for (parent_model, name), (child, back) in INVERSES.items():
-            if parent_model == model:  # deleting a rule deletes its actions
+            if parent_model == model:  # deleting a rule also deletes its actions
                 for line in row.get(name, ()):
                     tx.delete(child, line)
             elif child == model and row.get(back):
@@ -230,11 +230,11 @@ class Records:
         tx.delete(model, number)
 
     def _with_watched(self, rule: Row, values: Row) -> Row:
-        """What is written into a rule, with what Odoo works out from it.
+        """Return the values written to a rule, with the watched fields that Odoo derives.
 
-        A trigger that is written, be it the same, empties the watched fields; 19 keeps those of
-        on_create_or_write, 17 any. On 18 no watched field is no trigger, and so fault 2, unless
-        the trigger is written along (all measured).
+        Writing a trigger, even the same one, empties the watched fields; 19 keeps those of
+        on_create_or_write, 17 keeps all. On 18, leaving no watched field also unsets the trigger,
+        which raises fault 2 unless the trigger is written in the same call (all measured).
         """
         written = values.get("trigger_field_ids")
         if written is None:
@@ -250,7 +250,7 @@ class Records:
         return values
 
     def _check_rule(self, model: str, values: Row) -> None:
-        """model_id is mandatory on a rule and on its action (measured: fault 2 without)."""
+        """Require model_id on a rule and on its action (measured: fault 2 without)."""
         if model in ("base.automation", "ir.actions.server") and not values.get("model_id"):
             raise ValidationError(
                 "The operation cannot be completed: missing required value for the field "

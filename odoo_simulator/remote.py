@@ -1,4 +1,4 @@
-"""Driving a simulator that runs in another process: the same verbs over its control endpoint."""
+"""Drives a simulator in another process: the same verbs, over its control endpoint."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 
 from odoo_simulator.calls import Call
 
-_TIMEOUT = 120.0  # seconds; a held transaction ends within it
+_TIMEOUT = 120.0  # seconds; a held transaction ends within that time
 
 
 class RemoteError(RuntimeError):
-    """The simulator could not do it; the text is its own."""
+    """The simulator failed to carry out a command; the text is its own."""
 
 
 class RemoteFaults:
-    """`remote.faults.latency(2)` and the like; between_calls takes control orders, no callback."""
+    """`remote.faults.latency(2)` and the like; between_calls takes commands, no callback."""
 
     def __init__(self, do: Callable[..., Any]) -> None:
         self._do = do
@@ -32,7 +32,7 @@ class RemoteFaults:
 
 
 class RemoteTransaction:
-    """A transaction in the other process; end it by `commit(hold)` or `rollback()`."""
+    """A transaction in the other process; end it with `commit(hold)` or `rollback()`."""
 
     def __init__(self, remote: RemoteSimulator, number: int, started: str) -> None:
         self._remote = remote
@@ -61,10 +61,10 @@ class RemoteTransaction:
 
 
 class RemoteSimulator:
-    """The API of `Simulator`, for one at `url`: create_order, write_order, faults, calls, …"""
+    """The API of `Simulator` for one at `url`: create_order, write_order, faults, calls, …"""
 
     def __init__(self, url: str, wait: float = 10.0) -> None:
-        """Waits up to `wait` seconds for it to answer; raises TimeoutError after that."""
+        """Wait up to `wait` seconds until it answers. Raises TimeoutError after that."""
         self.url = url.rstrip("/")
         about = self._about(time.monotonic() + wait)
         self.version: int = about["version"]
@@ -76,7 +76,7 @@ class RemoteSimulator:
         return self.send({"do": name, "args": args, "kwargs": kwargs})
 
     def send(self, order: dict[str, Any]) -> Any:
-        """One control order; raises RemoteError if it failed there."""
+        """Send one command. Raises RemoteError if it failed there."""
         request = urllib.request.Request(  # noqa: S310 - the URL is a simulator's own
             f"{self.control_url}/simulator/control",
             json.dumps(order).encode(),

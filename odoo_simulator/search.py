@@ -1,4 +1,4 @@
-"""search and search_count over a table: ids and dates first narrow what is looked at at all."""
+"""search and search_count over a table; ids and dates narrow the candidate rows first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Visible = Callable[[int], bool]
 
 @dataclass(slots=True)
 class Plan:
-    """What the top level of a domain says about id and write_date; `whole` if it says no more."""
+    """What a domain's top level says about id and write_date; `whole` if it says nothing else."""
 
     numbers: list[int] | None = None
     low: int = 0
@@ -62,7 +62,7 @@ def _by_date(plan: Plan, leaf: Leaf, compiler: Compiler) -> bool:
         return False
     if not isinstance(leaf.value, str):
         return False
-    # One unit is what this version can tell apart: a second on 19, a microsecond before.
+    # The smallest difference that this version sees: a second on 19, a microsecond before.
     unit = 1_000_000 if compiler.version >= 19 else 1
     try:
         moment = microseconds_of_text(compiler.moment(leaf.value))
@@ -78,7 +78,7 @@ def _by_date(plan: Plan, leaf: Leaf, compiler: Compiler) -> bool:
 
 
 def block_range(block: Block, plan: Plan) -> range:
-    """The ids of a block that the plan leaves."""
+    """Return the ids of a block that the plan leaves."""
     low, high = max(plan.low, block.ids.start), min(plan.high, block.ids.stop)
     if plan.since is not None:
         low = max(low, block.first_written_since(plan.since))
@@ -102,7 +102,7 @@ class Search:
         self.visible = visible
 
     def ascending(self) -> Iterator[int]:
-        """Ids of all matches, ascending."""
+        """Yield the ids of all matches, ascending."""
         found: Iterator[int]
         if self.plan.numbers is not None:
             found = (number for number in self.plan.numbers if self._matches(number))
@@ -150,11 +150,11 @@ class Search:
 
     @property
     def by_range(self) -> bool:
-        """True if, in blocks, all rows of the planned ranges match: no row need be looked at."""
+        """Whether all rows in a block's planned ranges match, so that none need be checked."""
         return self.visible is None and self.plan.whole and self.plan.numbers is None
 
     def stored(self) -> Iterator[int]:
-        """Matches among the stored rows alone (the rest is in the blocks' ranges)."""
+        """Yield the matches among stored rows only (the others are in the blocks' ranges)."""
         return self._stored()
 
     def _count_whole(self) -> int:
@@ -177,10 +177,10 @@ class Search:
         def key(number: int) -> Any:
             value = (get(number) or {}).get(name, default)
             if field.relation in ("purchase.order", "sale.order"):
-                return -value  # as their own order has it: the newest first
+                return -value  # in the model's default order: newest first
             if field.type == "many2one":
                 return label(field.relation, value) if value else "\uffff"
-            # NULLs come last in PostgreSQL, as the greatest value.
+            # PostgreSQL sorts NULLs last, as the greatest value.
             return (value is False and field.type != "boolean", value if value is not None else 0)
 
         return key
@@ -196,7 +196,7 @@ class Search:
 
 
 def parse_order(model: Model, order: str) -> list[tuple[str, bool]]:
-    """`write_date desc, id` as [(name, descending)]."""
+    """Parse `write_date desc, id` into [(name, descending)]."""
     keys = []
     for part in (order or model.order).split(","):
         words = part.split()

@@ -1,4 +1,4 @@
-"""The services `common` and `object`, whatever the transport: names and values in, values out."""
+"""The services `common` and `object`, independent of the transport."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ READING = frozenset(
 
 
 SOURCES = "en_US"
-"""The language of Odoo's sources."""
+"""The language of Odoo's source texts."""
 
 _DATES = frozenset({"id", "write_date", "create_date", "order_id"})
 
@@ -68,13 +68,13 @@ class Service:
 
     @property
     def languages(self) -> list[str]:
-        """Codes of the languages in use; the first of them is every user's."""
+        """Return the codes of active languages; the first is every user's."""
         rows = self.methods.store.tables["res.lang"]
         found = [rows.get(number) for number in sorted(rows.ids())]
         return [str(row["code"]) for row in found if row and row.get("active", True)]
 
     def common(self, method: str, params: Sequence[Any]) -> Any:
-        """version (no login), authenticate and login: False for a wrong password."""
+        """Call version (no login), authenticate or login; False for a wrong password."""
         self._fault_if_asked()
         if method == "version":
             return self.version_info()
@@ -96,7 +96,7 @@ class Service:
         }
 
     def execute(self, method: str, params: Sequence[Any]) -> Any:
-        """execute_kw(database, uid, password, model, method, args, kwargs), and execute."""
+        """Call execute_kw(database, uid, password, model, method, args, kwargs) or execute."""
         self._fault_if_asked()
         if method not in ("execute_kw", "execute") or len(params) < 5:
             raise ServerError("NameError", f"Method not available {method}")
@@ -113,7 +113,7 @@ class Service:
         return self.call(user, model, name, args, kwargs)
 
     def execute_with_key(self, key: str, model: str, name: str, kwargs: dict[str, Any]) -> Any:
-        """A call of JSON-2: an API key instead of uid and password, named arguments only."""
+        """Make a JSON-2 call: an API key instead of uid and password, named arguments only."""
         self._fault_if_asked()
         owner = self.keys.user_of(key)
         user = self.users.get(owner) if owner is not None else None
@@ -124,7 +124,7 @@ class Service:
     def call(
         self, user: User, model: str, name: str, args: list[Any], kwargs: dict[str, Any]
     ) -> Any:
-        """One method of one model; raises OdooError for whatever goes wrong in it."""
+        """Call one method of one model. Raises OdooError for whatever fails in it."""
         self._check_rights(model, name)
         self._check_language(name, kwargs.get("context"))
         try:
@@ -137,7 +137,7 @@ class Service:
         except SerializationFailure as error:
             raise UserError(f"could not serialize access: {error}") from None
         except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
-            # A caller's nonsense makes Odoo's own code stumble: fault 1 with its traceback.
+            # A nonsensical argument makes Odoo's own code raise: fault 1 with its traceback.
             raise ServerError(type(error).__name__, str(error)) from error
         self._poison(model, name, args, kwargs, result)
         if name in READING and self.faults.state.between_calls is not None:
@@ -148,10 +148,12 @@ class Service:
         return secret == user.password or self.keys.user_of(secret) == user.id
 
     def _check_language(self, name: str, context: Any) -> None:
-        """Nothing is told in a language that is not in use, but in en_US, used or not (19). A
-        search tells no texts, and does not mind."""
+        """Refuse an inactive language in the context (18 and later), except for en_US.
+
+        Searches return no texts and accept any language.
+        """
         if name in ("search", "search_count") or self.version < 18:
-            return  # 16 and 17 answer in the sources' language (measured)
+            return  # 16 and 17 answer with the source texts (measured)
         code = context.get("lang") if isinstance(context, dict) else None
         if code and code != SOURCES and code not in self.languages:
             raise UserError(f"Invalid language code: {code}")
@@ -202,7 +204,7 @@ class Service:
 
 
 def _reads_dates_only(name: str, args: list[Any], kwargs: dict[str, Any]) -> bool:
-    """True for calls that ask for ids and dates of records, not for their content."""
+    """Return whether a call asks only for ids and dates, not for contents."""
     if name in ("search", "search_count", "read_group", "formatted_read_group", "fields_get"):
         return True
     if name in ("read", "search_read"):

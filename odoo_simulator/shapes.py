@@ -1,4 +1,4 @@
-"""What purchase and sale orders have in common, and what each calls it."""
+"""What purchase and sale orders have in common, and their names for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ORDER_MODELS = ("purchase.order", "sale.order")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The names one kind of order uses in one version."""
+    """The names that one kind of order uses in one version."""
 
     order: str  # the order's model
     line: str  # the line's model
@@ -17,20 +17,20 @@ class Shape:
     quantity: str  # the line's ordered quantity
     uom: str
     taxes: str
-    confirmed: str  # the state an order has once confirmed
-    related: tuple[str, ...]  # fields of the order stored in each line as well
+    confirmed: str  # the state of a confirmed order
+    related: tuple[str, ...]  # fields of the order that each line stores as well
     date_on_confirm: str
-    moved: str  # the line's quantity that has been received, or delivered
-    status: str  # how far the order's goods have moved
+    moved: str  # the line's received, or delivered, quantity
+    status: str  # how far the order's goods have been received or delivered
 
     @property
     def pricing(self) -> frozenset[str]:
-        """The line's fields its amounts are worked out from."""
+        """The line's fields from which its amounts are computed."""
         return frozenset({"price_unit", "discount", self.quantity, self.taxes})
 
 
 def shapes_of(version: int) -> dict[str, Shape]:
-    """The shape by model, for the order's and for the line's model alike."""
+    """Return the shape by model name, for order and line models alike."""
     late = version >= 19
     related = ("partner_id", "company_id")
     purchase = Shape(
@@ -41,7 +41,7 @@ def shapes_of(version: int) -> dict[str, Shape]:
         "product_uom_id" if late else "product_uom",
         "tax_ids" if late else "taxes_id",
         "purchase",
-        # state and currency_id are no longer stored in lines of 19
+        # 19 no longer stores state and currency_id in lines.
         related if late else (*related, "currency_id", "state"),
         "date_approve",
         "qty_received",

@@ -1,4 +1,4 @@
-"""The simulated Odoo as a Python object: start it, change orders in it, break it."""
+"""The simulated Odoo as a Python object: start it, change its orders, break it."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ TIMINGS = ("early", "committed")
 
 
 class SimulatedTransaction(Operations):
-    """The same verbs, inside one transaction that others don't see until it commits.
+    """The same operations inside one transaction, invisible to others until it commits.
 
-    Two transactions that write one row: the second waits for the first, then raises
-    SerializationFailure, as PostgreSQL does; begin it again.
+    If two transactions write one row, the second waits for the first and then raises
+    SerializationFailure, as with PostgreSQL; begin it again.
     """
 
     def __init__(self, simulator: Simulator, transaction: Transaction) -> None:
@@ -52,7 +52,7 @@ class SimulatedTransaction(Operations):
 
     @property
     def started(self) -> str:
-        """What write_date becomes: the start of the transaction, with microseconds, UTC."""
+        """The new write_date: the transaction's start, with microseconds, in UTC."""
         return self.transaction.now
 
     def commit(self) -> None:
@@ -68,9 +68,9 @@ class SimulatedTransaction(Operations):
 class Simulator(Operations):
     """A simulated Odoo.
 
-    `webhook_timing` is "early" (inside the transaction: 17, 18) or "committed" (19); None takes the
-    version's own. `port` 0 takes a free one. `data_file` keeps everything between starts.
-    `languages`: codes of those in use; a database made with French alone has ("fr_FR",) (measured).
+    `webhook_timing`: "early" (inside the transaction: 17, 18) or "committed" (19); None: the
+    version's own. `port` 0: a free one. `data_file`: keeps everything between starts. `languages`:
+    codes of the active ones; a database created in French alone has ("fr_FR",) (measured).
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Simulator(Operations):
         self._transports = Transports(self.service, self.faults, self.call_log)
         self._control = Control(self)
         self._server = HttpServer(host, port, self._answer, keep_alive)
-        # A second door, so that a simulator told to refuse connections can be told to stop it.
+        # A second server, so that a simulator that refuses connections can still be controlled.
         self._control_server = HttpServer(host, 0, self._answer)
         self._journal = SqliteJournal(Path(data_file)) if data_file is not None else None
         self._stopped = threading.Event()
@@ -122,14 +122,14 @@ class Simulator(Operations):
     # --- life ---
 
     def start(self) -> Self:
-        """Listen; returns itself."""
-        # The control's door first: who finds the server may ask for it at once.
+        """Listen; return itself."""
+        # First, because whoever finds the server may use the control at once.
         self._control_server.listen()
         self._server.listen()
         return self
 
     def stop(self) -> None:
-        """Close every socket and the data file."""
+        """Close all sockets and the data file."""
         self._server.close()
         self._control_server.close()
         self._stopped.set()
@@ -165,9 +165,9 @@ class Simulator(Operations):
 
     @contextmanager
     def transaction(self, hold: float | None = None) -> Iterator[SimulatedTransaction]:
-        """Work nobody sees before its end; `hold` keeps it open that many seconds more.
+        """Open a transaction that others see only after it ends, `hold` seconds after the block.
 
-        An exception, or `rollback()` inside the block, undoes all of it.
+        An exception, or `rollback()` inside the block, rolls all of it back.
         """
         handle = self.begin()
         try:
@@ -180,7 +180,7 @@ class Simulator(Operations):
         handle.commit()
 
     def begin(self) -> SimulatedTransaction:
-        """A transaction to end by `commit()` or `rollback()`."""
+        """Begin a transaction, to be ended by `commit()` or `rollback()`."""
         return SimulatedTransaction(self, self.store.begin())
 
     def _do(self, work: Callable[[Transaction], T]) -> T:
@@ -191,9 +191,10 @@ class Simulator(Operations):
     def bulk_create(
         self, count: int, lines_per_order: int = 5, spread_days: float = 0.0, seed: int = 1
     ) -> range:
-        """Orders by the million, without webhooks; write_dates spread over the last days.
+        """Create orders by the million, without webhooks, with write_dates in the last days.
 
-        A spread of 0 gives all of them one write_date, as one transaction would. Returns the ids.
+        With a spread of 0 all have the same write_date, as if from one transaction. Returns the
+        ids.
         """
         now = self.store.now()
         start = now - timedelta(days=spread_days)
@@ -214,11 +215,11 @@ class Simulator(Operations):
         return range(bulk.first_order, bulk.first_order + bulk.count)
 
     def load_demo_orders(self, source: str | Path | dict[str, Any]) -> list[int]:
-        """Serve captured orders exactly as they were captured; returns their ids."""
+        """Serve captured orders exactly as captured; return their ids."""
         return load_captured_orders(self, source)
 
     def install_rules(self, url: str, secret: str | None = None) -> list[int]:
-        """The four rules (order and line, changed and deleted) that call `url`; their ids."""
+        """Install four rules (order and line, changed and deleted) for `url`; return their ids."""
         target = _with_secret(url, secret) if secret is not None else url
         rules = rules_for(self.store, self.models, self._shape, target)
         return [self.create("base.automation", rule) for rule in rules]
@@ -226,7 +227,7 @@ class Simulator(Operations):
     def generate_api_key(
         self, days: float | None = None, user_id: int = base_data.ADMINISTRATOR
     ) -> str:
-        """A new key of an account; it ends after `days`. It works as a password, too."""
+        """Create an account's API key, valid for `days`; it also works as a password."""
         return self.service.keys.add(user_id, days=days)
 
     def revoke_api_key(self, key: str) -> None:
@@ -243,7 +244,7 @@ class Simulator(Operations):
         selection: Sequence[tuple[str, str]] = (),
         digits: tuple[int, int] | None = None,
     ) -> None:
-        """A custom field (`x_…`), stored and writable from now on; forgotten by the next start."""
+        """Add a stored, writable custom field (`x_…`), which is gone after the next start."""
         choices = tuple((key, label) for key, label in selection)
         places = (digits[0], digits[1]) if digits else None
         field = Field(name, kind, string or name, True, relation, choices, places)
@@ -262,7 +263,7 @@ class Simulator(Operations):
         self.create("ir.model.fields", described)
 
     def remove_field(self, model: str, name: str) -> None:
-        """A field that an upgrade took away: no longer there to be read or searched by."""
+        """Remove a field, as an upgrade does: it can be neither read nor searched."""
         self.models.drop(model, name)
         with self.store.lock:
             rows = self.store.tables["ir.model.fields"].rows
@@ -272,7 +273,7 @@ class Simulator(Operations):
         self.unlink("ir.model.fields", gone)
 
     def add_company(self, name: str, currency_id: int = base_data.EUR) -> int:
-        """A further company, of the administrator too, as when one is made in Odoo; its id."""
+        """Add a company, also to the administrator's, as when created in Odoo; return its id."""
         company = self.create("res.company", {"name": name, "currency_id": currency_id})
         self.set_companies(
             base_data.ADMINISTRATOR, [*self._companies_of(base_data.ADMINISTRATOR), company]
@@ -282,7 +283,7 @@ class Simulator(Operations):
     def add_user(
         self, login: str, password: str, company_ids: Sequence[int], api_keys: Sequence[str] = ()
     ) -> int:
-        """An account that sees these companies' orders; its id."""
+        """Add an account that sees these companies' orders; return its id."""
         user = self.create("res.users", {"name": login, "login": login})
         self.set_companies(user, company_ids)
         self.service.users[user] = User(user, login, password)
@@ -291,7 +292,7 @@ class Simulator(Operations):
         return user
 
     def set_companies(self, user_id: int, company_ids: Sequence[int]) -> None:
-        """Let an account see these companies' records, and no others."""
+        """Let an account see these companies' records and no others."""
         companies = {"company_id": company_ids[0], "company_ids": [(6, 0, list(company_ids))]}
         self.write("res.users", user_id, companies)
 
@@ -308,9 +309,10 @@ class Simulator(Operations):
     # --- looking ---
 
     def order(self, order_id: int) -> Row | None:
-        """One order with its lines under `order_line`, in this version's names; None if gone.
+        """Return one order with its lines under `order_line`; None if it is gone.
 
-        Every field as `web_search_read` shows it; many2one as bare ids.
+        Fields have this version's names and are as `web_search_read` shows them, except that a
+        many2one is a bare id.
         """
         with self.store.lock:
             row = self.store.get(self.order_model, order_id)
@@ -326,7 +328,7 @@ class Simulator(Operations):
             return sorted(self.store.tables[self.order_model].ids())
 
     def last_order_id(self) -> int:
-        """The highest id given out so far, to an order that may be gone; 0 if none was."""
+        """Return the highest order id assigned so far, even if that order is gone; 0 if none."""
         with self.store.lock:
             return self.store.tables[self.order_model].last_id
 
@@ -351,18 +353,18 @@ class Simulator(Operations):
         self.call_log.clear()
 
     def webhook_counters(self) -> dict[str, float]:
-        """How many webhooks were answered below 400, how many failed, how long answers took."""
+        """Return how many webhooks succeeded (below 400) and failed, and the answers' seconds."""
         return self.webhooks.counters()
 
     def webhook_deliveries(self) -> list[Delivery]:
-        """The last webhooks, oldest first."""
+        """Return the latest webhooks, oldest first."""
         return self.webhooks.all()
 
     def webhooks_clear(self) -> None:
         self.webhooks.clear()
 
     def clock(self) -> datetime:
-        """Odoo's present time, UTC."""
+        """Return Odoo's current time, UTC."""
         return datetime.now(UTC) + timedelta(seconds=self.store.clock_offset)
 
     # --- inside ---
@@ -378,7 +380,7 @@ class Simulator(Operations):
         self._server.clock_offset = lambda: self.store.clock_offset
 
     def _listen_again(self) -> None:
-        # Not before start() and not after stop(): only what refuse() closed.
+        # Only what refuse() closed: not before start(), and not after stop().
         if self._control_server.listening:
             self._server.listen()
 
@@ -405,7 +407,7 @@ class Simulator(Operations):
 
 
 def _with_secret(url: str, secret: str) -> str:
-    """The URL with Basic credentials `odoo:SECRET`, as Odoo takes them."""
+    """Return the URL with Basic credentials `odoo:SECRET`, in the form Odoo accepts."""
     parts = urlsplit(url)
     host = f"odoo:{quote(secret, safe='')}@{parts.netloc.rpartition('@')[2]}"
     return urlunsplit(parts._replace(netloc=host))

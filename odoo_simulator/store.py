@@ -1,9 +1,9 @@
 """Rows and transactions.
 
-Readers hold `Store.lock` for as long as one call reads, so each call sees one snapshot. Writers
-work in a `Transaction`: nobody sees its changes before the commit, and its `now` is its start, as
-PostgreSQL's now() is. A row that a transaction has written is locked until it ends; who wants to
-write it meanwhile waits, and then must start again (SerializationFailure), as on Odoo.
+Readers hold `Store.lock` for the length of one call, so that each call sees one snapshot. Writers
+work in a `Transaction`, whose changes are invisible before the commit and whose `now` is its start,
+as with PostgreSQL's now(). A row written by a transaction is locked until it ends; another writer
+waits and must then start again (SerializationFailure), as in Odoo.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from odoo_simulator.fields import Model
 
 Key = tuple[str, int]
 Changes = dict[str, dict[int, Row | None]]
-LOCK_TIMEOUT = 60.0  # seconds; a deadlock between two long transactions ends in a failure
+LOCK_TIMEOUT = 60.0  # seconds; breaks a deadlock between two long transactions
 
 
 class View(Protocol):
-    """Something rows can be read from: the committed state, or a transaction's own."""
+    """A source of rows: the committed state, or a transaction's own."""
 
     def get(self, model: str, record_id: int) -> Row | None: ...
 
@@ -65,14 +65,14 @@ class Table:
         self.last_id = max(self.last_id, record_id)
 
     def explicit(self, low: int, high: int) -> list[int]:
-        """Ids of stored rows with low <= id < high, ascending."""
+        """Return ids of stored rows with low <= id < high, ascending."""
         if self._sorted is None:
             self._sorted = sorted(self.rows)
         ids = self._sorted
         return ids[bisect_left(ids, low) : bisect_left(ids, high)]
 
     def ids(self) -> Iterator[int]:
-        """Ids of all live rows, ascending within stored rows and within each block."""
+        """Yield ids of all live rows, ascending within stored rows and within each block."""
         yield from (number for number, row in self.rows.items() if row is not None)
         for block in self.blocks:
             yield from (number for number in block.ids if number not in self.rows)
@@ -103,7 +103,7 @@ class Store:
         return self.tables[model].get(record_id)
 
     def now(self) -> datetime:
-        """Odoo's clock; never the same microsecond twice, so that commits can be told apart."""
+        """Return Odoo's clock, never the same microsecond twice, to tell commits apart."""
         with self.lock:
             moment = datetime.now(UTC) + timedelta(seconds=self.clock_offset)
             if self._last_now >= moment > self._last_now - timedelta(milliseconds=1):
@@ -112,7 +112,7 @@ class Store:
             return moment
 
     def new_id(self, model: str) -> int:
-        """The next id; as with PostgreSQL's sequences, a rollback doesn't give it back."""
+        """Return the next id; as with PostgreSQL's sequences, a rollback does not return it."""
         with self.lock:
             table = self.tables[model]
             table.last_id += 1
@@ -125,7 +125,7 @@ class Store:
             return transaction
 
     def acquire(self, transaction: Transaction, keys: Iterable[Key]) -> None:
-        """Lock rows. Raises SerializationFailure when one was changed since the start."""
+        """Lock rows. Raises SerializationFailure if one has changed since the transaction began."""
         deadline = time.monotonic() + LOCK_TIMEOUT
         with self.lock:
             for key in sorted(keys):
@@ -139,10 +139,10 @@ class Store:
                 self._locks[key] = transaction
 
     def apply(self, transaction: Transaction) -> None:
-        """Make a transaction's changes visible, all at once, and write them through."""
+        """Make a transaction's changes visible at once, and write them through."""
         changes = transaction.changes
         with self.lock:
-            # Written through first: what can't be kept must not be seen either.
+            # Written through first: what can't be kept must not be seen.
             if self.journal is not None and changes:
                 last_ids = {model: self.tables[model].last_id for model in changes}
                 self.journal.write(changes, last_ids)
@@ -157,7 +157,7 @@ class Store:
             self.forget(transaction)
 
     def forget(self, transaction: Transaction) -> None:
-        """Release what a transaction held, whether it was committed or not."""
+        """Release a transaction's locks, whether it was committed or not."""
         with self.lock:
             self._active.discard(transaction)
             for key in [key for key, holder in self._locks.items() if holder is transaction]:
@@ -168,7 +168,7 @@ class Store:
 
 
 class Transaction:
-    """A unit of work; `now` is its start as text with microseconds (what write_date becomes)."""
+    """A unit of work; `now` is its start as text with microseconds, and becomes write_date."""
 
     def __init__(self, store: Store, now: str, started_after: int) -> None:
         self.store = store
@@ -188,7 +188,7 @@ class Transaction:
             return self.store.get(model, record_id)
 
     def need(self, model: str, record_id: int) -> Row:
-        """The row; KeyError if there is none (callers check existence first)."""
+        """Return the row. Raises KeyError if there is none; callers check existence first."""
         row = self.get(model, record_id)
         if row is None:
             raise KeyError(f"{model}({record_id})")
@@ -207,7 +207,7 @@ class Transaction:
         return {(model, number) for model, rows in self.changes.items() for number in rows}
 
     def commit(self) -> None:
-        """Make the changes visible, then do what waited for the commit (webhooks of 19)."""
+        """Make the changes visible, then run what waited for the commit (19's webhooks)."""
         if self.finished:
             return
         self.finished = True
@@ -226,7 +226,7 @@ class Transaction:
 
 
 def as_row(values: dict[str, Any]) -> Row:
-    """Lists become tuples: rows are shared between snapshots and must not change."""
+    """Turn lists into tuples: snapshots share rows, which must not change."""
     return {
         key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
     }

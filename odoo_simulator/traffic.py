@@ -1,4 +1,4 @@
-"""A day in the purchasing department, at any speed: random but repeatable changes."""
+"""A purchasing department's day at any speed: random but repeatable changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CURRENCIES = (base_data.EUR,) * 6 + (
     base_data.TND,
     base_data.GBP,
 )
-# How often each kind of change comes, by weight.
+# The relative frequency of each kind of change.
 _WEIGHTS = {
     "write_order": 26,
     "write_line_price": 18,
@@ -38,8 +38,8 @@ _WEIGHTS = {
     "merge": 1,
     "rename_partner": 1,
 }
-FEWEST_ORDERS = 5  # below this, nothing is deleted
-MOST_NEW_ORDERS = 300  # more than at the start; beyond, none is created: a demo may run for weeks
+FEWEST_ORDERS = 5  # below this, no order is deleted
+MOST_NEW_ORDERS = 300  # above the initial number; a demo may run for weeks
 
 
 class Traffic:
@@ -53,11 +53,11 @@ class Traffic:
         self._stop = threading.Event()
 
     def create_orders(self, count: int, lines: int) -> list[int]:
-        """Orders with sections, notes, several currencies and taxes."""
+        """Create orders with sections, notes, several currencies and taxes; return their ids."""
         return [self._create_order(lines) for _ in range(count)]
 
     def run(self, per_second: float) -> None:
-        """Change something so many times a second, until `stop()`."""
+        """Make that many changes per second until `stop()`."""
         pause = 1.0 / per_second
         due = time.monotonic()
         while not self._stop.is_set():
@@ -69,7 +69,7 @@ class Traffic:
         self._stop.set()
 
     def step(self) -> str:
-        """One change; returns its kind, or "nothing" when it was not possible."""
+        """Make one change; return its kind, or "nothing" if it was not possible."""
         kind = self.random.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
         changes: dict[str, Callable[[], bool]] = {
             "write_order": self._write_order,
@@ -126,7 +126,7 @@ class Traffic:
         }
 
     def _order(self) -> Row | None:
-        """Any order, recent ones more often; found by trying ids, however many there are."""
+        """Return any order, recent ones more often; found by trying ids, however many there are."""
         newest = self.simulator.last_order_id()
         for _attempt in range(50):
             oldest = max(1, newest - 50) if self.random.random() < 0.7 else 1
@@ -156,7 +156,7 @@ class Traffic:
         return True
 
     def _priority(self) -> Row:
-        """Sales have none: {} moves their write_date all the same."""
+        """Return {} for sale orders, which have no priority; even that moves their write_date."""
         value = self.random.choice("01")
         model = self.simulator.models[self.simulator.order_model]
         return {"priority": value} if "priority" in model.fields else {}
@@ -171,7 +171,7 @@ class Traffic:
         return True
 
     def _write_line_text(self) -> bool:
-        """Moves the line only, not its order."""
+        """Change a line's text, which moves the line's write_date but not the order's."""
         line = self._product_line()
         if line is None:
             return False
@@ -223,7 +223,7 @@ class Traffic:
         if {source["state"], target["state"]} - {"draft", "sent"}:
             return False
         if source["currency_id"] != target["currency_id"]:
-            return False  # a line keeps its amounts, with the decimals of its first currency
+            return False  # a line keeps its amounts, with its first currency's decimals
         self.simulator.merge(source["id"], target["id"])
         return True
 

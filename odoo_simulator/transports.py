@@ -1,4 +1,4 @@
-"""From an HTTP request to its answer: which protocol, faults on command, the log of calls."""
+"""From an HTTP request to its answer: choice of protocol, faults, the log of calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from odoo_simulator.http_server import Request, Response
 from odoo_simulator.json2 import Json2
 from odoo_simulator.service import Service
 
-_LOOK_AGAIN = 0.05  # seconds between looks whether a silence is over
+_LOOK_AGAIN = 0.05  # seconds between checks whether a silence has ended
 
 
 class Transports:
@@ -35,9 +35,9 @@ class Transports:
         }
 
     def answer(self, request: Request) -> Response:
-        """404 for a path this version of Odoo hasn't; the login page for what people may read.
+        """Answer a request: 404 for a path this version lacks, the login page for pages of Odoo.
 
-        18 has pages below /json/, which want a login (measured with one database; with several,
+        18 has pages below /json/ that require a login (measured with one database; with several,
         and on 17, they are a 404).
         """
         dialect = self._dialect(request)
@@ -64,8 +64,8 @@ class Transports:
         while self.faults.state.silent:
             time.sleep(_LOOK_AGAIN)
             if not self.faults.state.silent:
-                raise ConnectionAbortedError  # the server closes without an answer
-        # In this order: where the machine is busy, the call may seem to end early, but never late.
+                raise ConnectionAbortedError  # the server closes the connection without an answer
+        # In this order: on a busy machine the call may then seem to end early, but never late.
         at, started = time.time(), time.perf_counter()
         invocation, records = Invocation("", "", []), 0
         fault: int | None = None
@@ -105,7 +105,7 @@ class Transports:
             time.sleep(seconds)
 
     def _repeating(self, request: Request, invocation: Invocation, error: OdooError) -> OdooError:
-        """The error, with the call in its text if that is asked for."""
+        """Return the error, with the call in its text if `echo` is on."""
         if not self.faults.state.echo:
             return error
         call = f"{invocation.service}.{invocation.method}{tuple(invocation.params)!r}"
@@ -132,7 +132,7 @@ class Transports:
 
 
 def _named(invocation: Invocation) -> tuple[str, str]:
-    """(model, method) of a call."""
+    """Return (model, method) of a call."""
     params = invocation.params
     if invocation.service == "object" and len(params) >= 5:
         return str(params[3]), str(params[4])
@@ -140,7 +140,7 @@ def _named(invocation: Invocation) -> tuple[str, str]:
 
 
 def _ids_named(params: Sequence[Any]) -> int:
-    """Ids in the first argument, or in a domain's `id in` or `id =`."""
+    """Return the ids in the first argument, or in a domain's `id in` or `id =`."""
     args = params[5] if len(params) > 5 and isinstance(params[5], list) else []
     kwargs = params[6] if len(params) > 6 and isinstance(params[6], dict) else {}
     first = args[0] if args else kwargs.get("domain", kwargs.get("ids", []))

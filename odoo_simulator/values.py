@@ -1,4 +1,4 @@
-"""From what a caller writes to what is stored: types, digits, currencies' decimals, commands."""
+"""Converts written values to stored ones: types, digits, currencies' decimals, commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAGIC_FIELDS = frozenset({"id", "create_date", "write_date", "create_uid", "writ
 
 
 def rounded(value: float, decimals: int) -> float:
-    """Half up, as Odoo's float_round does."""
+    """Round half up, like Odoo's float_round."""
     if decimals < 0 or value == 0:
         return value
     exponent = Decimal(1).scaleb(-decimals)
@@ -21,7 +21,7 @@ def rounded(value: float, decimals: int) -> float:
 
 
 def check_fields(model: Model, names: Iterable[str], version: int) -> None:
-    """Raises ServerError (fault 1) for a field this model hasn't."""
+    """Raise ServerError (fault 1) for a field that this model lacks."""
     for name in names:
         if name not in model.fields:
             raise unknown_field(model.name, name, version)
@@ -33,7 +33,7 @@ def unknown_field(model: str, name: str, version: int) -> ServerError:
 
 
 def stored(field: Field, value: Any, decimals: int = 2) -> Any:
-    """One value as the store keeps it; `decimals` are the currency's, for monetary fields."""
+    """Return a value as the store keeps it; `decimals` of the currency, for monetary fields."""
     if value is None:
         value = False
     if field.type == "selection":
@@ -77,7 +77,7 @@ def _moment(value: Any) -> Any:
 
 
 def apply_links(current: tuple[int, ...], value: Any) -> tuple[int, ...]:
-    """many2many commands (6 set, 4 link, 3 unlink, 5 clear) or a plain list of ids."""
+    """Apply many2many commands (6 set, 4 link, 3 unlink, 5 clear) or a plain list of ids."""
     if not value:
         return ()
     result = list(current)
@@ -97,7 +97,7 @@ def apply_links(current: tuple[int, ...], value: Any) -> tuple[int, ...]:
 
 
 def commands_of(value: Any) -> list[tuple[int, int, Any]]:
-    """one2many commands as triples, whatever their length on the wire."""
+    """Return one2many commands as triples, whatever their length on the wire."""
     result: list[tuple[int, int, Any]] = []
     for command in value or ():
         if isinstance(command, dict):

@@ -1,8 +1,8 @@
-"""The webhook call itself, as Odoo's `requests.post(url, data=..., timeout=1)` makes it.
+"""Sends webhooks as Odoo's `requests.post(url, data=..., timeout=1)` does.
 
-One new connection a call, one second for connecting and one for each wait for the answer, no retry;
-a failure is only recorded. Redirects are followed the way requests does: 301, 302 and 303 turn the
-POST into a GET without a body.
+Each call makes a new connection, with one second for connecting and one for each wait for the
+answer, and no retry; failures are only recorded. Redirects are followed as by requests: 301, 302
+and 303 turn the POST into a GET without a body.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from collections import deque
 from dataclasses import dataclass
 from urllib.parse import unquote, urljoin, urlsplit
 
-TIMEOUT = 1.0  # seconds, Odoo's own and not configurable
+TIMEOUT = 1.0  # seconds; Odoo's own, not configurable
 _MAX_REDIRECTS = 30
 _KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One call: `status` is None and `error` says why when there was no answer."""
+    """One call; without an answer `status` is None and `error` says why."""
 
     at: float  # seconds since 1970
-    url: str  # without its credentials
+    url: str  # without credentials
     body: bytes
     status: int | None
     seconds: float
@@ -35,19 +35,19 @@ class Delivery:
 
 
 class WebhookSender:
-    """Sends webhooks and keeps count. Thread-safe."""
+    """Sends webhooks and counts them. Thread-safe."""
 
     def __init__(self) -> None:
         self.deliveries: deque[Delivery] = deque(maxlen=_KEPT)
         self.sent = 0
         self.failed = 0
-        self.loss = 0.0  # share of calls that vanish on the way
+        self.loss = 0.0  # share of calls that are lost on the way
         self.doubling = 0.0  # share of calls that arrive twice
         self.random = random.Random(0)
         self._lock = threading.Lock()
 
     def send(self, url: str, body: bytes) -> None:
-        """One call; never raises for what the receiver or the network does."""
+        """Send one call; never raises, whatever receiver or network do."""
         if self.loss and self.random.random() < self.loss:
             return
         self.deliver(url, body)
@@ -64,7 +64,7 @@ class WebhookSender:
             self.sent = self.failed = 0
 
     def counters(self) -> dict[str, float]:
-        """How many were answered below 400, how many failed, and how long answers took (s)."""
+        """Return how many were answered below 400, how many failed, and the answers' seconds."""
         with self._lock:
             times = sorted(delivery.seconds for delivery in self.deliveries)
         middle = times[len(times) // 2] if times else 0.0
@@ -76,7 +76,7 @@ class WebhookSender:
         }
 
     def deliver(self, url: str, body: bytes) -> Delivery:
-        """One call, neither lost nor doubled; never raises. Returns what came of it."""
+        """Send one call that is neither lost nor doubled, and return its outcome; never raises."""
         at, started = time.time(), time.perf_counter()
         status, error = None, ""
         try:

@@ -1,4 +1,4 @@
-"""What buttons do to orders: confirm, cancel, lock, receive, merge."""
+"""What the buttons do: confirm, cancel, lock, receive, merge."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Workflow:
         self.shape = logic.shape
 
     def confirm(self, tx: Transaction, numbers: Iterable[int], events: list[Event]) -> None:
-        """Moves the order and its lines (19: the order only)."""
+        """Confirm orders; moves order and lines (19: the order only)."""
         for number in numbers:
             row = self.logic._existing(tx, self.shape.order, number)
             if row.get("state") not in ("draft", "sent"):
@@ -31,7 +31,7 @@ class Workflow:
             self._set(tx, number, {self.shape.status: "pending"}, events)
 
     def cancel(self, tx: Transaction, numbers: Iterable[int], events: list[Event]) -> None:
-        """Raises UserError for a locked order."""
+        """Cancel orders. Raises UserError for a locked order."""
         for number in numbers:
             row = self.logic._existing(tx, self.shape.order, number)
             if row.get("locked") or row.get("state") == "done":
@@ -43,7 +43,7 @@ class Workflow:
             self._set(tx, number, {"state": "draft"}, events)
 
     def lock(self, tx: Transaction, numbers: Iterable[int], events: list[Event]) -> None:
-        """17 and 18 have a state for it, 19 a field."""
+        """Lock orders: by a state in 17 and 18, by a field in 19."""
         has_field = "locked" in self.logic.models[self.shape.order].fields
         for number in numbers:
             self._set(tx, number, {"locked": True} if has_field else {"state": "done"}, events)
@@ -61,9 +61,9 @@ class Workflow:
         quantities: dict[int, float] | None,
         events: list[Event],
     ) -> None:
-        """A validated receipt, or delivery: given quantities a line (None: all that is left).
+        """Validate a receipt, or delivery, of these quantities by line (None: all outstanding).
 
-        Moves the order's write_date each time, also when its status stays the same.
+        The order's write_date moves each time, even if its status stays the same.
         """
         order = self.logic._existing(tx, self.shape.order, number)
         for line in order["order_line"]:
@@ -85,7 +85,7 @@ class Workflow:
     def merge(
         self, tx: Transaction, sources: Sequence[int], target: int, events: list[Event]
     ) -> None:
-        """Lines move to the target and keep their ids; the emptied orders are cancelled."""
+        """Move the lines, which keep their ids, to the target and cancel the emptied orders."""
         self.logic._existing(tx, self.shape.order, target)
         for source in sources:
             if source == target:
@@ -112,7 +112,7 @@ class Workflow:
         each: bool = False,
         repeats: int = 0,
     ) -> None:
-        """Set fields, move the write_date; one event, or one for each field that changes."""
+        """Set fields and move write_date; fire one event, or one per changed field."""
         order = self.logic.shape.order
         old = self.logic._existing(tx, order, number)
         tx.put(order, number, {**old, **values, **self.logic._stamp(tx)})

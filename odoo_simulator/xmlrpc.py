@@ -1,4 +1,4 @@
-"""XML-RPC on the wire, byte for byte as Python's xmlrpc.client writes it, only faster."""
+"""XML-RPC encoding, byte for byte like Python's xmlrpc.client, only faster."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from odoo_simulator.errors import ServerError
 
 _HEAD = "<?xml version='1.0'?>\n<methodResponse>\n"
 _TAIL = "</methodResponse>\n"
-# What XML 1.0 cannot carry; Odoo strips it. (A carriage return is carried: the reader's parser
-# makes a newline of it.)
+# Characters that XML 1.0 cannot carry; Odoo strips them. (A carriage return is carried, and the
+# reader's parser turns it into a newline.)
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _NEEDS_CARE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff&<>]")
 _MAXIMUM = 2**31 - 1
@@ -20,7 +20,7 @@ Write = Callable[[str], Any]
 
 
 def loads(body: bytes) -> tuple[str, list[Any]]:
-    """A method call. Raises ServerError (fault 1, as Odoo answers) for anything else."""
+    """Parse a method call. Raises ServerError (fault 1, as Odoo answers) for anything else."""
     try:
         params, method = xmlrpc.client.loads(body.decode("utf-8"), use_builtin_types=True)
     except Exception as error:  # noqa: BLE001 - whatever expat or the unmarshaller say
@@ -31,7 +31,7 @@ def loads(body: bytes) -> tuple[str, list[Any]]:
 
 
 def dumps(value: Any) -> bytes:
-    """A response. Raises ServerError for None and for integers over 2³¹−1, as Odoo does."""
+    """Encode a response. Like Odoo, raises ServerError for None and for integers over 2³¹−1."""
     parts: list[str] = []
     _value(value, parts.append)
     body = "".join(parts)
@@ -39,7 +39,7 @@ def dumps(value: Any) -> bytes:
 
 
 def dumps_unfiltered(value: Any) -> bytes:
-    """A response as Odoo sends it up to 16: control characters are left in (measured)."""
+    """Encode a response like Odoo up to 16, which leaves control characters in (measured)."""
     try:
         return xmlrpc.client.dumps((value,), methodresponse=True).encode()
     except (TypeError, OverflowError) as error:
@@ -105,7 +105,7 @@ def _struct(value: dict[str, Any], write: Write) -> None:
     writers = _WRITERS
     for name, item in value.items():
         kind = type(item)
-        # The three commonest kinds in one write each: this is the server's hottest loop.
+        # One write for each of the three commonest kinds: this is the server's hottest loop.
         if kind is str:
             write(
                 f"<member>\n<name>{name}</name>\n<value><string>{escaped(item)}</string></value>\n"

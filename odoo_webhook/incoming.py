@@ -102,8 +102,8 @@ def read_object(body: bytes) -> Mapping[str, object]:
 def _order_of_line(values: Mapping[str, object], order_model: str) -> int:
     if "order_id" not in values:
         raise PayloadError(
-            f"a {order_model}.line event needs the field order_id: add «Order Reference "
-            "(order_id)» to the fields of the webhook action in Odoo"
+            f'a {order_model}.line event needs the field order_id: add "Order Reference '
+            '(order_id)" to the fields of the webhook action in Odoo'
         )
     return _id(values, "order_id")
 
@@ -123,7 +123,7 @@ def _batch(ids: object) -> tuple[int, ...]:
 
 
 def _checked(value: object, key: str) -> int:
-    # bool is an int to Python; Odoo's false means «empty».
+    # bool is an int in Python; Odoo's false means "empty".
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= LARGEST_ID:
         raise PayloadError(
             f"{key} is {beginning(str(value), 40)!r}, which is no id of an Odoo record"

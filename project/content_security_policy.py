@@ -1,4 +1,4 @@
-"""A Content-Security-Policy for every page that brings none of its own."""
+"""A Content-Security-Policy for every page that does not set one itself."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
 
-# What Django's administration needs. Nothing inline, nothing from elsewhere.
+# What Django's administration needs. Nothing inline, nothing from other sites.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -15,7 +15,7 @@ POLICY = (
 
 
 class ContentSecurityPolicyMiddleware:
-    """Adds the policy. Left out with DEBUG, whose error pages are made of inline scripts."""
+    """Adds the policy. Not installed with DEBUG, whose error pages consist of inline scripts."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         if settings.DEBUG:
@@ -23,7 +23,7 @@ class ContentSecurityPolicyMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer, with the header set."""
+        """Return the view's answer with the header set."""
         response = self.get_response(request)
         response.headers.setdefault("Content-Security-Policy", POLICY)
         return response

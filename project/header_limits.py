@@ -1,28 +1,28 @@
-"""What a request's address and headers may be, told before Django reads any of them.
+"""Limits a request's address and headers before Django reads any of them.
 
-Django 5.2 on Python 3.11 takes time in proportion to the square of their length for some: 64 kB of
-semicolons in ``Content-Type`` cost 2 s of a processor, of backslashes in a quoted cookie 6.6 s,
-with all other requests of the process waiting (measured). The servers let far more through.
+For some headers Django 5.2 on Python 3.11 takes time quadratic in their length: 64 kB of semicolons
+in ``Content-Type`` take 2 s of CPU, backslashes in a quoted cookie 6.6 s, while all other requests
+of the process wait (measured). The servers accept far longer ones.
 """
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 LONGEST_PATH = 1024
-"""Bytes; ours have a hundred at most. The administration has an address whose expression takes time
-in proportion to the square, too."""
+"""Bytes; ours have a hundred at most. One of the administration's URL patterns takes quadratic time
+too."""
 LONGEST_QUERY = 8 * 1024
 LONGEST_HEADER = 8 * 1024
 LONGEST = {
     "CONTENT_TYPE": 256,
     # A session, a token, a language, and 2,048 bytes of Django's messages.
     "HTTP_COOKIE": 4 * 1024,
-    # Read as Content-Type is, where a language is chosen.
+    # Parsed like Content-Type where the language is chosen.
     "HTTP_ACCEPT": 2 * 1024,
 }
-"""Of headers that are read in more than one pass."""
+"""Bytes, for headers that are parsed in more than one pass."""
 LONGEST_HEADERS = 32 * 1024
-"""All of them; a browser sends about 1,000."""
+"""Bytes of all headers; a browser sends about 1,000."""
 UTF_8 = frozenset({"utf-8", '"utf-8"'})
 
 StartResponse = Callable[..., Any]
@@ -30,7 +30,7 @@ Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 def limited(application: Application) -> Application:
-    """Return the WSGI application, with answers 400, 414, 415 and 431 in front of it."""
+    """Wrap a WSGI application, answering 400, 414, 415 or 431 to requests beyond the limits."""
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         refusal = _refusal(environ)
@@ -48,7 +48,7 @@ def limited(application: Application) -> Application:
 
 
 def _refusal(environ: dict[str, Any]) -> str:
-    """Return status and reason; "" for a request that Django may read."""
+    """Return the status line of a refusal; "" for a request that Django may read."""
     if len(environ.get("PATH_INFO", "")) > LONGEST_PATH:
         return f"414 URI Too Long: {LONGEST_PATH} bytes at most."
     if len(environ.get("QUERY_STRING", "")) > LONGEST_QUERY:
@@ -65,7 +65,7 @@ def _refusal(environ: dict[str, Any]) -> str:
     if together > LONGEST_HEADERS:
         return f"431 Request Header Fields Too Large: {LONGEST_HEADERS} bytes at most."
     if "\\" in environ.get("HTTP_COOKIE", ""):
-        # Ours have none. Of a quoted cookie Python 3.11 searches the rest anew at each of them.
+        # Ours have none. In a quoted cookie Python 3.11 searches the rest again at each backslash.
         return "400 Bad Request: a cookie has a backslash; delete it."
     if not _is_readable(environ.get("CONTENT_TYPE", "")):
         return "415 Unsupported Media Type: text in UTF-8 is read here, and no upload."
@@ -73,10 +73,10 @@ def _refusal(environ: dict[str, Any]) -> str:
 
 
 def _is_readable(content_type: str) -> bool:
-    """Tell whether Django will read a body of this type in UTF-8, and as no upload.
+    """Return whether Django will read a body of this type as UTF-8 and not as an upload.
 
-    Otherwise it takes whichever codec of Python the caller names, for a body or a query. Some take
-    time in proportion to the square, and some are for other things than text.
+    Otherwise it uses whichever Python codec the caller names, for a body or a query. Some of those
+    take quadratic time, and some are not for text at all.
     """
     kind, *parameters = content_type.split(";")
     if kind.strip().lower().startswith("multipart/"):
@@ -84,7 +84,7 @@ def _is_readable(content_type: str) -> bool:
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         name = name.strip().lower()
-        if "*" in name:  # a parameter in pieces, or in a charset of its own (RFC 2231)
+        if "*" in name:  # a continued parameter, or one with its own charset (RFC 2231)
             return False
         if name == "charset" and value.strip().lower() not in UTF_8:
             return False

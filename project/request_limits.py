@@ -1,8 +1,8 @@
-"""Forms: how large, and how many at once, so that they can't stop the webhook.
+"""Limits size and number of forms, so that they can't stop the webhook.
 
-Each password that is tried costs a third of a second of CPU, and what a form holds is searched with
-expressions of others. «manage.py web» has read a form before it comes here; another server's thread
-may still have to, however slowly it comes. The webhook checks its bodies itself.
+Each password attempt costs a third of a second of CPU, and forms are searched with other libraries'
+regular expressions. "manage.py web" reads a form's body before passing it on; under another server
+a thread may have to read it, however slowly it arrives. The webhook checks its own bodies.
 """
 
 import threading
@@ -11,24 +11,24 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 
 FORMS_AT_ONCE = 4
-"""In each web process. Staff send one now and then."""
+"""Per web process. Staff send a form now and then."""
 LARGEST_FORM = 64 * 1024
-"""Bytes; two hundred chosen rows of the administration are 6,000."""
+"""Bytes; two hundred selected rows in the administration take 6,000."""
 WEBHOOK = "/odoo/webhook"
 WITHOUT_BODY = {"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"}
-"""Methods of which nothing here reads a body."""
+"""Methods whose bodies nothing here reads."""
 RETRY_AFTER_SECONDS = 5
 
 
 class RequestLimitsMiddleware:
-    """Answers 411, 413 or 503. Has to come before whatever reads a form."""
+    """Answers 411, 413 or 503. Must come before whatever reads a form."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
         self._forms = threading.BoundedSemaphore(FORMS_AT_ONCE)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer, or refuse."""
+        """Pass the request on, or refuse it."""
         if request.method in WITHOUT_BODY or request.path_info.startswith(WEBHOOK):
             return self.get_response(request)
         length = request.META.get("CONTENT_LENGTH") or ""

@@ -1,4 +1,4 @@
-"""Django's settings, all from the environment or from ``.env`` beside manage.py.
+"""Django's settings, all read from the environment or from ``.env`` beside manage.py.
 
 ``.env.example`` names every variable; docs/settings.md explains them.
 """
@@ -19,16 +19,16 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 _given = frozenset(os.environ)
 load_dotenv(env.text("ENV_FILE", str(BASE_DIR / ".env")))
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var")))
-# What ./start has made for itself: commands beside it need the same.
+# Secrets that ./start has generated: commands beside it need the same.
 load_dotenv(DATA_DIR / "secrets")
 if not env.text("ODOO_URL"):
-    # While ./start runs the simulator, they look at that one, all of it.
+    # While ./start runs the simulator, commands use that one, with all of its settings.
     load_dotenv(DATA_DIR / "simulator.env", override=True)
-# Names of variables that only these files have. «manage.py web» hands none of them on: what it
-# starts later reads the files as they are then.
+# Variables set by these files only. "manage.py web" does not pass them on: processes it starts
+# later read the files as they are then.
 VARIABLES_OF_FILES = frozenset(os.environ) - _given
 
-# Everything about Odoo, RabbitMQ, webhook, workers and reconciliation. After .env is loaded.
+# Everything about Odoo, RabbitMQ, webhook, workers and reconciliation; loaded after .env.
 from bc_consumer.conf import *  # noqa: E402, F403
 from bc_consumer.conf import (  # noqa: E402
     LOG_LEVEL,
@@ -47,13 +47,13 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 HTTPS = env.flag("HTTPS", False)
 SECURE_SSL_REDIRECT = HTTPS
-# Odoo's client turns a redirected POST into a GET, and the event is lost.
+# Odoo's client turns a redirected POST into a GET, and the event would be lost.
 SECURE_REDIRECT_EXEMPT = [r"^odoo/webhook/?$", r"^healthz$", r"^readyz$", r"^status\.json$"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 if HTTPS:
-    # A cookie of such a name comes from this very host, never from a sister of its domain.
+    # Browsers accept a cookie of such a name from this host only, not from a sibling domain.
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 3600 if HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = env.flag("HSTS_SUBDOMAINS", HTTPS)
@@ -88,9 +88,9 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-# Nothing here takes files, and header_limits.py refuses them.
+# Nothing here accepts uploads; header_limits.py refuses them.
 FILE_UPLOAD_HANDLERS: list[str] = []
-# Of any body. The largest are the webhook's; request_limits.py says how large forms may be.
+# Applies to every body; the webhook's are the largest. request_limits.py limits forms.
 DATA_UPLOAD_MAX_MEMORY_SIZE = max(65_536, WEBHOOK_MAX_BODY_BYTES)
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
@@ -146,7 +146,7 @@ DATABASES = {"default": _database()}
 
 # --- Mail, logs ---------------------------------------------------------------------------------
 
-EMAIL_TIMEOUT = 10  # seconds; a mail server that hangs must not hold a worker back
+EMAIL_TIMEOUT = 10  # seconds; a mail server that hangs must not block a worker
 globals().update(
     {
         name: value
@@ -171,7 +171,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         **{name: {"level": LOG_LEVEL} for name in ("bc_consumer", "odoo_webhook", "project")},
-        # Django's own handlers would write the same lines once more, and secrets in them.
+        # Django's own handlers would repeat each line, with secrets in it.
         "django": {"handlers": [], "level": "INFO"},
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},
     },

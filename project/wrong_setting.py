@@ -1,4 +1,4 @@
-"""Says which setting can't be read, in place of a traceback: nothing runs without settings."""
+"""Reports an unreadable setting instead of a traceback."""
 
 import io
 import json
@@ -10,17 +10,17 @@ from django.core.exceptions import ImproperlyConfigured
 from bc_consumer.core.redaction import redacted
 
 EXIT = 2
-"""As for a wrong argument; ``doctor`` counts it as an error."""
+"""The exit code for a wrong argument; ``doctor`` uses it for errors."""
 FIX = "Correct it in .env or in the environment; docs/settings.md explains it."
 
 
-def tell(arguments: Sequence[str], error: ImproperlyConfigured) -> int:
-    """Print it as the command that was called prints such a thing; return the exit code.
+def report(arguments: Sequence[str], error: ImproperlyConfigured) -> int:
+    """Print the error in the format of the command that was called; return the exit code.
 
-    In English: which language is wanted is a setting, too.
+    The text is English, because the language is a setting, too.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal without such signs
+        sys.stdout.reconfigure(errors="backslashreplace")  # the terminal may lack some characters
     text = redacted(str(error))
     if arguments[:1] != ["doctor"]:
         print(f"A setting is wrong: {text}\n{FIX}", file=sys.stderr)
@@ -29,5 +29,5 @@ def tell(arguments: Sequence[str], error: ImproperlyConfigured) -> int:
         check = {"name": "settings", "title": "Settings", "level": "error", "findings": [finding]}
         print(json.dumps({"exit": EXIT, "checks": [check]}, ensure_ascii=True))
     else:
-        print(f"✗ Settings: {text}\n    → {FIX}\nNothing else can be looked at before.")
+        print(f"✗ Settings: {text}\n    → {FIX}\nFix this first; the other checks were skipped.")
     return EXIT

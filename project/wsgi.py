@@ -1,4 +1,4 @@
-"""The WSGI application. Importing it also prepares what the first webhook must not wait for."""
+"""The WSGI application. Importing it also prepares whatever the first webhook must not wait for."""
 
 import os
 

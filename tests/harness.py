@@ -1,4 +1,4 @@
-"""A real deployment of processes for tests: web, workers, scheduler, each with its log.
+"""Runs a real deployment for tests: web, workers and scheduler as processes, each with its log.
 
 with Deployment(directory, reaper, database_url=…, rabbitmq_url=…, odoo_url=…) as deployment:
     deployment.start(workers=2)
@@ -35,14 +35,14 @@ ROOT = Path(__file__).resolve().parents[1]
 T = TypeVar("T")
 
 AS_MANY_AS_BY_DEFAULT = {"WEB_PROCESSES": "2"}
-"""Web processes; a test's own deployment has one."""
+"""The default number of web processes; a test's own deployment has one."""
 
 OWED = "FROM bc_consumer_pendingbc WHERE generation > fetched_generation"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the web process answered, and in how many seconds."""
+    """The web process's answer, and the seconds it took."""
 
     status: int
     headers: Mapping[str, str]
@@ -50,15 +50,15 @@ class Answer:
     seconds: float
 
     def json(self) -> Any:
-        """Return the body decoded."""
+        """Return the decoded body."""
         return json.loads(self.body)
 
 
 class Deployment:
-    """One deployment; its processes run the repository's code with settings of their own.
+    """One deployment; its processes run the repository's code with their own settings.
 
     Attributes:
-        environment: what every process is given; change it before starting one.
+        environment: what every process gets; change it before starting one.
         secret: the webhook's secret.
         web, scheduler: the running process, or None.
         workers: the running worker processes; kill one by ``deployment.workers[0].kill()``.
@@ -86,7 +86,7 @@ class Deployment:
         self._started = 0
         self.environment = self._base_environment(directory, database_url) | {
             "RABBITMQ_URL": rabbitmq_url,
-            # A broker given by URL may have one virtual host for all tests.
+            # On a broker given by URL all tests may share one virtual host.
             "RABBITMQ_QUEUE": f"test_{secrets.token_hex(4)}",
             "ODOO_URL": odoo_url,
             "ODOO_DATABASE": "odoo",
@@ -94,17 +94,17 @@ class Deployment:
             "ODOO_PASSWORD": "admin",
             "ODOO_WEBHOOK_SECRETS": self.secret,
             "PORT": str(self.port),
-            # Each costs most of a second to start; AS_MANY_AS_BY_DEFAULT where it is about that.
+            # Each takes most of a second to start; tests about several use AS_MANY_AS_BY_DEFAULT.
             "WEB_PROCESSES": "1",
             "LOG_LEVEL": "DEBUG",
-            # A reconciliation would make good what a test wants to see.
+            # A reconciliation would repair what a test wants to see.
             "SYNC_NIGHTLY_AT": "never",
             **(settings or {}),
         }
 
     @staticmethod
     def _base_environment(directory: Path, database_url: str) -> dict[str, str]:
-        # COVERAGE_PROCESS_START and its like pass; the caller's own settings do not.
+        # Passes COVERAGE_PROCESS_START and the like, but not the caller's settings.
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -122,7 +122,7 @@ class Deployment:
 
     @classmethod
     def migrate(cls, database_url: str, directory: Path) -> None:
-        """Bring a database to the present schema."""
+        """Migrate a database to the current schema."""
         environment = cls._base_environment(directory, database_url)
         done = subprocess.run(
             [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
@@ -168,14 +168,14 @@ class Deployment:
         return self.web
 
     def start_scheduler(self) -> OwnedProcess:
-        """Start the scheduler (it sweeps)."""
+        """Start the scheduler, which sweeps."""
         self.scheduler = self._start("scheduler", "manage.py", "scheduler")
         return self.scheduler
 
     def _start(self, kind: str, *arguments: str) -> OwnedProcess:
         self._started += 1
         name = f"{kind}-{self._started}"
-        # rundramatiq looks for the program «dramatiq» beside the interpreter.
+        # rundramatiq looks for the program "dramatiq" beside the interpreter.
         path = f"{Path(sys.executable).parent}:{self.environment.get('PATH', '')}"
         process = OwnedProcess(
             [sys.executable, *arguments],
@@ -188,17 +188,17 @@ class Deployment:
         return process
 
     def died_by_themselves(self) -> dict[str, int]:
-        """Return the processes that nobody here has ended, and their exit codes."""
+        """Return the exit codes of processes that ended although nobody here ended them."""
         codes = {name: process.died_by_itself() for name, process in self._processes.items()}
         return {name: code for name, code in codes.items() if code is not None}
 
     def stop_workers(self, seconds: float = 15.0) -> None:
-        """SIGTERM to all workers, and wait for their end."""
+        """Send SIGTERM to all workers and wait for their end."""
         while self.workers:
             self.workers.pop().stop(seconds)
 
     def close(self) -> None:
-        """End every process: tell all of them first, then wait for each."""
+        """End every process: signal all of them first, then wait for each."""
         for process in self._processes.values():
             if not process.has_ended():
                 process.terminate()
@@ -221,12 +221,12 @@ class Deployment:
 
     @property
     def base_url(self) -> str:
-        """Where the web process listens."""
+        """The URL of the web process."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def webhook_url(self) -> str:
-        """The URL with credentials that is put into Odoo's rules."""
+        """The URL with credentials for Odoo's rules."""
         return f"http://odoo:{self.secret}@127.0.0.1:{self.port}/odoo/webhook/"
 
     def wait_for_web(self, seconds: float = 2 * PATIENCE_SECONDS) -> None:
@@ -240,7 +240,7 @@ class Deployment:
             return False
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """GET from the web process; OSError when it can't be reached."""
+        """Send a GET to the web process. Raises OSError if it can't be reached."""
         return self.request("GET", path, b"", dict(headers or {}))
 
     def post(
@@ -252,7 +252,7 @@ class Deployment:
         secret: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """POST to the webhook as Odoo does; ``payload`` is bytes, or becomes JSON."""
+        """Send a POST to the webhook as Odoo does; ``payload`` is bytes, or encoded as JSON."""
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         login = b64encode(f"odoo:{self.secret if secret is None else secret}".encode()).decode()
         sent = {"Content-Type": "application/json", "Authorization": f"Basic {login}"}
@@ -260,7 +260,7 @@ class Deployment:
         return self.request("POST", target, body, sent | dict(headers or {}))
 
     def request(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> Answer:
-        """Send one request on a connection of its own, redirects not followed."""
+        """Send one request on its own connection, without following redirects."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         began = time.monotonic()
         try:
@@ -275,7 +275,7 @@ class Deployment:
     # --- what the copy says ---------------------------------------------------------------------
 
     def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Ask the deployment's database; parameters as ``%s``."""
+        """Query the deployment's database; parameters as ``%s``."""
         if self.database_url.startswith("sqlite"):
             return self._sqlite(query, *parameters)
         connection = psycopg2.connect(self.database_url, connect_timeout=30)
@@ -296,22 +296,22 @@ class Deployment:
             connection.close()
 
     def owed(self) -> int:
-        """Return how many orders the copy still owes a look."""
+        """Return how many orders are owed."""
         return int(self.sql(f"SELECT count(*) {OWED}")[0][0])
 
     def pending(self) -> int:
-        """Return how many rows the ledger has, those that are only watched included."""
+        """Return how many rows the ledger has, including those only watched."""
         return int(self.sql("SELECT count(*) FROM bc_consumer_pendingbc")[0][0])
 
     def wait_drained(self, seconds: float = PATIENCE_SECONDS) -> None:
-        """Wait until nothing is owed that is not given up or held."""
+        """Wait until no order is owed, apart from failed and held ones."""
         live = f"SELECT count(*) {OWED} AND failed_at IS NULL AND held_reason = ''"
         self.wait_until(lambda: self.sql(live)[0][0] == 0, seconds, what="the ledger to drain")
 
     def wait_until(
         self, predicate: Callable[[], T], seconds: float = PATIENCE_SECONDS, *, what: str = ""
     ) -> T:
-        """Return the predicate's first true value; fail at once when a process died by itself."""
+        """Return the predicate's first true value; fail at once if a process died by itself."""
 
         def look() -> T:
             for name, code in self.died_by_themselves().items():
@@ -339,7 +339,7 @@ class Deployment:
         return done
 
     def logs(self) -> str:
-        """Return everything that all processes have printed."""
+        """Return the output of all processes."""
         texts = [
             f"--- {name}\n{process.log.read_text(errors='replace')}"
             for name, process in self._processes.items()

@@ -1,7 +1,7 @@
-"""Writes what docs/metier.fr.md and docs/rules-by-hand.md list of the table of copied fields.
+"""Writes the lists of copied fields in docs/metier.fr.md and docs/rules-by-hand.md.
 
-Labels are those of the French catalogue, as compiled; remarks in the document are kept.
-``tools/messages`` calls it; ``python -m tools.field_tables`` does the same alone.
+Labels come from the compiled French catalogue; remarks in the documents are kept.
+``tools/messages`` calls it; ``python -m tools.field_tables`` runs it alone.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ OWN = frozenset({
     "odoo_id", "bc", "synced_at", "archived_at", "forbidden_at", "version", "mapping_version",
     "extra",
 })  # fmt: skip
-"""Columns of the copy that no field of Odoo's table stands for: their rows are written by hand."""
+"""Columns of the copy without a field in the table: their rows are written by hand."""
 OLDEST, LATEST = 17, 19
-"""Versions that the documents speak of."""
+"""The oldest and latest version that the documents cover."""
 
 
 def main() -> None:
-    """Write both documents."""
+    """Rewrite both documents."""
     METIER.write_text(metier(METIER.read_text()))
     RULES.write_text(rules(RULES.read_text()))
 
 
 def metier(text: str) -> str:
-    """Return the business document with its tables of fields made anew."""
+    """Return the business document with its tables of fields regenerated."""
     french = gettext.translation("django", LOCALE, ["fr"]).gettext
     for heading, fields in SECTIONS:
         before, found, after = text.partition(heading)
         intro, head, rest = after.partition(HEAD)
         if not (found and head):
-            raise ValueError(f"{METIER} has no table of fields under «{heading}»")
+            raise ValueError(f"{METIER} has no table of fields under {heading!r}")
         table, end, more = rest.partition("\n\n")
         rows = "\n".join(_rows(table.splitlines(), fields, french))
         text = "".join((before, found, intro, head, rows, end, more))
@@ -52,7 +52,7 @@ def metier(text: str) -> str:
 
 
 def _rows(old: Sequence[str], fields: Iterable[Field], french: Callable[[str], str]) -> list[str]:
-    """Return the rows: those there are in their order, each new field's behind that before it."""
+    """Return the rows: existing ones in their order, each new field's after its predecessor's."""
     remarks = {_column(row): row.split("|")[3].strip() for row in old}
     wanted = {field.columns[0]: field for field in fields if field.columns}
     order = [column for column in remarks if column in wanted or column in OWN]
@@ -96,7 +96,7 @@ def _versions(numbers: Iterable[int]) -> str:
 
 
 def rules(text: str) -> str:
-    """Return the page on rules made by hand with its lists of watched fields made anew."""
+    """Return the page on rules made by hand with its lists of watched fields regenerated."""
     both = (PURCHASE_ORDER, PURCHASE_ORDER_LINE)
     first = " | ".join(", ".join(_watched(fields, OLDEST)) for fields in both)
     last = " | ".join(_differing(fields) for fields in both)
@@ -113,7 +113,7 @@ def _watched(fields: Iterable[Field], version: int) -> list[str]:
 
 
 def _differing(fields: Sequence[Field]) -> str:
-    """Say what the latest version watches otherwise."""
+    """Describe how the latest version's watched fields differ."""
     watched = [field for field in fields if field.watched]
     renamed = [field for field in watched if field.name_in(OLDEST) != field.name_in(LATEST)]
     instead = [f"`{one.name_in(LATEST)}` instead of `{one.name_in(OLDEST)}`" for one in renamed]

@@ -1,4 +1,4 @@
-# Sourced by ./start and ./test: a virtual environment in .venv with exactly the pinned packages.
+# Sourced by ./start and ./test: makes a virtual environment in .venv with the pinned packages.
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -35,7 +35,7 @@ apt_install() {
         apt-get install -qq -y --no-install-recommends "$@" </dev/null
 }
 
-# Installs Debian packages. Their services are not started: nothing here uses them.
+# Installs Debian packages without starting their services, which nothing here uses.
 install_packages() {
     command -v apt-get >/dev/null 2>&1 || return 1
     local policy=/usr/sbin/policy-rc.d made_policy="" status=0 log
@@ -45,7 +45,7 @@ install_packages() {
         as_root chmod 755 "$policy"
         made_policy=yes
     fi
-    # A list of packages that is out of date names files that are gone: get it, and try once more.
+    # An outdated package list refers to removed files: update it and try again.
     { apt_install "$@" || { as_root apt-get update -qq && apt_install "$@"; }; } >"$log" 2>&1 \
         || status=1
     if [ -n "$made_policy" ]; then as_root rm -f "$policy"; fi
@@ -58,7 +58,7 @@ make_virtualenv() {
     local python="$1" version
     rm -rf .venv
     if "$python" -m venv .venv >/dev/null 2>&1 && [ -x .venv/bin/pip ]; then return 0; fi
-    # Debian keeps the module that puts pip into a new environment in a package of its own.
+    # Debian puts the module that installs pip into new environments in a separate package.
     version="$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
     say "Installing $version: $python cannot make virtual environments without it."
     install_packages "$version" || install_packages python3-venv || {
@@ -69,7 +69,7 @@ make_virtualenv() {
     "$python" -m venv .venv
 }
 
-# prepare_virtualenv NAME FILE… : installs the files' packages unless the stamp NAME says it is done.
+# prepare_virtualenv NAME FILE…: installs the files' packages unless the stamp NAME is up to date.
 prepare_virtualenv() {
     local name="$1" python wanted stamp=".venv/.$1"
     shift

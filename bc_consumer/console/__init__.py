@@ -1,5 +1,5 @@
-"""What people and machines look at: pages, administration, health, figures.
+"""What people and machines look at: pages, administration, health checks, figures.
 
-May be imported by doctor, commands and the web process. Start with ``views``, or with ``health``
-for machines; ``figures`` is what both read; ``formatting`` and ``labels`` are how values read.
+Doctor, commands and the web process may import it. Start with ``views``, or with ``health`` for
+machines. Both read ``figures``; ``formatting`` and ``labels`` turn values into text.
 """

@@ -1,6 +1,7 @@
-"""Administration: everything can be looked at, nothing edited. Odoo is the truth.
+"""The administration shows everything and edits nothing: Odoo holds the truth.
 
-The only deed is to have orders read again, which goes through the ledger like any other mark.
+Its actions have orders read again, which marks them in the ledger like any other mark, and delete
+dead letters that somebody has dealt with.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bc_consumer import ledger
@@ -47,12 +48,12 @@ from bc_consumer.models import (
 from bc_consumer.operations import failed_orders
 
 MARKED_AT_ONCE = 10_000
-"""Orders that one action marks at most; the page asks no more of one request."""
+"""The most orders that one action marks: it runs within one request."""
 
 
 @admin.action(description=_("Read from Odoo again"), permissions=["replay"])
 def read_again(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-    """Mark the selected orders; workers read them from Odoo in a moment."""
+    """Mark the selected orders; workers read them from Odoo within moments."""
     ids = list(queryset.order_by().values_list("odoo_id", flat=True)[: MARKED_AT_ONCE + 1])
     if len(ids) > MARKED_AT_ONCE:
         most = formatting.number(MARKED_AT_ONCE)
@@ -67,12 +68,12 @@ def read_again(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: Query
     )
     count = formatting.number(len(ids))
     model_admin.message_user(request, text % {"count": count}, messages.SUCCESS)
-    _tell_of_held(model_admin, request, ids)
+    _warn_of_held(model_admin, request, ids)
 
 
 @admin.action(description=_("Replay the failed ones"), permissions=["replay"])
 def replay(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-    """Mark the failed ones among the selected, however many, behind everything more urgent."""
+    """Mark the failed orders among the selected, however many, in the bulk lane."""
     count = failed_orders.replay(queryset.filter(failed_at__isnull=False))
     text = ngettext(
         "%(count)s failed order will be read from Odoo again.",
@@ -85,19 +86,21 @@ def replay(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[
 
 @admin.action(description=_("Delete: it has been dealt with"), permissions=["replay"])
 def dismiss(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-    """Delete the selected messages."""
+    """Delete the selected dead letters."""
     count, _by_model = queryset.delete()
     text = ngettext("%(count)s message deleted.", "%(count)s messages deleted.", count)
     model_admin.message_user(request, text % {"count": formatting.number(count)}, messages.SUCCESS)
 
 
-def _tell_of_held(model_admin: ReadOnlyAdmin, request: HttpRequest, ids: Sequence[int]) -> None:
+def _warn_of_held(model_admin: ReadOnlyAdmin, request: HttpRequest, ids: Sequence[int]) -> None:
     held = PendingBC.objects.filter(odoo_id__in=ids).exclude(held_reason="").count()
     if not held:
         return
     text = ngettext(
-        "%(count)s of them is held back and stays so until it is let go.",
-        "%(count)s of them are held back and stay so until they are let go.",
+        "%(count)s of them is on hold; reading it again does not release it: run manage.py "
+        "sync_BcLinbc --force.",
+        "%(count)s of them are on hold; reading them again does not release them: run manage.py"
+        " sync_BcLinbc --force.",
         held,
     )
     model_admin.message_user(request, text % {"count": formatting.number(held)}, messages.WARNING)
@@ -113,17 +116,17 @@ class LineInline(admin.TabularInline):  # type: ignore[type-arg]
     fields = readonly_fields = layout.admin_lines()
 
     def has_add_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """Nothing is added by hand."""
+        """Refuse: lines come from Odoo only."""
         return False
 
     def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """Nothing is changed by hand."""
+        """Refuse: lines come from Odoo only."""
         return False
 
 
 @admin.register(BC)
 class BCAdmin(ReadOnlyAdmin):
-    """Orders: found by reference, supplier or id; shown with their lines and their journal."""
+    """Orders, searchable by reference, partner or id; each is shown with its lines and journal."""
 
     list_display = (
         "name", "partner_name", "state_label", "total_label", "company_name", "changed_label",
@@ -153,38 +156,38 @@ class BCAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("further fields"))
     def extra_shown(self, bc: BC) -> SafeString | str:
-        """Show the fields without a column by their labels in Odoo."""
+        """List the fields without a column under their labels in Odoo."""
         items = formatting.extra_fields(bc, sorted(bc.extra))
         return format_html_join(mark_safe("<br>"), "{}: {}", items) or formatting.NOTHING
 
     @admin.display(description=_("state"), ordering="state")
     def state_label(self, bc: BC) -> str:
-        """Show what Odoo calls the state."""
+        """Return Odoo's label of the state."""
         return formatting.show(BC, "state", bc.state)
 
     @admin.display(description=_("total"), ordering="amount_total")
     def total_label(self, bc: BC) -> str:
-        """Show the total with its currency."""
+        """Return the total with its currency."""
         return f"{formatting.money(bc.amount_total)} {bc.currency_name}"
 
     @admin.display(description=_("changed in Odoo"), ordering="write_date")
     def changed_label(self, bc: BC) -> str:
-        """Show when Odoo wrote it."""
+        """Return when Odoo last changed the order (write_date)."""
         return formatting.moment(bc.write_date)
 
     @admin.display(description=_("archived"), ordering="archived_at")
     def archived_label(self, bc: BC) -> str:
-        """Show since when Odoo has it no longer."""
+        """Return when the order was archived, that is, found gone from Odoo."""
         return formatting.moment(bc.archived_at)
 
     @admin.display(description=_("billing status"))
     def invoice_status_label(self, bc: BC) -> str:
-        """Show what Odoo calls it."""
+        """Return Odoo's label of the billing status."""
         return formatting.show(BC, "invoice_status", bc.invoice_status)
 
     @admin.display(description=_("receipt status"))
     def receipt_status_label(self, bc: BC) -> str:
-        """Show what Odoo calls it."""
+        """Return Odoo's label of the receipt status."""
         return formatting.show(BC, "receipt_status", bc.receipt_status)
 
     @admin.display(description=_("in Odoo"))
@@ -202,7 +205,7 @@ class BCAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("pending"))
     def pending_link(self, bc: BC) -> SafeString | str:
-        """Link to the ledger's row, if there is one."""
+        """Link to the order's row in the ledger, if it has one."""
         if not PendingBC.objects.filter(pk=bc.odoo_id).exists():
             return str(_("up to date: nothing is pending"))
         url = reverse("admin:bc_consumer_pendingbc_change", args=[bc.odoo_id])
@@ -210,13 +213,13 @@ class BCAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("journal"))
     def history(self, bc: BC) -> SafeString:
-        """Show the latest journal entries."""
+        """Return the latest journal entries as HTML."""
         return history_html(bc.odoo_id)
 
 
 @admin.register(BCLine)
 class BCLineAdmin(ReadOnlyAdmin):
-    """Lines, found by description, product or by their own id."""
+    """Lines, searchable by description, product or their own id."""
 
     list_display = ("odoo_id", "bc", "name", "product_qty", "price_unit", "price_subtotal")
     list_select_related = ("bc",)
@@ -227,7 +230,7 @@ class BCLineAdmin(ReadOnlyAdmin):
 
 @admin.register(PendingBC)
 class PendingBCAdmin(ReadOnlyAdmin):
-    """The ledger: what is owed, watched, held or given up, and why."""
+    """The ledger: which orders are owed, watched, held or failed, and why."""
 
     list_display = (
         "odoo_id", "standing", "lane", "causes_label", "event", "marks", "first_marked_at",
@@ -241,12 +244,12 @@ class PendingBCAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Search the errors as the reader sees them, too."""
+        """Search the errors both as stored and as the reader sees them."""
         found, doubles = super().get_search_results(request, queryset, search_term)
         words = search_term.strip()
         if not words or words.removeprefix("#").isdecimal():
             return found, doubles
-        return found | queryset.filter(failed_orders.saying(words)), doubles
+        return found | queryset.filter(failed_orders.with_error_text(words)), doubles
 
     actions = (replay, read_again)
     exclude = ("traceback", "last_payload", "causes", "held_reason", "last_error", "failure")
@@ -255,50 +258,50 @@ class PendingBCAdmin(ReadOnlyAdmin):
         "order_link",
     )  # fmt: skip
 
-    @admin.display(description=_("standing"))
+    @admin.display(description=pgettext_lazy("pending order", "status"))
     def standing(self, row: PendingBC) -> str:
-        """Show which of the four a row is."""
+        """Return which of the four states the row is in."""
         if row.failed_at is not None:
             return str(_("failed"))
         if row.held_reason:
             return str(_("held"))
         owed = row.generation > row.fetched_generation
-        return str(_("owed")) if owed else str(_("watching"))
+        return str(_("to fetch")) if owed else str(_("confirming"))
 
     @admin.display(description=_("causes"))
     def causes_label(self, row: PendingBC) -> str:
-        """Show who marked it."""
+        """Return what marked the order."""
         return causes(row.causes)
 
     @admin.display(description=_("error"))
     def short_error(self, row: PendingBC) -> str:
-        """Show the beginning of the error."""
+        """Return the beginning of the error."""
         return formatting.shortened(said(row.last_error), 80)
 
     @admin.display(description=_("error"))
     def error_text(self, row: PendingBC) -> SafeString | str:
-        """Show the error."""
+        """Return the whole error."""
         return preformatted(said(row.last_error))
 
     @admin.display(description=_("cause"))
     def cause(self, row: PendingBC) -> str:
-        """Show the error without numbers: alike for one cause."""
+        """Return the error without numbers, which is the same for all orders with one cause."""
         text = said(row.last_error)
         return error_fingerprint.kind(row.error_class, text) if text else formatting.NOTHING
 
     @admin.display(description=_("held because"))
     def held_because(self, row: PendingBC) -> str:
-        """Show why the brake holds it."""
+        """Return why the archiving brake holds the order."""
         return said(row.held_reason) or formatting.NOTHING
 
     @admin.display(description=_("traceback"))
     def error_trace(self, row: PendingBC) -> SafeString | str:
-        """Show the traceback with its lines."""
+        """Return the traceback with its line breaks."""
         return preformatted(row.traceback)
 
     @admin.display(description=_("last payload"))
     def payload(self, row: PendingBC) -> SafeString | str:
-        """Show what Odoo sent."""
+        """Return what Odoo sent."""
         return preformatted(row.last_payload)
 
     @admin.display(description=_("order"))
@@ -309,7 +312,7 @@ class PendingBCAdmin(ReadOnlyAdmin):
 
 @admin.register(Alert)
 class AlertAdmin(ReadOnlyAdmin):
-    """What people have been told and is not over."""
+    """Alerts that were sent and are not resolved."""
 
     list_display = ("about", "text_shown", "first_at", "last_at", "count", "mailed_at")
     exclude = ("subject", "text")
@@ -317,18 +320,18 @@ class AlertAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("about"), ordering="key")
     def about(self, alert: Alert) -> str:
-        """Show what it is about."""
+        """Return the alert's subject."""
         return said(alert.subject) or alert.key
 
     @admin.display(description=_("text"))
     def text_shown(self, alert: Alert) -> str:
-        """Show what people were told."""
+        """Return the alert's text."""
         return said(alert.text)
 
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
-    """Messages out of RabbitMQ that nobody could read, or that are about no order."""
+    """Messages from RabbitMQ that could not be read, or that concern no order."""
 
     list_display = ("last_at", "queue", "why_shown", "beginning", "count")
     list_filter = ("queue",)
@@ -338,17 +341,17 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("why"))
     def why_shown(self, letter: DeadLetter) -> str:
-        """Show why nobody could read it."""
+        """Return why the message could not be read."""
         return said(letter.why)
 
     @admin.display(description=_("body"))
     def beginning(self, letter: DeadLetter) -> str:
-        """Show the beginning of the message."""
+        """Return the beginning of the message."""
         return formatting.shortened(letter.text, 80)
 
     @admin.display(description=_("body"))
     def whole(self, letter: DeadLetter) -> SafeString | str:
-        """Show the message as it was."""
+        """Return the whole message."""
         return preformatted(letter.text)
 
 
@@ -376,7 +379,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, _request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Find entries by their order's id; no index would serve a search in texts."""
+        """Find entries by their order's id; no index supports a search in texts."""
         number = search_term.strip().removeprefix("#")
         if number.isdecimal():
             return queryset.filter(odoo_id=int(number)), False
@@ -384,12 +387,12 @@ class JournalEntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("causes"))
     def causes_label(self, entry: JournalEntry) -> str:
-        """Show who marked the order."""
+        """Return what marked the order."""
         return causes(entry.causes)
 
     @admin.display(description=_("at"), ordering="at")
     def at_label(self, entry: JournalEntry) -> str:
-        """Show when it happened, with seconds."""
+        """Return when it happened, to the second."""
         return formatting.clock(entry.at)
 
     @admin.display(description=_("order"))
@@ -399,28 +402,28 @@ class JournalEntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("delay"))
     def delay_label(self, entry: JournalEntry) -> str:
-        """Show the delay in the unit that suits it."""
+        """Return the delay in a suitable unit."""
         return formatting.duration(entry.delay)
 
     @admin.display(description=_("changes"))
     def summary(self, entry: JournalEntry) -> str:
-        """Show the changes in a line."""
+        """Return the changes in one line."""
         return formatting.read_changes(entry.changes).summary()
 
     @admin.display(description=_("changes"))
     def changes_label(self, entry: JournalEntry) -> SafeString:
-        """Show the changes in full."""
+        """Return all changes as HTML."""
         return changes_html(entry.changes)
 
     @admin.display(description=_("error"))
     def error_text(self, entry: JournalEntry) -> str:
-        """Show why nothing was applied."""
+        """Return why nothing was applied."""
         return said(entry.error) or formatting.NOTHING
 
 
 @admin.register(SyncState)
 class SyncStateAdmin(ReadOnlyAdmin):
-    """Up to when the copy is known to be complete, and who is reconciling."""
+    """Up to which moment the copy is known to be complete, and who is reconciling."""
 
     list_display = ("key", "last_sync", "is_syncing", "owner", "lease_until", "scan_due_at")
 
@@ -438,26 +441,26 @@ class SyncLogAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("error"))
     def error_text(self, run: SyncLog) -> SafeString | str:
-        """Show the error with its lines."""
+        """Return the error with its line breaks."""
         return preformatted(said(run.error))
 
     @admin.display(description=_("notes"))
     def notes_text(self, run: SyncLog) -> SafeString | str:
-        """Show the notes with their lines."""
+        """Return the notes with their line breaks."""
         return preformatted(said(run.notes))
 
 
 def order_link(odoo_id: int) -> SafeString:
-    """Return a link to an order's own page: those only pending or told of have one too."""
+    """Link to an order's own page, which exists for any order in copy, ledger or journal."""
     url = reverse("bc-order", args=[odoo_id])
     return format_html('<a href="{}">#{}</a>', url, odoo_id)
 
 
 def odoo_url(odoo_id: int) -> str:
-    """Return the address of an order in Odoo's own pages, or "" when it can't be told.
+    """Return the address of an order in Odoo's own interface, or "" if it can't be determined.
 
-    Without the user and password that ODOO_URL might hold. ``/web#id=…`` opens the form in 17, and
-    is understood by 18 and 19.
+    A user and password in ODOO_URL are left out. ``/web#id=…`` is Odoo 17's address of the form; 18
+    and 19 still understand it.
     """
     parts = urlsplit(settings.ODOO_URL)
     if not parts.hostname:
@@ -469,7 +472,7 @@ def odoo_url(odoo_id: int) -> str:
 
 
 def _without_task_admin() -> None:
-    """Take django_dramatiq's task list away: without its AdminMiddleware nothing fills it.
+    """Unregister django_dramatiq's task list: nothing fills it without its AdminMiddleware.
 
     It also shows message arguments unescaped (measured with 0.15.0).
     """

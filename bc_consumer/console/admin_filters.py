@@ -1,4 +1,4 @@
-"""The administration's filters; their choices cost nothing, or little, however big the tables."""
+"""The administration's filters. Listing their choices stays cheap, however large the tables."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from bc_consumer.console.figures import FAILED, HELD, OWED, WATCHING
 from bc_consumer.console.formatting import shortened
@@ -32,21 +33,21 @@ companies = CachedValue(_companies)
 
 
 class PresenceFilter(admin.SimpleListFilter):
-    """Orders that Odoo still has, or has not."""
+    """Filters orders by whether Odoo still shows them."""
 
     title = _("presence")
     parameter_name = "presence"
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> Choices:
-        """Give the three."""
+        """Return the three choices."""
         return [
             ("current", _("current")),
             ("archived", _("archived")),
-            ("forbidden", _("no longer readable")),
+            ("forbidden", _("access lost")),
         ]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[BC]) -> QuerySet[BC]:
-        """Narrow the list."""
+        """Return the orders of the chosen kind."""
         if self.value() == "current":
             return queryset.filter(archived_at__isnull=True, forbidden_at__isnull=True)
         if self.value() == "archived":
@@ -57,84 +58,84 @@ class PresenceFilter(admin.SimpleListFilter):
 
 
 class OrderStateFilter(admin.SimpleListFilter):
-    """Odoo's states; listing those in use would read the whole table."""
+    """Filters by Odoo's standard states; listing the states in use would read the whole table."""
 
     title = _("state")
     parameter_name = "state"
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> Choices:
-        """Give the states that Odoo comes with."""
+        """Return Odoo's standard states."""
         return list(states().items())
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[BC]) -> QuerySet[BC]:
-        """Narrow the list."""
+        """Return the orders in the chosen state."""
         return queryset.filter(state=self.value()) if self.value() else queryset
 
 
 class CompanyFilter(admin.SimpleListFilter):
-    """The companies that have orders; not shown when there is only one."""
+    """Filters by company; hidden while there is only one."""
 
     title = _("company")
     parameter_name = "company"
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> Choices:
-        """Give the companies."""
+        """Return the companies that have orders."""
         found = companies()
         return [(str(pk), name) for pk, name in found] if len(found) > 1 else []
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[BC]) -> QuerySet[BC]:
-        """Narrow the list."""
+        """Return the chosen company's orders."""
         value = self.value()
         return queryset.filter(company_id=value) if value and value.isdecimal() else queryset
 
 
 class StandingFilter(admin.SimpleListFilter):
-    """What a pending row is."""
+    """Filters ledger rows by their state: owed, watching, held or failed."""
 
-    title = _("standing")
+    title = pgettext_lazy("pending order", "status")
     parameter_name = "standing"
     conditions = {"owed": OWED, "watching": WATCHING, "failed": FAILED, "held": HELD}
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> Choices:
-        """Give the four."""
+        """Return the four states."""
         return [
-            ("owed", _("owed")),
-            ("watching", _("watching")),
+            ("owed", _("to fetch")),
+            ("watching", _("confirming")),
             ("failed", _("failed")),
             ("held", _("held")),
         ]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[PendingBC]) -> QuerySet[PendingBC]:
-        """Narrow the list."""
+        """Return the rows in the chosen state."""
         condition = self.conditions.get(self.value() or "")
         return queryset if condition is None else queryset.filter(condition)
 
 
 class ErrorFilter(admin.SimpleListFilter):
-    """The kinds of error of the rows given up, most frequent first, with their number."""
+    """Filters failed rows by the class of their error, the most frequent first, with counts."""
 
     title = _("kind of error")
     parameter_name = "error"
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> Choices:
-        """Group the failed rows."""
+        """Return the error classes with their counts."""
         kinds = PendingBC.objects.filter(FAILED).order_by().values_list("error_class")
         counted = kinds.annotate(count=Count("pk")).order_by("-count", "error_class")
         return [(kind, f"{kind} ({count})") for kind, count in counted[:ERRORS_SHOWN]]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[PendingBC]) -> QuerySet[PendingBC]:
-        """Narrow the list."""
+        """Return the rows with the chosen error class."""
         return queryset.filter(FAILED, error_class=self.value()) if self.value() else queryset
 
 
 class FailureFilter(admin.SimpleListFilter):
-    """The causes of the rows given up: errors that differ in numbers alone are one."""
+    """Filters failed rows by cause: errors that differ only in numbers share one."""
 
     title = _("cause")
     parameter_name = "failure"
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> Choices:
-        """Group the failed rows."""
+        """Return the causes with their counts."""
         groups = failed_orders.groups(failed_orders.failed(), ERRORS_SHOWN)
         return [
             (group.failure, f"{shortened(_cause(group), CAUSE_CHARACTERS)} ({group.count})")
@@ -142,10 +143,10 @@ class FailureFilter(admin.SimpleListFilter):
         ]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[PendingBC]) -> QuerySet[PendingBC]:
-        """Narrow the list."""
+        """Return the rows with the chosen cause."""
         return queryset.filter(FAILED, failure=self.value()) if self.value() else queryset
 
 
 def _cause(group: failed_orders.Group) -> str:
-    """Name a cause in the reader's language: the error of one of its orders, without numbers."""
+    """Describe a cause in the reader's language: one of its orders' errors, without numbers."""
     return kind(group.error_class, said(group.example_error))

@@ -1,4 +1,4 @@
-"""Pieces of HTML that the administration shows in a field: changes, a journal, a long text."""
+"""HTML fragments for the administration's fields: changes, a journal, a long text."""
 
 from typing import Any
 
@@ -31,5 +31,5 @@ def history_html(odoo_id: int) -> SafeString:
 
 
 def preformatted(text: str) -> SafeString | str:
-    """Return a text with its line breaks kept."""
+    """Return a text with its line breaks preserved."""
     return format_html("<pre>{}</pre>", text) if text else formatting.NOTHING

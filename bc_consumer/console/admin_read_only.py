@@ -1,4 +1,4 @@
-"""What every list and page of the administration has in common: nothing is edited."""
+"""What all lists and pages of the administration have in common: nothing can be edited."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Shows every column, changes none; an order's number in the search box finds it by index."""
+    """Shows every column and changes none; a number in the search box finds that order by index."""
 
     actions_on_bottom = True
     list_per_page = 50
@@ -16,25 +16,25 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     id_field = "odoo_id"
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
-        """Nothing is added by hand."""
+        """Refuse: nothing is added by hand."""
         return False
 
     def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """Nothing is changed by hand."""
+        """Refuse: nothing is changed by hand."""
         return False
 
     def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """Nothing is deleted by hand."""
+        """Refuse: nothing is deleted by hand."""
         return False
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
-        """Having orders read again takes the right to change pending orders."""
+        """Return whether the user may have orders read again, that is, change pending orders."""
         return request.user.has_perm("bc_consumer.change_pendingbc")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Search the texts; a number, with or without «#», also finds the order of that id."""
+        """Search the texts; a number, with or without "#", also finds the order with that id."""
         number = search_term.strip().removeprefix("#")
         if not number.isdecimal():
             return super().get_search_results(request, queryset, search_term)

@@ -1,4 +1,4 @@
-"""What Odoo calls the fields that have no column, as far as it was asked."""
+"""Odoo's labels of the fields that have no column, as last read from Odoo."""
 
 from django.db import models
 
@@ -16,6 +16,6 @@ known_labels = CachedValue(_labels)
 
 
 def extra_label(model: type[models.Model], name: str) -> str:
-    """Return the label of a field in ``extra``; its technical name while it is not known."""
+    """Return the label of a field in ``extra``, or its technical name if the label is unknown."""
     table = "line" if model is BCLine else "order"
     return known_labels().get(table, {}).get(name, name)

@@ -1,7 +1,7 @@
-"""What the pages, the health checks and the metrics read. Nothing here writes.
+"""The figures that pages, health checks and metrics show. Nothing here writes.
 
-Counts are exact; ``core.cached_value`` bounds what they cost. With small tables they are
-milliseconds old.
+Counts are exact; ``core.cached_value`` bounds their cost. With small tables they are milliseconds
+old.
 """
 
 import math
@@ -16,50 +16,50 @@ from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.models import BC, BCLine, JournalEntry, PendingBC
 
 WEBHOOK = "webhook"
-"""The cause whose delays are worth a figure: a first load's only tell how long its queue was."""
+"""The cause whose delays are measured: a first load's delays only show how long its queue was."""
 DELAYS = 200
 DELAYS_AMONG = 1000
-"""Latest journal entries among which up to DELAYS are looked for: the cost has a limit."""
+"""How many of the latest journal entries are searched for up to DELAYS delays; bounds the cost."""
 
 OPEN = Q(failed_at__isnull=True, held_reason="")
 OWED = OPEN & Q(generation__gt=F("fetched_generation"))
 WATCHING = OPEN & Q(generation__lte=F("fetched_generation"))
 HELD = Q(failed_at__isnull=True) & ~Q(held_reason="")
 FAILED = Q(failed_at__isnull=False)
-"""A pending row is exactly one of these four."""
+"""A pending row is in exactly one of these four states."""
 
 
 @dataclass(frozen=True, slots=True)
 class CopyFigures:
-    """How many rows the copy has."""
+    """Row counts of the copy."""
 
     bc_current: int
     bc_archived: int
     bc_forbidden: int
-    """No longer readable, and not archived."""
+    """Orders that our account may no longer read, and that are not archived."""
     lines: int
-    """Of all orders, archived ones included."""
+    """Lines of all orders, archived ones included."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerFigures:
-    """How many orders the copy still owes a look."""
+    """Row counts of the ledger."""
 
     owed: int
-    """To be fetched; without those given up (failed) or held."""
+    """Orders still to be fetched, without failed and held ones."""
     watching: int
     failed: int
     held: int
     oldest_owed_seconds: float | None
-    """How long the owed row that waits longest has been owed; None when nothing is owed.
+    """How many seconds the oldest owed row has waited; None when nothing is owed.
 
-    Since its first mark, or since it was opened again after it had failed or was held.
+    Counted from its first mark, or from when it was reopened after it had failed or was held.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class DelayFigures:
-    """Seconds from the webhook's arrival to the applied change, of the latest changes."""
+    """Seconds from a webhook's arrival to the applied change, over the latest changes."""
 
     count: int
     p50: float | None
@@ -68,7 +68,7 @@ class DelayFigures:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Everything that can be said in numbers alone."""
+    """All figures: numbers only, no names."""
 
     copy: CopyFigures
     ledger: LedgerFigures
@@ -76,8 +76,8 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One journal entry with the order it is about; None where the copy has none."""
+class EntryWithOrder:
+    """One journal entry with its order; ``bc`` is None if the copy does not have the order."""
 
     entry: JournalEntry
     bc: BC | None
@@ -85,7 +85,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class OrderStory:
-    """All that is known about one order."""
+    """Everything that is known about one order."""
 
     odoo_id: int
     bc: BC | None
@@ -96,12 +96,12 @@ class OrderStory:
 
 
 def read_figures() -> Figures:
-    """Return all figures; five statements at most."""
+    """Return all figures, in five statements at most."""
     return Figures(copy_figures(), ledger_figures(), delay_figures())
 
 
 def _copy_figures() -> CopyFigures:
-    # One count a statement, each on one index; all at once would read the whole table.
+    # One count per statement, each on one index: a combined one would read the whole table.
     total = BC.objects.count()
     archived = BC.objects.filter(archived_at__isnull=False).count()
     forbidden = BC.objects.filter(forbidden_at__isnull=False, archived_at__isnull=True).count()
@@ -129,7 +129,7 @@ ledger_figures = CachedValue(_ledger_figures)
 
 
 def delay_figures() -> DelayFigures:
-    """Return the delays of the latest changes that a webhook brought (bounded cost)."""
+    """Return the delays of the latest changes caused by webhooks, at a bounded cost."""
     latest = JournalEntry.objects.order_by("-id").values_list("delay", "causes")[:DELAYS_AMONG]
     delays = [
         delay for delay, causes in latest if delay is not None and WEBHOOK in causes.split(",")
@@ -139,22 +139,22 @@ def delay_figures() -> DelayFigures:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """Return the smallest of these ascending values that ``share`` of them do not exceed."""
+    """Return the smallest of these ascending values that a share (0 to 1) of them don't exceed."""
     if not ordered:
         return None
     return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
 
 
-def latest_journal(limit: int) -> list[Told]:
-    """Return the newest journal entries with their orders; two statements."""
+def latest_journal(limit: int) -> list[EntryWithOrder]:
+    """Return the newest journal entries with their orders, in two statements."""
     entries = list(JournalEntry.objects.order_by("-id")[:limit])
     ids = {entry.odoo_id for entry in entries}
     bcs = {bc.odoo_id: bc for bc in BC.objects.filter(odoo_id__in=ids).defer("notes", "extra")}
-    return [Told(entry, bcs.get(entry.odoo_id)) for entry in entries]
+    return [EntryWithOrder(entry, bcs.get(entry.odoo_id)) for entry in entries]
 
 
 def order_story(odoo_id: int, journal_limit: int) -> OrderStory | None:
-    """Return what is known about an order, or None when nothing is; four statements."""
+    """Return what is known about an order, or None if nothing is; takes four statements."""
     bc = BC.objects.filter(odoo_id=odoo_id).first()
     lines = list(bc.lines.order_by("sequence", "odoo_id")) if bc is not None else []
     journal = list(JournalEntry.objects.filter(odoo_id=odoo_id).order_by("-id")[:journal_limit])
@@ -165,5 +165,5 @@ def order_story(odoo_id: int, journal_limit: int) -> OrderStory | None:
 
 
 def check_ledger() -> None:
-    """Read from the ledger; raises a database error when that does not work."""
+    """Read from the ledger. Raises a database error if it can't be read."""
     list(PendingBC.objects.order_by("pk").values_list("pk", flat=True)[:1])

@@ -1,4 +1,4 @@
-"""How values, and the changes that the journal keeps, read on a page, in the active language."""
+"""Formats values, and the changes kept in the journal, for a page in the active language."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,31 +28,32 @@ from bc_consumer.refresh.mapping import EXTRA
 NOTHING = "—"
 SUMMARY_FIELDS = 3
 SUMMARY_CHARACTERS = 48
-"""Of one value in a summary; the order's page shows it whole."""
+"""The most characters of one value in a summary; the order's page shows the whole value."""
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")  # as mapping.py writes them
 LONGEST_MOMENT = 40
 """Characters."""
 BREAKS = str.maketrans("\t\r\n", "   ")
 LONGEST_TEXT = 64 * 1024
-"""Characters of a text whose beginning is told in one line."""
+"""The most characters of a text that are searched for its one-line beginning."""
 LONGEST_HTML = 4 * 1024
-"""Characters of a note that a page shows. Python's reader of HTML takes time in proportion to the
-square of what it finds no end of: 9 ms for the worst of this length, 0.6 s for 64 kB (measured)."""
+"""The most characters of an HTML note that a page shows. Python's HTML parser takes time quadratic
+in the length of what it finds no end of: 9 ms for the worst text of this length, 0.6 s for 64 kB
+(measured)."""
 LONGEST_OF_A_CHANGE = 2 * 1024
-"""Characters of a value before or after a change: a page shows a hundred of them."""
+"""The most characters of a value before or after a change: a page may show a hundred changes."""
 PARTS_OF_TOTAL = frozenset({"amount_untaxed", "amount_tax"})
 TEN, MINUTE, HOUR, DAY = 10, 60, 3600, 86400
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field, from one value to another, ready to be shown."""
+    """One field's change from one value to another, ready to be shown."""
 
     label: str
     old: str
     new: str
     minor: bool = False
-    """Goes without saying: parts of a total that changed too, and when Odoo wrote the order."""
+    """Whether a summary omits it: a part of a changed total, or the date of Odoo's write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +69,15 @@ class LineChange:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a journal entry's ``changes`` say."""
+    """The contents of a journal entry's ``changes``, ready to be shown."""
 
     fields: tuple[FieldChange, ...] = ()
     lines: tuple[LineChange, ...] = ()
     first_lines: int | None = None
-    """How many lines a new order came with."""
+    """The number of lines with which a new order arrived."""
 
     def summary(self) -> str:
-        """Return one short line of text; empty when there is nothing to say."""
+        """Return one short line of text; "" if there is nothing to report."""
         return " · ".join([*self._told_fields(), *self._told_lines()])
 
     def _told_fields(self) -> Iterator[str]:
@@ -114,7 +115,7 @@ class Changes:
 
 
 def read_changes(stored: Mapping[str, Any]) -> Changes:
-    """Read ``JournalEntry.changes`` as the writer stores them; ignore what is not known."""
+    """Read ``JournalEntry.changes`` as ``refresh/writer.py`` stores them, ignoring unknown keys."""
     lines = stored.get("lines") or {}
     return Changes(
         fields=_field_changes(BC, stored.get("fields") or {}),
@@ -126,7 +127,7 @@ def read_changes(stored: Mapping[str, Any]) -> Changes:
 def _field_changes(
     model: type[models.Model], changed: Mapping[str, Sequence[Any]]
 ) -> tuple[FieldChange, ...]:
-    """Leave an id out where its name tells the same."""
+    """Return the changed fields, leaving out an id if its name shows the same change."""
     minor = {"write_date"} | (PARTS_OF_TOTAL if "amount_total" in changed else set())
     return tuple(
         FieldChange(
@@ -140,7 +141,7 @@ def _field_changes(
 
 
 def _show_pair(model: type[models.Model], name: str, old: Any, new: Any) -> tuple[str, str]:
-    """Show both sides alike: SQLite forgets that yen have no decimals, a fresh value knows it."""
+    """Format both values alike: SQLite forgets that yen have no decimals, fresh values do not."""
     if isinstance(_field(model, name), ExactDecimalField):
         known = [str(value) for value in (old, new) if value is not None]
         if any("." not in value for value in known):
@@ -149,7 +150,7 @@ def _show_pair(model: type[models.Model], name: str, old: Any, new: Any) -> tupl
 
 
 def _show_shortly(model: type[models.Model], name: str, value: Any) -> str:
-    if isinstance(value, str):  # before it is read as HTML
+    if isinstance(value, str):  # before it is parsed as HTML
         return show(model, name, _beginning(value, LONGEST_OF_A_CHANGE))
     return _beginning(show(model, name, value), LONGEST_OF_A_CHANGE)
 
@@ -170,9 +171,9 @@ def _line_name(odoo_id: str, name: str = "") -> str:
 
 
 def field_label(model: type[models.Model], name: str) -> str:
-    """Return a column's translated name; its technical one when the model has it no longer.
+    """Return a column's translated label, or its technical name if the model no longer has it.
 
-    «extra.x_project» is a field without a column: its label in Odoo.
+    "extra.x_project" stands for a field without a column and gets its label in Odoo.
     """
     if name.startswith(EXTRA):
         return capfirst(extra_label(model, name.removeprefix(EXTRA)))
@@ -181,7 +182,7 @@ def field_label(model: type[models.Model], name: str) -> str:
 
 
 def show(model: type[models.Model], name: str, value: Any) -> str:
-    """Return a column's value as text: from the database, or from JSON."""
+    """Return a column's value as text, whether it comes from the database or from JSON."""
     if value is None or value in ("", []):
         return NOTHING
     if name.startswith(EXTRA):
@@ -195,19 +196,19 @@ def show(model: type[models.Model], name: str, value: Any) -> str:
         return money(value) if kind in SHOWN_AS_MONEY else quantity(value)
     if kind is Kind.DATE:
         return day(parse_date(value) if isinstance(value, str) else value)
-    if isinstance(_field(model, name), models.DateTimeField):  # some are the copy's own
+    if isinstance(_field(model, name), models.DateTimeField):  # some belong to the copy itself
         return moment(parse_datetime(value) if isinstance(value, str) else value)
     return plain_text(value) if kind is Kind.HTML else label(name, str(value))
 
 
 def kind_of_column(model: type[models.Model], name: str) -> Kind | None:
-    """Tell what the values of a column are; None for one of the copy's own."""
+    """Return the kind of a column's values; None for a column of the copy's own."""
     field = (LINE_COLUMNS if model is BCLine else ORDER_COLUMNS).get(name)
     return field.kind if field is not None else None
 
 
 def show_extra(name: str, value: Any) -> str:
-    """Return the value of a field without a column, as its form tells what it is."""
+    """Return the value of a field without a column as text; its JSON type decides how."""
     if value is None or value == []:
         return NOTHING
     if isinstance(value, bool):
@@ -222,7 +223,7 @@ def show_extra(name: str, value: Any) -> str:
 
 
 def extra_fields(record: OdooRecord, names: Iterable[str]) -> list[tuple[str, str]]:
-    """Return label and value of these fields without a column, those that hold something."""
+    """Return labels and values of those of these fields without a column that hold something."""
     filled = [name for name in names if record.extra.get(name) not in (None, [], False)]
     return [
         (field_label(type(record), f"{EXTRA}{name}"), show_extra(name, record.extra[name]))
@@ -236,16 +237,16 @@ def _field(model: type[models.Model], name: str) -> "models.Field[Any, Any] | No
 
 
 def number(value: Decimal | float | None) -> str:
-    """Return a number with the language's separators and all its decimals."""
+    """Format a number with the language's separators and all its decimals."""
     if value is None:
         return NOTHING
     return formats.number_format(value, use_l10n=True, force_grouping=True)
 
 
 def money(value: Decimal | str | None) -> str:
-    """Return an amount with at least two decimals, or none at all (yen come without).
+    """Format an amount with at least two decimals, or with none if it has none (yen).
 
-    SQLite keeps doubles, which forget how many decimals there were: 12.50 comes back as 12.5.
+    SQLite keeps doubles, which forget trailing zeros: 12.50 comes back as 12.5.
     """
     exact = _decimal(value)
     if exact is None:
@@ -257,7 +258,7 @@ def money(value: Decimal | str | None) -> str:
 
 
 def quantity(value: Decimal | str | None) -> str:
-    """Return a quantity without needless zeros."""
+    """Format a quantity without trailing zeros."""
     exact = _decimal(value)
     if exact is None:
         return NOTHING if value is None else str(value)
@@ -266,7 +267,7 @@ def quantity(value: Decimal | str | None) -> str:
 
 
 def _decimal(value: Decimal | str | None) -> Decimal | None:
-    """Read a number of the journal; None where it is none."""
+    """Read a number from the journal; None if it is not one."""
     try:
         return None if value is None else Decimal(value)
     except InvalidOperation:
@@ -274,7 +275,7 @@ def _decimal(value: Decimal | str | None) -> Decimal | None:
 
 
 def moment(value: datetime | date | None) -> str:
-    """Return a date and time in the project's time zone."""
+    """Format a date and time in the project's time zone."""
     if value is None:
         return NOTHING
     if isinstance(value, datetime) and timezone.is_aware(value):
@@ -283,14 +284,14 @@ def moment(value: datetime | date | None) -> str:
 
 
 def day(value: date | None) -> str:
-    """Return a date."""
+    """Format a date."""
     if value is None:
         return NOTHING
     return formats.date_format(value, pgettext("format of a date", "Y-m-d"))
 
 
 def clock(value: datetime) -> str:
-    """Return the time with seconds, after the date unless that is today's."""
+    """Format a time with seconds, preceded by the date unless that is today."""
     local = timezone.localtime(value)
     time = f"{local:%H:%M:%S}"
     if local.date() == timezone.localdate():
@@ -299,7 +300,7 @@ def clock(value: datetime) -> str:
 
 
 def duration(seconds: float | timedelta | None) -> str:
-    """Return a length of time in the unit that suits it: «80 ms», «2.4 s», «3 min», «5 h»."""
+    """Format a length of time (seconds) in a suitable unit: "80 ms", "2.4 s", "3 min", "5 h"."""
     if seconds is None:
         return NOTHING
     if isinstance(seconds, timedelta):
@@ -320,24 +321,24 @@ def duration(seconds: float | timedelta | None) -> str:
 
 
 def shortened(text: str, characters: int = SUMMARY_CHARACTERS) -> str:
-    """Return the beginning of a text, in one line."""
-    # Not split(): the no-break spaces inside numbers stay.
+    """Return the beginning of a text in one line."""
+    # split() without an argument would also split at the no-break spaces inside numbers.
     words = text[:LONGEST_TEXT].strip().translate(BREAKS).split(" ")
     return Truncator(" ".join(filter(None, words))).chars(characters)
 
 
 def plain_text(html: str) -> str:
-    """Return the text of a piece of HTML; of one that hides what it is, all of it as it stands."""
+    """Return the text of an HTML fragment, or the fragment itself if it can't be parsed."""
     html = _beginning(html, LONGEST_HTML)
     try:
         return unescape(strip_tags(html)).strip()
-    # Django gives up on hundreds of tags that don't end, Python on «<![» with an unknown word.
+    # Django gives up on hundreds of unclosed tags, Python on "<![" followed by an unknown word.
     except (SuspiciousOperation, AssertionError):
         return html
 
 
 def _beginning(text: str, longest: int) -> str:
-    """Return the first characters of a text, and of HTML no part of a tag."""
+    """Return the first characters of a text, never ending inside an HTML tag."""
     if len(text) <= longest:
         return text
     text = text[:longest]

@@ -1,6 +1,6 @@
-"""What machines ask: is the process alive, is the service ready, what are the figures.
+"""Endpoints for machines: whether the process is alive, whether the service is ready, the figures.
 
-No login, no redirect, no secrets, no names.
+They need no login, never redirect, and reveal neither secrets nor names.
 """
 
 import logging
@@ -24,25 +24,25 @@ from bc_consumer.operations import heartbeats
 logger = logging.getLogger(__name__)
 
 READY_SECONDS = 1.0
-"""The database's deadline in /readyz; callers usually wait 2 s or more."""
+"""The database's deadline in /readyz, in seconds; callers usually wait for 2 s or more."""
 STATUS_SECONDS = 10.0
-"""The database's deadline in /status.json: counting millions of rows takes seconds."""
+"""The database's deadline in /status.json, in seconds: counting millions of rows takes some."""
 
 
 @transaction.non_atomic_requests
 @require_safe
 def healthz(_: HttpRequest) -> JsonResponse:
-    """Tell that this process answers; nothing else is asked."""
+    """Answer 200: this process is alive. Asks neither database nor broker."""
     return _answer({"status": "alive"})
 
 
 @transaction.non_atomic_requests
 @require_safe
 def readyz(_: HttpRequest) -> JsonResponse:
-    """Tell whether events can be taken in: 503 without the ledger.
+    """Answer whether events can be taken in: 503 if the ledger can't be reached.
 
-    Trouble with RabbitMQ is told and no reason for 503: marks are kept in the ledger, and the
-    workers' timers find them a little later.
+    Trouble with RabbitMQ is reported but is no reason for a 503: marks are kept in the ledger, and
+    the workers' timers find them a little later.
     """
     rabbitmq = _rabbitmq()
     try:
@@ -60,7 +60,7 @@ def readyz(_: HttpRequest) -> JsonResponse:
 @transaction.non_atomic_requests
 @require_safe
 def status(_: HttpRequest) -> JsonResponse:
-    """Give the figures; 503 when the database does not answer. Times are seconds."""
+    """Return the figures as JSON, durations in seconds; 503 if the database does not answer."""
     try:
         with database_deadline(STATUS_SECONDS):
             figures = read_figures()
@@ -91,7 +91,7 @@ def status(_: HttpRequest) -> JsonResponse:
 
 
 def _rabbitmq() -> str:
-    """Say what the process's publisher knows: it keeps a connection and notices its end."""
+    """Return the broker's state as the process's publisher knows it from its open connection."""
     if not settings.RABBITMQ_URL:
         return "not used"
     return "away" if publisher().away else "ok"

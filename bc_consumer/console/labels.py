@@ -1,6 +1,6 @@
-"""What Odoo's selection values and our causes are called on a page.
+"""The labels of Odoo's selection values and of our causes.
 
-An unknown value is shown as it is: Odoo's modules may add their own.
+Unknown values are shown as they are, because Odoo modules may add their own.
 """
 
 from collections.abc import Mapping
@@ -91,21 +91,21 @@ BY_FIELD_OF_SALES: Mapping[str, Mapping[str, Label]] = {
 
 
 def copies_sales() -> bool:
-    """Tell whether the copy holds sales, not purchases."""
+    """Return whether the copy holds sale orders rather than purchase orders."""
     return bool(settings.ODOO_ORDER_MODEL == "sale.order")
 
 
 def states() -> Mapping[str, Label]:
-    """Return the states that Odoo comes with."""
+    """Return Odoo's standard states with their labels."""
     return STATE_OF_SALES if copies_sales() else STATE
 
 
 def label(field: str, value: str) -> str:
-    """Return what a field's value is called, in the active language; itself when it is unknown."""
+    """Return the label of a field's value in the active language, or the value if it is unknown."""
     by_field = BY_FIELD_OF_SALES if copies_sales() else BY_FIELD
     return str(by_field.get(field, {}).get(value, value))
 
 
 def causes(value: str) -> str:
-    """Return the names of comma-separated causes, in the active language."""
+    """Return the labels of comma-separated causes in the active language."""
     return ", ".join(str(CAUSE.get(cause, cause)) for cause in value.split(",") if cause)

@@ -1,6 +1,6 @@
-"""Where the columns of the copy stand on pages; those that nothing is said of have places by kind.
+"""Where each column of the copy appears on pages. Columns not listed here are placed by kind.
 
-So a field that is added to the table (``fields/table.py``) shows without a word here.
+So a field added to the table (``fields/table.py``) is shown without a change here.
 """
 
 from collections.abc import Collection, Iterable
@@ -17,18 +17,18 @@ ORDER_PAGE = (
     "receipt_status", "priority", "date_order", "date_approve", "date_planned", "effective_date",
     "payment_term_name", "write_date", "synced_at",
 )  # fmt: skip
-"""The details on an order's page, those of further fields before ``write_date``."""
+"""The details on an order's page; further fields are inserted before ``write_date``."""
 ELSEWHERE_ON_ORDER_PAGE = frozenset({
     "name", "state", "locked", "currency_name", "amount_untaxed", "amount_tax", "amount_total",
     "notes",
 })  # fmt: skip
-"""Columns that order.html has places for."""
+"""Columns for which order.html has its own places."""
 NOT_ON_ORDER_PAGE = frozenset({"create_date"})
 IN_LINES = frozenset({
     "name", "product_name", "display_type", "product_qty", "qty_received", "qty_invoiced",
     "product_uom_name", "price_unit", "discount", "taxes", "price_subtotal",
 })  # fmt: skip
-"""Columns of a line that order.html has places for; further ones stand under its description."""
+"""Columns of a line for which order.html has its own places; others go below its description."""
 NOT_IN_LINES = frozenset({
     "sequence", "price_tax", "price_total", "date_planned", "state", "create_date", "write_date",
 })  # fmt: skip
@@ -59,17 +59,17 @@ DATES = frozenset({Kind.DATE, Kind.DATETIME})
 
 
 def copied_table() -> Table:
-    """Return the fields of the orders that are copied."""
+    """Return the field table of the copied order model."""
     return TABLES[settings.ODOO_ORDER_MODEL]
 
 
 def shown_column(field: Field) -> str:
-    """Return the column that a page shows of a field: the name of a related record, not its id."""
+    """Return the column that a page shows for a field: a related record's name, not its id."""
     return field.columns[-1]
 
 
 def order_page() -> list[str]:
-    """Return the columns that an order's page lists, of what these orders have."""
+    """Return the columns that an order's page lists, restricted to those this order model has."""
     own = {shown_column(field) for field in copied_table().order if field.columns}
     known = {*ORDER_PAGE, *ELSEWHERE_ON_ORDER_PAGE, *NOT_ON_ORDER_PAGE}
     further = _others(copied_table().order, known)
@@ -79,40 +79,40 @@ def order_page() -> list[str]:
 
 
 def further_in_lines() -> list[str]:
-    """Return the columns of a line that the table of lines has no place for."""
+    """Return the columns of a line for which the table of lines has no place."""
     return _others(copied_table().line, IN_LINES | NOT_IN_LINES)
 
 
 def admin_order() -> tuple[str, ...]:
-    """Return the administration's first fields of an order."""
+    """Return the columns in the administration's first section of an order."""
     return _with_others(ADMIN_ORDER, frozenset(Kind) - NUMBERS - DATES)
 
 
 def admin_dates() -> tuple[str, ...]:
-    """Return the administration's dates of an order."""
+    """Return the columns in the administration's section of dates."""
     return _with_others(ADMIN_DATES, DATES)
 
 
 def admin_amounts() -> tuple[str, ...]:
-    """Return the administration's numbers of an order."""
+    """Return the columns in the administration's section of amounts."""
     return _with_others(ADMIN_AMOUNTS, NUMBERS)
 
 
 def admin_ids() -> tuple[str, ...]:
-    """Return the administration's ids of what an order names."""
+    """Return the columns in the administration's section of ids."""
     related = (one for one in ORDER_COLUMNS.values() if one.kind is Kind.MANY2ONE)
     ids = dict.fromkeys(field.columns[0] for field in related)
     return (*ADMIN_IDS, *(column for column in ids if column not in ADMIN_IDS))
 
 
 def admin_lines() -> tuple[str, ...]:
-    """Return the columns of the administration's lines of an order."""
+    """Return the columns of an order's lines in the administration."""
     known = {*ADMIN_LINES, *NOT_IN_ADMIN_LINES}
     return (*ADMIN_LINES, *_others(LINE_COLUMNS.values(), known))
 
 
 def _with_others(placed: tuple[str, ...], kinds: Collection[Kind]) -> tuple[str, ...]:
-    """Add the columns of these kinds that no part of the administration's page has."""
+    """Append the columns of these kinds that no section of the administration lists."""
     everywhere = (*ADMIN_ORDER, *ADMIN_DATES, *ADMIN_AMOUNTS)
     known = {name.removesuffix("_label") for name in everywhere}
     fields = (field for field in ORDER_COLUMNS.values() if field.kind in kinds)
@@ -120,6 +120,6 @@ def _with_others(placed: tuple[str, ...], kinds: Collection[Kind]) -> tuple[str,
 
 
 def _others(fields: Iterable[Field], known: Collection[str]) -> list[str]:
-    """Return what a page shows of the fields that it has no place for."""
+    """Return the shown columns of the fields that are not in ``known``."""
     shown = dict.fromkeys(shown_column(field) for field in fields if field.columns)
     return [column for column in shown if column not in known]

@@ -39,8 +39,8 @@ ORDER_ENTRIES = 50
 CAUSES = 3
 CAUSE_CHARACTERS = 160
 WAITING_SECONDS = 60.0
-"""An order owed for longer than this is worth a word; normally it is well under a second."""
-# Nothing inline, nothing from elsewhere.
+"""An order owed for longer than this raises a notice; normally it takes well under a second."""
+# Nothing inline, nothing from other sites.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -60,7 +60,7 @@ class Notice:
 
 
 def page(view: View) -> View:
-    """Let staff alone in, unless the live page is public; keep answers out of caches."""
+    """Admit staff only, unless the live page is public, and keep the answers out of caches."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
@@ -80,13 +80,13 @@ def _is_staff(request: HttpRequest) -> bool:
 
 @page
 def live(request: HttpRequest) -> HttpResponse:
-    """Show the figures and the latest journal entries; the page refreshes its content itself."""
+    """Show the figures and the latest journal entries; a script refreshes the content."""
     return render(request, "bc_consumer/live.html", _live_context(request))
 
 
 @require_safe
 def live_content(request: HttpRequest) -> HttpResponse:
-    """Give what changes on the live page, as HTML; 403, not a login page, without a login."""
+    """Return the refreshed content as HTML; without a login 403 instead of a login page."""
     if not settings.LIVE_PAGE_PUBLIC and not _is_staff(request):
         return HttpResponseForbidden()
     response = render(request, "bc_consumer/live_content.html", _live_context(request))
@@ -96,10 +96,10 @@ def live_content(request: HttpRequest) -> HttpResponse:
 
 @page
 def order(request: HttpRequest, odoo_id: int) -> HttpResponse:
-    """Show one order: the copy of it, its lines, its journal, and what is pending."""
+    """Show one order: copy, lines, journal and pending row. 404 if nothing is known about it."""
     story = order_story(odoo_id, ORDER_ENTRIES)
     if story is None:
-        raise Http404(_("The copy knows no order with this number."))
+        raise Http404(_("The copy has no order with this number."))
     context = {
         "story": story,
         "bc": story.bc,
@@ -113,7 +113,7 @@ def order(request: HttpRequest, odoo_id: int) -> HttpResponse:
 
 @require_safe
 def icon(_request: HttpRequest) -> HttpResponse:
-    """Lead to the icon."""
+    """Redirect to the icon."""
     return HttpResponseRedirect(static("bc_consumer/icon.svg"))
 
 
@@ -128,7 +128,7 @@ def _live_context(request: HttpRequest) -> dict[str, object]:
 
 
 def _notices(figures: Figures, *, is_staff: bool) -> Iterator[Notice]:
-    """Give what a person should know; what may name accounts or hold texts of Odoo, to staff."""
+    """Yield what a person should know; to staff only what may name accounts or quote Odoo."""
     yield from _set_up()
     yield from _odoo_away(tell_why=is_staff)
     yield from _trouble(figures)
@@ -139,7 +139,7 @@ def _notices(figures: Figures, *, is_staff: bool) -> Iterator[Notice]:
 
 
 def _set_up() -> Iterator[Notice]:
-    """Say what is missing before any order can arrive."""
+    """Report missing settings without which no order can arrive."""
     if not settings.ODOO_URL:
         yield Notice("trouble", _("No Odoo is configured: set ODOO_URL and its three companions."))
     if not settings.ODOO_WEBHOOK_SECRETS:
@@ -150,12 +150,12 @@ def _set_up() -> Iterator[Notice]:
 
 
 def _odoo_away(*, tell_why: bool) -> Iterator[Notice]:
-    """Say since when Odoo is left alone, and why."""
+    """Report since when calls to Odoo are suspended, and why."""
     known = circuit_breaker.current_outage()
     if known is None:
         return
     if known.refused:
-        text = _("Odoo has refused us since %(time)s: a person has to correct something.")
+        text = _("Odoo has rejected our access since %(time)s: check the login and its rights.")
     else:
         text = _("Odoo has not answered since %(time)s. Nothing is lost meanwhile.")
     told = text % {"time": formatting.clock(known.since)}
@@ -173,19 +173,19 @@ def _trouble(figures: Figures) -> Iterator[Notice]:
             _pending_url("owed"),
         )
         if not heartbeats.alive()[Heartbeat.Kind.WORKER]:
-            yield Notice("trouble", _("No worker has been heard of lately: start one."))
+            yield Notice("trouble", _("No worker is running: start one."))
     if ledger.failed:
         text = ngettext(
-            "%(count)s order could not be copied: see why, and what to do.",
-            "%(count)s orders could not be copied: see why, and what to do.",
+            "%(count)s order could not be copied: see the cause and what to do.",
+            "%(count)s orders could not be copied: see the cause and what to do.",
             ledger.failed,
         )
         count = formatting.number(ledger.failed)
         yield Notice("trouble", text % {"count": count}, _pending_url("failed"))
     if ledger.held:
         text = ngettext(
-            "%(count)s order is held back until a person decides.",
-            "%(count)s orders are held back until a person decides.",
+            "Archiving of %(count)s order is on hold: your decision is needed.",
+            "Archiving of %(count)s orders is on hold: your decision is needed.",
             ledger.held,
         )
         yield Notice(
@@ -194,7 +194,7 @@ def _trouble(figures: Figures) -> Iterator[Notice]:
 
 
 def _causes_of_failures() -> Iterator[Notice]:
-    """Give the most frequent causes, each with a link to its orders."""
+    """Yield the most frequent causes of failure, each with a link to its orders."""
     for group in failed_orders.groups(failed_orders.failed(), CAUSES):
         error = formatting.shortened(said(group.example_error), CAUSE_CHARACTERS)
         url = f"{_pending_url('failed')}&{urlencode({'failure': group.failure})}"
@@ -202,13 +202,13 @@ def _causes_of_failures() -> Iterator[Notice]:
 
 
 def _kept_aside() -> Iterator[Notice]:
-    """Say that there are messages out of RabbitMQ that nobody could read, or still in it."""
+    """Report messages that could not be read, whether in our table or still in RabbitMQ."""
     for text in Alert.objects.filter(key=dead_letters.ALERT).values_list("text", flat=True):
         yield Notice("trouble", said(text))
     if count := DeadLetter.objects.count():
         text = ngettext(
-            "%(count)s message out of RabbitMQ waits for a person.",
-            "%(count)s messages out of RabbitMQ wait for a person.",
+            "%(count)s message from RabbitMQ needs your attention.",
+            "%(count)s messages from RabbitMQ need your attention.",
             count,
         )
         url = reverse("admin:bc_consumer_deadletter_changelist")

@@ -1,5 +1,5 @@
-"""What has no business of ours: messages, settings' parsing, deadlines, redaction, small tools.
+"""Generic tools without business logic: messages, parsing of settings, deadlines, redaction.
 
-May be imported by every room; imports none. Start with ``messages``: whatever is raised, stored or
-mailed is one.
+Every room may import it; it imports none. Start with ``translatable``: whatever is raised, stored
+or mailed is a message of this module.
 """

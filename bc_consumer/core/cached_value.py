@@ -1,6 +1,6 @@
-"""Answers that may be a moment old, so that asking for them costs a bounded share of the time.
+"""Caches answers briefly, so that computing them takes a bounded share of the time.
 
-Counting a table is exact and its cost grows with the table. A page that asks every second, times
+Counting a table is exact, and its cost grows with the table. A page that asks every second, times
 its viewers, must not make the database pay for that.
 """
 
@@ -12,17 +12,17 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 SHARE = 0.05
-"""Of one database connection's time, for each process and each question: 5 %."""
+"""Share of one database connection's time, per process and question: 5 %."""
 LONGEST_SECONDS = 60.0
 """No answer is ever older than this."""
 
 
 class CachedValue(Generic[T]):
-    """Ask ``question`` again only after 20 times as long as the last answer took.
+    """Calls ``question`` again only after 20 times as long as its last call took.
 
-    An answer that takes 1 ms is at most 20 ms old; one that takes 200 ms, at most 4 s. Whoever
-    comes while it is being asked again gets the answer known so far, or waits if there is none.
-    Errors are raised and not kept.
+    An answer that takes 1 ms is at most 20 ms old; one that takes 200 ms, at most 4 s. A caller
+    that comes during a refresh gets the previous answer, or waits if there is none. Errors are
+    raised and not cached.
     """
 
     def __init__(self, question: Callable[[], T]) -> None:
@@ -31,7 +31,7 @@ class CachedValue(Generic[T]):
         self._known: tuple[T, float] | None = None
 
     def __call__(self) -> T:
-        """Return the answer."""
+        """Return the answer, new or cached. Raises whatever ``question`` raises."""
         known = self._known
         if known is None:
             with self._asking:
@@ -44,11 +44,11 @@ class CachedValue(Generic[T]):
             self._asking.release()
 
     def forget(self) -> None:
-        """Ask afresh next time."""
+        """Discard the cached answer."""
         self._known = None
 
     def _latest(self) -> T:
-        """Ask, unless another thread has just done so."""
+        """Call the question, unless another thread has just done so."""
         known = self._known
         if known is not None and time.monotonic() < known[1]:
             return known[0]

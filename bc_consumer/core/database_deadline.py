@@ -1,11 +1,11 @@
-"""A hard deadline for PostgreSQL statements, connecting included, in the web process.
+"""A hard deadline for PostgreSQL statements in the web process, including connecting.
 
 libpq's own timeouts do not help against a server that is stopped or whose network swallows packets:
-the client waits for an answer that never comes. psycopg2 hands its waiting to a callback; this one
-gives up when the deadline of the current thread has passed. psycopg2 then closes the connection.
+the client waits for an answer that never comes. psycopg2 delegates waiting to a callback; this one
+gives up when the current thread's deadline has passed, and psycopg2 then closes the connection.
 
-Where no block gives a deadline, each statement has one of its own: Django asks things between two
-requests, outside of whatever the project's middlewares could wrap.
+Outside any block that sets a deadline, each statement has its own: Django runs statements between
+two requests, where no middleware of the project can wrap them.
 """
 
 import math
@@ -21,27 +21,27 @@ from psycopg2 import extensions
 
 STEP_SECONDS = 0.01
 LONGEST_SECONDS = 5.0
-"""For a statement, or for connecting, outside of any block."""
+"""Seconds for a statement, or for connecting, outside any block."""
 
 _thread = threading.local()
 _outside: float | None = LONGEST_SECONDS
 
 
 class Waiting(Protocol):
-    """How a thread waits for PostgreSQL."""
+    """A strategy by which a thread waits for PostgreSQL."""
 
     def ready(self, connection: Any, events: int) -> str:
         """Wait for these events of ``select.poll`` on psycopg2's ``connection``.
 
-        Returns "" when there is one, else why nobody should wait any longer.
+        Returns "" when one has occurred, else the reason to stop waiting.
         """
 
 
 class Patience:
-    """Seconds of waiting in which this process itself was let run.
+    """Counts the seconds of waiting in which this process was actually scheduled.
 
-    A step that lasts longer than it should counts as one step: for the rest of it the machine, or
-    the interpreter's lock, had no time for us, and the answer may lie there unread.
+    A step that takes longer than it should counts as one step: for the rest of it this process had
+    no processor or no interpreter lock, and the answer may already lie there unread.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -50,18 +50,18 @@ class Patience:
 
     @property
     def over(self) -> bool:
-        """Whether there is none left."""
+        """Whether all seconds are used up."""
         return self.waited >= self.seconds
 
     def count(self, began: float) -> None:
-        """Count one step that began at this moment of ``time.monotonic()``."""
+        """Count one step that began at this value of ``time.monotonic()``."""
         self.waited += min(time.monotonic() - began, STEP_SECONDS)
 
 
 def install(outside: float | None = LONGEST_SECONDS) -> None:
-    """Let psycopg2 wait through this module, for the whole process (the web process only).
+    """Make psycopg2 wait through this module in the whole process (the web process only).
 
-    ``outside``: how long a statement outside of any block may take; None: as long as it takes.
+    ``outside``: seconds that a statement outside any block may take; None: no limit.
     """
     global _outside  # noqa: PLW0603 (psycopg2's callback is the process's, too)
     _outside = outside
@@ -69,17 +69,17 @@ def install(outside: float | None = LONGEST_SECONDS) -> None:
 
 
 def installed() -> bool:
-    """Tell whether that was done: without it nothing here has an effect."""
+    """Return whether :func:`install` was called; without it nothing here has an effect."""
     return extensions.get_wait_callback() is _wait
 
 
 @contextmanager
 def database_deadline(seconds: float | None) -> Iterator[None]:
-    """Give all database statements in the block ``seconds`` together; None: as long as they take.
+    """Give all database statements in the block ``seconds`` together; None: no limit.
 
-    One that takes longer raises Django's OperationalError; whether it took effect is then unknown.
-    A block within another one has its own deadline, a longer one too. Without :func:`install`, and
-    on SQLite, the block has no deadline.
+    A statement over the deadline raises Django's OperationalError; whether it took effect is then
+    unknown. A nested block has its own deadline, even a longer one. Without :func:`install`, and on
+    SQLite, the block has no deadline.
     """
     with waiting(_Deadline(seconds)):
         yield
@@ -87,7 +87,7 @@ def database_deadline(seconds: float | None) -> Iterator[None]:
 
 @contextmanager
 def waiting(how: Waiting) -> Iterator[None]:
-    """Let this thread wait so in the block; as for :func:`database_deadline`."""
+    """Use this strategy for the thread's statements in the block; see :func:`database_deadline`."""
     outer: Waiting | None = getattr(_thread, "waiting", None)
     _thread.waiting = how
     _thread.passed = False
@@ -98,12 +98,12 @@ def waiting(how: Waiting) -> Iterator[None]:
 
 
 def deadline_passed() -> bool:
-    """Whether a statement of this thread was given up since its latest deadline began."""
+    """Return whether a statement of this thread has been given up since its last block began."""
     return bool(getattr(_thread, "passed", False))
 
 
 def has_event(connection: Any, events: int, seconds: float | None) -> bool:
-    """Wait for one of these events on the connection's socket; None: without an end."""
+    """Wait ``seconds`` at most (None: for ever) for these events on the connection's socket."""
     poll = select.poll()
     poll.register(connection.fileno(), events)
     return bool(poll.poll(None if seconds is None else max(seconds, 0.0) * 1000))

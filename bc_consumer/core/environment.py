@@ -1,4 +1,4 @@
-"""Read settings from the environment, and fail loudly, naming the variable."""
+"""Reads settings from the environment; errors name the variable."""
 
 import ast
 import contextlib
@@ -12,9 +12,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 class Environment:
-    """Variables by name, all texts: ``os.environ``, or a project's own source of settings.
+    """Variables by name, all of them text: ``os.environ``, or a project's own source of settings.
 
-    A value that can't be right raises ImproperlyConfigured.
+    Every method raises ImproperlyConfigured for a value that can't be right.
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:
@@ -25,7 +25,7 @@ class Environment:
         return self._values.get(name, "").strip() or default
 
     def required(self, name: str, why: str) -> str:
-        """Return the variable; the error tells ``why`` when it is unset or empty."""
+        """Return the variable; if it is unset or empty, the error explains ``why`` it is needed."""
         value = self.text(name)
         if not value:
             raise ImproperlyConfigured(f"{name} is not set: {why}")
@@ -61,7 +61,7 @@ class Environment:
         return int(result)
 
     def literal(self, name: str) -> list[Any]:
-        """Return the variable, a list in JSON or as Python writes it; an empty one when unset."""
+        """Return the variable, a list written in JSON or Python syntax; [] when unset."""
         value = self.text(name)
         for read in (json.loads, ast.literal_eval):
             with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
@@ -73,7 +73,7 @@ class Environment:
         )
 
     def integers(self, name: str) -> tuple[int, ...]:
-        """Return the variable's comma-separated whole numbers above 0; none when unset."""
+        """Return the comma-separated positive whole numbers, without duplicates; () when unset."""
         words = self.words(name)
         if not all(word.isdecimal() and int(word) > 0 for word in words):
             raise ImproperlyConfigured(
@@ -86,7 +86,7 @@ class Environment:
         return [item.strip() for item in self.text(name, default).split(",") if item.strip()]
 
     def numbers(self, name: str, default: str) -> tuple[float, ...]:
-        """Return the variable's items, separated by spaces or commas, as ascending numbers."""
+        """Return the ascending numbers of at least 0, separated by spaces or commas."""
         value = self.text(name, default)
         try:
             result = tuple(float(item) for item in value.replace(",", " ").split())
@@ -99,7 +99,7 @@ class Environment:
         return result
 
     def time_of_day(self, name: str, default: str) -> time | None:
-        """Return the variable, written HH:MM; None for ``never``."""
+        """Return the variable, written HH:MM; None for "never"."""
         value = self.text(name, default)
         if value == "never":
             return None
@@ -118,7 +118,7 @@ class Environment:
         return value
 
     def url(self, name: str, schemes: tuple[str, ...], default: str = "") -> str:
-        """Return the variable as a URL with one of ``schemes``; its errors never show it."""
+        """Return the variable as a URL with one of ``schemes``; errors never quote its value."""
         value = self.text(name, default)
         scheme, separator, rest = value.partition("://")
         if value and (scheme not in schemes or not separator or not rest):
@@ -128,7 +128,7 @@ class Environment:
         return self.unambiguous(name, value)
 
     def unambiguous(self, name: str, url: str) -> str:
-        """Return the URL; refuse one whose password would be read, and told, as something else."""
+        """Return the URL. Raises if its password could be misread, and shown, as another part."""
         if not (url.startswith("sqlite:") or _is_unambiguous(url)):
             raise ImproperlyConfigured(
                 f"{name} can't be read: in its user's name and password write each special "
@@ -140,7 +140,7 @@ class Environment:
 def _is_unambiguous(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # else its error would show a part of a password with a slash in it
+        _ = parts.port  # otherwise its error would quote a part of a password with a slash in it
     except ValueError:
         return False
     return "@" in parts.netloc or "@" not in url

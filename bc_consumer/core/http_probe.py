@@ -1,4 +1,4 @@
-"""One HTTP request to find out what is at an address; redirects are told, never followed."""
+"""Sends one HTTP request to find out what answers at an address; redirects are not followed."""
 
 import enum
 import http.client
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import certifi
 
 SECONDS = 5.0
-"""For connecting, and for each wait for a part of the answer."""
+"""Timeout for connecting, and for each wait for a part of the answer."""
 LARGEST_BODY_BYTES = 64 * 1024
 
 
@@ -28,7 +28,7 @@ class Trouble(enum.Enum):
 
 
 class NoAnswer(Exception):
-    """There was no HTTP answer; ``trouble`` says why, the text says it in the system's words."""
+    """There was no HTTP answer: ``trouble`` classifies why, the text quotes the system's error."""
 
     def __init__(self, trouble: Trouble, text: str) -> None:
         super().__init__(text)
@@ -37,7 +37,7 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. Header names are lower case."""
+    """An HTTP answer. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -45,14 +45,14 @@ class Answer:
 
     @property
     def redirects_to(self) -> str:
-        """The address of a redirect, or ""."""
+        """The target of a redirect, or ""."""
         return self.headers.get("location", "") if 300 <= self.status < 400 else ""
 
 
 def ask(
     url: str, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None
 ) -> Answer:
-    """Send one request. Raises NoAnswer.
+    """Send one request. Raises NoAnswer if no HTTP answer comes.
 
     Certificates are checked against certifi's authorities, as Odoo's webhook action does.
     """

@@ -1,19 +1,19 @@
-"""A set of ids that may be millions."""
+"""A compact set of ids, for millions of them."""
 
 from collections.abc import Iterator
 
 CHUNK = 4096
-"""Ids in one whole number."""
+"""Ids per integer."""
 
 
 class IdSet:
-    """A set of positive ids that stays small however many follow each other: one bit an id."""
+    """A set of positive ids that takes one bit per id where ids are dense."""
 
     def __init__(self) -> None:
         self._chunks: dict[int, int] = {}
 
     def add(self, number: int) -> bool:
-        """Add an id; return whether it was not there yet."""
+        """Add an id; return whether it is new."""
         chunk, place = divmod(number, CHUNK)
         bits = self._chunks.get(chunk, 0)
         if bits >> place & 1:
@@ -26,7 +26,7 @@ class IdSet:
         return bool(self._chunks.get(chunk, 0) >> place & 1)
 
     def __iter__(self) -> Iterator[int]:
-        """Ascending."""
+        """Yield the ids in ascending order."""
         for chunk in sorted(self._chunks):
             digits = f"{self._chunks[chunk]:b}"[::-1]
             place = digits.find("1")

@@ -1,8 +1,8 @@
-"""No secret in what this service logs, stores, mails or prints: the one place that sees to it.
+"""Removes secrets from whatever this service logs, stores, mails or prints.
 
-Whatever holds words of others (Odoo's, a driver's, a caller's) passes ``redacted()`` before it is
-kept. Which values are secret is read from Django's settings, and from the proxies that the
-environment names. The hooks at the end do the same for tracebacks that end a program.
+Every text of foreign origin (Odoo's, a driver's, a caller's) passes through ``redacted()`` before
+it is kept. The secrets are those in Django's settings and in the proxy variables of the
+environment. The hooks at the end do the same for tracebacks that end a program.
 """
 
 import os
@@ -25,7 +25,7 @@ SECRETS = ("SECRET_KEY", "ODOO_PASSWORD", "ODOO_ADMIN_PASSWORD", "EMAIL_HOST_PAS
 LISTS_OF_SECRETS = ("SECRET_KEY_FALLBACKS", "ODOO_WEBHOOK_SECRETS")
 URLS = ("ODOO_URL", "RABBITMQ_URL", "PUBLIC_URL")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-"""Variables that libcurl reads, and Odoo's own client too; in capitals as well."""
+"""Variables that libcurl and Odoo's own client read; their upper-case forms count too."""
 
 _further: set[str] = set()
 
@@ -35,10 +35,10 @@ def redacted(text: Message, longest: int = LONGEST) -> Message: ...
 @overload
 def redacted(text: str, longest: int = LONGEST) -> str: ...
 def redacted(text: str, longest: int = LONGEST) -> str:
-    """Return ``text`` without secrets, cut to ``longest`` characters (a hundred at least).
+    """Return ``text`` without secrets, cut to ``longest`` characters (at least 100).
 
-    Nothing may be cut off before: it would leave a part of a secret, which nobody recognises. Of a
-    message the values lose their secrets, so that none comes back in another language.
+    Do not cut the text before: part of a secret would be left, which nothing recognises. A
+    message's values are redacted as well, so that no secret reappears in another language.
     """
     redactor = current_redactor()
     if isinstance(text, Message):
@@ -47,13 +47,13 @@ def redacted(text: str, longest: int = LONGEST) -> str:
 
 
 def hide(secret: str) -> None:
-    """Hide one more secret from now on: a password that was given to a command."""
+    """Also hide this secret from now on, e.g. a password given to a command."""
     _further.add(secret)
     current_redactor.cache_clear()
 
 
 def secret_values() -> Iterator[tuple[str, str]]:
-    """Give each secret with the name of the setting or variable that holds it."""
+    """Yield each secret with the name of the setting or variable that holds it."""
     if settings.configured:
         yield from _of_settings()
     for name in (*PROXIES, *map(str.upper, PROXIES)):
@@ -72,10 +72,10 @@ def _of_settings() -> Iterator[tuple[str, str]]:
 
 
 def _of_url(url: str) -> Iterator[str]:
-    """Give the credentials of a URL, as they stand in it and decoded."""
+    """Yield the credentials of a URL, both as written and decoded."""
     try:
         parts = urlsplit(url)
-    except ValueError:  # a broken IPv6 address
+    except ValueError:  # a malformed IPv6 address
         return
     if parts.password:
         yield from (parts.password, unquote(parts.password))
@@ -83,7 +83,7 @@ def _of_url(url: str) -> Iterator[str]:
 
 @cache
 def current_redactor() -> Redactor:
-    """Return the redactor of today's settings."""
+    """Return the redactor for the current settings."""
     return Redactor([*(value for _name, value in secret_values()), *_further])
 
 
@@ -91,20 +91,20 @@ def _settings_changed(**_: Any) -> None:
     current_redactor.cache_clear()
 
 
-setting_changed.connect(_settings_changed)  # in tests alone
+setting_changed.connect(_settings_changed)  # in tests only
 
 
 class RedactingStream:
-    """A text stream that hides secrets in each text that is written to it, and cuts none.
+    """A text stream that redacts each text written to it, and never cuts one.
 
-    What our own commands print as one line, such as JSON, must stay whole.
+    What commands print as one line, such as JSON, must stay whole.
     """
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write it without secrets."""
+        """Write the text without secrets; return its length."""
         return self._stream.write(current_redactor()(text, cut_lines=False))
 
     def __getattr__(self, name: str) -> Any:
@@ -112,7 +112,7 @@ class RedactingStream:
 
 
 def install_hooks() -> None:
-    """Print tracebacks that end a program or a thread without secrets; leave others' hooks."""
+    """Redact tracebacks that end a program or a thread; hooks of other libraries are kept."""
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = _print_error
     if threading.excepthook is threading.__excepthook__:

@@ -1,13 +1,12 @@
-"""Takes secrets out of texts that others wrote: errors, tracebacks, pages, echoed requests.
+"""Removes secrets from foreign texts: errors, tracebacks, pages, echoed requests.
 
-Two ways, since neither is enough: the secrets that are known, by their value, in every form in
-which they travel; and what stands where secrets stand, whatever it is: a URL's credentials, an
-``Authorization`` header, ``password=…``.
+Two methods are needed: known secrets are found by value, in every encoding in which they travel;
+unknown ones by position: a URL's credentials, an ``Authorization`` header, ``password=…``.
 
-Whoever sends us a text chooses it to cost us time. So values are looked for as plain strings, and
-the two patterns for places go forward only: each of their repetitions is possessive, and no two
-branches begin alike. They see one piece at a time, of whole lines, for no place reaches over the
-end of a line.
+Texts may be crafted by whoever calls us to cost time. Values are therefore searched as plain
+strings, and the two patterns for positions never backtrack: each repetition is possessive, and no
+two alternatives begin alike. They are given one piece of whole lines at a time, because no position
+spans lines.
 """
 
 import json
@@ -20,19 +19,19 @@ from xml.sax.saxutils import escape as xml_escape
 
 HIDDEN = "***"
 SHORTEST = 8
-"""Characters. A shorter value stands in texts for reasons of its own: «admin», «odoo», «guest»."""
+"""Characters. Shorter values occur in texts for other reasons: "admin", "odoo", "guest"."""
 LONGEST_WORD = 11
-"""Small letters up to this many may be a word: «postgres», «password», «changeme»."""
+"""Up to this many lower-case letters may be a word: "postgres", "password", "changeme"."""
 LONGEST = 64 * 1024
 """Characters of a text that is kept."""
 LONGEST_PIECE = LONGEST * 3 // 4
-"""Characters that the first pattern sees at once; what hides is longer by a third at most than what
-it hides, so that the second one sees no more than 64 k either."""
+"""Characters given to the first pattern at once. Its replacements lengthen a text by a third at
+most, so the second pattern gets no more than 64 k either."""
 ROOM_FOR_NOTE = 50
 LONGEST_LOOSE_END = 16
-"""Characters. What looks like a token with 12 may not with fewer."""
+"""Characters. A cut may leave so few of a token that it is no longer recognised as one."""
 LONGEST_USER = 15
-"""Characters of a user's name in a URL. More, and no password: it is a token."""
+"""Characters of a user name in a URL. A longer one without a password is a token."""
 
 NAMES = (
     r"password|passwd|passphrase|pwd|secret|token|api_?key|sessionid|session_id|csrftoken"
@@ -41,12 +40,12 @@ NAMES = (
 WORDS = (
     *NAMES.replace("api_?key", "apikey|api_key").split("|"), "authorization", "basic", "bearer"
 )  # fmt: skip
-"""Without any of them, in small letters, a text has no secret behind a name."""
+"""A text that contains none of these, in lower case, holds no secret behind a name."""
 
 AUTHORITY = re.compile(r"://(?P<authority>[^\s'\"<>/]++)")
 BLANKS = r"[^\S\n]"
-# A token has a digit or a sign in it: «basic authentication» stays. Quotes that are not closed
-# reach to the end of the line.
+# A token contains a digit or a sign, so "basic authentication" stays. An unclosed quote extends to
+# the end of the line.
 NAMED = re.compile(
     rf"""
     (?P<before>
@@ -68,24 +67,24 @@ NAMED = re.compile(
 
 
 def beginning(text: str, longest: int) -> str:
-    """Return the first characters of what a redactor gets to see later, in whole words.
+    """Return the first characters of a text that is redacted later, cut between words.
 
-    A part of a secret is known to no redactor.
+    No redactor recognises part of a secret.
     """
     return text if len(text) <= longest else f"{text[:longest].rpartition(' ')[0]}…"
 
 
 def is_recognisable(secret: str) -> bool:
-    """Whether a text that holds ``secret`` holds it for no other reason."""
+    """Return whether ``secret`` is distinctive enough to be hidden wherever it occurs in a text."""
     is_word = secret.isascii() and secret.isalpha() and secret.islower()
     return len(secret) >= SHORTEST and not (is_word and len(secret) <= LONGEST_WORD)
 
 
 class Redactor:
-    """Hides ``secrets``, and what stands in a secret's place. Thread-safe.
+    """Hides ``secrets``, and whatever stands in a secret's position. Thread-safe.
 
-    Secrets that are not recognisable are hidden in a secret's place only: to hide «odoo» wherever
-    it stands would hide it in nothing, and blot out every message.
+    Secrets that are not recognisable are hidden only in a secret's position: hiding "odoo"
+    everywhere would garble every message and protect nothing.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -96,16 +95,16 @@ class Redactor:
     def __call__(self, text: str, *, cut_lines: bool = True) -> str:
         """Return the text without secrets, whatever its length.
 
-        A line of more than ``LONGEST_PIECE`` characters is cut, and a note says by how many; or,
-        without ``cut_lines``, keeps what is secret by its place.
+        A line of more than ``LONGEST_PIECE`` characters is cut, with a note by how many. Without
+        ``cut_lines`` it stays whole, and secrets in it are hidden by value only.
         """
         return _without_places(self._without_values(text), cut_lines=cut_lines)
 
     def shortened(self, text: str, longest: int = LONGEST) -> str:
-        """Return the text without secrets, cut to ``longest`` characters; a note says by how many.
+        """Return the text without secrets, cut to ``longest`` characters, with a note by how many.
 
-        The beginning stays, and the last lines. Costs no more for a longer text. No part of a
-        secret that the cut goes through is left. ``longest``: a hundred at least.
+        The beginning and the last lines are kept, and no part of a secret at the cut is left. The
+        cost does not grow with the text. ``longest``: at least 100.
         """
         tail = ""
         if len(text) <= longest:
@@ -113,8 +112,9 @@ class Redactor:
             if len(head) <= longest:
                 return head
         else:
-            # What is left of a secret at either end is shorter than its longest form. Whether what
-            # stands first has its name before it, nobody can tell: from the next line on.
+            # What is left of a secret at either end is shorter than its longest form. Whether the
+            # first word follows a secret's name is unknown, so the text is used from the next line
+            # on.
             over = self._longest_form
             tail = self._without_values(text[-(longest // 3) - over :])[over:]
             tail = _without_places(tail.partition("\n")[2])
@@ -132,14 +132,14 @@ class Redactor:
 
 
 def _without_places(text: str, *, cut_lines: bool = True) -> str:
-    """Hide what stands where secrets do."""
+    """Hide what stands in a secret's position."""
     if len(text) <= LONGEST_PIECE:
         return _without_places_in(text)
     return "".join(_without_places_in_pieces(text, cut_lines=cut_lines))
 
 
 def _without_places_in(piece: str) -> str:
-    """Hide what stands where secrets do, in whole lines of ``LONGEST_PIECE`` characters at most."""
+    """The same in whole lines of at most ``LONGEST_PIECE`` characters."""
     if "://" in piece:
         piece = AUTHORITY.sub(_without_credentials, piece)
     small = piece.lower()
@@ -149,7 +149,7 @@ def _without_places_in(piece: str) -> str:
 
 
 def _without_credentials(found: re.Match[str]) -> str:
-    # Up to the last @: passwords hold @ when badly written.
+    # Up to the last @: a badly written password may contain one.
     login, at, host = found["authority"].rpartition("@")
     user, colon, password = login.partition(":")
     if password:
@@ -185,10 +185,9 @@ def _cut(line: str) -> str:
 
 
 def _without_loose_end(text: str) -> str:
-    """Leave out what the cut goes through, and so is not known for a secret.
+    """Remove what the cut may have left of a secret that is no longer recognised.
 
-    That is a token of whose characters too few are left, or a password whose @ is on the other
-    side.
+    That is a token with too few characters left, or a password whose @ is beyond the cut.
     """
     text = text[:-LONGEST_LOOSE_END]
     last = text.rfind("://")
@@ -201,10 +200,10 @@ def _note(characters: int) -> str:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Give the forms that a secret takes on its way, the plain one included."""
-    # What breaks long texts into lines, such as an error page, does so at blanks.
+    """Yield the encodings in which a secret may occur, the plain one included."""
+    # Whatever wraps long texts, such as an error page, breaks lines at blanks.
     pieces = [piece for piece in secret.split() if is_recognisable(piece)]
-    # In a connection string of libpq, which psycopg2 makes of its parameters.
+    # As in a connection string of libpq, which psycopg2 builds from its parameters.
     in_dsn = secret.replace("\\", "\\\\").replace("'", "\\'")
     quoted = (quote(secret), quote(secret, safe=""), quote_plus(secret))
     for plain in dict.fromkeys((secret, *pieces, in_dsn, *in_dsn.split(), *quoted)):
@@ -216,17 +215,17 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _in_small_letters(quoted: str) -> str:
-    """Return it with its escapes as some write them: %2f for %2F."""
+    """Return it with lower-case escapes, as some programs write them: %2f for %2F."""
     first, *others = quoted.split("%")
     return "%".join((first, *(f"{other[:2].lower()}{other[2:]}" for other in others)))
 
 
 def _escaped(text: str) -> Iterator[str]:
-    """As Python, JSON, XML and HTML write it, and one in the other: a repr on a page."""
+    """Yield its forms in Python, JSON, XML and HTML, also nested: a repr on a page."""
     for written in (
         text,
         repr(text)[1:-1],
-        repr(text + "'\"")[1:-4],  # with both quotes in it, ' is escaped
+        repr(text + "'\"")[1:-4],  # with both kinds of quotes in it, ' is escaped
         json.dumps(text)[1:-1],
         json.dumps(text, ensure_ascii=False)[1:-1],
         repr(text.encode())[2:-1],
@@ -235,13 +234,13 @@ def _escaped(text: str) -> Iterator[str]:
 
 
 def _base64_forms(secret: bytes) -> Iterator[str]:
-    """As the later part of ``user:secret``: its beginning falls on one of three places.
+    """Yield the forms of the later part of ``user:secret``, one per alignment of its beginning.
 
-    The characters at both ends depend on the neighbours too, and are left out.
+    The characters at both ends also depend on their neighbours and are left out.
     """
     for offset in range(3):
         text = b64encode(b"\0" * offset + secret).decode()
         first = (0, 2, 3)[offset]
-        whole = (offset + len(secret)) * 8 // 6  # characters that hold nothing but these bytes
+        whole = (offset + len(secret)) * 8 // 6  # characters that encode only these bytes
         text = text[first:whole]
         yield from (text, text.translate(str.maketrans("+/", "-_")))

@@ -1,6 +1,6 @@
-"""SQL pieces that PostgreSQL and SQLite spell differently: the database's clock, lists of ids.
+"""SQL that differs between PostgreSQL and SQLite: the database's clock, lists of ids.
 
-All times of the ledger are the database's own, so that no two machines' clocks have to agree.
+All times in the ledger are the database's, so that the clocks of machines need not agree.
 """
 
 import json
@@ -14,27 +14,27 @@ from django.db import connection
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One database's spelling."""
+    """The SQL of one database."""
 
     now: str
-    """The moment at which the running statement began."""
+    """The time at which the running statement began."""
     later: str
-    """That moment plus the seconds ``{}``, an SQL expression."""
+    """That time plus ``{}`` seconds, an SQL expression."""
     seconds_until: str
-    """Seconds from that moment to the moment ``{}``, an SQL expression."""
+    """Seconds from that time until ``{}``, an SQL expression."""
     ids: str
-    """A source of rows ``item(id)`` from one parameter made by :func:`ids_parameter`."""
+    """A row source ``item(id)`` from one parameter made by :func:`ids_parameter`."""
     marks: str
-    """A source of rows ``item(…)`` from one parameter, a JSON list of objects with these keys."""
+    """A row source ``item(…)`` from one parameter, a JSON list of objects with these keys."""
     looks: str
-    """A source of rows ``item(…)`` from one parameter, a JSON list of objects with these keys."""
+    """A row source ``item(…)`` from one parameter, a JSON list of objects with these keys."""
     payload: str
-    """The text that ``item.payload`` is the place of, from one parameter, a JSON list of texts."""
+    """The text at index ``item.payload`` of one parameter, a JSON list of texts."""
     least: str
     lock: str
-    """Locks the selected rows until the transaction ends; waits for other holders."""
+    """Locks the selected rows until the transaction ends, after waiting for other holders."""
     skip_locked: str
-    """The same, but passes over rows that another transaction holds."""
+    """The same, but skips rows that another transaction holds."""
 
 
 POSTGRESQL = Dialect(
@@ -46,14 +46,14 @@ POSTGRESQL = Dialect(
     " event text, early boolean, delay float8, payload int, run bigint)",
     looks="json_to_recordset(%s::json) AS item(id bigint, generation bigint, began timestamptz,"
     " due timestamptz, shown_at timestamptz, lane int, marks int)",
-    # Not correlated: PostgreSQL reads the list once for the whole statement.
+    # Not correlated, so PostgreSQL reads the list once per statement.
     payload="COALESCE((ARRAY(SELECT json_array_elements_text(%s::json)))[item.payload + 1], '')",
     least="LEAST",
     lock="FOR UPDATE",
     skip_locked="FOR UPDATE SKIP LOCKED",
 )
-# Django keeps datetimes as text there, most of them with microseconds; %f gives milliseconds. Text
-# that is longer sorts behind: without the zeros, what is due in this millisecond would not be yet.
+# Django stores datetimes as text, mostly with microseconds; %f gives milliseconds. The longer text
+# sorts later: without the zeros, a row due within this millisecond would not be due yet.
 SQLITE = Dialect(
     now="(strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now') || '000')",
     later="strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', ({}) || ' seconds')",
@@ -74,28 +74,28 @@ SQLITE = Dialect(
 
 
 def dialect() -> Dialect:
-    """Return the spelling of the configured database."""
+    """Return the dialect of the configured database."""
     return POSTGRESQL if connection.vendor == "postgresql" else SQLITE
 
 
 def ids_parameter(ids: Iterable[int]) -> Any:
-    """Return the parameter for ``Dialect.ids``: the ids sorted, each once.
+    """Return the parameter for ``Dialect.ids``: the ids sorted, without duplicates.
 
-    Sorted, because every statement locks rows in this order: unsorted ones deadlock each other.
+    Every statement locks rows in this order; unsorted ones would deadlock each other.
     """
     ordered = sorted(set(ids))
     return ordered if connection.vendor == "postgresql" else json.dumps(ordered)
 
 
 def moment_parameter(moment: datetime | None) -> str | None:
-    """Return a moment as it stands in a JSON parameter, and on SQLite in the table."""
+    """Return a moment as written in a JSON parameter, which is how SQLite stores it."""
     return None if moment is None else str(connection.ops.adapt_datetimefield_value(moment))
 
 
 def database_now() -> datetime:
-    """Ask the database what time it is (aware, UTC)."""
+    """Return the database's current time (aware, UTC)."""
     with connection.cursor() as cursor:
-        # With parameters, if only none: that is what turns %% into %.
+        # An empty list makes the driver unescape %%.
         cursor.execute(f"SELECT {dialect().now}", [])
         (value,) = cursor.fetchone()
     return (

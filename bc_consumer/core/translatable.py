@@ -1,10 +1,10 @@
-"""Sentences that remember what they were made of, so that each reader gets them in his language.
+"""Sentences that keep their template and values, so that they can be translated for each reader.
 
-What is raised, stored or mailed here is made long before it is read, by a process that knows no
-reader. So an error, a reason, an alert is a :class:`Message`: the English sentence, and with it the
-catalogue's sentence and the values in it. Logs and machines take the English one; pages, commands
-and mails have it said in a language (``message_field.py``). Nothing here knows Django, for the
-gateway makes messages too.
+Errors, reasons and alerts are made long before they are read, by a process that knows no reader.
+Each is a :class:`Message`: the English sentence plus the catalogue's template and its values. Logs
+and machines use the English sentence; pages, commands and mails translate it
+(``translatable_field.py``). This module does not depend on Django, because the gateway makes
+messages too.
 """
 
 import json
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 STORED_BEHIND = "\x1e"
-"""Between the sentence and what it was made of, in a column: no text of anybody's holds it."""
+"""Separates the sentence from its template and values in a column; no text contains it."""
 
 Value = str | int | float
-"""What stands in a sentence; a message among them is said in the reader's language, too."""
+"""A value in a sentence; if it is a message, it is translated too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a message was made of. ``plural`` is "" where nothing is counted."""
+    """A message's template and values. ``plural`` is "" if nothing is counted."""
 
     msgid: str
     values: Mapping[str, Value]
@@ -34,7 +34,7 @@ class Form:
         ngettext: Callable[[str, str, int], str],
         said: Callable[["Message"], str],
     ) -> str:
-        """Put the values into the sentence of the catalogue that these functions read."""
+        """Return the sentence as these functions translate it, with the values filled in."""
         if self.plural:
             sentence = ngettext(self.msgid, self.plural, self.count)
         else:
@@ -47,25 +47,25 @@ class Form:
 
 
 class Message(str):
-    """An English sentence; with ``form``, one that can be said in other languages.
+    """An English sentence that, if it has a ``form``, can be translated.
 
-    Without a form it is the words of somebody else (Odoo, a driver), or of an older release: they
-    are said as they are.
+    Without a form it quotes somebody else (Odoo, a driver) or an older release, and is shown as it
+    is.
     """
 
     form: Form | None
 
     def __new__(cls, english: str, form: Form | None = None) -> "Message":
-        """Use ``gettext``, ``ngettext``, ``joined`` or ``verbatim``."""
+        """Use ``gettext``, ``ngettext``, ``joined`` or ``verbatim`` instead."""
         message = super().__new__(cls, english)
         message.form = form
         return message
 
     def changed(self, change: Callable[[str], str]) -> "Message":
-        """Return it with each text in it changed, as the whole sentence is.
+        """Return a message with ``change`` applied to the sentence and to each text in its values.
 
-        Where the two don't come to the same, the sentence alone is kept: what ``change`` hides must
-        not come back in another language.
+        If the results disagree, only the sentence is kept: what ``change`` hides must not reappear
+        in another language.
         """
         wanted = change(str(self))
         if self.form is None:
@@ -75,23 +75,23 @@ class Message(str):
         return message if str(message) == wanted else Message(wanted)
 
     def stored(self) -> str:
-        """Return the text for a column: the sentence, and behind it what it was made of."""
+        """Return the text for a column: the sentence, then the separator, template and values."""
         plain = str(self).replace(STORED_BEHIND, " ")
         return plain if self.form is None else f"{plain}{STORED_BEHIND}{_json(self.form)}"
 
 
 def gettext(msgid: str, /, **values: Value) -> Message:
-    """Make the message of this sentence of the catalogue: «BC %(id)s is gone», id=7."""
+    """Make a message from a template in the catalogue, e.g. "BC %(id)s is gone" with id=7."""
     return _filled(Form(msgid, values))
 
 
 def ngettext(msgid: str, plural: str, count: int, /, **values: Value) -> Message:
-    """Make the message that counts something; its sentences may hold %(count)s."""
+    """Make a message from singular and plural templates, which may contain %(count)s."""
     return _filled(Form(msgid, {"count": count, **values}, plural, count))
 
 
 def verbatim(text: str) -> Message:
-    """Make a message of words that are nobody's to translate: Odoo's, a driver's, a name."""
+    """Make a message that is never translated: Odoo's or a driver's words, a name."""
     return text if isinstance(text, Message) else Message(text)
 
 
@@ -99,7 +99,7 @@ NOTHING = verbatim("")
 
 
 def joined(between: str, *messages: str) -> Message:
-    """Make one message of several, leaving out empty ones."""
+    """Join several messages into one, leaving out empty ones."""
     values = {f"part{number}": one for number, one in enumerate(filter(None, messages))}
     if len(values) < 2:
         return verbatim(values.get("part0", ""))
@@ -107,7 +107,7 @@ def joined(between: str, *messages: str) -> Message:
 
 
 def message_of(error: BaseException) -> Message:
-    """Return what an error says: its message where it was raised with one, else its own words."""
+    """Return an error's message: the one it was raised with, else its text verbatim."""
     said = error.args[0] if error.args else None
     return said if isinstance(said, Message) else verbatim(str(error))
 

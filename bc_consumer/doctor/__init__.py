@@ -1,6 +1,6 @@
-"""Looks whether everything that the copy needs is in order, check by check, and names the fix.
+"""Checks whether everything that the copy needs is in order, and names the fix for what is not.
 
-A check changes nothing, neither here nor in Odoo. May be imported by management alone. Start with
+A check changes nothing, neither here nor in Odoo. Only management may import this room. Start with
 ``diagnosis``, which runs the checks; each module ``…_checks`` has those of one subject, and
-``remedies`` the fixes.
+``remedies`` has the fixes.
 """

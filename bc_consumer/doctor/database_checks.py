@@ -1,4 +1,4 @@
-"""The copy's own database: reachable, new enough, migrated, on time."""
+"""Checks of the copy's own database: reachable, recent enough, migrated, its clock right."""
 
 import shutil
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from bc_consumer.refresh.odoo_connection import held_model
 
 OLDEST_POSTGRESQL = 140000
 CLOCK_SECONDS = 5.0
-"""Between two machines that both ask a time server there is hardly any difference."""
+"""Two machines that both ask a time server hardly differ."""
 LEAST_FREE_SHARE = 0.05
 
 DATABASE = "database"
@@ -28,7 +28,7 @@ SCHEMA = "database.migrations"
 
 
 def database_checks() -> list[Check]:
-    """Give the checks."""
+    """Return the checks of the database."""
     return [
         Check(DATABASE, _("Database"), _connection),
         Check(SCHEMA, _("Migrations"), _migrations, needs=(DATABASE,)),

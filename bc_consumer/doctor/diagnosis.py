@@ -1,6 +1,6 @@
-"""Runs the checks one after the other; one that fails hides no other.
+"""All checks, and how they are run: one after the other, and one that fails hides no other.
 
-Except where it has to: a check whose need is not met is skipped, and says which that is.
+Except if it must: a check is skipped, with the reason, if one that it needs failed.
 """
 
 import logging
@@ -10,34 +10,56 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.redaction import redacted
+from bc_consumer.doctor.database_checks import database_checks
 from bc_consumer.doctor.findings import Check, Finding, Level, error
+from bc_consumer.doctor.mail_checks import mail_checks
+from bc_consumer.doctor.odoo_checks import odoo_checks
+from bc_consumer.doctor.orders_checks import orders_checks
+from bc_consumer.doctor.rabbitmq_checks import rabbitmq_checks
+from bc_consumer.doctor.settings_checks import settings_checks
+from bc_consumer.doctor.webhook_checks import webhook_checks
+from bc_consumer.doctor.work_checks import work_checks
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One check and what it found, never empty."""
+    """One check with its findings, of which there is at least one."""
 
     check: Check
     findings: tuple[Finding, ...]
 
     @property
     def level(self) -> Level:
-        """The worst of the findings."""
+        """The worst level among the findings."""
         order = (Level.ERROR, Level.WARNING, Level.SKIPPED, Level.OK)
         levels = {finding.level for finding in self.findings}
         return next(level for level in order if level in levels)
 
 
+def all_checks(*, round_trip: bool) -> list[Check]:
+    """Return all checks in a sensible order; ``round_trip`` adds a ping by the public address."""
+    return [
+        *settings_checks(),
+        *database_checks(),
+        *rabbitmq_checks(),
+        *odoo_checks(),
+        *orders_checks(),
+        *webhook_checks(round_trip),
+        *work_checks(),
+        *mail_checks(),
+    ]
+
+
 def diagnose(checks: Sequence[Check]) -> Iterator[Diagnosis]:
-    """Yield each check's diagnosis as soon as it is known."""
+    """Run the checks in order, yielding each diagnosis as soon as it is known."""
     titles = {check.name: check.title for check in checks}
     failed: set[str] = set()
     for check in checks:
         missing = next((need for need in check.needs if need in failed), None)
         if missing is not None:
-            text = _("skipped: it needs «%(title)s»") % {"title": titles[missing]}
+            text = _('skipped: depends on "%(title)s"') % {"title": titles[missing]}
             findings: tuple[Finding, ...] = (Finding(Level.SKIPPED, text),)
         else:
             findings = tuple(_run_check(check)) or (Finding(Level.OK, ""),)
@@ -64,5 +86,5 @@ def _shown(finding: Finding) -> Finding:
 
 
 def _one_line(text: str) -> str:
-    """Other programs' messages have paragraphs; a finding is one line."""
+    """Join the lines of a text: other programs' messages have several, a finding has one."""
     return " ".join(redacted(text).split())

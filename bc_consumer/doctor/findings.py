@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""The types of checks and findings."""
 
 import enum
 from collections.abc import Callable, Iterable
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 
 class Level(enum.Enum):
-    """How bad it is."""
+    """How serious a finding is."""
 
     OK = "ok"
     WARNING = "warning"
     ERROR = "error"
     SKIPPED = "skipped"
-    """What it needs is not there: nothing can be told."""
+    """Not checked, because a check that it depends on failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a check found; ``fix`` says what to do, "" where nothing has to be done."""
+    """One thing that a check found; ``fix`` says what to do, "" if nothing has to be done."""
 
     level: Level
     text: str
@@ -26,11 +26,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing to look at.
+    """One thing to check.
 
     ``name``: stable, for scripts. ``title``: for people, in the active language. ``needs``: names
-    of checks without whose success this one can't tell anything. ``look`` gives what it found;
-    nothing means that all is well.
+    of checks without which this one could not run meaningfully. ``look`` returns the findings; none
+    means that all is well.
     """
 
     name: str
@@ -40,15 +40,15 @@ class Check:
 
 
 def ok(text: str) -> Finding:
-    """All is well."""
+    """Return a finding that all is well."""
     return Finding(Level.OK, text)
 
 
 def warning(text: str, fix: str = "") -> Finding:
-    """It works, and may not for long, or not as well as it could."""
+    """Return a finding about what works now, but may not for long, or not as well as it could."""
     return Finding(Level.WARNING, text, fix)
 
 
 def error(text: str, fix: str) -> Finding:
-    """It does not work."""
+    """Return a finding about what does not work."""
     return Finding(Level.ERROR, text, fix)

@@ -1,4 +1,4 @@
-"""Whether an alert could be mailed; nothing is sent."""
+"""Checks whether alerts could be mailed, without sending anything."""
 
 import smtplib
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ SMTP = "django.core.mail.backends.smtp.EmailBackend"
 
 
 def mail_checks() -> list[Check]:
-    """Give the checks."""
+    """Return the check of the mail server."""
     return [Check("mail", _("E-mail"), _mail)]
 
 
 def _mail() -> Iterator[Finding]:
     if not settings.ALERT_EMAILS:
-        # Nothing is mailed then; the project's mail server, if it has one, is its own business.
+        # The project's mail server, if it has one, is not our concern then: we mail nothing.
         yield warning(
-            _("ALERT_EMAILS is empty: nobody is told when a person is needed"),
+            _("ALERT_EMAILS is empty: alerts reach nobody"),
             _("Set ALERT_EMAILS, and EMAIL_URL with it."),
         )
         return
@@ -52,4 +52,4 @@ def _server() -> Finding:
         )
     finally:
         connection.close()
-    return ok(_("%(server)s lets us in") % {"server": where})
+    return ok(_("%(server)s accepts our login") % {"server": where})

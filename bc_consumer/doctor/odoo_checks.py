@@ -1,4 +1,4 @@
-"""Odoo: its address, its version, our account, and whether the rules there call us."""
+"""Checks of Odoo's server: its address, its version, our account, its clock."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,15 +20,15 @@ from bc_consumer.refresh.odoo_connection import FIRST_COMMITTED_MAJOR, odoo_sett
 MEASURED = (14, 16, 17, 18, 19)
 XMLRPC_DEPRECATED = 19
 CLOCK_SECONDS = 30.0
-"""The watermark goes by Odoo's clock, so that a difference only puzzles people. One second is lost
-to the header's whole seconds, more to a slow answer."""
+"""The watermark uses Odoo's clock, so a difference only confuses people. The Date header's whole
+seconds cost one second of precision, a slow answer more."""
 KEY_DAYS = 14
 
 ADDRESS, ACCOUNT = "odoo.address", "odoo.account"
 
 
 def odoo_checks() -> list[Check]:
-    """Give the checks of the server and of our account there."""
+    """Return the checks of the server and of our account there."""
     odoo = _Server()
     return [
         Check("odoo.settings", _("Odoo's settings"), odoo.settings_are_possible),
@@ -43,12 +43,12 @@ def odoo_checks() -> list[Check]:
 
 
 def odoo_trouble(problem: OdooError) -> Finding:
-    """Say what an error of Odoo's means, and what to do."""
+    """Return what an error from Odoo means, and what to do about it."""
     return error(said(problem), odoo_fix(problem))
 
 
 def guarded(look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """Turn an error of Odoo's into a finding."""
+    """Yield the findings of ``look``; an error from Odoo becomes a finding."""
     try:
         yield from look()
     except OdooError as problem:
@@ -56,11 +56,11 @@ def guarded(look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
 
 
 class _Server:
-    """The server, and our account on it; one gateway for all checks."""
+    """The server and our account on it; all checks share one gateway."""
 
     @cached_property
     def odoo(self) -> Odoo:
-        """The gateway, without the copy's own checks, which take a database."""
+        """The gateway without the copy's own checks, which need the database."""
         return Odoo(odoo_settings())
 
     def settings_are_possible(self) -> Iterator[Finding]:
@@ -81,7 +81,7 @@ class _Server:
             yield error(said(problem), _("Correct that setting."))
             return
         yield ok(
-            _("database «%(database)s» at %(url)s, account «%(login)s»")
+            _('database "%(database)s" at %(url)s, account "%(login)s"')
             % {"database": settings.ODOO_DATABASE, "url": where, "login": settings.ODOO_LOGIN}
         )
 
@@ -95,17 +95,18 @@ class _Server:
         def look() -> Iterator[Finding]:
             version = self.odoo.version()
             if version.major in MEASURED:
-                yield ok(_("%(version)s was measured") % {"version": version.text})
+                yield ok(_("%(version)s has been tested") % {"version": version.text})
                 return
             yield warning(
-                _("%(version)s was never tested with this software") % {"version": version.text},
-                _("14 and 16 to 19 were. Compare a few orders: sync_BcLinbc --dry-run --full."),
+                _("%(version)s has never been tested with this software")
+                % {"version": version.text},
+                _("14 and 16 to 19 have. Compare a few orders: sync_BcLinbc --dry-run --full."),
             )
 
         return guarded(look)
 
     def timing_fits(self) -> Iterator[Finding]:
-        """Look whether webhooks are believed to come after a commit that is still to come."""
+        """Warn if webhooks are taken to come after the commit and this Odoo sends them before."""
 
         def look() -> Iterator[Finding]:
             version = self.odoo.version()
@@ -113,8 +114,8 @@ class _Server:
             if settings.ODOO_WEBHOOK_TIMING == "committed" and early:
                 yield warning(
                     _(
-                        "ODOO_WEBHOOK_TIMING is committed, and Odoo %(version)s was measured to"
-                        " call before its commit: changes would be missed until the nightly run"
+                        "ODOO_WEBHOOK_TIMING is committed, but Odoo %(version)s calls before "
+                        "its commit (measured): changes would be missed until the nightly run"
                     )
                     % {"version": version.text},
                     _("Set ODOO_WEBHOOK_TIMING to early or auto, and restart web."),
@@ -126,14 +127,14 @@ class _Server:
 
     def lets_us_in(self) -> Iterator[Finding]:
         def look() -> Iterator[Finding]:
-            # Any account may search its own model; this one reads nothing.
+            # Any account may search its own model; this search finds nothing.
             self.odoo.call("res.users", "search", [[("id", "=", 0)]], {"limit": 1})
             yield self._who_is_let_in()
 
         return guarded(look)
 
     def _who_is_let_in(self) -> Finding:
-        """Say whose account it is: by JSON-2 that hangs on the key, and not on ODOO_LOGIN."""
+        """Return whose account it is: with JSON-2 that depends on the key, not on ODOO_LOGIN."""
         wanted, database = settings.ODOO_LOGIN, settings.ODOO_DATABASE
         try:
             login = self.odoo.account_login()
@@ -141,57 +142,64 @@ class _Server:
             login = None
         if login is not None and login.lower() != wanted.lower():
             return warning(
-                _("the API key is that of «%(login)s», and ODOO_LOGIN is «%(wanted)s»")
+                _('the API key belongs to "%(login)s", but ODOO_LOGIN is "%(wanted)s"')
                 % {"login": login, "wanted": wanted},
                 _(
-                    "The copy sees what «%(login)s» may see, and XML-RPC and JSON-RPC refuse the"
-                    " key. Put a key of «%(wanted)s» into ODOO_PASSWORD, or correct ODOO_LOGIN."
+                    'The copy sees what "%(login)s" may see, and XML-RPC and JSON-RPC refuse '
+                    'the key. Put a key of "%(wanted)s" into ODOO_PASSWORD, or correct '
+                    "ODOO_LOGIN."
                 )
                 % {"login": login, "wanted": wanted},
             )
         if login is None and self.odoo.transport == "json2":
-            return ok(_("the API key is let in on «%(database)s»") % {"database": database})
+            return ok(_('the API key works on database "%(database)s"') % {"database": database})
         return ok(
-            _("«%(login)s» is let in on «%(database)s»") % {"login": wanted, "database": database}
+            _('"%(login)s" can log in to database "%(database)s"')
+            % {"login": wanted, "database": database}
         )
 
     def protocol_will_last(self) -> Iterator[Finding]:
         name = self.odoo.transport
         if name == "xmlrpc" and self.odoo.version().major >= XMLRPC_DEPRECATED:
             yield ok(
-                _("XML-RPC, which leaves Odoo 22 (autumn 2028): ODOO_TRANSPORT=auto goes with it")
+                _(
+                    "XML-RPC, which Odoo 22 (autumn 2028) will remove: ODOO_TRANSPORT=auto "
+                    "switches in time"
+                )
             )
         elif settings.ODOO_TRANSPORT == "auto":
-            yield ok(_("%(name)s, chosen by «auto»") % {"name": name})
+            yield ok(_('%(name)s, chosen by "auto"') % {"name": name})
         else:
             yield ok(name)
 
     def key_will_last(self) -> Iterator[Finding]:
-        """Look at the ends of the account's API keys (18 and later; 19 ends them in 3 months)."""
+        """Check when the account's API keys expire (18 and later; on 19 after 3 months at most)."""
         try:
             ends = self._ends_of_keys()
         except OdooError:
-            yield ok(_("Odoo does not tell when keys end"))
+            yield ok(_("Odoo does not show when API keys expire"))
             return
         if not ends:
-            yield ok(_("no key of this account has an end"))
+            yield ok(_("no API key of this account expires"))
             return
         name, end = min(ends, key=lambda one: one[1])
-        text = _("key «%(name)s» of this account ends on %(day)s") % {
+        text = _('API key "%(name)s" of this account expires on %(day)s') % {
             "name": name,
             "day": f"{end:%Y-%m-%d}",
         }
         if end - datetime.now(UTC) < timedelta(days=KEY_DAYS):
             yield warning(
                 text,
-                _("If that is the one in ODOO_PASSWORD: make a new one in Odoo, and put it there."),
+                _("If it is the one in ODOO_PASSWORD, create a new one in Odoo and put it there."),
             )
         else:
             yield ok(text)
 
     def _ends_of_keys(self) -> list[tuple[str, datetime]]:
-        """Give names and ends of the account's keys, without those that have ended: one that lets
-        us in has not. An administrator sees everybody's keys: hence the account's id."""
+        """Return names and expiry dates of the account's unexpired keys.
+
+        Filtered by account, because an administrator sees everybody's keys.
+        """
         fields = self.odoo.fields_of("res.users.apikeys")
         if "expiration_date" not in fields:
             return []

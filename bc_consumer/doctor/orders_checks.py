@@ -1,4 +1,4 @@
-"""What our account may read in Odoo: orders, lines, their fields, names, companies, language."""
+"""Checks of what our account may read: orders, lines, fields, names, companies, language."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -17,7 +17,7 @@ FIELDS = "odoo.fields"
 
 
 def orders_checks() -> list[Check]:
-    """Give the checks."""
+    """Return the checks of the account's access rights."""
     rights = _Rights()
     return [
         Check(FIELDS, _("Fields of orders"), rights.fields, needs=(ACCOUNT,)),
@@ -29,11 +29,11 @@ def orders_checks() -> list[Check]:
 
 
 class _Rights:
-    """What the account may see; one gateway for all checks."""
+    """The account's access rights; all checks share one gateway."""
 
     @cached_property
     def odoo(self) -> Odoo:
-        """The gateway, without the copy's own checks, which take a database."""
+        """The gateway without the copy's own checks, which need the database."""
         return Odoo(odoo_settings())
 
     def fields(self) -> Iterator[Finding]:
@@ -46,31 +46,34 @@ class _Rights:
                     _("this Odoo has no %(names)s, or does not show it to the account")
                     % {"names": ", ".join(absent)},
                     _(
-                        "They are left out of the copy. Install the app they belong to, or correct"
-                        " ODOO_EXTRA_FIELDS (manage.py odoo_fields lists what there is)."
+                        "The copy leaves them out. Install their app, or correct "
+                        "ODOO_EXTRA_FIELDS (manage.py odoo_fields lists the existing fields)."
                     )
-                    + self._meant(fields),
+                    + self._suggestions(fields),
                 )
             elif later:
                 yield ok(
-                    _("%(count)d are there; %(names)s came after Odoo %(version)s")
+                    _("%(count)d exist; %(names)s came after Odoo %(version)s")
                     % {"count": count, "names": ", ".join(later), "version": version.text}
                 )
             else:
-                yield ok(_("all %(count)d are there") % {"count": count})
+                yield ok(_("all %(count)d exist") % {"count": count})
 
         return guarded(look)
 
-    def _meant(self, fields: FieldSet) -> str:
-        """Say what a misspelt field of the settings may have been meant to be."""
+    def _suggestions(self, fields: FieldSet) -> str:
+        """Suggest existing fields for those that the settings misspell."""
         misspelt = sorted(set(fields.absent).intersection(fields.chosen))
-        near = [f"{name}: {', '.join(schema_watch.meant(self.odoo, name))}?" for name in misspelt]
+        near = [
+            f"{name}: {', '.join(schema_watch.similar_fields(self.odoo, name))}?"
+            for name in misspelt
+        ]
         return "".join(
             " " + _("Is it %(name)s") % {"name": one} for one in near if ": ?" not in one
         )
 
     def orders(self) -> Iterator[Finding]:
-        """Read an order as the copy will."""
+        """Read one order exactly as the copy will."""
 
         def look() -> Iterator[Finding]:
             ids = [one.id for one in self.odoo.listing.orders(since=None, after_id=0, limit=1)]
@@ -97,8 +100,8 @@ class _Rights:
             yield warning(
                 _("the account may not read %(models)s") % {"models": ", ".join(hidden)},
                 _(
-                    "A renamed record of these shows in the copy only when its order changes. Give"
-                    " the account the right to read them."
+                    "If such a record is renamed, the copy shows its new name only once the "
+                    "order changes. Give the account the right to read them."
                 ),
             )
         else:
@@ -110,7 +113,7 @@ class _Rights:
         except NoRights:
             return False
         except OdooError:
-            return True  # an app that is not installed has no names either
+            return True  # an app that is not installed has no names to read
         return True
 
     def companies(self) -> Iterator[Finding]:
@@ -137,7 +140,7 @@ class _Rights:
         def look() -> Iterator[Finding]:
             code, codes = settings.ODOO_LANGUAGE, self.odoo.languages()
             if code in codes:
-                yield ok(_("%(code)s is in use in Odoo") % {"code": code})
+                yield ok(_("%(code)s is active in Odoo") % {"code": code})
                 return
             yield error(
                 _("Odoo's users have %(codes)s, not %(code)s: the copy would have other names")

@@ -1,6 +1,6 @@
-"""RabbitMQ: reachable, queues as we need them, taking messages, and somebody reading them.
+"""Checks of RabbitMQ: reachable, queues as expected, accepting messages, and being consumed.
 
-All on one connection of its own, closed at the end of each check: no worker's is disturbed.
+Each check uses a connection of its own and closes it at the end, so that no worker is disturbed.
 """
 
 import socket
@@ -34,7 +34,7 @@ Queue = tuple[str, dict[str, Any]]
 
 
 def rabbitmq_checks() -> list[Check]:
-    """Give the checks; one alone where ids travel in memory."""
+    """Return the checks; a single one where ids travel in memory."""
     if not settings.RABBITMQ_URL:
         return [Check(RABBITMQ, _("RabbitMQ"), _unused)]
     return [
@@ -47,7 +47,7 @@ def rabbitmq_checks() -> list[Check]:
 
 
 def _unused() -> Iterator[Finding]:
-    yield ok(_("not used: ids travel in the memory of one process"))
+    yield ok(_("not used: ids stay in the memory of one process"))
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def _connection() -> Iterator[Finding]:
     except (*FAILURES, ValueError) as problem:
         yield error(_said(problem), _connection_fix(problem))
     else:
-        yield ok(_("it lets us in"))
+        yield ok(_("it accepts our login"))
 
 
 def _connection_fix(problem: Exception) -> str:
@@ -87,8 +87,8 @@ def _connection_fix(problem: Exception) -> str:
         return _("Correct user and password in RABBITMQ_URL.")
     if any(word in text for word in ("NOT_ALLOWED", "AccessDenied", "vhost")):
         return _(
-            "Create the virtual host and give the user rights on it (rabbitmqctl add_vhost,"
-            " set_permissions), or correct it in RABBITMQ_URL; %%2F is the vhost «/»."
+            "Create the virtual host and give the user rights on it (rabbitmqctl add_vhost, "
+            'set_permissions), or correct it in RABBITMQ_URL; %%2F is the vhost "/".'
         ).replace("%%", "%")
     if any(word in text for word in ("Incompatible", "StreamLost", "SSL")):
         return _("Something else answers there: correct the port, and amqp:// or amqps://.")
@@ -96,7 +96,7 @@ def _connection_fix(problem: Exception) -> str:
 
 
 def _causes(problem: BaseException) -> list[BaseException]:
-    """Give an error with those it was made of: pika packs them up."""
+    """Return an error with those nested in it: pika wraps them."""
     causes: list[BaseException] = []
     left: list[Any] = [problem]
     while left and len(causes) < 10:
@@ -116,7 +116,7 @@ def _said(problem: Exception) -> str:
 
 
 def _queues() -> Iterator[Finding]:
-    """Declare what is there already as we would: RabbitMQ refuses where arguments differ."""
+    """Redeclare the existing queues as we would: RabbitMQ refuses if their arguments differ."""
     absent = []
     for name, arguments in _wanted_queues():
         try:
@@ -131,8 +131,8 @@ def _queues() -> Iterator[Finding]:
                     _("queue %(queue)s exists with other arguments: %(text)s")
                     % {"queue": name, "text": problem.reply_text},
                     _(
-                        "Give a new name in RABBITMQ_QUEUE (RabbitMQ never changes a queue), or"
-                        " set RABBITMQ_QUORUM back; docs/operations.md, «Another type of queue»."
+                        "Set a new name in RABBITMQ_QUEUE (RabbitMQ never changes a queue), or "
+                        'set RABBITMQ_QUORUM back; docs/operations.md, "Another type of queue".'
                     ),
                 )
             else:
@@ -140,7 +140,7 @@ def _queues() -> Iterator[Finding]:
     if absent:
         yield warning(
             _("not there yet: %(queues)s") % {"queues": ", ".join(absent)},
-            _("The first worker makes them: start one."),
+            _("The first worker creates them: start one."),
         )
     else:
         yield ok(", ".join(name for name, _arguments in _wanted_queues()))
@@ -160,7 +160,7 @@ def _wanted_queues() -> list[Queue]:
 
 
 def _publishing() -> Iterator[Finding]:
-    """Publish to a queue of our own that ends with the connection; an alarm blocks that."""
+    """Publish to an exclusive queue of our own; an alarm of the broker blocks that."""
     try:
         with _channel() as channel:
             channel.confirm_delivery()
@@ -168,7 +168,7 @@ def _publishing() -> Iterator[Finding]:
             channel.basic_publish("", queue, b"doctor", mandatory=True)
     except ConnectionBlockedTimeout:
         yield error(
-            _("RabbitMQ takes no messages: a memory or disk alarm is on"),
+            _("RabbitMQ accepts no messages: a memory or disk alarm is active"),
             _("Free memory or disk there (rabbitmqctl status tells which); events wait meanwhile."),
         )
     except (ConnectionClosedByBroker, ChannelClosedByBroker, NackError, UnroutableError) as problem:
@@ -180,7 +180,7 @@ def _publishing() -> Iterator[Finding]:
 
 
 def _counts(name: str) -> tuple[int, int] | None:
-    """Return messages waiting and consumers of a queue; None where there is none."""
+    """Return a queue's numbers of ready messages and consumers; None if there is no such queue."""
     try:
         with _channel() as channel:
             method = channel.queue_declare(name, passive=True).method
@@ -193,29 +193,30 @@ def _consumers() -> Iterator[Finding]:
     counts = _counts(settings.RABBITMQ_QUEUE)
     if counts is None or counts[1] == 0:
         yield error(
-            _("nobody reads the queue %(queue)s") % {"queue": settings.RABBITMQ_QUEUE},
+            _("queue %(queue)s has no consumers") % {"queue": settings.RABBITMQ_QUEUE},
             _("Start a worker: manage.py rundramatiq (with the same RABBITMQ_QUEUE)."),
         )
         return
     yield ok(
-        _("%(consumers)d read the queue, %(messages)d messages wait")
+        _("consumers: %(consumers)d, messages waiting: %(messages)d")
         % {"consumers": counts[1], "messages": counts[0]}
     )
 
 
 def _fallback() -> Iterator[Finding]:
-    """Events that were stored while the database was away, and what nobody could read."""
+    """Check for events stored while the database was away, and for those that could not be read."""
     stored, undecodable = _counts(FALLBACK_QUEUE), _counts(UNDECODABLE_QUEUE)
     if undecodable and undecodable[0]:
         yield warning(
-            _("%(count)d messages in %(queue)s are no events of ours")
+            _("%(count)d messages in %(queue)s are not events of ours")
             % {"count": undecodable[0], "queue": UNDECODABLE_QUEUE},
-            _("Look at them in RabbitMQ's management; docs/operations.md says more."),
+            _("Inspect them in RabbitMQ's management; see docs/operations.md."),
         )
     if stored and stored[0]:
         yield warning(
-            _("%(count)d events wait in %(queue)s") % {"count": stored[0], "queue": FALLBACK_QUEUE},
-            _("Workers bring them in as soon as the database answers: is one running?"),
+            _("%(count)d events are waiting in %(queue)s")
+            % {"count": stored[0], "queue": FALLBACK_QUEUE},
+            _("Workers import them as soon as the database answers: is one running?"),
         )
     else:
-        yield ok(_("none wait"))
+        yield ok(_("none are waiting"))

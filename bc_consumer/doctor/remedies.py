@@ -1,4 +1,4 @@
-"""What to do about errors of other systems, by what they say."""
+"""What to do about other systems' errors, chosen by their text."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from bc_consumer.odoo import (
 
 
 def database_fix(text: str) -> str:
-    """Say what to do about an error while connecting to the database."""
+    """Return what to do about an error while connecting to the database."""
     fixes = (
         (
             ("password authentication", "no password supplied"),
@@ -65,7 +65,7 @@ def database_fix(text: str) -> str:
 
 
 def _first_fix(fixes: Sequence[tuple[Sequence[str], str]], text: str) -> str:
-    """Return the first fix of whose words, in small letters, the text holds any; or ""."""
+    """Return the first fix one of whose words (in lower case) the text contains; "" if none."""
     small = text.lower()
 
     def held(words: str) -> bool:
@@ -75,13 +75,13 @@ def _first_fix(fixes: Sequence[tuple[Sequence[str], str]], text: str) -> str:
 
 
 def odoo_fix(problem: OdooError) -> str:
-    """Say what to do about an error of Odoo's."""
+    """Return what to do about an error from Odoo."""
     kinds: tuple[tuple[type[OdooError], str], ...] = (
-        (WrongDatabase, _("Correct ODOO_DATABASE: Odoo's database selector tells the name.")),
+        (WrongDatabase, _("Correct ODOO_DATABASE: Odoo's database selector shows the name.")),
         (
             WrongCredentials,
             _(
-                "Correct ODOO_LOGIN and ODOO_PASSWORD; has the API key ended, or was the "
+                "Correct ODOO_LOGIN and ODOO_PASSWORD; has the API key expired, or was the "
                 "account archived?"
             ),
         ),

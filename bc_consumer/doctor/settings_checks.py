@@ -1,4 +1,4 @@
-"""The settings, by Django's system checks (``installation/system_checks.py`` and Django's own)."""
+"""Checks of the settings: all Django system checks, ``installation/system_checks.py`` included."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 
 
 def settings_checks() -> list[Check]:
-    """Give the checks."""
+    """Return the check of the settings."""
     return [Check("settings", _("Settings"), _settings)]
 
 
@@ -20,4 +20,4 @@ def _settings() -> Iterator[Finding]:
         make = error if message.is_serious() else warning
         yield make(text, str(message.hint or ""))
     if not messages:
-        yield ok(_("nothing is missing, nothing contradicts"))
+        yield ok(_("complete and consistent"))

@@ -1,4 +1,4 @@
-"""The way from Odoo to us: its automation rules, our public address, a ping through it."""
+"""Checks of the way from Odoo to us: its automation rules, our public address, a ping."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from bc_consumer.core.http_probe import NoAnswer, Trouble, ask
 from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.findings import Check, Finding, Level, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ADDRESS, odoo_trouble
-from bc_consumer.installation.rule_labels import difference_told
+from bc_consumer.installation.rule_labels import describe_difference
 from bc_consumer.installation.rule_setup import RulesSetup, no_webhooks
 from bc_consumer.installation.webhook_address import Arrival, address_error, ping, webhook_endpoint
 from bc_consumer.odoo import (
@@ -38,7 +38,7 @@ GRAVE = frozenset(
 
 
 def webhook_checks(round_trip: bool) -> list[Check]:
-    """Give the checks; ``round_trip`` sends a ping with each secret through the public address."""
+    """Return the checks; ``round_trip`` adds a ping with each secret through the public address."""
     checks = [
         Check(URL, _("Public address"), _url),
         Check("webhook.answer", _("Webhook's address"), _answers, needs=(URL,)),
@@ -65,8 +65,11 @@ def _url() -> Iterator[Finding]:
             yield error(said(reason), _poll_instead())
         else:
             yield error(
-                _("PUBLIC_URL is not set, and SYNC_POLL_SECONDS is 0: nothing tells of changes"),
-                _("Set PUBLIC_URL to where Odoo reaches this site; then odoo_rules install."),
+                _("PUBLIC_URL is not set, and SYNC_POLL_SECONDS is 0: changes go unnoticed"),
+                _(
+                    "Set PUBLIC_URL to the address at which Odoo reaches this site, then run "
+                    "odoo_rules install."
+                ),
             )
         return
     if problem := address_error(url):
@@ -79,7 +82,7 @@ def _url() -> Iterator[Finding]:
 
 
 def _answers() -> Iterator[Finding]:
-    """Ask without a secret; our webhook says that it wants a POST."""
+    """Send a GET without a secret; our webhook answers that it wants a POST."""
     endpoint = webhook_endpoint()
     try:
         answer = ask(endpoint)
@@ -88,9 +91,12 @@ def _answers() -> Iterator[Finding]:
         return
     if answer.redirects_to:
         yield error(
-            _("%(url)s redirects to %(target)s: Odoo would make a GET of its POST")
+            _("%(url)s redirects to %(target)s: Odoo would turn its POST into a GET")
             % {"url": endpoint, "target": answer.redirects_to.partition("?")[0]},
-            _("Put the address that answers by itself into PUBLIC_URL, then odoo_rules install."),
+            _(
+                "Put the address that answers without a redirect into PUBLIC_URL, then run "
+                "odoo_rules install."
+            ),
         )
     elif answer.status == 405 and "POST" in answer.headers.get("allow", ""):
         yield ok(_("it answers without a redirect"))
@@ -108,7 +114,7 @@ def _answers() -> Iterator[Finding]:
 
 
 def unreachable(endpoint: str, text: str, trouble: Trouble | None) -> Finding:
-    """Say why our own address gives no answer; from here, which need not be Odoo's view."""
+    """Return why our address does not answer from here, which need not be Odoo's view."""
     fixes = {
         Trouble.ADDRESS: _("Write PUBLIC_URL as https://copy.example.com"),
         Trouble.NAME: _("Correct the host's name in PUBLIC_URL, or add it to the DNS."),
@@ -131,7 +137,9 @@ def _round_trip() -> Iterator[Finding]:
     """Send a ping with each secret, as Odoo would; it marks nothing."""
     endpoint = webhook_endpoint()
     if not settings.ODOO_WEBHOOK_SECRETS:
-        yield error(_("ODOO_WEBHOOK_SECRETS is empty"), _("Set it: odoo_rules install says how."))
+        yield error(
+            _("ODOO_WEBHOOK_SECRETS is empty"), _("Set it: odoo_rules install explains how.")
+        )
     for number, secret in enumerate(settings.ODOO_WEBHOOK_SECRETS, 1):
         outcome = ping(endpoint, secret)
         if outcome.arrival is Arrival.HERE:
@@ -169,7 +177,7 @@ def _rules() -> Iterator[Finding]:
         yield error(said(problem), _("Install the module base_automation in Odoo."))
     except (NoRights, WrongCredentials, MissingModel) as problem:
         yield warning(
-            _("the rules can't be looked at: %(text)s") % {"text": problem},
+            _("the rules can't be read: %(text)s") % {"text": problem},
             _(
                 "Set ODOO_ADMIN_LOGIN and ODOO_ADMIN_PASSWORD to an account with Settings rights;"
                 " or run odoo_rules status --login once."
@@ -190,17 +198,19 @@ def _compared(comparison: Comparison) -> Iterator[Finding]:
     fix = _("Run: manage.py odoo_rules install")
     for one in comparison.rules:
         if one.differences:
-            told = "; ".join(difference_told(difference) for difference in one.differences)
-            yield (error if _is_grave(one) else warning)(f"«{one.wanted.title}»: {told}", fix)
+            told = "; ".join(describe_difference(difference) for difference in one.differences)
+            yield (error if _is_grave(one) else warning)(
+                _('"%(rule)s": %(text)s') % {"rule": one.wanted.title, "text": told}, fix
+            )
     for rule in comparison.doubles:
         yield warning(
-            _("rule %(id)d is a double: each change is told twice") % {"id": rule.id}, fix
+            _("rule %(id)d is a duplicate: each change is reported twice") % {"id": rule.id}, fix
         )
     for rule in comparison.leftovers:
-        yield warning(_("rule %(id)d calls us for nothing that is wanted") % {"id": rule.id}, fix)
+        yield warning(_("rule %(id)d calls us but is not needed") % {"id": rule.id}, fix)
     for action in comparison.others:
         yield warning(
-            _("another rule's action (%(id)d) calls us too: each change is told twice")
+            _("another rule's action (%(id)d) calls us too: each change is reported twice")
             % {"id": action.id},
             _("Remove it in Odoo, if nobody needs it."),
         )
@@ -209,9 +219,9 @@ def _compared(comparison: Comparison) -> Iterator[Finding]:
 
 
 def _is_grave(one: ComparedRule) -> bool:
-    """Whether changes go untold: a secret that we take all the same does no harm yet.
+    """Return whether changes go unreported: an older secret that we still accept does no harm.
 
-    Nor does a rule that watches too much; without any watched field it watches everything.
+    Nor does a rule that watches too many fields; without any, it watches all of them.
     """
     if one.found is None or one.flaws & GRAVE:
         return True

@@ -1,4 +1,4 @@
-"""Whether the work gets done: workers, scheduler, runs, what waits, what was given up, alerts."""
+"""Checks of the work itself: workers, scheduler, runs, waiting and failed orders, alerts."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -19,13 +19,13 @@ from bc_consumer.operations import heartbeats
 from bc_consumer.reconciliation.schedule import last_time
 
 LATE_RUN = timedelta(hours=2)
-"""After the time of the nightly run: so long it may take."""
+"""How long after its time the nightly run may still be going on."""
 WAITING_SECONDS = 120.0
 SHOWN_ALERTS = 5
 
 
 def work_checks() -> list[Check]:
-    """Give the checks."""
+    """Return the checks of the work."""
     return [
         Check("workers", _("Workers"), _workers, needs=(SCHEMA,)),
         Check("scheduler", _("Scheduler"), _scheduler, needs=(SCHEMA,)),
@@ -40,7 +40,7 @@ def _workers() -> Iterator[Finding]:
     yield _alive(
         Heartbeat.Kind.WORKER,
         error(
-            _("no worker is alive: orders are marked, and nobody reads them") + _heard("worker"),
+            _("no worker is running: orders are marked, but not fetched") + _heard("worker"),
             _("Start one: manage.py rundramatiq, or docker compose up -d worker."),
         ),
     )
@@ -50,7 +50,7 @@ def _scheduler() -> Iterator[Finding]:
     yield _alive(
         Heartbeat.Kind.SCHEDULER,
         error(
-            _("no scheduler is alive: no nightly run, no polling") + _heard("scheduler"),
+            _("no scheduler is running: no nightly run, no polling") + _heard("scheduler"),
             _("Start it: manage.py scheduler, or docker compose up -d scheduler."),
         ),
     )
@@ -58,11 +58,11 @@ def _scheduler() -> Iterator[Finding]:
 
 def _alive(kind: Heartbeat.Kind, otherwise: Finding) -> Finding:
     count = heartbeats.alive()[kind]
-    return ok(_("alive: %(count)d") % {"count": count}) if count else otherwise
+    return ok(_("running: %(count)d") % {"count": count}) if count else otherwise
 
 
 def _heard(kind: str) -> str:
-    """Say when the last process of a kind was heard of, if that is not long ago."""
+    """Return when a process of this kind was last heard of; "" if none has been for a day."""
     last = Heartbeat.objects.filter(kind=kind).order_by("-at").first()
     if last is None:
         return ""
@@ -82,7 +82,7 @@ def _runs() -> Iterator[Finding]:
     latest = SyncLog.objects.exclude(status=SyncLog.Status.RUNNING).order_by("-id").first()
     if latest is None or state is None:
         yield warning(
-            _("there was none yet: what Odoo has already is not in the copy"),
+            _("no run yet: Odoo's existing orders are not in the copy"),
             _("Run: manage.py sync_BcLinbc (the first run loads everything)."),
         )
         return
@@ -98,7 +98,7 @@ def _runs() -> Iterator[Finding]:
         fix = (
             _("If these orders are really gone: sync_BcLinbc --force.")
             if latest.status == SyncLog.Status.BRAKED
-            else _("Put right what it says, then run: manage.py sync_BcLinbc")
+            else _("Correct that, then run: manage.py sync_BcLinbc")
         )
         yield error(f"{text}: {first}", fix)
     elif _is_late(state.last_sync):
@@ -114,7 +114,7 @@ def _runs() -> Iterator[Finding]:
 def _is_late(last_sync: datetime | None) -> bool:
     if settings.SYNC_NIGHTLY_AT is None:
         return False
-    # What a run has completed the copy up to is a moment on Odoo's clock, near its beginning.
+    # A run completes the copy up to a moment on Odoo's clock near the run's start.
     due = last_time(database_now() - LATE_RUN, settings.SYNC_NIGHTLY_AT)
     return last_sync is None or last_sync < due - LATE_RUN
 
@@ -125,24 +125,26 @@ def _backlog() -> Iterator[Finding]:
     age = figures.oldest_owed_seconds
     if figures.failed:
         yield warning(
-            ngettext(
-                "%(count)d order was given up", "%(count)d orders were given up", figures.failed
-            )
+            ngettext("%(count)d order has failed", "%(count)d orders have failed", figures.failed)
             % {"count": figures.failed},
             _("Administration → pending orders → failed: each has its cause."),
         )
     if figures.held:
         yield warning(
-            ngettext("%(count)d order is held back", "%(count)d orders are held back", figures.held)
+            ngettext(
+                "archiving of %(count)d order is on hold",
+                "archiving of %(count)d orders is on hold",
+                figures.held,
+            )
             % {"count": figures.held},
             _("If these orders are really gone from Odoo: sync_BcLinbc --force."),
         )
-    waiting = _("%(count)d orders wait to be read") % {"count": figures.owed}
+    waiting = _("%(count)d orders are waiting to be fetched") % {"count": figures.owed}
     if age is not None and age > WAITING_SECONDS:
         yield warning(
-            _("%(waiting)s, the eldest since %(minutes)d min")
+            _("%(waiting)s, the oldest for %(minutes)d min")
             % {"waiting": waiting, "minutes": age // 60},
-            _("Are workers alive, and does Odoo answer? If both: start more workers."),
+            _("Are workers running, and does Odoo answer? If so, start more workers."),
         )
     else:
         yield ok(waiting)
@@ -151,10 +153,10 @@ def _backlog() -> Iterator[Finding]:
 def _breaker() -> Iterator[Finding]:
     pause = circuit_breaker.current_outage()
     if pause is None:
-        yield ok(_("none: workers may ask Odoo"))
+        yield ok(_("none: workers may call Odoo"))
         return
     yield warning(
-        _("workers leave Odoo alone since %(minutes)d min: %(reason)s")
+        _("calls to Odoo have been paused for %(minutes)d min: %(reason)s")
         % {"minutes": pause.seconds // 60, "reason": said(pause.reason)},
         _("Correct what it names; workers try again by themselves."),
     )
@@ -166,7 +168,7 @@ def _alerts() -> Iterator[Finding]:
         yield warning(
             f"{said(alert.subject) or alert.key} ({_shown(alert.last_at)}):"
             f" {said(alert.text).partition(chr(10))[0]}",
-            _("It goes away by itself when its cause is gone; docs/operations.md says more."),
+            _("It disappears once its cause is gone; see docs/operations.md."),
         )
     if not alerts:
         yield ok(_("none"))

@@ -1,6 +1,6 @@
-"""The one table of the fields that are copied: names in Odoo, columns, kinds, labels, what follows.
+"""The one table of copied fields: their names in Odoo, columns, kinds and labels.
 
-Knows nothing of Django. May be imported by every room but core; imports none. Start with ``table``:
-whoever adds a field adds it there, and DEVELOPERS.md says what else. ``kinds`` says what a value
-is, ``field`` what is told of each field, ``columns`` finds a field by a column of the copy.
+Independent of Django. Every room but core may import it; it imports none. Start with ``table``: a
+new field is added there, and DEVELOPERS.md says where else. ``kinds`` says what a value is,
+``field`` what is declared about a field, ``columns`` finds a field by its column in the copy.
 """

@@ -1,6 +1,6 @@
-"""The columns of the copy, each with the field it is made of.
+"""The columns of the copy, each with its field.
 
-A column means the same whatever orders are copied, so it has one kind; its label need not be one.
+A column has the same meaning and kind whichever order model is copied; its label may differ.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,16 +9,16 @@ from bc_consumer.fields.field import Field
 from bc_consumer.fields.table import TABLES
 
 Columns = Mapping[str, Field]
-"""Column → its field."""
+"""Maps a column to its field."""
 
 
 def columns_of(fields: Iterable[Field]) -> Columns:
-    """Give the columns of these fields."""
+    """Return the columns of these fields."""
     return {column: field for field in fields for column in field.columns}
 
 
 def _of_all(parts: Iterable[Iterable[Field]]) -> Columns:
-    """Give the columns of all order models; the first that has one says what it is called."""
+    """Return the columns of all order models; the first model that has a column sets its label."""
     found: dict[str, Field] = {}
     for fields in parts:
         found |= {name: field for name, field in columns_of(fields).items() if name not in found}
@@ -30,12 +30,12 @@ LINE_COLUMNS = _of_all(table.line for table in TABLES.values())
 
 
 def order_label(column: str) -> str:
-    """Give the English label of a column of orders. Raises LookupError where the table lacks it."""
+    """Return the English label of an order's column. Raises LookupError if the table lacks it."""
     return _label(ORDER_COLUMNS, column, "order")
 
 
 def line_label(column: str) -> str:
-    """Give the English label of a column of lines. Raises LookupError where the table lacks it."""
+    """Return the English label of a line's column. Raises LookupError if the table lacks it."""
     return _label(LINE_COLUMNS, column, "line")
 
 

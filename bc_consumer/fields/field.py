@@ -1,4 +1,4 @@
-"""All that is told of a field that is copied."""
+"""The declaration of a copied field."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,18 +8,21 @@ from bc_consumer.fields.kinds import Kind
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field, by its canonical name.
+    """One copied field, by its canonical name.
 
-    ``odoo_names``: its names in Odoo where they are others; the first that exists counts.
-    ``renamed_in``: the version from which on the last of them holds. ``label``: what pages call
-    it, in English; its French is in the catalogue. ``id_label`` and ``model``, of a many2one: what
-    the column of its id is called, and the model it leads to; ``model`` of a many2many too.
-    ``required``: without it no order can be copied. ``derive``: how it follows from the other
-    values of the record where this Odoo lacks it (canonical values, as Odoo sent them). ``extra``:
-    it has no column of its own and goes into the copy's ``extra``; Odoo tells its label.
-    ``since``: the first version that has it, where one that was measured lacks it whatever its
-    apps. ``watched``: the automation rules in Odoo fire when it changes. ``told``: a change of it
-    is a change of the order, for the journal and for applications; else it is only kept.
+    ``odoo_names``: its names in Odoo if they differ; the first that exists is used.
+    ``renamed_in``: the version since which the last of these names holds.
+    ``label``: its English label on pages; the catalogue has the French one.
+    ``id_label``: of a many2one, the label of the column with its id.
+    ``model``: of a many2one or many2many, the related model.
+    ``required``: without it no order can be copied.
+    ``derive``: where this Odoo lacks it, computes it from the record's other values, given by
+    canonical name and as Odoo sent them.
+    ``extra``: it has no column and goes into the copy's ``extra``; Odoo supplies its label.
+    ``since``: the first version that has it, if a measured version lacks it whatever its apps.
+    ``watched``: Odoo's automation rules fire when it changes.
+    ``told``: its changes are changes of the order for the journal and for applications; if False,
+    it is only stored.
     """
 
     name: str
@@ -37,13 +40,13 @@ class Field:
     told: bool = True
 
     def __post_init__(self) -> None:
-        """Take the canonical name for Odoo's, where none is given."""
+        """Default ``odoo_names`` to the canonical name."""
         if not self.odoo_names:
             object.__setattr__(self, "odoo_names", (self.name,))
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that hold it; none where it goes into ``extra`` or is a relation of ours."""
+        """The columns that hold it; none if it goes into ``extra`` or is a relation."""
         if self.extra or self.is_relation:
             return ()
         if self.kind is Kind.MANY2ONE:
@@ -53,22 +56,22 @@ class Field:
 
     @property
     def is_relation(self) -> bool:
-        """Whether it only says which line belongs to which order."""
+        """Whether it only links lines with their order."""
         return self.name in {"order_line", "order_id"}
 
     def label_of(self, column: str) -> str:
-        """Give the English label of one of its columns."""
+        """Return the English label of one of its columns."""
         return self.id_label if self.id_label and column == self.columns[0] else self.label
 
     def name_in(self, version: int) -> str:
-        """Give its name in a version of Odoo that has it."""
+        """Return its name in a version of Odoo that has it."""
         renamed = self.renamed_in and version >= self.renamed_in
         return self.odoo_names[-1 if renamed else 0]
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The fields of an order model and of its lines."""
+    """The fields of an order model and of its line model."""
 
     order: tuple[Field, ...]
     line_model: str

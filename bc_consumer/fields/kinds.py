@@ -1,20 +1,20 @@
-"""What the value of a field is, and how Odoo's own types are copied."""
+"""The kinds of values, and which Odoo types are copied as which kind."""
 
 import enum
 from collections.abc import Mapping
 
 
 class Kind(enum.Enum):
-    """What a value is: so what Odoo's False means for it, and how a page shows it."""
+    """The kind of a value decides what Odoo's False means for it and how a page shows it."""
 
     TEXT = "text"  # char, text and selection
-    HTML = "html"  # a text with markup, which pages leave out
+    HTML = "html"  # a text with markup, which pages strip
     BOOLEAN = "boolean"
     INTEGER = "integer"
     MONEY = "money"  # has the decimals of the order's currency
     PRICE = "price"  # has the field's digits, and is shown as money
     QUANTITY = "quantity"  # has the field's digits, and is shown without needless zeros
-    NUMBER = "number"  # a quantity, a percentage, days: Odoo's type tells no more
+    NUMBER = "number"  # a quantity, a percentage, days: Odoo's type does not say which
     DATE = "date"
     DATETIME = "datetime"
     MANY2ONE = "many2one"  # two columns: id and name
@@ -25,7 +25,7 @@ class Kind(enum.Enum):
 NUMBERS = frozenset({Kind.MONEY, Kind.PRICE, Kind.QUANTITY, Kind.NUMBER})
 SHOWN_AS_MONEY = frozenset({Kind.MONEY, Kind.PRICE})
 
-# Odoo's types that can be copied; float and monetary see kind_of.
+# Odoo's types that can be copied; for float and monetary see kind_of.
 KINDS: Mapping[str, Kind] = {
     "char": Kind.TEXT,
     "text": Kind.TEXT,
@@ -43,9 +43,10 @@ KINDS: Mapping[str, Kind] = {
 
 
 def kind_of(description: Mapping[str, object]) -> Kind | None:
-    """Tell how a field's values are copied, by what ``fields_get`` says of it; None: not at all.
+    """Return how a field's values are copied; None if they can't be.
 
-    An amount in the order's currency has its decimals; one in another currency is left as it is.
+    ``description``: what Odoo's ``fields_get`` returns for it. An amount in the order's currency
+    gets that currency's decimals; one in another currency keeps its own.
     """
     if description.get("type") == "monetary" and description.get("currency_field") == "currency_id":
         return Kind.MONEY

@@ -1,14 +1,15 @@
-"""Which fields are copied, and all that follows from it: each is declared here, once.
+"""The table of copied fields: each is declared here, once, and all else follows from it.
 
-Canonical names are those of the copy's columns: Odoo 17's purchase.order where they differ. What
-has no column (``extra``) keeps Odoo's own name. Sources: what ``fields_get`` gave on Odoo 17, 18
-and 19 (renames in 19: notes → note, product_uom → product_uom_id, taxes_id and tax_id → tax_ids;
-``locked`` of purchase.order is new there and replaces the state «done»; sale.order had it in 17).
+Canonical names are those of the copy's columns: Odoo 17's purchase.order where versions differ. A
+field without a column (``extra``) keeps Odoo's own name. Source: ``fields_get`` on Odoo 17, 18 and
+19. Renamed in 19: notes → note, product_uom → product_uom_id, taxes_id and tax_id → tax_ids.
+``locked`` of purchase.order is new in 19 and replaces the state "done"; sale.order has had it since
+17.
 
-A field with a column has this column in ``models/orders.py`` too, and a migration. Not watched is
-what never fires (write_date, measured; order_line, whose lines have rules of their own) and what
-follows from watched fields of the order or of its lines in the same transaction: each watched field
-costs one more call a change, and amount_total tells of any change of money.
+A field with a column also needs that column in ``models/orders.py`` and a migration. Fields are not
+watched if a rule on them never fires (write_date, measured; order_line, whose lines have rules of
+their own), or if they follow from watched fields of the order or its lines in the same transaction:
+each watched field costs one more call per change, and amount_total covers every change of money.
 """
 
 from collections.abc import Mapping
@@ -24,12 +25,12 @@ def _(label: str) -> str:
 
 
 def _locked_by_state(values: Mapping[str, object]) -> bool:
-    """Where there is no field for it, a locked order has a state of its own."""
+    """Return whether the order is locked, where a state says so instead of a field."""
     return values.get("state") == "done"
 
 
 def _dates() -> tuple[Field, ...]:
-    """Make the two dates that every record of Odoo has."""
+    """Return the two dates that every record in Odoo has."""
     return (
         Field(
             "create_date",
@@ -63,12 +64,12 @@ PURCHASE_ORDER = (
     Field("state", Kind.TEXT, label=_("state"), required=True),
     Field("locked", Kind.BOOLEAN, label=_("locked"), derive=_locked_by_state, since=19),
     Field("invoice_status", Kind.TEXT, label=_("billing status")),
-    Field("receipt_status", Kind.TEXT, label=_("receipt status")),  # of module purchase_stock
+    Field("receipt_status", Kind.TEXT, label=_("receipt status")),  # from the app purchase_stock
     Field("priority", Kind.TEXT, label=_("priority")),
     Field("date_order", Kind.DATETIME, label=_("order deadline"), required=True),
     Field("date_approve", Kind.DATETIME, label=_("confirmed")),
     Field("date_planned", Kind.DATETIME, label=_("expected arrival")),
-    Field("effective_date", Kind.DATETIME, label=_("arrived")),  # of module purchase_stock
+    Field("effective_date", Kind.DATETIME, label=_("arrived")),  # from the app purchase_stock
     Field(
         "currency_id",
         Kind.MANY2ONE,
@@ -147,12 +148,12 @@ PURCHASE_ORDER_LINE = (
     Field("price_tax", Kind.MONEY, label=_("tax"), watched=False),
     Field("price_total", Kind.MONEY, label=_("total"), required=True, watched=False),
     Field("date_planned", Kind.DATETIME, label=_("expected arrival")),
-    # The order's; readable but not stored in 19.
+    # The order's state; readable but not stored in 19.
     Field("state", Kind.TEXT, label=_("state"), watched=False),
     *_dates(),
 )
 
-# A column is shared where it means the same; what only sales have goes into ``extra``.
+# A column is shared where it means the same; what only sale orders have goes into ``extra``.
 _ORDER = {field.name: field for field in PURCHASE_ORDER}
 _LINE = {field.name: field for field in PURCHASE_ORDER_LINE}
 
@@ -172,7 +173,7 @@ SALE_ORDER = (
     replace(_ORDER["locked"], since=0),
     replace(_ORDER["invoice_status"], label=_("invoicing status")),
     replace(_ORDER["date_order"], label=_("order date")),
-    replace(_ORDER["effective_date"], label=_("first delivered")),  # of module sale_stock
+    replace(_ORDER["effective_date"], label=_("first delivered")),  # from the app sale_stock
     _ORDER["currency_id"],
     _ORDER["company_id"],
     replace(_ORDER["user_id"], label=_("salesperson"), id_label=_("salesperson id")),
@@ -183,12 +184,12 @@ SALE_ORDER = (
     _ORDER["payment_term_id"],
     _extra("commitment_date", Kind.DATETIME),
     _extra("validity_date", Kind.DATE),
-    _extra("delivery_status", Kind.TEXT),  # of module sale_stock
+    _extra("delivery_status", Kind.TEXT),  # from the app sale_stock
     _extra("team_id", Kind.MANY2ONE),
     _extra("partner_invoice_id", Kind.MANY2ONE),
     _extra("partner_shipping_id", Kind.MANY2ONE),
     _extra("pricelist_id", Kind.MANY2ONE),
-    _extra("warehouse_id", Kind.MANY2ONE),  # of module sale_stock
+    _extra("warehouse_id", Kind.MANY2ONE),  # from the app sale_stock
     *_dates(),
     _ORDER["order_line"],
 )
@@ -199,7 +200,7 @@ SALE_ORDER_LINE = (
     _LINE["product_id"],
     _LINE["name"],
     _LINE["display_type"],
-    # In the line's unit, as in purchases.
+    # In the line's unit of measure, as in purchases.
     replace(_LINE["product_qty"], odoo_names=("product_uom_qty",)),
     replace(_LINE["qty_invoiced"], label=_("invoiced")),
     _LINE["product_uom"],

@@ -1,5 +1,5 @@
-"""What has to be right before the service works: settings, groups of users, rules in Odoo.
+"""What must be right before the service works: settings, user groups, rules in Odoo.
 
-May be imported by reconciliation, workers, console, doctor and management. Start with
-``system_checks``, which ``manage.py check`` runs, or with ``rules``, which sets Odoo up.
+Reconciliation, workers, console, doctor and management may import it. Start with ``system_checks``,
+which ``manage.py check`` runs, or with ``rule_setup``, which sets Odoo up.
 """

@@ -1,7 +1,7 @@
-"""Two groups of users, made by ``migrate``: who may look, and who may also have orders read again.
+"""Two user groups, made by ``migrate``: those who may look, and those who may also replay.
 
-Nothing of this service can be edited or deleted in the administration, whoever asks. What is left
-to be allowed is to have orders read again, and that is the right to change pending orders.
+Nothing of this service can be edited or deleted in the administration. The only thing left to
+permit is having orders read again, which takes the right to change pending orders.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from django.contrib.auth.management import create_permissions
 VIEWERS = "BC viewer"
 OPERATORS = "BC operator"
 MORE: dict[str, tuple[str, ...]] = {VIEWERS: (), OPERATORS: ("change_pendingbc",)}
-"""Permissions beyond seeing everything of ours."""
+"""Permissions beyond viewing all our models."""
 
 
 def make_groups(
@@ -23,7 +23,7 @@ def make_groups(
 
     Called after each migration. Without Django's own users (django.contrib.auth) nothing happens.
     """
-    # Django makes them after this, for it goes by INSTALLED_APPS.
+    # Django creates them only after this, in the order of INSTALLED_APPS.
     create_permissions(app_config, verbosity=0, interactive=False, using=using, apps=apps)
     try:
         groups = apps.get_model("auth", "Group").objects.using(using)

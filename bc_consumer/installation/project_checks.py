@@ -1,4 +1,4 @@
-"""Django system checks of the project that the apps are in: what another one than ours may lack."""
+"""Django system checks of the surrounding project: what a project other than ours may lack."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ READ_COMMITTED = "READ_COMMITTED"
 
 @register()
 def check_project(**_: Any) -> list[CheckMessage]:
-    """Check addresses and database options; no system is asked."""
+    """Check URLs and database options without asking any system."""
     return [*_webhook_address(), *_middleware(), *_database()]
 
 
@@ -59,7 +59,7 @@ def _database() -> Iterator[CheckMessage]:
     options = connection.settings_dict.get("OPTIONS", {})
     if connection.vendor == "sqlite" and options.get("transaction_mode") != "IMMEDIATE":
         yield checks.Warning(
-            "SQLite's transactions are not IMMEDIATE: writers fail with «database is locked».",
+            'SQLite\'s transactions are not IMMEDIATE: writers fail with "database is locked".',
             hint="Use SQLITE_OPTIONS of bc_consumer.conf as OPTIONS of the database.",
             id="bc.W031",
         )

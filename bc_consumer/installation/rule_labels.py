@@ -1,20 +1,20 @@
-"""How a difference between a rule in Odoo and the one that is wanted reads, for people."""
+"""Describes differences between a rule in Odoo and the wanted one, for people."""
 
 from django.utils.translation import gettext as _
 
 from bc_consumer.odoo.wanted_rules import Difference, Flaw
 
 
-def difference_told(difference: Difference) -> str:
-    """Say what is not as it should be, in the active language."""
+def describe_difference(difference: Difference) -> str:
+    """Describe a difference in the active language."""
     text = {
         Flaw.MISSING: _("it is missing in Odoo"),
         Flaw.INACTIVE: _("it is archived: it never fires"),
         Flaw.NAME: _("it has another name: %(detail)s"),
-        Flaw.TRIGGER: _("it is for something else: %(detail)s"),
+        Flaw.TRIGGER: _("it serves another purpose: %(detail)s"),
         Flaw.WATCHED: _("it watches other fields (trigger_field_ids): %(detail)s"),
         Flaw.CONDITION: _("a condition keeps changes from us: %(detail)s"),
-        Flaw.ACTION: _("it has no webhook action of ours"),
+        Flaw.ACTION: _("it lacks our webhook action"),
         Flaw.ADDRESS: _("it calls another address: %(detail)s"),
         Flaw.SECRET: _("it has another secret than the first of ODOO_WEBHOOK_SECRETS"),
         Flaw.SENT: _("its webhook sends other fields (webhook_field_ids): %(detail)s"),

@@ -1,8 +1,8 @@
-"""This copy's automation rules in Odoo, from the settings; never so that events get lost.
+"""Sets up this copy's automation rules in Odoo without losing events.
 
-The secret goes into Odoo's rules, the service that runs has to know it already: so before anything
-is written, a ping with this very secret has to arrive. Where the address can't be reached from
-here at all (Odoo may be in another network), nothing can be told, and nothing is refused.
+The secret goes into Odoo's rules, and the running service must already know it. So before anything
+is written, a ping with this very secret has to arrive. If the address can't be reached from here at
+all (Odoo may be in another network), nothing is proven and nothing is refused.
 """
 
 import time
@@ -27,7 +27,7 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class AddressRefused(Exception):
-    """The address is proven not to take Odoo's webhooks; ``ping`` says how."""
+    """The address provably does not accept Odoo's webhooks; ``ping`` says how."""
 
     def __init__(self, endpoint: str, outcome: Ping) -> None:
         super().__init__(endpoint)
@@ -45,7 +45,7 @@ class ServesAnother(Exception):
 
 
 def no_webhooks() -> NoWebhookActions | None:
-    """Say why this Odoo sends no webhooks whatever is set up; None too where it can't be asked."""
+    """Return why this Odoo can't send webhooks at all; None if it can, or can't be asked."""
     try:
         odoo = odoo_as_administrator()
     except OdooError:
@@ -63,14 +63,14 @@ def no_webhooks() -> NoWebhookActions | None:
 
 @dataclass
 class RulesSetup:
-    """The rules as the settings want them; ``public_url`` replaces PUBLIC_URL."""
+    """The automation rules according to the settings; ``public_url`` replaces PUBLIC_URL."""
 
     odoo: Odoo
     public_url: str = ""
 
     @cached_property
     def settings(self) -> RuleSettings:
-        """What the rules are to be."""
+        """The wanted rules."""
         endpoint = webhook_endpoint(self.public_url)
         secrets: list[str] = settings.ODOO_WEBHOOK_SECRETS
         return RuleSettings(
@@ -88,38 +88,38 @@ class RulesSetup:
         return AutomationRules(self.odoo, self.settings)
 
     def ping(self) -> Ping:
-        """Try the address with the secret that the rules are to have."""
+        """Ping the webhook with the secret that the rules will have."""
         return ping(self.settings.endpoint, self.settings.secret)
 
     def check_address(self) -> Ping:
-        """Try the address. Raises AddressRefused where it is proven wrong."""
+        """Ping the webhook. Raises AddressRefused if the address is proven wrong."""
         outcome = self.ping()
         if outcome.arrival in PROVEN_WRONG:
             raise AddressRefused(self.settings.endpoint, outcome)
         return outcome
 
     def check_nobody_else(self, comparison: Comparison) -> None:
-        """Look whether rules of our name serve a copy that lives at another address.
+        """Check that no rules of our name serve a living copy at another address.
 
-        A database copied for a test, with its settings: installing there would take the rules away
-        from the copy that works. Raises ServesAnother.
+        Installing from a test system's copied database and settings would take the rules away from
+        the production copy. Raises ServesAnother.
         """
         for endpoint, action, rules in self._elsewhere(comparison):
             if ping(endpoint, action.address.secret).arrival is Arrival.ELSEWHERE:
                 raise ServesAnother(endpoint, rules)
 
     def install(self, comparison: Comparison) -> tuple[RuleChanges, Comparison]:
-        """Put right what differs, and compare again."""
+        """Correct what differs, then compare again."""
         done = self.rules.install(comparison)
         return done, self._seen(lambda after: after.is_complete)
 
     def remove(self, comparison: Comparison) -> tuple[RuleChanges, Comparison]:
-        """Remove all rules of this copy, and look whether any is left."""
+        """Remove all rules of this copy, then check whether any are left."""
         done = self.rules.remove(comparison)
         return done, self._seen(lambda after: not after.ours)
 
     def _seen(self, done: Callable[[Comparison], bool]) -> Comparison:
-        """Compare again; some more times where a read may see an older state (JSON-2)."""
+        """Compare again, repeatedly where a read may be served by a lagging replica (JSON-2)."""
         after = self.rules.inspect()
         for _look in range(LOOKS_AT_A_REPLICA):
             if done(after) or not self.odoo.may_lag:
@@ -131,7 +131,7 @@ class RulesSetup:
     def _elsewhere(
         self, comparison: Comparison
     ) -> Iterator[tuple[str, FoundAction, list[FoundRule]]]:
-        """Yield the other addresses that rules of ours call, one rule's action, and the rules."""
+        """Yield each other address that our rules call, with one rule's action and those rules."""
         by_endpoint: dict[str, list[FoundRule]] = {}
         for rule in comparison.ours:
             action = rule.webhook(self.settings.endpoint)
@@ -144,5 +144,5 @@ class RulesSetup:
 
 
 def carries_other_secret(comparison: Comparison) -> bool:
-    """Whether Odoo's rules have another secret than the first of ODOO_WEBHOOK_SECRETS."""
+    """Return whether Odoo's rules carry a secret other than the first of ODOO_WEBHOOK_SECRETS."""
     return any(Flaw.SECRET in one.flaws for one in comparison.rules)

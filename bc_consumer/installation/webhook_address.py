@@ -1,7 +1,7 @@
-"""Where Odoo reaches this service: its webhook's address, and whether that leads here.
+"""The address at which Odoo reaches this service, and a ping that proves it leads here.
 
-A ping is a webhook that changes nothing. Its answer holds a proof that only a process with our
-SECRET_KEY can give, so that another copy at the same address is not taken for this one.
+A ping is a webhook that changes nothing. Its answer contains a proof that only a process with our
+SECRET_KEY can compute, so that another copy at the same address is not mistaken for this one.
 """
 
 import enum
@@ -20,19 +20,19 @@ from django.utils.translation import gettext as _
 from bc_consumer.core.http_probe import Answer, NoAnswer, Trouble, ask
 
 PING = "ping"
-"""The event in the URL's query."""
+"""The event's name in the URL's query."""
 LONGEST_NONCE = 100
 
 
 class Arrival(enum.Enum):
-    """What became of a ping."""
+    """Where a ping arrived."""
 
     HERE = "here"
-    """This service answered, and took the secret."""
+    """This service answered and accepted the secret."""
     SECRET_REFUSED = "secret refused"  # noqa: S105 (no secret)
     REDIRECTED = "redirected"
     ELSEWHERE = "elsewhere"
-    """Another copy of this software answered, and took the secret."""
+    """Another copy of this software answered and accepted the secret."""
     NOT_US = "not us"
     """Something else answered."""
     NO_ANSWER = "no answer"
@@ -40,9 +40,9 @@ class Arrival(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """The outcome of a ping; ``detail``: where a redirect leads, an HTTP status, the error.
+    """The outcome of a ping; ``detail``: a redirect's target, an HTTP status, or an error's text.
 
-    ``trouble``: why there was no answer, else None.
+    ``trouble``: why there was no answer, otherwise None.
     """
 
     arrival: Arrival
@@ -51,15 +51,15 @@ class Ping:
 
 
 def polls_alone() -> bool:
-    """Tell whether this copy asks Odoo, and expects no webhooks: nobody has said where to."""
+    """Return whether this copy only polls Odoo and expects no webhooks, as PUBLIC_URL is unset."""
     return bool(settings.SYNC_POLL_SECONDS > 0 and not settings.PUBLIC_URL)
 
 
 def webhook_endpoint(public_url: str = "") -> str:
-    """Return the webhook's address, without secret and query; "" while PUBLIC_URL is not set.
+    """Return the webhook's address without secret and query; "" while PUBLIC_URL is not set.
 
-    With its final slash: some proxies redirect an address without one, and Odoo would make a GET
-    of the POST (measured on Odoo 17, 18 and 19).
+    It ends in a slash, because some proxies redirect an address without one, and Odoo would then
+    turn its POST into a GET (measured on Odoo 17, 18 and 19).
     """
     base = (public_url or settings.PUBLIC_URL).rstrip("/")
     if not base:
@@ -69,26 +69,26 @@ def webhook_endpoint(public_url: str = "") -> str:
 
 
 def address_error(url: str) -> str:
-    """Say what is wrong with a public URL; "" when it may be right."""
+    """Return what is wrong with a public URL, in the active language; "" if nothing is."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
         usable = False
     if not usable:
-        return _("it is no address like https://copy.example.com")
+        return _("it is not an address like https://copy.example.com")
     if "@" in parts.netloc or parts.query or parts.fragment:
         return _("it must hold no credentials, no query and no fragment")
     return ""
 
 
 def proof(nonce: str) -> str:
-    """Return what only a process with our SECRET_KEY can answer to this ping."""
+    """Return the answer to this ping, which only a process with our SECRET_KEY can compute."""
     return salted_hmac("bc_consumer.public_address.ping", nonce, algorithm="sha256").hexdigest()
 
 
 def ping(endpoint: str, secret: str) -> Ping:
-    """Call the webhook as Odoo would, with a ping; changes nothing."""
+    """Send a ping to the webhook as Odoo would send an event; it changes nothing."""
     nonce = secrets.token_urlsafe(16)
     credentials = b64encode(f"odoo:{secret}".encode()).decode()
     headers = {"Content-Type": "application/json", "Authorization": f"Basic {credentials}"}
@@ -123,6 +123,6 @@ def _pong(body: bytes) -> str | None:
 
 
 def _shown(url: str) -> str:
-    """Take credentials and query out of an address."""
+    """Return an address without credentials and query."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if url else "?"

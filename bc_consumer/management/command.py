@@ -105,7 +105,7 @@ class HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
 def order_id(text: str) -> int:
     """Read the id of an order in Odoo; raise ArgumentTypeError for anything else."""
     if not text.isdecimal() or not 0 < int(text) <= HIGHEST_ID:
-        raise argparse.ArgumentTypeError(_("«%(text)s» is no id of an order") % {"text": text})
+        raise argparse.ArgumentTypeError(_('"%(text)s" is not an order id') % {"text": text})
     return int(text)
 
 
@@ -121,14 +121,14 @@ def since(text: str) -> datetime:
     moment = _moment(text.strip())
     if moment is None:
         raise argparse.ArgumentTypeError(
-            _("«%(text)s» is no moment: write 2d, 36h, 2026-11-24 or 2026-11-24T06:00")
+            _('"%(text)s" is not a time: write 2d, 36h, 2026-11-24 or 2026-11-24T06:00')
             % {"text": text}
         )
     if timezone.is_naive(moment):
         moment = timezone.make_aware(moment)
     if moment > now:
         raise argparse.ArgumentTypeError(
-            _("«%(text)s» is still to come: nothing can have changed since") % {"text": text}
+            _('"%(text)s" is in the future: nothing can have changed since') % {"text": text}
         )
     return max(moment, OLDEST)
 

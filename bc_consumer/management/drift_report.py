@@ -22,7 +22,7 @@ KINDS = {
     Kind.AWAY_HERE: gettext_lazy("order: archived here"),
     Kind.GONE_FROM_ODOO: gettext_lazy("order: gone from Odoo"),
     Kind.OUTSIDE: gettext_lazy("order: not to be copied"),
-    Kind.NOT_READABLE: gettext_lazy("order: no longer readable"),
+    Kind.NOT_READABLE: gettext_lazy("order: access lost"),
     Kind.LINE_MISSING: gettext_lazy("line: missing here"),
     Kind.LINE_ONLY_HERE: gettext_lazy("line: only here"),
     Kind.NOT_COMPARED: gettext_lazy("order: not compared"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
-from bc_consumer.installation.rule_labels import difference_told
+from bc_consumer.installation.rule_labels import describe_difference
 from bc_consumer.installation.rule_setup import AddressRefused, ServesAnother
 from bc_consumer.installation.webhook_address import Arrival, Ping
 from bc_consumer.management.command import exit_code_table
@@ -51,7 +51,7 @@ def exit_codes() -> str:
                 "nothing was written: a secret has to be put into the settings first"
             ),
             Exit.ADDRESS: _("nothing was written: the address does not take Odoo's webhooks"),
-            Exit.REFUSED: _("Odoo refuses us: credentials, rights, database"),
+            Exit.REFUSED: _("Odoo rejects our access: credentials, rights, database"),
             Exit.DRIFT: _("status: the rules are not as they should be"),
             Exit.NO_WEBHOOKS: _("this Odoo is too old to send webhooks: use poll mode"),
             Exit.NO_MODULE: _("the module base_automation is not installed in Odoo"),
@@ -63,21 +63,21 @@ def told(comparison: Comparison) -> Iterator[str]:
     """Describe the rules in Odoo, one line each."""
     for one in comparison.rules:
         yield _rule(one)
-        yield from (f"    {difference_told(difference)}" for difference in one.differences)
+        yield from (f"    {describe_difference(difference)}" for difference in one.differences)
     for rule in comparison.doubles:
-        yield _("%(mark)s rule %(rule)s is a double: each change is told twice") % {
+        yield _("%(mark)s rule %(rule)s is a duplicate: each change is reported twice") % {
             "mark": WRONG,
             "rule": _named(rule),
         }
     for rule in comparison.leftovers:
-        yield _("%(mark)s rule %(rule)s is left over: nothing here wants it") % {
+        yield _("%(mark)s rule %(rule)s is left over and not needed") % {
             "mark": WRONG,
             "rule": _named(rule),
         }
     for action in comparison.others:
         yield _(
-            "%(mark)s action %(action)d (of rule %(rule)s) calls this service too, and is not ours:"
-            " each change is told twice; remove it in Odoo if nobody needs it"
+            "%(mark)s action %(action)d (of rule %(rule)s) calls this service too, and is not "
+            "ours: each change is reported twice; remove it in Odoo if nobody needs it"
         ) % {"mark": NOTE, "action": action.id, "rule": action.rule_id or "–"}
 
 

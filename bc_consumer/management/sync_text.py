@@ -43,7 +43,7 @@ def exit_codes() -> str:
             Exit.BRAKED: _(
                 "more orders seem gone than the brake allows; it stopped, or holds them"
             ),
-            Exit.REFUSED: _("Odoo refuses us: credentials, rights, database, fields"),
+            Exit.REFUSED: _("Odoo rejects our access: credentials, rights, database, fields"),
             Exit.DRIFT: _("--dry-run found differences"),
             Exit.INTERRUPTED: _("interrupted (Ctrl-C, SIGTERM); the next run goes on"),
         }
@@ -154,7 +154,7 @@ def interrupted(command: str) -> str:
 
 def refused(error: Exception) -> str:
     """Explain that Odoo refuses; its error names the correction."""
-    return _("Odoo refuses us: %(error)s") % {"error": said(error)}
+    return _("Odoo rejects our access: %(error)s") % {"error": said(error)}
 
 
 def odoo_failed(error: Exception, command: str) -> str:

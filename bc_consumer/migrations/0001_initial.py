@@ -410,7 +410,7 @@ class Migration(migrations.Migration):
                 (
                     "lane",
                     models.SmallIntegerField(
-                        choices=[(0, "webhook"), (1, "operator"), (2, "bulk")], verbose_name="lane"
+                        choices=[(0, "webhook"), (1, "operator"), (2, "bulk")], verbose_name="queue"
                     ),
                 ),
                 (
@@ -440,7 +440,7 @@ class Migration(migrations.Migration):
                 ),
                 ("first_marked_at", models.DateTimeField(verbose_name="first marked")),
                 ("last_marked_at", models.DateTimeField(verbose_name="last marked")),
-                ("marks", models.PositiveIntegerField(default=1, verbose_name="marks")),
+                ("marks", models.PositiveIntegerField(default=1, verbose_name="signals")),
                 ("due_at", models.DateTimeField(verbose_name="due")),
                 ("sent_at", models.DateTimeField(null=True, verbose_name="message sent")),
                 ("claim_token", models.UUIDField(null=True, verbose_name="claim")),
@@ -515,7 +515,7 @@ class Migration(migrations.Migration):
                             ("changed", "changed"),
                             ("archived", "archived"),
                             ("restored", "restored"),
-                            ("forbidden", "no longer readable"),
+                            ("forbidden", "access lost"),
                             ("unconfirmed", "unconfirmed"),
                             ("failed", "failed"),
                             ("held", "held"),
@@ -532,7 +532,7 @@ class Migration(migrations.Migration):
                         verbose_name="event",
                     ),
                 ),
-                ("marks", models.PositiveIntegerField(default=0, verbose_name="marks")),
+                ("marks", models.PositiveIntegerField(default=0, verbose_name="signals")),
                 ("first_marked_at", models.DateTimeField(null=True, verbose_name="first marked")),
                 ("last_marked_at", models.DateTimeField(null=True, verbose_name="last marked")),
                 (

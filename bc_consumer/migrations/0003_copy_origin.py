@@ -24,7 +24,8 @@ class Migration(migrations.Migration):
                     "seen_fields",
                     models.JSONField(
                         default=list,
-                        help_text="«model.field»: what this Odoo had at some time; what it lacks has vanished.",
+                        help_text='"model.field": what this Odoo had at some time; what it '
+                        "lacks has vanished.",
                         verbose_name="fields seen",
                     ),
                 ),

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
             model_name="copyorigin",
             name="fields_changed_at",
             field=models.DateTimeField(
-                help_text="Orders that were last read before then are read again by the next run.",
+                help_text="Orders last read before then are read again by the next run.",
                 null=True,
                 verbose_name="fields appeared",
             ),

@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
             name="labels",
             field=models.JSONField(
                 default=dict,
-                help_text="What Odoo calls the fields in «extra», of orders and of lines.",
+                help_text='What Odoo calls the fields in "extra", of orders and of lines.',
                 verbose_name="labels of further fields",
             ),
         ),

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
                     ("changed", "changed"),
                     ("archived", "archived"),
                     ("restored", "restored"),
-                    ("forbidden", "no longer readable"),
+                    ("forbidden", "access lost"),
                     ("confirmed", "deletion confirmed"),
                     ("unconfirmed", "unconfirmed"),
                     ("failed", "failed"),

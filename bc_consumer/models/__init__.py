@@ -1,7 +1,8 @@
-"""The tables, one module a subject; Django and applications find them all here.
+"""The tables, one module per subject; Django and applications find them all here.
 
-May be imported by every room but core and odoo. Start with ``orders``: BC and BCLine are the copy;
-``ledger`` is what is owed, ``journal`` what happened, ``runs`` the reconciliation's record.
+Every room but core, fields and odoo may import it. Start with ``orders``: BC and BCLine are the
+copy. ``ledger`` is what is still to be fetched, ``journal`` what happened, ``runs`` the record of
+reconciliations.
 """
 
 from bc_consumer.models.journal import AnnouncedVersion, JournalEntry, VersionCounter

@@ -1,4 +1,4 @@
-"""What happened to each order, and how far it has been told to applications."""
+"""What happened to each order, and up to which version applications were told of it."""
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
@@ -11,14 +11,14 @@ from bc_consumer.models.runs import SyncLog
 
 
 class JournalEntry(models.Model):
-    """What happened to one order, why, with which differences, and how late. Append-only."""
+    """What happened to one order: cause, differences, delay. Append-only."""
 
     class Outcome(models.TextChoices):
         CREATED = "created", _("created")
         CHANGED = "changed", _("changed")
         ARCHIVED = "archived", _("archived")
         RESTORED = "restored", _("restored")
-        FORBIDDEN = "forbidden", _("no longer readable")
+        FORBIDDEN = "forbidden", _("access lost")
         CONFIRMED = "confirmed", _("deletion confirmed")
         UNCONFIRMED = "unconfirmed", _("unconfirmed")
         FAILED = "failed", _("failed")
@@ -29,7 +29,7 @@ class JournalEntry(models.Model):
     outcome = models.TextField(_("outcome"), choices=Outcome.choices)
     causes = models.TextField(_("causes"), blank=True)
     event = models.TextField(_("event"), choices=Event.choices, blank=True)
-    marks = models.PositiveIntegerField(_("marks"), default=0)
+    marks = models.PositiveIntegerField(_("signals"), default=0)
     first_marked_at = models.DateTimeField(_("first marked"), null=True)
     last_marked_at = models.DateTimeField(_("last marked"), null=True)
     delay = models.FloatField(
@@ -66,10 +66,10 @@ class JournalEntry(models.Model):
 
 
 class VersionCounter(models.Model):
-    """One row: the last version that was given. ``refresh/writer.py`` alone writes it."""
+    """One row: the last version assigned. Only ``refresh/writer.py`` writes it."""
 
     ONLY = 1
-    """The key of that row."""
+    """That row's key."""
 
     last = models.BigIntegerField()
 
@@ -82,7 +82,7 @@ class VersionCounter(models.Model):
 
 
 class AnnouncedVersion(models.Model):
-    """One row: up to which version changes are announced. The change publisher writes it."""
+    """One row: the version up to which changes are announced. The change publisher writes it."""
 
     version = models.BigIntegerField()
     token = models.UUIDField(null=True)

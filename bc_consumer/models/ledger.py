@@ -1,4 +1,4 @@
-"""The ledger: the orders that the copy still owes a look."""
+"""The ledger: the orders that the copy still has to fetch from Odoo."""
 
 from typing import Any, Self
 
@@ -10,7 +10,7 @@ from bc_consumer.core.translatable_field import MessageField
 
 
 class Lane(models.IntegerChoices):
-    """How urgent a pending row is; lower goes first."""
+    """How urgent a pending row is; the lowest is claimed first."""
 
     WEBHOOK = 0, _("webhook")
     OPERATOR = 1, _("operator")
@@ -18,7 +18,7 @@ class Lane(models.IntegerChoices):
 
 
 class Event(models.TextChoices):
-    """What the mark says happened in Odoo: a hint, never the truth."""
+    """What happened in Odoo according to the mark: a hint, never trusted."""
 
     CHANGED = "changed", _("changed")
     DELETED = "deleted", _("deleted")
@@ -40,17 +40,17 @@ class PendingBCQuerySet(models.QuerySet["PendingBC"]):
 
 
 class PendingBC(models.Model):
-    """The ledger: an order that the copy still owes a look. The room ``ledger`` alone writes it,
-    but for ``operations/clock_steps.py``.
+    """The ledger: an order that the copy still has to fetch from Odoo.
 
-    Owed: ``generation > fetched_generation``. Watching: fetched, with early looks left.
-    Every time is the database's clock.
+    Only the room ``ledger`` and ``operations/clock_steps.py`` write it. Owed: ``generation >
+    fetched_generation``. Watching: fetched, with early looks left. Every time is on the database's
+    clock.
     """
 
     odoo_id = models.BigIntegerField(_("Odoo id"), primary_key=True)
     generation = models.BigIntegerField(_("generation"), default=1)
     fetched_generation = models.BigIntegerField(_("fetched generation"), default=0)
-    lane = models.SmallIntegerField(_("lane"), choices=Lane.choices)
+    lane = models.SmallIntegerField(_("queue"), choices=Lane.choices)
     causes = models.TextField(_("causes"), help_text=_("Who marked it, separated by commas."))
     event = models.TextField(_("event"), choices=Event.choices)
     early = models.BooleanField(
@@ -66,7 +66,7 @@ class PendingBC(models.Model):
         null=True,
         help_text=_("Its first mark, or when it was opened again after it had failed or was held."),
     )
-    marks = models.PositiveIntegerField(_("marks"), default=1)
+    marks = models.PositiveIntegerField(_("signals"), default=1)
     due_at = models.DateTimeField(_("due"))
     sent_at = models.DateTimeField(_("message sent"), null=True)
     claim_token = models.UUIDField(_("claim"), null=True)
@@ -108,25 +108,25 @@ class PendingBC(models.Model):
         verbose_name_plural = _("pending orders")
         ordering = ("lane", "due_at")
         indexes = (
-            # What a claim reads, in the order in which it reads it.
+            # What a claim reads, in this order.
             models.Index(
                 fields=["lane", "due_at", "odoo_id"],
                 condition=Q(failed_at__isnull=True, held_reason=""),
                 name="pending_claimable",
             ),
-            # What the timer asks for: the next moment at which a free row is due.
+            # What the timer asks for: when the next unclaimed row is due.
             models.Index(
                 fields=["due_at"],
                 condition=Q(failed_at__isnull=True, held_reason="", claim_token__isnull=True),
                 name="pending_due",
             ),
-            # What the groups of failed rows are made of, and what a replay looks for.
+            # For grouping failed rows and for replaying a group.
             models.Index(
                 fields=["failure", "failed_at"],
                 condition=Q(failed_at__isnull=False),
                 name="pending_failed",
             ),
-            # Rows in a worker's hands: a few, however long the ledger is.
+            # Claimed rows: a few, however long the ledger is.
             models.Index(
                 fields=["claimed_until"],
                 condition=Q(claim_token__isnull=False),

@@ -1,4 +1,4 @@
-"""What operators are told: alerts, dead letters, and which processes live."""
+"""What operators see: alerts, dead letters, and which processes are alive."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -7,7 +7,7 @@ from bc_consumer.core.translatable_field import MessageField
 
 
 class Alert(models.Model):
-    """What people have been told, so that they are told once."""
+    """An alert that people were sent, kept so that it is sent once."""
 
     key = models.TextField(_("about"), primary_key=True)
     subject = MessageField(_("subject"), default="", db_default="")
@@ -27,7 +27,7 @@ class Alert(models.Model):
 
 
 class DeadLetter(models.Model):
-    """A message out of RabbitMQ that nobody could read, or that is about no order."""
+    """A message from RabbitMQ that could not be read, or that concerns no order."""
 
     queue = models.TextField(_("queue"))
     body = models.BinaryField(_("body"))
@@ -47,15 +47,15 @@ class DeadLetter(models.Model):
 
     @property
     def text(self) -> str:
-        """The body as text, whatever it is."""
+        """The body as text; bytes that are not UTF-8 are shown as escapes."""
         return bytes(self.body).decode(errors="backslashreplace")
 
 
 class Heartbeat(models.Model):
-    """A process that works: when it last said so. ``operations/heartbeats.py`` alone writes it.
+    """When a process last reported that it is alive. Only ``operations/heartbeats.py`` writes it.
 
-    Known by its ``number``, for containers may show the same host and process id. None: it has died
-    and what it had in hand is free.
+    Identified by ``number``, because containers may share host name and process id. None: the
+    process has died, and its claims were released.
     """
 
     class Kind(models.TextChoices):

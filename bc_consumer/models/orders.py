@@ -1,9 +1,9 @@
-"""The copy: orders (BC), their lines, and whose they are.
+"""The copy: orders (BC), their lines, and the Odoo that they come from.
 
-Field names of BC and BCLine are Odoo's (those of Odoo 17 where versions differ). A many2one of Odoo
-becomes two columns: ``partner_id``, the id in Odoo (not a foreign key: the partner is not copied),
-and ``partner_name``, its display name in the configured language. What a column is called, and all
-else that is known of it, stands in ``fields/table.py``; tests/unit/test_fields.py compares them.
+Fields of BC and BCLine are named as in Odoo (Odoo 17 where versions differ). A many2one becomes two
+columns: ``partner_id``, the id in Odoo (not a foreign key, since partners are not copied), and
+``partner_name``, its display name in the configured language. ``fields/table.py`` declares labels
+and everything else about a column; tests/unit/test_fields.py compares the two.
 """
 
 from typing import TYPE_CHECKING
@@ -20,33 +20,33 @@ if TYPE_CHECKING:
 
 
 def _order(column: str) -> "StrPromise":
-    """Name a column of orders as the table of copied fields does, in the reader's language."""
+    """Return the translated label of an order's column, from the table of copied fields."""
     return _(order_label(column))
 
 
 def _line(column: str) -> "StrPromise":
-    """Name a column of lines."""
+    """Return the translated label of a line's column."""
     return _(line_label(column))
 
 
 class BCQuerySet(models.QuerySet["BC"]):
-    """Queries that applications use."""
+    """Queries for applications."""
 
     def current(self) -> "BCQuerySet":
-        """Leave out archived orders (gone from Odoo) and those we may no longer read."""
+        """Exclude archived orders (gone from Odoo) and forbidden ones (no longer readable)."""
         return self.filter(archived_at__isnull=True, forbidden_at__isnull=True)
 
     def after(self, version: int) -> "BCQuerySet":
         """Return the orders that changed after this version, in the order of their changes.
 
-        Archived and forbidden ones are among them. Whoever has read up to N misses nothing by
-        going on with ``after(N)``: no version up to N can still appear.
+        Archived and forbidden ones are included. A reader that has seen everything up to version N
+        misses nothing by continuing with ``after(N)``: no version up to N can appear later.
         """
         return self.filter(version__gt=version).order_by("version")
 
 
 class OdooRecord(models.Model):
-    """What the copy of any Odoo record has: Odoo's id and its two dates."""
+    """What the copy of every Odoo record has: its id in Odoo and its two dates."""
 
     odoo_id = models.BigIntegerField(_("Odoo id"), unique=True)
     create_date = models.DateTimeField(_order("create_date"), null=True)
@@ -58,9 +58,10 @@ class OdooRecord(models.Model):
 
 
 class BC(OdooRecord):
-    """An order (bon de commande) as Odoo had it when ``synced_at`` says.
+    """An order (bon de commande) as it was in Odoo at ``synced_at``.
 
-    ``BC.objects`` holds every order ever copied; ``BC.objects.current()`` leaves the archived out.
+    ``BC.objects`` contains every order ever copied; ``BC.objects.current()`` excludes archived and
+    forbidden ones.
     """
 
     name = models.TextField(_order("name"), blank=True)
@@ -126,12 +127,12 @@ class BC(OdooRecord):
 
     @property
     def is_away(self) -> bool:
-        """Whether Odoo no longer shows us this order: gone, or forbidden."""
+        """Whether Odoo no longer shows us this order: it is archived or forbidden."""
         return self.archived_at is not None or self.forbidden_at is not None
 
 
 class BCLine(OdooRecord):
-    """A line of an order; sections and notes are lines too (``display_type``)."""
+    """An order's line; sections and notes are lines too (``display_type``)."""
 
     bc = models.ForeignKey(BC, models.CASCADE, related_name="lines", verbose_name=_("order"))
     sequence = models.BigIntegerField(_line("sequence"), default=0)
@@ -164,7 +165,7 @@ class BCLine(OdooRecord):
 
 
 class CopyOrigin(models.Model):
-    """One row: what the copy was made of, so that nothing else is mixed into it."""
+    """One row: where the copy comes from, so that nothing else gets mixed into it."""
 
     KEY = "bclinbc"
 
@@ -173,19 +174,19 @@ class CopyOrigin(models.Model):
     seen_fields = models.JSONField(
         _("fields seen"),
         default=list,
-        help_text=_("«model.field»: what this Odoo had at some time; what it lacks has vanished."),
+        help_text=_('"model.field": what this Odoo had at some time; what it lacks has vanished.'),
     )
     present_fields = models.JSONField(_("fields there"), default=list)
     labels = models.JSONField(
         _("labels of further fields"),
         default=dict,
-        help_text=_("What Odoo calls the fields in «extra», of orders and of lines."),
+        help_text=_('What Odoo calls the fields in "extra", of orders and of lines.'),
     )
     language = models.TextField(_("language of names"), default="", db_default="")
     fields_changed_at = models.DateTimeField(
         _("fields or language changed"),
         null=True,
-        help_text=_("Orders that were last read before then are read again by the next run."),
+        help_text=_("Orders last read before then are read again by the next run."),
     )
     sample = models.JSONField(
         _("orders that tell the database again"),
@@ -201,5 +202,5 @@ class CopyOrigin(models.Model):
         return self.order_model
 
     def have_all_read_again(self) -> None:
-        """Put every order read before now out of date, to be saved; see docs/reading-again.md."""
+        """Mark every order read before now as out of date (unsaved); see docs/reading-again.md."""
         self.fields_changed_at = database_now()

@@ -1,4 +1,4 @@
-"""The reconciliation: its watermark and lock, its runs, and what they have proven."""
+"""The reconciliation: its watermark and lock, its runs, and the periods they have proven equal."""
 
 from datetime import timedelta
 
@@ -11,15 +11,15 @@ from bc_consumer.core.translatable_field import MessageField
 
 
 class SyncState(models.Model):
-    """The reconciliation's watermark and lock. ``reconciliation/lock.py`` alone writes the lock."""
+    """The reconciliation's watermark and lock. Only ``reconciliation/lock.py`` writes the lock."""
 
     KEY = "bclinbc"
     HAND_OVER = timedelta(minutes=10)
-    """The next slice of a run must come within this, or anybody may take the run over."""
+    """The next slice of a run must start within this time, or anybody may take the run over."""
     SLICE_LATE = timedelta(minutes=1)
-    """After which the message of a run's next slice counts as lost, and the scheduler goes on."""
+    """After so long a run's next message counts as lost, and the scheduler resumes it."""
     BETWEEN_SLICES = "run "
-    """What the owner begins with while a run's slices follow each other."""
+    """Prefix of ``owner`` between two slices of a run."""
 
     key = models.TextField(_("key"), primary_key=True, default=KEY)
     last_sync = models.DateTimeField(
@@ -54,12 +54,12 @@ class SyncState(models.Model):
 
     @classmethod
     def owner_between_slices(cls, run: int) -> str:
-        """Return the owner that a run has between its slices."""
+        """Return the owner to note between two slices of this run."""
         return f"{cls.BETWEEN_SLICES}{run}"
 
 
 class SyncLog(models.Model):
-    """One reconciliation run: what it was for, what it found, how it ended, where it is."""
+    """The record of one run of the reconciliation: its cause, findings, outcome and progress."""
 
     class Status(models.TextChoices):
         RUNNING = "running", _("running")
@@ -75,12 +75,12 @@ class SyncLog(models.Model):
         POLL = "poll", _("poll")
 
     GOOD = (Status.OK, Status.PARTIAL)
-    """The run went through all its phases: what it looked at is complete."""
+    """The run completed all phases, so whatever it covered is complete."""
     DONE = "done"
-    """The phase after the last one."""
+    """The phase of a run that has completed all others."""
     INTERRUPTED = gettext("interrupted: the next run goes on")
     GAVE_WAY = gettext("gave way to a run")
-    """The error of a poll that ended because a run waited."""
+    """The error of a poll that ended because a run was waiting."""
 
     started_at = models.DateTimeField(_("start"))
     ended_at = models.DateTimeField(_("end"), null=True)
@@ -146,8 +146,8 @@ class SyncLog(models.Model):
 class ProvenPeriod(models.Model):
     """A month or day of write_dates whose ids were once compared with Odoo's one by one.
 
-    A past period can only lose rows: while Odoo's figures and ours still equal these, it need not
-    be compared again.
+    A past period can only lose rows: while Odoo's count and sum of ids, and ours, still equal
+    these, it need not be compared again.
     """
 
     model = models.TextField()

@@ -1,4 +1,4 @@
-"""What every claim and every call to Odoo has to pass, shared by all processes."""
+"""Limits on claims and on calls to Odoo, shared by all processes."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -7,11 +7,11 @@ from bc_consumer.core.translatable_field import MessageField
 
 
 class Pace(models.Model):
-    """One row, which every claim has to take: nothing is claimed before ``next_claim_at``.
+    """One row that every claim locks: nothing is claimed before ``next_claim_at``.
 
-    Shared by all workers of a deployment: a stream of events costs a bounded number of calls to
-    Odoo a second, however many workers there are, and all of them leave an Odoo alone that failed.
-    ``ledger/circuit_breaker.py`` writes it, and ``ledger/call_slots.py`` its ``next_call_at``.
+    All workers of a deployment share it, so a stream of events costs a bounded number of calls to
+    Odoo per second however many workers there are, and all of them pause when Odoo fails.
+    ``ledger/circuit_breaker.py`` writes it; ``ledger/call_slots.py`` writes ``next_call_at``.
     """
 
     next_claim_at = models.DateTimeField(_("next claim"))
@@ -34,7 +34,7 @@ class Pace(models.Model):
 
 
 class CallSlot(models.Model):
-    """One of the calls to Odoo that may be under way at once: see ``ledger/call_slots.py``."""
+    """One of the calls to Odoo that may be in progress at once: see ``ledger/call_slots.py``."""
 
     id = models.PositiveSmallIntegerField(primary_key=True)
     taken_until = models.DateTimeField(_("taken until"))

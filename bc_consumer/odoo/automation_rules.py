@@ -123,8 +123,8 @@ class AutomationRules:
                 raise
             raise NoAutomation(
                 _(
-                    "Odoo %(version)s has no automation rules: install the module «Automation"
-                    " Rules» (base_automation) there, in Apps, as an administrator",
+                    'Odoo %(version)s has no automation rules: install the module "Automation '
+                    'Rules" (base_automation) there, in Apps, as an administrator',
                     version=version.text,
                 )
             ) from fault
@@ -144,8 +144,8 @@ class AutomationRules:
             if model not in self._model_ids:
                 raise MissingModel(
                     _(
-                        "This Odoo has no model «%(model)s»: install its app there, or correct the"
-                        " order model or the database",
+                        'This Odoo has no model "%(model)s": install its app there, or correct '
+                        "the order model or the database",
                         model=model,
                     ),
                     model=model,
@@ -320,8 +320,8 @@ class AutomationRules:
     def _no_rights(self, model: str) -> NoRights:
         return NoRights(
             _(
-                "The account «%(login)s» may not read or change %(model)s: automation rules"
-                " take an account with the right «Administration / Settings» in Odoo",
+                'The account "%(login)s" may not read or change %(model)s: automation rules '
+                'take an account with the right "Administration / Settings" in Odoo',
                 login=self._odoo.settings.login,
                 model=model,
             ),

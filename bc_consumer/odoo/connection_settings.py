@@ -91,15 +91,15 @@ def _check_field_name(name: str) -> None:
     if "." in name:
         raise OdooRefused(
             _(
-                "Extra field «%(name)s» belongs to another record: a change there moves no"
-                " order's write_date, so the copy would not notice. Make a stored related"
-                " field in Odoo and name that one",
+                'Extra field "%(name)s" belongs to another record: a change there moves no '
+                "order's write_date, so the copy would not notice. Make a stored related field "
+                "in Odoo and name that one",
                 name=name,
             )
         )
     if not FIELD_NAME.fullmatch(name):
         raise OdooRefused(
-            _("Extra field «%(name)s» is no technical name of a field, like x_project", name=name)
+            _('Extra field "%(name)s" is no technical name of a field, like x_project', name=name)
         )
 
 

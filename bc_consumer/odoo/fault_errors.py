@@ -118,9 +118,9 @@ def wrong_credentials(settings: OdooSettings) -> WrongCredentials:
     """Return the error for a login or password that Odoo rejects, in a database it knows."""
     return WrongCredentials(
         _(
-            "Odoo at %(url)s refused login «%(login)s» on database «%(database)s»: wrong"
-            " login, or wrong or expired password or API key. Correct %(login_name)s and"
-            " %(password_name)s",
+            'Odoo at %(url)s refused login "%(login)s" on database "%(database)s": wrong login,'
+            " or wrong or expired password or API key. Correct %(login_name)s and "
+            "%(password_name)s",
             url=settings.shown_url,
             login=settings.login,
             database=settings.database,
@@ -134,9 +134,9 @@ def no_api_key(settings: OdooSettings) -> WrongCredentials:
     """Return the error for an ODOO_PASSWORD that JSON-2 does not accept as an API key."""
     return WrongCredentials(
         _(
-            "Odoo at %(url)s refused the API key on database «%(database)s»: JSON-2 takes"
-            " API keys only, no passwords, and only until they expire. Put a valid key"
-            " into ODOO_PASSWORD, or set ODOO_TRANSPORT to auto",
+            'Odoo at %(url)s refused the API key on database "%(database)s": JSON-2 takes API '
+            "keys only, no passwords, and only until they expire. Put a valid key into "
+            "ODOO_PASSWORD, or set ODOO_TRANSPORT to auto",
             url=settings.shown_url,
             database=settings.database,
         )
@@ -147,8 +147,8 @@ def wrong_database(settings: OdooSettings) -> WrongDatabase:
     """Return the error for a database that the server does not have."""
     return WrongDatabase(
         _(
-            "Odoo at %(url)s has no database «%(database)s»: correct ODOO_DATABASE"
-            " (Odoo's database selector, or its administrator, tells the name)",
+            'Odoo at %(url)s has no database "%(database)s": correct ODOO_DATABASE (Odoo\'s '
+            "database selector, or its administrator, tells the name)",
             url=settings.shown_url,
             database=settings.database,
         )
@@ -162,8 +162,8 @@ def wrong_language(code: str, settings: OdooSettings) -> WrongLanguage:
     """
     return WrongLanguage(
         _(
-            "Odoo at %(url)s has no language «%(code)s», or does not use it any more: correct"
-            " ODOO_LANGUAGE, or add the language in Odoo's settings",
+            'Odoo at %(url)s has no language "%(code)s", or does not use it any more: correct '
+            "ODOO_LANGUAGE, or add the language in Odoo's settings",
             url=settings.shown_url,
             code=code,
         )

@@ -173,7 +173,7 @@ def table_of(order_model: str) -> Table:
         known = ", ".join(TABLES)
         raise OdooRefused(
             _(
-                "Order model «%(order_model)s» can't be copied; known are: %(known)s",
+                'Order model "%(order_model)s" can\'t be copied; known are: %(known)s',
                 order_model=order_model,
                 known=known,
             )
@@ -211,8 +211,8 @@ def _ask(model: str, fields: Sequence[Field], fields_get: FieldsGet) -> Mapping[
         if fault.code == USER_ERROR:
             raise MissingModel(
                 _(
-                    "This Odoo has no model «%(model)s» (%(message)s): install its app there, or"
-                    " correct the order model or the database",
+                    'This Odoo has no model "%(model)s" (%(message)s): install its app there, '
+                    "or correct the order model or the database",
                     model=model,
                     message=fault.message,
                 ),

@@ -133,8 +133,8 @@ class ModelCalls:
             except OdooAccessError as refusal:
                 raise NoRights(
                     _(
-                        "The account «%(account)s» may not read %(suspect)s: give it the rights of"
-                        " a user of that app in Odoo (it said: %(message)s)",
+                        'The account "%(account)s" may not read %(suspect)s: give it the rights'
+                        " of a user of that app in Odoo (it said: %(message)s)",
                         account=self._account,
                         suspect=suspect,
                         message=refusal.message,

@@ -1,5 +1,5 @@
-"""What operators are told, and the upkeep that runs by itself.
+"""What operators are told, and upkeep that runs by itself.
 
-May be imported by refresh and all above. Start with ``alerts``; ``failed_orders`` and
-``dead_letters`` are what a replay works on; ``heartbeats`` tell who is alive.
+Refresh and all rooms above may import it. Start with ``alerts``. A replay works on
+``failed_orders`` and ``dead_letters``; ``heartbeats`` records which processes are alive.
 """

@@ -1,7 +1,7 @@
-"""Where alerts go: each channel is used where its setting names somebody.
+"""Where alerts are sent: every channel whose setting names a recipient is used.
 
-A channel more is a function here and its setting: write what sends ``subject`` and ``text``, raise
-OSError or ValueError where that fails, and name both in ``CHANNELS``.
+To add a channel, write a function that sends ``subject`` and ``text`` and raises OSError or
+ValueError on failure, add a setting for its recipients, and list both in ``CHANNELS``.
 """
 
 import logging
@@ -20,12 +20,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One way to tell people."""
+    """One way to send alerts."""
 
     setting: str
-    """Whom it tells; empty: nobody."""
+    """The setting that names the recipients; if it is empty, the channel is unused."""
     send: Callable[[str, str], None]
-    """Send a subject of one line, and a text. Raises OSError and ValueError."""
+    """Send a one-line subject and a text. Raises OSError or ValueError on failure."""
 
 
 def _send_mail(subject: str, text: str) -> None:
@@ -36,18 +36,18 @@ CHANNELS = (Channel("ALERT_EMAILS", _send_mail),)
 
 
 def channels_in_use() -> list[Channel]:
-    """Return the channels whose setting names somebody."""
+    """Return the channels whose setting names a recipient."""
     return [channel for channel in CHANNELS if getattr(settings, channel.setting, None)]
 
 
 def send(subject: Message, text: Message) -> bool:
-    """Tell people by every channel in use, in ``LANGUAGE_CODE``; return whether all have taken it.
+    """Send by every channel in use, in ``LANGUAGE_CODE``; return whether all of them succeeded.
 
-    What a channel can't send is logged.
+    Failures are logged.
     """
     with translation.override(settings.LANGUAGE_CODE):
         told, body = said(subject), said(text)
-    taken = [_sent(channel, told, body) for channel in channels_in_use()]  # each is tried
+    taken = [_sent(channel, told, body) for channel in channels_in_use()]  # try each of them
     return all(taken)
 
 
@@ -55,6 +55,6 @@ def _sent(channel: Channel, subject: str, text: str) -> bool:
     try:
         channel.send(subject, text)
     except (OSError, ValueError):  # a login that is not ASCII, a newline in a subject
-        logger.exception("The alert «%s» could not be sent by %s", subject, channel.setting)
+        logger.exception('The alert "%s" could not be sent by %s', subject, channel.setting)
         return False
     return True

@@ -1,7 +1,7 @@
-"""Tells people what needs them, once: until it is over, or a day later.
+"""Alerts people to what needs them: once, and again after a day while it lasts.
 
-What is sent is in ``LANGUAGE_CODE``, pages are in their reader's language, the log is in English.
-``alert_channels.py`` knows where alerts go.
+Alerts are sent in ``LANGUAGE_CODE``, pages show them in their reader's language, the log in
+English. ``alert_channels.py`` knows where they are sent.
 """
 
 import logging
@@ -23,9 +23,9 @@ AGAIN_AFTER = timedelta(days=1)
 
 
 def alert(key: str, subject: Message, text: Message) -> None:
-    """Log it, remember it under ``key``, and send it unless that was done within a day.
+    """Log an alert, store it under ``key``, and send it unless it was sent within the last day.
 
-    What cannot be sent is logged and tried again with the next occurrence.
+    If sending fails, that is logged and tried again at the next occurrence.
     """
     subject, text = redacted(subject), redacted(text)
     logger.error("ALERT %s: %s — %s", key, subject, text)
@@ -47,20 +47,20 @@ def alert(key: str, subject: Message, text: Message) -> None:
 
 
 def amend(key: str, subject: Message, text: Message) -> None:
-    """Let a standing alert say what is so now; nobody is told anew."""
+    """Update the text of an open alert without sending it again."""
     known = Alert.objects.filter(key=key)
     if known.update(subject=redacted(subject), text=redacted(text), last_at=Now()):
         logger.info("alert %s: %s", key, redacted(text))
 
 
-def over(key: str, subject: Message = NOTHING, text: Message = NOTHING) -> None:
-    """Forget an alert whose cause is gone; should it come back, it is sent again.
+def resolve_alert(key: str, subject: Message = NOTHING, text: Message = NOTHING) -> None:
+    """Delete an alert whose cause is gone, so that it is sent again should it recur.
 
-    With a ``subject``, whoever was sent the alert is sent this too.
+    With a ``subject``, whoever was sent the alert is sent this message as well.
     """
     was_sent = Alert.objects.filter(key=key, mailed_at__isnull=False).exists()
     if not Alert.objects.filter(key=key).delete()[0]:
         return
-    logger.warning("alert %s is over. %s", key, text)
+    logger.warning("alert %s is resolved. %s", key, text)
     if was_sent and subject:
         alert_channels.send(subject, text)

@@ -1,16 +1,17 @@
-"""Sets right what the database's clock, set back, has left ahead.
+"""Repairs moments left in the future when the database's clock was set back.
 
-Leases and due moments are the database's clock, and that may be set back: by hand, by NTP, by a
-failover to another machine. What was to end in a minute then ends in an hour. But a moment that is
-further ahead than the longest wait anybody asks for was written before, and what lies in the past
-by its nature (a mark, a beat, a start) does not lie ahead. Where one row decides, the statement
-that reads it knows this (``circuit_breaker``, ``call_slots``, ``change_publisher``,
-``schedule``); the rest is set right here, every few seconds, by the hearts. A lease is shortened
-and not ended: its holder may well be alive, and renews it.
+Leases and due times are on the database's clock, which may be set back: by hand, by NTP, by a
+failover to another machine. What was to end in a minute would then end in an hour. But a moment
+further ahead than any wait that is ever scheduled must have been written before the step, and a
+moment that is in the past by nature (a mark, a heartbeat, a start) can't be in the future. Where a
+single row decides, the statement that reads it allows for this (``circuit_breaker``,
+``call_slots``, ``change_publisher``, ``schedule``); the heartbeat threads repair everything else
+every few seconds. A lease is shortened rather than ended: its holder may well be alive and renew
+it.
 
-Looks and scans end when so much time has passed. A clock that is set forward ends them early, one
-that is set back while a run begins ends them for another time: so a step in either direction has
-scans asked for.
+Early looks and scans end after a given time. A clock set forward ends them too soon, and one set
+back while a run starts makes them cover the wrong period, so a step in either direction requests
+scans.
 """
 
 import logging
@@ -31,30 +32,30 @@ from bc_consumer.models import CopyOrigin, Heartbeat, PendingBC, SyncState
 logger = logging.getLogger(__name__)
 
 MARGIN = timedelta(seconds=2)
-"""What a moment may lie ahead without a reason: statements that run beside each other."""
+"""How far ahead a moment may lie without a step: statements run concurrently."""
 PAST = (
     "first_marked_at", "last_marked_at", "owed_since", "shown_at", "held_at", "first_failed_at",
     "failed_at",
 )  # fmt: skip
-"""What can't lie ahead."""
+"""Columns that can't be in the future."""
 AT_ONCE = 1000
-"""Rows of the ledger set right in one transaction."""
+"""Rows of the ledger repaired per transaction."""
 
 
 class StepWatch:
-    """Tells a step of the database's clock by the machine's own, which nobody sets.
+    """Detects steps of the database's clock by comparing it with the machine's monotonic clock.
 
-    One for each thread that asks. A machine that is put to sleep looks like a step forward.
+    Use one per thread. Suspending the machine looks like a step forward.
     """
 
     def __init__(self) -> None:
         self._before: tuple[float, datetime] | None = None
 
     def step(self) -> timedelta:
-        """Return by how much the clock was set since the last call; nothing within ``MARGIN``."""
+        """Return by how much the clock was set since the last call; zero if within ``MARGIN``."""
         asked = time.monotonic()
         now = database_now()
-        # Between the two the statement may have waited: the step is the least that explains both.
+        # The statement may have waited in between, so the step is the smallest that explains both.
         answered, before = time.monotonic(), self._before
         self._before = answered, now
         if before is None:
@@ -67,13 +68,13 @@ class StepWatch:
 
 
 def set_right(step: timedelta = timedelta(0)) -> None:
-    """Do it; a few statements on small tables and on indexes, when nothing is to be done.
+    """Repair what lies ahead; if nothing does, a few statements on small tables and on indexes.
 
-    ``step``: by how much the clock was set just now, as far as the caller knows.
+    ``step``: by how much the clock was just set, as far as the caller knows.
     """
     beats_ahead = Heartbeat.objects.filter(at__gt=Now() + MARGIN).update(at=Now())
     if step or beats_ahead:
-        logger.warning("The database's clock was set: scans are asked for")
+        logger.warning("The database's clock was set: scans are requested")
         SyncState.request_scan()
     lease = timedelta(seconds=settings.SYNC_LEASE_SECONDS)
     state = SyncState.objects.filter(key=SyncState.KEY)
@@ -91,14 +92,14 @@ def set_right(step: timedelta = timedelta(0)) -> None:
 
 
 def longest_wait() -> timedelta:
-    """Return how long after its mark, or its look, a row of the ledger may be due at most."""
+    """Return how long after its mark, or its look, a row of the ledger may be due at the latest."""
     retry = ledger.RETRY_SECONDS * 2 ** max(settings.MAX_ATTEMPTS - 2, 0)
     last_look = max(*settings.EARLY_LOOKS, settings.ODOO_LONGEST_TRANSACTION_SECONDS)
     return timedelta(seconds=max(retry, last_look, circuit_breaker.REFUSED_PAUSE_SECONDS))
 
 
 def _ledger_is_ahead() -> bool:
-    """Tell by the two latest moments, each the end of an index."""
+    """Return whether the two latest moments, each at the end of an index, lie too far ahead."""
     claimable = PendingBC.objects.filter(failed_at__isnull=True, held_reason="")
     free = claimable.filter(claim_token__isnull=True).aggregate(latest=Max("due_at"))["latest"]
     claimed = PendingBC.objects.filter(claim_token__isnull=False)
@@ -124,11 +125,11 @@ def _set_ledger_right() -> None:
             PendingBC.objects.bulk_update(rows, (*PAST, "due_at", "sent_at", "claimed_until"))
         count += len(rows)
     if count:
-        logger.warning("The database's clock was set back: %d orders are not left waiting", count)
+        logger.warning("The database's clock was set back: %d orders were rescheduled", count)
 
 
 def _ids_ahead(now: datetime) -> Iterator[Sequence[int]]:
-    """Give the rows with a moment that can't be: whatever was pending when the clock was set."""
+    """Yield, in slices, the ids of rows with an impossible moment."""
     ahead = PendingBC.objects.filter(
         Q(last_marked_at__gt=now + MARGIN)
         | Q(owed_since__gt=now + MARGIN)
@@ -142,7 +143,7 @@ def _ids_ahead(now: datetime) -> Iterator[Sequence[int]]:
 
 
 def _set_row_right(row: PendingBC, now: datetime) -> None:
-    """Move it as far as the clock was moved, where that can be told; else it is due now."""
+    """Shift the row as the clock was shifted if that can be derived; otherwise it is due now."""
     if row.last_marked_at > now:
         later = row.due_at - row.last_marked_at
         row.due_at, row.sent_at = now + min(max(later, -longest_wait()), longest_wait()), None

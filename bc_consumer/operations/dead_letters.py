@@ -1,8 +1,8 @@
-"""What RabbitMQ keeps aside, brought where operators see it: into the ledger, or into a table.
+"""Moves what RabbitMQ keeps aside to where operators see it: into the ledger, or into a table.
 
-Two queues: dramatiq's dead letters (``<queue>.XQ``: messages that no worker could take; RabbitMQ
-drops them after a week), and stored events that the sweeper could not read. A message is acked when
-what became of it is committed, so that none vanishes.
+There are two such queues: dramatiq's dead letters (``<queue>.XQ``, messages that no worker could
+process; RabbitMQ drops them after a week), and stored events that the sweeper could not read. A
+message is acked after its import is committed, so that none is lost.
 """
 
 import hashlib
@@ -31,19 +31,19 @@ from bc_consumer.messaging.intake import Marks, decode
 from bc_consumer.messaging.publisher import ACTOR, UNDECODABLE_QUEUE
 from bc_consumer.models import Alert, DeadLetter, Lane
 from bc_consumer.odoo.orders import HIGHEST_ID
-from bc_consumer.operations.alerts import alert, over
+from bc_consumer.operations.alerts import alert, resolve_alert
 
 logger = logging.getLogger(__name__)
 
 CAUSE = "dead letter"
 ALERT = "dead letters"
 UNDECODED = ("utf-8", "surrogateescape")
-"""Any bytes as a text, and back."""
+"""Decodes any bytes to a text, and back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of the messages."""
+    """How the messages were imported."""
 
     orders: int = 0
     """Orders that were marked."""
@@ -52,16 +52,16 @@ class Imported:
 
 
 def queues() -> tuple[str, str]:
-    """Return the names of both queues."""
+    """Return the names of the two queues."""
     return xq_name(settings.RABBITMQ_QUEUE), UNDECODABLE_QUEUE
 
 
 def waiting(broker: Broker) -> Mapping[str, int]:
-    """Count the messages in both queues. Raises pika's errors when RabbitMQ is away.
+    """Count the messages in both queues. Raises pika's errors if RabbitMQ is away.
 
-    A message that has just been given back may be missing: RabbitMQ answers this question before it
-    deals with what was nacked earlier on the same channel (measured with 3.10, on a busy machine:
-    two times in five), while ``basic_get`` finds it.
+    A message that was just requeued may be missing: RabbitMQ answers this question before it
+    handles earlier nacks on the same channel (measured with 3.10 on a busy machine, two times in
+    five), although ``basic_get`` would find it.
     """
     broker.declare_queue(settings.RABBITMQ_QUEUE, ensure=True)
     broker.ensure_plain_queue(UNDECODABLE_QUEUE)
@@ -73,14 +73,14 @@ def waiting(broker: Broker) -> Mapping[str, int]:
 def bring_in(broker: Broker) -> Imported:
     """Import what is in both queues now.
 
-    A message for an order marks it, in the bulk lane; so do events that can be read after all.
-    Raises pika's errors when RabbitMQ is away and Django's when the database is: what was not
-    brought in is still in its queue.
+    A message for an order marks the order in the bulk lane; so do events that turn out to be
+    readable. Raises pika's errors if RabbitMQ is away and Django's if the database is; what was not
+    imported is still in its queue.
     """
     orders: set[int] = set()
     kept = 0
     for queue in waiting(broker):
-        while True:  # not as many as were counted: RabbitMQ's count can lag behind
+        while True:  # not just the counted ones: RabbitMQ's count can lag behind
             method, _properties, body = broker.channel.basic_get(queue)
             if method is None:
                 break
@@ -97,7 +97,7 @@ def bring_in(broker: Broker) -> Imported:
 
 
 def _bring_in(queue: str, body: bytes) -> set[int]:
-    """Commit what this message comes to; return the orders that it marked."""
+    """Commit this message's import; return the orders that it marked."""
     try:
         marks = decode(body) if queue == UNDECODABLE_QUEUE else _order_of(body)
         with transaction.atomic():
@@ -109,23 +109,23 @@ def _bring_in(queue: str, body: bytes) -> set[int]:
 
 
 def _order_of(body: bytes) -> Marks:
-    """Read a message of our actor; ValueError for any other."""
+    """Read a message to our actor. Raises ValueError for any other message."""
     try:
         message: dramatiq.Message[None] = dramatiq.Message.decode(body)
     except DecodeError as error:
-        raise ValueError(_("not a message of dramatiq's: %(error)s", error=repr(error))) from error
+        raise ValueError(_("not a dramatiq message: %(error)s", error=repr(error))) from error
     if message.actor_name != ACTOR:
         raise ValueError(
-            _("a message for «%(actor)s», which is about no order", actor=message.actor_name)
+            _('a message for "%(actor)s", which concerns no order', actor=message.actor_name)
         )
     match message.args:
         case (int(odoo_id),) | [int(odoo_id)] if 0 < odoo_id <= HIGHEST_ID:
             return [(odoo_id, ledger.Mark(cause=CAUSE, lane=Lane.BULK))]
-    raise ValueError(_("no id of an order: %(args)s", args=beginning(repr(message.args), 200)))
+    raise ValueError(_("not an order id: %(args)s", args=beginning(repr(message.args), 200)))
 
 
 def _keep(queue: str, body: bytes, why: Message) -> None:
-    """Put a message into the table, where the same one counts once more."""
+    """Store a message in the table, or raise its count if the same one is there."""
     why, kept = redacted(why), redacted(body.decode(*UNDECODED)).encode(*UNDECODED)
     logger.error("A message in %s is kept for a person: %s", queue, why)
     now = database_now()
@@ -138,19 +138,19 @@ def _keep(queue: str, body: bytes, why: Message) -> None:
 
 
 def watch(broker: Broker) -> None:
-    """Tell people, once, that something is waiting there; take it back when nothing is."""
+    """Alert people once while messages wait in the queues; resolve the alert when none do."""
     found = {name: count for name, count in waiting(broker).items() if count}
     if not found:
-        over(ALERT)
+        resolve_alert(ALERT)
         return
     told = joined(
         ", ",
         *(_("%(count)s in %(queue)s", count=count, queue=name) for name, count in found.items()),
     )
     text = _(
-        "RabbitMQ keeps messages aside: %(queues)s. manage.py replay --dead-letters brings"
-        " them in.",
+        "RabbitMQ holds messages that could not be processed: %(queues)s. Import them: "
+        "manage.py replay --dead-letters.",
         queues=told,
     )
     if not Alert.objects.filter(key=ALERT, text=text).exists():
-        alert(ALERT, _("messages were kept aside"), text)
+        alert(ALERT, _("messages could not be processed"), text)

@@ -1,4 +1,4 @@
-"""Orders that were given up: grouped by cause, told to people, and marked again."""
+"""Orders that have failed: groups them by cause, alerts people, and replays them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable_field import said
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Lane, PendingBC
-from bc_consumer.operations.alerts import alert, over
+from bc_consumer.operations.alerts import alert, resolve_alert
 
 KEY = "failed orders"
 CAUSE = "replay"
 GROUPS_TOLD = 5
 AT_ONCE = 1000
-"""Orders marked by one statement."""
+"""Orders marked per statement."""
 WAKE_UPS = 8
-"""Messages that a replay sends: each worker thread that wakes takes whole batches."""
+"""Messages that a replay sends: each worker thread that one wakes claims whole batches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Failed orders of one cause."""
+    """Failed orders that share a cause."""
 
     failure: str
     """The error without numbers."""
@@ -35,17 +35,17 @@ class Group:
     first_at: datetime
     last_at: datetime
     example: int
-    """One of these orders."""
+    """The id of one of these orders."""
     example_error: Message
 
 
 def failed() -> QuerySet[PendingBC]:
-    """Return the rows that were given up."""
+    """Return the rows of failed orders."""
     return PendingBC.objects.filter(failed_at__isnull=False)
 
 
 def groups(rows: QuerySet[PendingBC], limit: int | None = None) -> list[Group]:
-    """Group failed rows by cause, the largest first."""
+    """Group failed rows by cause, the largest group first."""
     counted = (
         rows.order_by()
         .values("failure", "error_class")
@@ -71,10 +71,11 @@ def groups(rows: QuerySet[PendingBC], limit: int | None = None) -> list[Group]:
     ]
 
 
-def saying(text: str) -> Q:
-    """Choose the rows whose kind of error this is, or whose error contains this text.
+def with_error_text(text: str) -> Q:
+    """Return a filter for rows whose error has this class, or contains this text.
 
-    In English, or in the active language: there a cause is looked for in one of its errors.
+    The text may be English or in the active language; translated, it is compared with one error of
+    each cause.
     """
     wanted = text.casefold()
     causes = [
@@ -88,15 +89,15 @@ def saying(text: str) -> Q:
     )
 
 
-def tell() -> None:
-    """Alert people to the orders that are given up; nothing when there are none."""
+def send_alert() -> None:
+    """Alert people to the failed orders; does nothing if there are none."""
     found = groups(failed(), GROUPS_TOLD)
     if not found:
         return
     count = failed().count()
     head = ngettext(
-        "%(count)s order could not be copied. All others go on.",
-        "%(count)s orders could not be copied. All others go on.",
+        "%(count)s order could not be copied. The others stay up to date.",
+        "%(count)s orders could not be copied. The others stay up to date.",
         count,
     )
     causes = (joined(" × ", str(group.count), group.example_error) for group in found)
@@ -104,10 +105,10 @@ def tell() -> None:
     alert(KEY, _("orders could not be copied"), joined("\n", head, *causes, advice))
 
 
-def tell_if_over() -> None:
-    """Take the alert back when no failed order is left."""
+def resolve_alert_if_none_failed() -> None:
+    """Resolve the alert when no failed order is left."""
     if not failed().exists():
-        over(
+        resolve_alert(
             KEY,
             _("no failed orders are left"),
             _("Every order that had failed has been read since."),
@@ -117,8 +118,9 @@ def tell_if_over() -> None:
 def replay(rows: QuerySet[PendingBC]) -> int:
     """Mark failed orders again; return how many.
 
-    In the bulk lane, behind everything more urgent, and read together again: thousands of them cost
-    Odoo a few dozen calls. An order that is fine meanwhile is read once more, and nothing changes.
+    They go into the bulk lane, behind everything more urgent, and are read in batches: thousands of
+    them cost Odoo a few dozen calls. An order that is fine by now is read once more, and nothing
+    changes.
     """
     count = 0
     for ids in _slices(rows):
@@ -131,7 +133,7 @@ def replay(rows: QuerySet[PendingBC]) -> int:
 
 
 def _slices(rows: QuerySet[PendingBC]) -> Iterator[list[int]]:
-    """Give the ids that there are now: what fails again meanwhile is not replayed twice."""
+    """Yield the ids of the present rows: what fails again meanwhile is not replayed twice."""
     ids = list(rows.order_by("pk").values_list("pk", flat=True))
     for start in range(0, len(ids), AT_ONCE):
         yield ids[start : start + AT_ONCE]

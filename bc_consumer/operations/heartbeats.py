@@ -1,8 +1,8 @@
-"""Which workers and schedulers are alive: each process says so every few seconds.
+"""Which workers and schedulers are alive: each process reports every few seconds.
 
-In a thread of its own, because a worker's timer may be busy with one batch, and a scheduler with
-one poll, for minutes. Machines need not agree on the time: the database's clock counts. Nor need
-they have names of their own: a process is known by its number.
+It does so in a thread of its own, because one batch can occupy a worker's timer, and one poll a
+scheduler, for minutes. Times are on the database's clock, so the machines' clocks need not agree.
+Processes are identified by number, so their names need not be unique either.
 """
 
 import logging
@@ -27,14 +27,14 @@ logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 10.0
 ALIVE = timedelta(seconds=35)
-"""Who has not been heard of for so long is taken for dead: three beats may fail."""
+"""A process not heard of for so long counts as dead; three heartbeats may fail."""
 FORGET = timedelta(days=1)
-"""Until then a process that died can still be told of."""
+"""How long the row of a dead process is kept for display."""
 STOP_SECONDS = 5.0
 
 
 class HeartbeatThread(threading.Thread):
-    """Beats until ``stop`` is set, and then takes its row away: an orderly end is no death."""
+    """Beats until ``stop`` is set, then deletes its row, so that nobody takes it for dead."""
 
     def __init__(self, kind: Heartbeat.Kind, stop: threading.Event) -> None:
         super().__init__(name=f"heart of the {kind.value}", daemon=True)
@@ -44,7 +44,7 @@ class HeartbeatThread(threading.Thread):
         self._clock = clock_steps.StepWatch()
 
     def run(self) -> None:
-        """Beat; a database that is away is no reason to stop."""
+        """Beat until stopped, even while the database is away."""
         while not self._stopped.is_set():
             self._run_guarded(self._beat)
             self._stopped.wait(EVERY_SECONDS)
@@ -58,13 +58,14 @@ class HeartbeatThread(threading.Thread):
         except Exception:
             logger.exception("heartbeat: an error of our own")
         finally:
-            # Not kept: it would be one connection more for each process.
+            # Keeping it open would cost one more connection per process.
             connection.close()
 
     def _beat(self) -> None:
         clock_steps.set_right(self._clock.step())
         ours = Heartbeat.objects.filter(kind=self._kind, number=process_state.number())
-        # Else the database was away, or its clock was set forward: the others had no chance either.
+        # If not, the database was away or its clock was set forward, and others could not beat
+        # either.
         in_time = ours.filter(at__gte=Now() - ALIVE).exists()
         Heartbeat.objects.bulk_create(
             [
@@ -89,7 +90,7 @@ class HeartbeatThread(threading.Thread):
 
 
 def _bury(dead: QuerySet[Heartbeat]) -> None:
-    """Give back what dead processes had in hand: nobody need wait for their leases."""
+    """Release what dead processes had claimed, so that nobody waits for their leases."""
     for row in dead.filter(number__isnull=False):
         freed = ledger.free_claims_of(row.number or 0)
         call_slots.free_slots_of(row.number or 0)

@@ -1,8 +1,7 @@
-"""Sees that names are read in a language that Odoo's users have, and again when it was changed.
+"""Makes sure that names are read in a language that is active in Odoo.
 
-An unknown language is refused by Odoo 18 and 19 alone; 16 and 17 give the sources' texts without a
-word, and every version gives them for en_US where nobody uses it (measured): only the list of
-languages in use tells.
+Only Odoo 18 and 19 refuse an unknown language; 16 and 17 silently return the source texts, and
+every version does so for an inactive en_US (measured). Only the list of active languages tells.
 """
 
 from django.conf import settings
@@ -11,15 +10,16 @@ from django.db import transaction
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import CopyOrigin
 from bc_consumer.odoo import NoRights, Odoo, OdooFault
-from bc_consumer.operations.alerts import alert, over
+from bc_consumer.operations.alerts import alert, resolve_alert
 
 ALERT = "language"
 
 
 def watch(odoo: Odoo) -> None:
-    """Alert to a language that is not in use, and have a changed one read anew.
+    """Alert if the language is not active, and have all orders read again if it was changed.
 
-    Raises what the gateway raises; an account that may not see Odoo's languages learns nothing.
+    Raises whatever the gateway raises. An account that may not read Odoo's languages skips the
+    check.
     """
     _remember()
     try:
@@ -28,12 +28,12 @@ def watch(odoo: Odoo) -> None:
         return
     code = settings.ODOO_LANGUAGE
     if code in languages:
-        over(ALERT)
+        resolve_alert(ALERT)
         return
     names = ", ".join(languages)
     alert(
         ALERT,
-        _("Odoo does not use the language %(code)s", code=code),
+        _("language %(code)s is not active in Odoo", code=code),
         _(
             "ODOO_LANGUAGE is %(code)s, and Odoo's users have %(languages)s: names in the copy need"
             " not be those they see. Set ODOO_LANGUAGE=%(fitting)s, and restart; the next"
@@ -46,13 +46,13 @@ def watch(odoo: Odoo) -> None:
 
 
 def fitting(odoo: Odoo, languages: tuple[str, ...]) -> str:
-    """Give the language to set: the account's own, if it is in use, else the first that is."""
+    """Return the language to set: the account's own if active, otherwise the first active one."""
     own = odoo.account_language()
     return own if own in languages else next(iter(languages), "")
 
 
 def _remember() -> None:
-    """Note the language of the names; all orders are read again when it is another than before."""
+    """Store the language of the names; if it changed, have all orders read again."""
     code = settings.ODOO_LANGUAGE
     with transaction.atomic():
         origin, _created = CopyOrigin.objects.select_for_update().get_or_create(

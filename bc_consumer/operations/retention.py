@@ -1,4 +1,4 @@
-"""Purges what has grown old, in batches, so that no statement holds many rows for long."""
+"""Deletes old records in batches, so that no statement locks many rows for long."""
 
 import logging
 from datetime import timedelta
@@ -16,9 +16,9 @@ IDLE_POLLS_STAY = timedelta(days=1)
 
 
 def purge() -> None:
-    """Delete journal entries and ended runs older than their settings say.
+    """Delete journal entries and ended runs older than JOURNAL_DAYS and SYNC_LOG_DAYS.
 
-    Polls that looked at nothing go after a day: with one every few seconds there are many.
+    Polls that found nothing are deleted after a day: with one every few seconds there are many.
     """
     journal_limit = Now() - timedelta(days=settings.JOURNAL_DAYS)
     entries = _delete_in_batches(JournalEntry.objects.filter(at__lt=journal_limit))

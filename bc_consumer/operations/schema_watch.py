@@ -1,7 +1,7 @@
-"""Tells people, once, of fields that should be copied and that this Odoo lacks.
+"""Alerts people, once, to fields that should be copied but are missing in this Odoo.
 
-A field that the settings name is told of whenever it lacks; one of the copy's own columns only if
-this Odoo once had it: many have no receipts, and so no status of theirs.
+Fields named in the settings always raise the alert; the copy's own columns only if this Odoo once
+had them: many databases have no receipts, and so no receipt status.
 """
 
 import contextlib
@@ -14,20 +14,20 @@ from bc_consumer.core.translatable import Message, joined
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import Alert, CopyOrigin
 from bc_consumer.odoo import FieldSet, Odoo, OdooError
-from bc_consumer.operations.alerts import alert, over
+from bc_consumer.operations.alerts import alert, resolve_alert
 
 KEY = "fields lack: "
-"""How the alert's key begins; the names follow, so that another field is another alert."""
+"""Prefix of the alert's key; the names follow, so that another field is another alert."""
 MEANWHILE = _(
-    "What lacks is left out: the copy keeps its last values, and everything else goes on. Once the"
-    " field is back, or no longer named, this alert is over."
+    "Missing fields are left out: the copy keeps their last values, and everything else "
+    "continues. The alert ends once the field is back or no longer configured."
 )
 
 _looked_at: FieldSet | None = None
 
 
 def watch(odoo: Odoo) -> None:
-    """Alert to what lacks, and take back what is over; nothing where Odoo says what it said."""
+    """Alert to missing fields and resolve alerts about those that are back, upon any change."""
     global _looked_at  # noqa: PLW0603 (one a process, as the gateway is)
     fields = odoo.known_fields
     if fields is None or fields is _looked_at:
@@ -38,7 +38,7 @@ def watch(odoo: Odoo) -> None:
     names = _to_be_told(fields)
     key = KEY + ", ".join(names)
     for other in Alert.objects.filter(key__startswith=KEY).exclude(key=key):
-        over(other.key)
+        resolve_alert(other.key)
     if names:
         subject = _("Odoo lacks %(names)s", names=", ".join(names))
         alert(key, subject, joined("\n", *_told(odoo, names, fields)))
@@ -46,7 +46,7 @@ def watch(odoo: Odoo) -> None:
 
 
 def forget() -> None:
-    """Let the next ``watch`` look, and tell people again if a day has passed."""
+    """Make the next ``watch`` check again, and alert again if a day has passed."""
     global _looked_at  # noqa: PLW0603
     _looked_at = None
 
@@ -54,7 +54,7 @@ def forget() -> None:
 def look_anew(odoo: Odoo) -> None:
     """Ask Odoo again which fields it has, and alert as ``watch`` does.
 
-    Raises what the gateway raises.
+    Raises whatever the gateway raises.
     """
     forget()
     odoo.forget_fields()
@@ -62,8 +62,8 @@ def look_anew(odoo: Odoo) -> None:
     watch(odoo)
 
 
-def meant(odoo: Odoo, name: str) -> list[str]:
-    """Return fields of this Odoo that are spelt nearly like «model.field», which it lacks."""
+def similar_fields(odoo: Odoo, name: str) -> list[str]:
+    """Return fields of this Odoo with names similar to "model.field", which it lacks."""
     model, _dot, field = name.rpartition(".")
     with contextlib.suppress(OdooError):
         return difflib.get_close_matches(field, odoo.fields_of(model), n=3, cutoff=0.7)
@@ -71,9 +71,9 @@ def meant(odoo: Odoo, name: str) -> list[str]:
 
 
 def _to_be_told(fields: FieldSet) -> list[str]:
-    """Remember what this Odoo has; return what it should have and has not.
+    """Store which fields this Odoo has; return those that it should have but has not.
 
-    What has come, or come back, is missing in each order that was read before.
+    A field that has appeared, or come back, is missing from every order read before.
     """
     with transaction.atomic():
         origin, _ = CopyOrigin.objects.select_for_update().get_or_create(
@@ -107,7 +107,7 @@ def _sentence(odoo: Odoo, name: str, *, chosen: bool) -> Message:
     )
     if not chosen:
         return joined(" ", told, _("It had it before: was an app removed, or Odoo upgraded?"))
-    near = meant(odoo, name)
+    near = similar_fields(odoo, name)
     named = _("ODOO_EXTRA_FIELDS or ODOO_EXTRA_LINE_FIELDS names it.")
     hint = _("Did you mean %(names)s?", names=" / ".join(near)) if near else ""
     return joined(" ", told, named, hint)

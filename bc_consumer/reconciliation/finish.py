@@ -17,7 +17,7 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.installation.webhook_address import polls_alone
 from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog, SyncState
 from bc_consumer.operations import retention
-from bc_consumer.operations.alerts import alert, over
+from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.batch import REFUSED
 
@@ -135,9 +135,9 @@ def _went_well_lately() -> bool:
 def _take_back_alerts() -> None:
     """What a digest without trouble has shown to be over."""
     if not PendingBC.objects.exclude(held_reason="").exists():
-        over(archive_brake.KEY)
+        resolve_alert(archive_brake.KEY)
     if not BC.objects.filter(forbidden_at__isnull=False).exists():
-        over("forbidden")
+        resolve_alert("forbidden")
 
 
 def _tell_of_the_scrub(run: SyncLog) -> None:
@@ -151,17 +151,18 @@ def _tell_of_the_scrub(run: SyncLog) -> None:
                 run.same_date,
             ),
             _(
-                "Run %(run)s compared the content of %(scrubbed)s orders, and has put right those"
-                " that differed although neither their own date nor a line's had moved. Something"
-                " changed them by SQL in Odoo, or by hand in the copy's tables; or it is a field"
-                " that Odoo computes and does not store, or a name whose change this account can't"
-                " follow. Which, the journal tells: entries of this run with the cause «scrub».",
+                "Run %(run)s compared the content of %(scrubbed)s orders, and has put right "
+                "those that differed although neither their own date nor a line's had moved. "
+                "Something changed them by SQL in Odoo, or by hand in the copy's tables; or it "
+                "is a field that Odoo computes and does not store, or a name whose change this "
+                "account can't follow. Which, the journal tells: entries of this run with the "
+                'cause "scrub".',
                 run=run.pk,
                 scrubbed=run.scrubbed,
             ),
         )
     elif run.scrubbed and run.status in SyncLog.GOOD:
-        over(SAME_DATE)
+        resolve_alert(SAME_DATE)
 
 
 def alert_about(run: SyncLog) -> None:
@@ -173,15 +174,15 @@ def alert_about(run: SyncLog) -> None:
     key = "poll failed" if is_poll else "run failed"
     if run.status == Status.REFUSED:
         # The workers are refused as well: one mail is enough.
-        alert(REFUSED, _("Odoo refuses us"), summary(run))
+        alert(REFUSED, _("Odoo rejects our access"), summary(run))
     elif run.status == Status.FAILED:
         if not (is_poll and _went_well_lately()):
             alert(
                 key, _("a poll failed") if is_poll else _("a reconciliation failed"), summary(run)
             )
     elif run.status in SyncLog.GOOD:
-        over(key)
-        over(REFUSED)
+        resolve_alert(key)
+        resolve_alert(REFUSED)
         if run.status == Status.OK and run.digest:
             _take_back_alerts()
     if run.cause == Cause.NIGHTLY and run.window_since is not None:
@@ -200,7 +201,7 @@ def alert_about(run: SyncLog) -> None:
                 ),
             )
         else:
-            over("missed by webhooks")
+            resolve_alert("missed by webhooks")
 
 
 def forget_requested_scan(run: SyncLog) -> None:

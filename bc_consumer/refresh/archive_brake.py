@@ -21,13 +21,13 @@ from bc_consumer.core.translatable import Message, joined, ngettext, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import BC, Alert, Event, JournalEntry, PendingBC, SyncState
 from bc_consumer.odoo import Missing
-from bc_consumer.operations.alerts import alert, amend, over
+from bc_consumer.operations.alerts import alert, amend, resolve_alert
 
 PERIOD = timedelta(hours=1)
 KEY = "brake"
 GONE = "gone from Odoo"
 """The ``archived_reason`` of an order that Odoo no longer has."""
-HELD = _("archivings held back")
+HELD = _("archiving on hold")
 NOTHING = verbatim("")
 IDS_TOLD = 10
 TOLD_ANEW = 5
@@ -143,9 +143,9 @@ def _reason(count: int, current: int, *, shows_any: bool) -> Message:
     allowed = max(settings.BRAKE_ARCHIVINGS, int(settings.BRAKE_SHARE * (current + recent)))
     if count and recent + count > allowed:
         return _(
-            "%(recent)s orders were archived within an hour and %(more)s more would be; "
-            "%(allowed)s are allowed (BRAKE_ARCHIVINGS, BRAKE_SHARE). Is ODOO_DATABASE the right "
-            "one, and may the account still read all orders?",
+            "Archiving paused: %(recent)s orders were archived within an hour and %(more)s more"
+            " would follow, but the limit is %(allowed)s (BRAKE_ARCHIVINGS, BRAKE_SHARE). Is "
+            "ODOO_DATABASE the right one, and may the account still read all orders?",
             recent=recent,
             more=count,
             allowed=allowed,
@@ -215,7 +215,7 @@ def update_alert(*, more: bool) -> None:
     for attempt in range(TOLD_ANEW):
         if not now.count:
             if Alert.objects.filter(key=KEY, subject=HELD).exists():
-                over(KEY)
+                resolve_alert(KEY)
         elif more and attempt == 0:
             alert(KEY, HELD, now.text())
         else:

@@ -24,7 +24,7 @@ from bc_consumer.messaging import change_publisher
 from bc_consumer.models import BC, JournalEntry, PendingBC
 from bc_consumer.odoo import Fetched, Missing, OdooError, OdooUnavailable
 from bc_consumer.operations import failed_orders, schema_watch
-from bc_consumer.operations.alerts import alert, over
+from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.refresh import archive_brake, odoo_identity, run_counts
 from bc_consumer.refresh.control_call import check_known_good
 from bc_consumer.refresh.error_policy import (
@@ -52,7 +52,7 @@ OURS_SECONDS = 1.0
 """Before trying again what our own database refused (a deadlock, a lock held too long)."""
 SLOW_PARTS = 8
 """Orders that together took too long are read in so many parts: each try costs a deadline."""
-MIGRATE = _("Has «manage.py migrate» been run? The orders wait meanwhile.")
+MIGRATE = _('Has "manage.py migrate" been run? The orders wait meanwhile.')
 LONGEST_WAIT_SECONDS = 1.0
 """At a time, for one's turn to claim."""
 AWAY, REFUSED = "odoo away", "odoo refuses"
@@ -157,9 +157,9 @@ class Batch:
         if any(row.held_at for row in self.rows.values()):
             archive_brake.update_alert(more=False)
         if self.failed:
-            failed_orders.tell()
+            failed_orders.send_alert()
         elif any(row.first_failed_at for row in self.rows.values()):
-            failed_orders.tell_if_over()
+            failed_orders.resolve_alert_if_none_failed()
 
     def _give_back_because(self, error: Exception) -> None:
         """Give back what is left, for a reason that is no order's. Raises what nobody foresaw."""
@@ -191,10 +191,10 @@ class Batch:
             retry_after=error.retry_after if isinstance(error, OdooUnavailable) else None,
         )
         self.probing = False
-        self._release(0.0, "Odoo refuses us" if refused else "Odoo is away")
+        self._release(0.0, "Odoo rejects our access" if refused else "Odoo is away")
         again = _("Asked again in %(seconds)s s.", seconds=f"{known.pause:.0f}")
         if refused:
-            alert(REFUSED, _("Odoo refuses us"), joined(" ", message_of(error), again))
+            alert(REFUSED, _("Odoo rejects our access"), joined(" ", message_of(error), again))
             return
         logger.warning("Odoo is away. %s %s", again, error)
         if known.seconds >= settings.ALERT_ODOO_AWAY_SECONDS:
@@ -220,8 +220,8 @@ class Batch:
                 seconds=f"{ended.seconds:.0f}",
             )
             logger.warning("Odoo answers again. %s", text)
-            over(AWAY, _("Odoo answers again"), text)
-            over(REFUSED, _("Odoo lets us in again"), text)
+            resolve_alert(AWAY, _("Odoo answers again"), text)
+            resolve_alert(REFUSED, _("Odoo accepts our access again"), text)
 
     def _look(self, odoo_ids: Iterable[int], rounds: int = ROUNDS) -> None:
         """Fetch these orders together and apply them; split on a fault."""

@@ -34,9 +34,9 @@ class NotReadable(Exception):
     def __init__(self) -> None:
         super().__init__(
             _(
-                "Odoo has this order, and its record rules keep it from the account"
-                " «%(login)s»: give the account the right (its companies, the app's"
-                " groups); or, if it is another company's, name those to copy (ODOO_COMPANY_IDS)",
+                "Odoo has this order, and its record rules keep it from the account "
+                '"%(login)s": give the account the right (its companies, the app\'s groups); or,'
+                " if it is another company's, name those to copy (ODOO_COMPANY_IDS)",
                 login=settings.ODOO_LOGIN,
             )
         )

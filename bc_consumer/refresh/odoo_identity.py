@@ -170,11 +170,12 @@ def _judge(odoo: Odoo, sample: Sample, created: Moments) -> None:
         return
     raise AnotherDatabase(
         _(
-            "Database «%(database)s» at %(url)s has other orders under the ids of those that were"
-            " copied: they were created at another time (%(oldest_others)s of the %(oldest)s oldest"
-            " looked at, %(newest_others)s of the %(newest)s newest). Nothing of them is written."
-            " Are ODOO_URL and ODOO_DATABASE right? If they are, because a backup was restored in"
-            " Odoo or another database is to be copied from now on: manage.py sync_BcLinbc --force",
+            'Database "%(database)s" at %(url)s has other orders under the ids of those that '
+            "were copied: they were created at another time (%(oldest_others)s of the "
+            "%(oldest)s oldest looked at, %(newest_others)s of the %(newest)s newest). Nothing "
+            "of them is written. Are ODOO_URL and ODOO_DATABASE right? If they are, because a "
+            "backup was restored in Odoo or another database is to be copied from now on: "
+            "manage.py sync_BcLinbc --force",
             database=odoo.settings.database,
             url=odoo.settings.shown_url,
             oldest_others=len(there.oldest) - len(same.oldest),
@@ -198,10 +199,10 @@ def _look_for_any(odoo: Odoo) -> None:
         return
     raise AnotherDatabase(
         _(
-            "Database «%(database)s» at %(url)s has orders, and none of those that were copied"
-            " (%(count)s looked for). Nothing of them is written. Are ODOO_URL, ODOO_DATABASE and"
-            " ODOO_DOMAIN right? If they are, because another database is to be copied from now on:"
-            " manage.py sync_BcLinbc --force",
+            'Database "%(database)s" at %(url)s has orders, and none of those that were copied '
+            "(%(count)s looked for). Nothing of them is written. Are ODOO_URL, ODOO_DATABASE "
+            "and ODOO_DOMAIN right? If they are, because another database is to be copied from "
+            "now on: manage.py sync_BcLinbc --force",
             database=odoo.settings.database,
             url=odoo.settings.shown_url,
             count=len(ids),

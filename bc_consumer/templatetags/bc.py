@@ -1,4 +1,4 @@
-"""Template filters: how numbers, times, durations and Odoo's values read on a page."""
+"""Template filters that format numbers, times, durations and Odoo's values."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -18,50 +18,50 @@ NOTHING: tuple[object, ...] = (None, "", [], False)
 
 @register.filter
 def number(value: Decimal | float | None) -> str:
-    """Show a number with the language's separators."""
+    """Format a number with the language's separators."""
     return formatting.number(value)
 
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    """Show seconds in the unit that suits them."""
+    """Format seconds in a suitable unit."""
     return formatting.duration(seconds)
 
 
 @register.filter
 def moment(value: datetime | None) -> str:
-    """Show a date and time in the project's time zone."""
+    """Format a date and time in the project's time zone."""
     return formatting.moment(value)
 
 
 @register.filter
 def clock(value: datetime) -> str:
-    """Show a time with seconds, with its date unless that is today."""
+    """Format a time with seconds, and with its date unless that is today."""
     return formatting.clock(value)
 
 
 @register.filter
 def causes(value: str) -> str:
-    """Show comma-separated causes by their names."""
+    """Return the labels of comma-separated causes."""
     return labels.causes(value)
 
 
 @register.filter
 def field_label(record: Model, name: str) -> str:
-    """Show what a column is called."""
+    """Return a column's label."""
     return formatting.field_label(type(record), name)
 
 
 @register.filter
 def field_value(record: Model, name: str) -> str:
-    """Show a column's value."""
+    """Return a column's formatted value."""
     value: Any = getattr(record, name)
     return formatting.show(type(record), name, value)
 
 
 @register.filter
 def moved(line: BCLine) -> str:
-    """Show how much of a line has been received; of a sale, delivered."""
+    """Return how much of a line was received, or, of a sale order's line, delivered."""
     if labels.copies_sales():
         return formatting.quantity(line.extra.get("qty_delivered"))
     return formatting.show(BCLine, "qty_received", line.qty_received)
@@ -69,7 +69,7 @@ def moved(line: BCLine) -> str:
 
 @register.filter
 def further(line: BCLine) -> list[tuple[str, str]]:
-    """Give label and value of a line's columns without a place, and of configured fields."""
+    """Return labels and values of a line's columns without a place and its configured fields."""
     columns = [
         (formatting.field_label(BCLine, name), formatting.show(BCLine, name, getattr(line, name)))
         for name in layout.further_in_lines()
@@ -80,11 +80,11 @@ def further(line: BCLine) -> list[tuple[str, str]]:
 
 @register.filter
 def said(stored: str) -> str:
-    """Show a stored error or reason in the reader's language."""
+    """Return a stored error or reason in the reader's language."""
     return translatable_field.said(stored)
 
 
 @register.filter
 def changes(stored: dict[str, Any]) -> formatting.Changes:
-    """Read a journal entry's changes."""
+    """Return a journal entry's changes, ready to be shown."""
     return formatting.read_changes(stored)

@@ -1,4 +1,4 @@
-"""Prepare the environment, which Django reads when it is set up, and run."""
+"""Prepares the environment, which Django reads during its set-up, and runs the product."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 from dotenv import load_dotenv
 
 from project.embedded.ports import choose_port, is_free
-from project.embedded.store import AlreadyRunningError, load_secrets, lock, told_to_commands
+from project.embedded.store import AlreadyRunningError, load_secrets, lock, simulator_settings_file
 
 ROOT = Path(__file__).resolve().parents[2]
 SIMULATOR_LOGIN = {
@@ -21,11 +21,11 @@ EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 (recognised, not bound)
 
 
 class CannotStartError(Exception):
-    """Something that the person who started has to change; the message says what."""
+    """The start failed because of something that the user has to change; the message says what."""
 
 
 def main() -> int:
-    """Return the exit code: 0, or 2 when something has to be changed first."""
+    """Return the exit code: 0, or 2 if the user has to change something first."""
     os.chdir(ROOT)
     load_dotenv(os.environ.get("ENV_FILE") or ROOT / ".env")
     directory = Path(os.environ.get("DATA_DIR") or ROOT / "var")
@@ -33,16 +33,16 @@ def main() -> int:
     try:
         held = lock(directory)
         _check_port()
-        stand_in = {} if os.environ.get("ODOO_URL") else _stand_in()
-        os.environ.update(_defaults(directory) | stand_in)
+        simulator = {} if os.environ.get("ODOO_URL") else _simulator_settings()
+        os.environ.update(_defaults(directory) | simulator)
     except (AlreadyRunningError, CannotStartError) as error:
         print(error, file=sys.stderr)
         return 2
-    with held, told_to_commands(directory, stand_in):
-        return _run(bool(stand_in))
+    with held, simulator_settings_file(directory, simulator):
+        return _run(bool(simulator))
 
 
-def _run(with_stand_in: bool) -> int:
+def _run(with_simulator: bool) -> int:
     os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
     import django
     from django.core.exceptions import ImproperlyConfigured
@@ -58,7 +58,7 @@ def _run(with_stand_in: bool) -> int:
     from project.embedded.simulator import SimulatorFailedError
 
     try:
-        return Embedded(with_stand_in).run()
+        return Embedded(with_simulator).run()
     except SimulatorFailedError as error:
         print(error, file=sys.stderr)
         return 1
@@ -76,31 +76,31 @@ def _check_port() -> None:
 
 
 def _defaults(directory: Path) -> dict[str, str]:
-    """Return what the environment and .env leave open."""
+    """Return defaults for what environment and .env leave unset."""
     values = {
         "DATA_DIR": str(directory),
         "PORT": "8000",
         "HOST": "127.0.0.1",
-        # Arrivals are printed one line each; what Django and dramatiq say would drown them.
+        # Arrivals are printed, one line each; Django's and dramatiq's messages would drown them.
         "LOG_LEVEL": "WARNING",
-        # The worker's statements run in the same process, and may take as long as they like.
+        # The worker's statements run in the same process and must not be cut off.
         "PAGE_DATABASE_SECONDS": "0",
         **load_secrets(directory),
     }
     return {name: value for name, value in values.items() if not os.environ.get(name)}
 
 
-def _stand_in() -> dict[str, str]:
-    """Return the settings that lead to the simulator and back, whatever the environment says."""
+def _simulator_settings() -> dict[str, str]:
+    """Return the settings that connect us with the simulator, overriding the environment."""
     host = os.environ.get("HOST") or "127.0.0.1"
     host = "127.0.0.1" if host in EVERY_ADDRESS else host
     host = f"[{host}]" if ":" in host else host
     return SIMULATOR_LOGIN | {
         "ODOO_URL": f"http://127.0.0.1:{choose_port()}",
         "PUBLIC_URL": f"http://{host}:{os.environ.get('PORT') or '8000'}",
-        # Whoever lets others in by their names still has to let the simulator's webhooks in.
+        # The simulator's webhooks must be let in even if ALLOWED_HOSTS names other hosts.
         "ALLOWED_HOSTS": f"{os.environ.get('ALLOWED_HOSTS') or LOCAL_HOSTS},{host}",
-        # The simulator's orders are nobody's secret.
+        # The simulator's orders are not confidential.
         "LIVE_PAGE_PUBLIC": os.environ.get("LIVE_PAGE_PUBLIC") or "1",
     }
 

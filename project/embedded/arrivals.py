@@ -1,4 +1,4 @@
-"""One terminal line for each order that arrived in the copy, with its delay."""
+"""Prints one terminal line per order that arrives in the copy, with its delay."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,14 +9,14 @@ from django.utils import timezone
 from bc_consumer.models import BC, JournalEntry
 
 TOLD_AT_ONCE = 10
-"""Of a first load or of an import only so many orders are told one by one."""
+"""The most orders of a first load or import that are printed one by one."""
 MOST_FIELDS = 3
 UNTOLD_FIELDS = {"write_date"}
-"""It goes with nearly every change and says nothing of it."""
+"""Omitted: it changes with nearly every write and carries no information."""
 
 
 class Arrivals:
-    """Reads the journal from now on."""
+    """Reads the journal from its current end on."""
 
     def __init__(self) -> None:
         newest: int | None = JournalEntry.objects.aggregate(newest=Max("id"))["newest"]

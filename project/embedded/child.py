@@ -1,8 +1,9 @@
-"""Runs a module as a child that ends when its parent does, even when the parent was killed.
+"""Runs a module as a child process that ends when its parent does, even if the parent is killed.
 
     python -m project.embedded.child odoo_simulator --port 8069 …
 
-The parent holds the other end of standard input and never writes: its end means the parent's.
+The parent holds the other end of standard input and never writes to it: end of file means that the
+parent is gone.
 """
 
 import os
@@ -24,7 +25,7 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Watch the parent in a thread and become the module."""
+    """Watch the parent in a thread and run the module."""
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -1,4 +1,4 @@
-"""Serve the site and work beside it until told to stop."""
+"""Serves the site and runs the worker beside it until told to stop."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ ADMINISTRATOR = "admin"
 
 
 class Embedded:
-    """One run of the product in one process."""
+    """One run of the whole product in one process."""
 
     def __init__(self, with_simulator: bool) -> None:
         self._stopped = threading.Event()
@@ -38,7 +38,7 @@ class Embedded:
         self._with_simulator = with_simulator
 
     def run(self) -> int:
-        """Return the exit code: 0 after Ctrl-C or SIGTERM, 2 when settings are wrong."""
+        """Return the exit code: 0 after Ctrl-C or SIGTERM, 2 if settings are wrong."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
         try:
@@ -46,7 +46,7 @@ class Embedded:
         except SystemCheckError as error:
             print(error, file=sys.stderr)
             return 2
-        # Static files come from the packages themselves; a missing directory would be warned of.
+        # Static files come from the packages, but Django warns of a missing directory.
         Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
         call_command("migrate", verbosity=0, interactive=False)
         password = _ensure_administrator()
@@ -62,15 +62,15 @@ class Embedded:
         if not self._stopped.is_set():
             print("\nStopping …", flush=True)
         self._stopped.set()
-        # Whoever can't wait presses Ctrl-C again; what was started ends by itself then too.
+        # A second Ctrl-C ends this process at once; the children end by themselves even then.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def _start(self, stack: ExitStack) -> None:
-        """Start site, simulator and worker; they stop in the opposite order."""
+        """Start site, simulator and worker; they are stopped in reverse order."""
         from bc_consumer.workers.scheduler import (
-            Ticker,  # and with it the actors, which declare the queue
+            Ticker,  # also imports the actors, which declare the queue
         )
-        from project.wsgi import application  # connects, so not before the migrations
+        from project.wsgi import application  # connects, so only after the migrations
 
         site = Site(application, self._host, self._port)
         stack.callback(site.stop)
@@ -94,7 +94,7 @@ class Embedded:
         ticker.start()
 
     def _follow(self, arrivals: Arrivals) -> None:
-        """Print what arrives until told to stop."""
+        """Print arrivals until told to stop."""
         while not self._stopped.wait(LOOK_SECONDS):
             try:
                 for line in arrivals.new_lines():
@@ -125,7 +125,7 @@ class Embedded:
         return "\n".join([*lines, "  Ctrl-C stops everything. Arriving orders:", ""])
 
     def _advice(self) -> list[str]:
-        """Say how Odoo gets to know of this service."""
+        """Return hints on how Odoo notifies this service."""
         commands = [
             "    .venv/bin/python manage.py odoo_rules install",
             "    .venv/bin/python manage.py doctor --webhook",
@@ -149,7 +149,7 @@ class Embedded:
 
 
 def _ensure_administrator() -> str:
-    """Make the administrator at the first start; return what to say of the password."""
+    """Create the administrator at the first start; return a note on the password."""
     users = get_user_model()
     password = os.environ["DJANGO_SUPERUSER_PASSWORD"]
     user = users.objects.filter(username=ADMINISTRATOR).first()

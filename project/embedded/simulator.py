@@ -1,4 +1,4 @@
-"""The simulator of Odoo as a child process, when no real Odoo is set."""
+"""Runs the simulator of Odoo as a child process if no real Odoo is configured."""
 
 import socket
 import subprocess
@@ -19,11 +19,11 @@ DEMONSTRATION = ("--version", "17", "--timing", "early", "--orders", "40", "--tr
 
 
 class SimulatorFailedError(Exception):
-    """The simulator did not start; the message holds what it said."""
+    """The simulator did not start; the message contains its output."""
 
 
 class SimulatorProcess:
-    """Starts it at the address that the settings already name; it ends with this process."""
+    """Starts the simulator at the address that the settings name; it ends with this process."""
 
     def __init__(self, url: str, directory: Path, order_model: str) -> None:
         self._port = urlsplit(url).port or 80
@@ -34,19 +34,19 @@ class SimulatorProcess:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*command, *DEMONSTRATION],
-                # Never written to: its end tells the child that this process is gone.
+                # Never written to: end of file tells the child that this process is gone.
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # A Ctrl-C on the terminal is for this process, which then ends the child itself.
+                # Keeps the terminal's Ctrl-C from the child, so that this process ends it in order.
                 start_new_session=True,
             )
 
     def wait_until_ready(self, cancelled: Callable[[], bool]) -> None:
-        """Return when it accepts connections, or when ``cancelled`` says so.
+        """Return when it accepts connections, or when ``cancelled`` returns true.
 
         Raises:
-            SimulatorFailedError: it ended, or needed too long.
+            SimulatorFailedError: it ended, or took too long.
         """
         deadline = time.monotonic() + START_SECONDS
         while not cancelled():
@@ -61,11 +61,11 @@ class SimulatorProcess:
                 return
 
     def has_ended(self) -> bool:
-        """Tell whether it ended, which it should not by itself."""
+        """Return whether it has ended, which it should not do by itself."""
         return self._process.poll() is not None
 
     def stop(self) -> None:
-        """End it, hard after a few seconds."""
+        """End it, by force after a few seconds."""
         self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)
@@ -77,12 +77,12 @@ class SimulatorProcess:
 
 
 def install_rules() -> None:
-    """Install our automation rules in it as in any Odoo, and look for what they missed till then.
+    """Install our automation rules in it, as in any Odoo, and fetch what they missed until then.
 
-    It forgets its rules at each start, since secret and port may have changed.
+    It forgets its rules at each start, because secret and port may have changed.
 
     Raises:
-        SimulatorFailedError: it did not take them.
+        SimulatorFailedError: it rejected the rules.
     """
     odoo = odoo_as_administrator()
     try:

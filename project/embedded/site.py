@@ -13,12 +13,12 @@ from waitress.wasyncore import dispatcher
 THREADS = 8
 LARGEST_BODY_BYTES = 8 * 2**20
 STOP_SECONDS = 2
-"""How long running requests may take to end, and then how long their answers may."""
+"""Seconds for running requests to end, and then for their answers to be sent."""
 LOOK_SECONDS = 0.01
 
 
 class Site:
-    """Listens as soon as it is made; OSError when it can't."""
+    """Listens as soon as it is constructed. Raises OSError if it can't."""
 
     def __init__(self, application: Any, host: str, port: int) -> None:
         self._polled: dict[int, Any] = {}
@@ -32,7 +32,7 @@ class Site:
             ident=None,
             max_request_body_size=LARGEST_BODY_BYTES,
         )
-        # One for each address of the host: «localhost» may have two.
+        # One per address of the host: "localhost" may have two.
         self._listening: list[Any] = self._all(BaseWSGIServer)
         self._thread = threading.Thread(target=self._server.run, name="site", daemon=True)
         self._thread.start()
@@ -40,9 +40,9 @@ class Site:
     def stop(self) -> None:
         """Let running requests end, and accept no more.
 
-        Everything is closed by the loop's own thread. Closed by another one, what it polls makes it
-        fail with «Bad file descriptor», and a request that ends would wake it by writing into
-        whatever has the trigger's descriptor by then.
+        The loop's own thread closes everything. If another thread did, the loop would fail with
+        "Bad file descriptor", and a request that ends would wake it by writing into whatever file
+        then has the trigger's descriptor.
         """
         self._in_loop(self._accept_no_more)
         deadline = time.monotonic() + STOP_SECONDS
@@ -53,21 +53,22 @@ class Site:
         self._thread.join(timeout=STOP_SECONDS)
 
     def _in_loop(self, do: Callable[[], None]) -> None:
-        """Let the loop's thread do it, and wait until it has."""
+        """Run ``do`` in the loop's thread and wait for it."""
         done = threading.Event()
 
         def do_and_tell() -> None:
             do()
             done.set()
 
-        # Awake already, the loop may have done it, and closed its trigger, before that is pulled.
+        # An awake loop may already have run it, and closed its trigger, before the trigger is
+        # pulled.
         with contextlib.suppress(OSError):
             self._listening[0].trigger.pull_trigger(do_and_tell)
         done.wait(STOP_SECONDS)
 
     def _accept_no_more(self) -> None:
         for listening in self._listening:
-            dispatcher.close(listening)  # its own close() would take the trigger along
+            dispatcher.close(listening)  # its own close() would close the trigger too
         for connection in self._all(HTTPChannel):
             if not connection.requests:
                 connection.close_when_flushed = True
@@ -76,7 +77,7 @@ class Site:
         return any(connection.requests for connection in self._all(HTTPChannel))
 
     def _end(self) -> None:
-        """Leave the loop nothing to poll but answers that their readers have not taken yet."""
+        """Leave the loop nothing to poll but answers not yet read by their clients."""
         for connection in self._all(HTTPChannel):
             connection.close_when_flushed = True
         for listening in self._listening:

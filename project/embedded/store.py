@@ -1,5 +1,7 @@
-"""What ./start keeps in its data directory besides the databases: its secrets, its lock, and where
-the simulator of Odoo is while it runs."""
+"""What ./start keeps in its data directory besides the databases.
+
+These are its secrets, its lock, and, while it runs, the simulator's settings.
+"""
 
 import fcntl
 import os
@@ -18,11 +20,11 @@ SECRET_BYTES = {"SECRET_KEY": 50, "ODOO_WEBHOOK_SECRETS": 24, "DJANGO_SUPERUSER_
 
 
 class AlreadyRunningError(Exception):
-    """Another process works on this data directory; the message says which."""
+    """Another process uses this data directory; the message says which."""
 
 
 def load_secrets(directory: Path) -> dict[str, str]:
-    """Return the secrets of this installation, made at its first start (file mode 600)."""
+    """Return this installation's secrets, generated at its first start (file mode 600)."""
     path = directory / SECRETS_FILE
     # As project/settings.py reads this file; without one there is nothing in it.
     known = {name: value for name, value in dotenv_values(path).items() if value is not None}
@@ -38,16 +40,16 @@ def load_secrets(directory: Path) -> dict[str, str]:
 
 
 @contextmanager
-def told_to_commands(directory: Path, stand_in: Mapping[str, str]) -> Iterator[None]:
-    """Keep the simulator's settings where commands beside this process find them, while it runs.
+def simulator_settings_file(directory: Path, simulator: Mapping[str, str]) -> Iterator[None]:
+    """Write the simulator's settings to a file where commands find them, while the simulator runs.
 
-    Port and life of a simulator are this process's: without them ``manage.py doctor`` could only
-    say that no Odoo is set. What a killed process has left names a port where nobody answers.
+    Only this process knows the simulator's port: without the file ``manage.py doctor`` could only
+    report that no Odoo is set. The file of a killed process names a port where nothing answers.
     """
     path = directory / SIMULATOR_FILE
     path.unlink(missing_ok=True)
-    if stand_in:
-        _write_privately(path, "".join(f"{name}={value}\n" for name, value in stand_in.items()))
+    if simulator:
+        _write_privately(path, "".join(f"{name}={value}\n" for name, value in simulator.items()))
     try:
         yield
     finally:
@@ -55,7 +57,7 @@ def told_to_commands(directory: Path, stand_in: Mapping[str, str]) -> Iterator[N
 
 
 def _write_privately(path: Path, text: str) -> None:
-    """Replace the file at once: a start that is killed leaves the old secrets or the new ones."""
+    """Replace the file atomically: a killed start leaves either the old or the new contents."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -64,10 +66,10 @@ def _write_privately(path: Path, text: str) -> None:
 
 
 def lock(directory: Path) -> TextIO:
-    """Take the directory for this process until it ends, however it ends; keep what is returned.
+    """Lock the directory until this process ends, however it ends; keep the returned file open.
 
     Raises:
-        AlreadyRunningError: another process has it.
+        AlreadyRunningError: another process holds the lock.
     """
     file = (directory / LOCK_FILE).open("a+")
     try:

@@ -1,4 +1,4 @@
-"""python -m tests.chaos --seed 7 --operations 5000 --faults 100: tries to break the copy.
+"""Tries to break the copy: python -m tests.chaos --seed 7 --operations 5000 --faults 100.
 
 Prints its seed, what it did, and what was not as promised; exit code 1 if anything was not.
 """

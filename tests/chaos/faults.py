@@ -1,4 +1,4 @@
-"""Faults of the plan, carried out: what is broken is put right again at each one's end."""
+"""Carries out the plan's faults, and repairs at each one's end what it broke."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from tests.services.waiting import wait_until
 
 WEB_SECONDS = 40.0
 FORBIDDEN = 10
-"""Orders that a record rule hides at once."""
+"""Orders that a record rule hides at the same time."""
 STAGING_EVENTS = 30
 UNKNOWN_IDS = 1_000_000
-"""Above whatever ids a run gives out."""
+"""Above any id that a run assigns."""
 DELETED = 4
-"""Orders that are deleted, and as many lines of others, while nobody hears of it."""
+"""Orders deleted unnoticed, and as many lines of other orders."""
 OVERLOADED = 20
-"""Orders of which an overload's events are."""
+"""Orders among which an overload's events are distributed."""
 CONNECTIONS = 64
 IN_A_ROW = 10
-"""Events that must get into the ledger one after the other before all counts as healthy."""
+"""Events in a row that must get into the ledger before all counts as healthy."""
 HEALTHY_SECONDS = 60.0
 STEPS = (30.0, 3600.0)
-"""By which the database's clock is set: less than, and far beyond, whatever waits for a moment."""
+"""Seconds by which the database's clock is set: less than, and far beyond, any scheduled wait."""
 
 
 class Saboteur:
-    """Carries out faults on one scene; those of one target must not overlap."""
+    """Carries out faults on one scene; faults on one target must not overlap."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.poisoned: set[int] = set()
-        """Orders that have been at fault themselves."""
+        """Orders that have caused failures of their own."""
 
     def carry_out(self, fault: Fault) -> None:
-        """Break it, and put it right."""
+        """Break something, then repair it."""
         strike: Callable[[Fault], None] = getattr(self, f"_{fault.kind}")
         strike(fault)
 
@@ -63,7 +63,7 @@ class Saboteur:
         return workers.pop(fault.dice % len(workers))
 
     def _suspend_worker(self, fault: Fault) -> None:
-        """Longer than a lease: when it goes on, others have its rows."""
+        """Suspend a worker beyond its lease: when it resumes, others have its rows."""
         workers = self.scene.deployment.workers
         worker = workers[fault.dice % len(workers)]
         worker.pause()
@@ -87,10 +87,10 @@ class Saboteur:
         wait_until(self.scene.is_web_up, WEB_SECONDS, what="the web process", every=0.1)
 
     def _kill_web_child(self, fault: Fault) -> None:
-        """One of the processes behind the web server's port.
+        """Kill one of the processes behind the web server's port.
 
         The server starts another one; killed twice within seconds, it ends as a whole (granian's
-        «crash loop»), and is started as docker-compose.yml does.
+        "crash loop") and is restarted as docker-compose.yml would.
         """
         web = self.scene.deployment.web
         assert web is not None
@@ -114,7 +114,7 @@ class Saboteur:
         self._start_web()
 
     def _delete_without_servers(self, fault: Fault) -> None:
-        """Neither server answers: each event is refused."""
+        """Delete while neither server answers: each event is refused."""
         self.scene.rabbitmq.pause()
         self.scene.postgres.pause()
         try:
@@ -174,7 +174,7 @@ class Saboteur:
         self.scene.postgres.resume()
 
     def _page_views_without_database(self, fault: Fault) -> None:
-        """Many look at the live page meanwhile; the health check must answer for all that."""
+        """View the live page many times meanwhile; the health check must answer all the same."""
         port = self.scene.deployment.port
         self.scene.postgres.pause()
         try:
@@ -227,11 +227,11 @@ class Saboteur:
         self._odoo(fault, self.scene.odoo.faults.silence)
 
     def _odoo_faults(self, fault: Fault) -> None:
-        """Every call faults with code 1, as while Odoo's own database restarts."""
+        """Make every call fault with code 1, as while Odoo's own database restarts."""
         self._odoo(fault, self.scene.odoo.faults.fault_all)
 
     def _odoo_lacks_the_one_call(self, fault: Fault) -> None:
-        """As before 17: orders and lines come by two reads, hence of two moments."""
+        """Read as before 17: orders and lines by two reads, hence at two moments."""
         self._odoo(fault, lambda: self.scene.odoo.faults.hide_method("web_search_read"))
 
     def _order_poisoned(self, fault: Fault) -> None:
@@ -241,7 +241,7 @@ class Saboteur:
         self._odoo(fault, lambda: self.scene.odoo.faults.poison(order_id))
 
     def _orders_forbidden(self, fault: Fault) -> None:
-        """A record rule hides a few for a while; no event tells when it no longer does."""
+        """Hide a few orders by a record rule for a while; no event reports when it ends."""
         dice = random.Random(fault.dice)
         ids = dice.sample(self.scene.odoo.order_ids(), FORBIDDEN)
         self.poisoned.update(ids)
@@ -265,7 +265,7 @@ class Saboteur:
         setattr(self.scene.road, what, 0.0)
 
     def _staging_calls(self, fault: Fault) -> None:
-        """A copy of this Odoo, forgotten on some server, calls us about orders of its own."""
+        """Call us from a forgotten copy of this Odoo, about its own orders."""
         dice = random.Random(fault.dice)
         url = self.scene.deployment.webhook_url
         for _ in range(STAGING_EVENTS):
@@ -278,7 +278,7 @@ class Saboteur:
             time.sleep(fault.seconds / STAGING_EVENTS)
 
     def _overload(self, fault: Fault) -> None:
-        """Far more events than anybody's Odoo sends; nothing else is broken meanwhile."""
+        """Send far more events than any real Odoo; nothing else is broken meanwhile."""
         self._wait_healthy()
         ids = random.Random(fault.dice).sample(self.scene.odoo.order_ids(), OVERLOADED)
         events = itertools.islice(itertools.cycle(ids), 100_000)
@@ -292,7 +292,7 @@ class Saboteur:
             self.scene.complain(f"overload with both servers healthy: {text}")
 
     def _wait_healthy(self) -> None:
-        """Wait until each web process takes both servers for healthy, and is so."""
+        """Wait until each web process considers both servers healthy, and is healthy itself."""
 
         def is_healthy() -> bool:
             known = {"_model": "purchase.order", "_id": self.scene.odoo.order_ids()[0]}

@@ -1,4 +1,4 @@
-"""What people do in Odoo, one operation of the plan at a time, on whatever orders there are."""
+"""What people do in Odoo, one operation of the plan at a time, on orders that exist then."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from tests.chaos.plan import EARLY, LONGEST, LOOKS, OUTLASTING, Operation
 from tests.chaos.road import Outcome, Road
 
 WITNESS = "witness"
-"""The ``origin`` of orders whose reference and lines' texts always bear the same stamp."""
+"""The ``origin`` of orders whose reference and lines' texts always carry the same stamp."""
 FEWEST_ORDERS = 20
 TRIES = 12
-"""With other orders, while those that were drawn are not fit for an operation."""
+"""Attempts with other orders while the drawn ones do not suit an operation."""
 FEWEST_LINES, MOST_LINES = 1, 8
 READS = 2
-"""During which an order is written again, so that one of them is likely to be its own."""
+"""Reads during which an order is written again, so that one of them probably reads that order."""
 WHILE_READ_SECONDS = 1.0
-"""To wait for those reads."""
+"""How long to wait for those reads."""
 MARGIN_SECONDS = 1.5
-"""Of the longest transaction, for a webhook's own way and a busy machine's clock."""
+"""Part of the longest transaction reserved for a webhook's delivery and a busy machine's clock."""
 
 Touched = set[int]
 
 
 class NothingSuitableError(Exception):
-    """No order is free, or fit, for this operation just now."""
+    """No order is free, or suitable, for this operation now."""
 
 
 class Orders:
-    """Which orders there are and which are in somebody's hands. Thread-safe.
+    """Which orders exist and which are in use. Thread-safe.
 
-    An order is in one operation's hands at a time, but for those that are about two at once: so
-    that each write changes something, and fires its webhook.
+    Apart from operations about concurrent writes, an order is used by one operation at a time, so
+    that each write changes something and fires its webhook.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Orders:
             return len(self._free)
 
     def add(self, odoo_id: int, *, witness: bool = False) -> None:
-        """Let operations have it."""
+        """Make an order available to operations."""
         with self._lock:
             (self._witnesses if witness else self._free).add(odoo_id)
 
@@ -60,7 +60,7 @@ class Orders:
     def some(
         self, dice: random.Random, count: int = 1, *, witness: bool = False
     ) -> Iterator[list[int]]:
-        """Have that many orders for oneself; take one off the list that is given to delete it."""
+        """Reserve that many orders for the block; a deleted one is to be removed from the list."""
         pool = self._witnesses if witness else self._free
         with self._lock:
             if len(pool) < count:
@@ -85,13 +85,13 @@ class Office:
         self._while_read: dict[int, _WhileRead] = {}
 
     def furnish(self, orders: int, witnesses: int) -> None:
-        """Make what is there at the start."""
+        """Create the initial orders."""
         dice = random.Random(0)
         for number in range(orders + witnesses):
             self._create_order(self.odoo, dice, witness=number < witnesses)
 
     def carry_out(self, operation: Operation) -> bool:
-        """Do it; return False when there was nothing to do it to."""
+        """Carry out an operation; return False if no order suited it."""
         dice = random.Random(operation.dice)
         for _ in range(TRIES):
             outcome = Outcome()
@@ -156,7 +156,7 @@ class Office:
     def _stamp_order(
         self, odoo: Operations, dice: random.Random, end: Callable[[], bool] = lambda: True
     ) -> Touched:
-        """Write one stamp into a witness and all its lines, some of which come and go with it."""
+        """Write one stamp into a witness and all its lines, adding and deleting some lines."""
         with self.orders.some(dice, witness=True) as (order_id,):
             stamp = f"stamp {next(self._serial)}"
             lines = [line["id"] for line in self._order(order_id)["order_line"]]
@@ -181,7 +181,7 @@ class Office:
     def _write_line_text(
         self, odoo: Operations, dice: random.Random, end: Callable[[], bool] = lambda: True
     ) -> Touched:
-        """Moves the line's write_date alone."""
+        """Write a line's text, which moves only the line's write_date."""
         with self.orders.some(dice) as (order_id,):
             odoo.write_line(self._any_line(order_id, dice), name=f"text {next(self._serial)}")
             end()
@@ -200,7 +200,7 @@ class Office:
     def _add_note(
         self, odoo: Operations, dice: random.Random, end: Callable[[], bool] = lambda: True
     ) -> Touched:
-        """A line that moves no total."""
+        """Add a line that changes no total."""
         with self.orders.some(dice) as (order_id,):
             if len(self._order(order_id)["order_line"]) >= MOST_LINES:
                 raise NothingSuitableError
@@ -245,7 +245,7 @@ class Office:
     def _move_line(
         self, odoo: Operations, dice: random.Random, end: Callable[[], bool] = lambda: True
     ) -> Touched:
-        """Only a line with a price: without one the order it leaves is told nothing by Odoo."""
+        """Move a line with a price: without one Odoo does not report the order it leaves."""
         with self.orders.some(dice, 2) as (source, target):
             priced = [line for line in self._order(source)["order_line"] if line["price_subtotal"]]
             if not priced:
@@ -288,14 +288,14 @@ class Office:
             return {order_id}
 
     def _rename_partner(self, odoo: Operations, dice: random.Random) -> Touched:
-        """Changes a name in many orders, moves none of them, and fires no webhook."""
+        """Rename a partner: many orders show it, no write_date moves, no webhook fires."""
         odoo.rename("res.partner", dice.randint(2, 13), f"Supplier {next(self._serial)}")
         return set()
 
     # --- several transactions -------------------------------------------------------------------
 
     def _write_twice_in_a_second(self, dice: random.Random, outcome: Outcome) -> Touched:
-        """Two commits whose write_dates are the same on the wire, more often than not."""
+        """Commit twice with, more often than not, the same write_date on the wire."""
         with self.orders.some(dice) as (order_id,):
             line = self._any_line(order_id, dice)
             self.odoo.write_order(order_id, partner_ref=f"R{next(self._serial)}")
@@ -307,7 +307,7 @@ class Office:
             return {order_id}
 
     def _write_in_conflict(self, dice: random.Random, outcome: Outcome) -> Touched:
-        """Two at once on one order: one must start again, and has sent its webhooks by then."""
+        """Write one order twice at once: one write is retried, its webhooks sent already."""
         with self.orders.some(dice) as (order_id,):
             line = self._any_line(order_id, dice)
             write = self.odoo.write_order
@@ -317,7 +317,7 @@ class Office:
             return {order_id}
 
     def _write_line_in_a_longer_write(self, dice: random.Random, outcome: Outcome) -> Touched:
-        """A line's text is committed while a longer transaction has its order in hand."""
+        """Commit a line's text while a longer transaction has its order locked."""
         with self.orders.some(dice) as (order_id,):
             line = self._any_line(order_id, dice)
             with self.odoo.transaction(hold=dice.uniform(0.0, LOOKS[-1] / 4)) as longer:
@@ -327,7 +327,7 @@ class Office:
             return {order_id}
 
     def _write_in_a_long_transaction(self, dice: random.Random, outcome: Outcome) -> Touched:
-        """It outlasts the early looks, and another change of its order shows before it does."""
+        """Hold a change beyond the early looks while another change of its order is committed."""
         with self.orders.some(dice) as (order_id,):
             line = self._any_line(order_id, dice)
             with self.odoo.transaction(hold=OUTLASTING) as long:
@@ -337,7 +337,7 @@ class Office:
             return {order_id}
 
     def _delete_line_in_a_long_transaction(self, dice: random.Random, outcome: Outcome) -> Touched:
-        """The same; what shows first is the text of another line."""
+        """Hold a line's deletion likewise; what becomes visible first is another line's text."""
         with self.orders.some(dice) as (order_id,):
             lines = [line["id"] for line in self._order(order_id)["order_line"]]
             if len(lines) <= FEWEST_LINES:
@@ -350,7 +350,7 @@ class Office:
             return {order_id}
 
     def _delete_order_in_a_long_transaction(self, dice: random.Random, outcome: Outcome) -> Touched:
-        """The same; what shows first was committed just before: later it would have to wait."""
+        """Hold an order's deletion likewise; the other change comes first, as it would block."""
         if len(self.orders) < FEWEST_ORDERS:
             raise NothingSuitableError
         with self.orders.some(dice) as taken:
@@ -362,14 +362,14 @@ class Office:
             return {order_id}
 
     def _write_while_read(self, dice: random.Random, outcome: Outcome) -> Touched:
-        """Written again after Odoo has worked out an answer and before that answer is sent.
+        """Write again after Odoo has computed an answer and before it sends that answer.
 
-        That answer may hold the order as the first write left it; the second one's webhook arrives
+        The answer may show the order as after the first write; the second write's webhook arrives
         while a worker has the order claimed.
         """
         with self.orders.some(dice) as (order_id,):
             again = self._while_read[order_id] = _WhileRead(outcome)
-            # Set each time: the end of any fault of Odoo's takes it away.
+            # Set each time, because the end of any of Odoo's faults removes it.
             self.odoo.faults.between_calls(self._at_a_read)
             self.odoo.write_order(order_id, partner_ref=f"R{next(self._serial)}")
             again.end()
@@ -377,7 +377,7 @@ class Office:
             return {order_id}
 
     def _at_a_read(self, _model: str, method: str) -> None:
-        """Called by the simulator, on the thread that answers."""
+        """Called by the simulator, in the thread that answers."""
         if method != "web_search_read":
             return
         for order_id, again in list(self._while_read.items()):
@@ -424,7 +424,7 @@ _WITH_OWN_TRANSACTIONS = frozenset({
 
 
 class _WhileRead:
-    """An order to be written at the next reads; the first of them need not be one of its own."""
+    """An order to be written during the next reads; the first of them need not read that order."""
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -433,21 +433,21 @@ class _WhileRead:
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
-        """Whether it is to be written now; whoever else comes waits for the end of it."""
+        """Yield whether to write now; other callers wait until the block ends."""
         with self._changed:
             yield self._left > 0
             self._left -= 1
             self._changed.notify()
 
     def end(self) -> None:
-        """Wait for those reads, for a while; afterwards nobody writes."""
+        """Wait a while for those reads; nothing is written afterwards."""
         with self._changed:
             self._changed.wait_for(lambda: self._left <= 0, WHILE_READ_SECONDS)
             self._left = 0
 
 
 class _End:
-    """Ends a held transaction as its operation says; tells whether it was committed."""
+    """Ends a held transaction as its operation demands; records whether it was committed."""
 
     def __init__(
         self, commit: Callable[[], None], rollback: Callable[[], None], operation: Operation
@@ -465,6 +465,6 @@ class _End:
         return True
 
     def once(self) -> None:
-        """Roll back if the operation did not come to its end."""
+        """Roll back if the operation did not complete."""
         if not self._is_over:
             self._rollback()

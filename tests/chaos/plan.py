@@ -1,7 +1,8 @@
-"""What a run will do: operations in Odoo and faults, all from one seed. Pure.
+"""The plan of a run: operations in Odoo and faults, all derived from one seed. Pure.
 
-The same seed gives the same plan. What it meets differs from run to run, since real processes race;
-so an operation names no order but carries dice of its own, thrown when its turn has come.
+The same seed gives the same plan, but real processes race, so the plan meets different states in
+each run. An operation therefore names no order; it carries dice that are thrown when its turn
+comes.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ EARLY, COMMITTED = "early", "committed"
 LOOKS = (0.15, 0.5, 1.0, 2.0, 5.0)
 """The early looks of a run, in seconds: shorter than in production, so that it can outlast them."""
 LONGEST = 10.0
-"""Odoo's longest transaction as a run's settings tell it, in seconds: what is committed within it
+"""Odoo's longest transaction according to a run's settings, in seconds: what is committed within it
 is promised to be in the copy without any reconciliation."""
 OUTLASTING = LOOKS[-1] * 1.3
-"""Seconds that a transaction is held open so that it commits after these looks."""
+"""Seconds for which a transaction is held open to commit after these looks."""
 BEYOND = LONGEST * 1.3
-"""The same, so that it breaks what the settings tell: the copy may be wrong until the night."""
+"""The same, to violate the settings: the copy may be wrong until the nightly run."""
 
-# How often each operation comes, by weight.
+# The relative frequency of each operation.
 OPERATIONS: Mapping[str, int] = {
     "create_order": 9,
     "write_order": 14,
@@ -48,7 +49,7 @@ OPERATIONS: Mapping[str, int] = {
     "delete_line_in_a_long_transaction": 1,
     "delete_order_in_a_long_transaction": 1,
 }
-# These can be part of a transaction that is held open or rolled back.
+# Operations that can be part of a transaction that is held open or rolled back.
 HOLDABLE = frozenset({
     "create_order", "write_order", "stamp_order", "write_line_price", "write_line_text",
     "add_line", "add_note", "delete_line", "delete_order", "merge_orders", "move_line",
@@ -64,7 +65,7 @@ ALONE = "alone"
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """How often a fault comes, how long it lasts, and what it strikes: one at a time there."""
+    """How often a fault occurs, how long it lasts, and its target, struck once at a time."""
 
     target: str
     weight: int
@@ -128,12 +129,12 @@ MISSING = (
     "clock_back",
     "clock_forward",
 )
-"""Faults in which events are missed, or taken for missed."""
+"""Faults during which events are missed, or considered missed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that people do in Odoo, in one transaction or in a few.
+    """One thing that people do in Odoo, in one or several transactions.
 
     ``hold``: seconds between its last write and its end.
     """
@@ -147,7 +148,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong, for ``seconds``, from operation number ``at`` on."""
+    """One thing that goes wrong for ``seconds``, starting at operation number ``at``."""
 
     at: int
     kind: str
@@ -162,7 +163,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """A part of the run with one timing of Odoo's webhooks, and a verdict at its end."""
+    """A part of the run with one timing of Odoo's webhooks and a verdict at its end."""
 
     timing: str
     operations: tuple[Operation, ...]
@@ -185,7 +186,7 @@ def make_plan(
     kinds: Collection[str] = tuple(FAULTS),
     timings: Collection[str] = (EARLY, COMMITTED),
 ) -> Plan:
-    """Return the plan of this seed: operations and faults spread over one act for each timing."""
+    """Return the plan for this seed: operations and faults spread over one act per timing."""
     dice = random.Random(seed)
     acts = []
     for number, timing in enumerate(timings):
@@ -232,7 +233,7 @@ def _hold(which: float, how_long: float) -> float:
 def _faults(
     dice: random.Random, count: int, operations: int, kinds: Collection[str]
 ) -> tuple[Fault, ...]:
-    """Spread over the act; each kind once before any comes twice, then by weight."""
+    """Spread faults over the act; each kind occurs once before any occurs twice, then by weight."""
     found = []
     for number, name in enumerate(_names(dice, count, kinds)):
         kind = FAULTS[name]

@@ -1,4 +1,4 @@
-"""A reader of the copy, as an application is one: it looks all the while, and nothing may be torn.
+"""A reader of the copy, like an application: it looks all the time, and must never see torn data.
 
 Each look is one statement, hence one snapshot of the database.
 """
@@ -16,16 +16,16 @@ from tests.harness import OWED
 
 EVERY_SECONDS = 0.15
 
-# As ``BC.objects.current()``: an order that is gone, or that we may no longer read, stays as it was
-# last seen, but for lines that Odoo has moved to another order since.
+# As ``BC.objects.current()``: a gone or forbidden order stays as last seen, except for lines that
+# Odoo has moved to another order since.
 CURRENT = "b.archived_at IS NULL AND b.forbidden_at IS NULL"
-# What holds in every version that Odoo ever commits: its totals are those of its lines.
+# True of every version that Odoo commits: the totals are those of the lines.
 TOTALS = f"""
     SELECT b.odoo_id, b.amount_untaxed, COALESCE(sum(l.price_subtotal), 0)
     FROM bc_consumer_bc b LEFT JOIN bc_consumer_bcline l ON l.bc_id = b.id
     WHERE {CURRENT} GROUP BY b.id
     HAVING abs(COALESCE(b.amount_untaxed, 0) - COALESCE(sum(l.price_subtotal), 0)) > 0.001"""
-# A witness and its lines bear one stamp.
+# A witness and its lines carry one stamp.
 STAMPS = f"""
     SELECT b.odoo_id, b.partner_ref, min(l.name), max(l.name)
     FROM bc_consumer_bc b JOIN bc_consumer_bcline l ON l.bc_id = b.id
@@ -48,7 +48,7 @@ class Reader(threading.Thread):
         super().__init__(name="reader", daemon=True)
         self.looks = 0
         self.torn: Counter[str] = Counter()
-        """What was seen that never may be → in how many looks."""
+        """Maps each violation that was seen to the number of looks that saw it."""
         self.failed: dict[int, str] = {}
         self.held: dict[int, str] = {}
         self.oldest_seconds = 0.0
@@ -57,7 +57,7 @@ class Reader(threading.Thread):
         self._closing = threading.Event()
 
     def run(self) -> None:
-        """Look, on a connection that is made anew whenever the database was away."""
+        """Look repeatedly, reconnecting whenever the database was away."""
         while not self._closing.is_set():
             try:
                 connection = psycopg2.connect(self._url, connect_timeout=3)
@@ -72,7 +72,7 @@ class Reader(threading.Thread):
                 self._closing.wait(EVERY_SECONDS)
 
     def close(self) -> None:
-        """End, after the look that is under way."""
+        """End after the current look."""
         self._closing.set()
         self.join(30)
 

@@ -1,4 +1,4 @@
-"""What a run did and what it came to, in words."""
+"""Describes a run and its outcome."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.chaos.scene import Scene
 from tests.chaos.verdict import Verdict
 
 SHOWN = 20
-"""Of a verdict's faults: the first ones tell most."""
+"""The most faults of a verdict that are shown; the first ones matter most."""
 DELAYS = """
     SELECT percentile_cont(ARRAY[0.5, 0.9, 0.99, 1.0]) WITHIN GROUP (ORDER BY delay), count(*)
     FROM bc_consumer_journalentry WHERE delay IS NOT NULL AND run_id IS NULL"""

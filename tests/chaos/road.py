@@ -1,7 +1,7 @@
-"""The way of webhooks from Odoo to us: they may be lost, doubled, held up and overtaken on it.
+"""The route of webhooks from Odoo to us, on which they may be lost, doubled, delayed and overtaken.
 
-It keeps count of what each operation's webhooks came to, so that the verdict knows which orders the
-copy may be wrong about, and until when: see ``Why``.
+It records what became of each operation's webhooks, so that the verdict knows which orders the copy
+may be wrong about, and until when: see ``Why``.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Why(enum.Enum):
     """Why the copy may be wrong about an order."""
 
     REFUSED = "a webhook got no 2xx"
-    """The service can know that it has missed something: until the scans that it asks for."""
+    """The service can know that it has missed something; valid until the scans that it requests."""
     LOST = "a webhook never arrived"
-    """Nobody can know: until the nightly run, as with all that follow."""
+    """Nobody can know; valid until the nightly run, like all that follow."""
     BEYOND = "a transaction was longer than the settings' longest"
     HIDDEN = "a record rule hid it"
     CLOCK = "the database's clock was set forward before the commit"
-    """Its last look was taken when, by that clock, the longest transaction must have ended."""
+    """The last look was taken when, on that clock, the longest transaction must have ended."""
 
 
 class Outcome:
@@ -44,14 +44,14 @@ class Outcome:
         self.first_sent: float | None = None
         self.missed: set[Why] = set()
         self.told: set[int] = set()
-        """Orders that a webhook answered 2xx named."""
+        """Orders named by a webhook that was answered with 2xx."""
         self.touched: set[int] = set()
         self.over = False
         self.lock = threading.Lock()
 
 
 class Doubts:
-    """The orders about which the copy may be wrong for a while. Thread-safe."""
+    """The orders that the copy may be wrong about for a while. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -64,25 +64,25 @@ class Doubts:
             return len({odoo_id for odoo_id, _why in self._since})
 
     def about(self, odoo_id: int) -> set[Why]:
-        """Why it is doubted; empty: it is not."""
+        """Return why it is doubted; empty if it is not."""
         with self._lock:
             return {why for why in Why if (odoo_id, why) in self._since}
 
     def add(self, odoo_ids: Iterable[int], why: Why) -> None:
-        """Doubt these from now on."""
+        """Doubt these orders from now on."""
         now = time.monotonic()
         with self._lock:
             self._since.update({(odoo_id, why): now for odoo_id in odoo_ids})
 
     def dispel(self, odoo_ids: Iterable[int], began: float) -> None:
-        """An operation that began then has told us of these orders: the copy will fetch them."""
+        """Remove doubts from before this operation: its webhooks arrived, so orders are fetched."""
         with self._lock:
             for doubt in itertools.product(odoo_ids, Why):
                 if self._since.get(doubt, began) < began:
                     del self._since[doubt]
 
     def clear(self) -> None:
-        """Doubt nothing: a reconciliation was run."""
+        """Remove all doubts, after a reconciliation."""
         with self._lock:
             self._since.clear()
 
@@ -97,7 +97,7 @@ class _Delayed:
 
 
 class Road(WebhookSender):
-    """See the module. ``losing``, ``doubling``, ``delaying``: shares, 0 to 1."""
+    """Sends the simulator's webhooks. ``losing``, ``doubling``, ``delaying``: shares, 0 to 1."""
 
     def __init__(self, seed: int, doubts: Doubts) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class Road(WebhookSender):
 
     @contextmanager
     def watching(self, outcome: Outcome) -> Iterator[None]:
-        """Count what this thread sends towards this outcome."""
+        """Attribute what this thread sends to this outcome."""
         self._here.outcome = outcome
         try:
             yield
@@ -125,10 +125,10 @@ class Road(WebhookSender):
             self._here.outcome = None
 
     def finish(self, outcome: Outcome, touched: Iterable[int], longest: float | None) -> None:
-        """An operation has ended, having touched these orders.
+        """Record that an operation has ended, having touched these orders.
 
-        ``longest``: seconds after a webhook within which what it tells of must be committed; None
-        where webhooks come after the commit.
+        ``longest``: seconds after a webhook within which its change must be committed; None if
+        webhooks come after the commit.
         """
         with outcome.lock:
             outcome.over = True
@@ -142,7 +142,7 @@ class Road(WebhookSender):
             self.doubts.dispel(told, outcome.began)
 
     def _doubts_of_early(self, first_sent: float, longest: float) -> set[Why]:
-        """Webhooks came before the commit, which is now: whether the last look came before, too."""
+        """Return the doubts about a commit now, after its webhooks and perhaps the last look."""
         doubts = set()
         if time.monotonic() - first_sent > longest:
             doubts.add(Why.BEYOND)
@@ -152,7 +152,7 @@ class Road(WebhookSender):
         return doubts
 
     def send(self, url: str, body: bytes) -> None:
-        """Take one webhook of the simulator on its way, if it gets that far."""
+        """Deliver one webhook of the simulator, or lose, double or delay it."""
         outcome: Outcome | None = getattr(self._here, "outcome", None)
         if outcome is not None and outcome.first_sent is None:
             outcome.first_sent = time.monotonic()
@@ -170,12 +170,12 @@ class Road(WebhookSender):
         self._carry(url, body, outcome)
 
     def wait_empty(self, seconds: float) -> bool:
-        """Wait until nothing is held up any more; return whether that came about."""
+        """Wait until no webhook is delayed any longer; return whether that happened in time."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._delayed and not self._carrying, seconds)
 
     def close(self) -> None:
-        """End the thread that carries what was held up."""
+        """End the thread that delivers delayed webhooks."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -18,9 +18,9 @@ from tests.chaos.scene import Scene
 from tests.chaos.verdict import Verdict, judge
 
 CLERKS = 16
-"""Operations at the same time; most of them wait for the end of a transaction held open."""
+"""Concurrent operations; most of them wait for the end of a transaction held open."""
 LAG = 60
-"""Operations that may pass while a fault that is due waits for its target's last one to end."""
+"""Operations that may pass while a due fault waits for its target's previous one to end."""
 FAULT_SECONDS = 120.0
 
 Say = Callable[[str], None]
@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class Played:
-    """What one act came to."""
+    """The outcome of one act."""
 
     timing: str
     seconds: float = 0.0
@@ -36,7 +36,7 @@ class Played:
     skipped: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
-    """Of the bench itself."""
+    """Errors of the bench itself."""
     verdict: Verdict | None = None
 
     @property
@@ -46,7 +46,7 @@ class Played:
 
 
 def play(plan: Plan, scene: Scene, per_second: float, say: Say) -> list[Played]:
-    """Play all acts; return what each came to."""
+    """Play all acts; return each one's outcome."""
     reader = Reader(scene.deployment.database_url)
     reader.start()
     saboteur = Saboteur(scene)
@@ -78,7 +78,7 @@ def _work(
     played: Played,
     per_second: float,
 ) -> None:
-    """Hand operations to the clerks, so many a second, no faster than faults keep up."""
+    """Start that many operations per second, but no faster than the faults keep up."""
     waiting: set[Future[None]] = set()
 
     def carry_out(operation: Operation) -> None:
@@ -103,9 +103,9 @@ def _work(
 
 
 class _Troubles:
-    """Faults, one thread for each target, so that those of one target follow each other.
+    """Faults, in one thread per target, so that those of one target run in sequence.
 
-    While one strikes that must be alone, the other targets' wait.
+    While a fault that must be alone strikes, other targets wait.
     """
 
     def __init__(
@@ -129,14 +129,14 @@ class _Troubles:
             thread.start()
 
     def begin_due(self, number: int) -> None:
-        """Begin those that are due by now; wait while one is long overdue."""
+        """Start the faults that are due; wait while one is long overdue."""
         while self._left and self._left[0].at <= number:
             self._begin(self._left.pop(0))
         with self._changed:
             self._changed.wait_for(lambda: not self._is_late(number), FAULT_SECONDS)
 
     def finish(self) -> None:
-        """Begin what is left, and wait for the end of all."""
+        """Start the remaining faults and wait for all of them to end."""
         for fault in self._left:
             self._begin(fault)
         for target in self._queues.values():

@@ -1,4 +1,4 @@
-"""Everything that takes part in a run, all of it real but Odoo: servers, processes, the road."""
+"""All participants of a run, real except for Odoo: servers, processes, the route of webhooks."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ LEASE_SECONDS = 8.0
 SETTINGS = {
     "LOG_LEVEL": "INFO",
     "EARLY_LOOKS": " ".join(f"{look:g}" for look in LOOKS),
-    # Everything that waits for time to pass is short, so that it comes about within a run.
+    # Whatever waits for time to pass is short, so that it happens within a run.
     "LEASE_SECONDS": f"{LEASE_SECONDS:g}",
     "ODOO_TIMEOUT_SECONDS": "3",
     "SWEEP_SECONDS": "1",
     "RESEND_SECONDS": "4",
-    # Some transactions of a run are longer than the early looks, a few longer than this, too.
+    # Some of a run's transactions are longer than the early looks, a few longer than this, too.
     "ODOO_LONGEST_TRANSACTION_SECONDS": f"{LONGEST:g}",
     "SYNC_OVERLAP_SECONDS": "40",
     "SYNC_LEASE_SECONDS": "10",
-    # A run deletes more orders than any office would.
+    # A run deletes more orders than people would.
     "BRAKE_ARCHIVINGS": "1000000",
 }
 AGE_RUNS = """
@@ -43,7 +43,7 @@ AGE_RUNS = """
 
 @dataclass(slots=True)
 class Scene:
-    """The parts, running."""
+    """The participants, running."""
 
     postgres: Postgres
     rabbitmq: RabbitMQ
@@ -53,19 +53,19 @@ class Scene:
     office: Office
     deployment: Deployment
     polls: bool
-    """Whether the reconciliation is at work all the while."""
+    """Whether the reconciliation runs all the time."""
     watermark: object = None
     complaints: list[str] = field(default_factory=list)
-    """What was not as promised while it was played."""
+    """What was not as promised while a fault was carried out."""
 
     def complain(self, text: str) -> None:
-        """Note what was not as promised."""
+        """Record something that was not as promised."""
         self.complaints.append(text)
 
     def forbid_runs(self) -> None:
-        """No run begins any more, not even one that an event asks for, for want of a watermark.
+        """Prevent runs, including those requested by events, by removing the watermark.
 
-        It would make good, meanwhile, what the workers alone should have done.
+        They would repair what the workers alone should have done.
         """
         if self.polls:
             return
@@ -73,14 +73,14 @@ class Scene:
         self.deployment.sql("UPDATE bc_consumer_syncstate SET last_sync = NULL, scan_due_at = NULL")
 
     def allow_runs(self) -> None:
-        """Let runs begin: those that were asked for do so at once."""
+        """Let runs start again; requested ones do so at once."""
         if not self.polls:
             self.deployment.sql("UPDATE bc_consumer_syncstate SET last_sync = %s", self.watermark)
 
     def requested_scans_are_over(self) -> bool:
-        """Whether no scan is asked for any more; if one is, there is no waiting for the next one.
+        """Return whether no scan is requested any longer; if one is, make the next one due.
 
-        They come every few minutes: so each that has ended is made an hour older.
+        Scans are minutes apart, so every ended one is made an hour older.
         """
         state = "SELECT scan_due_at IS NOT NULL, is_syncing FROM bc_consumer_syncstate"
         ((wanted, running),) = self.deployment.sql(state)
@@ -89,7 +89,7 @@ class Scene:
         return not wanted and not running
 
     def change_timing(self, timing: str) -> None:
-        """Let Odoo send its webhooks before or after its commits, and tell our processes."""
+        """Make Odoo send its webhooks before or after its commits, and restart our processes."""
         self.odoo.automation.timing = timing
         self.deployment.environment["ODOO_WEBHOOK_TIMING"] = timing
         self.deployment.close()
@@ -99,7 +99,7 @@ class Scene:
             self._forget_the_scan_of_the_start()
 
     def _forget_the_scan_of_the_start(self) -> None:
-        """Have only what happens from now on ask for one."""
+        """Delete the scan requested at start-up, so that only later events request one."""
         wanted = "SELECT scan_due_at IS NOT NULL FROM bc_consumer_syncstate"
         wait_until(
             lambda: self.deployment.sql(wanted) == [(True,)], 30, what="the scan of web's start"

@@ -1,6 +1,6 @@
 """Short seeded runs of the bench. ``python -m tests.chaos`` plays longer ones.
 
-``CHAOS_SEED`` plays another plan than the one of every run.
+``CHAOS_SEED`` plays another plan than the usual one.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from tests.services.session import Services
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 PER_SECOND = 12.0
 UNFAIR = {"overload"}
-"""It judges two processors that nobody else uses; these plans are played beside other tests."""
+"""It needs two processors to itself, but these plans run beside other tests."""
 
 
 @pytest.fixture
 def servers(
     postgres_with_own_clock: Postgres, private_rabbitmq: RabbitMQ
 ) -> tuple[Postgres, RabbitMQ]:
-    """Servers to be broken."""
+    """Return servers that may be broken."""
     return postgres_with_own_clock, private_rabbitmq
 
 

@@ -1,5 +1,7 @@
-"""Does the copy equal Odoo once all is quiet: by itself, after the scans that were asked for, and
-after one reconciliation."""
+"""Whether the copy equals Odoo once all is quiet.
+
+Judged three times: by itself, after the requested scans, and after one reconciliation.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ SCANS = """
     SELECT count(*), coalesce(sum(applied), 0) FROM bc_consumer_synclog
     WHERE cause = 'poll' AND id > %s"""
 LOCKED = 4
-"""The exit code of ``sync_BcLinbc`` while another one runs."""
+"""The exit code of ``sync_BcLinbc`` while another run is in progress."""
 LOCKED_SECONDS = 60.0
 LIVE = "FROM bc_consumer_pendingbc WHERE failed_at IS NULL AND held_reason = ''"
 
@@ -32,26 +34,26 @@ OWN = re.compile(
     r"^.*error of our own.*\n(?:.*\n){0,60}?(\w[\w.]*(?:Error|Exception|Lost)\b.*)$",
     re.MULTILINE,
 )
-"""What the product logs when it meets an exception that it did not expect, and its last line."""
+"""What the product logs upon an unexpected exception, and that log's last line."""
 
 Say = Callable[[str], None]
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What the copy was like when all was quiet; ``faults`` empty: as promised."""
+    """The state of the copy when all was quiet; no ``faults``: as promised."""
 
     faults: list[str] = field(default_factory=list)
     doubted: int = 0
-    """Orders of which a webhook got no 2xx, or a transaction was longer than the longest."""
+    """Orders with a webhook not answered with 2xx, or with a transaction over the longest."""
     missed: int = 0
-    """Of those, how many differences there were before any scan,"""
+    """Differences among them before any scan."""
     left: int = 0
-    """and after the scans that were asked for; nobody could know of these."""
+    """Differences left after the requested scans: changes that nobody could know of."""
     scans: int = 0
     found_by_scans: int = 0
     failed: int = 0
-    """Rows given up because their order was at fault; replayed."""
+    """Rows that failed because of their order; replayed."""
     quiet_seconds: float = 0.0
     reconciliation: dict[str, object] = field(default_factory=dict)
 
@@ -93,7 +95,7 @@ def _is_quiet(scene: Scene) -> bool:
 
 
 def _judge_rows(scene: Scene, poisoned: set[int], verdict: Verdict) -> None:
-    """Let an operator replay the orders that were at fault; there must be no others."""
+    """Replay the orders that caused their failure; there must be no other failed rows."""
     rows = scene.deployment.sql("SELECT odoo_id, last_error FROM bc_consumer_pendingbc")
     failed = {odoo_id for odoo_id, _ in rows}
     verdict.failed = len(failed & poisoned)
@@ -114,7 +116,7 @@ def _judge_differences(scene: Scene, verdict: Verdict, when: str, excused: set[W
 
 
 def _judge_after_scans(scene: Scene, verdict: Verdict) -> None:
-    """Whoever can know that an event was missed has a scan look for it, deletions included."""
+    """Judge after scans: they find what the service can know it missed, even deletions."""
     ((last,),) = scene.deployment.sql("SELECT coalesce(max(id), 0) FROM bc_consumer_synclog")
     scene.allow_runs()
     try:
@@ -149,7 +151,7 @@ def _judge_after_reconciliation(scene: Scene, verdict: Verdict) -> None:
 
 
 def _reconcile(scene: Scene) -> subprocess.CompletedProcess[str]:
-    """Run it, once a poll that is under way has ended."""
+    """Run a reconciliation after a poll in progress has ended."""
     until = time.monotonic() + LOCKED_SECONDS
     while True:
         done = scene.deployment.manage("sync_BcLinbc", check=False, seconds=300)
@@ -202,7 +204,7 @@ def _order_of(line: str) -> int:
 
 
 def queued(scene: Scene, suffix: str) -> int | None:
-    """Count the messages in one of the deployment's queues; None while RabbitMQ is away."""
+    """Return the number of messages in one of the deployment's queues; None if RabbitMQ is away."""
     queue = scene.deployment.environment["RABBITMQ_QUEUE"] + suffix
     try:
         with scene.rabbitmq.connect() as connection:

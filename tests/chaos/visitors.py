@@ -1,4 +1,4 @@
-"""People who look at the copy's pages, and leave when nothing comes."""
+"""People who view the copy's pages, and leave when nothing comes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ HEALTH_SECONDS = 1.0
 
 
 class Visitors:
-    """While entered: many ask for the first page and leave, and some tabs of it stay open.
+    """During the block many request the first page and leave, while some tabs stay open.
 
-    Each has a session's cookie that nobody gave out, so that the page asks the database.
+    Each has an invalid session cookie, so that the page asks the database.
     """
 
     def __init__(self, port: int) -> None:
@@ -56,7 +56,7 @@ class Visitors:
                     one.close()
 
     def _keep_open(self) -> None:
-        """Ask again and again, as the live page's script does, each time for a while."""
+        """Request again and again, like the live page's script, waiting a while each time."""
         while not self._closing.wait(TAB_SECONDS):
             asked = self._ask("/live/")
             if asked is not None:
@@ -68,7 +68,7 @@ class Visitors:
                         continue
 
     def _ask(self, path: str) -> socket.socket | None:
-        """Send one request; its socket, or None where nobody listens."""
+        """Send one request; return its socket, or None if nobody listens."""
         request = (
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n"
             f"Cookie: sessionid={secrets.token_hex(16)}\r\nConnection: close\r\n\r\n"
@@ -86,7 +86,7 @@ class Visitors:
 
 
 def is_healthy_at_the_end(port: int, seconds: float) -> bool:
-    """Ask for /healthz in the latter half of this time; tell whether it was answered at all."""
+    """Poll /healthz in the latter half of this time; return whether it ever answered."""
     time.sleep(seconds / 2)
     end = time.monotonic() + seconds / 2
     healthy = False

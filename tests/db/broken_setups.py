@@ -189,17 +189,17 @@ def odoo_is_down_behind_its_proxy(setup: Setup) -> None:
     setup.simulator.faults.http_status(502)
 
 
-@broken("odoo.account", "error", cause="no database «shop»", fix="ODOO_DATABASE")
+@broken("odoo.account", "error", cause='no database "shop"', fix="ODOO_DATABASE")
 def the_database_is_another(setup: Setup) -> None:
     setup.settings.ODOO_DATABASE = "shop"
 
 
-@broken("odoo.account", "error", cause="refused login «admin»", fix="ODOO_PASSWORD")
+@broken("odoo.account", "error", cause='refused login "admin"', fix="ODOO_PASSWORD")
 def the_password_is_wrong(setup: Setup) -> None:
     setup.settings.ODOO_PASSWORD = "not the password"
 
 
-@broken("odoo.account", "warning", cause="key is that of «buyer»", fix="key of «admin»")
+@broken("odoo.account", "warning", cause='key belongs to "buyer"', fix='key of "admin"')
 def the_key_is_another_account_s(setup: Setup) -> None:
     setup.simulator.service.version = 19
     setup.simulator.add_user("buyer", "a-password", [1], api_keys=["a-key-of-the-buyer"])
@@ -207,7 +207,7 @@ def the_key_is_another_account_s(setup: Setup) -> None:
     setup.settings.ODOO_PASSWORD = "a-key-of-the-buyer"
 
 
-@broken("odoo.version", "warning", cause="20.0 was never tested", fix="--dry-run --full")
+@broken("odoo.version", "warning", cause="20.0 has never been tested", fix="--dry-run --full")
 def odoo_is_newer_than_any_that_was_measured(setup: Setup) -> None:
     setup.simulator.service.version = 20
 
@@ -217,7 +217,7 @@ def webhooks_are_believed_to_come_after_the_commit(setup: Setup) -> None:
     setup.settings.ODOO_WEBHOOK_TIMING = "committed"
 
 
-@broken("odoo.key", "warning", cause="key «copy» of this account ends", fix="make a new one")
+@broken("odoo.key", "warning", cause='key "copy" of this account expires', fix="create a new one")
 def the_key_ends_soon(setup: Setup) -> None:
     key(setup, "copy", ADMINISTRATOR, days=3)
 
@@ -232,7 +232,7 @@ def a_needed_field_is_not_there(setup: Setup) -> None:
     setup.simulator.faults.drop_field("purchase.order", "amount_total")
 
 
-@broken("odoo.fields", "warning", cause="purchase.order.priority", fix="left out")
+@broken("odoo.fields", "warning", cause="purchase.order.priority", fix="leaves them out")
 def a_field_is_not_there(setup: Setup) -> None:
     setup.simulator.faults.drop_field("purchase.order", "priority")
 
@@ -362,12 +362,12 @@ def the_secret_is_being_changed(setup: Setup) -> None:
     setup.settings.ODOO_WEBHOOK_SECRETS = ["a-wholly-new-secret", "first-test-secret"]
 
 
-@broken("odoo.rules", "warning", cause="told twice", fix="Remove it in Odoo")
+@broken("odoo.rules", "warning", cause="reported twice", fix="Remove it in Odoo")
 def a_rule_made_by_hand_calls_us_too(setup: Setup) -> None:
     setup.simulator.install_rules(f"{setup.settings.PUBLIC_URL}/odoo/webhook/", secret="x")
 
 
-@broken("odoo.rules", "warning", cause="can't be looked at", fix="ODOO_ADMIN_LOGIN")
+@broken("odoo.rules", "warning", cause="can't be read", fix="ODOO_ADMIN_LOGIN")
 def the_account_may_not_see_rules(setup: Setup) -> None:
     setup.simulator.faults.deny_model("base.automation")
 
@@ -383,18 +383,18 @@ def odoo_is_too_old_for_webhooks(setup: Setup) -> None:
     setup.simulator.faults.drop_field("ir.actions.server", "webhook_url")
 
 
-@broken("workers", "error", cause="no worker is alive", fix="rundramatiq")
+@broken("workers", "error", cause="no worker is running", fix="rundramatiq")
 def the_workers_are_dead(setup: Setup) -> None:
     ago = Now() - timedelta(minutes=20)
     Heartbeat.objects.filter(kind=Heartbeat.Kind.WORKER).update(at=ago)
 
 
-@broken("scheduler", "error", cause="no scheduler is alive", fix="manage.py scheduler")
+@broken("scheduler", "error", cause="no scheduler is running", fix="manage.py scheduler")
 def there_is_no_scheduler(setup: Setup) -> None:
     Heartbeat.objects.filter(kind=Heartbeat.Kind.SCHEDULER).delete()
 
 
-@broken("runs", "warning", cause="none yet", fix="sync_BcLinbc")
+@broken("runs", "warning", cause="no run yet", fix="sync_BcLinbc")
 def nothing_was_ever_loaded(setup: Setup) -> None:
     SyncLog.objects.all().delete()
 
@@ -414,17 +414,17 @@ def the_brake_holds(setup: Setup) -> None:
     SyncLog.objects.update(status=SyncLog.Status.BRAKED, error="40 orders seem gone")
 
 
-@broken("backlog", "warning", cause="1 order was given up", fix="pending orders")
+@broken("backlog", "warning", cause="1 order has failed", fix="pending orders")
 def an_order_was_given_up(setup: Setup) -> None:
     failed(4)
 
 
-@broken("backlog", "warning", cause="1 order is held back", fix="--force")
+@broken("backlog", "warning", cause="1 order is on hold", fix="--force")
 def an_order_is_held(setup: Setup) -> None:
     pending(5, held_reason="brake")
 
 
-@broken("backlog", "warning", cause="the eldest since 10 min", fix="workers")
+@broken("backlog", "warning", cause="the oldest for 10 min", fix="workers")
 def orders_wait_for_long(setup: Setup) -> None:
     pending(6, age=630)
 
@@ -434,7 +434,7 @@ def workers_leave_odoo_alone(setup: Setup) -> None:
     circuit_breaker.record_failure(verbatim("no route to Odoo"), probing=False)
 
 
-@broken("alerts", "warning", cause="a field vanished", fix="goes away by itself")
+@broken("alerts", "warning", cause="a field vanished", fix="once its cause is gone")
 def an_alert_is_open(setup: Setup) -> None:
     alert("fields", verbatim("A field vanished"), verbatim("a field vanished from Odoo"))
 
@@ -444,7 +444,7 @@ def the_mail_server_is_away(setup: Setup) -> None:
     setup.settings.EMAIL_PORT = free_port()
 
 
-@broken("mail", "warning", cause="nobody is told", fix="ALERT_EMAILS")
+@broken("mail", "warning", cause="alerts reach nobody", fix="ALERT_EMAILS")
 def nobody_gets_alerts(setup: Setup) -> None:
     setup.settings.ALERT_EMAILS = []
 

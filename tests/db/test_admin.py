@@ -164,7 +164,10 @@ def test_orders_are_read_again_through_the_ledger(staff: Client) -> None:
     told = [str(message) for message in page.context["messages"]]
     assert told == [
         "2 orders will be read from Odoo again.",
-        "1 of them is held back and stays so until it is let go.",
+        (
+            "1 of them is on hold; reading it again does not release it: run manage.py"
+            " sync_BcLinbc --force."
+        ),
     ]
     row = PendingBC.objects.get(pk=1)
     assert (row.failed_at, row.lane) == (None, Lane.OPERATOR)

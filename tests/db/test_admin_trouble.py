@@ -102,7 +102,7 @@ def test_the_live_page_groups_failures_and_tells_staff_of_dead_letters(
         failed_for(odoo_id, BAD_PRICE)
     failed_for(3, BAD_NAME)
     letter()
-    alert(dead_letters.ALERT, "RabbitMQ keeps messages aside")
+    alert(dead_letters.ALERT, "RabbitMQ holds messages")
     public = client.get("/").content.decode()
     assert "3 orders could not be copied" in public
     assert "price of order" not in public
@@ -112,5 +112,5 @@ def test_the_live_page_groups_failures_and_tells_staff_of_dead_letters(
     assert "2 × price of order 1 is no number" in page
     assert "standing=failed&amp;failure=MappingError%3A+price+of+order+%23+is+no+number" in page
     assert "1 × name of order 3 &lt;is&gt; odd" in page
-    assert "RabbitMQ keeps messages aside" in page
-    assert "1 message out of RabbitMQ waits for a person." in page
+    assert "RabbitMQ holds messages" in page
+    assert "1 message from RabbitMQ needs your attention." in page

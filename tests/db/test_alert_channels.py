@@ -28,7 +28,7 @@ def chat(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> list[tuple[
 def test_every_channel_in_use_tells_and_tells_the_end(chat: list[tuple[str, str]]) -> None:
     alerts.alert("key", verbatim("subject"), verbatim("text"))
     alerts.alert("key", verbatim("subject"), verbatim("text"))
-    alerts.over("key", verbatim("it is over"), verbatim("all is well"))
+    alerts.resolve_alert("key", verbatim("it is over"), verbatim("all is well"))
     assert chat == [("subject", "text"), ("it is over", "all is well")]
     assert [str(one.subject) for one in mail.outbox] == ["[BC] subject", "[BC] it is over"]
 

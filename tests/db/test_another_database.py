@@ -119,7 +119,7 @@ def test_rule_10_no_run_brings_another_database_s_orders(
     assert "created at another time (20 of the 20 oldest looked at, 20 of the 20 new" in done.error
     assert copy() == before
     assert not PendingBC.objects.exists()
-    assert subjects() == ["[BC] Odoo refuses us"]
+    assert subjects() == ["[BC] Odoo rejects our access"]
 
 
 def test_rule_10_after_runs_against_another_database_the_next_one_is_as_watchful(
@@ -130,7 +130,7 @@ def test_rule_10_after_runs_against_another_database_the_next_one_is_as_watchful
     for wish in (POLL, SCAN, RunRequest(Cause.NIGHTLY)):
         assert reconcile(wish).status == Status.REFUSED
     assert (copy(), CopyOrigin.objects.get().sample) == (before, sample)
-    assert subjects() == ["[BC] Odoo refuses us"]
+    assert subjects() == ["[BC] Odoo rejects our access"]
     lead_to(simulator)
     simulator.write_order(copied[7], partner_ref="ours")
     assert run().status == Status.OK
@@ -158,7 +158,7 @@ def test_rule_10_no_worker_brings_another_database_s_orders(
         work_off()
     assert PendingBC.objects.count() == len(named)
     assert not JournalEntry.objects.exclude(causes="command").exists()
-    assert subjects() == ["[BC] Odoo refuses us"]
+    assert subjects() == ["[BC] Odoo rejects our access"]
 
     simulator.write_order(copied[3], partner_ref="ours")
     lead_to(simulator)
@@ -166,7 +166,7 @@ def test_rule_10_no_worker_brings_another_database_s_orders(
     while work_off():
         PendingBC.objects.update(due_at=Now())
     assert differences(simulator, sql) == []
-    assert subjects() == ["[BC] Odoo refuses us", "[BC] Odoo lets us in again"]
+    assert subjects() == ["[BC] Odoo rejects our access", "[BC] Odoo accepts our access again"]
 
 
 def test_rule_10_an_order_that_faults_there_is_no_failure(
@@ -177,7 +177,7 @@ def test_rule_10_an_order_that_faults_there_is_no_failure(
     ledger.mark(copied[:1], ledger.Mark(cause="webhook"))
     work_off()
     assert PendingBC.objects.get().attempts == 0
-    assert subjects() == ["[BC] Odoo refuses us"]
+    assert subjects() == ["[BC] Odoo rejects our access"]
 
 
 @pytest.mark.parametrize("forced", [False, True])
@@ -209,7 +209,7 @@ def test_rule_10_a_database_exchanged_behind_a_running_worker_is_noticed_by_its_
     ledger.mark(copied[1:9], ledger.Mark(cause="webhook"))
     work_off()
     assert copy() == before
-    assert subjects() == ["[BC] Odoo refuses us"]
+    assert subjects() == ["[BC] Odoo rejects our access"]
 
 
 def test_rule_10_a_worker_asks_again_after_an_outage_and_now_and_then(

@@ -141,7 +141,7 @@ def test_rule_6_a_field_set_that_fails_on_every_order_fails_none(
     assert known is not None
     assert known.refused
     assert "ZeroDivisionError" in known.reason
-    assert [message.subject for message in mail.outbox] == ["[BC] Odoo refuses us"]
+    assert [message.subject for message in mail.outbox] == ["[BC] Odoo rejects our access"]
     assert "ZeroDivisionError" in mail.outbox[0].body
 
     simulator.faults.clear()

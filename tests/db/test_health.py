@@ -80,7 +80,7 @@ def test_status_is_figures_alone(client: Client) -> None:
 
 def test_status_tells_an_outage_of_odoo_and_not_the_account(client: Client) -> None:
     Pace.objects.get_or_create(pk=circuit_breaker.PACE_ID, defaults={"next_claim_at": Now()})
-    circuit_breaker.record_failure(verbatim("no login «someone»"), probing=False, refused=True)
+    circuit_breaker.record_failure(verbatim('no login "someone"'), probing=False, refused=True)
     answer = client.get("/status.json")
     assert answer.json()["odoo"] == "refused"
     assert 0 <= answer.json()["odoo_away_seconds"] < 5

@@ -98,7 +98,7 @@ def test_a_failed_order_is_found_by_the_words_that_one_reads(
     listed = staff.get(url(PendingBC), {"q": words}, headers={"Accept-Language": language})
     assert [row.pk for row in listed.context["cl"].result_list] == [7]
     with override(language):
-        rows = PendingBC.objects.filter(failed_orders.saying(words))
+        rows = PendingBC.objects.filter(failed_orders.with_error_text(words))
         assert [row.pk for row in rows] == [7]
 
 
@@ -159,7 +159,7 @@ def test_alerts_are_mailed_in_the_project_s_language_and_shown_in_the_reader_s(
     assert_told(staff, url(Alert, "change", "ducks"))
     assert "des canards sont venus" in page(staff, url(Alert), "fr")
     assert "ducks came" in page(staff, url(Alert), "en")
-    alerts.over("ducks", gettext("ducks came"), duck(8))
+    alerts.resolve_alert("ducks", gettext("ducks came"), duck(8))
     assert mail.outbox[1].body == FRENCH.format(8)
 
 

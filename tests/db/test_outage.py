@@ -228,9 +228,11 @@ def test_rule_7_a_refusal_is_told_at_once_asked_about_rarely_and_ends_by_itself(
         work_off()
         assert known().pause > 50
         end_pause()
-    assert [message.subject for message in mail.outbox] == ["[BC] Odoo refuses us"]
+    assert [message.subject for message in mail.outbox] == ["[BC] Odoo rejects our access"]
     simulator.faults.clear()
     work_off()
     assert circuit_breaker.current_outage() is None
-    assert [message.subject for message in mail.outbox[1:]] == ["[BC] Odoo lets us in again"]
+    assert [message.subject for message in mail.outbox[1:]] == [
+        "[BC] Odoo accepts our access again"
+    ]
     assert differences(simulator, sql) == []

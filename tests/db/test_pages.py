@@ -115,7 +115,7 @@ def test_the_live_page_tells_of_an_outage_and_staff_why(client: Client) -> None:
     client.force_login(User.objects.create_user("staff", is_staff=True))
     assert "HTTP 502 &lt;from&gt; a proxy" in text(client, "/")
     circuit_breaker.record_failure(verbatim("no right"), probing=True, refused=True)
-    assert "Odoo has refused us since" in text(client, "/")
+    assert "Odoo has rejected our access since" in text(client, "/")
 
 
 @pytest.mark.usefixtures("_public")

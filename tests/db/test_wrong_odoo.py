@@ -55,7 +55,7 @@ def test_rule_10_one_mail_for_run_and_webhooks_of_an_empty_database(simulator: S
     assert run(full=True).status == Status.BRAKED
     assert BC.objects.current().count() == 60
     assert BCLine.objects.count() == 60
-    assert subjects() == ["[BC] archivings held back"]
+    assert subjects() == ["[BC] archiving on hold"]
 
 
 def test_rule_10_a_single_webhook_of_an_empty_database_archives_nothing(
@@ -94,7 +94,7 @@ def test_rule_10_another_database_s_orders_do_not_replace_ours(
     assert SyncState.objects.get().last_sync == before
     assert not PendingBC.objects.exists()
     run(cause=Cause.COMMAND, full=True)
-    assert subjects() == ["[BC] Odoo refuses us"]
+    assert subjects() == ["[BC] Odoo rejects our access"]
 
 
 def test_rule_10_unless_it_is_meant(copied_from_another: list[int], simulator: Simulator) -> None:
@@ -202,7 +202,7 @@ def test_an_account_without_the_right_is_told_of_once(simulator: Simulator) -> N
     refresh(*ids[:5])
     assert BC.objects.current().count() == 30
     assert SyncState.objects.get().last_sync == before
-    assert subjects() == ["[BC] Odoo refuses us"]
+    assert subjects() == ["[BC] Odoo rejects our access"]
     simulator.faults.clear()
     run()
     assert not Alert.objects.exists()

@@ -154,7 +154,7 @@ def test_orders_arrive_and_a_signal_ends_everything(start: Start, number: signal
         assert probe.connect_ex(("127.0.0.1", run.port)) != 0
 
 
-def test_after_kill_9_the_stand_in_ends_and_the_next_start_goes_on(start: Start) -> None:
+def test_after_kill_9_the_simulator_ends_and_the_next_start_goes_on(start: Start) -> None:
     first = start()
     first.wait_for("(webhook)")
     orders = wait_until(lambda: first.count("bc_consumer_bc"))
@@ -200,7 +200,7 @@ def test_a_wrong_setting_is_named(start: Start, settings: dict[str, str], word: 
     assert "Traceback" not in run.said()
 
 
-def test_commands_beside_it_examine_the_stand_in(start: Start) -> None:
+def test_commands_beside_it_examine_the_simulator(start: Start) -> None:
     # As docs/quickstart.md lets others in: the simulator's webhooks must get in, too.
     run = start(HOST="0.0.0.0", ALLOWED_HOSTS="localhost,this-machine")
     run.wait_for(READY)

@@ -1,4 +1,4 @@
-"""Keep servers running between test runs: ``python -m tests.services up | down | status``."""
+"""Keeps servers running between test runs: ``python -m tests.services up | down | status``."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _status() -> int:
 
 
 def main() -> int:
-    """Carry out the one word given."""
+    """Carry out the given subcommand."""
     actions = {"up": _up, "down": _down, "status": _status, "hold": _hold}
     if len(sys.argv) != 2 or sys.argv[1] not in actions:
         print(__doc__, file=sys.stderr)

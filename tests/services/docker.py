@@ -1,4 +1,4 @@
-"""PostgreSQL and RabbitMQ for tests from a Docker engine, where one answers."""
+"""PostgreSQL and RabbitMQ for tests from a Docker engine, if one answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RABBITMQ_IMAGE = "rabbitmq:4.3-alpine"
 
 
 def engine_answers() -> bool:
-    """Tell whether a Docker engine can be used by this user."""
+    """Return whether this user can use a Docker engine."""
     if shutil.which("docker") is None:
         return False
     try:
@@ -45,7 +45,7 @@ def _docker(
 
 
 class Container:
-    """One container that is removed when it is closed, or by the reaper when the run dies."""
+    """A container that is removed when it is closed, or by the reaper when the run is killed."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Container:
         _docker(verb, *options, self.name)
 
     def unpause(self) -> None:
-        """Let it go on; one that was not paused is no error."""
+        """Resume it; if it was not paused, nothing happens."""
         _docker("unpause", self.name, check=False)
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class Container:
 
 
 class DockerPostgres(Postgres):
-    """PostgreSQL in a container, its data in the container's memory."""
+    """PostgreSQL in a container, with its data in memory."""
 
     def __init__(self, reaper: Reaper) -> None:
         super().__init__(Address("127.0.0.1", free_port(), "bc", secrets.token_hex(8)))
@@ -104,7 +104,7 @@ class DockerPostgres(Postgres):
         self._container.unpause()
 
     def stop(self) -> None:
-        # The image has SIGINT sent: PostgreSQL's fast shutdown, which waits for no client.
+        # The image's stop signal is SIGINT: PostgreSQL's fast shutdown, which waits for no client.
         self._container.do("stop", "--time", "5")
 
     def kill(self) -> None:
@@ -130,7 +130,8 @@ class DockerRabbitMQ(RabbitMQ):
             RABBITMQ_IMAGE,
             5672,
             address.port,
-            # The node's data lie under its host's name: they must be found again after a restart.
+            # The node's data are stored under its host name and must be found again after a
+            # restart.
             *("--hostname", "broker", "-e", "RABBITMQ_DEFAULT_USER=bc", "-e", login),
         )
         command = ["docker", "exec", self._container.name, "rabbitmqctl"]

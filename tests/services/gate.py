@@ -15,12 +15,12 @@ _CHUNK = 65_536
 
 
 class Mode(enum.Enum):
-    """What the gate does with traffic."""
+    """How the gate treats traffic."""
 
     OPEN = "open"
-    """Forwards both ways."""
+    """Forwards in both directions."""
     SWALLOW = "swallow"
-    """Connections are accepted and kept; not a byte passes. What was sent is held back."""
+    """Connections are accepted and kept, but no byte passes. What was sent is held back."""
     REFUSE = "refuse"
     """Existing connections are reset, new ones refused."""
 
@@ -54,17 +54,17 @@ class Gate:
         self.close()
 
     def rewrite(self, url: str) -> str:
-        """Return the URL of the server behind this gate, changed to lead through it."""
+        """Return a server's URL changed to lead through this gate."""
         parts = urlsplit(url)
         login, at, _ = parts.netloc.rpartition("@")
         return parts._replace(netloc=f"{login}{at}127.0.0.1:{self.port}").geturl()
 
     def open(self) -> None:
-        """Forward again; what was held back passes now."""
+        """Forward again, including what was held back."""
         self._order(Mode.OPEN)
 
     def swallow(self) -> None:
-        """Be a blackhole: nothing is answered from now on, on old and new connections."""
+        """Act as a black hole: from now on nothing is answered, on old and new connections."""
         self._order(Mode.SWALLOW)
 
     def refuse(self) -> None:
@@ -104,7 +104,7 @@ class Gate:
                 assert isinstance(ready, socket.socket)
                 if ready is self._wakened:
                     running = self._obey()
-                    break  # the list of ready sockets may be out of date now
+                    break  # the list of ready sockets may be outdated now
                 if ready is self._listener:
                     self._accept(ready)
                 else:
@@ -185,7 +185,7 @@ class Gate:
 
 
 class Blackhole:
-    """An address where connections are made by the kernel and nobody ever reads or answers."""
+    """An address where the kernel accepts connections and nobody ever reads or answers."""
 
     def __init__(self) -> None:
         self._listener = socket.socket()
@@ -205,18 +205,18 @@ class Blackhole:
         self.close()
 
     def close(self) -> None:
-        """Refuse from now on."""
+        """Refuse connections from now on."""
         self._listener.close()
 
 
 class SilentAddress(Blackhole):
-    """An address where not even the connection comes about, as behind a firewall."""
+    """An address where not even a connection is established, as behind a firewall."""
 
     def __init__(self) -> None:
         super().__init__()
         self._listener.listen(0)
         self._fillers: list[socket.socket] = []
-        # How many connections a full queue still takes differs between kernels: try.
+        # Kernels differ in how many connections a full backlog still accepts, so try several.
         for _ in range(8):
             filler = socket.socket()
             filler.settimeout(0.2)

@@ -1,4 +1,4 @@
-"""A server process that this run has started, and what all such processes have in common."""
+"""Server processes that this run has started."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.services.reaper import Reaper
 
 
 class ServiceMissingError(RuntimeError):
-    """A server is neither named, nor running, nor installed; the message says what to do."""
+    """No server is given, running or installed; the message says what to do."""
 
 
 class ServiceIsForeignError(RuntimeError):
@@ -21,19 +21,19 @@ class ServiceIsForeignError(RuntimeError):
 
 
 def random_word() -> str:
-    """Return a short name that no earlier run has used."""
+    """Return a short name not used by any earlier run."""
     return secrets.token_hex(4)
 
 
 def last_lines(path: Path, count: int = 30) -> str:
-    """Return the end of a log, or a word about its absence."""
+    """Return the end of a log, or a note that it is missing."""
     if not path.exists():
         return f"({path} was never written)"
     return "\n".join(path.read_text(errors="replace").splitlines()[-count:])
 
 
 class OwnedProcess:
-    """A child in a process group of its own, logging into a file, watched by the reaper."""
+    """A child in its own process group, logging to a file, watched by the reaper."""
 
     def __init__(
         self,
@@ -70,32 +70,32 @@ class OwnedProcess:
         return self._process.pid
 
     def has_ended(self) -> bool:
-        """Tell whether the process is gone, and collect it if so."""
+        """Return whether the process has ended, and reap it if so."""
         return self._process.poll() is not None
 
     def died_by_itself(self) -> int | None:
-        """Return the exit code of a process that nobody here has ended, or None."""
+        """Return the exit code if the process ended and nobody here ended it, otherwise None."""
         return None if self._is_being_ended else self._process.poll()
 
     def exit_code(self) -> int | None:
-        """Return how it ended, or None while it runs; -9: killed."""
+        """Return the exit code, None while it runs; -9: killed."""
         return self._process.poll()
 
     def terminate(self) -> None:
-        """SIGTERM to the process alone, without waiting."""
+        """Send SIGTERM to the process itself, without waiting."""
         self._is_being_ended = True
         self._signal(self._gentle)
 
     def pause(self) -> None:
-        """SIGSTOP to it and to all its descendants: it accepts connections and answers nothing."""
+        """Send SIGSTOP to it and its descendants: it accepts connections but answers nothing."""
         signal_tree(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT to it and to all its descendants."""
+        """Send SIGCONT to it and its descendants."""
         signal_tree(self.pid, signal.SIGCONT)
 
     def stop(self, seconds: float = 15.0) -> None:
-        """End it gently, and hard if it has not ended after these seconds."""
+        """End it gently, and by force if it has not ended after so many seconds."""
         self._is_being_ended = True
         members = tree(self.pid)
         self.resume()
@@ -107,7 +107,7 @@ class OwnedProcess:
         self._collect(members)
 
     def kill(self) -> None:
-        """SIGKILL to it and to all its descendants."""
+        """Send SIGKILL to it and its descendants."""
         self._is_being_ended = True
         members = signal_tree(self.pid, signal.SIGKILL)
         self._process.wait(timeout=10)

@@ -1,4 +1,4 @@
-"""PostgreSQL for tests: somebody else's by URL, or a private instance of the installed package."""
+"""PostgreSQL for tests: a given server, or a private instance of the installed package."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from tests.services.owned import (
 from tests.services.reaper import Reaper
 from tests.services.waiting import free_port, wait_until
 
-# A test's data need not survive the machine. They must survive a kill -9 of the server, so commits
-# still reach the operating system before they are reported.
+# Test data need not survive the machine but must survive kill -9 of the server, so commits still
+# reach the operating system before they are acknowledged.
 _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -43,7 +43,7 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One database: its name and the URL an application is given."""
+    """One database: its name and the URL for an application."""
 
     name: str
     url: str
@@ -51,7 +51,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server listens and with which credentials."""
+    """A server's address and credentials."""
 
     host: str
     port: int
@@ -96,7 +96,7 @@ class Postgres(ABC):
         return connection
 
     def create_database(self, *, template: str = "template1", name: str = "") -> Database:
-        """Create a database, empty or as a copy of another one that nobody is connected to."""
+        """Create a database, empty or as a copy of one that nobody is connected to."""
         name = name or f"test_{random_word()}"
         self._execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
@@ -106,7 +106,7 @@ class Postgres(ABC):
         return Database(name, self.url(name))
 
     def drop_database(self, name: str) -> None:
-        """Drop a database whoever is still connected to it."""
+        """Drop a database even if clients are connected."""
         self._execute(
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
         )
@@ -121,26 +121,26 @@ class Postgres(ABC):
 
     @abstractmethod
     def pause(self) -> None:
-        """Stop the server without closing anything: clients hang."""
+        """Suspend the server without closing anything: clients hang."""
 
     @abstractmethod
     def resume(self) -> None:
-        """Let a paused server go on."""
+        """Resume a suspended server."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Shut down at once, clients or not; then connections are refused."""
+        """Shut down at once, whether clients are connected or not; then connections are refused."""
 
     @abstractmethod
     def kill(self) -> None:
-        """``kill -9`` of the server and all its children."""
+        """Send SIGKILL to the server and its children."""
 
     @abstractmethod
     def start(self) -> None:
-        """Start again after a stop or a kill, on the same port and data."""
+        """Start again after a stop or kill, on the same port and data."""
 
     def step_clock(self, seconds: float) -> None:
-        """Set the server's clock forward, or back (below 0), from one statement to the next."""
+        """Set the server's clock forward, or back if negative, between two statements."""
         raise ServiceMissingError("only a server with a clock of its own has one to set")
 
     def restart(self) -> None:
@@ -150,7 +150,7 @@ class Postgres(ABC):
 
 
 class ForeignPostgres(Postgres):
-    """The server that ``TEST_DATABASE_URL`` names: to be used, never to be stopped."""
+    """The server given by ``TEST_DATABASE_URL``: used, but never stopped."""
 
     def __init__(self, url: str) -> None:
         super().__init__(Address.from_url(url, default_port=5432))
@@ -165,7 +165,7 @@ class ForeignPostgres(Postgres):
 
 
 class PrivatePostgres(Postgres):
-    """An instance of the installed package with its own port and its own data directory."""
+    """An instance of the installed package with its own port and data directory."""
 
     def __init__(self, directory: Path, reaper: Reaper, *, own_clock: bool = False) -> None:
         super().__init__(Address("127.0.0.1", free_port(), "bc", secrets.token_hex(8)))
@@ -194,7 +194,7 @@ class PrivatePostgres(Postgres):
             log=self.log,
             reaper=self._reaper,
             directory=self._directory,
-            # SIGQUIT is PostgreSQL's immediate shutdown; a plain SIGTERM waits for all clients.
+            # SIGQUIT is PostgreSQL's immediate shutdown; SIGTERM would wait for all clients.
             gentle=signal.SIGQUIT,
             user=self._user,
         )
@@ -270,7 +270,7 @@ class OwnClock:
             "LD_PRELOAD": str(found[0]),
             "FAKETIME_TIMESTAMP_FILE": str(file),
             "FAKETIME_NO_CACHE": "1",
-            # What measures how long something takes, and files' dates, stay as they are.
+            # Monotonic time, which measures durations, and file dates stay real.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "NO_FAKE_STAT": "1",
         }
@@ -278,7 +278,7 @@ class OwnClock:
     def step(self, seconds: float) -> None:
         """Set it forward, or back."""
         self._offset += seconds
-        # Replaced as a whole: each look at the clock reads this file.
+        # Replaced atomically: every process reads this file whenever it asks for the time.
         written = self._file.with_suffix(".new")
         written.write_text(f"{self._offset:+.3f}s\n")
         written.chmod(0o644)
@@ -286,10 +286,10 @@ class OwnClock:
 
 
 def find_binaries() -> Path:
-    """Return the directory of ``initdb`` and ``postgres``, the newest version installed.
+    """Return the directory of ``initdb`` and ``postgres``, of the newest installed version.
 
     Raises:
-        ServiceMissingError: nothing is installed.
+        ServiceMissingError: PostgreSQL is not installed.
     """
     candidates = sorted(
         Path("/usr/lib/postgresql").glob("*/bin"),
@@ -308,7 +308,7 @@ def find_binaries() -> Path:
 
 
 def _unprivileged_user() -> str | None:
-    """Return whom to run the server as: PostgreSQL refuses to be started by root."""
+    """Return the user to run the server as: PostgreSQL refuses to be started by root."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -321,6 +321,6 @@ def _unprivileged_user() -> str | None:
 
 
 def _environment() -> dict[str, str]:
-    # PGDATA, PGPORT and their like of the caller's shell would lead to a system instance.
+    # PGDATA, PGPORT and the like from the caller's shell would lead to a system instance.
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TZ") if name in os.environ}
     return kept | {"LC_ALL": "C"}

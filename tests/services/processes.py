@@ -1,4 +1,4 @@
-"""Process trees: who descends from whom, stopping, continuing and ending a whole tree."""
+"""Process trees: finding descendants; stopping, resuming and ending whole trees."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.services.waiting import wait_until
 
 
 def children_of() -> dict[int, list[int]]:
-    """Return every live process's children, as /proc tells them."""
+    """Return every live process's children, according to /proc."""
     found: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         with contextlib.suppress(OSError, ValueError, IndexError):
-            # The command's name stands in parentheses and may hold blanks: read from its end.
+            # The command's name is in parentheses and may contain blanks, so parse from its end.
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
             if fields[0] != "Z":
                 found.setdefault(int(fields[1]), []).append(int(entry.name))
@@ -25,7 +25,7 @@ def children_of() -> dict[int, list[int]]:
 
 
 def tree(pid: int) -> list[int]:
-    """Return the process and all its live descendants, parents first."""
+    """Return the process and all live descendants, parents first."""
     children = children_of()
     found = [pid]
     for parent in found:
@@ -34,10 +34,10 @@ def tree(pid: int) -> list[int]:
 
 
 def signal_tree(pid: int, number: signal.Signals) -> list[int]:
-    """Send a signal to a process and its descendants; return those who were there.
+    """Send a signal to a process and its descendants; return those that existed.
 
-    The parent gets it first, so that a stopped one can't start new children meanwhile; they are
-    counted before that too, since a killed parent's children are nobody's any more.
+    The parent gets it first, so that once stopped it starts no new children. Descendants are listed
+    before that, because a killed parent's children can no longer be traced.
     """
     members = tree(pid)
     signal_one(pid, number)
@@ -48,13 +48,13 @@ def signal_tree(pid: int, number: signal.Signals) -> list[int]:
 
 
 def signal_one(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a process that may be gone."""
+    """Send a signal to a process that may have ended."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process runs (a zombie does not)."""
+    """Return whether a process runs (a zombie does not)."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
@@ -63,5 +63,5 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_for_end(pids: list[int], seconds: float) -> None:
-    """Wait until none of these processes runs any more."""
+    """Wait until none of these processes runs any longer."""
     wait_until(lambda: not any(map(is_alive, pids)), seconds, what=f"the end of processes {pids}")

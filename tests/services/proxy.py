@@ -16,7 +16,7 @@ TEMPORARY = "/tmp/"  # noqa: S108 (the container's own; replaced here)
 
 
 class Proxy:
-    """Runs the shipped nginx.conf; only where it listens, and where web is, are the test's own."""
+    """Runs the shipped nginx.conf; only its own and web's addresses are the test's."""
 
     def __init__(self, directory: Path, reaper: Reaper, web_port: int) -> None:
         self.port = free_port()
@@ -34,7 +34,7 @@ class Proxy:
         wait_until(lambda: answers(self.port), 10, what="nginx")
 
     def check(self) -> None:
-        """Assert that nginx takes the configuration, and warns of nothing."""
+        """Assert that nginx accepts the configuration without warnings."""
         done = subprocess.run(
             [*self._command(), "-t"], capture_output=True, text=True, check=False, timeout=30
         )
@@ -42,7 +42,7 @@ class Proxy:
         assert "[warn]" not in done.stderr, done.stderr
 
     def log(self) -> str:
-        """Return what it has said."""
+        """Return its log."""
         return last_lines(self.directory / "nginx.log", 200)
 
     def stop(self) -> None:
@@ -54,7 +54,7 @@ class Proxy:
     def _write(self, web_port: int) -> Path:
         text = CONFIGURATION.read_text().replace(TEMPORARY, f"{self.directory}/")
         if os.geteuid() == 0:
-            text = f"user root;\n{text}"  # whose directory this is
+            text = f"user root;\n{text}"  # the owner of this directory
         (self.directory / "site.conf").write_text(
             f"listen 127.0.0.1:{self.port} backlog=1024;\n"
             f"set $web 127.0.0.1:{web_port};\nset $proto $scheme;\n"
@@ -65,7 +65,7 @@ class Proxy:
 
 
 def find_program() -> str:
-    """Return the path of nginx; ServiceMissingError when it is not installed."""
+    """Return the path of nginx. Raises ServiceMissingError if it is not installed."""
     found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if found is None:
         raise ServiceMissingError("no nginx: install the package nginx-light (./test does)")

@@ -1,4 +1,4 @@
-"""RabbitMQ for tests: somebody else's by URL, or a private node of the installed package."""
+"""RabbitMQ for tests: a given broker, or a private node of the installed package."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _ALARMING_WATERMARK = "0.0000001"
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """How ``rabbitmqctl`` is called for one broker."""
+    """How to call ``rabbitmqctl`` for one broker."""
 
     command: list[str]
     environment: dict[str, str]
     directory: str = "/"
 
     def run(self, *arguments: str) -> str:
-        """Run it and return what it printed; RuntimeError with its output when it fails."""
+        """Run it and return its output. Raises RuntimeError with the output if it fails."""
         done = subprocess.run(
             [*self.command, "--quiet", *arguments],
             env=self.environment,
@@ -57,7 +57,7 @@ class Control:
 
 
 class RabbitMQ(ABC):
-    """A broker on which this run may use virtual hosts of its own."""
+    """A broker on which this run may use its own virtual hosts."""
 
     def __init__(self, address: Address, control: Control | None) -> None:
         self.address = address
@@ -77,7 +77,7 @@ class RabbitMQ(ABC):
     def new_vhost(self) -> str:
         """Return the name of an empty virtual host that no other test uses.
 
-        They are made several at a time: one call of ``rabbitmqctl`` costs half a second.
+        They are created several at a time, because one call of ``rabbitmqctl`` takes half a second.
         """
         if not self._fresh_vhosts:
             names = [f"test_{random_word()}" for _ in range(_VHOSTS_AT_ONCE)]
@@ -86,7 +86,7 @@ class RabbitMQ(ABC):
         return self._fresh_vhosts.pop()
 
     def ctl(self, *arguments: str) -> str:
-        """Run ``rabbitmqctl`` and return what it printed."""
+        """Run ``rabbitmqctl`` and return its output."""
         if self.control is None:
             raise ServiceIsForeignError(
                 f"rabbitmqctl {arguments[0]} can't be run for a RabbitMQ given by URL: leave "
@@ -97,40 +97,41 @@ class RabbitMQ(ABC):
     def keep_what_was_declared(self) -> None:
         """Have virtual hosts and queues written to disk now.
 
-        RabbitMQ 3.10, killed as soon as a new queue's first message is confirmed, has lost both
-        in 8 of 64 attempts on a busy machine; after this, or four seconds later, in none of 16.
+        If RabbitMQ 3.10 was killed as soon as a new queue's first message was confirmed, it lost
+        both in 8 of 64 attempts on a busy machine; after this call, or four seconds later, in none
+        of 16.
         """
         self.ctl("eval", f"{_TO_DISK}.")
 
     def queues(self, vhost: str) -> dict[str, int]:
-        """Return each queue's number of messages, ready and unacknowledged together."""
+        """Return the number of messages per queue, ready and unacknowledged ones together."""
         printed = self.ctl("list_queues", "-p", vhost, "name", "messages", "--formatter", "json")
         return {row["name"]: int(row["messages"]) for row in json.loads(printed)}
 
     def consumers(self, vhost: str) -> dict[str, int]:
-        """Return each queue's number of consumers."""
+        """Return the number of consumers per queue."""
         printed = self.ctl("list_queues", "-p", vhost, "name", "consumers", "--formatter", "json")
         return {row["name"]: int(row["consumers"]) for row in json.loads(printed)}
 
     def raise_memory_alarm(self) -> None:
-        """Block every publisher, as when the broker is out of memory; consumers go on."""
+        """Block every publisher, as if the broker were out of memory; consumers go on."""
         self.ctl("set_vm_memory_high_watermark", _ALARMING_WATERMARK)
 
     def clear_memory_alarm(self) -> None:
-        """Let publishers go on."""
+        """Unblock publishers."""
         self.ctl("set_vm_memory_high_watermark", _NORMAL_WATERMARK)
 
     def close_connections(self, vhost: str) -> None:
-        """Close all connections of a virtual host from the server's side."""
+        """Close all connections to a virtual host from the server's side."""
         self.ctl("close_all_connections", "--vhost", vhost, "a test closes them")
 
     @abstractmethod
     def pause(self) -> None:
-        """Stop the broker without closing anything: clients hang."""
+        """Suspend the broker without closing anything: clients hang."""
 
     @abstractmethod
     def resume(self) -> None:
-        """Let a paused broker go on."""
+        """Resume a suspended broker."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -138,11 +139,11 @@ class RabbitMQ(ABC):
 
     @abstractmethod
     def kill(self) -> None:
-        """``kill -9`` of the broker."""
+        """Send SIGKILL to the broker."""
 
     @abstractmethod
     def start(self) -> None:
-        """Start again after a stop or a kill, on the same port and data."""
+        """Start again after a stop or kill, on the same port and data."""
 
     def restart(self) -> None:
         """Shut down and start again."""
@@ -150,7 +151,7 @@ class RabbitMQ(ABC):
         self.start()
 
     def accepts(self, vhost: str = "/") -> bool:
-        """Tell whether a client can log in."""
+        """Return whether a client can log in."""
         try:
             self.connect(vhost).close()
         except (pika.exceptions.AMQPError, OSError):
@@ -159,11 +160,11 @@ class RabbitMQ(ABC):
 
 
 class ForeignRabbitMQ(RabbitMQ):
-    """A broker that this run has not started: to be used, never to be stopped.
+    """A broker that this run has not started: used, but never stopped.
 
-    Named by ``TEST_RABBITMQ_URL`` it has the one virtual host of that URL, which all tests share
-    (a deployment's queues have names of their own); kept by ``python -m tests.services up`` it can
-    be controlled too.
+    If ``TEST_RABBITMQ_URL`` names it, all tests share that URL's virtual host (each deployment's
+    queues have their own names); if ``python -m tests.services up`` keeps it running, it can be
+    controlled too.
     """
 
     def __init__(self, url: str, control: Control | None = None) -> None:
@@ -194,8 +195,8 @@ def _vhosts_expression(names: list[str], user: str) -> str:
 class PrivateRabbitMQ(RabbitMQ):
     """A node of the installed package with its own ports, name, data, cookie and port mapper.
 
-    A system node keeps its own: nothing is shared but the program's files. Debian's wrapper in
-    /usr/sbin is avoided, since it insists on the system's directories and user.
+    It shares nothing with a system node but the program's files. Debian's wrapper in /usr/sbin is
+    avoided, because it insists on the system's directories and user.
     """
 
     def __init__(self, directory: Path, reaper: Reaper) -> None:
@@ -240,7 +241,7 @@ class PrivateRabbitMQ(RabbitMQ):
 
     def close(self) -> None:
         """End the node and its port mapper."""
-        # Nothing of a test's node is worth an orderly shutdown of several seconds.
+        # Nothing on a test's node is worth an orderly shutdown of several seconds.
         self.kill()
         self._mapper.stop()
 
@@ -301,8 +302,8 @@ class PrivateRabbitMQ(RabbitMQ):
             "RABBITMQ_MNESIA_BASE": str(here / "mnesia"),
             "RABBITMQ_LOG_BASE": str(here / "log"),
             "RABBITMQ_PID_FILE": str(here / "node.pid"),
-            # Erlang's schedulers spin while idle by default: on a small machine that is time taken
-            # from the tests.
+            # Erlang's schedulers spin while idle by default, which takes CPU from the tests on a
+            # small machine.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 "+sbwt none +sbwtdcpu none +sbwtdio none"
                 " -kernel inet_dist_use_interface {127,0,0,1}"
@@ -314,7 +315,7 @@ def find_binaries() -> Path:
     """Return the directory of the real ``rabbitmq-server`` and ``rabbitmqctl``.
 
     Raises:
-        ServiceMissingError: nothing is installed.
+        ServiceMissingError: RabbitMQ is not installed.
     """
     candidates = [Path("/usr/lib/rabbitmq/bin"), Path("/opt/rabbitmq/sbin")]
     candidates += sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"))

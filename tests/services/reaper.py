@@ -1,9 +1,9 @@
-"""A child process that outlives a killed test run just long enough to tidy up after it.
+"""A child process that outlives a killed test run just long enough to clean up after it.
 
-Whatever a run starts (servers, workers, directories) is told to the reaper. When the run ends
-normally it has stopped everything itself; when it was killed, the pipe to the reaper breaks, and
-the reaper ends what is left. The kernel's own parent-death signal is no substitute: it is lost when
-a shell script forks the real server, as RabbitMQ's does.
+A run reports whatever it starts (servers, workers, directories) to the reaper. A run that ends
+normally has stopped everything itself; if it is killed, the pipe to the reaper breaks, and the
+reaper ends what is left. The kernel's parent-death signal is no substitute: it is lost if a shell
+script forks the real server, as RabbitMQ's does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _GRACE_SECONDS = 3.0
 
 
 class Reaper:
-    """The run's end of the pipe."""
+    """The run's end of the pipe to the reaper process."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -32,11 +32,11 @@ class Reaper:
         )
 
     def watch_group(self, group: int, gentle: signal.Signals = signal.SIGTERM) -> None:
-        """End this process group, first gently, if the run dies."""
+        """End this process group, gently at first, if the run is killed."""
         self._say(f"group {group} {int(gentle)}")
 
     def forget_group(self, group: int) -> None:
-        """The run has ended this group itself: its number may be another's soon."""
+        """Forget a group that the run has ended itself: its number may soon be another's."""
         self._say(f"forget {group}")
 
     def watch_container(self, name: str) -> None:
@@ -48,7 +48,7 @@ class Reaper:
         self._say(f"directory {path}")
 
     def close(self) -> None:
-        """Let the reaper do the rest now, and wait for it."""
+        """Let the reaper clean up now, and wait for it."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()

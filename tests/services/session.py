@@ -1,4 +1,4 @@
-"""Which servers this run uses, started when first asked for and ended with the run."""
+"""The servers that a run uses, started when first requested and ended with the run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATE_FILE = Path(__file__).resolve().parents[2] / "var" / "test-services.json"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What ``python -m tests.services up`` keeps running, as its state file tells."""
+    """What ``python -m tests.services up`` keeps running, according to its state file."""
 
     pid: int
     database_url: str
@@ -28,14 +28,14 @@ class Kept:
     control: Control
 
     def write(self) -> None:
-        """Store it where later runs look; it holds passwords of throw-away servers."""
+        """Write the state file for later runs; it contains passwords of throw-away servers."""
         STATE_FILE.parent.mkdir(exist_ok=True)
         STATE_FILE.touch(mode=0o600)
         STATE_FILE.write_text(json.dumps(asdict(self), indent=1))
 
     @classmethod
     def read(cls) -> Kept | None:
-        """Return what is kept running, or None when nothing is (any more)."""
+        """Return what is kept running; None if nothing is, or no longer."""
         try:
             stored = json.loads(STATE_FILE.read_text())
             kept = cls(**{**stored, "control": Control(**stored["control"])})
@@ -62,7 +62,7 @@ class Services:
 
     @property
     def postgres(self) -> Postgres:
-        """The server that all tests share; none may stop or break it."""
+        """Return the server that all tests share; no test may stop or break it."""
         url = os.environ.get("TEST_DATABASE_URL") or (self._kept and self._kept.database_url)
         if self._postgres is None:
             self._postgres = ForeignPostgres(url) if url else self.start_postgres()
@@ -70,7 +70,7 @@ class Services:
 
     @property
     def rabbitmq(self) -> RabbitMQ:
-        """The broker that all tests share, a virtual host each."""
+        """Return the broker that all tests share, with one virtual host each."""
         if self._rabbitmq is None:
             url = os.environ.get("TEST_RABBITMQ_URL")
             if url:
@@ -83,16 +83,16 @@ class Services:
 
     @property
     def private_rabbitmq(self) -> RabbitMQ:
-        """A second broker that tests may stop and break, if they put it right again.
+        """Return a second broker that tests may stop and break if they repair it.
 
-        It is kept for the whole run: RabbitMQ takes seven seconds to start.
+        It is kept for the whole run, because RabbitMQ takes seven seconds to start.
         """
         if self._private_rabbitmq is None:
             self._private_rabbitmq = self.start_rabbitmq()
         return self._private_rabbitmq
 
     def start_postgres(self) -> Postgres:
-        """Start an instance of this run's own."""
+        """Start an instance for this run alone."""
         if engine_answers():
             container = DockerPostgres(self.reaper)
             self._closers.append(container.close)
@@ -102,13 +102,13 @@ class Services:
         return server
 
     def start_postgres_with_own_clock(self) -> Postgres:
-        """Start one whose clock can be set: always of the installed package."""
+        """Start one whose clock can be set: always from the installed package."""
         server = PrivatePostgres(self._new_directory("postgres"), self.reaper, own_clock=True)
         self._closers.append(server.stop)
         return server
 
     def start_rabbitmq(self) -> RabbitMQ:
-        """Start a broker of this run's own."""
+        """Start a broker for this run alone."""
         if engine_answers():
             container = DockerRabbitMQ(self.reaper)
             self._closers.append(container.close)
@@ -122,7 +122,7 @@ class Services:
         return self.directory / f"{name}-{self._count}"
 
     def close(self) -> None:
-        """End whatever was started; the reaper does what this can't."""
+        """End whatever was started; the reaper handles the rest."""
         try:
             while self._closers:
                 self._closers.pop()()

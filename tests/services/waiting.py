@@ -1,4 +1,4 @@
-"""Waiting for something to become true, with a deadline, and finding a free port."""
+"""Waiting for a condition with a deadline, and finding a free port."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-# Below Linux's ephemeral range (32768 and up): an outgoing connection of some other program can't
-# take the port between our look and the server's bind. Each of the test processes that run beside
-# each other has its own share, and gives no port twice before it has given all: one that a stopped
-# server of another test will want again is nobody else's meanwhile.
+# Below Linux's ephemeral range (32768 and up), so that no other program's outgoing connection takes
+# the port between our check and the server's bind. Each parallel test process has its own share and
+# reuses a port only after it has returned all others, so that a stopped server can get its port
+# back.
 _FIRST_PORT, _PORTS, _SHARES = 20_000, 1_000, 12
 
 PATIENCE_SECONDS = 30.0
-"""For what takes a moment on an idle machine; a busy one may need many times that."""
+"""For what takes a moment on an idle machine; a busy one may take many times as long."""
 
 T = TypeVar("T")
 
 
 class DeadlineMissedError(AssertionError):
-    """What a test waited for did not become true in time."""
+    """A condition did not become true in time."""
 
 
 def wait_until(
@@ -36,10 +36,10 @@ def wait_until(
     """Return the predicate's first true value.
 
     Args:
-        predicate: asked again and again; an exception that it raises goes through at once.
+        predicate: called repeatedly; an exception that it raises is propagated at once.
         seconds: how long to wait at most.
-        what: what is waited for, in words, for the failure's message.
-        every: seconds between two looks.
+        what: what is being waited for, in words, for the error's message.
+        every: seconds between two calls.
 
     Raises:
         DeadlineMissedError: with the last value, when time is up.
@@ -56,14 +56,14 @@ def wait_until(
 
 
 def _share() -> range:
-    """Return the ports of this process: of its number among pytest-xdist's, or the first ones."""
+    """Return the ports of this process, by its number among pytest-xdist's, or the first share."""
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")) + 1
     first = _FIRST_PORT + number % _SHARES * _PORTS
     return range(first, first + _PORTS)
 
 
 def _endlessly(ports: range) -> Iterator[int]:
-    """Begin anywhere: another run on this machine has the same shares."""
+    """Cycle through the ports from a random start: another run here has the same shares."""
     begin = random.randrange(len(ports))
     return itertools.cycle([*ports[begin:], *ports[:begin]])
 
@@ -72,7 +72,7 @@ _ports = _endlessly(_share())
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on at this moment."""
+    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
     for port in itertools.islice(_ports, 200):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -85,7 +85,7 @@ def free_port() -> int:
 
 
 def answers(port: int, host: str = "127.0.0.1") -> bool:
-    """Tell whether somebody accepts a TCP connection there."""
+    """Return whether a TCP connection there is accepted."""
     try:
         with socket.create_connection((host, port), timeout=1.0):
             return True

@@ -135,7 +135,7 @@ def test_what_stands_in_a_secret_s_place_is_hidden(text: str, shown: str) -> Non
 @pytest.mark.parametrize(
     "text",
     [
-        "Odoo at https://odoo.example.com refused login «admin» on database «odoo»",
+        'Odoo at https://odoo.example.com refused login "admin" on database "odoo"',
         "https://odoo.example.com:8069/web?debug=1#id=5&model=purchase.order",
         "password authentication failed for user «bc»; basic authentication is off",
         "wrong login, or wrong or expired password or API key",

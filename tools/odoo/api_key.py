@@ -1,4 +1,4 @@
-"""In ``odoo shell``: give the administrator an API key, and leave it where contract.py finds it."""
+"""Run in ``odoo shell``: gives the administrator an API key and stores it for contract.py."""
 
 import inspect
 from datetime import datetime, timedelta

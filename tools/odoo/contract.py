@@ -1,9 +1,9 @@
-"""Install the automation rules in the Odoo of ODOO_E2E_URL, check the contract, remove them again.
+"""Installs the automation rules in the Odoo of ODOO_E2E_URL, runs the contract suite, removes them.
 
     python -m tools.odoo.contract [arguments for pytest]
 
-A site of our own (SQLite, in a directory for this run alone) runs meanwhile, so that the rules lead
-somewhere. Exit code 0: the rules went in as they should, every check passed, and nothing is left.
+Meanwhile a site of our own (SQLite, in a temporary directory) runs, so that the rules have a
+receiver. Exit code 0: the rules were installed correctly, every check passed, and nothing is left.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ from urllib.parse import urlsplit
 
 MANAGE = (sys.executable, "manage.py")
 KEY_NAME = "ODOO_E2E_API_KEY"
-KEY_PARAMETER = "bc_contract.api_key"  # where api_key.py has left it
+KEY_PARAMETER = "bc_contract.api_key"  # where api_key.py stores it
 PATIENCE = 60.0  # seconds for the site to answer
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do it all; the first failure's exit code, and the rules are removed all the same."""
+    """Do all steps and return the first failure's exit code; the rules are removed in any case."""
     host, port = _own_address(), _free_port()
     key = os.environ.get(KEY_NAME) or _key_of_the_database()
     with tempfile.TemporaryDirectory() as data:
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _environment(data: str, public_url: str) -> dict[str, str]:
-    """The settings of the site, and of the commands: nothing from a file."""
+    """Return the settings for site and commands, taking nothing from files."""
     given = os.environ
     return {
         **{name: given[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in given},
@@ -74,14 +74,14 @@ def _for_the_suite(host: str, key: str) -> dict[str, str]:
 
 
 def _pytest(arguments: Sequence[str]) -> list[str]:
-    """Give the words that run the suite on the real Odoo alone."""
+    """Return the command that runs the suite on the real Odoo only."""
     words = [sys.executable, "-m", "pytest", "tests/contract", "-p", "no:cacheprovider"]
     return [*words, *(arguments or ("-k", "real"))]
 
 
 @contextlib.contextmanager
 def _site(port: int, environment: Mapping[str, str]) -> Iterator[None]:
-    """Serve the webhook while the block runs. Raises TimeoutError if it does not answer."""
+    """Serve the webhook during the block. Raises TimeoutError if it does not answer."""
     words = [*MANAGE, "web", "--host=0.0.0.0", f"--port={port}"]
     process = subprocess.Popen(words, env=dict(environment))
     try:
@@ -105,7 +105,7 @@ def _wait_for(url: str) -> None:
 
 
 def _own_address() -> str:
-    """Our address as Odoo sees it: that of the way to Odoo."""
+    """Return our address on the route to Odoo, which is how Odoo sees us."""
     odoo = urlsplit(os.environ["ODOO_E2E_URL"])
     with socket.create_connection((str(odoo.hostname), odoo.port or 80), timeout=10) as connection:
         return str(connection.getsockname()[0])
@@ -117,7 +117,7 @@ def _free_port() -> int:
 
 
 def _key_of_the_database() -> str:
-    """The key that api_key.py has made; "" where there is none."""
+    """Return the key stored by api_key.py; "" if there is none."""
     names = ("ODOO_E2E_URL", "ODOO_E2E_DB", "ODOO_E2E_USER", "ODOO_E2E_PASSWORD")
     url, database, login, password = [os.environ[name] for name in names]
     try:

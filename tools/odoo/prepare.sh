@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# In Odoo's own image: a database with demo data, the modules that the contract needs, and an API
-# key. prepare.sh VERSION DATABASE; HOST, USER and PASSWORD are those of PostgreSQL.
+# Runs in Odoo's image: creates a database with demo data, the apps that the contract suite needs, and
+# an API key. Usage: prepare.sh VERSION DATABASE; HOST, USER and PASSWORD are those of PostgreSQL.
 set -euo pipefail
 version=$1
 database=$2

@@ -11,8 +11,7 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from bc_consumer.core import process_state
-from bc_consumer.doctor.diagnosis import Diagnosis, diagnose
-from bc_consumer.doctor.examination import all_checks
+from bc_consumer.doctor.diagnosis import Diagnosis, all_checks, diagnose
 from bc_consumer.doctor.findings import Finding, Level
 from bc_consumer.management.command import HelpFormatter, RedactedCommand, at_levels
 
@@ -39,8 +38,8 @@ class Command(RedactedCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
         parser.description = _(
-            "Looks at settings, database, RabbitMQ, Odoo, the rules there, workers and runs, and\n"
-            "names for each thing that is wrong its cause and the fix. It changes nothing."
+            "Checks settings, database, RabbitMQ, Odoo, the rules there, workers and runs, "
+            "and\nnames cause and fix of each problem. It changes nothing."
         )
         parser.epilog = "\n".join(
             [

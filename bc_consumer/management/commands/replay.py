@@ -187,7 +187,7 @@ def _chosen(options: dict[str, Any]) -> QuerySet[PendingBC]:
     if options["bc"]:
         rows = rows.filter(pk__in=options["bc"])
     if options["error"]:
-        rows = rows.filter(failed_orders.saying(options["error"]))
+        rows = rows.filter(failed_orders.with_error_text(options["error"]))
     if options["since"]:
         rows = rows.filter(failed_at__gte=options["since"])
     return rows
@@ -262,8 +262,8 @@ def _result_lines(replayed: int, brought: dead_letters.Imported) -> Iterator[str
         yield text % {"count": number(brought.orders)}
     if brought.kept:
         text = ngettext(
-            "%(count)s message names no order: see «dead letters» in the administration.",
-            "%(count)s messages name no order: see «dead letters» in the administration.",
+            '%(count)s message names no order: see "dead letters" in the administration.',
+            '%(count)s messages name no order: see "dead letters" in the administration.',
             brought.kept,
         )
         yield text % {"count": number(brought.kept)}

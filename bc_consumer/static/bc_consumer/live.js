@@ -10,7 +10,7 @@ let paused = false;
 let shownState = "";
 
 function tell(state) {
-  if (state === shownState) return; // a status said again would be read out again
+  if (state === shownState) return; // setting it again would make screen readers repeat it
   shownState = state;
   connection.textContent = connection.dataset[state];
   connection.className = state;
@@ -45,7 +45,7 @@ function mergeJournal(fresh) {
     else if (old.innerHTML === entry.innerHTML) return old;
     return entry;
   });
-  // Entries that stay are not touched, so that focus and selection stay too.
+  // Remaining entries are left untouched, which preserves focus and selection.
   const kept = new Set(wanted);
   [...now.children].forEach((entry) => kept.has(entry) || entry.remove());
   wanted.forEach((entry, place) => {
@@ -59,7 +59,7 @@ async function refresh() {
     signal: AbortSignal.timeout(TIMEOUT),
   });
   if (answer.status === 403) {
-    location.reload(); // logged out: the page itself leads to the login
+    location.reload(); // logged out: the page redirects to the login
     return;
   }
   if (!answer.ok) throw new Error(`${answer.status}`);

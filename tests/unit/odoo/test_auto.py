@@ -135,7 +135,7 @@ def test_a_refusal_decides_anew() -> None:
         assert odoo.transport == "jsonrpc"
         server.tiny.password = "another"
         server.asked.clear()
-        with pytest.raises(WrongCredentials, match="login «copy»"):
+        with pytest.raises(WrongCredentials, match='login "copy"'):
             ask(odoo)
         assert server.asked["xmlrpc"] == 0  # it would say the same
         assert odoo.transport == "auto"

@@ -62,14 +62,14 @@ def test_captured_faults(name: str, kind: type[OdooFault], code: int, message: s
 def test_a_wrong_password_says_what_to_correct() -> None:
     error = executed(captured_fault("17_04_execute_wrong_password_fault.txt"))
     assert isinstance(error, WrongCredentials)
-    assert "«copy»" in str(error)
+    assert '"copy"' in str(error)
     assert "ODOO_PASSWORD" in str(error)
 
 
 def test_a_language_that_odoo_has_not_says_what_to_correct() -> None:
     error = executed(Fault(2, "Invalid language code: xx_XX"))
     assert isinstance(error, WrongLanguage)
-    assert "«xx_XX»" in str(error)
+    assert '"xx_XX"' in str(error)
     assert "ODOO_LANGUAGE" in str(error)
     assert isinstance(executed(Fault(2, "Invalid language code: of a product")), OdooFault)
 
@@ -134,7 +134,7 @@ DOES_NOT_EXIST = 'psycopg2.OperationalError: connection to server at "db" failed
 def test_a_database_that_is_not_there_is_refused(text: str) -> None:
     for error in (error_of_common(Fault(1, text), SETTINGS), executed(Fault(1, text))):
         assert isinstance(error, WrongDatabase)
-        assert "«shop»" in str(error)
+        assert '"shop"' in str(error)
         assert "ODOO_DATABASE" in str(error)
 
 

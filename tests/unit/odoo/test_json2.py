@@ -171,7 +171,7 @@ def test_the_wish_to_wait_is_handed_on() -> None:
 
 
 def test_a_404_page_is_a_missing_database_where_there_is_json_2() -> None:
-    with pytest.raises(WrongDatabase, match="«shop»"):
+    with pytest.raises(WrongDatabase, match='"shop"'):
         ask(PAGE)
 
 

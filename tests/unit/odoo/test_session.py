@@ -68,7 +68,7 @@ def test_an_id_that_odoo_no_longer_takes_is_asked_for_again(wire: Wire) -> None:
 def test_a_wrong_password_is_for_a_person(wire: Wire) -> None:
     tiny = TinyOdoo(three, password="another")
     with serving(tiny.respond, transport=wire.name) as (_server, odoo):
-        with pytest.raises(WrongCredentials, match="«copy» on database «shop»"):
+        with pytest.raises(WrongCredentials, match='"copy" on database "shop"'):
             count(odoo)
         assert not tiny.calls
 
