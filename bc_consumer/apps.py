@@ -49,10 +49,10 @@ class BCConsumerConfig(AppConfig):
     def _check_choice(self) -> None:
         """Stop every process at its start: a wrong choice of orders must not be tried."""
         from bc_consumer.odoo import OdooRefused
-        from bc_consumer.odoo.settings import check_choice
+        from bc_consumer.odoo.connection_settings import check_fields_and_domain
 
         fields = [*settings.ODOO_EXTRA_FIELDS, *settings.ODOO_EXTRA_LINE_FIELDS]
         try:
-            check_choice(fields, settings.ODOO_DOMAIN)
+            check_fields_and_domain(fields, settings.ODOO_DOMAIN)
         except OdooRefused as error:
             raise ImproperlyConfigured(str(error)) from error

@@ -11,16 +11,18 @@ from bc_consumer.core.redaction import redacted
 from bc_consumer.installation.webhook_address import LONGEST_NONCE, PING, proof
 from bc_consumer.ledger import Mark
 from bc_consumer.ledger.marks import in_short
-from bc_consumer.messaging.intake import IntakeUnavailable, accept, missed
+from bc_consumer.messaging.intake import IntakeUnavailable, accept, note_missed
 from bc_consumer.models import Event
-from odoo_webhook.auth import authorized
-from odoo_webhook.payload import PayloadError, parse, read_object
+from odoo_webhook.incoming import (
+    ARRIVED,
+    RETRY_AFTER_SECONDS,
+    PayloadError,
+    authorized,
+    parse,
+    read_object,
+)
 
 logger = logging.getLogger(__name__)
-
-RETRY_AFTER_SECONDS = 5
-ARRIVED = "bc_consumer.arrived"
-"""Set by ``rsgi.py``, which needs granian; others do not tell the wait for a thread."""
 
 
 # No transaction of the request's own: it would need the database before the intake is asked.
@@ -30,12 +32,12 @@ def receive(request: HttpRequest) -> JsonResponse:
     """Take one event in; 202 means that it is kept durably and will be acted on."""
     if refusal := _unread(request):
         if refusal.status_code == 413:
-            missed()  # of somebody who knows a secret: strangers were refused before
+            note_missed()  # of somebody who knows a secret: strangers were refused before
         return refusal
     try:
         return _taken_in(request)
     except Exception:
-        missed()
+        note_missed()
         raise
 
 
@@ -89,7 +91,7 @@ def _whole_body(request: HttpRequest) -> bytes:
     """Return the body; raise PayloadError when the connection ended before it was complete."""
     body = request.body
     if len(body) < int(request.META["CONTENT_LENGTH"]):
-        missed()
+        note_missed()
         raise PayloadError("the body is shorter than its Content-Length")
     return body
 

@@ -64,7 +64,7 @@ def status(_: HttpRequest) -> JsonResponse:
     try:
         with database_deadline(STATUS_SECONDS):
             figures = read_figures()
-            odoo = circuit_breaker.current()
+            odoo = circuit_breaker.current_outage()
             alive = heartbeats.alive()
             unannounced = change_publisher.waiting() if settings.RABBITMQ_EXCHANGE else None
     except DatabaseFailure as error:

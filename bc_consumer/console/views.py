@@ -151,7 +151,7 @@ def _set_up() -> Iterator[Notice]:
 
 def _odoo_away(*, tell_why: bool) -> Iterator[Notice]:
     """Say since when Odoo is left alone, and why."""
-    known = circuit_breaker.current()
+    known = circuit_breaker.current_outage()
     if known is None:
         return
     if known.refused:

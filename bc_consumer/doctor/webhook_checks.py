@@ -20,7 +20,7 @@ from bc_consumer.odoo import (
     OdooError,
     WrongCredentials,
 )
-from bc_consumer.odoo.rules import Compared, Comparison, Flaw
+from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison, Flaw
 from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 URL = "webhook.url"
@@ -208,7 +208,7 @@ def _compared(comparison: Comparison) -> Iterator[Finding]:
         yield ok(_("all %(count)d call this address") % {"count": len(comparison.rules)})
 
 
-def _is_grave(one: Compared) -> bool:
+def _is_grave(one: ComparedRule) -> bool:
     """Whether changes go untold: a secret that we take all the same does no harm yet.
 
     Nor does a rule that watches too much; without any watched field it watches everything.

@@ -149,7 +149,7 @@ def _backlog() -> Iterator[Finding]:
 
 
 def _breaker() -> Iterator[Finding]:
-    pause = circuit_breaker.current()
+    pause = circuit_breaker.current_outage()
     if pause is None:
         yield ok(_("none: workers may ask Odoo"))
         return

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext as _
 
-from bc_consumer.odoo.rules import Difference, Flaw
+from bc_consumer.odoo.wanted_rules import Difference, Flaw
 
 
 def difference_told(difference: Difference) -> str:

@@ -14,9 +14,9 @@ from django.conf import settings
 
 from bc_consumer.installation.webhook_address import Arrival, Ping, ping, webhook_endpoint
 from bc_consumer.odoo import NoWebhookActions, Odoo, OdooError
-from bc_consumer.odoo.automation import AutomationRules, Done
-from bc_consumer.odoo.rules import Comparison, Flaw, FoundAction, FoundRule, RuleSettings
-from bc_consumer.odoo.webhook_url import take_apart
+from bc_consumer.odoo.automation_rules import AutomationRules, RuleChanges
+from bc_consumer.odoo.wanted_rules import Comparison, Flaw, FoundAction, FoundRule, RuleSettings
+from bc_consumer.odoo.webhook_url import parse_webhook_url
 from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 PROVEN_WRONG = frozenset(
@@ -74,7 +74,7 @@ class RulesSetup:
         endpoint = webhook_endpoint(self.public_url)
         secrets: list[str] = settings.ODOO_WEBHOOK_SECRETS
         return RuleSettings(
-            endpoint=take_apart(endpoint).endpoint if endpoint else "",
+            endpoint=parse_webhook_url(endpoint).endpoint if endpoint else "",
             secret=secrets[0] if secrets else "",
             name=settings.ODOO_RULES_NAME,
             order_model=settings.ODOO_ORDER_MODEL,
@@ -108,12 +108,12 @@ class RulesSetup:
             if ping(endpoint, action.address.secret).arrival is Arrival.ELSEWHERE:
                 raise ServesAnother(endpoint, rules)
 
-    def install(self, comparison: Comparison) -> tuple[Done, Comparison]:
+    def install(self, comparison: Comparison) -> tuple[RuleChanges, Comparison]:
         """Put right what differs, and compare again."""
         done = self.rules.install(comparison)
         return done, self._seen(lambda after: after.is_complete)
 
-    def remove(self, comparison: Comparison) -> tuple[Done, Comparison]:
+    def remove(self, comparison: Comparison) -> tuple[RuleChanges, Comparison]:
         """Remove all rules of this copy, and look whether any is left."""
         done = self.rules.remove(comparison)
         return done, self._seen(lambda after: not after.ours)

@@ -8,52 +8,35 @@ clock. May be imported by all but core, models and odoo. Start with ``marks``.
 """
 
 from bc_consumer.ledger.claims import (
+    RETRY_SECONDS,
+    WAITS,
     Claim,
     LeaseLost,
+    LookOutcome,
     claim,
     claim_also,
     claimed_at,
+    fail,
     free_claim,
     free_claims_of,
     free_claims_of_runs,
-    new_token,
-    renew,
-)
-from bc_consumer.ledger.marks import (
-    Mark,
-    mark,
-    mark_all,
-    reopen,
-)
-from bc_consumer.ledger.outcomes import (
-    RETRY_SECONDS,
-    LookOutcome,
-    fail,
     hold,
     let_go,
+    new_token,
     put_off,
     release,
-    settle,
-)
-from bc_consumer.ledger.owed import (
-    WAITS,
-    adopt,
-    failed,
-    given_up,
-    in_vain,
-    outstanding,
+    renew,
     seconds_until_due,
-    stuck_in,
-    unsent,
+    settle,
+    take_overdue,
 )
-from bc_consumer.ledger.rows import (
-    FORCE,
-    TABLE,
-)
+from bc_consumer.ledger.marks import FORCE, SCRUB, TABLE, Mark, mark, mark_all, reopen
+from bc_consumer.ledger.owed import adopt, failed, given_up, in_vain, outstanding, stuck_in
 
 __all__ = [
     "FORCE",
     "RETRY_SECONDS",
+    "SCRUB",
     "TABLE",
     "WAITS",
     "Claim",
@@ -84,5 +67,5 @@ __all__ = [
     "seconds_until_due",
     "settle",
     "stuck_in",
-    "unsent",
+    "take_overdue",
 ]

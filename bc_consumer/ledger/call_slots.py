@@ -24,7 +24,7 @@ from django.db.models.functions import Now
 from bc_consumer.core import process_state
 from bc_consumer.ledger.circuit_breaker import PACE_ID
 from bc_consumer.models import CallSlot, Pace
-from bc_consumer.odoo.gate import Gate, ProcessGate, busy, pause
+from bc_consumer.odoo.call_limits import CallLimits, ProcessCallLimits, busy_error, wait_or_stop
 
 logger = logging.getLogger(__name__)
 
@@ -54,10 +54,12 @@ def free_slots_of(number: int) -> int:
     return CallSlot.objects.filter(owner=number).update(taken_until=Now(), owner=None)
 
 
-def gate(stop: threading.Event) -> Gate:
+def gate(stop: threading.Event) -> CallLimits:
     """Return what calls to Odoo have to pass: shared where several processes may call."""
     if connection.vendor != "postgresql":
-        return ProcessGate(settings.ODOO_CONCURRENT_CALLS, settings.ODOO_CALLS_PER_SECOND, stop)
+        return ProcessCallLimits(
+            settings.ODOO_CONCURRENT_CALLS, settings.ODOO_CALLS_PER_SECOND, stop
+        )
     return SharedGate(stop)
 
 
@@ -71,7 +73,7 @@ class SharedGate:
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         # No more threads than there are slots ask the database for one.
-        self._process = ProcessGate(settings.ODOO_CONCURRENT_CALLS, 0.0, stop)
+        self._process = ProcessCallLimits(settings.ODOO_CONCURRENT_CALLS, 0.0, stop)
         self._complete = False
 
     @contextmanager
@@ -93,7 +95,7 @@ class SharedGate:
             give_back_what_was_left()
             slot = self._wait_for_slot(until)
             delay = _take_moment(until) if settings.ODOO_CALLS_PER_SECOND else 0.0
-            pause(delay, self._stop)
+            wait_or_stop(delay, self._stop)
         except AWAY as error:
             logger.warning("The limits of calls to Odoo are not shared just now: %s", error)
             connection.close()
@@ -110,8 +112,8 @@ class SharedGate:
                 self._complete = True
                 continue
             if time.monotonic() >= until:
-                raise busy()
-            pause(look * random.uniform(0.5, 1.0), self._stop)  # noqa: S311 (no secret)
+                raise busy_error()
+            wait_or_stop(look * random.uniform(0.5, 1.0), self._stop)  # noqa: S311 (no secret)
             look = min(look * 1.5, LONGEST_LOOK)
         return slot
 
@@ -200,5 +202,5 @@ def _take_moment(until: float) -> float:
         cursor.execute(statement, [longest, interval, PACE_ID, longest, left, interval])
         found = cursor.fetchone()
     if found is None:
-        raise busy()
+        raise busy_error()
     return max(float(found[0]), 0.0)

@@ -136,7 +136,7 @@ def record_failure(
 def record_success() -> Outage | None:
     """End the pause; return what it was, or None when somebody else ended it before."""
     with transaction.atomic():
-        was = current()
+        was = current_outage()
         ended = Pace.objects.filter(pk=PACE_ID, paused_since__isnull=False).update(
             next_claim_at=Now(), paused_since=None, pause_seconds=0.0, refused=False, reason=""
         )
@@ -148,7 +148,7 @@ def probe_soon() -> None:
     Pace.objects.filter(pk=PACE_ID, paused_since__isnull=False).update(next_claim_at=Now())
 
 
-def current() -> Outage | None:
+def current_outage() -> Outage | None:
     """Return the outage that there is, or None."""
     paused = Pace.objects.filter(pk=PACE_ID, paused_since__isnull=False)
     row = paused.annotate(now=Now()).first()

@@ -9,9 +9,13 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from bc_consumer.core.sql_dialect import dialect
-from bc_consumer.ledger.rows import FORCE, TABLE, update_locked
 from bc_consumer.models import Event, Lane, PendingBC
 
+TABLE = PendingBC._meta.db_table
+FORCE = "force"
+"""The cause of a mark that the brake on archivings does not hold back."""
+SCRUB = "scrub"
+"""The cause of a mark by the scrub: nothing but the order's content may tell a difference."""
 NAMED = 20
 """Orders in one line of a log."""
 
@@ -111,7 +115,7 @@ def reopen(odoo_ids: Sequence[int], mark: Mark) -> None:
     """Mark failed orders anew; they need not be read alone any more. No message is sent."""
     with transaction.atomic():
         rows = PendingBC.objects.filter(pk__in=sorted(odoo_ids), failed_at__isnull=False)
-        update_locked(rows, batch_limit=0)
+        rows.update_locked(batch_limit=0)
         mark_all((odoo_id, mark) for odoo_id in odoo_ids)
 
 

@@ -2,18 +2,14 @@
 
 from collections.abc import Collection
 
-from django.db import connection, transaction
-from django.db.models import Exists, F, Q, QuerySet
+from django.db.models import Exists, F, Q
 
-from bc_consumer.core.sql_dialect import dialect
-from bc_consumer.ledger import circuit_breaker
-from bc_consumer.ledger.rows import CLAIMABLE, TABLE, locked
-from bc_consumer.models import Pace, PendingBC
+from bc_consumer.ledger.claims import WAITS
+from bc_consumer.models import PendingBC
+from bc_consumer.models.ledger import PendingBCQuerySet
 
 STUCK = Q(failed_at__isnull=False) | ~Q(held_reason="")
 """Nobody looks at it until a person, a new mark or a run says so."""
-WAITS = "LinesElsewhere"
-"""The error of an order whose lines hang on another one, which can't be read or is held."""
 
 
 def given_up(odoo_ids: Collection[int]) -> set[int]:
@@ -43,7 +39,7 @@ def outstanding(run: int) -> int:
     return outstanding_rows().filter(run=run).exclude(in_vain()).count()
 
 
-def outstanding_rows() -> QuerySet[PendingBC]:
+def outstanding_rows() -> PendingBCQuerySet:
     return PendingBC.objects.filter(
         fetched_generation__lt=F("run_generation"), failed_at__isnull=True, held_reason=""
     )
@@ -55,48 +51,7 @@ def in_vain() -> Q:
     return Q(error_class=WAITS, failed_at__isnull=True) & Q(Exists(stuck))
 
 
-def seconds_until_due() -> float | None:
-    """Return how long until a row can be claimed (0.0: now), or None when none is waiting.
-
-    None can be while Odoo is in a pause.
-    """
-    seconds = dialect().seconds_until
-    statement = f"""
-        SELECT
-            (SELECT {seconds.format("MIN(due_at)")} FROM {TABLE}
-                WHERE {CLAIMABLE} AND claim_token IS NULL),
-            (SELECT {seconds.format("MIN(claimed_until)")} FROM {TABLE}
-                WHERE {CLAIMABLE} AND claim_token IS NOT NULL),
-            (SELECT {seconds.format("MIN(next_claim_at)")} FROM {Pace._meta.db_table}
-                WHERE paused_since IS NOT NULL)"""
-    with connection.cursor() as cursor:
-        # With parameters, if only none: that is what turns %% into %.
-        cursor.execute(statement, [])
-        free, claimed, pause = cursor.fetchone()
-    due = [value for value in (free, claimed) if value is not None]
-    if pause is not None and pause > circuit_breaker.longest_wait(paused=True):
-        pause = None  # the clock was set back: it is over
-    return max(min(due), pause or 0.0, 0.0) if due else None
-
-
-def unsent(age: float, limit: int) -> list[int]:
-    """Return due rows whose message was sent ``age`` seconds ago, or never, as sent now."""
-    sql = dialect()
-    statement = f"""
-        WITH overdue AS MATERIALIZED (
-            SELECT odoo_id FROM {TABLE}
-            WHERE {CLAIMABLE} AND claim_token IS NULL AND generation > fetched_generation
-                AND due_at <= {sql.now} AND COALESCE(sent_at, due_at) <= {sql.later.format("%s")}
-            ORDER BY lane, due_at, odoo_id LIMIT %s {sql.skip_locked})
-        UPDATE {TABLE} SET sent_at = {sql.now} WHERE odoo_id IN (SELECT odoo_id FROM overdue)
-        RETURNING odoo_id"""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [-age, limit])
-        return sorted(odoo_id for (odoo_id,) in cursor.fetchall())
-
-
 def adopt(run: int) -> int:
     """Make this run's own what earlier runs have marked and nobody has fetched; return how many."""
     others = outstanding_rows().filter(run__isnull=False).exclude(run=run)
-    with transaction.atomic():
-        return locked(others).update(run=run)
+    return others.update_locked(run=run)

@@ -10,9 +10,9 @@ from bc_consumer.installation.rule_labels import difference_told
 from bc_consumer.installation.rule_setup import AddressRefused, ServesAnother
 from bc_consumer.installation.webhook_address import Arrival, Ping
 from bc_consumer.management.command import exit_code_table
-from bc_consumer.odoo.automation import Done
-from bc_consumer.odoo.rules import Compared, Comparison, Flaw, FoundRule
-from bc_consumer.odoo.webhook_url import masked, take_apart
+from bc_consumer.odoo.automation_rules import RuleChanges
+from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison, Flaw, FoundRule
+from bc_consumer.odoo.webhook_url import mask_url, parse_webhook_url
 
 GOOD, WRONG, NOTE = "✓", "✗", "!"
 
@@ -81,12 +81,12 @@ def told(comparison: Comparison) -> Iterator[str]:
         ) % {"mark": NOTE, "action": action.id, "rule": action.rule_id or "–"}
 
 
-def _rule(one: Compared) -> str:
+def _rule(one: ComparedRule) -> str:
     mark = WRONG if one.differences else GOOD
     if one.found is None:
         return f"{mark} {one.wanted.title}"
-    action = one.found.webhook(take_apart(one.wanted.url).endpoint)
-    url = masked(action.url) if action is not None else "–"
+    action = one.found.webhook(parse_webhook_url(one.wanted.url).endpoint)
+    url = mask_url(action.url) if action is not None else "–"
     return f"{mark} {one.wanted.title}: {_('rule %(id)d') % {'id': one.found.id}} → {url}"
 
 
@@ -112,7 +112,7 @@ def removals(rules: tuple[FoundRule, ...]) -> Iterator[str]:
         yield _("would remove: rule %(rule)s") % {"rule": _named(rule)}
 
 
-def done_told(done: Done) -> str:
+def done_told(done: RuleChanges) -> str:
     """Describe the changes that were made."""
     if not (done.created or done.updated or done.removed):
         return _("Nothing was to be done.")

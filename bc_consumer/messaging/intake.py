@@ -5,9 +5,9 @@ most (measured), so an answer must come in time whatever is down. One thread a p
 whatever has come meanwhile, by one statement: a hundred webhooks at once cost the database one
 connection and a few commits, and in an outage only one batch waits for it.
 
-A slow answer costs a moment, a refused event a scan. So a database that is slow, and shows that it
-lives (``database_watch.py``), gets nearly all of that second; one that does not is given up much
-sooner.
+A slow answer costs a moment, a refused event costs a scan. So a database that is slow and shows
+that it lives gets nearly all of that second, and one that does not is given up much sooner
+(``ledger/database_gate.py``).
 """
 
 import contextlib
@@ -29,8 +29,7 @@ from django.db import connection
 from bc_consumer import ledger
 from bc_consumer.core.database_deadline import database_deadline, installed, waiting
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.messaging.database_gate import AWAY, DatabaseGate
-from bc_consumer.messaging.database_watch import Verdict, Watch, Watched
+from bc_consumer.ledger.database_gate import AWAY, DatabaseGate, Verdict, Watch, Watched
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Event, Lane
 
@@ -109,7 +108,7 @@ def accept(odoo_ids: Sequence[int], mark: ledger.Mark, *, arrived: float | None 
                 kept_in = arrival.kept_in.result()  # it came in this very moment
     if not kept_in or time.monotonic() - arrived > ODOO_WAITS_SECONDS:
         # Who is answered so late has left; and so may have others, of whom nothing is known here.
-        gate.missed()
+        gate.note_missed()
     if not kept_in:
         raise IntakeUnavailable
     return kept_in
@@ -120,9 +119,9 @@ def slow_seconds() -> float:
     return float(settings.WEBHOOK_ANSWER_SECONDS * SLOW_SHARE)
 
 
-def missed() -> None:
+def note_missed() -> None:
     """Have a scan asked for: events may have been lost that never came as far as this module."""
-    intake().gate.missed()
+    intake().gate.note_missed()
 
 
 def encode(marks: Marks) -> bytes:

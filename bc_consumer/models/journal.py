@@ -66,7 +66,7 @@ class JournalEntry(models.Model):
 
 
 class VersionCounter(models.Model):
-    """One row: the last version that was given. ``refresh/versions.py`` alone writes it."""
+    """One row: the last version that was given. ``refresh/writer.py`` alone writes it."""
 
     ONLY = 1
     """The key of that row."""

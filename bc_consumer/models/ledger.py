@@ -1,6 +1,8 @@
 """The ledger: the orders that the copy still owes a look."""
 
-from django.db import models
+from typing import Any, Self
+
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
@@ -20,6 +22,21 @@ class Event(models.TextChoices):
 
     CHANGED = "changed", _("changed")
     DELETED = "deleted", _("deleted")
+
+
+class PendingBCQuerySet(models.QuerySet["PendingBC"]):
+    """Rows of the ledger. Every statement locks them by ascending id, so that no two of them ever
+    wait for each other."""
+
+    def locked(self) -> Self:
+        """Lock these rows by ascending id and return them; call it in a transaction."""
+        ids = self.select_for_update().order_by("odoo_id").values_list("odoo_id", flat=True)
+        return type(self)(self.model, using=self.db).filter(odoo_id__in=list(ids))
+
+    def update_locked(self, **values: Any) -> int:
+        """Update these rows, locked first: a bare UPDATE locks them in the order of the table."""
+        with transaction.atomic():
+            return self.locked().update(**values)
 
 
 class PendingBC(models.Model):
@@ -83,6 +100,8 @@ class PendingBC(models.Model):
         verbose_name=_("marked by run"),
     )
     run_generation = models.BigIntegerField(_("generation of that mark"), null=True)
+
+    objects = PendingBCQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("pending order")

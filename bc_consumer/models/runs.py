@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from bc_consumer.core.translatable import gettext
@@ -15,6 +16,8 @@ class SyncState(models.Model):
     KEY = "bclinbc"
     HAND_OVER = timedelta(minutes=10)
     """The next slice of a run must come within this, or anybody may take the run over."""
+    SLICE_LATE = timedelta(minutes=1)
+    """After which the message of a run's next slice counts as lost, and the scheduler goes on."""
     BETWEEN_SLICES = "run "
     """What the owner begins with while a run's slices follow each other."""
 
@@ -42,6 +45,14 @@ class SyncState(models.Model):
         return self.key
 
     @classmethod
+    def request_scan(cls) -> None:
+        """Ask the reconciliation for scans soon, because an event was missed, or may have been.
+
+        They look for what changed and for what is gone, until all that Odoo has open is committed.
+        """
+        cls.objects.filter(key=cls.KEY).update(scan_due_at=Now())
+
+    @classmethod
     def owner_between_slices(cls, run: int) -> str:
         """Return the owner that a run has between its slices."""
         return f"{cls.BETWEEN_SLICES}{run}"
@@ -63,6 +74,8 @@ class SyncLog(models.Model):
         COMMAND = "command", _("command")
         POLL = "poll", _("poll")
 
+    GOOD = (Status.OK, Status.PARTIAL)
+    """The run went through all its phases: what it looked at is complete."""
     DONE = "done"
     """The phase after the last one."""
     INTERRUPTED = gettext("interrupted: the next run goes on")

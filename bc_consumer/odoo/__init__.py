@@ -1,13 +1,15 @@
-"""The gateway to Odoo: plain settings in, plain immutable records out, a small family of errors.
+"""The gateway to Odoo: takes plain settings, returns immutable records, raises its own errors.
 
-Knows nothing of Django, nor of the copy. May be imported by every room but core and models.
-Start with ``client`` (class ``Odoo``) and ``errors``, grouped by what the caller does next.
+It knows nothing of Django or of the copy. Every room except core, fields and models may import it.
+Start with ``Odoo.fetch`` in ``client``, and follow it through ``orders``, ``transports``, ``rpc``,
+``xmlrpc_codec`` and ``http``; ``errors`` groups the errors by what the caller does next.
 """
 
 from bc_consumer.fields.field import Field
 from bc_consumer.fields.kinds import Kind
 from bc_consumer.fields.table import TABLES
 from bc_consumer.odoo.client import Odoo
+from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import (
     CannotGroup,
     MissingEndpoint,
@@ -35,8 +37,7 @@ from bc_consumer.odoo.errors import (
     WrongLanguage,
 )
 from bc_consumer.odoo.field_set import FieldSet, ModelFields
-from bc_consumer.odoo.listing import Listing
-from bc_consumer.odoo.naming import NAMING_MODELS
+from bc_consumer.odoo.listing import NAMING_MODELS, Listing
 from bc_consumer.odoo.records import (
     Bucket,
     Fetched,
@@ -46,7 +47,6 @@ from bc_consumer.odoo.records import (
     OrderSnapshot,
     ServerVersion,
 )
-from bc_consumer.odoo.settings import OdooSettings
 
 __all__ = [
     "NAMING_MODELS",

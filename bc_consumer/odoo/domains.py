@@ -1,7 +1,7 @@
-"""Odoo's search domains as configuration: checked before Odoo sees them, and moved to the lines.
+"""Odoo's search domains in settings: checks them before Odoo sees them, and moves them to lines.
 
-A domain is a list in prefix notation: terms ``[field, operator, value]``, joined by "&" unless
-"|", "&" or "!" stand in front. Two whole domains put behind each other are both required.
+A domain is a list in prefix notation: terms ``[field, operator, value]``, preceded by "|", "&" or
+"!", and joined by "&" where there is no operator. So two domains in a row must both match.
 """
 
 import re
@@ -12,7 +12,7 @@ from bc_consumer.core.translatable import gettext as _
 
 Domain = tuple[Any, ...]
 
-ORDER_OF_LINE = "order_id"  # the field of a line that leads to its order, in every order model
+ORDER_OF_LINE = "order_id"  # the field of a line that holds its order, in every order model
 OPERANDS = {"&": 2, "|": 2, "!": 1}
 COMPARING = frozenset({"=", "!=", "<>", "==", "<", "<=", ">", ">=", "=?"})
 MATCHING = frozenset({"like", "ilike", "not like", "not ilike", "=like", "=ilike"})
@@ -24,11 +24,11 @@ PATH = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
 
 
 class DomainError(ValueError):
-    """What is written is no domain; says where and why."""
+    """The value is not a domain; the message says where and why."""
 
 
 def check_domain(domain: object) -> Domain:
-    """Give a domain as it is sent. Raises DomainError if it is none."""
+    """Return a domain in the form in which it is sent. Raises DomainError if it is not one."""
     if not isinstance(domain, list | tuple):
         raise DomainError(
             _(
@@ -36,7 +36,7 @@ def check_domain(domain: object) -> Domain:
                 domain=repr(domain),
             )
         )
-    missing = 0  # operands that operators still wait for
+    missing = 0  # operands that the operators so far still need
     terms: list[Any] = []
     for item in domain:
         if missing == 0:
@@ -50,7 +50,7 @@ def check_domain(domain: object) -> Domain:
             terms.append(item)
         else:
             missing -= 1
-            terms.append(_checked_term(item))
+            terms.append(_check_term(item))
     if missing:
         raise DomainError(
             _(
@@ -61,7 +61,7 @@ def check_domain(domain: object) -> Domain:
     return tuple(terms)
 
 
-def _checked_term(term: object) -> tuple[Any, ...]:
+def _check_term(term: object) -> tuple[Any, ...]:
     if not isinstance(term, list | tuple) or len(term) != 3:
         raise DomainError(
             _("%(term)s is not a term of three parts: field, operator, value", term=repr(term))
@@ -84,12 +84,12 @@ def _checked_term(term: object) -> tuple[Any, ...]:
     operator = operator.lower()
     if operator in OF_DOMAINS:
         return path, operator, list(check_domain(value))
-    return path, operator, _checked_value(value, operator, term)
+    return path, operator, _check_value(value, operator, term)
 
 
-def _checked_value(value: object, operator: str, term: object) -> Any:
+def _check_value(value: object, operator: str, term: object) -> Any:
     if value is None:
-        return False  # Odoo's own word for empty
+        return False  # Odoo's own value for "empty"
     if isinstance(value, list | tuple):
         if operator not in OF_LISTS | OF_TREES:
             raise DomainError(
@@ -99,7 +99,7 @@ def _checked_value(value: object, operator: str, term: object) -> Any:
                     term=repr(term),
                 )
             )
-        return [_checked_value(one, "=", term) for one in value]
+        return [_check_value(one, "=", term) for one in value]
     if operator in OF_LISTS:
         raise DomainError(
             _(
@@ -119,8 +119,8 @@ def _checked_value(value: object, operator: str, term: object) -> Any:
     return value
 
 
-def of_lines(domain: Sequence[Any]) -> Domain:
-    """Give the domain of the lines whose orders are in this one."""
+def move_to_lines(domain: Sequence[Any]) -> Domain:
+    """Return the domain of the lines whose orders match this domain."""
     return tuple(
         term if isinstance(term, str) else (f"{ORDER_OF_LINE}.{term[0]}", *term[1:])
         for term in domain

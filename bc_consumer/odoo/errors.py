@@ -1,34 +1,37 @@
-"""What can go wrong with a call to Odoo, grouped by what the caller does next.
+"""The errors of calls to Odoo, grouped by what the caller does next.
 
 ::
 
     OdooError
-    ├── OdooUnavailable          try later; nobody's fault, no order's either
-    │   ├── OdooTimeout          the call's deadline passed (a lone order may be the reason)
+    ├── OdooUnavailable          try later; no order is to blame
+    │   ├── OdooTimeout          the call's deadline passed (a single order may be the reason)
     │   ├── OdooBusy             our own limits of calls left no room for this one
     │   └── OdooInterrupted      this process is stopping: give the work back
-    ├── OdooRefused              stop and tell a person; the message says what to correct
+    ├── OdooRefused              stop and alert a person; the message says what to correct
     │   ├── WrongCredentials     login, password or API key
     │   ├── WrongDatabase        the server has no database of this name
-    │   ├── WrongLanguage        Odoo has no such language, or not in use
+    │   ├── WrongLanguage        this Odoo has no such language, or it is not active
     │   ├── NoRights             the account may not read a whole model
     │   ├── MissingModel         the app is not installed, or the model's name is wrong
-    │   ├── MissingField         a field that the copy can't do without is not there
-    │   ├── UnfitField           a configured field is of a type that can't be copied
+    │   ├── MissingField         this Odoo lacks a field that the copy needs
+    │   ├── UnfitField           a configured field has a type that can't be copied
     │   ├── NoAutomation         module base_automation is not installed
-    │   └── NoWebhookActions     an Odoo before 17, which can't call us
+    │   └── NoWebhookActions     this Odoo is too old to send webhooks
     ├── OdooTorn                 these orders can't be read as of one moment just now
-    ├── OdooFault                Odoo raised an error: this record, or this call
-    │   ├── OdooAccessError      some of the records asked for may not be read
-    │   ├── UnknownField         a field that this Odoo does not have
-    │   ├── UnknownMethod        a method that this Odoo does not have
-    │   └── CannotGroup          it has no method to count by day at all: list ids instead
+    ├── OdooFault                Odoo raised an error about a record or about the call
+    │   ├── OdooAccessError      the account may not read some of the records
+    │   ├── UnknownField         this Odoo does not have the field
+    │   ├── UnknownMethod        this Odoo does not have the method
+    │   └── CannotGroup          it has no method to count by day: list ids instead
     └── OdooProtocolError        the answer is not one that Odoo gives
-        ├── MissingEndpoint      nothing there speaks this protocol: try another one
-        └── ResponseTooLarge     more than the size cap: ask for fewer orders at once
+        ├── MissingEndpoint      the address does not speak this protocol: try another one
+        └── ResponseTooLarge     larger than the limit: ask for fewer orders at once
 
-A fault alone never tells «this order» from «Odoo is ill»: Odoo answers Fault 1 for any exception,
-its own database's trouble included. ``Odoo.ping()`` is the control call that tells them apart.
+A fault alone never tells whether an order or Odoo itself is the trouble: Odoo answers Fault 1 for
+any exception, even if its own database fails. ``Odoo.ping()`` is the control call that tells.
+
+Three tables lead to these errors: ``fault_errors.py`` from Odoo's faults, ``http_errors.py`` from
+HTTP statuses and from libcurl's numbers.
 """
 
 from collections.abc import Sequence
@@ -36,11 +39,11 @@ from collections.abc import Sequence
 from bc_consumer.core.translatable import Message, verbatim
 from bc_consumer.core.translatable import gettext as _
 
-LONGEST_TEXT = 2_000  # characters of Odoo's own words that a message repeats
+LONGEST_TEXT = 2_000  # characters of Odoo's own text that a message repeats
 
 
 class OdooError(Exception):
-    """Base of all that the gateway raises. Its text is English; its message is for any reader."""
+    """Base of all errors of the gateway. Its message can be translated; ``str()`` is English."""
 
     def __init__(self, message: Message) -> None:
         super().__init__(message)
@@ -49,8 +52,8 @@ class OdooError(Exception):
 class OdooUnavailable(OdooError):
     """Odoo, its proxy or the network can't answer now: try later, blame no order.
 
-    ``retry_after``: seconds that the server asked us to wait, or None. ``status``: the HTTP status
-    that said so, None where there was no answer.
+    ``retry_after``: the seconds that the server asks us to wait, or None. ``status``: the answer's
+    HTTP status, None where there was no answer.
     """
 
     def __init__(
@@ -62,11 +65,11 @@ class OdooUnavailable(OdooError):
 
 
 class OdooTimeout(OdooUnavailable):
-    """The deadline of the call as a whole passed."""
+    """The deadline of the whole call passed."""
 
 
 class OdooBusy(OdooUnavailable):
-    """The call was not begun: our own limits of calls left no room for it in time."""
+    """The call did not begin: our own limits of calls left no room for it in time."""
 
 
 class OdooInterrupted(OdooUnavailable):
@@ -86,7 +89,7 @@ class WrongDatabase(OdooRefused):
 
 
 class WrongLanguage(OdooRefused):
-    """The configured language is not in use in this Odoo, which then answers no call (18, 19)."""
+    """The configured language is not active in this Odoo, which then refuses calls (18, 19)."""
 
 
 class NoRights(OdooRefused):
@@ -115,7 +118,7 @@ class MissingField(OdooRefused):
 
 
 class UnfitField(OdooRefused):
-    """``field`` of ``model``, which the settings name, is of a type that can't be copied."""
+    """``field`` of ``model``, which the settings name, has a type that can't be copied."""
 
     def __init__(self, message: Message, *, model: str, field: str) -> None:
         super().__init__(message)
@@ -132,15 +135,15 @@ class NoWebhookActions(OdooRefused):
 
 
 class OdooTorn(OdooError):
-    """Some orders were different each time one of several reads came to them."""
+    """Some orders changed between the reads of each of several attempts."""
 
 
 class OdooFault(OdooError):
     """Odoo raised an error while it worked on this call.
 
     ``code``: Odoo's fault code (1 any exception, 2 a message for the user or a missing record,
-    3 access denied, 4 access rights; measured on Odoo 17, 18 and 19).
-    ``message``: the error in one line; ``traceback``: Odoo's own, "" if it gave none.
+    3 access denied, 4 access rights; measured on Odoo 17, 18 and 19). ``message``: the error in one
+    line. ``traceback``: Odoo's own, "" if it sent none.
     """
 
     def __init__(
@@ -155,11 +158,11 @@ class OdooFault(OdooError):
 
 
 class OdooAccessError(OdooFault):
-    """Record rules keep some of the records of this call from the account."""
+    """Record rules hide some of this call's records from the account."""
 
 
 class UnknownField(OdooFault):
-    """``unknown_model`` has no field ``field`` (names of this Odoo)."""
+    """``unknown_model`` has no field ``field`` (both by this Odoo's names)."""
 
     def __init__(self, message: str, *, fault: OdooFault, unknown_model: str, field: str) -> None:
         super().__init__(
@@ -174,7 +177,7 @@ class UnknownField(OdooFault):
 
 
 class UnknownMethod(OdooFault):
-    """This Odoo's model has no such method (an older version)."""
+    """This Odoo's model has no such method, or one with other arguments (an older version)."""
 
 
 class CannotGroup(OdooFault):
@@ -190,7 +193,10 @@ class MissingEndpoint(OdooProtocolError):
 
 
 class ResponseTooLarge(OdooProtocolError):
-    """The answer passed the size cap and was cut off. ``limit``: bytes, after decompression."""
+    """The answer was larger than ``limit`` bytes after decompression, and was cut off.
+
+    Or it would take too much memory once decoded; ``limit`` is then the same setting.
+    """
 
     def __init__(self, message: Message, *, limit: int) -> None:
         super().__init__(message)

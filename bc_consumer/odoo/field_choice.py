@@ -1,4 +1,4 @@
-"""Which fields a model of this Odoo has, how each would be copied, and which are."""
+"""Which fields a model of this Odoo has, and how each is copied, or would be (odoo_fields)."""
 
 import enum
 from collections.abc import Collection, Iterator, Mapping
@@ -14,7 +14,7 @@ class Way(enum.Enum):
 
     COLUMN = "column"
     EXTRA = "extra"
-    POSSIBLE = "possible"  # in extra, if the settings name it
+    POSSIBLE = "possible"  # would be copied to extra, if the settings named it
     IMPOSSIBLE = "impossible"
 
 
@@ -22,8 +22,8 @@ class Way(enum.Enum):
 class FieldChoice:
     """One field of Odoo. ``kind`` is None where it can't be copied.
 
-    ``columns``: those of the copy that hold it. ``stored``: whether Odoo keeps it; one that it
-    works out at each read moves no write_date, so a change of it alone goes unnoticed.
+    ``columns``: the columns of the copy that hold it. ``stored``: whether Odoo stores it. One that
+    Odoo computes at each read changes no write_date, so a change of it alone goes unnoticed.
     """
 
     name: str
@@ -36,10 +36,10 @@ class FieldChoice:
     columns: tuple[str, ...] = ()
 
 
-def choices(
+def list_field_choices(
     table: Collection[Field], chosen: Collection[str], described: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[FieldChoice]:
-    """Tell of each field, by name. ``described``: what ``fields_get`` gave."""
+    """Yield each field of a model, sorted by name. ``described``: the answer of ``fields_get``."""
     own = {odoo_name: field for field in table for odoo_name in field.odoo_names}
     for name in sorted(described):
         shown = described[name]
@@ -67,5 +67,5 @@ def choices(
 
 
 def _columns(field: Field) -> tuple[str, ...]:
-    """Give the columns of the copy that hold a field."""
+    """Return the columns of the copy that hold a field."""
     return {"order_id": ("bc",), "order_line": ("lines",)}.get(field.name, field.columns)

@@ -1,4 +1,4 @@
-"""The fields that this Odoo has of those the copy wants, asked for once (``fields_get``)."""
+"""Which of the fields that the copy wants this Odoo has: asked for by ``fields_get``."""
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,22 +19,23 @@ from bc_consumer.odoo.errors import (
     OdooUnavailable,
     UnfitField,
 )
-from bc_consumer.odoo.faults import USER_ERROR
+from bc_consumer.odoo.fault_errors import USER_ERROR
 
 ATTRIBUTES = [
     "type", "digits", "string", "relation", "store", "selection", "required", "currency_field",
 ]  # fmt: skip
 
 FIRST_TABLES = frozenset({2452737743, 2949734134})
-"""Fingerprints of the tables of the first release: copies are full of rows that say no more."""
+"""Fingerprints of the tables of the first release. Rows written by it have no table mark, so these
+tables add none."""
 
 FieldsGet = Callable[[str, Sequence[str]], Mapping[str, Any]]
 MayRead = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be copied: an order model, and fields of one's own choice besides the table's."""
+class WantedFields:
+    """What to copy: an order model, and the fields that the settings add to those of the table."""
 
     order_model: str
     extra_fields: tuple[str, ...] = ()
@@ -43,11 +44,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class ModelFields:
-    """One model's fields: those this Odoo has, by its own names, and those it lacks.
+    """One model's fields: those that this Odoo has, with its names for them, and those it lacks.
 
     ``digits``: canonical name → decimals, where Odoo tells them. ``relations``: canonical name →
-    the model that a many2one or many2many leads to. ``chosen``: names of the configured fields.
-    ``labels``: canonical name of a field without a column → what Odoo calls it.
+    related model of a many2one or many2many. ``chosen``: names of the configured fields.
+    ``labels``: canonical name of a field without a column → its label in Odoo.
     """
 
     model: str
@@ -60,12 +61,12 @@ class ModelFields:
 
     @property
     def odoo_names(self) -> list[str]:
-        """Names to ask this Odoo for."""
+        """This Odoo's names of the fields that it has."""
         return [odoo_name for _field, odoo_name in self.present]
 
     @property
     def naming(self) -> tuple[tuple[Field, str], ...]:
-        """Fields that hold the names of other records, each with the model of these."""
+        """Fields that hold the names of other records, each with the model of those records."""
         return tuple(
             (field, self.relations[field.name])
             for field, _odoo_name in self.present
@@ -74,17 +75,17 @@ class ModelFields:
 
     @property
     def known(self) -> tuple[Field, ...]:
-        """The fields whose values each record has, those that follow from others included."""
+        """The fields that each record has a value for, derived ones included."""
         derived = (field for field in self.absent if field.derive is not None)
         return (*(field for field, _odoo_name in self.present), *derived)
 
     @property
     def lacking(self) -> tuple[Field, ...]:
-        """Fields that this Odoo does not have and that nothing else tells."""
+        """Fields that this Odoo lacks and that can't be derived from others."""
         return tuple(field for field in self.absent if field.derive is None)
 
     def odoo_name(self, canonical: str) -> str | None:
-        """Give this Odoo's name of a field, None if it has no such field."""
+        """Return this Odoo's name of a field; None if it lacks the field."""
         for one, odoo_name in self.present:
             if one.name == canonical:
                 return odoo_name
@@ -95,9 +96,10 @@ class ModelFields:
 class FieldSet:
     """The fields of orders and of their lines.
 
-    ``fingerprint`` and ``whole_fingerprint`` tell of what rows are made by this set, and by one in
-    which nothing lacks: some number for each table of fields, choice, and lack; 0 for a first table
-    (``FIRST_TABLES``) of which nothing lacks, and no choice.
+    ``fingerprint`` identifies what rows of this set hold: the table of fields, the configured
+    fields, and the fields that this Odoo lacks. ``whole_fingerprint`` is the same for a set without
+    lacking fields. Both are 0 for a first table (``FIRST_TABLES``) with no configured fields and
+    nothing lacking.
     """
 
     order: ModelFields
@@ -107,11 +109,11 @@ class FieldSet:
 
     @property
     def absent(self) -> tuple[str, ...]:
-        """Fields that this Odoo lacks, as «model.field»."""
+        """Fields that this Odoo lacks, as "model.field"."""
         return _names(self.order, self.order.lacking) + _names(self.line, self.line.lacking)
 
     def later_than(self, major: int) -> tuple[str, ...]:
-        """Those of the absent fields that came with a version after this one."""
+        """The absent fields that Odoo introduced after this major version."""
         return tuple(
             name
             for fields in (self.order, self.line)
@@ -120,7 +122,7 @@ class FieldSet:
 
     @property
     def present(self) -> tuple[str, ...]:
-        """Fields that this Odoo has, as «model.field»; a renamed one by its first name."""
+        """Fields that this Odoo has, as "model.field"; a renamed one by its first name."""
         return tuple(
             name
             for fields in (self.order, self.line)
@@ -129,20 +131,20 @@ class FieldSet:
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """Fields that the settings name, as «model.field»."""
+        """Fields that the settings name, as "model.field"."""
         return tuple(
             f"{fields.model}.{name}" for fields in (self.order, self.line) for name in fields.chosen
         )
 
 
 def load_field_set(
-    wanted: Wanted, fields_get: FieldsGet, may_read: MayRead = lambda _model: True
+    wanted: WantedFields, fields_get: FieldsGet, may_read: MayRead = lambda _model: True
 ) -> FieldSet:
-    """Ask Odoo what it has.
+    """Ask Odoo which fields it has, and return them.
 
-    ``may_read`` tells whether the account may read a model: a many2many of another one is left
-    out, for it would make each read fail. Raises MissingField, MissingModel, UnfitField, and what
-    the calls raise.
+    ``may_read`` tells whether the account may read a model. A configured many2many to a model that
+    it may not read is left out: it would make each read fail. Raises MissingField, MissingModel,
+    UnfitField, and the errors of the two functions.
     """
     table = table_of(wanted.order_model)
     asked = (*table.order, *_chosen(table.order, wanted.extra_fields))
@@ -166,7 +168,7 @@ def load_field_set(
 
 
 def table_of(order_model: str) -> Table:
-    """Give the fields of an order model. Raises OdooRefused for one that we don't know."""
+    """Return the table of an order model. Raises OdooRefused for a model that can't be copied."""
     if order_model not in TABLES:
         known = ", ".join(TABLES)
         raise OdooRefused(
@@ -180,14 +182,14 @@ def table_of(order_model: str) -> Table:
 
 
 def _chosen(table: Sequence[Field], names: Iterable[str]) -> tuple[Field, ...]:
-    """Give the configured fields that the table lacks; of a kind that only Odoo tells."""
+    """Return the configured fields that the table lacks. Odoo tells their kind later."""
     own = {name for field in table for name in (field.name, *field.odoo_names)}
     wanted = sorted(set(names) - own - {"id"})
     return tuple(Field(name, Kind.TEXT, extra=True) for name in wanted)
 
 
 def _table_mark(table: Table) -> list[str]:
-    """Give what tells rows of this table from those of one with other fields, or of other kinds."""
+    """Return a mark of the table's fields and kinds; nothing for a table of the first release."""
     fields = [("order", one) for one in table.order] + [("line", one) for one in table.line]
     print_ = _fingerprint([f"{part}.{one.name} {one.kind.value}" for part, one in fields])
     return [] if print_ in FIRST_TABLES else [f"table {print_}"]
@@ -261,7 +263,10 @@ def _resolve(
 
 
 def _readable(field: Field, description: Mapping[str, Any], may_read: MayRead) -> bool:
-    """Names of a many2many take the right to read its model; those of a many2one come anyway."""
+    """Tell whether the names of a field's records can be read.
+
+    Those of a many2many need the right to read its model; those of a many2one don't.
+    """
     related = description.get("relation")
     if not field.extra or description.get("type") != "many2many" or not isinstance(related, str):
         return True
@@ -269,7 +274,7 @@ def _readable(field: Field, description: Mapping[str, Any], may_read: MayRead) -
 
 
 def _fit(model: str, field: Field, description: Mapping[str, Any]) -> Field:
-    """Give a configured field the kind that Odoo tells. Raises UnfitField for one we can't copy."""
+    """Return a configured field with the kind that Odoo tells. Raises UnfitField without one."""
     kind = kind_of(description)
     if kind is None:
         raise UnfitField(
@@ -288,7 +293,7 @@ def _fit(model: str, field: Field, description: Mapping[str, Any]) -> Field:
 
 
 def _decimals(digits: object) -> int | None:
-    """Read fields_get's «digits»: [total, decimals], or false."""
+    """Read the "digits" of ``fields_get``: ``[total, decimals]``, or false."""
     if isinstance(digits, list | tuple) and len(digits) == 2 and isinstance(digits[1], int):
         return digits[1]
     return None

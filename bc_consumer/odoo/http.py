@@ -1,7 +1,7 @@
-"""HTTP for the transports: one deadline over the whole call, a size cap, a stop that breaks in.
+"""HTTP for the protocols: one deadline for the whole exchange, a size limit, and prompt stopping.
 
-By libcurl, because its deadline covers everything (DNS, TLS, an answer that drips a byte a second,
-which no socket timeout ever ends). Connections are kept per thread, where the server keeps them.
+It uses libcurl, whose deadline covers everything: DNS, TLS, and an answer that comes at a byte a
+second, which no socket timeout ends. Each thread keeps its connection, where the server does.
 """
 
 import threading
@@ -10,27 +10,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import certifi
 import pycurl
 
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.odoo.curl_errors import error_of
+from bc_consumer.odoo.answer_memory import check_memory
+from bc_consumer.odoo.call_limits import LONGEST_WAIT, CallLimits, ProcessCallLimits
+from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import OdooError, OdooInterrupted, ResponseTooLarge
-from bc_consumer.odoo.gate import LONGEST_WAIT, Gate, ProcessGate
-from bc_consumer.odoo.http_status import check_status
-from bc_consumer.odoo.settings import OdooSettings
-from bc_consumer.odoo.weight import check_weight
+from bc_consumer.odoo.http_errors import check_status, error_of_curl
 
-PAUSE_WITHOUT_SOCKET = 0.005  # seconds; nothing to wait on while a name is being resolved
+PAUSE_WITHOUT_SOCKET = 0.005  # seconds; while a name is resolved there is no socket to wait on
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One POST, or a GET where there is no body. Neither body nor headers, which hold the
-    credentials, ever show in a repr.
+    """One POST, or a GET where ``body`` is None. A repr shows neither body nor headers, which hold
+    the credentials.
 
-    ``tells_errors``: the protocol has statuses of its own; an answer in JSON is for it to read.
+    ``tells_errors``: the protocol uses HTTP statuses itself, so an answer in JSON is returned to it
+    whatever its status.
     """
 
     path: str
@@ -41,8 +42,22 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of Odoo, decoded.
+
+    ``seconds``: how long the exchange took. ``server_date``: the clock of Odoo, or of its proxy,
+    when it answered: UTC, whole seconds; None if the answer had no ``Date`` header.
+    """
+
+    value: Any
+    received_bytes: int
+    seconds: float
+    server_date: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
-    """An answer of status 200, or, where the request says so, one in JSON of any status.
+    """An answer of status 200, or one in JSON of any status if ``Request.tells_errors``.
 
     ``seconds``: from the start of the exchange to its end.
     """
@@ -54,40 +69,49 @@ class Response:
 
     @property
     def server_date(self) -> datetime | None:
-        """The ``Date`` header, UTC, or None."""
+        """The ``Date`` header, UTC; None if it is missing or can't be read."""
         try:
             return parsedate_to_datetime(self.headers.get("date", ""))
         except ValueError:
             return None
 
+    def answer(self, value: Any) -> Answer:
+        """Return the decoded value together with what the exchange tells."""
+        return Answer(value, len(self.body), self.seconds, self.server_date)
+
 
 class HttpSession:
-    """Connections to one server for all threads of this process. Thread-safe.
+    """Exchanges requests with one server. Thread-safe; each thread has a connection of its own.
 
-    ``calls`` and ``bytes`` count exchanges that were begun and bytes of bodies received.
+    ``calls`` counts the exchanges begun, ``bytes`` the bytes of bodies received, decompressed.
     """
 
     def __init__(
-        self, settings: OdooSettings, stop: threading.Event, gate: Gate | None = None
+        self,
+        settings: OdooSettings,
+        stop: threading.Event,
+        call_limits: CallLimits | None = None,
     ) -> None:
         self.calls = 0
         self.bytes = 0
         self._settings = settings
         self._stop = stop
-        self._gate = gate or ProcessGate(settings.concurrent_calls, settings.calls_per_second, stop)
+        self._call_limits = call_limits or ProcessCallLimits(
+            settings.concurrent_calls, settings.calls_per_second, stop
+        )
         self._counting = threading.Lock()
         self._local = threading.local()
 
     def send(self, request: Request) -> Response:
-        """Send it and give the answer; an outcome that is none raises an OdooError.
+        """Send a request and return the answer. Raises an OdooError for any other outcome.
 
-        Waits at the gate first, no longer than for an answer: OdooBusy.
+        Waits for its turn first, for ``settings.timeout`` seconds at most: then OdooBusy.
         """
-        with self._gate(self._settings.timeout):
+        with self._call_limits(self._settings.timeout):
             return self._exchange(request)
 
     def close(self) -> None:
-        """Close this thread's connections; those of other threads end with their threads."""
+        """Close the calling thread's connection; those of other threads end with them."""
         connection = getattr(self._local, "connection", None)
         if connection is not None:
             connection.close()
@@ -105,7 +129,7 @@ class HttpSession:
                 self.bytes += connection.received
         if not (request.tells_errors and _is_json(headers)):
             check_status(status, headers, body, request.path, self._settings)
-        check_weight(body, self._settings.max_response_bytes)
+        check_memory(body, self._settings.max_response_bytes)
         return Response(status, headers, body, seconds=time.monotonic() - began)
 
     def _connection(self) -> "Connection":
@@ -116,8 +140,8 @@ class HttpSession:
 
 
 def _headers_of(request: Request) -> list[str]:
-    # Without «Expect» curl would wait a second for a 100 that Odoo never sends. The list is never
-    # empty: pycurl takes an empty one for «as before», and would repeat the last call's headers.
+    # An empty "Expect" keeps curl from waiting a second for a 100 that Odoo never sends. The list
+    # is never empty: pycurl ignores an empty one, and would repeat the last call's headers.
     content = [] if request.body is None else [f"Content-Type: {request.content_type}"]
     return ["Expect:", *content, *request.headers]
 
@@ -145,7 +169,7 @@ class Connection:
         self._multi.close()
 
     def exchange(self, request: Request) -> tuple[int, dict[str, str], bytes]:
-        """Do one exchange: status, headers (lower case) and body."""
+        """Make one exchange. Return status, headers (names in lower case) and body."""
         self.received, self._status, self._headers, self._body = 0, 0, {}, []
         curl = self._curl
         curl.setopt(pycurl.URL, self._settings.base_url + request.path)
@@ -157,14 +181,14 @@ class Connection:
         error = self._perform()
         if error is not None:
             raise error
-        body, self._body = b"".join(self._body), []  # a thread's connection lasts long
+        body, self._body = b"".join(self._body), []  # the connection lasts as long as its thread
         return self._status, self._headers, body
 
     def _new_handle(self) -> pycurl.Curl:
         curl = pycurl.Curl()
         settings = self._settings
         for option, value in (
-            (pycurl.NOSIGNAL, 1),  # signals and threads don't go together
+            (pycurl.NOSIGNAL, 1),  # libcurl's signals are unsafe with threads
             (pycurl.TIMEOUT_MS, max(1, round(settings.timeout * 1000))),
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
             (pycurl.ACCEPT_ENCODING, "gzip, deflate"),
@@ -181,7 +205,7 @@ class Connection:
         return curl
 
     def _perform(self) -> OdooError | None:
-        """Run the exchange; the error is returned, not raised, to be raised without context."""
+        """Run the exchange. Return the error, if any, so that it is raised without context."""
         self._multi.add_handle(self._curl)
         try:
             while self._multi.perform()[1]:
@@ -194,11 +218,11 @@ class Connection:
         if self.received > self._settings.max_response_bytes:
             return self._too_large()
         for _curl, number, text in failures:
-            return error_of(number, text, self._settings)
+            return error_of_curl(number, text, self._settings)
         return None
 
     def _wait(self) -> None:
-        wanted = self._multi.timeout() / 1000  # -0.001: no wish
+        wanted = self._multi.timeout() / 1000  # -0.001: libcurl has no preference
         wait = LONGEST_WAIT if wanted < 0 else min(wanted, LONGEST_WAIT)
         if any(self._multi.fdset()):
             self._multi.select(wait)
@@ -208,7 +232,7 @@ class Connection:
     def _on_header(self, line: bytes) -> None:
         text = line.decode("iso-8859-1").strip()
         if text.startswith("HTTP/"):
-            # A proxy's or an interim answer's headers came before these.
+            # Headers of a proxy, or of an interim answer, may have come before.
             self._headers.clear()
             self._status = int(text.split()[1])
         elif ":" in text:
@@ -219,7 +243,7 @@ class Connection:
         self.received += len(data)
         if self.received > self._settings.max_response_bytes:
             self._body.clear()
-            return 0  # fewer than given: libcurl breaks off
+            return 0  # fewer bytes than given: libcurl aborts
         self._body.append(data)
         return len(data)
 

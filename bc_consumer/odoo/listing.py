@@ -1,7 +1,7 @@
-"""What a reconciliation asks Odoo: which orders and lines there are, as cheaply as can be told.
+"""Which orders and lines Odoo has, for the reconciliation, as cheaply as Odoo can tell.
 
-Pages go by id alone. By (write_date, id) they would never end on 17 and 18, which compare the
-microseconds that the wire doesn't show, and would skip on 19, which compares whole seconds
+Pages go by id alone. Pages by (write_date, id) would never end on 17 and 18, which compare
+microseconds that the wire does not show, and would skip records on 19, which compares whole seconds
 (measured).
 """
 
@@ -11,41 +11,63 @@ from datetime import datetime
 from typing import Any
 
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.odoo.calls import Calls
-from bc_consumer.odoo.errors import OdooProtocolError, UnknownMethod
+from bc_consumer.fields.columns import LINE_COLUMNS, ORDER_COLUMNS
+from bc_consumer.odoo.datetimes import read_datetime, write_datetime
+from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.field_set import table_of
-from bc_consumer.odoo.grouping import Grouping, Period
-from bc_consumer.odoo.moments import read_moment, write_moment
-from bc_consumer.odoo.naming import written_since
+from bc_consumer.odoo.group_rows import Period
+from bc_consumer.odoo.grouping import Grouping
 from bc_consumer.odoo.orders import HIGHEST_ID
-from bc_consumer.odoo.records import Bucket, Listed
+from bc_consumer.odoo.records import Bucket, Listed, Record, check_records, record_id
 from bc_consumer.odoo.scope import Scope
-from bc_consumer.odoo.snapshots import Record, record_id, records
+from bc_consumer.odoo.transports import ModelCalls
+from bc_consumer.odoo.versions.odoo_14 import LoadArgument
 
 CHUNK = 2_000  # ids a call
 UNDATED = ("write_date", "=", False)
 
 Domain = list[Any]
 
+NAMED_AFTER: Mapping[str, tuple[str, ...]] = {
+    "res.partner": ("parent_id",),  # "company, contact"
+    "product.product": ("product_tmpl_id",),  # a variant has the name of its template
+    "res.users": ("partner_id",),
+    "res.company": ("partner_id",),
+}
+"""Model → the related records that its display_name is made of, besides the record itself.
+
+Of a model that is not here, only its own records are known to make the name."""
+NAMING_MODELS = tuple(
+    dict.fromkeys(
+        field.model
+        for columns in (ORDER_COLUMNS, LINE_COLUMNS)
+        for field in columns.values()
+        if field.model
+    )
+)
+"""The models whose records' names are in columns of the copy.
+
+Renaming a partner, a product, a user or a unit changes ``display_name`` in every order that names
+it, and changes no order's write_date (measured on 17, 18 and 19)."""
+
 
 class Listing:
-    """Lists orders of one model and their lines. Thread-safe. Each method is one call or few.
+    """Lists orders of one model and their lines. Thread-safe. Each method makes one call or few.
 
-    All of them see the orders that are to be copied (``scope.py``), and raise the errors of
-    ``errors.py``: NoRights where the account may not read the model at all. Moments are aware
-    datetimes; ValueError for others. ``since`` is included, ``until`` is not; with fractions of
-    seconds, they are widened to whole
-    ones. Records without a write_date (made by SQL) are in no window.
+    Each method sees only the orders to copy (``scope.py``), and raises the errors of ``errors.py``;
+    NoRights where the account may not read the model at all. Datetimes are aware; a naive one
+    raises ValueError. A window includes ``since`` and excludes ``until``; fractions of seconds
+    widen it to whole seconds. Records without a write_date (made by SQL) are in no window.
     """
 
-    def __init__(self, calls: Calls, order_model: str, scope: Scope) -> None:
+    def __init__(self, calls: ModelCalls, order_model: str, scope: Scope) -> None:
         self.order_model = order_model
         self.line_model = table_of(order_model).line_model
         self._calls = calls
         self._scope = scope
         self._context = scope.context
         self._grouping = Grouping(calls, self._context)
-        self._can_leave_names_out = True
+        self._load_argument = LoadArgument()
 
     def orders(
         self,
@@ -55,11 +77,11 @@ class Listing:
         after_id: int,
         limit: int,
     ) -> list[Listed]:
-        """List orders written in a window, with ids above ``after_id``, ascending by id.
+        """List the orders written in a window, with ids above ``after_id``, ascending by id.
 
-        At most ``limit``: fewer mean that there are no more. One call.
+        Returns at most ``limit`` orders; fewer mean that there are no more. One call.
         """
-        domain = self._scope.orders(*_window(since, until))
+        domain = self._scope.order_domain(*_window(since, until))
         rows = self._page(self.order_model, domain, after_id, limit, ["write_date"])
         return [Listed(record_id(row), _written(row)) for row in rows]
 
@@ -71,9 +93,9 @@ class Listing:
         after_id: int,
         limit: int,
     ) -> list[Listed]:
-        """List lines as ``orders`` lists orders, each with its order's id."""
+        """List lines as ``orders`` does orders, each with its order's id. One call."""
         fields = ["write_date", "order_id"]
-        domain = self._scope.lines(*_window(since, until))
+        domain = self._scope.line_domain(*_window(since, until))
         rows = self._page(self.line_model, domain, after_id, limit, fields)
         return [Listed(record_id(row), _written(row), _order_id(row)) for row in rows]
 
@@ -82,66 +104,70 @@ class Listing:
     ) -> list[Bucket]:
         """Count orders and sum their ids by month or day of write_date, ascending, UTC.
 
-        Periods without an order are left out; a bucket's bounds are the whole period's, also
-        where the window cuts into it. Orders without a write_date are in no bucket (see
-        ``undated_orders``). One call; a few on an Odoo that can't average. Raises CannotGroup
-        where ids have to be listed instead.
+        Leaves out periods without an order. A bucket has the bounds of the whole period, even
+        where the window covers only a part of it. Orders without a write_date are in no bucket
+        (see ``undated_orders``). One call; a few on an Odoo that can't average. Raises CannotGroup
+        where this Odoo can't group, and ids have to be listed instead.
         """
-        domain = self._scope.orders(*_window(since, until))
+        domain = self._scope.order_domain(*_window(since, until))
         return self._grouping.buckets(self.order_model, period, domain)
 
     def line_buckets(
         self, period: Period, *, since: datetime | None = None, until: datetime | None = None
     ) -> list[Bucket]:
         """Count lines and sum their ids, by their own write_date, as ``order_buckets`` does."""
-        domain = self._scope.lines(*_window(since, until))
+        domain = self._scope.line_domain(*_window(since, until))
         return self._grouping.buckets(self.line_model, period, domain)
 
     def undated_orders(self, *, after_id: int, limit: int) -> list[Listed]:
         """List the orders without a write_date, which are in no bucket and in no window.
 
-        Ascending by id, with ids above ``after_id``. One call.
+        With ids above ``after_id``, ascending by id, at most ``limit``. One call.
         """
-        rows = self._page(self.order_model, self._scope.orders(UNDATED), after_id, limit, ["id"])
+        rows = self._page(
+            self.order_model, self._scope.order_domain(UNDATED), after_id, limit, ["id"]
+        )
         return [Listed(record_id(row), None) for row in rows]
 
     def undated_lines(self, *, after_id: int, limit: int) -> list[Listed]:
-        """List the lines without a write_date, each with its order's id."""
+        """List the lines without a write_date, each with its order's id. One call."""
         fields = ["order_id"]
-        rows = self._page(self.line_model, self._scope.lines(UNDATED), after_id, limit, fields)
+        rows = self._page(
+            self.line_model, self._scope.line_domain(UNDATED), after_id, limit, fields
+        )
         return [Listed(record_id(row), None, _order_id(row)) for row in rows]
 
     def existing(self, order_ids: Sequence[int]) -> set[int]:
-        """Tell which of these orders Odoo has and shows; a call for each 2,000 of them."""
+        """Return which of these orders exist and are visible. One call for each 2,000 ids."""
         found: set[int] = set()
         for ids in _chunks(order_ids):
-            there = self._search(self._scope.orders(("id", "in", ids)))
+            there = self._search(self._scope.order_domain(("id", "in", ids)))
             if not there <= set(ids):
                 raise OdooProtocolError(_("Odoo was asked which orders exist, and told of others"))
             found |= there
         return found
 
     def created(self, order_ids: Sequence[int]) -> dict[int, datetime]:
-        """Give when each of these orders was created; those that are gone or hidden are left out.
+        """Return when each of these orders was created, UTC; leaves out deleted and hidden ones.
 
-        A call for each 2,000 of them.
+        One call for each 2,000 ids.
         """
         moments: dict[int, datetime] = {}
         for ids in _chunks(order_ids):
             domain = [("id", "in", ids)]
             for row in self._search_read(self.order_model, domain, ["create_date"]):
                 if (value := row.get("create_date")) is not False:
-                    moments[record_id(row)] = read_moment(value)
+                    moments[record_id(row)] = read_datetime(value)
         return moments
 
     def orders_of_lines(self, line_ids: Sequence[int]) -> dict[int, int]:
-        """Give the order of each of these lines; lines that are gone or hidden are left out.
+        """Return line id → order id; leaves out deleted and hidden lines.
 
-        A call for each 2,000 of them.
+        One call for each 2,000 ids.
         """
         orders: dict[int, int] = {}
         for ids in _chunks(line_ids):
-            domain = self._scope.lines(("id", "in", ids))
+            domain = self._scope.line_domain(("id", "in", ids))
             for row in self._search_read(self.line_model, domain, ["order_id"]):
                 order_id = _order_id(row)
                 if order_id is not None:
@@ -151,21 +177,21 @@ class Listing:
     def renamed(
         self, model: str, *, since: datetime, after_id: int, limit: int
     ) -> list[tuple[int, str]]:
-        """List id and display_name of the records whose name may have changed since then.
+        """List (id, display_name) of the records whose name may have changed since then.
 
-        Ascending by id, at most ``limit``, archived ones too, in the settings' language.
+        In ODOO_LANGUAGE, archived records included; ascending by id, at most ``limit``. One call.
         """
-        domain = written_since(model, write_moment(since))
+        domain = _renamed_since(model, write_datetime(since))
         rows = self._page(model, domain, after_id, limit, ["display_name"])
         return [(record_id(row), str(row.get("display_name") or "")) for row in rows]
 
     def any_order(self) -> bool:
-        """Tell whether there is an order at all that is to be copied."""
-        return bool(self._search(self._scope.orders(), limit=1))
+        """Tell whether there is any order to copy. One call."""
+        return bool(self._search(self._scope.order_domain(), limit=1))
 
     def count_orders(self, *, after_id: int) -> int:
         """Count the orders with ids above this one. One call."""
-        domain = self._scope.orders(("id", ">", min(after_id, HIGHEST_ID)))
+        domain = self._scope.order_domain(("id", ">", min(after_id, HIGHEST_ID)))
         kwargs = {"context": self._context}
         count = self._calls.execute(self.order_model, "search_count", [domain], kwargs).value
         if type(count) is not int or count < 0:
@@ -175,9 +201,9 @@ class Listing:
         return count
 
     def latest_orders(self, limit: int) -> list[int]:
-        """Give the ids of the orders made last, descending. One call."""
+        """Return the ids of the newest orders, descending. One call."""
         options = {"order": "id desc", "limit": limit}
-        return sorted(self._search(self._scope.orders(), **options), reverse=True)
+        return sorted(self._search(self._scope.order_domain(), **options), reverse=True)
 
     def _search(self, domain: Domain, **options: Any) -> set[int]:
         kwargs = {"order": "id", "context": self._context, **options}
@@ -195,7 +221,7 @@ class Listing:
         self, model: str, domain: Domain, after_id: int, limit: int, fields: Sequence[str]
     ) -> Sequence[Record]:
         if limit < 1:
-            raise ValueError(f"A page has at least one record, not {limit}")  # 0 is all for Odoo
+            raise ValueError(f"A page has at least one record, not {limit}")  # Odoo: 0 is no limit
         if after_id >= HIGHEST_ID:
             return []
         domain = [("id", ">", after_id), *domain]
@@ -223,37 +249,31 @@ class Listing:
             "context": self._context,
             **options,
         }
-        if "order_id" in fields and self._can_leave_names_out:
-            try:
-                # Its id alone: a name costs Odoo another look.
-                return self._records(model, {**kwargs, "load": ""})
-            except UnknownMethod as error:
-                if error.method != "search_read":
-                    raise
-                self._can_leave_names_out = False  # 14, measured: it has no such argument
-        return self._records(model, kwargs)
 
-    def _records(self, model: str, kwargs: Mapping[str, Any]) -> Sequence[Record]:
-        return records(self._calls.execute(model, "search_read", [], kwargs).value)
+        def ask(kwargs: Mapping[str, Any]) -> Sequence[Record]:
+            return check_records(self._calls.execute(model, "search_read", [], kwargs).value)
+
+        return self._load_argument.search_read(ask, kwargs) if "order_id" in fields else ask(kwargs)
 
 
 def _window(since: datetime | None, until: datetime | None) -> Domain:
     domain: Domain = []
     if since is not None:
-        domain.append(("write_date", ">=", write_moment(since)))
+        domain.append(("write_date", ">=", write_datetime(since)))
     if until is not None:
-        # No smaller than the day's last whole second: 17 and 18 compare microseconds.
-        domain.append(("write_date", "<", write_moment(until, round_up=True)))
+        # Rounded up, so as not to lose the last fraction of a second: 17 and 18 compare
+        # microseconds.
+        domain.append(("write_date", "<", write_datetime(until, round_up=True)))
     return domain
 
 
 def _written(row: Record) -> datetime | None:
     value = row.get("write_date")
-    return None if value is False else read_moment(value)
+    return None if value is False else read_datetime(value)
 
 
 def _order_id(row: Record) -> int | None:
-    """Read a line's order: an id, or [id, name] where Odoo gives names all the same."""
+    """Return the id of a line's order, which Odoo sends as an id, ``[id, name]``, or False."""
     value = row.get("order_id")
     if isinstance(value, list) and value:
         value = value[0]
@@ -266,8 +286,14 @@ def _order_id(row: Record) -> int | None:
     )
 
 
+def _renamed_since(model: str, since: str) -> list[object]:
+    """Return the domain of the records that may have another display_name since a moment."""
+    dates = ["write_date", *(f"{name}.write_date" for name in NAMED_AFTER.get(model, ()))]
+    return [*["|"] * (len(dates) - 1), *((date, ">=", since) for date in dates)]
+
+
 def _chunks(ids: Sequence[int]) -> Iterator[list[int]]:
-    """Sorted, each once, without those that no record can have."""
+    """Yield up to 2,000 ids at a time, sorted, each id once, without ids that can't exist."""
     possible = sorted({number for number in ids if 0 < number <= HIGHEST_ID})
     for first in range(0, len(possible), CHUNK):
         yield possible[first : first + CHUNK]

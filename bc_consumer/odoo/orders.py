@@ -1,4 +1,7 @@
-"""Fetching orders with their lines: one call where Odoo can, and a look at what is missing."""
+"""Reads orders with their lines: one call where Odoo can, and a second one for missing ids.
+
+Start with ``OrderReader.fetch``.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -6,55 +9,75 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.odoo.calls import Calls
+from bc_consumer.core.translatable import message_of
+from bc_consumer.fields.kinds import Kind
 from bc_consumer.odoo.errors import (
     NoRights,
     OdooAccessError,
+    OdooFault,
+    OdooRefused,
     OdooTorn,
+    OdooUnavailable,
     UnknownField,
     UnknownMethod,
 )
-from bc_consumer.odoo.field_set import ATTRIBUTES, FieldSet, Wanted, load_field_set, table_of
-from bc_consumer.odoo.records import Answer, Fetched, Missing, OrderSnapshot
-from bc_consumer.odoo.scope import Scope, control
-from bc_consumer.odoo.snapshots import Record, build_order, record_id, records, specification
-from bc_consumer.odoo.two_reads import TwoReads
+from bc_consumer.odoo.field_set import (
+    ATTRIBUTES,
+    FieldSet,
+    ModelFields,
+    WantedFields,
+    load_field_set,
+    table_of,
+)
+from bc_consumer.odoo.http import Answer
+from bc_consumer.odoo.records import (
+    Fetched,
+    Missing,
+    OrderSnapshot,
+    Record,
+    build_order,
+    check_records,
+    record_id,
+)
+from bc_consumer.odoo.scope import Scope
+from bc_consumer.odoo.transports import ModelCalls
+from bc_consumer.odoo.versions.before_17 import SeparateReads
 
 ONE_CALL = "web_search_read"  # of module web, 17 and later; needs no further right (measured)
 LOOKS = 4  # an order may appear between the read that lacked it and the look at it
 HIGHEST_ID = 2**31 - 1  # Odoo's ids are PostgreSQL integers
-FIELDS_SECONDS = 600.0  # after so long, Odoo is asked anew what it has: an upgrade may be over
+FIELDS_SECONDS = 600.0  # then Odoo is asked for its fields again: it may have been upgraded
 DATE_STEP = timedelta(seconds=1)  # the Date header has whole seconds
+
+NAMED: dict[str, Any] = {"fields": {"display_name": {}}}
+CURRENCY: dict[str, Any] = {"fields": {"display_name": {}, "decimal_places": {}}}
 
 
 class OrderReader:
     """Reads orders of one model. Thread-safe."""
 
-    def __init__(self, calls: Calls, wanted: Wanted, scope: Scope) -> None:
-        table_of(wanted.order_model)  # an unknown model is told at once
+    def __init__(self, calls: ModelCalls, wanted: WantedFields, scope: Scope) -> None:
+        """Raises OdooRefused for an order model that can't be copied."""
+        table_of(wanted.order_model)
         self.order_model = wanted.order_model
         self._wanted = wanted
         self._scope = scope
         self._calls = calls
-        self._two_reads = TwoReads(scope)
+        self._separate_reads = SeparateReads(scope)
         self._one_call_exists = True
         self._field_set: FieldSet | None = None
-        self._asked_at = 0.0
+        self._asked_at = 0.0  # on the monotonic clock: when Odoo was asked for its fields
 
     @property
     def absent_fields(self) -> tuple[str, ...]:
-        """Optional fields that this Odoo lacks; empty before the first fetch."""
+        """Optional fields ("model.field") that this Odoo lacks; empty before the first fetch."""
         field_set = self._field_set
         return field_set.absent if field_set else ()
 
     @property
     def known_fields(self) -> FieldSet | None:
-        """The fields that are read, None before Odoo was asked."""
+        """The fields that are read; None before Odoo was asked."""
         return self._field_set
-
-    def field_set(self) -> FieldSet:
-        """Give the fields that are read; asks Odoo where they are not known, or not lately."""
-        return self._known_field_set()
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -62,13 +85,30 @@ class OrderReader:
         field_set = self._field_set
         return (self.order_model, field_set.line.model) if field_set else (self.order_model,)
 
+    def field_set(self) -> FieldSet:
+        """Return the fields that are read; ask Odoo if they are unknown or ten minutes old."""
+        # No lock: two threads that start together ask twice, and neither waits for the other.
+        field_set = self._field_set
+        if field_set is None or time.monotonic() > self._asked_at + FIELDS_SECONDS:
+            if self._scope.narrows:
+                self.make_control_call()
+            field_set = load_field_set(self._wanted, self._fields_get, self._may_read)
+            self._field_set, self._asked_at = field_set, time.monotonic()
+        return field_set
+
     def forget_fields(self) -> None:
-        """Ask Odoo anew what it has, at the next fetch."""
+        """Ask Odoo for its fields and methods again, at the next fetch."""
         self._field_set = None
         self._one_call_exists = True
 
+    # --- fetching ---
+
     def fetch(self, ids: Sequence[int]) -> Fetched:
-        """Fetch orders; see ``Odoo.fetch``."""
+        """Fetch orders; see ``Odoo.fetch``.
+
+        Repeats, up to four times, for ids that the first read lacked and a second look found, and
+        for orders that share a line: the line moved between two reads. Raises OdooTorn after that.
+        """
         possible = sorted({number for number in ids if 0 < number <= HIGHEST_ID})
         missing = {number: Missing.GONE for number in ids if not 0 < number <= HIGHEST_ID}
         if not possible:
@@ -98,7 +138,7 @@ class OrderReader:
     def _read_with_known_fields(
         self, ids: Sequence[int], reads: "_Reads"
     ) -> dict[int, OrderSnapshot]:
-        """Read; if a field has vanished since we asked for the list, ask for it anew, once."""
+        """Read; if a known field has disappeared, ask for the fields again and read once more."""
         try:
             return self._read(ids, reads)
         except UnknownField:
@@ -106,7 +146,7 @@ class OrderReader:
         return self._read(ids, reads)
 
     def _read(self, ids: Sequence[int], reads: "_Reads") -> dict[int, OrderSnapshot]:
-        field_set = self._known_field_set()
+        field_set = self.field_set()
         if self._one_call_exists:
             try:
                 return self._read_in_one_call(ids, field_set, reads)
@@ -114,7 +154,7 @@ class OrderReader:
                 if fault.method != ONE_CALL:
                     raise
                 self._one_call_exists = False
-        return self._two_reads.fetch(ids, field_set, reads.execute)
+        return self._separate_reads.fetch(ids, field_set, reads.execute)
 
     def _read_in_one_call(
         self, ids: Sequence[int], field_set: FieldSet, reads: "_Reads"
@@ -124,35 +164,17 @@ class OrderReader:
             ONE_CALL,
             [],
             {
-                "domain": self._scope.orders(("id", "in", list(ids))),
-                "specification": specification(field_set),
+                "domain": self._scope.order_domain(("id", "in", list(ids))),
+                "specification": _specification(field_set),
                 "order": "id",
-                # One more than can come: a full page makes Odoo count once more.
+                # One more than can come: on a full page Odoo also counts all matches.
                 "limit": len(ids) + 1,
                 "context": self._scope.context,
             },
         )
         value = answer.value
-        found = records(value.get("records") if isinstance(value, dict) else value)
+        found = check_records(value.get("records") if isinstance(value, dict) else value)
         return {record_id(record): build_order(record, field_set) for record in found}
-
-    def _known_field_set(self) -> FieldSet:
-        # No lock: threads that start together ask twice, and none waits for another's deadline.
-        field_set = self._field_set
-        if field_set is None or time.monotonic() > self._asked_at + FIELDS_SECONDS:
-            if self._scope.narrows:
-                control(self._calls, self.order_model, self._scope)
-            field_set = load_field_set(self._wanted, self._fields_get, self._may_read)
-            self._field_set, self._asked_at = field_set, time.monotonic()
-        return field_set
-
-    def _may_read(self, model: str) -> bool:
-        kwargs = {"limit": 1, "context": self._scope.context}
-        try:
-            self._calls.execute(model, "search", [[("id", "=", 0)]], kwargs)
-        except (NoRights, OdooAccessError):
-            return False
-        return True
 
     def _fields_get(self, model: str, names: Sequence[str]) -> Mapping[str, Any]:
         answer = self._calls.execute(
@@ -164,19 +186,29 @@ class OrderReader:
         value: Mapping[str, Any] = answer.value
         return value
 
-    def _why_missing(self, ids: Sequence[int], reads: "_Reads") -> dict[int, Missing]:
-        """Look at ids that a search did not find; those that are there after all are left out.
+    def _may_read(self, model: str) -> bool:
+        kwargs = {"limit": 1, "context": self._scope.context}
+        try:
+            self._calls.execute(model, "search", [[("id", "=", 0)]], kwargs)
+        except (NoRights, OdooAccessError):
+            return False
+        return True
 
-        ``read`` leaves deleted records out and faults for all of a call if one is forbidden
-        (17, 18 and 19): then the halves are asked for. A stored field is read, for an id alone
-        is given without a look whether there is such a record. Neither the domain nor the
-        choice of companies narrows it.
+    # --- ids that the search did not find ---
+
+    def _why_missing(self, ids: Sequence[int], reads: "_Reads") -> dict[int, Missing]:
+        """Find out why a search did not return these ids. Ids that exist after all are left out.
+
+        ``read`` leaves deleted records out, and faults for the whole call if one record is
+        forbidden (17, 18 and 19): then each half is asked for. It reads a stored field, because
+        Odoo returns a bare id without checking that the record exists. Neither the domain nor the
+        companies apply to this read.
         """
         if not ids:
             return {}
         kwargs = {"fields": ["write_date"], "context": self._scope.open_context}
         if self._scope.company_ids:
-            # Its id alone: the name of a company that the account has not may be forbidden.
+            # As a bare id: the account may not be allowed to read another company's name.
             kwargs |= {"fields": ["write_date", "company_id"], "load": ""}
         try:
             answer = reads.execute_on_records(self.order_model, "read", [list(ids)], kwargs)
@@ -185,22 +217,22 @@ class OrderReader:
                 return {ids[0]: Missing.FORBIDDEN}
             half = len(ids) // 2
             return self._why_missing(ids[:half], reads) | self._why_missing(ids[half:], reads)
-        there = {record_id(record): record for record in records(answer.value)}
-        why = {number: Missing.GONE for number in ids if number not in there}
-        return why | self._why_outside(there, reads)
+        existing = {record_id(record): record for record in check_records(answer.value)}
+        why = {number: Missing.GONE for number in ids if number not in existing}
+        return why | self._why_outside(existing, reads)
 
-    def _why_outside(self, there: Mapping[int, Record], reads: "_Reads") -> dict[int, Missing]:
-        """Tell which of these orders, which exist, are not to be copied, and why.
+    def _why_outside(self, existing: Mapping[int, Record], reads: "_Reads") -> dict[int, Missing]:
+        """Return those of these existing orders that are not to be copied, and why.
 
-        They are searched for once more: one may have been committed, or changed, since the search
-        that lacked it.
+        Searches for them again: an order may have been committed, or changed, since the search
+        that did not return it.
         """
-        if not there or not self._scope.narrows:
+        if not existing or not self._scope.narrows:
             return {}
         answer = reads.execute(
             self.order_model,
             "search",
-            [self._scope.orders(("id", "in", sorted(there)))],
+            [self._scope.order_domain(("id", "in", sorted(existing)))],
             {"context": self._scope.context},
         )
         ours = set(answer.value) if isinstance(answer.value, list) else set()
@@ -208,32 +240,81 @@ class OrderReader:
             number: Missing.OUTSIDE_COMPANIES
             if self._is_of_other_company(record)
             else Missing.OUTSIDE_DOMAIN
-            for number, record in there.items()
+            for number, record in existing.items()
             if number not in ours
         }
 
     def _is_of_other_company(self, record: Record) -> bool:
-        """Tell whether an order outside our scope is so by its company, or by the domain."""
+        """Tell whether an order is outside the scope because of its company, not of the domain."""
         if not self._scope.company_ids:
             return False
         company = record.get("company_id")
         company = company[0] if isinstance(company, list) and company else company
         return not self._scope.domain or company not in self._scope.company_ids
 
+    # --- the control call ---
 
-def _sharing(orders: Mapping[int, OrderSnapshot]) -> list[int]:
-    """Orders that hold one and the same line: read at two moments, between which it moved."""
-    owners: dict[int, list[int]] = {}
-    for number, order in orders.items():
-        for line in order.lines:
-            owners.setdefault(line.id, []).append(number)
-    return sorted({number for own in owners.values() if len(own) > 1 for number in own})
+    def make_control_call(self) -> None:
+        """Search for no order: the cheapest call that exercises all that a read of orders needs.
+
+        Raises OdooRefused where Odoo does not accept the configured domain or companies, and
+        OdooUnavailable where it can't search at all.
+        """
+        try:
+            self._search_nothing(self._scope)
+        except OdooFault as fault:
+            self._raise_cause(fault)
+
+    def _raise_cause(self, fault: OdooFault) -> None:
+        """Search without domain and companies, then with companies alone, and raise the cause."""
+        scope, model = self._scope, self.order_model
+        try:
+            self._search_nothing(Scope(scope.language))
+        except OdooFault as plain:
+            raise OdooUnavailable(
+                _("Odoo itself is in trouble, no order is: %(error)s", error=message_of(plain))
+            ) from plain
+        if scope.company_ids:
+            try:
+                self._search_nothing(Scope(scope.language, (), scope.company_ids))
+            except OdooAccessError as refusal:
+                raise OdooRefused(
+                    _(
+                        "The account may not see all of ODOO_COMPANY_IDS %(company_ids)s"
+                        " (Odoo said: %(message)s): give it these companies in Odoo, or correct"
+                        " the setting",
+                        company_ids=", ".join(map(str, scope.company_ids)),
+                        message=refusal.message,
+                    )
+                ) from fault
+        if scope.domain:
+            raise OdooRefused(
+                _(
+                    "Odoo can't search %(model)s by ODOO_DOMAIN (%(message)s): correct the"
+                    " setting; manage.py odoo_fields lists the fields of this Odoo",
+                    model=model,
+                    message=fault.message,
+                )
+            ) from fault
+        raise OdooUnavailable(
+            _(
+                "Odoo can't search %(model)s just now: %(error)s",
+                model=model,
+                error=message_of(fault),
+            )
+        ) from fault
+
+    def _search_nothing(self, scope: Scope) -> None:
+        kwargs = {"limit": 1, "context": scope.context}
+        self._calls.execute(
+            self.order_model, "search", [scope.order_domain(("id", "=", 0))], kwargs
+        )
 
 
 class _Reads:
-    """The calls of one fetch, and when on Odoo's clock the first of them began."""
+    """The calls of one fetch. ``began_at``: when the first of them began, on Odoo's clock."""
 
-    def __init__(self, calls: Calls, models: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, calls: ModelCalls, models: Callable[[], Sequence[str]]) -> None:
         self.began_at: datetime | None = None
         self._calls = calls
         self._models = models
@@ -251,3 +332,26 @@ class _Reads:
     ) -> Answer:
         """Call after another call of this fetch has shown that the model may be read."""
         return self._calls.execute(model, method, args, kwargs, needed_models=None)
+
+
+def _specification(field_set: FieldSet) -> dict[str, Any]:
+    """Return what ``web_search_read`` has to read: orders with their lines, and related names."""
+    wanted = _flat_specification(field_set.order)
+    wanted[str(field_set.order.odoo_name("currency_id"))] = CURRENCY
+    lines_name = str(field_set.order.odoo_name("order_line"))
+    wanted[lines_name] = {"fields": _flat_specification(field_set.line)}
+    return wanted
+
+
+def _flat_specification(fields: ModelFields) -> dict[str, Any]:
+    named = {Kind.MANY2ONE, Kind.MANY2MANY}
+    return {name: NAMED if field.kind in named else {} for field, name in fields.present}
+
+
+def _sharing(orders: Mapping[int, OrderSnapshot]) -> list[int]:
+    """Return the orders that hold the same line: read at two moments, between which it moved."""
+    owners: dict[int, list[int]] = {}
+    for number, order in orders.items():
+        for line in order.lines:
+            owners.setdefault(line.id, []).append(number)
+    return sorted({number for own in owners.values() if len(own) > 1 for number in own})

@@ -1,42 +1,38 @@
-"""What the gateway hands out: plain immutable records, values still as Odoo sent them."""
+"""The records that the gateway returns, and how they are made of what Odoo answers.
+
+They are immutable, and their values are still as Odoo sent them: ``refresh/mapping.py`` converts
+them. Whichever calls an order was read by, ``build_order`` makes the snapshot.
+"""
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bc_consumer.odoo.field_set import FieldSet
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.fields.kinds import Kind
+from bc_consumer.odoo.errors import OdooFault, OdooProtocolError
+from bc_consumer.odoo.field_set import FieldSet, ModelFields
 
-LONGEST_VERSION = 100  # characters of what a server says of itself
+LONGEST_VERSION = 100  # characters kept of the version text that a server sends
 MAJOR = re.compile(r"\d{1,9}")
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer of Odoo, decoded.
-
-    ``seconds``: how long the exchange took. ``server_date``: Odoo's clock (or its proxy's) when it
-    answered, whole seconds, UTC; None if the answer had no ``Date`` header.
-    """
-
-    value: Any
-    received_bytes: int
-    seconds: float
-    server_date: datetime | None
+Record = Mapping[str, Any]
+"""A record as Odoo sends it: field name of this Odoo → value."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerVersion:
-    """Odoo's version: ``text`` as Odoo writes it («17.0», «saas~17.2»), ``major`` as a number."""
+    """Odoo's version: ``text`` as Odoo writes it ("17.0", "saas~17.2"), ``major`` as a number."""
 
     text: str
     major: int
 
     @classmethod
     def from_text(cls, text: str) -> "ServerVersion":
-        """Read «17.0», «17.0-20261124», «saas~17.2+e»; major is 0 where no number is found."""
+        """Read "17.0", "17.0-20261124", "saas~17.2+e". ``major`` is 0 where there is no number."""
         text = text[:LONGEST_VERSION]
         number = MAJOR.search(text)
         return cls(text=text, major=int(number.group()) if number else 0)
@@ -45,14 +41,14 @@ class ServerVersion:
 class Missing(enum.Enum):
     """Why an order that was asked for is not in the answer."""
 
-    GONE = "gone"  # Odoo has no such order: deleted, or not committed yet
-    FORBIDDEN = "forbidden"  # Odoo has it, and this account may not read it
-    OUTSIDE_DOMAIN = "outside the domain"  # Odoo has it, and it is none of those to be copied
-    OUTSIDE_COMPANIES = "outside the companies"  # it belongs to a company that is not configured
+    GONE = "gone"  # Odoo has no such order: it was deleted, or is not committed yet
+    FORBIDDEN = "forbidden"  # it exists, and this account may not read it
+    OUTSIDE_DOMAIN = "outside the domain"  # it exists, and does not match ODOO_DOMAIN
+    OUTSIDE_COMPANIES = "outside the companies"  # its company is not in ODOO_COMPANY_IDS
 
     @property
     def means_archived(self) -> bool:
-        """Whether the copy archives such an order: it is not ours, as far as anybody can tell."""
+        """Whether the copy archives such an order. A forbidden one stays as it was."""
         return self is not Missing.FORBIDDEN
 
 
@@ -66,12 +62,12 @@ class LineSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class OrderSnapshot:
-    """One order with all its lines (by id), as one consistent read saw them.
+    """One order with all its lines (ascending by id), as one consistent read returned them.
 
     ``values``: canonical field name → what Odoo sent: False where empty, numbers, text,
-    ``{"id", "display_name"}`` for a many2one and a list of such for a many2many. A field that this
-    Odoo lacks has no key. ``fields``: what there was to read, in orders and in lines.
-    ``currency_decimals``: decimals of the order's currency, None if unknown.
+    ``{"id", "display_name"}`` for a many2one, and a list of these for a many2many. A field that
+    this Odoo lacks has no key. ``fields``: the fields that were read, of orders and of lines.
+    ``currency_decimals``: the decimals of the order's currency, None if unknown.
     """
 
     id: int
@@ -83,10 +79,10 @@ class OrderSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The outcome of a fetch: each id asked for is in exactly one of the two.
+    """The result of a fetch. Each id that was asked for is in exactly one of the two mappings.
 
-    ``began_at``: a moment on Odoo's clock not later than the beginning of the reads, UTC; None
-    if Odoo's answers carried no date.
+    ``began_at``: a moment on Odoo's clock, UTC, not later than the start of the first read; None
+    if Odoo's answers had no ``Date`` header.
     """
 
     orders: Mapping[int, OrderSnapshot]
@@ -96,7 +92,7 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One order or line, as a listing shows it: no content, one write_date.
+    """One order or line in a listing: its id and its write_date, without content.
 
     ``write_date``: UTC, whole seconds; None where Odoo has none (a row made by SQL).
     ``order_id``: of lines only.
@@ -109,13 +105,92 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Orders, or lines, whose write_date lies in one month or day of UTC.
+    """The number of orders, or lines, whose write_date lies in one month or day of UTC.
 
-    ``end`` is the first moment after it. ``id_sum``: the sum of their ids, exact; None where this
-    Odoo can't tell it (split the period, or compare ids).
+    ``end`` is the first moment after the period. ``id_sum``: the exact sum of their ids; None where
+    this Odoo can't compute it (use shorter periods, or compare ids).
     """
 
     start: datetime
     end: datetime
     count: int
     id_sum: int | None
+
+
+def check_records(value: Any) -> Sequence[Record]:
+    """Return Odoo's answer if it is a list of records.
+
+    Raises OdooFault for None: XML-RPC can't carry it, and an answer that holds None anywhere is
+    lost as a whole. Raises OdooProtocolError for anything else.
+    """
+    if value is None:
+        raise OdooFault(_("Odoo's answer holds an empty value that it can't send"), code=1)
+    if isinstance(value, list) and all(isinstance(record, dict) for record in value):
+        return value
+    raise OdooProtocolError(_("Odoo gave something else than a list of records"))
+
+
+def record_id(record: Record) -> int:
+    """Return the record's id. Raises OdooProtocolError if it has none."""
+    number = record.get("id")
+    if isinstance(number, int) and not isinstance(number, bool) and number > 0:
+        return number
+    raise OdooProtocolError(_("Odoo gave a record whose id is %(number)s", number=repr(number)))
+
+
+def build_order(record: Record, field_set: FieldSet) -> OrderSnapshot:
+    """Make a snapshot of an order's record with nested lines, currency and names.
+
+    Raises OdooProtocolError if a field that was asked for is not in the record.
+    """
+    order_id = record_id(record)
+    lines_name = str(field_set.order.odoo_name("order_line"))
+    values = _values(record, field_set.order)
+    lines = [_build_line(line, field_set.line) for line in check_records(record.get(lines_name))]
+    currency = record.get(str(field_set.order.odoo_name("currency_id")))
+    decimals = currency.get("decimal_places") if isinstance(currency, dict) else None
+    return OrderSnapshot(
+        id=order_id,
+        values=values,
+        lines=tuple(sorted(lines, key=lambda line: line.id)),
+        fields=field_set,
+        currency_decimals=decimals if isinstance(decimals, int) else None,
+    )
+
+
+def _build_line(record: Record, fields: ModelFields) -> LineSnapshot:
+    return LineSnapshot(id=record_id(record), values=_values(record, fields))
+
+
+def _values(record: Record, fields: ModelFields) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for field, odoo_name in fields.present:
+        if odoo_name not in record:
+            raise OdooProtocolError(
+                _(
+                    "Odoo left %(odoo_name)s of %(model)s %(record)s out of its answer",
+                    odoo_name=odoo_name,
+                    model=fields.model,
+                    record=record_id(record),
+                )
+            )
+        if field.kind is Kind.MANY2ONE:
+            values[field.name] = _id_and_name(record[odoo_name])
+        elif field.kind is Kind.MANY2MANY:
+            related = [_id_and_name(other) for other in check_records(record[odoo_name])]
+            values[field.name] = sorted(related, key=record_id)
+        elif field.kind is not Kind.LINES:
+            values[field.name] = record[odoo_name]
+    for field in fields.absent:
+        if field.derive is not None:
+            values[field.name] = field.derive(values)
+    return values
+
+
+def _id_and_name(value: Any) -> Any:
+    """Return ``{"id", "display_name"}`` for a nested record or ``[id, name]``; keep False."""
+    if isinstance(value, dict) and "id" in value:
+        return {"id": value["id"], "display_name": value.get("display_name", False)}
+    if isinstance(value, list) and len(value) == 2:
+        return {"id": value[0], "display_name": value[1]}
+    return value

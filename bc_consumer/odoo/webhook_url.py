@@ -1,8 +1,8 @@
-"""The address that a webhook action calls: made, taken apart, and shown without its secret.
+"""The address that a webhook action calls: composes it, parses it, and masks its secret.
 
 Odoo's webhook action sends no headers of its own, and its body does not say what happened
-(measured on Odoo 17, 18 and 19). So the secret travels as the URL's credentials, which arrive as
-HTTP Basic, and the event and the model in its query.
+(measured on Odoo 17, 18 and 19). So the secret is in the URL's credentials, which arrive as HTTP
+Basic, and the event and the model are in its query.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class WebhookUrl:
-    """A webhook's address taken apart. ``endpoint``: what comes before the query, normalised."""
+    """The parts of a webhook's address. ``endpoint``: normalised, without credentials and query."""
 
     endpoint: str
     secret: str = field(repr=False)
@@ -26,24 +26,24 @@ class WebhookUrl:
 
     @property
     def event(self) -> str:
-        """What the address says has happened: changed, deleted, or "" for neither."""
+        """The event in the query: "changed", "deleted", or "" if there is none."""
         return self.query.get("event", "")
 
     @property
     def model(self) -> str:
-        """The model that the address names; only addresses of our own making have it."""
+        """The model in the query, "" if there is none: only addresses that we composed have it."""
         return self.query.get("model", "")
 
 
-def compose(endpoint: str, secret: str, event: str, model: str) -> str:
-    """Put the address together: ``https://odoo:SECRET@host/path/?event=…&model=…``."""
+def compose_webhook_url(endpoint: str, secret: str, event: str, model: str) -> str:
+    """Return ``https://odoo:SECRET@host/path/?event=…&model=…``."""
     scheme, _, rest = endpoint.partition("://")
     credentials = f"{USER}:{quote(secret, safe='')}@"
     return f"{scheme}://{credentials}{rest}?{urlencode({'event': event, 'model': model})}"
 
 
-def take_apart(url: str) -> WebhookUrl:
-    """Read any address that may stand in a webhook action; what can't be read gives "" parts."""
+def parse_webhook_url(url: str) -> WebhookUrl:
+    """Parse the address of any webhook action; all parts are "" if it can't be parsed."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -60,9 +60,9 @@ def take_apart(url: str) -> WebhookUrl:
     )
 
 
-def masked(url: str) -> str:
-    """Show an address without what may be secret in it: credentials, unknown query values."""
-    parts = take_apart(url)
+def mask_url(url: str) -> str:
+    """Return an address with its credentials and unknown query values replaced by "***"."""
+    parts = parse_webhook_url(url)
     if not parts.endpoint:
         return HIDDEN
     scheme, _, rest = parts.endpoint.partition("://")

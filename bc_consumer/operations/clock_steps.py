@@ -26,7 +26,6 @@ from django.db.models.functions import Now
 from bc_consumer import ledger
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.ledger import circuit_breaker
-from bc_consumer.ledger.scan_request import request_scan
 from bc_consumer.models import CopyOrigin, Heartbeat, PendingBC, SyncState
 
 logger = logging.getLogger(__name__)
@@ -75,7 +74,7 @@ def set_right(step: timedelta = timedelta(0)) -> None:
     beats_ahead = Heartbeat.objects.filter(at__gt=Now() + MARGIN).update(at=Now())
     if step or beats_ahead:
         logger.warning("The database's clock was set: scans are asked for")
-        request_scan()
+        SyncState.request_scan()
     lease = timedelta(seconds=settings.SYNC_LEASE_SECONDS)
     state = SyncState.objects.filter(key=SyncState.KEY)
     too_long = Q(lease_until__gt=Now() + lease + MARGIN) & ~Q(

@@ -30,9 +30,9 @@ from bc_consumer.odoo import (
     OdooTorn,
     UnknownField,
 )
-from bc_consumer.reconciliation import recent_changes
+from bc_consumer.reconciliation import recent_changes, scrub
 from bc_consumer.reconciliation.period_digest import Digest, Model
-from bc_consumer.refresh import archive_brake, scrub
+from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.error_policy import NotReadable
 from bc_consumer.refresh.mapping import EXTRA, Extra, MappedOrder, MappingError, map_order
 

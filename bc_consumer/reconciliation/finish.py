@@ -11,13 +11,13 @@ from django.db.models.functions import Now
 
 from bc_consumer import ledger
 from bc_consumer.core.redaction import redacted
+from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message, joined, ngettext, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.installation.webhook_address import polls_alone
-from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog
+from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog, SyncState
 from bc_consumer.operations import retention
 from bc_consumer.operations.alerts import alert, over
-from bc_consumer.reconciliation import schedule
 from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.batch import REFUSED
 
@@ -128,7 +128,7 @@ def _same_date(run: SyncLog) -> Message:
 def _went_well_lately() -> bool:
     """Whether a poll, or a run, did: one failure among many needs nobody."""
     return SyncLog.objects.filter(
-        status__in=schedule.GOOD, ended_at__range=(Now() - POLL_MAY_FAIL_FOR, Now())
+        status__in=SyncLog.GOOD, ended_at__range=(Now() - POLL_MAY_FAIL_FOR, Now())
     ).exists()
 
 
@@ -160,11 +160,11 @@ def _tell_of_the_scrub(run: SyncLog) -> None:
                 scrubbed=run.scrubbed,
             ),
         )
-    elif run.scrubbed and run.status in schedule.GOOD:
+    elif run.scrubbed and run.status in SyncLog.GOOD:
         over(SAME_DATE)
 
 
-def tell(run: SyncLog) -> None:
+def alert_about(run: SyncLog) -> None:
     """Alert people to what needs them; take back what is over."""
     _tell_of_the_scrub(run)
     if run.error == SyncLog.INTERRUPTED:
@@ -179,7 +179,7 @@ def tell(run: SyncLog) -> None:
             alert(
                 key, _("a poll failed") if is_poll else _("a reconciliation failed"), summary(run)
             )
-    elif run.status in schedule.GOOD:
+    elif run.status in SyncLog.GOOD:
         over(key)
         over(REFUSED)
         if run.status == Status.OK and run.digest:
@@ -201,3 +201,17 @@ def tell(run: SyncLog) -> None:
             )
         else:
             over("missed by webhooks")
+
+
+def forget_requested_scan(run: SyncLog) -> None:
+    """Forget what was asked for, if this run must have seen all of it.
+
+    It has to have looked for what is gone, too, and to have begun late enough: before that a
+    transaction that an event told of may still have been open in Odoo.
+    """
+    if not run.digest or run.started_at > database_now():  # the clock was set back meanwhile
+        return
+    longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
+    seen_before = run.started_at - longest
+    state = SyncState.objects.filter(key=SyncState.KEY, scan_due_at__lt=seen_before)
+    state.update(scan_due_at=None)

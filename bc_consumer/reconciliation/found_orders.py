@@ -8,12 +8,15 @@ from bc_consumer.core import process_state
 from bc_consumer.core.id_set import IdSet
 from bc_consumer.models import SyncLog
 from bc_consumer.odoo import Odoo, OdooAccessError
-from bc_consumer.reconciliation.stops import Braked
 from bc_consumer.refresh import archive_brake
 
 WEBHOOK_SECONDS = 5.0
 """For which a run that would stop waits for the webhooks of what it found gone."""
 LOOK_SECONDS = 0.5
+
+
+class Braked(Exception):
+    """More orders seem gone than the brake allows; nothing was archived."""
 
 
 class Findings:

@@ -19,9 +19,6 @@ from bc_consumer.models import SyncState
 
 logger = logging.getLogger(__name__)
 
-SLICE_LATE = timedelta(minutes=1)
-"""After which the message of a run's next slice is taken for lost, and the scheduler goes on."""
-
 
 class LockLost(Exception):
     """The lease ran out and somebody else may hold the lock; this run may change nothing more."""
@@ -106,7 +103,7 @@ class Lock:
 def no_slice_will_come(run: int) -> None:
     """Let the scheduler go on with this run at once: nobody could be told of its next slice."""
     waiting = SyncState.objects.filter(key=SyncState.KEY, owner=SyncState.owner_between_slices(run))
-    waiting.update(lease_until=Now() + SyncState.HAND_OVER - SLICE_LATE)
+    waiting.update(lease_until=Now() + SyncState.HAND_OVER - SyncState.SLICE_LATE)
 
 
 def ask_to_give_way() -> None:
@@ -121,3 +118,22 @@ def unlock() -> str:
         is_syncing=False, owner="", lease_until=None, give_way=False
     )
     return state.owner if state.is_syncing else ""
+
+
+"""Why a reconciliation does not begin, or stops before its end, and nothing has failed."""
+
+
+class AlreadyRunning(Exception):
+    """Another run holds the lock; the text says which."""
+
+
+class GaveWay(Exception):
+    """This poll ends because a run waits for the lock."""
+
+
+class Interrupted(Exception):
+    """The process was told to stop, or can't go on just now; the run goes on where it was."""
+
+
+class SliceOver(Exception):
+    """This slice's time is up; the run goes on in another."""

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KeyTransform
+from django.db.models.functions import Now
 
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.models import BC, BCLine
+from bc_consumer.models import BC, BCLine, CopyOrigin
 from bc_consumer.odoo import (
     NAMING_MODELS,
     Field,
@@ -23,8 +24,7 @@ from bc_consumer.odoo import (
     ModelFields,
     Odoo,
 )
-from bc_consumer.refresh.mapping import normalised_text
-from bc_consumer.refresh.reading_again import to_be_read_again
+from bc_consumer.refresh.mapping import current_versions, normalised_text
 
 
 def proof_by_our_clock(proof: timedelta, here: datetime, at_odoo: datetime) -> timedelta:
@@ -184,3 +184,13 @@ def _among(rows: "QuerySet[Any, tuple[int, Any]]", names: dict[int, str]) -> set
         for odoo_id, records in rows.iterator()
         if any(names.get(one["id"], one["name"]) != one["name"] for one in records or ())
     }
+
+
+def to_be_read_again(fields: FieldSet) -> Q:
+    """Return the condition on orders; ``fields``: those that this Odoo has now."""
+    made_otherwise = ~Q(mapping_version__in=current_versions(fields))
+    since = CopyOrigin.objects.values_list("fields_changed_at", flat=True).first()
+    if since is None:
+        return made_otherwise
+    # Read in the future: the clock was set back, and nothing tells when it was.
+    return made_otherwise | Q(synced_at__lt=since) | Q(synced_at__gt=Now())

@@ -5,10 +5,12 @@ row, so that it can go on there: a nightly run's next slice, an interrupted firs
 """
 
 import logging
+import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -21,7 +23,6 @@ from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message, joined, message_of
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.ledger import circuit_breaker
-from bc_consumer.ledger.scan_request import scanned
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Lane, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import (
@@ -36,24 +37,33 @@ from bc_consumer.odoo import (
 from bc_consumer.operations import schema_watch
 from bc_consumer.operations.alerts import alert
 from bc_consumer.operations.language_watch import watch as watch_language
-from bc_consumer.reconciliation import recent_changes, schedule
-from bc_consumer.reconciliation.drain_threads import crew
+from bc_consumer.reconciliation import recent_changes, schedule, scrub
 from bc_consumer.reconciliation.finish import (
+    alert_about,
     connection_was_lost,
+    forget_requested_scan,
     purge_what_is_old,
     save,
     summary,
-    tell,
     verdict,
     waiting_in_vain,
 )
-from bc_consumer.reconciliation.found_orders import Findings
-from bc_consumer.reconciliation.lock import Lock, LockLost, ask_to_give_way
+from bc_consumer.reconciliation.found_orders import Braked, Findings
+from bc_consumer.reconciliation.lock import (
+    AlreadyRunning,
+    GaveWay,
+    Interrupted,
+    Lock,
+    LockLost,
+    SliceOver,
+    ask_to_give_way,
+)
 from bc_consumer.reconciliation.period_digest import Digest
-from bc_consumer.reconciliation.start import FIRST_PHASE, RunRequest, begin, holder
-from bc_consumer.reconciliation.stops import AlreadyRunning, Braked, GaveWay, Interrupted, SliceOver
-from bc_consumer.refresh import archive_brake, odoo_identity, scrub
-from bc_consumer.refresh.control_call import find_out
+from bc_consumer.reconciliation.schedule import RunRequest
+from bc_consumer.reconciliation.start import FIRST_PHASE, begin, holder
+from bc_consumer.refresh import archive_brake, odoo_identity
+from bc_consumer.refresh.batch import work_off
+from bc_consumer.refresh.control_call import probe_odoo
 from bc_consumer.refresh.odoo_connection import odoo
 
 logger = logging.getLogger(__name__)
@@ -177,7 +187,7 @@ class _Run:
         handed_over = False
         try:
             self._check_database()
-            with crew(self.run.pk):
+            with drain_threads(self.run.pk):
                 self._work()
             self._end(*self._verdict())
         except SliceOver:
@@ -197,7 +207,7 @@ class _Run:
             self._more["gone"] = self._findings.unarchived()
             self._end(Status.BRAKED, why)
             told = joined(
-                " ", why, _("Nothing was archived by it."), archive_brake.standing().text()
+                " ", why, _("Nothing was archived by it."), archive_brake.held_orders().text()
             )
             alert(archive_brake.KEY, _("a reconciliation was stopped"), told)
         except OdooRefused as error:
@@ -254,7 +264,7 @@ class _Run:
 
     def _verdict(self) -> tuple[SyncLog.Status, Message]:
         status, why = verdict(self.run)
-        if status in schedule.GOOD and self.run.digest:
+        if status in SyncLog.GOOD and self.run.digest:
             odoo_identity.renew(self.odoo)
         return status, why
 
@@ -395,7 +405,7 @@ class _Run:
     # --- helpers -------------------------------------------------------------------------------
 
     def _mark_for_scrub(self, odoo_ids: Collection[int]) -> None:
-        self._mark(odoo_ids, cause=scrub.CAUSE)
+        self._mark(odoo_ids, cause=ledger.SCRUB)
         self.run.scrubbed += len(odoo_ids)
 
     def _mark(
@@ -415,9 +425,9 @@ class _Run:
 
     def _wait(self, outstanding: int, *, may_end: bool = True) -> None:
         self._look_around(outstanding, may_end=may_end)
-        if circuit_breaker.current() is not None and time.monotonic() >= self._ask_after:
+        if circuit_breaker.current_outage() is not None and time.monotonic() >= self._ask_after:
             marked = PendingBC.objects.filter(run=self.run.pk).order_by("batch_limit", "odoo_id")
-            find_out(marked.values_list("odoo_id", flat=True).first())
+            probe_odoo(marked.values_list("odoo_id", flat=True).first())
             self._ask_after = time.monotonic() + ASK_SECONDS
         process_state.stopping.wait(LOOK_SECONDS)
 
@@ -477,7 +487,7 @@ class _Run:
                 if moves and run.window_until is not None:
                     self.lock.move_watermark(run.window_until)
                 if gapless:  # else what was missed may be older than the window
-                    scanned(run)
+                    forget_requested_scan(run)
                 self._save()
         except LockLost as lost:
             if self._is_overtaken():
@@ -487,7 +497,7 @@ class _Run:
         run.refresh_from_db()
         bad = logging.WARNING if run.cause == Cause.POLL else logging.ERROR
         logger.log(logging.INFO if good else bad, "run %d: %s", run.pk, summary(run))
-        tell(run)
+        alert_about(run)
         went_through = run.phase == SyncLog.DONE and status != Status.FAILED
         if went_through and run.digest and not run.asked_for:
             purge_what_is_old()
@@ -514,3 +524,34 @@ class _Run:
         self._calls, self._bytes = calls, received
         self._more.clear()
         return True
+
+
+@contextmanager
+def drain_threads(run: int) -> Iterator[None]:
+    """Work off what is due beside a run's detection, so that reading and writing overlap."""
+    stop = threading.Event()
+    count = min(2, settings.ODOO_CONCURRENT_CALLS) if connection.vendor == "postgresql" else 1
+    threads = [
+        threading.Thread(target=_work_until, args=(run, stop), name=f"crew-{n}", daemon=True)
+        for n in range(count)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _work_until(run: int, stop: threading.Event) -> None:
+    while not stop.is_set() and not process_state.stopping.is_set():
+        try:
+            if not work_off(turn=1.0, run=run):
+                stop.wait(0.05)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("The run's crew waits for the database: %s", error)
+            connection.close()
+            stop.wait(1.0)
+    connection.close()

@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import SyncLog, SyncState
-from bc_consumer.reconciliation.lock import SLICE_LATE
 
 RETRY_AFTER = timedelta(minutes=15)
 """After a nightly run, or a poll's digest, that failed."""
@@ -26,22 +25,25 @@ SCAN_EVERY = timedelta(minutes=2)
 SCAN_DIGEST_EVERY = timedelta(minutes=5)
 """Meanwhile, for what is gone, which no window shows. No oftener, for requests may follow each
 other all day, and a digest counts through all of Odoo's orders and lines."""
-GOOD = (SyncLog.Status.OK, SyncLog.Status.PARTIAL)
 FOR_A_PERSON = (SyncLog.Status.BRAKED, SyncLog.Status.REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """One thing to do now; ``run`` is the nightly run to go on with."""
+class RunRequest:
+    """What a run is asked for."""
 
     cause: SyncLog.Cause
-    run: int | None = None
+    full: bool = False
+    since: datetime | None = None
+    forced: bool = False
     digest: bool = True
     asked_for: bool = False
-    """A poll with a digest because of an event that was missed, or may have been."""
+    """A poll, with a digest, because an event was missed or may have been (``scan_due_at``)."""
+    unfinished: int | None = None
+    """The nightly run to go on with, by the key of its SyncLog."""
 
 
-def due() -> list[Due]:
+def due() -> list[RunRequest]:
     """Return what is to be done now: a nightly run, a poll, or both.
 
     Both, for a nightly run may have to wait for a worker, and polls don't wait for that. One that
@@ -53,12 +55,12 @@ def due() -> list[Due]:
     if state.is_syncing and state.lease_until is not None and state.lease_until >= now:
         handed_over_at = state.lease_until - SyncState.HAND_OVER
         waits = run is not None and state.owner == SyncState.owner_between_slices(run.pk)
-        if run is not None and waits and handed_over_at < now - SLICE_LATE:
-            return [Due(SyncLog.Cause.NIGHTLY, run=run.pk)]
+        if run is not None and waits and handed_over_at < now - SyncState.SLICE_LATE:
+            return [RunRequest(SyncLog.Cause.NIGHTLY, unfinished=run.pk)]
         return []
     if run is not None:
-        return [Due(SyncLog.Cause.NIGHTLY, run=run.pk)]
-    nightly = [Due(SyncLog.Cause.NIGHTLY)] if nightly_is_due(now) else []
+        return [RunRequest(SyncLog.Cause.NIGHTLY, unfinished=run.pk)]
+    nightly = [RunRequest(SyncLog.Cause.NIGHTLY)] if nightly_is_due(now) else []
     return [*nightly, *_poll_due(now, state)]
 
 
@@ -75,7 +77,7 @@ def nightly_is_due(now: datetime) -> bool:
         return False
     since = last_time(now, at)
     nightly = SyncLog.objects.filter(cause=SyncLog.Cause.NIGHTLY, started_at__range=(since, now))
-    return not nightly.filter(status__in=GOOD).exists() and _may_try_again(nightly, now)
+    return not nightly.filter(status__in=SyncLog.GOOD).exists() and _may_try_again(nightly, now)
 
 
 def _may_try_again(runs: QuerySet[SyncLog], now: datetime) -> bool:
@@ -106,7 +108,7 @@ def _moment(day: date, at: time) -> datetime:
     return timezone.make_aware(datetime.combine(day, at)).astimezone(UTC)
 
 
-def _poll_due(now: datetime, state: SyncState) -> list[Due]:
+def _poll_due(now: datetime, state: SyncState) -> list[RunRequest]:
     if state.last_sync is None:
         return []  # the first load is a nightly run's or a command's
     polls = SyncLog.objects.filter(cause=SyncLog.Cause.POLL)
@@ -118,19 +120,19 @@ def _poll_due(now: datetime, state: SyncState) -> list[Due]:
     seconds = settings.SYNC_POLL_SECONDS
     by_time = seconds > 0 and passed(timedelta(seconds=seconds))
     if by_time and _digest_is_due(now):
-        return [Due(SyncLog.Cause.POLL)]
+        return [RunRequest(SyncLog.Cause.POLL)]
     if state.scan_due_at is not None:
         if _scan_digest_is_due(now):
-            return [Due(SyncLog.Cause.POLL, asked_for=True)]
+            return [RunRequest(SyncLog.Cause.POLL, asked_for=True)]
         by_time = by_time or passed(SCAN_EVERY)
-    return [Due(SyncLog.Cause.POLL, digest=False)] if by_time else []
+    return [RunRequest(SyncLog.Cause.POLL, digest=False)] if by_time else []
 
 
 def _digest_is_due(now: datetime) -> bool:
     lately = SyncLog.objects.filter(
         digest=True, asked_for=False, started_at__range=(now - DIGEST_EVERY, now)
     )
-    if lately.filter(status__in=GOOD, phase=SyncLog.DONE).exists():
+    if lately.filter(status__in=SyncLog.GOOD, phase=SyncLog.DONE).exists():
         return False
     polls = lately.filter(cause=SyncLog.Cause.POLL).exclude(error=SyncLog.GAVE_WAY)
     return _may_try_again(polls, now)

@@ -1,7 +1,6 @@
 """How a reconciliation run begins: what killed ones left is closed, and what they found goes on."""
 
 import logging
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
@@ -13,6 +12,7 @@ from bc_consumer.core import translatable
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message
 from bc_consumer.models import SyncLog, SyncState
+from bc_consumer.reconciliation.schedule import RunRequest
 
 logger = logging.getLogger(__name__)
 Status = SyncLog.Status
@@ -20,19 +20,6 @@ Cause = SyncLog.Cause
 
 FIRST_PHASE = "failed"
 KILLED = translatable.gettext("killed: its lease ran out before it ended")
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What a run is asked for."""
-
-    cause: SyncLog.Cause
-    full: bool = False
-    since: datetime | None = None
-    forced: bool = False
-    digest: bool = True
-    asked_for: bool = False
-    """A poll for an event that was, or may have been, missed: see ``ledger/scan_request.py``."""
 
 
 def holder() -> Message:

@@ -51,7 +51,7 @@ def is_vouched_for(row: PendingBC, found: Missing) -> bool:
     return found is Missing.GONE and row.event == Event.DELETED
 
 
-def unvouched(seen: Iterable[tuple[PendingBC, object]]) -> list[int]:
+def without_witness(seen: Iterable[tuple[PendingBC, object]]) -> list[int]:
     """Return the orders that would be archived because Odoo's answer alone says so."""
     return [
         row.odoo_id
@@ -71,7 +71,9 @@ class DoubtfulArchivings:
     """Odoo shows some order, whichever."""
 
 
-def doubt(odoo_ids: Collection[int], any_order: Callable[[], bool]) -> DoubtfulArchivings | None:
+def doubtful_archivings(
+    odoo_ids: Collection[int], any_order: Callable[[], bool]
+) -> DoubtfulArchivings | None:
     """Prepare the decision about orders that nobody vouches for; None where there is none.
 
     ``any_order`` asks Odoo whether it shows any order at all.
@@ -87,7 +89,7 @@ def doubt(odoo_ids: Collection[int], any_order: Callable[[], bool]) -> DoubtfulA
     return DoubtfulArchivings(ids, count, count <= 1 or any_order())
 
 
-def decide(about: DoubtfulArchivings) -> None:
+def check(about: DoubtfulArchivings) -> None:
     """Raise Held when these archivings are too many, in the transaction that makes them.
 
     It locks the row of SyncState until the commit: who archives at the same time counts after us.
@@ -192,7 +194,7 @@ class HeldOrders:
         return joined(" ", held, self.reason, advice)
 
 
-def standing() -> HeldOrders:
+def held_orders() -> HeldOrders:
     """Return what is held now."""
     rows = PendingBC.objects.filter(held_at__isnull=False, failed_at__isnull=True)
     found = rows.aggregate(count=Count("pk"), since=Min("held_at"))
@@ -204,12 +206,12 @@ def standing() -> HeldOrders:
     return HeldOrders(found["count"], found["since"], tuple(ids), verbatim(reason))
 
 
-def tell(*, more: bool) -> None:
+def update_alert(*, more: bool) -> None:
     """Have the alert tell what is held now; ``more``: some came, else some may have been let go.
 
     It ends when none is held, unless it tells of a run that was stopped: that ends with a good one.
     """
-    now = standing()
+    now = held_orders()
     for attempt in range(TOLD_ANEW):
         if not now.count:
             if Alert.objects.filter(key=KEY, subject=HELD).exists():
@@ -218,6 +220,6 @@ def tell(*, more: bool) -> None:
             alert(KEY, HELD, now.text())
         else:
             amend(KEY, HELD, now.text())
-        told, now = now, standing()
+        told, now = now, held_orders()
         if told == now:
             break

@@ -20,13 +20,13 @@ from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import joined, message_of, ngettext
 from bc_consumer.ledger import call_slots, circuit_breaker
+from bc_consumer.messaging import change_publisher
 from bc_consumer.models import BC, JournalEntry, PendingBC
 from bc_consumer.odoo import Fetched, Missing, OdooError, OdooUnavailable
 from bc_consumer.operations import failed_orders, schema_watch
 from bc_consumer.operations.alerts import alert, over
-from bc_consumer.refresh import archive_brake, odoo_identity, run_figures
-from bc_consumer.refresh.change_signal import tell
-from bc_consumer.refresh.control_call import control
+from bc_consumer.refresh import archive_brake, odoo_identity, run_counts
+from bc_consumer.refresh.control_call import check_known_good
 from bc_consumer.refresh.error_policy import (
     NotReadable,
     Reaction,
@@ -34,10 +34,10 @@ from bc_consumer.refresh.error_policy import (
     is_about_orders,
     reaction_to,
 )
-from bc_consumer.refresh.journal import journal_entry
 from bc_consumer.refresh.mapping import MappingError, map_order
 from bc_consumer.refresh.odoo_connection import odoo, sends_early
-from bc_consumer.refresh.writer import FetchedRow, LinesElsewhere, Result, apply
+from bc_consumer.refresh.writer import FetchedRow, LinesElsewhere, Result, apply, journal_entry
+from bc_consumer.signals import bc_synced
 
 logger = logging.getLogger(__name__)
 Outcome = JournalEntry.Outcome
@@ -153,9 +153,9 @@ class Batch:
             if self.probing:
                 circuit_breaker.give_turn_back()
             # Not before: a slow receiver must not let the rest of the batch's lease run out.
-            tell(self.results)
+            tell_applications(self.results)
         if any(row.held_at for row in self.rows.values()):
-            archive_brake.tell(more=False)
+            archive_brake.update_alert(more=False)
         if self.failed:
             failed_orders.tell()
         elif any(row.first_failed_at for row in self.rows.values()):
@@ -283,7 +283,7 @@ class Batch:
     def _control(self, error: Exception, ids: Sequence[int]) -> None:
         """Raise what is wrong when no order of these is; the lease has to last for that too."""
         ledger.renew(self.token, self.open)
-        control(error, ids)
+        check_known_good(error, ids)
         self._odoo_works()
 
     def _map(self, fetched: Fetched) -> list[FetchedRow]:
@@ -323,10 +323,12 @@ class Batch:
         """Apply together; when that fails, one by one, so that a bad order harms only itself."""
         if not seen:
             return
-        doubt = archive_brake.doubt(
-            archive_brake.unvouched((one.claimed, one.found) for one in seen),
-            odoo().listing.any_order,
-        )
+        doubt = None
+        if any(isinstance(one.found, Missing) for one in seen):
+            doubt = archive_brake.doubtful_archivings(
+                archive_brake.without_witness((one.claimed, one.found) for one in seen),
+                odoo().listing.any_order,
+            )
         try:
             results = apply(self.token, seen, sends_early(), odoo().may_lag, doubt, ours=ours)
         except odoo_identity.CreatedOtherwise as others:
@@ -359,8 +361,8 @@ class Batch:
         """Hold back archivings that look like a wrong database."""
         rows = [self.rows[i] for i in sorted(held.ids)]
         with transaction.atomic():
-            runs = run_figures.runs_of(rows)
-            run_figures.lock(runs.values())
+            runs = run_counts.runs_of(rows)
+            run_counts.lock(runs.values())
             ids = ledger.hold(self.token, rows, held.reason)
             now, outcome = database_now(), JournalEntry.Outcome.HELD
             JournalEntry.objects.bulk_create(
@@ -370,13 +372,13 @@ class Batch:
             counted = Counter(runs[i] for i in ids if i in runs)
             really = {one.claimed.odoo_id for one in seen if one.found is Missing.GONE}
             gone = Counter(runs[i] for i in ids & really if i in runs)
-            run_figures.add(
+            run_counts.add(
                 {run: Counter(held=count, gone=gone[run]) for run, count in counted.items()}
             )
         self.open.difference_update(held.ids)
         if ids:
             logger.warning("BC %s held: %s", sorted(ids), held.reason)
-            archive_brake.tell(more=True)
+            archive_brake.update_alert(more=True)
 
     def _bring_along(self, seen: list[FetchedRow], elsewhere: LinesElsewhere, rounds: int) -> None:
         """Odoo moved lines between orders: read and apply both sides in one go."""
@@ -452,13 +454,13 @@ class Batch:
         hopeless = reaction_to(error) is Reaction.HOPELESS
         try:
             with transaction.atomic():
-                runs = run_figures.runs_of([row])
-                run_figures.lock(runs.values())
+                runs = run_counts.runs_of([row])
+                run_counts.lock(runs.values())
                 last = ledger.fail(self.token, row, error, text, hopeless=hopeless)
                 if last:
                     failed, run = JournalEntry.Outcome.FAILED, runs.get(odoo_id)
                     journal_entry(row, failed, database_now(), run=run, error=text).save()
-                    run_figures.add({} if run is None else {run: Counter(error_count=1)})
+                    run_counts.add({} if run is None else {run: Counter(error_count=1)})
         except ledger.LeaseLost:
             self._drop_lost([odoo_id])
             return
@@ -496,3 +498,47 @@ def _parts(rows: Iterable[PendingBC]) -> list[list[int]]:
         ids = by_limit[limit]
         parts.extend(ids[start : start + limit] for start in range(0, len(ids), limit))
     return parts
+
+
+def tell_applications(results: Sequence[Result]) -> None:
+    """Wake the announcer, and send ``bc_synced`` for each applied change; errors are logged.
+
+    When nobody listens the database is not asked.
+    """
+    applied = [result for result in results if result.version is not None]
+    if applied:
+        change_publisher.wake()
+    if not applied or not bc_synced.has_listeners(BC):
+        return
+    ids = sorted({result.odoo_id for result in applied})
+    try:
+        bcs = BC.objects.in_bulk(ids, field_name="odoo_id")
+    except (DatabaseError, InterfaceError) as error:
+        logger.error("The signal of BC %s was not sent, the database failed: %s", ids, error)
+        return
+    for result in applied:
+        if bc := bcs.get(result.odoo_id):
+            _send_signal(bc, result)
+
+
+def _send_signal(bc: BC, result: Result) -> None:
+    answers = bc_synced.send_robust(
+        BC,
+        bc=bc,
+        created=result.outcome is JournalEntry.Outcome.CREATED,
+        outcome=result.outcome,
+        changed=result.changes,
+        cause=result.causes,
+        version=result.version,
+    )
+    for receiver, error in answers:
+        if isinstance(error, Exception):
+            logger.error(
+                "BC %d: the receiver %s failed on version %d (%s): %r. The copy is not affected; "
+                "django.dispatch has logged the traceback.",
+                bc.odoo_id,
+                getattr(receiver, "__qualname__", repr(receiver)),
+                result.version,
+                result.outcome,
+                error,
+            )

@@ -31,7 +31,7 @@ SAMPLE = 4
 AMONG = 1000
 
 
-def control(error: Exception, ids: Collection[int]) -> None:
+def check_known_good(error: Exception, ids: Collection[int]) -> None:
     """Return when one of these orders must be at fault for ``error``.
 
     Raises OdooUnavailable where Odoo is ill, UnreadableOrders where no order can be read, and
@@ -62,7 +62,7 @@ def control(error: Exception, ids: Collection[int]) -> None:
         ) from error
 
 
-def find_out(odoo_id: int | None) -> None:
+def probe_odoo(odoo_id: int | None) -> None:
     """Raise what is wrong while the workers leave Odoo alone; if nothing is, have one ask at once.
 
     By an order that waits, and not by a control call only: what is refused may be what every order

@@ -24,7 +24,9 @@ def odoo() -> Odoo:
     Raises OdooRefused where the settings can't be right, or don't fit the copy.
     """
     check_order_model()
-    return Odoo(odoo_settings(), stop=process_state.stopping, gate=gate(process_state.stopping))
+    return Odoo(
+        odoo_settings(), stop=process_state.stopping, call_limits=gate(process_state.stopping)
+    )
 
 
 def odoo_as_administrator(login: str = "", password: str = "") -> Odoo:

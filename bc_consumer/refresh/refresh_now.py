@@ -16,7 +16,7 @@ from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import BC, JournalEntry, Lane, PendingBC
 from bc_consumer.odoo import OdooInterrupted
 from bc_consumer.refresh.batch import work_off
-from bc_consumer.refresh.control_call import find_out
+from bc_consumer.refresh.control_call import probe_odoo
 
 TURN_SECONDS = 5.0
 LOOK_SECONDS = 0.1
@@ -65,9 +65,9 @@ def refresh_now(odoo_ids: Collection[int], *, forced: bool = False) -> Iterator[
                 yield _outcome(odoo_id, began)
         left = sorted(waiting)
         if left:
-            if time.monotonic() >= ask_after and circuit_breaker.current() is not None:
+            if time.monotonic() >= ask_after and circuit_breaker.current_outage() is not None:
                 ask_after = time.monotonic() + ASK_SECONDS
-                find_out(left[0])
+                probe_odoo(left[0])
             process_state.stopping.wait(LOOK_SECONDS)
 
 

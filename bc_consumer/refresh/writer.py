@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
 from bc_consumer import ledger
-from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.ledger.scan_request import request_scan
+from bc_consumer.core.redaction import redacted
+from bc_consumer.core.sql_dialect import database_now, dialect, ids_parameter
 from bc_consumer.models import (
     BC,
     BCLine,
@@ -24,17 +24,20 @@ from bc_consumer.models import (
     JournalEntry,
     OdooRecord,
     PendingBC,
+    SyncState,
+    VersionCounter,
 )
 from bc_consumer.odoo import Missing
-from bc_consumer.refresh import archive_brake, odoo_identity, run_figures, scrub, versions
+from bc_consumer.refresh import archive_brake, odoo_identity, run_counts
 from bc_consumer.refresh.archive_brake import GONE
 from bc_consumer.refresh.early_looks import CONFIRMING_LOOKS, early_looks, next_look
-from bc_consumer.refresh.journal import journal_entry
 from bc_consumer.refresh.mapping import EXTRA, Extra, MappedOrder
-from bc_consumer.refresh.undated_changes import differs_under_same_date, is_proven
+from bc_consumer.refresh.same_date import differs_under_same_date, is_proven
 
 Outcome = JournalEntry.Outcome
 Record = TypeVar("Record", bound=OdooRecord)
+BC_TABLE = BC._meta.db_table
+COUNTER_TABLE = VersionCounter._meta.db_table
 WEBHOOK = "webhook"
 """The cause of a webhook's mark."""
 ARCHIVED_REASONS = {
@@ -147,7 +150,7 @@ def _apply(
         if not ours:
             odoo_identity.compare_creation(_creations(batch, copy))
         if doubt is not None:
-            archive_brake.decide(doubt)
+            archive_brake.check(doubt)
         now = database_now()
         differences = [_difference(seen, copy, now) for seen in batch]
         _write(differences, batch)
@@ -156,7 +159,7 @@ def _apply(
             for seen, difference in zip(batch, differences, strict=True)
         ]
         results = _results(batch, differences, looks, copy, early=early, now=now)
-        runs = run_figures.runs_of([seen.claimed for seen in batch])
+        runs = run_counts.runs_of([seen.claimed for seen in batch])
         _count(batch, results, runs)
         # From here on every other apply waits for this commit.
         results = _give_versions(differences, results)
@@ -453,7 +456,7 @@ def _give_versions(differences: Sequence[Difference], results: Sequence[Result])
         for result, difference in zip(results, differences, strict=True)
         if difference.outcome is not None
     ]
-    given = versions.give_versions(applied)
+    given = number_versions(applied)
     return [replace(result, version=given.get(result.odoo_id)) for result in results]
 
 
@@ -478,7 +481,7 @@ def _journal(
 def _count(batch: Sequence[FetchedRow], results: Sequence[Result], runs: Mapping[int, int]) -> None:
     # SyncState before SyncLog, as a run's end takes them.
     if any(result.unknown or result.outcome is Outcome.UNCONFIRMED for result in results):
-        request_scan()
+        SyncState.request_scan()
     _count_for_runs(batch, results, runs)
 
 
@@ -498,17 +501,17 @@ def _count_for_runs(
         counts["gone"] += result.outcome is Outcome.ARCHIVED and seen.found is Missing.GONE
         counts["line_count"] += result.lines_written if told else 0
         counts["lines_deleted"] += result.lines_deleted
-        by_scrub = result.same_date and result.causes == scrub.CAUSE
+        by_scrub = result.same_date and result.causes == ledger.SCRUB
         unheard = not by_scrub and WEBHOOK not in result.causes.split(",")
         counts["same_date"] += by_scrub
-        counts["missed_by_webhooks"] += unheard and _told(result)
+        counts["missed_by_webhooks"] += unheard and _is_told_by_webhooks(result)
     for run, counts in by_run.items():
-        if counts["missed_by_webhooks"] and run_figures.is_first_load(run):
+        if counts["missed_by_webhooks"] and run_counts.is_first_load(run):
             del counts["missed_by_webhooks"]  # there were no webhooks yet
-    run_figures.add(by_run)
+    run_counts.add(by_run)
 
 
-def _told(result: Result) -> bool:
+def _is_told_by_webhooks(result: Result) -> bool:
     """Whether a webhook tells of this: something was written in Odoo, or is gone.
 
     None does when a partner is renamed, when more is copied than before, or when rights change.
@@ -518,3 +521,71 @@ def _told(result: Result) -> bool:
     lines = result.changes.get("lines", {})
     written = [result.changes.get("fields", {}), *lines.get("changed", {}).values()]
     return bool(lines.keys() & {"added", "deleted"}) or any("write_date" in it for it in written)
+
+
+def number_versions(odoo_ids: Collection[int]) -> dict[int, int]:
+    """Give each of these orders its next version, ascending by Odoo id; return them by Odoo id.
+
+    Call it in the transaction that changes the orders, and as late as possible: the numbers come
+    from one row, whose lock is held until the commit, and every other such transaction waits for
+    it. So no reader sees a version while a lower one is still to come. On PostgreSQL this takes
+    READ COMMITTED, the default. Raises RuntimeError where the counter's row is missing.
+
+    Locks are taken in one order, so that nobody waits in a circle: BC, what the journal and the run
+    count, this row, the ledger's rows. Marking takes neither of the first.
+    """
+    if not odoo_ids:
+        return {}
+    before = _reserve_versions(len(set(odoo_ids)))
+    statement = f"""
+        UPDATE {BC_TABLE} SET version = %s + numbered.place
+        FROM (SELECT item.id, row_number() OVER (ORDER BY item.id) AS place
+            FROM {dialect().ids}) AS numbered
+        WHERE {BC_TABLE}.odoo_id = numbered.id
+        RETURNING odoo_id, version"""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [before, ids_parameter(odoo_ids)])
+        return dict(cursor.fetchall())
+
+
+def _reserve_versions(count: int) -> int:
+    """Reserve ``count`` numbers; return the one before the first."""
+    statement = f"UPDATE {COUNTER_TABLE} SET last = last + %s WHERE id = %s RETURNING last"
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [count, VersionCounter.ONLY])
+        row = cursor.fetchone()
+    if row is None:
+        raise RuntimeError(
+            f"Table {COUNTER_TABLE} has lost its row {VersionCounter.ONLY}: insert it with the "
+            f"highest version of {BC_TABLE} as «last»."
+        )
+    return int(row[0]) - count
+
+
+def journal_entry(
+    row: PendingBC,
+    outcome: JournalEntry.Outcome,
+    at: datetime,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    run: int | None = None,
+    delay: float | None = None,
+    error: str = "",
+    version: int | None = None,
+) -> JournalEntry:
+    """Return an unsaved entry that tells which marks led to this outcome."""
+    return JournalEntry(
+        odoo_id=row.odoo_id,
+        at=at,
+        outcome=outcome,
+        causes=row.causes,
+        event=row.event,
+        marks=row.marks,
+        first_marked_at=row.first_marked_at,
+        last_marked_at=row.last_marked_at,
+        delay=delay,
+        changes=changes or {},
+        error=redacted(error),
+        version=version,
+        run_id=run,
+    )

@@ -9,9 +9,8 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from bc_consumer.core import process_state
 from bc_consumer.messaging.publisher import ACTOR, FAILURES
-from bc_consumer.reconciliation.lock import no_slice_will_come
+from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted, no_slice_will_come
 from bc_consumer.reconciliation.run import reconcile_slice
-from bc_consumer.reconciliation.stops import AlreadyRunning, Interrupted
 from bc_consumer.refresh.batch import TURN_SECONDS, work_off
 
 logger = logging.getLogger(__name__)

@@ -177,7 +177,7 @@ def _send_again(broker: Broker) -> None:
     broker.declare_queue(settings.RABBITMQ_QUEUE, ensure=True)
     queue = broker.channel.queue_declare(settings.RABBITMQ_QUEUE, passive=True).method
     if queue.message_count == 0 and queue.consumer_count > 0:
-        overdue = ledger.unsent(settings.RESEND_SECONDS, RESEND_LIMIT)
+        overdue = ledger.take_overdue(settings.RESEND_SECONDS, RESEND_LIMIT)
         if overdue:
             logger.info("%d messages sent again: BC %s", len(overdue), overdue)
             publisher().wake(overdue)

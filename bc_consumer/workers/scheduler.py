@@ -13,10 +13,9 @@ from bc_consumer.messaging.change_publisher import wake as wake_announcer
 from bc_consumer.messaging.publisher import FAILURES
 from bc_consumer.models import Heartbeat, SyncLog
 from bc_consumer.operations.heartbeats import STOP_SECONDS, HeartbeatThread
+from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
-from bc_consumer.reconciliation.schedule import Due, due
-from bc_consumer.reconciliation.start import RunRequest
-from bc_consumer.reconciliation.stops import AlreadyRunning, Interrupted
+from bc_consumer.reconciliation.schedule import RunRequest, due
 from bc_consumer.workers.actors import reconcile_nightly
 
 logger = logging.getLogger(__name__)
@@ -57,19 +56,19 @@ class Ticker:
 
     def tick(self) -> None:
         """Do what is due."""
-        for one in due():
-            if one.cause == SyncLog.Cause.NIGHTLY:
-                self._see_to_nightly(one.run)
+        for request in due():
+            if request.cause == SyncLog.Cause.NIGHTLY:
+                self._see_to_nightly(request.unfinished)
             else:
-                self._poll(one)
+                self._poll(request)
 
     def _pause(self) -> float:
         poll = float(settings.SYNC_POLL_SECONDS)
         return min(settings.SWEEP_SECONDS, poll) if poll else float(settings.SWEEP_SECONDS)
 
-    def _poll(self, one: Due) -> None:
+    def _poll(self, request: RunRequest) -> None:
         try:
-            reconcile(RunRequest(one.cause, digest=one.digest, asked_for=one.asked_for))
+            reconcile(request)
         except (AlreadyRunning, Interrupted) as reason:
             logger.info("poll: %s", reason)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bc_consumer.installation.rule_setup import RulesSetup
-from bc_consumer.ledger.scan_request import request_scan
+from bc_consumer.models import SyncState
 from bc_consumer.odoo import OdooError
 from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
@@ -92,4 +92,4 @@ def install_rules() -> None:
         raise SimulatorFailedError(f"The simulator of Odoo took no rules: {error}") from error
     finally:
         odoo.close()
-    request_scan()
+    SyncState.request_scan()

@@ -28,7 +28,7 @@ from bc_consumer.odoo import (
     OdooSettings,
     WrongCredentials,
 )
-from bc_consumer.odoo.moments import write_moment
+from bc_consumer.odoo.datetimes import write_datetime
 from odoo_simulator import Simulator
 
 ORDER, LINE = "purchase.order", "purchase.order.line"
@@ -214,7 +214,7 @@ class Target:
 
     def remove_leftovers(self) -> None:
         """Remove what a run that was killed has left in a real Odoo."""
-        since = write_moment(self.odoo.server_time() - STALE)
+        since = write_datetime(self.odoo.server_time() - STALE)
         stale = [("name", "=like", f"{PREFIX}%"), ("create_date", "<", since)]
         vendors = self.call("res.partner", "search", stale)
         if vendors:

@@ -13,7 +13,8 @@ from bc_consumer.odoo import (
     OdooAccessError,
     UnknownMethod,
 )
-from bc_consumer.odoo.grouping import Grouping, Period
+from bc_consumer.odoo.group_rows import Period
+from bc_consumer.odoo.grouping import Grouping
 from tests.contract.target import GONE_ID, LINE, ORDER, PREFIX, Target, unique, until
 
 

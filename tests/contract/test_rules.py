@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from bc_consumer.odoo import NoAutomation, NoRights, NoWebhookActions
-from bc_consumer.odoo.automation import AutomationRules
-from bc_consumer.odoo.rules import Comparison, Flaw, RuleSettings
-from bc_consumer.odoo.webhook_url import take_apart
+from bc_consumer.odoo.automation_rules import AutomationRules
+from bc_consumer.odoo.wanted_rules import Comparison, Flaw, RuleSettings
+from bc_consumer.odoo.webhook_url import parse_webhook_url
 from tests.contract.receiver import Receiver, can_be_reached_from
 from tests.contract.target import LINE, ORDER, PREFIX, Target, fault_code_of, unique, until
 
@@ -49,7 +49,7 @@ class Installation:
 def installation(target: Target) -> Iterator[Installation]:
     """Nothing is installed yet; nothing is left afterwards."""
     receiver = Receiver(lambda _payload: None)
-    address = take_apart(receiver.url)
+    address = parse_webhook_url(receiver.url)
     settings = RuleSettings(
         address.endpoint, address.secret, f"{PREFIX} {unique()}", ORDER, ("x_of_nobody",)
     )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bc_consumer.odoo import NoRights, OdooAccessError
-from bc_consumer.odoo.moments import write_moment
+from bc_consumer.odoo.datetimes import write_datetime
 from tests.contract.receiver import Received, Receiver, can_be_reached_from, order_of
 from tests.contract.target import LINE, ORDER, PREFIX, STALE, Target, unique, until
 
@@ -69,7 +69,7 @@ class Rules:
 
     def remove(self) -> None:
         """Delete our rules; those of a run that was killed too."""
-        since = write_moment(self.target.odoo.server_time() - STALE)
+        since = write_datetime(self.target.odoo.server_time() - STALE)
         stale = ["&", ("name", "=like", f"{PREFIX}%"), ("create_date", "<", since)]
         archived = {"context": {"active_test": False}}
         domain = ["|", ("id", "in", self.made), *stale]

@@ -15,10 +15,18 @@ from django.db.models.functions import Now
 
 from bc_consumer import ledger
 from bc_consumer.ledger import circuit_breaker
-from bc_consumer.ledger.scan_request import request_scan
-from bc_consumer.models import BC, Alert, BCLine, CopyOrigin, JournalEntry, PendingBC, SyncLog
+from bc_consumer.models import (
+    BC,
+    Alert,
+    BCLine,
+    CopyOrigin,
+    JournalEntry,
+    PendingBC,
+    SyncLog,
+    SyncState,
+)
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import odoo_connection, odoo_identity, refresh_now
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.odoo_identity import AnotherDatabase
@@ -104,7 +112,7 @@ def test_rule_10_no_run_brings_another_database_s_orders(
     wish: RunRequest, copied: list[int], other: Simulator, lead_to: Lead
 ) -> None:
     before = copy()
-    request_scan()
+    SyncState.request_scan()
     lead_to(other)
     done = reconcile(wish)
     assert done.status == Status.REFUSED
@@ -141,7 +149,7 @@ def test_rule_10_no_worker_brings_another_database_s_orders(
     assert copy() == before
     row = PendingBC.objects.order_by("odoo_id")[0]
     assert (row.attempts, row.failed_at, row.claim_token) == (0, None, None)
-    paused = circuit_breaker.current()
+    paused = circuit_breaker.current_outage()
     assert paused is not None
     assert paused.refused
     # The probe a minute later finds the same: it is still one alert.
@@ -281,7 +289,7 @@ def test_rule_10_a_database_with_none_of_our_ids_is_another_one(
     wish: RunRequest, copied: list[int], elsewhere: Simulator, lead_to: Lead
 ) -> None:
     before = copy()
-    request_scan()
+    SyncState.request_scan()
     lead_to(elsewhere)
     elsewhere.write_order(150, partner_ref="another's")
     done = reconcile(wish)

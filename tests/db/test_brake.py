@@ -21,7 +21,7 @@ from bc_consumer.odoo.listing import Listing
 from bc_consumer.reconciliation import found_orders as run_findings
 from bc_consumer.reconciliation.found_orders import Findings
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.odoo_connection import odoo
@@ -298,7 +298,7 @@ def test_ordinary_work_takes_no_lock_of_the_brake(
     simulator.write_order(ids[5:10], partner_ref="new")
     ledger.mark(ids[5:10], Mark(cause="webhook"))
     asked: list[object] = []
-    monkeypatch.setattr(archive_brake, "decide", lambda *given: asked.append(given))
+    monkeypatch.setattr(archive_brake, "check", lambda *given: asked.append(given))
     assert work_off() == 10
     assert asked == []
     assert archived() == 5

@@ -19,7 +19,7 @@ from bc_consumer.ledger import Mark, call_slots, circuit_breaker
 from bc_consumer.ledger.call_slots import SharedGate, gate
 from bc_consumer.models import CallSlot, Pace
 from bc_consumer.odoo import OdooBusy, OdooInterrupted
-from bc_consumer.odoo.gate import ProcessGate
+from bc_consumer.odoo.call_limits import ProcessCallLimits
 
 pytestmark = pytest.mark.usefixtures("single_rows")
 
@@ -52,7 +52,7 @@ def together(count: int, work: Callable[[], object]) -> None:
 
 
 def test_on_sqlite_a_process_has_its_own_limits(stop: threading.Event) -> None:
-    kind = SharedGate if connection.vendor == "postgresql" else ProcessGate
+    kind = SharedGate if connection.vendor == "postgresql" else ProcessCallLimits
     assert isinstance(gate(stop), kind)
 
 

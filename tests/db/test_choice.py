@@ -25,7 +25,7 @@ from bc_consumer.models import (
 )
 from bc_consumer.odoo import Odoo, OdooRefused
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import odoo_connection
 from odoo_simulator import Simulator
 from tests.comparing import Kind, differences

@@ -21,7 +21,6 @@ from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import Mark, call_slots, circuit_breaker
 from bc_consumer.ledger.call_slots import SharedGate
-from bc_consumer.ledger.scan_request import request_scan, scanned
 from bc_consumer.messaging import change_publisher
 from bc_consumer.models import (
     Alert,
@@ -38,6 +37,7 @@ from bc_consumer.models import (
 from bc_consumer.operations import alerts, clock_steps
 from bc_consumer.operations.heartbeats import HeartbeatThread, alive
 from bc_consumer.reconciliation import schedule as plan
+from bc_consumer.reconciliation.finish import forget_requested_scan
 from bc_consumer.reconciliation.lock import Lock
 from tests.conftest import ON_SQLITE
 
@@ -213,9 +213,9 @@ def test_a_clock_that_goes_on_is_no_step() -> None:
 def test_a_scan_that_began_before_the_clock_was_set_back_answers_no_request(
     settings: LazySettings,
 ) -> None:
-    request_scan()
+    SyncState.request_scan()
     run = SyncLog(started_at=ahead(), cause=Cause.POLL, digest=True)
-    scanned(run)
+    forget_requested_scan(run)
     assert SyncState.objects.get().scan_due_at is not None
 
 
@@ -350,27 +350,29 @@ def ran(cause: SyncLog.Cause, status: SyncLog.Status = Status.OK, **values: obje
 
 
 @pytest.fixture
-def by_the_hour(settings: LazySettings) -> Callable[[], list[plan.Due]]:
+def by_the_hour(settings: LazySettings) -> Callable[[], list[plan.RunRequest]]:
     settings.SYNC_POLL_SECONDS = 10
     settings.SYNC_NIGHTLY_AT = None
     SyncState.objects.update(last_sync=Now())
     return plan.due
 
 
-def test_polls_go_on(by_the_hour: Callable[[], list[plan.Due]]) -> None:
+def test_polls_go_on(by_the_hour: Callable[[], list[plan.RunRequest]]) -> None:
     ran(Cause.POLL, digest=False)
     SyncLog.objects.create(
         cause=Cause.COMMAND, status=Status.OK, phase=SyncLog.DONE,
         started_at=Now() - HOUR / 2, ended_at=Now() - HOUR / 2,
     )  # fmt: skip
-    assert by_the_hour() == [plan.Due(Cause.POLL, digest=False)]
+    assert by_the_hour() == [plan.RunRequest(Cause.POLL, digest=False)]
 
 
-def test_so_do_digests_and_what_had_failed(by_the_hour: Callable[[], list[plan.Due]]) -> None:
+def test_so_do_digests_and_what_had_failed(
+    by_the_hour: Callable[[], list[plan.RunRequest]],
+) -> None:
     ran(Cause.POLL)
-    assert by_the_hour() == [plan.Due(Cause.POLL)]
+    assert by_the_hour() == [plan.RunRequest(Cause.POLL)]
     ran(Cause.POLL, Status.FAILED)
-    assert by_the_hour() == [plan.Due(Cause.POLL)]
+    assert by_the_hour() == [plan.RunRequest(Cause.POLL)]
 
 
 def test_a_night_that_lies_ahead_does_not_count(settings: LazySettings) -> None:

@@ -11,10 +11,9 @@ import pytest
 from django.conf import LazySettings
 from django.db import OperationalError
 
-from bc_consumer.ledger import Mark
-from bc_consumer.messaging import database_gate, intake
-from bc_consumer.messaging.database_gate import DatabaseGate
-from bc_consumer.messaging.database_watch import Verdict
+from bc_consumer.ledger import Mark, database_gate
+from bc_consumer.ledger.database_gate import DatabaseGate, Verdict
+from bc_consumer.messaging import intake
 from bc_consumer.messaging.publisher import MOST_WAITING, Publisher
 from bc_consumer.models import SyncState
 from tests.services.waiting import wait_until
@@ -27,7 +26,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """When scans were asked for; the gate looks for a reason all the time."""
     asked: list[float] = []
     monkeypatch.setattr(database_gate, "PROBE_SECONDS", 0.01)
-    monkeypatch.setattr(database_gate, "request_scan", lambda: asked.append(time.monotonic()))
+    monkeypatch.setattr(SyncState, "request_scan", lambda: asked.append(time.monotonic()))
     return asked
 
 
@@ -45,7 +44,7 @@ def test_a_scan_is_asked_for_once_and_not_for_each_event(
     gate: DatabaseGate, asked: list[float]
 ) -> None:
     for _ in range(100):
-        gate.missed()
+        gate.note_missed()
     rounds = gate.rounds
     wait_until(lambda: gate.rounds > rounds + 3, what="the gate to have looked")
     assert len(asked) == 1, "the one of the start is enough for a while"
@@ -67,7 +66,7 @@ def test_only_a_database_that_is_away_is_an_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     gate = DatabaseGate(None)
-    caplog.set_level(logging.WARNING, "bc_consumer.messaging.database_gate")
+    caplog.set_level(logging.WARNING, "bc_consumer.ledger.database_gate")
     for _ in range(20):
         gate.trip(OperationalError("late"), Verdict.SLOW)
         gate.usable = True

@@ -18,9 +18,9 @@ from bc_consumer.ledger import Mark
 from bc_consumer.models import CallSlot, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import OdooBusy
 from bc_consumer.reconciliation import recent_changes
+from bc_consumer.reconciliation.lock import Interrupted
 from bc_consumer.reconciliation.run import reconcile_slice
-from bc_consumer.reconciliation.schedule import Due, due
-from bc_consumer.reconciliation.stops import Interrupted
+from bc_consumer.reconciliation.schedule import RunRequest, due
 from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 from tests.comparing import differences
@@ -128,7 +128,7 @@ def assert_gone_on_with_at_once(simulator: Simulator) -> None:
     """The night's run is open and due, and its next slice ends it well."""
     run = SyncLog.objects.get()
     assert (run.status, run.error) == (SyncLog.Status.RUNNING, "")
-    assert due() == [Due(SyncLog.Cause.NIGHTLY, run=run.pk)]
+    assert due() == [RunRequest(SyncLog.Cause.NIGHTLY, unfinished=run.pk)]
     assert reconcile_slice(run.pk) is None
     run.refresh_from_db()
     assert run.status == SyncLog.Status.OK, run.error

@@ -14,7 +14,7 @@ from bc_consumer.models import BC, BCLine, SyncLog, SyncState
 from bc_consumer.odoo import Odoo
 from bc_consumer.reconciliation.dry_run import DriftScan
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 

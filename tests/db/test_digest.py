@@ -13,7 +13,7 @@ from bc_consumer.models import BC, BCLine, ProvenPeriod, SyncLog
 from bc_consumer.odoo import Odoo
 from bc_consumer.reconciliation.period_digest import Digest
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 

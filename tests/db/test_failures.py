@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from bc_consumer import ledger
 from bc_consumer.ledger import Mark, circuit_breaker
 from bc_consumer.models import BC, Alert, JournalEntry, Lane, Pace, PendingBC
-from bc_consumer.odoo import snapshots
+from bc_consumer.odoo import records
 from bc_consumer.operations import failed_orders
 from bc_consumer.refresh import batch, odoo_connection
 from bc_consumer.refresh.batch import work_off
@@ -137,7 +137,7 @@ def test_rule_6_a_field_set_that_fails_on_every_order_fails_none(
         Pace.objects.update(next_claim_at=Now())
         work_off()
     assert attempts() == {(0, False)}
-    known = circuit_breaker.current()
+    known = circuit_breaker.current_outage()
     assert known is not None
     assert known.refused
     assert "ZeroDivisionError" in known.reason
@@ -158,7 +158,7 @@ def test_rule_6_values_that_fit_of_no_order_fail_none(simulator: Simulator) -> N
             simulator.update_sql("purchase.order.line", line, {"date_planned": NO_DATE})
     bring(*ids[3:])
     assert attempts() == {(0, False)}
-    known = circuit_breaker.current()
+    known = circuit_breaker.current_outage()
     assert known is not None
     assert "date_planned" in known.reason
 
@@ -183,7 +183,7 @@ def test_rule_6_one_order_known_to_be_good_that_has_turned_bad_stops_nobody(
     simulator.faults.poison(ids[5], text="ValueError: no")
     simulator.faults.poison(ids[8], text="ValueError: no")
     bring(*ids[6:])
-    assert circuit_breaker.current() is None
+    assert circuit_breaker.current_outage() is None
     assert set(PendingBC.objects.values_list("odoo_id", "attempts")) == {(ids[8], 1)}
 
 
@@ -193,7 +193,7 @@ def test_rule_6_two_bad_orders_prove_nothing_about_the_fields(simulator: Simulat
     simulator.faults.poison(copied, text="ValueError: no")
     simulator.faults.poison(marked, text="ValueError: no")
     bring(marked)
-    assert circuit_breaker.current() is None
+    assert circuit_breaker.current_outage() is None
     assert attempts() == {(1, False)}
 
 
@@ -241,7 +241,7 @@ def test_rule_6_an_order_that_takes_longer_than_the_deadline_holds_up_nobody_for
     row = PendingBC.objects.get()
     assert (row.error_class, row.attempts) == ("OdooTimeout", 2)
     assert "ODOO_TIMEOUT_SECONDS" in row.last_error
-    assert circuit_breaker.current() is None
+    assert circuit_breaker.current_outage() is None
 
 
 def test_rule_6_what_took_too_long_together_is_left_to_other_workers_in_smaller_parts(
@@ -289,7 +289,7 @@ def test_rule_7_an_odoo_too_slow_for_any_order_fails_none(
         simulator.faults.poison(odoo_id, code=None, slow=2.0)
     bring(*ids[2:])
     assert attempts() == {(0, False)}
-    known = circuit_breaker.current()
+    known = circuit_breaker.current_outage()
     assert known is not None
     assert not known.refused
 
@@ -314,7 +314,7 @@ def test_rule_6_an_error_of_our_own_on_one_order_harms_only_that_one(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = make(simulator, 9)
-    whole = snapshots.build_order
+    whole = records.build_order
 
     def build(record: Any, *arguments: Any, **options: Any) -> Any:
         if record["id"] == ids[4]:

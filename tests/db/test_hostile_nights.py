@@ -16,10 +16,9 @@ from django.db.models import F
 from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.models import BC, PendingBC, SyncLog, SyncState
-from bc_consumer.reconciliation.lock import unlock
+from bc_consumer.reconciliation.lock import Interrupted, unlock
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
-from bc_consumer.reconciliation.stops import Interrupted
+from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 

@@ -14,11 +14,11 @@ from django.db import OperationalError
 
 from bc_consumer import ledger
 from bc_consumer.ledger import Mark
+from bc_consumer.ledger.database_gate import Verdict, Watched
 from bc_consumer.messaging import intake as intake_module
-from bc_consumer.messaging.database_watch import Verdict, Watched
 from bc_consumer.messaging.intake import AT_ONCE, AT_ONCE_CHARACTERS, Arrival, Intake
 from bc_consumer.models import PendingBC
-from odoo_webhook.payload import MOST_IDS
+from odoo_webhook.incoming import MOST_IDS
 
 pytestmark = pytest.mark.usefixtures("single_rows")
 

@@ -8,10 +8,9 @@ from django.conf import LazySettings
 from bc_consumer.core import process_state
 from bc_consumer.models import Alert, SyncLog, SyncState
 from bc_consumer.reconciliation import schedule
-from bc_consumer.reconciliation.lock import Lock
+from bc_consumer.reconciliation.lock import Interrupted, Lock
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
-from bc_consumer.reconciliation.start import RunRequest
-from bc_consumer.reconciliation.stops import Interrupted
+from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("odoo")
@@ -39,7 +38,7 @@ def test_a_slice_that_is_interrupted_leaves_its_run_to_the_scheduler(
     assert not Alert.objects.exists()
     process_state.stopping.clear()
     simulator.faults.clear()
-    assert schedule.due() == [schedule.Due(Cause.NIGHTLY, run=run.pk)]
+    assert schedule.due() == [schedule.RunRequest(Cause.NIGHTLY, unfinished=run.pk)]
     assert reconcile_slice(run.pk) is None
     run.refresh_from_db()
     assert (run.status, run.bc_count) == (Status.OK, 30)

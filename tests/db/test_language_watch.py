@@ -8,7 +8,7 @@ from django.conf import LazySettings
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import BC, Alert, CopyOrigin, SyncLog
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("odoo")

@@ -258,8 +258,8 @@ def test_unsent_finds_due_rows_whose_message_went_missing_and_marks_them_sent() 
     PendingBC.objects.filter(pk__in=[2, 4]).update(
         sent_at=Now() - timedelta(seconds=60), due_at=F("due_at") - timedelta(seconds=60)
     )
-    assert ledger.unsent(30.0, 10) == [2, 4]
-    assert ledger.unsent(30.0, 10) == []
+    assert ledger.take_overdue(30.0, 10) == [2, 4]
+    assert ledger.take_overdue(30.0, 10) == []
 
 
 def run_together(count: int, work: Callable[[int], object]) -> list[BaseException]:

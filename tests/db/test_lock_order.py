@@ -47,7 +47,7 @@ def test_a_run_that_ends_and_a_batch_of_it_do_not_deadlock(run: SyncLog, what: s
         bc(1)
         bc(2)
     token, row = claim()
-    doubt = archive_brake.doubt([1], lambda: True)
+    doubt = archive_brake.doubtful_archivings([1], lambda: True)
     results: list[Result] = []
     errors: list[DatabaseError] = []
 

@@ -14,7 +14,7 @@ from bc_consumer import ledger
 from bc_consumer.ledger import Mark
 from bc_consumer.models import JournalEntry, PendingBC, SyncLog
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.refresh_now import refresh_now
 from odoo_simulator import Simulator

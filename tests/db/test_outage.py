@@ -29,7 +29,7 @@ WEBHOOK = Mark(cause="webhook")
 
 
 def known() -> circuit_breaker.Outage:
-    found = circuit_breaker.current()
+    found = circuit_breaker.current_outage()
     assert found is not None
     return found
 
@@ -124,7 +124,7 @@ def test_rule_7_while_odoo_is_away_each_pause_costs_one_call(simulator: Simulato
     simulator.faults.clear()
     end_pause()
     assert work_off() == 30
-    assert circuit_breaker.current() is None
+    assert circuit_breaker.current_outage() is None
     assert differences(simulator, sql) == []
 
 
@@ -137,7 +137,7 @@ def test_rule_7_a_lone_bad_order_as_the_probe_does_not_keep_the_others_waiting(
     circuit_breaker.record_failure(verbatim("away"), probing=False)
     end_pause()
     work_off()
-    assert circuit_breaker.current() is None
+    assert circuit_breaker.current_outage() is None
     assert PendingBC.objects.get().attempts == 1
     ledger.mark(others, WEBHOOK)
     work_off()
@@ -231,6 +231,6 @@ def test_rule_7_a_refusal_is_told_at_once_asked_about_rarely_and_ends_by_itself(
     assert [message.subject for message in mail.outbox] == ["[BC] Odoo refuses us"]
     simulator.faults.clear()
     work_off()
-    assert circuit_breaker.current() is None
+    assert circuit_breaker.current_outage() is None
     assert [message.subject for message in mail.outbox[1:]] == ["[BC] Odoo lets us in again"]
     assert differences(simulator, sql) == []

@@ -11,7 +11,7 @@ from django.db import connection
 
 from bc_consumer.models import BC, Alert, BCLine, SyncLog
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 

@@ -6,7 +6,7 @@ import pytest
 
 from bc_consumer.models import SyncLog
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
 from tests.db.conftest import refresh
 from tests.db.test_sync_command import sync

@@ -26,10 +26,9 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.odoo import Odoo
-from bc_consumer.reconciliation.lock import Lock, LockLost
+from bc_consumer.reconciliation.lock import AlreadyRunning, Lock, LockLost
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
-from bc_consumer.reconciliation.start import RunRequest
-from bc_consumer.reconciliation.stops import AlreadyRunning
+from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import mapping
 from odoo_simulator import Simulator
 from tests.comparing import differences

@@ -224,7 +224,7 @@ def test_rule_7_odoo_s_trouble_uses_up_no_attempt(trouble: str, simulator: Simul
     begin[trouble]()
     ledger.mark(ids, Mark(cause="webhook"))
     work_off()
-    assert circuit_breaker.current() is not None
+    assert circuit_breaker.current_outage() is not None
     assert set(PendingBC.objects.values_list("attempts", "claim_token", "failed_at")) == {
         (0, None, None)
     }
@@ -245,7 +245,7 @@ def test_a_missing_right_or_a_wrong_password_fails_no_order(simulator: Simulator
     work_off()
     row = PendingBC.objects.get()
     assert (row.attempts, row.claim_token) == (0, None)
-    known = circuit_breaker.current()
+    known = circuit_breaker.current_outage()
     assert known is not None
     assert known.refused
     assert known.pause > 30

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from bc_consumer.models import JournalEntry, SyncLog, SyncState
 from bc_consumer.operations import retention
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
 
 pytestmark = pytest.mark.usefixtures("odoo")

@@ -38,7 +38,7 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import odoo_connection, odoo_identity
 from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator

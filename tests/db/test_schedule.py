@@ -19,12 +19,10 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 from pika.exceptions import StreamLostError
 
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.ledger.scan_request import request_scan
 from bc_consumer.models import BC, Alert, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation.lock import Lock
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
-from bc_consumer.reconciliation.schedule import Due, due, last_time
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest, due, last_time
 from bc_consumer.workers import actors, scheduler
 from odoo_simulator import Simulator
 from tests.db.copied import pending
@@ -33,8 +31,8 @@ pytestmark = pytest.mark.usefixtures("odoo")
 
 Status, Cause = SyncLog.Status, SyncLog.Cause
 PARIS = ZoneInfo("Europe/Paris")
-NIGHTLY = Due(Cause.NIGHTLY)
-SCAN = Due(Cause.POLL, asked_for=True)
+NIGHTLY = RunRequest(Cause.NIGHTLY)
+SCAN = RunRequest(Cause.POLL, asked_for=True)
 
 
 def ago(**length: float) -> datetime:
@@ -150,7 +148,7 @@ def test_a_next_slice_whose_message_was_lost_is_sent_again() -> None:
     lock.hand_over(run.pk)
     assert due() == []  # its message is on its way
     SyncState.objects.update(lease_until=F("lease_until") - timedelta(minutes=2))
-    assert due() == [Due(Cause.NIGHTLY, run=run.pk)]
+    assert due() == [RunRequest(Cause.NIGHTLY, unfinished=run.pk)]
     assert SyncState.objects.get().owner == SyncState.owner_between_slices(run.pk)
 
 
@@ -160,7 +158,7 @@ def test_a_run_whose_slice_was_killed_goes_on_when_its_lease_is_over() -> None:
     assert lock.take()
     assert due() == []
     SyncState.objects.update(lease_until=ago(seconds=1))
-    assert due() == [Due(Cause.NIGHTLY, run=run.pk)]
+    assert due() == [RunRequest(Cause.NIGHTLY, unfinished=run.pk)]
     lock.give_back()
 
 
@@ -283,7 +281,7 @@ def test_polls_go_on_while_the_nightly_run_waits_for_a_worker(
 ) -> None:
     settings.SYNC_POLL_SECONDS = 10
     SyncState.objects.update(last_sync=ago(hours=3))
-    assert due() == [NIGHTLY, Due(Cause.POLL, digest=True)]
+    assert due() == [NIGHTLY, RunRequest(Cause.POLL, digest=True)]
     scheduler.Ticker().tick()
     assert queue.messages == [None]
     assert list(SyncLog.objects.values_list("cause", "status")) == [(Cause.POLL, Status.OK)]
@@ -295,7 +293,7 @@ def test_no_poll_closes_a_nightly_run_that_waits_for_its_next_slice(
     settings.SYNC_POLL_SECONDS = 10
     SyncState.objects.update(last_sync=ago(hours=3))
     run = SyncLog.objects.create(started_at=ago(minutes=1), cause=Cause.NIGHTLY, phase="orders")
-    assert due() == [Due(Cause.NIGHTLY, run=run.pk)]
+    assert due() == [RunRequest(Cause.NIGHTLY, unfinished=run.pk)]
 
 
 @pytest.mark.parametrize("by", ["a slice", "a command"])
@@ -345,7 +343,7 @@ def polling(settings: LazySettings) -> None:
 
 
 def test_polling_begins_after_the_first_load(polling: None) -> None:
-    assert due() == [Due(Cause.POLL, digest=True)]
+    assert due() == [RunRequest(Cause.POLL, digest=True)]
     SyncState.objects.update(last_sync=None)
     assert due() == []
 
@@ -354,12 +352,12 @@ def test_a_poll_comes_every_so_many_seconds_and_a_digest_every_hour(polling: Non
     first = ended(Cause.POLL, Status.OK, digest=True)
     assert due() == []
     SyncLog.objects.update(started_at=ago(seconds=11))
-    assert due() == [Due(Cause.POLL, digest=False)]
+    assert due() == [RunRequest(Cause.POLL, digest=False)]
     SyncLog.objects.filter(pk=first.pk).update(started_at=ago(minutes=61))
     ended(Cause.POLL, Status.OK, digest=False, started_at=ago(seconds=11))
-    assert due() == [Due(Cause.POLL, digest=True)]
+    assert due() == [RunRequest(Cause.POLL, digest=True)]
     ended(Cause.COMMAND, Status.OK, digest=True, started_at=ago(minutes=59))
-    assert due() == [Due(Cause.POLL, digest=False)]
+    assert due() == [RunRequest(Cause.POLL, digest=False)]
 
 
 def test_a_digest_that_failed_waits_and_one_that_gave_way_does_not(polling: None) -> None:
@@ -367,13 +365,13 @@ def test_a_digest_that_failed_waits_and_one_that_gave_way_does_not(polling: None
         Cause.POLL, Status.BRAKED, started_at=ago(minutes=50), ended_at=ago(minutes=49),
         phase="digest of orders",
     )  # fmt: skip
-    assert due() == [Due(Cause.POLL, digest=False)]
+    assert due() == [RunRequest(Cause.POLL, digest=False)]
     SyncLog.objects.filter(pk=run.pk).update(status=Status.FAILED)
-    assert due() == [Due(Cause.POLL, digest=True)]
+    assert due() == [RunRequest(Cause.POLL, digest=True)]
     SyncLog.objects.filter(pk=run.pk).update(ended_at=ago(minutes=14))
-    assert due() == [Due(Cause.POLL, digest=False)]
+    assert due() == [RunRequest(Cause.POLL, digest=False)]
     SyncLog.objects.filter(pk=run.pk).update(status=Status.PARTIAL, error=SyncLog.GAVE_WAY)
-    assert due() == [Due(Cause.POLL, digest=True)]
+    assert due() == [RunRequest(Cause.POLL, digest=True)]
 
 
 def test_an_unconfirmed_event_wants_a_scan_without_poll_mode(
@@ -381,7 +379,7 @@ def test_an_unconfirmed_event_wants_a_scan_without_poll_mode(
 ) -> None:
     settings.SYNC_POLL_SECONDS = 0
     assert due() == []
-    request_scan()
+    SyncState.request_scan()
     assert due() == [SCAN]
 
 
@@ -394,13 +392,13 @@ def test_scans_go_on_until_odoo_s_longest_transaction_is_over(
     settings.ODOO_LONGEST_TRANSACTION_SECONDS = 900
     reconcile(RunRequest(Cause.COMMAND))
     SyncLog.objects.update(started_at=ago(minutes=10))
-    request_scan()
+    SyncState.request_scan()
     assert due() == [SCAN]
     reconcile(RunRequest(Cause.POLL, asked_for=True))
     assert due() == [], "every two minutes, not at each look at the clock"
     SyncLog.objects.update(started_at=ago(seconds=121))
     SyncState.objects.update(scan_due_at=ago(seconds=122))
-    assert due() == [Due(Cause.POLL, digest=False)]
+    assert due() == [RunRequest(Cause.POLL, digest=False)]
     SyncState.objects.update(scan_due_at=ago(seconds=901))
     SyncLog.objects.update(started_at=ago(seconds=301))
     assert due() == [SCAN]
@@ -408,7 +406,7 @@ def test_scans_go_on_until_odoo_s_longest_transaction_is_over(
     assert reconcile(RunRequest(cause)).status == Status.FAILED
     simulator.faults.clear()
     SyncLog.objects.update(started_at=ago(seconds=121))
-    assert due() == [Due(Cause.POLL, digest=False)]
+    assert due() == [RunRequest(Cause.POLL, digest=False)]
     reconcile(RunRequest(cause, digest=False))
     assert SyncState.objects.get().scan_due_at is not None, "nobody looked for what is gone"
     SyncLog.objects.update(started_at=ago(seconds=301))
@@ -423,8 +421,8 @@ def test_requests_that_follow_each_other_count_through_odoo_every_five_minutes_a
 ) -> None:
     settings.SYNC_POLL_SECONDS = 0
     ended(Cause.POLL, Status.OK, asked_for=True, started_at=ago(seconds=299))
-    request_scan()
-    assert due() == [Due(Cause.POLL, digest=False)]
+    SyncState.request_scan()
+    assert due() == [RunRequest(Cause.POLL, digest=False)]
     SyncLog.objects.update(started_at=ago(seconds=301))
     assert due() == [SCAN]
     # One that gave way has counted nothing.
@@ -437,9 +435,9 @@ def test_a_scan_that_a_person_is_needed_for_looks_for_what_is_gone_an_hour_later
     status: SyncLog.Status, polling: None, settings: LazySettings
 ) -> None:
     settings.SYNC_POLL_SECONDS = 0
-    request_scan()
+    SyncState.request_scan()
     ended(Cause.POLL, status, asked_for=True, started_at=ago(minutes=59), ended_at=ago(minutes=59))
-    assert due() == [Due(Cause.POLL, digest=False)]
+    assert due() == [RunRequest(Cause.POLL, digest=False)]
     SyncLog.objects.update(started_at=ago(minutes=61), ended_at=ago(minutes=61))
     assert due() == [SCAN]
 
@@ -447,12 +445,12 @@ def test_a_scan_that_a_person_is_needed_for_looks_for_what_is_gone_an_hour_later
 def test_in_poll_mode_a_scan_is_no_hour_s_digest(polling: None, settings: LazySettings) -> None:
     """It leaves names and older mappings to that."""
     ended(Cause.POLL, Status.OK, started_at=ago(minutes=50))
-    request_scan()
+    SyncState.request_scan()
     assert due() == [SCAN]
     ended(Cause.POLL, Status.OK, asked_for=True, started_at=ago(seconds=11))
-    assert due() == [Due(Cause.POLL, digest=False)]
+    assert due() == [RunRequest(Cause.POLL, digest=False)]
     SyncLog.objects.filter(asked_for=False).update(started_at=ago(minutes=61))
-    assert due() == [Due(Cause.POLL)]
+    assert due() == [RunRequest(Cause.POLL)]
 
 
 def test_a_scan_that_was_asked_for_finds_what_is_gone_and_reads_no_more_than_it_must(
@@ -466,7 +464,7 @@ def test_a_scan_that_was_asked_for_finds_what_is_gone_and_reads_no_more_than_it_
     simulator.delete_order(ids[3])
     simulator.rename("res.partner", 3, "Renamed & Sons")
     BC.objects.update(mapping_version=0)  # as after an update of the product
-    request_scan()
+    SyncState.request_scan()
     simulator.calls_clear()
     scan = reconcile(RunRequest(Cause.POLL, asked_for=True))
     assert (scan.status, scan.archived, scan.gone, scan.bc_count) == (Status.OK, 1, 1, 1)
@@ -484,7 +482,7 @@ def test_a_scan_that_was_asked_for_holds_back_what_looks_like_a_wrong_database(
     ids = list(simulator.bulk_create(40, 2, spread_days=100))
     reconcile(RunRequest(Cause.COMMAND))
     simulator.delete_order(ids[:20])
-    request_scan()
+    SyncState.request_scan()
     assert reconcile(RunRequest(Cause.POLL, asked_for=True)).status == Status.BRAKED
     assert BC.objects.filter(archived_at__isnull=False).count() <= 5
     assert SyncState.objects.get().scan_due_at is not None
@@ -500,7 +498,7 @@ def test_the_scan_that_ends_a_request_proves_what_came_late_under_the_same_date(
     simulator.update_sql("purchase.order", order_id, {"write_date": written})
     reconcile(RunRequest(Cause.COMMAND))
     BC.objects.update(synced_at=F("write_date") + timedelta(seconds=8))
-    request_scan()
+    SyncState.request_scan()
     reconcile(RunRequest(Cause.POLL, digest=False))
     # A second transaction of the same second, committed after that scan; its event was lost.
     simulator.update_sql("purchase.order", order_id, {"partner_ref": "second"})

@@ -16,10 +16,10 @@ from django.utils import timezone
 from bc_consumer import ledger
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import BC, Alert, BCLine, JournalEntry, Lane, PendingBC, SyncLog, SyncState
+from bc_consumer.reconciliation import scrub
 from bc_consumer.reconciliation.finish import summary
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
-from bc_consumer.reconciliation.start import RunRequest
-from bc_consumer.refresh import scrub
+from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.conftest import refresh
@@ -393,7 +393,7 @@ def test_what_another_cause_tells_of_as_well_is_no_such_difference(
     done = SyncLog.objects.create(
         started_at=database_now(), cause=Cause.NIGHTLY, window_since=database_now()
     )
-    ledger.mark(ids, ledger.Mark(cause=scrub.CAUSE, lane=Lane.BULK, run=done.pk))
+    ledger.mark(ids, ledger.Mark(cause=ledger.SCRUB, lane=Lane.BULK, run=done.pk))
     refresh(ids[0])
     done.refresh_from_db()
     assert (done.applied, done.same_date, done.missed_by_webhooks) == (2, 1, 0)

@@ -105,7 +105,7 @@ def test_a_receiver_that_fails_harms_nobody(
     bc_synced.connect(bad)
     bc_synced.connect(breaks_the_connection)
     try:
-        with caplog.at_level(logging.ERROR, logger="bc_consumer.refresh.change_signal"):
+        with caplog.at_level(logging.ERROR, logger="bc_consumer.refresh.batch"):
             ids = [simulator.create_order(lines=LINES) for _ in range(2)]
             refresh(*ids)
     finally:
@@ -114,7 +114,7 @@ def test_a_receiver_that_fails_harms_nobody(
     assert differences(simulator, sql) == []
     assert not PendingBC.objects.exists()
     assert len(sent) == 2
-    ours = [r.getMessage() for r in caplog.records if r.name == "bc_consumer.refresh.change_signal"]
+    ours = [r.getMessage() for r in caplog.records if r.name == "bc_consumer.refresh.batch"]
     lines = [line for line in ours if "bad failed" in line]
     assert [line.partition(":")[0] for line in lines] == [f"BC {odoo_id}" for odoo_id in ids]
     assert "created" in lines[0]
@@ -125,7 +125,7 @@ def test_nothing_is_asked_of_the_database_when_nobody_listens(
     simulator: Simulator, sent: Sent, django_assert_num_queries: Any
 ) -> None:
     from bc_consumer.models import JournalEntry
-    from bc_consumer.refresh.change_signal import tell
+    from bc_consumer.refresh.batch import tell_applications
     from bc_consumer.refresh.writer import Result
 
     order_id = simulator.create_order(lines=LINES)
@@ -133,13 +133,13 @@ def test_nothing_is_asked_of_the_database_when_nobody_listens(
     sent.clear()
     result = Result(order_id, JournalEntry.Outcome.CHANGED, "webhook", version=1)
     with django_assert_num_queries(1):
-        tell([result, result])
+        tell_applications([result, result])
     assert len(sent) == 2
     bc_synced.receivers, kept = [], bc_synced.receivers
     bc_synced.sender_receivers_cache.clear()
     try:
         with django_assert_num_queries(0):
-            tell([result])
+            tell_applications([result])
     finally:
         bc_synced.receivers = kept
         bc_synced.sender_receivers_cache.clear()

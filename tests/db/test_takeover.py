@@ -14,9 +14,9 @@ from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.ledger import Mark
 from bc_consumer.models import BC, Lane, PendingBC, SyncLog, SyncState
+from bc_consumer.reconciliation.lock import Interrupted
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
-from bc_consumer.reconciliation.start import RunRequest
-from bc_consumer.reconciliation.stops import Interrupted
+from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 from tests.db.conftest import refresh

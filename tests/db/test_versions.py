@@ -17,7 +17,7 @@ from bc_consumer import ledger
 from bc_consumer.ledger import Mark
 from bc_consumer.models import BC, JournalEntry, PendingBC, VersionCounter
 from bc_consumer.odoo import Odoo
-from bc_consumer.refresh import versions
+from bc_consumer.refresh import writer
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.mapping import map_order
 from bc_consumer.refresh.writer import FetchedRow, apply
@@ -231,13 +231,13 @@ def test_the_next_number_waits_for_the_commit_of_the_one_before() -> None:
     def work(number: int) -> None:
         if number == 0:
             with transaction.atomic():
-                assert versions.give_versions([1]) == {1: 1}
+                assert writer.number_versions([1]) == {1: 1}
                 first_has_number.set()
                 assert may_commit.wait(60)
         else:
             assert first_has_number.wait(60)
             with transaction.atomic():
-                assert versions.give_versions([2]) == {2: 2}
+                assert writer.number_versions([2]) == {2: 2}
             second_done.set()
 
     caught: list[BaseException] = []
@@ -270,7 +270,7 @@ def test_a_mark_does_not_wait_for_the_counter() -> None:
 
     def hold(_: int) -> None:
         with transaction.atomic():
-            versions.give_versions([1])
+            writer.number_versions([1])
             has_number.set()
             assert may_commit.wait(60)
 

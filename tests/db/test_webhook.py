@@ -120,7 +120,7 @@ def test_a_database_away_without_rabbitmq_is_503(settings: LazySettings) -> None
 def lost(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """One entry for each event that was counted as missed."""
     lost: list[bool] = []
-    monkeypatch.setattr(views, "missed", lambda: lost.append(True))
+    monkeypatch.setattr(views, "note_missed", lambda: lost.append(True))
     return lost
 
 

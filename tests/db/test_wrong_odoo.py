@@ -14,7 +14,7 @@ from django.db.models import F
 from bc_consumer.models import BC, Alert, BCLine, CopyOrigin, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import Odoo
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.conftest import refresh

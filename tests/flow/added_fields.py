@@ -18,9 +18,9 @@ from django.utils import timezone
 
 from bc_consumer.models import BC, BCLine, JournalEntry, SyncLog
 from bc_consumer.odoo import Odoo
-from bc_consumer.odoo.rules import RuleSettings
+from bc_consumer.odoo.wanted_rules import RuleSettings
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest
+from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.conftest import refresh

@@ -15,8 +15,8 @@ from bc_consumer.fields.kinds import Kind
 from bc_consumer.fields.table import PURCHASE_ORDER, PURCHASE_ORDER_LINE
 from bc_consumer.models import BC, BCLine
 from bc_consumer.odoo import LineSnapshot, OrderSnapshot
-from bc_consumer.odoo.field_set import FieldSet, ModelFields, Wanted, load_field_set
-from bc_consumer.odoo.snapshots import build_order
+from bc_consumer.odoo.field_set import FieldSet, ModelFields, WantedFields, load_field_set
+from bc_consumer.odoo.records import build_order
 from bc_consumer.refresh.mapping import MappingError, map_order
 from tests.unit.odoo.serving import CAPTURES
 
@@ -62,7 +62,7 @@ def real_orders(version: int) -> list[tuple[dict[str, Any], OrderSnapshot]]:
     captured |= {"state"}.union(*(one["order_line"][0] for one in given_orders["purchase.order"]))
     # A field that came into the table since was not captured: as if this Odoo lacked it.
     field_set = load_field_set(
-        Wanted("purchase.order"),
+        WantedFields("purchase.order"),
         lambda model, names: {
             n: fields[model][n] for n in names if n in fields[model] and n in captured
         },

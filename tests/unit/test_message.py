@@ -26,7 +26,8 @@ from bc_consumer.core.translatable import (
 )
 from bc_consumer.core.translatable_field import MessageField, said
 from bc_consumer.odoo import domains, errors
-from bc_consumer.reconciliation import stops
+from bc_consumer.reconciliation import lock
+from bc_consumer.reconciliation.found_orders import Braked
 from bc_consumer.reconciliation.lock import LockLost
 from bc_consumer.refresh import error_policy, mapping
 from tests.catalogue import Translate, translate  # noqa: F401 - a fixture
@@ -135,7 +136,7 @@ TELLING = (
     *(one for _name, one in inspect.getmembers(errors, inspect.isclass)
       if issubclass(one, errors.OdooError)),
     mapping.MappingError, mapping._Unfit, domains.DomainError, error_policy.UnreadableOrders,
-    error_policy.NotReadable, LockLost, stops.Braked, stops.Interrupted,
+    error_policy.NotReadable, LockLost, Braked, lock.Interrupted,
 )  # fmt: skip
 TOLD_BY = {one.__name__ for one in TELLING} | {"alert", "over"}
 KEYS = {"alert", "over"}

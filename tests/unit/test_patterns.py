@@ -33,15 +33,15 @@ from bc_consumer.core.redactor import LONGEST, WORDS, Redactor
 from bc_consumer.core.translatable import gettext, verbatim
 from bc_consumer.ledger import error_fingerprint
 from bc_consumer.models import BC
-from bc_consumer.odoo import faults
+from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import OdooProtocolError
-from bc_consumer.odoo.json_text import read_json
-from bc_consumer.odoo.marshalling import read_response
+from bc_consumer.odoo.fault_errors import Call, Fault, error_of_common, error_of_execute
+from bc_consumer.odoo.json_codec import read_json
 from bc_consumer.odoo.records import ServerVersion
-from bc_consumer.odoo.settings import OdooSettings
+from bc_consumer.odoo.xmlrpc_codec import read_response
 from bc_consumer.redaction import RedactingFormatter
 from bc_consumer.refresh import mapping
-from odoo_webhook.payload import PayloadError, parse
+from odoo_webhook.incoming import PayloadError, parse
 from project.header_limits import LONGEST_PATH
 from project.request_limits import RequestLimitsMiddleware
 from tests.quick import some
@@ -59,7 +59,7 @@ from tests.unit.linear import (
 
 SECRETS = ("Zq7Xw0pLm4Tn2Rb8", "S3cr&t'/<k+é y>%\"1", "pa\\ss'wo\"rd")
 SETTINGS = OdooSettings("https://odoo.example.com", "shop", "admin", SECRETS[0])
-CALL = faults.Call("purchase.order", "read")
+CALL = Call("purchase.order", "read")
 PATTERNS = named_patterns()
 ADDRESSES = linear.patterns_of_addresses()
 MADE_ELSEWHERE = {
@@ -276,11 +276,9 @@ WAYS: dict[str, Callable[[str], object]] = {
     "a message": lambda text: redaction.redacted(gettext("Odoo: %(text)s", text=verbatim(text))),
     "logged": logged,
     "written": written,
-    "a fault": lambda text: faults.error_of_execute(faults.Fault(1, text), CALL, SETTINGS),
-    "a fault for users": lambda text: faults.error_of_execute(
-        faults.Fault(2, text), CALL, SETTINGS
-    ),
-    "a fault of the login": lambda text: faults.error_of_common(faults.Fault(1, text), SETTINGS),
+    "a fault": lambda text: error_of_execute(Fault(1, text), CALL, SETTINGS),
+    "a fault for users": lambda text: error_of_execute(Fault(2, text), CALL, SETTINGS),
+    "a fault of the login": lambda text: error_of_common(Fault(1, text), SETTINGS),
     "a cause": lambda text: error_fingerprint.kind("ValueError", text),
     "a version": ServerVersion.from_text,
     "XML": answered_in_xml,

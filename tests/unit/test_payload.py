@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bc_consumer.core.redactor import Redactor
-from odoo_webhook.auth import authorized
-from odoo_webhook.payload import LARGEST_ID, PayloadError, parse
+from odoo_webhook.incoming import LARGEST_ID, PayloadError, authorized, parse
 from tests.bodies import bodies
 from tests.quick import examples
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from granian._granian import RSGIProtocolClosed
 
-from odoo_webhook import rsgi
-from odoo_webhook.rsgi import Bodies, Lane, Refused, Server, Treatment, environ_of
-from odoo_webhook.views import ARRIVED
+from odoo_webhook import server
+from odoo_webhook.incoming import ARRIVED
+from odoo_webhook.server import Bodies, Lane, Refused, Server, Treatment, environ_of
 
 FOR_EVER = 60.0
 BODIES = Bodies(1, 4, FOR_EVER)
@@ -157,7 +157,7 @@ def test_the_eldest_body_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.sleep(0)
         with pytest.raises(Refused, match="at once"):  # none of them has had time to come
             await bodies.read(Protocol(b"body"))
-        monkeypatch.setattr(rsgi, "YOUNG_SECONDS", 0.0)
+        monkeypatch.setattr(server, "YOUNG_SECONDS", 0.0)
         read = await bodies.read(Protocol(b"body"))
         done, waiting = await asyncio.wait(slow, timeout=0.1)
         for task in waiting:
@@ -255,7 +255,7 @@ def test_an_application_that_raises_has_lost_the_event() -> None:
 
 
 def test_an_event_whose_place_another_took_is_made_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rsgi, "YOUNG_SECONDS", 0.0)
+    monkeypatch.setattr(server, "YOUNG_SECONDS", 0.0)
     lost = Lost()
 
     async def statuses() -> list[int]:
@@ -314,7 +314,7 @@ class Answer:
 def test_an_answer_is_sent_whole_or_the_rest_of_it_in_pieces(
     monkeypatch: pytest.MonkeyPatch, pieces: int, in_how_many: int
 ) -> None:
-    monkeypatch.setattr(rsgi, "WHOLE_BYTES", 3500)
+    monkeypatch.setattr(server, "WHOLE_BYTES", 3500)
     answer = Answer(pieces)
 
     def application(_environ: object, start_response: Callable[..., object]) -> Answer:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bc_consumer.refresh.scrub import left_of_a_night
+from bc_consumer.reconciliation.scrub import left_of_a_night
 
 DAY = 24 * 3600.0
 RECENT = DAY / 2

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from bc_consumer.core.translatable_field import said
 from bc_consumer.management.command import RedactedCommand
 from bc_consumer.odoo import Kind, OdooError
-from bc_consumer.odoo.field_choice import FieldChoice, Way, choices
+from bc_consumer.odoo.field_choice import FieldChoice, Way, list_field_choices
 from bc_consumer.odoo.field_set import table_of
 from bc_consumer.refresh.odoo_connection import odoo
 
@@ -69,9 +69,11 @@ class Command(RedactedCommand):
         if lines:
             described = gateway.fields_of(table.line_model)
             chosen = settings.extra_line_fields
-            return table.line_model, list(choices(table.line, chosen, described))
+            return table.line_model, list(list_field_choices(table.line, chosen, described))
         described = gateway.fields_of(settings.order_model)
-        return settings.order_model, list(choices(table.order, settings.extra_fields, described))
+        return settings.order_model, list(
+            list_field_choices(table.order, settings.extra_fields, described)
+        )
 
     def _print(self, model: str, shown: list[FieldChoice], setting: str) -> None:
         width = shutil.get_terminal_size().columns if self.stdout.isatty() else None

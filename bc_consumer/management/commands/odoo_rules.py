@@ -24,9 +24,9 @@ from bc_consumer.management import rules_text
 from bc_consumer.management.command import HelpFormatter, RedactedCommand, quiet
 from bc_consumer.management.rules_text import Exit
 from bc_consumer.odoo import NoAutomation, NoWebhookActions, OdooError, OdooRefused
-from bc_consumer.odoo.automation import Done
-from bc_consumer.odoo.rules import Comparison
-from bc_consumer.odoo.webhook_url import masked
+from bc_consumer.odoo.automation_rules import RuleChanges
+from bc_consumer.odoo.wanted_rules import Comparison
+from bc_consumer.odoo.webhook_url import mask_url
 from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 SECRET_BYTES = 24
@@ -174,7 +174,7 @@ class Command(RedactedCommand):
         if options["rotate"] and not carries_other_secret(comparison):
             return self._new_secret(rules_text.rotation)
         if comparison.is_complete:
-            return self._finish(Done(), comparison)
+            return self._finish(RuleChanges(), comparison)
         if not options["unchecked"]:
             outcome = setup.check_address()
             if outcome.arrival is Arrival.NO_ANSWER:
@@ -201,7 +201,7 @@ class Command(RedactedCommand):
             return self._fail(Exit.FAILED, _("Some rules are still there: run this again."))
         return Exit.OK
 
-    def _finish(self, done: Done, after: Comparison) -> Exit:
+    def _finish(self, done: RuleChanges, after: Comparison) -> Exit:
         self._facts |= {
             "created": list(done.created),
             "updated": list(done.updated),
@@ -217,7 +217,7 @@ class Command(RedactedCommand):
 
     def _print_plan(self, steps: list[str]) -> Exit:
         self._facts["plan"] = steps
-        for step in steps or [rules_text.done_told(Done())]:
+        for step in steps or [rules_text.done_told(RuleChanges())]:
             self._say(step)
         return Exit.OK
 
@@ -273,7 +273,7 @@ def facts(comparison: Comparison) -> dict[str, Any]:
         "doubles": [rule.id for rule in comparison.doubles],
         "leftovers": [rule.id for rule in comparison.leftovers],
         "others": [
-            {"action": action.id, "rule": action.rule_id, "url": masked(action.url)}
+            {"action": action.id, "rule": action.rule_id, "url": mask_url(action.url)}
             for action in comparison.others
         ],
     }

@@ -25,10 +25,10 @@ from bc_consumer.management.progress import RunProgress, ScanProgress, display
 from bc_consumer.models import SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
 from bc_consumer.reconciliation.dry_run import DriftScan
-from bc_consumer.reconciliation.lock import unlock
+from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted, unlock
 from bc_consumer.reconciliation.run import reconcile
-from bc_consumer.reconciliation.start import RunRequest, holder
-from bc_consumer.reconciliation.stops import AlreadyRunning, Interrupted
+from bc_consumer.reconciliation.schedule import RunRequest
+from bc_consumer.reconciliation.start import holder
 from bc_consumer.refresh import odoo_identity
 from bc_consumer.refresh.odoo_connection import odoo
 from bc_consumer.refresh.refresh_now import refresh_now

@@ -15,7 +15,7 @@ from bc_consumer.odoo import (
     OdooUnavailable,
     WrongCredentials,
     WrongDatabase,
-    auto,
+    transports,
 )
 from odoo_simulator import Simulator
 from tests.unit.odoo.serving import (
@@ -178,7 +178,7 @@ def test_what_was_hidden_for_a_moment_is_found_later(
         server.open |= set(hidden)
         ask(odoo)
         assert odoo.transport == slower  # not looked at with each call
-        monkeypatch.setattr(auto, "SECONDS_UNTIL_NEXT_LOOK", 0.0)
+        monkeypatch.setattr(transports, "SECONDS_UNTIL_NEXT_LOOK", 0.0)
         odoo._transport._next_look = 0.0  # type: ignore[attr-defined]
         assert ask(odoo) == [3]
         assert odoo.transport == "json2"
@@ -191,7 +191,7 @@ def test_what_was_hidden_for_a_moment_is_found_later(
 def test_a_look_at_a_faster_one_harms_no_call(
     answer: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auto, "SECONDS_UNTIL_NEXT_LOOK", 0.0)
+    monkeypatch.setattr(transports, "SECONDS_UNTIL_NEXT_LOOK", 0.0)
     server = Server("jsonrpc", "xmlrpc")
     with serving(server.respond, transport="auto") as (_server, odoo):
         ask(odoo)

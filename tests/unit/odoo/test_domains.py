@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bc_consumer.odoo import OdooRefused, OdooSettings
-from bc_consumer.odoo.domains import DomainError, check_domain, of_lines
+from bc_consumer.odoo.domains import DomainError, check_domain, move_to_lines
 from odoo_simulator import Simulator
 
 
@@ -72,7 +72,7 @@ def test_a_field_name_that_can_be_none_is_refused(name: str, told: str) -> None:
 
 def test_terms_lead_through_the_order_to_its_lines() -> None:
     domain = check_domain(["|", ["id", ">", 5], "!", ["partner_id.name", "ilike", "a"]])
-    assert of_lines(domain) == (
+    assert move_to_lines(domain) == (
         "|",
         ("order_id.id", ">", 5),
         "!",
@@ -102,6 +102,6 @@ def test_the_domain_of_lines_finds_the_lines_of_the_domain_s_orders(
     simulator.confirm([1, 4, 7, 8])
     orders = simulator.reader.search("purchase.order", check_domain(domain))
     assert 0 < len(orders) < 12, "a domain that tells nothing apart tests nothing"
-    lines = simulator.reader.search("purchase.order.line", of_lines(check_domain(domain)))
+    lines = simulator.reader.search("purchase.order.line", move_to_lines(check_domain(domain)))
     expected = [line["id"] for i in orders for line in (simulator.order(i) or {})["order_line"]]
     assert sorted(lines) == sorted(expected)

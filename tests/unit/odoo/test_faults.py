@@ -2,6 +2,7 @@
 
 import pytest
 
+from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import (
     OdooAccessError,
     OdooError,
@@ -13,9 +14,14 @@ from bc_consumer.odoo.errors import (
     WrongDatabase,
     WrongLanguage,
 )
-from bc_consumer.odoo.faults import Call, Fault, error_of_common, error_of_execute, is_none_result
-from bc_consumer.odoo.marshalling import read_response
-from bc_consumer.odoo.settings import OdooSettings
+from bc_consumer.odoo.fault_errors import (
+    Call,
+    Fault,
+    error_of_common,
+    error_of_execute,
+    is_none_result,
+)
+from bc_consumer.odoo.xmlrpc_codec import read_response
 from tests.unit.odoo.serving import captured
 
 SETTINGS = OdooSettings("https://odoo.example.com", "shop", "copy", "s3cret-api-key")

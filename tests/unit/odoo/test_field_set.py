@@ -8,7 +8,7 @@ import pytest
 
 from bc_consumer.fields.kinds import Kind
 from bc_consumer.odoo import MissingField, OdooProtocolError, UnfitField
-from bc_consumer.odoo.field_set import Wanted, load_field_set
+from bc_consumer.odoo.field_set import WantedFields, load_field_set
 from bc_consumer.refresh.mapping import (
     MAPPING_VERSION,
     VERSIONS,
@@ -44,7 +44,7 @@ def answering(fields: Mapping[str, Mapping[str, Any]]) -> Any:
     ],
 )
 def test_renamed_fields_are_found(version: int, notes: str, unit: str, taxes: str) -> None:
-    field_set = load_field_set(Wanted(ORDER), answering(fields_of(version)))
+    field_set = load_field_set(WantedFields(ORDER), answering(fields_of(version)))
     assert field_set.absent == ()
     assert field_set.order.odoo_name("notes") == notes
     assert field_set.line.odoo_name("product_uom") == unit
@@ -57,7 +57,7 @@ def test_all_required_fields_that_lack_are_named_at_once() -> None:
     fields = fields_of(17)
     del fields[LINE]["price_unit"], fields[LINE]["product_qty"], fields[LINE]["discount"]
     with pytest.raises(MissingField, match="product_qty, price_unit") as caught:
-        load_field_set(Wanted(ORDER), answering(fields))
+        load_field_set(WantedFields(ORDER), answering(fields))
     assert caught.value.fields == ("product_qty", "price_unit")
 
 
@@ -65,7 +65,7 @@ def test_an_odoo_without_the_optional_fields_is_good_enough() -> None:
     fields = fields_of(17)
     for name in ("receipt_status", "effective_date"):
         del fields[ORDER][name]
-    field_set = load_field_set(Wanted(ORDER), answering(fields))
+    field_set = load_field_set(WantedFields(ORDER), answering(fields))
     assert field_set.absent == (f"{ORDER}.receipt_status", f"{ORDER}.effective_date")
 
 
@@ -73,7 +73,7 @@ def test_an_odoo_without_the_optional_fields_is_good_enough() -> None:
 def test_digits_that_are_none_are_left_out(digits: Any) -> None:
     fields = fields_of(17)
     fields[LINE]["product_qty"] = {"type": "float", "digits": digits}
-    digits_known = load_field_set(Wanted(ORDER), answering(fields)).line.digits
+    digits_known = load_field_set(WantedFields(ORDER), answering(fields)).line.digits
     assert "product_qty" not in digits_known
     assert digits_known["price_unit"] == 2
 
@@ -81,14 +81,14 @@ def test_digits_that_are_none_are_left_out(digits: Any) -> None:
 @pytest.mark.parametrize("answer", [None, [], "fields", {"name": "char"}])
 def test_an_answer_that_lists_no_fields_is_a_protocol_error(answer: Any) -> None:
     with pytest.raises(OdooProtocolError):
-        load_field_set(Wanted(ORDER), lambda _model, _names: answer)
+        load_field_set(WantedFields(ORDER), lambda _model, _names: answer)
 
 
 def test_lines_without_a_model_are_a_protocol_error() -> None:
     fields = fields_of(17)
     fields[ORDER]["order_line"] = {"type": "one2many"}
     with pytest.raises(OdooProtocolError, match="lines"):
-        load_field_set(Wanted(ORDER), answering(fields))
+        load_field_set(WantedFields(ORDER), answering(fields))
 
 
 @pytest.mark.parametrize("version", [17, 18, 19])
@@ -98,7 +98,7 @@ def test_all_fields_of_sales_are_there_by_the_names_of_each_version(version: int
         model: {name: field.described() for name, field in models[model].fields.items()}
         for model in ("sale.order", "sale.order.line")
     }
-    field_set = load_field_set(Wanted("sale.order"), answering(fields))
+    field_set = load_field_set(WantedFields("sale.order"), answering(fields))
     assert field_set.absent == ()
     assert field_set.order.odoo_name("partner_ref") == "client_order_ref"
     assert field_set.order.odoo_name("locked") == "locked"
@@ -115,7 +115,7 @@ def test_configured_fields_have_the_kind_that_odoo_tells() -> None:
     fields[ORDER]["x_terms_id"] = {"type": "many2one", "relation": "account.incoterms"}
     fields[LINE]["x_packages"] = {"type": "float"}
     names = ("x_date", "x_own", "x_cost", "x_terms_id", "priority", "id")
-    wanted = Wanted(ORDER, extra_fields=names, extra_line_fields=("x_packages",))
+    wanted = WantedFields(ORDER, extra_fields=names, extra_line_fields=("x_packages",))
     field_set = load_field_set(wanted, answering(fields))
     kinds = {field.name: field.kind for field, _name in field_set.order.present if field.extra}
     assert kinds == {
@@ -137,7 +137,7 @@ def test_a_configured_field_that_cannot_be_copied_is_refused(name: str, kind: st
     fields = fields_of(17)
     fields[ORDER]["x_json"] = {"type": "json"}
     with pytest.raises(UnfitField, match=f"{ORDER}.{name} is of type {kind}") as caught:
-        load_field_set(Wanted(ORDER, (name,)), answering(fields))
+        load_field_set(WantedFields(ORDER, (name,)), answering(fields))
     assert (caught.value.model, caught.value.field) == (ORDER, name)
 
 
@@ -148,7 +148,7 @@ def test_rule_13_each_choice_of_fields_makes_rows_of_its_own_version() -> None:
 
     def versions(*names: str, lacking: tuple[str, ...] = ()) -> tuple[int, frozenset[int]]:
         there = {name: shown for name, shown in fields[ORDER].items() if name not in lacking}
-        field_set = load_field_set(Wanted(ORDER, names), answering({**fields, ORDER: there}))
+        field_set = load_field_set(WantedFields(ORDER, names), answering({**fields, ORDER: there}))
         return mapping_version(field_set.fingerprint), current_versions(field_set)
 
     plain, _ = versions()

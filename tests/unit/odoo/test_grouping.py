@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bc_consumer.odoo import Bucket, CannotGroup, Odoo, OdooFault, OdooProtocolError
-from bc_consumer.odoo.grouping import FormattedReadGroup, Period, ReadGroup, period_end
-from bc_consumer.odoo.marshalling import read_response
+from bc_consumer.odoo.group_rows import FormattedReadGroup, Period, ReadGroup, period_end
+from bc_consumer.odoo.xmlrpc_codec import read_response
 from odoo_simulator import Simulator
 from tests.unit.odoo.serving import TinyOdoo, captured, gateway, serving
 from tests.unit.odoo.stamping import LINE, ORDER, moment, stamp, stamped_order, written

@@ -11,8 +11,8 @@ import pytest
 
 from bc_consumer.odoo import Odoo, OdooError, OdooRefused
 from bc_consumer.odoo.errors import NoRights, OdooFault, OdooProtocolError, ResponseTooLarge
-from bc_consumer.odoo.json_text import read_json
-from bc_consumer.odoo.marshalling import read_response
+from bc_consumer.odoo.json_codec import read_json
+from bc_consumer.odoo.xmlrpc_codec import read_response
 from tests.unit.odoo.serving import (
     Incoming,
     RawServer,

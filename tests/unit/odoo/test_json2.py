@@ -23,7 +23,7 @@ from bc_consumer.odoo import (
     WrongDatabase,
 )
 from bc_consumer.odoo.errors import OdooError
-from bc_consumer.odoo.named_arguments import named_arguments
+from bc_consumer.odoo.json2 import name_arguments
 from tests.unit.odoo.serving import (
     DATABASE,
     PASSWORD,
@@ -67,12 +67,12 @@ def test_arguments_get_their_names(
 ) -> None:
     if expected is None:
         expected = {"ids": args[0], **kwargs}
-    assert named_arguments(method, args, kwargs) == expected
+    assert name_arguments(method, args, kwargs) == expected
 
 
 def test_arguments_whose_names_are_unknown_are_refused() -> None:
     with pytest.raises(OdooProtocolError, match="button_cancel"):
-        named_arguments("button_cancel", [[1], "why"], {})
+        name_arguments("button_cancel", [[1], "why"], {})
 
 
 def test_a_call_is_sent_as_odoo_wants_it() -> None:

@@ -17,8 +17,8 @@ from bc_consumer.odoo import (
     WrongDatabase,
 )
 from bc_consumer.odoo.errors import OdooError
-from bc_consumer.odoo.faults import Fault
-from bc_consumer.odoo.jsonrpc import JsonRpc
+from bc_consumer.odoo.fault_errors import Fault
+from bc_consumer.odoo.rpc import JsonRpc
 from tests.unit.odoo.serving import Incoming, Respond, json_answer, jsonrpc_value, serving
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from bc_consumer.fields.table import TABLES
+from bc_consumer.odoo.answer_memory import TIMES, check_memory, memory_of
+from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import OdooProtocolError, ResponseTooLarge
-from bc_consumer.odoo.json_text import read_json
-from bc_consumer.odoo.marshalling import read_response
-from bc_consumer.odoo.settings import OdooSettings
-from bc_consumer.odoo.weight import TIMES, check_weight, weight_of
+from bc_consumer.odoo.json_codec import read_json
+from bc_consumer.odoo.xmlrpc_codec import read_response
 from tests.unit.odoo.serving import CAPTURES, Incoming, RawServer, http, rpc
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -75,10 +75,10 @@ CASES = [
 def largest(make: Make) -> bytes:
     """Return the largest text of this kind that is decoded at all."""
     tried = make(20_000).encode()
-    number = 20_000 * min(LONGEST / len(tried), TIMES * LONGEST / weight_of(tried))
+    number = 20_000 * min(LONGEST / len(tried), TIMES * LONGEST / memory_of(tried))
     while True:
         body = make(int(number)).encode()
-        if len(body) <= LONGEST and weight_of(body) <= TIMES * LONGEST:
+        if len(body) <= LONGEST and memory_of(body) <= TIMES * LONGEST:
             return body
         number *= 0.97
 
@@ -166,16 +166,16 @@ def test_a_page_of_500_large_orders_passes(lines: int, note: str) -> None:
         json.dumps(records, ensure_ascii=False).encode(),
         xmlrpc.client.dumps((records,), methodresponse=True, allow_none=True).encode(),
     ):
-        print(f"{len(body) / 2**20:.1f} MiB, weight {weight_of(body) / 2**20:.0f} MiB")
+        print(f"{len(body) / 2**20:.1f} MiB, weight {memory_of(body) / 2**20:.0f} MiB")
         if lines == 5:
-            assert weight_of(body) < 0.6 * TIMES * LONGEST
-        check_weight(body, LONGEST)
+            assert memory_of(body) < 0.6 * TIMES * LONGEST
+        check_memory(body, LONGEST)
         assert len(body) < LONGEST
 
 
 def test_a_limit_that_is_raised_lets_more_pass() -> None:
     body = b"[" + b"[]," * 600_000 + b"0]"
     with pytest.raises(ResponseTooLarge, match="ODOO_MAX_RESPONSE_BYTES"):
-        check_weight(body, LONGEST)
-    check_weight(body, 2 * LONGEST)
+        check_memory(body, LONGEST)
+    check_memory(body, 2 * LONGEST)
     assert len(read_json(body)) == 600_001

@@ -15,9 +15,10 @@ from bc_consumer.odoo import (
     UnknownField,
     UnknownMethod,
 )
-from bc_consumer.odoo.faults import Fault
-from bc_consumer.odoo.grouping import ReadGroup, ReadGroupOf14, TellsLess
-from bc_consumer.odoo.marshalling import read_response
+from bc_consumer.odoo.fault_errors import Fault
+from bc_consumer.odoo.group_rows import GroupLacksBounds, ReadGroup
+from bc_consumer.odoo.versions.before_17 import ReadGroupBefore17
+from bc_consumer.odoo.xmlrpc_codec import read_response
 from tests.unit.odoo.serving import (
     Incoming,
     TinyOdoo,
@@ -51,14 +52,14 @@ def execute_of_14(_model: str, method: str, _args: Any, kwargs: dict[str, Any]) 
 
 def test_a_group_without_its_range_is_read_by_its_domain() -> None:
     [row] = read_response(captured(NAMED))
-    group = ReadGroupOf14().group(row, "month")
+    group = ReadGroupBefore17().group(row, "month")
     assert group is not None
     assert (group.start, group.count, group.figure) == (moment("2026-11-01"), 7, 4.0)
 
 
 def test_an_aggregate_that_is_called_id_is_left_out() -> None:
     [row] = read_response(captured(UNNAMED))
-    with pytest.raises(TellsLess):
+    with pytest.raises(GroupLacksBounds):
         ReadGroup().group(row, "month")
 
 

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bc_consumer.odoo.rules import (
+from bc_consumer.odoo.wanted_rules import (
     Comparison,
     FoundAction,
     FoundRule,
     RuleSettings,
     WantedRule,
-    compare,
+    compare_rules,
     wanted_rules,
 )
-from bc_consumer.odoo.webhook_url import compose, masked, take_apart
+from bc_consumer.odoo.webhook_url import compose_webhook_url, mask_url, parse_webhook_url
 from tests.unit.odoo.serving import CAPTURES
 
 ORDER, LINE = "purchase.order", "purchase.order.line"
@@ -58,7 +58,7 @@ def kept(one: WantedRule, number: int, url: str = "", **changes: Any) -> FoundRu
 
 def laid_beside(*rules: FoundRule, settings: RuleSettings = SETTINGS) -> Comparison:
     actions = [action for rule in rules for action in rule.actions]
-    return compare(settings, wanted(settings=settings), rules, actions)
+    return compare_rules(settings, wanted(settings=settings), rules, actions)
 
 
 def installed() -> list[FoundRule]:
@@ -123,8 +123,8 @@ def test_a_line_s_webhook_carries_its_order_and_each_address_its_event() -> None
 
 @given(st.text(st.characters(min_codepoint=33, exclude_categories=["Cs"]), min_size=1))
 def test_a_secret_of_any_characters_survives_the_address(secret: str) -> None:
-    url = compose(ENDPOINT, secret, "changed", ORDER)
-    parts = take_apart(url)
+    url = compose_webhook_url(ENDPOINT, secret, "changed", ORDER)
+    parts = parse_webhook_url(url)
     assert (parts.endpoint, parts.secret) == (ENDPOINT, secret)
     assert (parts.event, parts.model) == ("changed", ORDER)
 
@@ -132,7 +132,7 @@ def test_a_secret_of_any_characters_survives_the_address(secret: str) -> None:
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        (compose(ENDPOINT, "hush", "changed", ORDER), None),
+        (compose_webhook_url(ENDPOINT, "hush", "changed", ORDER), None),
         ("https://token:hush@other.example.com:8443/x?a=hush&event=changed", None),
         ("https://other.example.com/x/", "https://other.example.com/x/"),
         ("https://[::1]:443/x", "https://[::1]/x/"),
@@ -142,13 +142,15 @@ def test_a_secret_of_any_characters_survives_the_address(secret: str) -> None:
 def test_rule_12_an_address_is_shown_without_what_may_be_secret(
     url: str, shown: str | None
 ) -> None:
-    assert "hush" not in masked(url)
-    assert shown is None or masked(url) == shown
+    assert "hush" not in mask_url(url)
+    assert shown is None or mask_url(url) == shown
 
 
 def test_rule_12_no_repr_tells_the_secret() -> None:
     rules = installed()
-    text = repr((SETTINGS, wanted(), rules, laid_beside(*rules), take_apart(wanted()[0].url)))
+    text = repr(
+        (SETTINGS, wanted(), rules, laid_beside(*rules), parse_webhook_url(wanted()[0].url))
+    )
     assert "a-secret" not in text
 
 
@@ -181,9 +183,9 @@ def test_what_is_missing_is_told_rule_by_rule() -> None:
         ({"actions": (), "action_ids": (99,)}, "action"),
         ({"sent": frozenset()}, "sent fields"),
         ({"url": "https://old.example.com/odoo/webhook/?event=changed"}, "address"),
-        ({"url": compose(ENDPOINT, "a-secret", "deleted", ORDER)}, "address"),
+        ({"url": compose_webhook_url(ENDPOINT, "a-secret", "deleted", ORDER)}, "address"),
         ({"url": "https://odoo:a-secret@copy.example.com/odoo/webhook?event=changed"}, "address"),
-        ({"url": compose(ENDPOINT, "an-older-secret", "changed", ORDER)}, "secret"),
+        ({"url": compose_webhook_url(ENDPOINT, "an-older-secret", "changed", ORDER)}, "secret"),
     ],
 )
 def test_each_thing_that_drifted_is_told(changes: dict[str, Any], flaw: str) -> None:
@@ -214,11 +216,13 @@ def test_rules_of_another_model_that_call_us_are_left_over() -> None:
         "sale.order",
         "changed",
         "[bc-consumer] sale.order changed",
-        compose(ENDPOINT, "a-secret", "changed", "sale.order"),
+        compose_webhook_url(ENDPOINT, "a-secret", "changed", "sale.order"),
         frozenset({"state"}),
         frozenset({"write_date"}),
     )
-    elsewhere = compose("https://sales.example.com/odoo/webhook/", "b", "changed", "sale.order")
+    elsewhere = compose_webhook_url(
+        "https://sales.example.com/odoo/webhook/", "b", "changed", "sale.order"
+    )
     comparison = laid_beside(*installed(), kept(sale, 7), kept(sale, 8, url=elsewhere))
     assert [rule.id for rule in comparison.leftovers] == [7]
     assert 8 not in [rule.id for rule in comparison.ours]

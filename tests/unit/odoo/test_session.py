@@ -18,7 +18,7 @@ from bc_consumer.odoo import (
     WrongCredentials,
     WrongDatabase,
 )
-from bc_consumer.odoo.settings import TRANSPORTS
+from bc_consumer.odoo.connection_settings import TRANSPORTS
 from tests.unit.odoo.serving import (
     PASSWORD,
     Incoming,

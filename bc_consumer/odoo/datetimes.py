@@ -1,6 +1,6 @@
-"""Datetimes ↔ the text Odoo writes them as: «YYYY-MM-DD HH:MM:SS», UTC, whole seconds.
+"""Datetimes ↔ Odoo's text for them: "YYYY-MM-DD HH:MM:SS", UTC, whole seconds.
 
-Measured on 17, 18 and 19. 19 refuses other ways to write them (ISO's Z is Fault 1 there).
+Measured on 17, 18 and 19. 19 accepts no other form (ISO's "Z" is Fault 1 there).
 """
 
 from datetime import UTC, datetime, timedelta
@@ -11,10 +11,10 @@ from bc_consumer.odoo.errors import OdooProtocolError
 LENGTH = len("2026-01-01 00:00:00")
 
 
-def write_moment(moment: datetime, *, round_up: bool = False) -> str:
-    """Write an aware datetime for Odoo; a fraction of a second is cut off, or rounded up.
+def write_datetime(moment: datetime, *, round_up: bool = False) -> str:
+    """Write an aware datetime for Odoo. Cuts off a fraction of a second, or rounds it up.
 
-    Raises ValueError for a naive one: nobody knows which moment that is.
+    Raises ValueError for a naive datetime.
     """
     if moment.tzinfo is None:
         raise ValueError(f"Odoo's moments are in UTC, and {moment} is in no time zone")
@@ -24,8 +24,8 @@ def write_moment(moment: datetime, *, round_up: bool = False) -> str:
     return whole.replace(tzinfo=None).isoformat(" ")
 
 
-def read_moment(text: object) -> datetime:
-    """Read a datetime of Odoo's, aware, UTC. Raises OdooProtocolError for anything else."""
+def read_datetime(text: object) -> datetime:
+    """Read Odoo's text as an aware datetime, UTC. Raises OdooProtocolError for anything else."""
     if isinstance(text, str) and len(text) == LENGTH:
         try:
             return datetime.fromisoformat(text).replace(tzinfo=UTC)

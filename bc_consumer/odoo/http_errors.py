@@ -1,9 +1,8 @@
-"""What each HTTP status means for the caller: the one place that knows.
+"""Failed HTTP exchanges → the errors of ``errors.py``: by libcurl's numbers, and by HTTP status.
 
-By XML-RPC and JSON-RPC Odoo itself answers 200 even for faults (measured on 14, 17, 18 and 19), so
-any other status comes from a proxy, a load balancer, or a wrong address; but see ``services.py``
-about JSON-RPC of 14. JSON-2 has statuses of
-its own: it reads the answers that tell an error of Odoo's, and leaves the others to this table.
+By XML-RPC and JSON-RPC Odoo itself answers 200 even for faults (measured), so any other status
+comes from a proxy, a load balancer, or a wrong address. JSON-2 uses statuses itself: ``json2.py``
+reads the answers that describe an error of Odoo's, and leaves the others to this table.
 """
 
 from collections.abc import Mapping
@@ -11,15 +10,33 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
+import pycurl
+
 from bc_consumer.core.translatable import gettext as _
+from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import (
     MissingEndpoint,
     OdooError,
     OdooProtocolError,
     OdooRefused,
+    OdooTimeout,
     OdooUnavailable,
 )
-from bc_consumer.odoo.settings import OdooSettings
+
+CERTIFICATE = frozenset(
+    {
+        pycurl.E_PEER_FAILED_VERIFICATION,
+        pycurl.E_SSL_CACERT_BADFILE,
+        pycurl.E_SSL_CERTPROBLEM,
+        pycurl.E_SSL_CIPHER,
+        pycurl.E_SSL_ISSUER_ERROR,
+        pycurl.E_SSL_INVALIDCERTSTATUS,
+    }
+)
+ADDRESS = frozenset({pycurl.E_URL_MALFORMAT, pycurl.E_UNSUPPORTED_PROTOCOL})
+GARBAGE = frozenset({pycurl.E_BAD_CONTENT_ENCODING, pycurl.E_FTP_WEIRD_SERVER_REPLY})
+NOT_HTTP = "HTTP/0.9"  # libcurl's name for an answer without a status line
+NOT_TLS = "wrong version number"  # OpenSSL's words for an answer that is not encrypted
 
 TRY_LATER = frozenset({408, 425, 429})
 REFUSED = frozenset({401, 403, 407})
@@ -28,10 +45,56 @@ LOGIN_PAGES = ("/web/login", "/web/database/selector")
 SERVICE_PATHS = ("/xmlrpc", "/jsonrpc", "/json/2", "/web/version")
 
 
+def error_of_curl(number: int, text: str, settings: OdooSettings) -> OdooError:
+    """Return the error for an exchange without an answer. An unknown number means "try later".
+
+    ``text`` is libcurl's, which names no credentials.
+    """
+    where = settings.shown_url
+    if number == pycurl.E_OPERATION_TIMEDOUT:
+        return OdooTimeout(
+            _(
+                "Odoo at %(where)s did not answer within %(timeout)s s: %(text)s",
+                where=where,
+                timeout=f"{settings.timeout:g}",
+                text=text,
+            )
+        )
+    if number in CERTIFICATE:
+        return OdooRefused(
+            _(
+                "The TLS certificate of %(where)s was not accepted: %(text)s. Correct the"
+                " host's name in ODOO_URL, renew the certificate, or name your own"
+                " authority's file",
+                where=where,
+                text=text,
+            )
+        )
+    if number == pycurl.E_SSL_CONNECT_ERROR and NOT_TLS in text:
+        return OdooRefused(
+            _("%(where)s does not speak TLS on this port: try http:// in ODOO_URL", where=where)
+        )
+    if number in GARBAGE or NOT_HTTP in text:
+        return OdooProtocolError(
+            _(
+                "%(where)s did not answer in HTTP: %(text)s. Check ODOO_URL's port",
+                where=where,
+                text=text,
+            )
+        )
+    if number in ADDRESS:
+        return OdooRefused(
+            _("ODOO_URL is no usable address (%(where)s): %(text)s", where=where, text=text)
+        )
+    return OdooUnavailable(
+        _("Odoo at %(where)s can't be reached: %(text)s", where=where, text=text)
+    )
+
+
 def check_status(
     status: int, headers: Mapping[str, str], body: bytes, path: str, settings: OdooSettings
 ) -> None:
-    """Pass a 200 that is no web page; raise the error that any other answer means."""
+    """Return for a 200 that is not a web page. Raises the error that any other answer means."""
     where = settings.shown_url
     if status == 200:
         if _is_page(headers, body):
@@ -63,7 +126,7 @@ def check_status(
             )
         )
     elif 300 <= status < 400:
-        raise _redirected(headers, path, settings)
+        raise _redirect_error(headers, path, settings)
     else:
         kind = MissingEndpoint if status in MISSING else OdooProtocolError
         raise kind(
@@ -77,8 +140,8 @@ def check_status(
         )
 
 
-def _redirected(headers: Mapping[str, str], path: str, settings: OdooSettings) -> OdooError:
-    """Make the error for a redirect, which a call never follows."""
+def _redirect_error(headers: Mapping[str, str], path: str, settings: OdooSettings) -> OdooError:
+    """Return the error for a redirect; calls never follow one."""
     where = settings.shown_url
     if _is_login_page(headers, path, settings):
         return MissingEndpoint(
@@ -104,9 +167,9 @@ def _is_page(headers: Mapping[str, str], body: bytes) -> bool:
 
 
 def _is_login_page(headers: Mapping[str, str], path: str, settings: OdooSettings) -> bool:
-    """Tell a redirect by which Odoo lets nobody but people in: 18 has pages below /json/.
+    """Tell whether a redirect leads to Odoo's login page: 18 has pages below /json/.
 
-    Of another origin it is a proxy's, and names the address to use.
+    A redirect to another origin is a proxy's, and names the address to use.
     """
     asked = urlsplit(settings.base_url + path)
     target = urlsplit(urljoin(asked.geturl(), headers.get("location", "")))
@@ -119,7 +182,7 @@ def _is_login_page(headers: Mapping[str, str], path: str, settings: OdooSettings
 
 
 def _target(headers: Mapping[str, str]) -> str:
-    """Where a redirect leads, as an address for ODOO_URL: no credentials, no service path."""
+    """Return a redirect's target as a value for ODOO_URL: no credentials, no service path."""
     parts = urlsplit(headers.get("location", ""))
     if not parts.hostname:
         return _("another address")
@@ -131,7 +194,7 @@ def _target(headers: Mapping[str, str]) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds asked for by ``Retry-After`` (a number or a date), or None."""
+    """Return the seconds that ``Retry-After`` asks for, as a number or a date; None if none."""
     text = headers.get("retry-after", "").strip()
     if text.isdecimal():
         return float(text)

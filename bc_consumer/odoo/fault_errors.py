@@ -1,10 +1,10 @@
-"""Odoo's faults → our errors: the one closed table, of all transports.
+"""Odoo's faults → the errors of ``errors.py``: one table for all protocols.
 
-Fault codes of /xmlrpc/2 (measured on Odoo 17, 18 and 19): 1 = any exception, its text is a Python
+Fault codes of /xmlrpc/2 (measured on Odoo 17, 18 and 19): 1 = any exception, with a Python
 traceback whose last line is the error; 2 = UserError, MissingError, unknown model; 3 = access
-denied; 4 = AccessError. Texts of 2 to 4 are translated and vary, so only their codes count; those
-of 1 that are matched here are Python's or PostgreSQL's own. The JSON protocols' errors are brought
-into this form (``json_text.py``, ``json2.py``).
+denied; 4 = AccessError. The texts of 2 to 4 are translated and vary, so only their codes count;
+the texts of 1 that are matched here are Python's or PostgreSQL's own. ``json_codec.py`` and
+``json2.py`` convert the JSON protocols' errors to this form.
 """
 
 import re
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from bc_consumer.core.redactor import Redactor
 from bc_consumer.core.translatable import gettext as _
+from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import (
     LONGEST_TEXT,
     OdooAccessError,
@@ -24,7 +25,6 @@ from bc_consumer.odoo.errors import (
     WrongDatabase,
     WrongLanguage,
 )
-from bc_consumer.odoo.settings import OdooSettings
 
 EXCEPTION, USER_ERROR, ACCESS_DENIED, ACCESS_ERROR = 1, 2, 3, 4
 CODES_OF_OLD_ENDPOINTS = {"AccessDenied": ACCESS_DENIED, "AccessError": ACCESS_ERROR}
@@ -34,24 +34,25 @@ FIELD_READ = re.compile(r"Invalid field '(?P<field>[^']+)' (?:on|in) (?:model )?
 # ValueError: Invalid field purchase.order.x in leaf (…)
 FIELD_IN_DOMAIN = re.compile(r"Invalid field (?P<model>[\w.]+)\.(?P<field>\w+) in ")
 
-# AttributeError: type object 'purchase.order' has no attribute 'x', or «… does not exist»; the
-# second is how a method of this name with other arguments answers (before 17).
+# AttributeError: type object 'purchase.order' has no attribute 'x', or "… does not exist". A
+# TypeError about an argument is the answer of a method that has this name and takes other
+# arguments, as ``web_search_read`` and ``search_read`` of old versions do (measured).
 NO_ATTRIBUTE, WRONG_TYPE, NO_ARGUMENT = (
     "AttributeError", "TypeError: ", "unexpected keyword argument"
 )  # fmt: skip
 
-# UserError, never translated: there is no language to do it in (measured on 19).
+# A UserError that is never translated: there is no language to translate it to (measured on 19).
 UNKNOWN_LANGUAGE = re.compile(r"Invalid language code: (?P<code>\S+)\s*")
 
-# What PostgreSQL, UTF-8 or a terminal can't take as text, or what turns its direction around.
+# Characters that PostgreSQL, UTF-8 or a terminal can't handle, or that reverse the direction.
 UNFIT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
-# The method's own result could not be marshalled: it ran, and was committed (17, 18 and 19).
+# The method ran and was committed, and its result could not be sent (measured on 17, 18 and 19).
 NONE_RESULT = "TypeError: cannot marshal None unless allow_none is enabled"
 
 
 class Fault(Exception):
-    """Odoo answered with a fault: its code (an int, or text on old endpoints) and its text."""
+    """Odoo answered with a fault: a code (int, or text at the old path /xmlrpc) and a text."""
 
     def __init__(self, code: int | str, text: str) -> None:
         super().__init__(code, text)
@@ -61,24 +62,24 @@ class Fault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What was called, for messages."""
+    """The model and method that were called, for error messages."""
 
     model: str
     method: str
 
 
 def is_none_result(fault: Fault) -> bool:
-    """Tell whether the method did its work and returned None, which Odoo can't send."""
+    """Tell whether the method succeeded and returned None, which Odoo can't send."""
     return fault.code == EXCEPTION and last_line(fault.text) == NONE_RESULT
 
 
 def error_of_execute(fault: Fault, call: Call, settings: OdooSettings) -> OdooError:
-    """Make the error for a fault of a model's method."""
-    text = told(fault.text, settings)
+    """Return the error for a fault of a model's method."""
+    text = clean_text(fault.text, settings)
     code = (
         CODES_OF_OLD_ENDPOINTS.get(fault.code, EXCEPTION)
         if isinstance(fault.code, str)
-        else (fault.code)
+        else fault.code
     )
     if code == ACCESS_DENIED:
         return wrong_credentials(settings)
@@ -98,8 +99,8 @@ def error_of_execute(fault: Fault, call: Call, settings: OdooSettings) -> OdooEr
 
 
 def error_of_common(fault: Fault, settings: OdooSettings) -> OdooError:
-    """Make the error for a fault of ``authenticate`` or ``version``: no order is concerned."""
-    text = told(fault.text, settings)
+    """Return the error for a fault of ``authenticate`` or ``version``: it concerns no order."""
+    text = clean_text(fault.text, settings)
     if fault.code in {ACCESS_DENIED, "AccessDenied"}:
         return wrong_credentials(settings)
     if _names_missing_database(text, settings.database, ""):
@@ -114,7 +115,7 @@ def error_of_common(fault: Fault, settings: OdooSettings) -> OdooError:
 
 
 def wrong_credentials(settings: OdooSettings) -> WrongCredentials:
-    """Odoo knows the database, and does not know this login with this password."""
+    """Return the error for a login or password that Odoo rejects, in a database it knows."""
     return WrongCredentials(
         _(
             "Odoo at %(url)s refused login «%(login)s» on database «%(database)s»: wrong"
@@ -130,7 +131,7 @@ def wrong_credentials(settings: OdooSettings) -> WrongCredentials:
 
 
 def no_api_key(settings: OdooSettings) -> WrongCredentials:
-    """JSON-2 does not take what is in ODOO_PASSWORD."""
+    """Return the error for an ODOO_PASSWORD that JSON-2 does not accept as an API key."""
     return WrongCredentials(
         _(
             "Odoo at %(url)s refused the API key on database «%(database)s»: JSON-2 takes"
@@ -143,7 +144,7 @@ def no_api_key(settings: OdooSettings) -> WrongCredentials:
 
 
 def wrong_database(settings: OdooSettings) -> WrongDatabase:
-    """The server has no database of this name."""
+    """Return the error for a database that the server does not have."""
     return WrongDatabase(
         _(
             "Odoo at %(url)s has no database «%(database)s»: correct ODOO_DATABASE"
@@ -155,7 +156,10 @@ def wrong_database(settings: OdooSettings) -> WrongDatabase:
 
 
 def wrong_language(code: str, settings: OdooSettings) -> WrongLanguage:
-    """Odoo 18 and 19 answer nothing in a language that is not in use; 16 and 17 do (measured)."""
+    """Return the error for a language that is not active: 18 and 19 refuse each call (measured).
+
+    Earlier versions answer with the texts of the source code instead.
+    """
     return WrongLanguage(
         _(
             "Odoo at %(url)s has no language «%(code)s», or does not use it any more: correct"
@@ -167,22 +171,22 @@ def wrong_language(code: str, settings: OdooSettings) -> WrongLanguage:
 
 
 def last_line(text: str) -> str:
-    """Give the last line that is not empty, at most LONGEST_TEXT characters of it."""
+    """Return the last line that is not empty, at most LONGEST_TEXT characters of it."""
     lines = text.strip().splitlines()
     return lines[-1][:LONGEST_TEXT] if lines else _("(no text)")
 
 
-def told(text: str, settings: OdooSettings) -> str:
-    """Return what Odoo says without secrets, should it ever repeat them, as text that can be kept.
+def clean_text(text: str, settings: OdooSettings) -> str:
+    """Return Odoo's text without our secrets, and without characters that can't be stored.
 
-    JSON carries NUL, escape sequences of terminals and halves of characters, which XML does not.
+    JSON carries NUL, terminal escape sequences and lone surrogates, which XML does not.
     """
     redactor = Redactor((settings.password, *settings.url_passwords))
     return UNFIT.sub("\ufffd", redactor.shortened(text).replace("\r\n", "\n"))
 
 
 def _unknown_name(fault: OdooFault) -> OdooFault | None:
-    """Recognise a field or a method that this Odoo does not have."""
+    """Return the error for a field or a method that this Odoo lacks; None for other faults."""
     found = FIELD_READ.search(fault.message) or FIELD_IN_DOMAIN.search(fault.message)
     if found:
         return UnknownField(
@@ -203,11 +207,11 @@ def _unknown_name(fault: OdooFault) -> OdooFault | None:
 
 
 def _names_missing_database(text: str, database: str, must_mention: str) -> bool:
-    """Tell a database that is not there from one that can't be reached just now.
+    """Tell whether a traceback says that the database does not exist.
 
-    A server whose list of databases is known raises ``KeyError: 'name'``; otherwise PostgreSQL's
-    refusal names the database, in the server's language. One that is starting up, full or stopped
-    does not name it.
+    A server that knows its databases raises ``KeyError: 'name'``; otherwise PostgreSQL's refusal
+    names the database, in the server's language. A PostgreSQL that is starting up, full or stopped
+    does not name it: that database can't be reached just now.
     """
     lines = text.split("\n")
     if f"KeyError: '{database}'" in lines:
@@ -216,7 +220,7 @@ def _names_missing_database(text: str, database: str, must_mention: str) -> bool
 
 
 def _refuses(line: str, database: str) -> bool:
-    """Tell a refusal of PostgreSQL's that names this database, in the quotes of any language."""
+    """Tell whether a line is PostgreSQL's refusal of this database, quoted in any language."""
     _before, error, said = line.partition("OperationalError")
     _before, fatal, said = said.partition("FATAL:")
     if not (error and fatal):

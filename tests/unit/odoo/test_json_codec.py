@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bc_consumer.odoo import OdooProtocolError
-from bc_consumer.odoo.json_text import fault_of, read_json, write_json
+from bc_consumer.odoo.json_codec import fault_of, read_json, write_json
 
 
 def test_values_come_as_they_were_sent() -> None:

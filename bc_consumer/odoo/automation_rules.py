@@ -1,8 +1,8 @@
 """Reads and writes Odoo's automation rules with webhook actions (17 and later).
 
-Needs an account with the right Administration / Settings. Every creation, activation or removal of
-a rule makes each of Odoo's workers rebuild its registry at its next request (0.3 s idle, seconds
-under load; measured on Odoo 17, 18 and 19): so all creations are one call, and so are removals.
+The account needs the right "Administration / Settings". Whenever a rule is created, activated or
+deleted, each of Odoo's workers rebuilds its registry at its next request (0.3 s when idle, seconds
+under load; measured on Odoo 17, 18 and 19). So one call creates all rules, and one deletes them.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,29 +15,28 @@ from bc_consumer.odoo.errors import (
     MissingModel,
     NoAutomation,
     NoRights,
-    NoWebhookActions,
     OdooAccessError,
     OdooFault,
     OdooProtocolError,
 )
-from bc_consumer.odoo.faults import USER_ERROR
+from bc_consumer.odoo.fault_errors import USER_ERROR
 from bc_consumer.odoo.records import ServerVersion
-from bc_consumer.odoo.rules import (
-    Compared,
+from bc_consumer.odoo.versions.before_17 import refuse_without_webhooks
+from bc_consumer.odoo.wanted_rules import (
+    ComparedRule,
     Comparison,
     Flaw,
     FoundAction,
     FoundRule,
     RuleSettings,
     WantedRule,
-    compare,
+    compare_rules,
     wanted_rules,
 )
-from bc_consumer.odoo.webhook_url import take_apart
+from bc_consumer.odoo.webhook_url import parse_webhook_url
 
 RULE, ACTION, MODEL, FIELD = "base.automation", "ir.actions.server", "ir.model", "ir.model.fields"
 WEBHOOK = "webhook"
-FIRST_WITH_WEBHOOKS = 17
 CONDITIONS = ("filter_pre_domain", "filter_domain")
 RULE_FIELDS = ("name", "active", "model_id", "trigger", "trigger_field_ids", "action_server_ids")
 ACTION_FIELDS = ("webhook_url", "webhook_field_ids", "base_automation_id")
@@ -46,8 +45,8 @@ EMPTY_DOMAINS = ("", "[]")
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What an installation or a removal changed, by rules' ids."""
+class RuleChanges:
+    """The ids of the rules that an installation or a removal changed."""
 
     created: tuple[int, ...] = ()
     updated: tuple[int, ...] = ()
@@ -64,11 +63,11 @@ class AutomationRules:
         self._field_ids: dict[tuple[str, str], int] = {}
 
     def inspect(self) -> Comparison:
-        """Read what Odoo has, and compare.
+        """Read the rules in Odoo, and compare them with the wanted ones.
 
-        Raises NoWebhookActions (an Odoo before 17), NoAutomation (module base_automation is not
-        installed), NoRights (the account has no Settings rights), MissingModel, and what any call
-        raises.
+        Raises NoWebhookActions (this Odoo is too old), NoAutomation (module base_automation is not
+        installed), NoRights (the account has no Settings rights), MissingModel, and the errors of
+        any call.
         """
         condition_fields = self._check_ability()
         self._load_ids()
@@ -76,12 +75,12 @@ class AutomationRules:
         for model, name in self._field_ids:
             stored[model].add(name)
         rules, actions = self._found(condition_fields)
-        return compare(self._settings, wanted_rules(self._settings, stored), rules, actions)
+        return compare_rules(self._settings, wanted_rules(self._settings, stored), rules, actions)
 
-    def install(self, comparison: Comparison) -> Done:
-        """Put right what differs; new rules first, so that no change goes untold meanwhile."""
-        # A trigger that is written leaves the watched fields as they are on 17, and empties them on
-        # 18 and 19 (measured), the conditions perhaps too: a new rule is the same everywhere.
+    def install(self, comparison: Comparison) -> RuleChanges:
+        """Correct what differs. Creates rules before it deletes any, so that no event is missed."""
+        # A rule with a wrong trigger is replaced: writing the trigger keeps the watched fields on
+        # 17 and empties them on 18 and 19 (measured), and perhaps the conditions.
         if not self._model_ids:
             self._load_ids()
         new = [one for one in comparison.rules if one.found is None or Flaw.TRIGGER in one.flaws]
@@ -91,27 +90,31 @@ class AutomationRules:
             self._update(one)
         replaced = [one.found for one in new if one.found is not None]
         surplus = [*replaced, *comparison.doubles, *comparison.leftovers]
-        return Done(
+        return RuleChanges(
             created=created,
             updated=tuple(one.found.id for one in drifted if one.found is not None),
             removed=self._remove(surplus),
         )
 
-    def remove(self, comparison: Comparison) -> Done:
-        """Take all rules of this copy out of Odoo, with their actions."""
-        return Done(removed=self._remove(comparison.ours))
+    def remove(self, comparison: Comparison) -> RuleChanges:
+        """Delete all rules of this copy from Odoo, with their actions."""
+        return RuleChanges(removed=self._remove(comparison.ours))
 
     # --- what this Odoo, and this account, can do ---
 
     def check_webhook_actions(self) -> ServerVersion:
-        """Raise NoWebhookActions for an Odoo before 17, and what any call raises."""
+        """Return the server's version. Raises NoWebhookActions if it is too old for webhooks.
+
+        Raises NoRights if the account can't see webhook actions, and the errors of any call.
+        """
         version = self._odoo.version()
         if "webhook_url" not in self._fields_of(ACTION, ["webhook_url"]):
-            self._refuse_without_webhooks(version)
+            refuse_without_webhooks(version)
+            raise self._no_rights(ACTION)
         return version
 
     def _check_ability(self) -> list[str]:
-        """Return the names of the rules' conditions in this Odoo."""
+        """Return the names of the fields for a rule's conditions that this Odoo has."""
         version = self.check_webhook_actions()
         try:
             fields = self._fields_of(RULE, CONDITIONS)
@@ -127,24 +130,13 @@ class AutomationRules:
             ) from fault
         return [name for name in CONDITIONS if name in fields]
 
-    def _refuse_without_webhooks(self, version: ServerVersion) -> None:
-        if version.major >= FIRST_WITH_WEBHOOKS:
-            raise self._no_rights(ACTION)
-        raise NoWebhookActions(
-            _(
-                "Odoo %(version)s has no webhook actions: they came with Odoo %(first)s",
-                version=version.text,
-                first=FIRST_WITH_WEBHOOKS,
-            )
-        )
-
     def _fields_of(self, model: str, names: Sequence[str]) -> Mapping[str, Any]:
         kwargs = {"allfields": list(names), "attributes": ["type"]}
         fields = self._call(model, "fields_get", [], kwargs)
         return fields if isinstance(fields, dict) else {}
 
     def _load_ids(self) -> None:
-        """Find the ids of both models and of the fields that rules name."""
+        """Read the ids of both models and of the fields that the rules name."""
         models = self._settings.models
         found = self._search(MODEL, [("model", "in", list(models))], ["model"])
         self._model_ids = {str(row["model"]): int(row["id"]) for row in found}
@@ -211,7 +203,7 @@ class AutomationRules:
         return rules, list(actions.values())
 
     def _names_of_fields(self, *ids: Iterable[int]) -> dict[int, str]:
-        """Names by id; one that is gone from Odoo is named by its number."""
+        """Return id → name; a field that is gone from Odoo gets "#id" for a name."""
         wanted = sorted({number for some in ids for number in some})
         known = {number: name for (_model, name), number in self._field_ids.items()}
         unknown = [number for number in wanted if number not in known]
@@ -221,7 +213,7 @@ class AutomationRules:
         return {number: known.get(number, f"#{number}") for number in wanted}
 
     def _models_of(self, values: Iterable[Any]) -> dict[int | None, str]:
-        """Technical names by id of those models that are ours; others don't matter."""
+        """Return id → technical name of the order's and the line's model; leave out others."""
         ours = {number: model for model, number in self._model_ids.items()}
         return {number: ours[number] for number in map(_id, values) if number in ours}
 
@@ -238,7 +230,7 @@ class AutomationRules:
         return tuple(ids)
 
     def _values(self, wanted: WantedRule) -> dict[str, Any]:
-        """Give a rule with its action in the form that was measured to work (17, 18 and 19)."""
+        """Return a rule with its action, in a form that works on 17, 18 and 19 (measured)."""
         values: dict[str, Any] = {
             "name": wanted.name,
             "model_id": self._model_ids[wanted.model],
@@ -259,8 +251,8 @@ class AutomationRules:
             "webhook_field_ids": self._linked(wanted.model, wanted.sent),
         }
 
-    def _update(self, one: Compared) -> None:
-        """Write what differs, and nothing else, into the rule and its action."""
+    def _update(self, one: ComparedRule) -> None:
+        """Write what differs into the rule and its action, and nothing else."""
         rule, wanted, flaws = one.found, one.wanted, one.flaws
         if rule is None:
             return
@@ -271,8 +263,8 @@ class AutomationRules:
         if Flaw.WATCHED in flaws:
             values["trigger_field_ids"] = self._linked(wanted.model, wanted.watched)
             if not wanted.watched:
-                # 18 works the trigger out from the watched fields: without any there is none, and
-                # it refuses the write (measured). A trigger that is written along stays.
+                # 18 computes the trigger from the watched fields; without any it has none, and
+                # refuses the write (measured). A trigger in the same write is kept.
                 values["trigger"] = wanted.trigger
         if Flaw.CONDITION in flaws:
             values |= dict.fromkeys(rule.conditions, False)
@@ -282,7 +274,7 @@ class AutomationRules:
             self._call(RULE, "write", [[rule.id], values])
 
     def _update_action(self, rule: FoundRule, wanted: WantedRule, flaws: Collection[Flaw]) -> None:
-        action = rule.webhook(take_apart(wanted.url).endpoint)
+        action = rule.webhook(parse_webhook_url(wanted.url).endpoint)
         if action is None:
             values = self._action_values(wanted) | {"base_automation_id": rule.id}
             self._call(ACTION, "create", [values])
@@ -296,7 +288,7 @@ class AutomationRules:
             self._call(ACTION, "write", [[action.id], changes])
 
     def _remove(self, rules: Sequence[FoundRule]) -> tuple[int, ...]:
-        """Delete rules; their actions go with them (measured on Odoo 17, 18 and 19)."""
+        """Delete rules, and with them their actions (measured on Odoo 17, 18 and 19)."""
         ids = sorted(rule.id for rule in rules)
         if ids:
             self._call(RULE, "unlink", [ids])
@@ -338,5 +330,5 @@ class AutomationRules:
 
 
 def _id(value: Any) -> int | None:
-    """Read a many2one: ``[id, name]``, or False."""
+    """Return the id of a many2one, which Odoo sends as ``[id, name]`` or False; else None."""
     return int(value[0]) if isinstance(value, list | tuple) and value else None

@@ -1,10 +1,10 @@
-"""The automation rules that the copy needs in Odoo, and how those found there differ from them.
+"""The automation rules that the copy needs in Odoo, and how the rules in Odoo differ from them.
 
-Pure: no calls. ``automation.py`` reads and writes them.
+It makes no calls: ``automation_rules.py`` reads and writes the rules.
 
-Four rules: orders and lines, changed and deleted. A deleted order's lines fall with it by the
-database's cascade and fire nothing, and a deleted note line leaves no trace in its order: hence
-lines have both rules too (measured on Odoo 17, 18 and 19).
+There are four rules: for changed and for deleted orders, and the same for lines. The database
+deletes a deleted order's lines by cascade, which fires no rule; and a deleted note line leaves no
+trace in its order. Hence both rules for lines too (measured on Odoo 17, 18 and 19).
 """
 
 import enum
@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 
 from bc_consumer.fields.field import Field
 from bc_consumer.odoo.field_set import table_of
-from bc_consumer.odoo.webhook_url import WebhookUrl, compose, take_apart
+from bc_consumer.odoo.webhook_url import WebhookUrl, compose_webhook_url, parse_webhook_url
 
 CHANGED, DELETED = "changed", "deleted"
 TRIGGERS = {CHANGED: "on_create_or_write", DELETED: "on_unlink"}
 
 
 class Flaw(enum.Enum):
-    """What can be wrong with a rule that we need."""
+    """What can be wrong with a rule that the copy needs."""
 
     MISSING = "missing"
     INACTIVE = "inactive"
@@ -37,12 +37,12 @@ class Flaw(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class RuleSettings:
-    """What the rules are for.
+    """Where the rules call, and what they watch.
 
-    ``endpoint``: where this service takes webhooks, without credentials and query, as
-    ``take_apart`` gives it; "" where that is not known, which is enough to remove rules by name.
-    ``secret``: what goes into the rules. ``name``: what marks them as this copy's.
-    ``extra_fields``, ``extra_line_fields``: further names to watch, where they are stored.
+    ``endpoint``: the address of this service's webhook, without credentials and query, as
+    ``parse_webhook_url`` returns it; "" if unknown, which is enough to remove rules by name.
+    ``secret``: goes into the rules' addresses. ``name``: marks the rules as this copy's.
+    ``extra_fields``, ``extra_line_fields``: more fields to watch, where Odoo stores them.
     """
 
     endpoint: str
@@ -54,11 +54,11 @@ class RuleSettings:
 
     @property
     def models(self) -> tuple[str, str]:
-        """The order's and the line's model."""
+        """The model of orders and the model of lines."""
         return self.order_model, table_of(self.order_model).line_model
 
     def candidates(self) -> dict[str, tuple[str, ...]]:
-        """Names of fields to watch, by model, of all versions: Odoo has some of them."""
+        """Return the names of the fields to watch, by model; a given Odoo has some of them."""
         table, (order, line) = table_of(self.order_model), self.models
         return {
             order: _names(table.order, self.extra_fields),
@@ -66,18 +66,18 @@ class RuleSettings:
         }
 
     def is_called_by(self, address: WebhookUrl) -> bool:
-        """Tell whether an address is this service's."""
+        """Tell whether an address is that of this service."""
         return bool(self.endpoint) and address.endpoint == self.endpoint
 
     def sent(self) -> dict[str, frozenset[str]]:
-        """Fields that the webhook carries, by model: a line has to tell its order."""
+        """Return the fields that the webhook sends, by model: a line has to name its order."""
         order, line = self.models
         return {order: frozenset({"write_date"}), line: frozenset({"write_date", "order_id"})}
 
 
 @dataclass(frozen=True, slots=True)
 class WantedRule:
-    """One rule as it should be. ``watched`` is empty for a deletion: it always fires."""
+    """One rule as it should be. ``watched`` is empty for "deleted", which always fires."""
 
     model: str
     event: str
@@ -88,18 +88,18 @@ class WantedRule:
 
     @property
     def trigger(self) -> str:
-        """Odoo's name of what fires it."""
+        """Odoo's name of the event that fires the rule."""
         return TRIGGERS[self.event]
 
     @property
     def title(self) -> str:
-        """What it tells of."""
+        """Model and event, for people."""
         return f"{self.model} {self.event}"
 
 
 @dataclass(frozen=True, slots=True)
 class FoundAction:
-    """A webhook action. ``rule_id``: None where it belongs to no rule."""
+    """A webhook action in Odoo. ``rule_id``: None where it belongs to no rule."""
 
     id: int
     rule_id: int | None
@@ -108,16 +108,16 @@ class FoundAction:
 
     @property
     def address(self) -> WebhookUrl:
-        """Where it calls."""
-        return take_apart(self.url)
+        """The address that it calls, parsed."""
+        return parse_webhook_url(self.url)
 
 
 @dataclass(frozen=True, slots=True)
 class FoundRule:
-    """An automation rule as Odoo has it.
+    """An automation rule in Odoo.
 
-    ``conditions``: names of its filters that are not empty. ``actions``: its webhook actions;
-    ``action_ids``: those of all its actions.
+    ``conditions``: the names of its filters that are not empty. ``actions``: its webhook actions.
+    ``action_ids``: the ids of all its actions.
     """
 
     id: int
@@ -131,7 +131,7 @@ class FoundRule:
     action_ids: tuple[int, ...]
 
     def webhook(self, endpoint: str) -> FoundAction | None:
-        """Give the action that calls, or once called, this service; others may stand beside it."""
+        """Return the action that calls this service, else the rule's only action, else None."""
         calling = [action for action in self.actions if action.address.endpoint == endpoint]
         if not calling and len(self.actions) == 1:
             return self.actions[0]
@@ -140,15 +140,15 @@ class FoundRule:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as it should be; ``detail`` is for people, without secrets."""
+    """One flaw of a rule. ``detail``: what Odoo has instead, for people, without secrets."""
 
     flaw: Flaw
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """One wanted rule beside what Odoo has in its place."""
+class ComparedRule:
+    """One wanted rule, and the rule that Odoo has in its place, if any."""
 
     wanted: WantedRule
     found: FoundRule | None
@@ -156,38 +156,40 @@ class Compared:
 
     @property
     def flaws(self) -> frozenset[Flaw]:
-        """What is wrong, in short."""
+        """The flaws, without their details."""
         return frozenset(difference.flaw for difference in self.differences)
 
     @property
     def found_secret(self) -> str:
-        """The secret that Odoo has; "" where there is none. Never to be shown."""
-        action = self.found.webhook(take_apart(self.wanted.url).endpoint) if self.found else None
+        """The secret in Odoo's rule; "" where there is none. Must never be shown."""
+        action = (
+            self.found.webhook(parse_webhook_url(self.wanted.url).endpoint) if self.found else None
+        )
         return action.address.secret if action is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What Odoo has beside what it should have.
+    """The wanted rules compared with those in Odoo.
 
-    ``doubles``: further rules of ours in a wanted one's place. ``leftovers``: rules of ours that
-    call this service for nothing that is wanted. ``others``: rules and actions that somebody else
-    made and that call this service too; they are never touched.
+    ``doubles``: more rules of ours for the same model and event. ``leftovers``: rules of ours that
+    call this service for a model or event that is not wanted. ``others``: actions that somebody
+    else made and that call this service too; they are never changed.
     """
 
-    rules: tuple[Compared, ...]
+    rules: tuple[ComparedRule, ...]
     doubles: tuple[FoundRule, ...]
     leftovers: tuple[FoundRule, ...]
     others: tuple[FoundAction, ...]
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is to be done."""
+        """Whether Odoo has just the wanted rules, without any flaw."""
         return not (self.doubles or self.leftovers or any(one.differences for one in self.rules))
 
     @property
     def ours(self) -> tuple[FoundRule, ...]:
-        """All rules of this copy that Odoo has."""
+        """All rules of this copy in Odoo."""
         wanted = tuple(one.found for one in self.rules if one.found is not None)
         return (*wanted, *self.doubles, *self.leftovers)
 
@@ -195,14 +197,14 @@ class Comparison:
 def wanted_rules(
     settings: RuleSettings, stored: Mapping[str, Collection[str]]
 ) -> tuple[WantedRule, ...]:
-    """Give the four rules, watching those candidates that this Odoo stores (names by model)."""
+    """Return the four rules. They watch the candidates that are in ``stored`` (names by model)."""
     candidates, sent = settings.candidates(), settings.sent()
     return tuple(
         WantedRule(
             model=model,
             event=event,
             name=rule_name(settings.name, model, event),
-            url=compose(settings.endpoint, settings.secret, event, model),
+            url=compose_webhook_url(settings.endpoint, settings.secret, event, model),
             watched=frozenset(candidates[model]).intersection(stored[model])
             if event == CHANGED
             else frozenset(),
@@ -214,19 +216,19 @@ def wanted_rules(
 
 
 def rule_name(mark: str, model: str, event: str) -> str:
-    """Name a rule. On 17 and 18 the action's own name is overwritten, the rule's is kept."""
+    """Return a rule's name. Odoo 17 and 18 overwrite the action's name, and keep the rule's."""
     return f"[{mark}] {model} {event}"
 
 
-def compare(
+def compare_rules(
     settings: RuleSettings,
     wanted: Sequence[WantedRule],
     found: Sequence[FoundRule],
     actions: Sequence[FoundAction],
 ) -> Comparison:
-    """Lay the rules that Odoo has beside those that it should have.
+    """Compare the rules in Odoo with the wanted ones.
 
-    ``actions``: all webhook actions, those of no rule included.
+    ``actions``: all webhook actions, including those without a rule.
     """
     places: dict[tuple[str, str], list[FoundRule]] = {(one.model, one.event): [] for one in wanted}
     leftovers = []
@@ -238,10 +240,10 @@ def compare(
             leftovers.append(rule)
     rules, doubles = [], []
     for one in wanted:
-        # The one that needs least, the eldest of such.
+        # Keep the rule with the fewest differences, and of equal ones the oldest.
         group = sorted(places[one.model, one.event], key=lambda rule: len(_differences(one, rule)))
         best = group[0] if group else None
-        rules.append(Compared(one, best, _differences(one, best)))
+        rules.append(ComparedRule(one, best, _differences(one, best)))
         doubles.extend(group[1:])
     ours = {rule.id for group in places.values() for rule in group} | {r.id for r in leftovers}
     others = tuple(
@@ -253,7 +255,7 @@ def compare(
 
 
 def same_secret(one: str, other: str) -> bool:
-    """Compare in constant time."""
+    """Compare two secrets in constant time."""
     return hmac.compare_digest(one.encode(), other.encode())
 
 
@@ -263,7 +265,7 @@ def _names(fields: Sequence[Field], extra: Sequence[str]) -> tuple[str, ...]:
 
 
 def _place(settings: RuleSettings, rule: FoundRule) -> tuple[str, str] | None:
-    """Tell which rule of ours this is: by its name, else by an address of our making."""
+    """Return (model, event) of a rule of ours, by its name, else by its address; else None."""
     bracket = f"[{settings.name}] "
     if rule.name.startswith(bracket):
         model, _blank, event = rule.name.removeprefix(bracket).partition(" ")
@@ -294,7 +296,7 @@ def _differences(wanted: WantedRule, rule: FoundRule | None) -> tuple[Difference
 
 
 def _action_differences(wanted: WantedRule, rule: FoundRule) -> list[Difference]:
-    expected = take_apart(wanted.url)
+    expected = parse_webhook_url(wanted.url)
     action = rule.webhook(expected.endpoint)
     if action is None:
         return [Difference(Flaw.ACTION)]
@@ -304,7 +306,7 @@ def _action_differences(wanted: WantedRule, rule: FoundRule) -> list[Difference]
     if not same_secret(address.secret, expected.secret):
         differences.append(Difference(Flaw.SECRET))
     if action.url != wanted.url and not differences:
-        # The same to us, and perhaps not to a proxy: a slash, the user's name, a port.
+        # Equal for this service but perhaps not for a proxy: a slash, the user's name, a port.
         differences.append(Difference(Flaw.ADDRESS, address.endpoint))
     if action.sent != wanted.sent:
         differences.append(Difference(Flaw.SENT, _sets(wanted.sent, action.sent)))

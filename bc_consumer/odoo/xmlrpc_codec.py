@@ -1,9 +1,9 @@
-"""XML-RPC ↔ Python values, for answers of a server that we need not trust.
+"""XML-RPC ↔ Python values, for answers of a server that is not trusted.
 
-The reader accepts exactly the elements of XML-RPC, nested no deeper than Odoo ever does, and
-refuses any declaration (``<!DOCTYPE``, ``<!ENTITY``), so that an answer can neither expand, nor
-read files, nor grow in memory beyond what its size allows. It builds values while expat parses,
-without a tree in between, in about the time that ``xmlrpc.client`` takes.
+The reader accepts only the elements of XML-RPC, nested no deeper than 200, and refuses every
+declaration (``<!DOCTYPE``, ``<!ENTITY``). So an answer can't expand, make us read files, or take
+more memory than its size allows. It builds values while expat parses, without a tree in between:
+see docs/decisions/0034-xml-and-json-readers.md for what that costs.
 """
 
 import math
@@ -16,15 +16,14 @@ from bc_consumer.core.redactor import beginning
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import message_of
 from bc_consumer.odoo.errors import OdooProtocolError
-from bc_consumer.odoo.faults import Fault
+from bc_consumer.odoo.fault_errors import Fault
+from bc_consumer.odoo.versions.before_17 import CONTROL_CHARACTERS
 
 PIECE = 64 * 1024  # bytes
-DEEPEST = 200  # elements; an order with lines and their taxes takes about 30
+DEEPEST = 200  # elements; an order with lines and their taxes has about 30
 
-# Text may hold these, which XML forbids and Odoo sends as they are: control characters up to 16
-# (measured), U+FFFE and U+FFFF always.
-CONTROL_CHARACTERS = bytes({*range(0x20)} - {0x09, 0x0A, 0x0D})
 NO_CHARACTERS = ("\ufffe".encode(), "\uffff".encode())
+"""XML forbids these two; every Odoo sends them as they are, if a text holds them (measured)."""
 
 LARGEST_INTEGER = 2**63 - 1  # as PostgreSQL's
 
@@ -42,7 +41,7 @@ def _integer(text: str) -> int:
 def _number(text: str) -> float:
     try:
         value = float(text)
-    except ValueError:  # its own words repeat all of the text
+    except ValueError:  # its message would repeat the whole text
         value = math.nan
     if not math.isfinite(value):
         raise ValueError(f"the number {beginning(text, 40)}")
@@ -82,9 +81,9 @@ NO_CHILDREN: frozenset[str] = frozenset()
 
 
 def write_call(method: str, params: Sequence[Any]) -> bytes:
-    """Marshal a call. Raises OdooProtocolError for what XML-RPC can't carry.
+    """Write a call. Raises OdooProtocolError for values that XML-RPC can't carry.
 
-    None and integers beyond 2³¹−1 are such values (measured on 17: Odoo can't send them either).
+    Such are None and integers beyond 2³¹−1; Odoo can't send them either (measured on 17).
     """
     text = ""
     try:
@@ -92,7 +91,7 @@ def write_call(method: str, params: Sequence[Any]) -> bytes:
         return text.encode("utf-8")
     except (TypeError, OverflowError, UnicodeEncodeError) as error:
         problem = f"{type(error).__name__}: {error}" if not isinstance(error, UnicodeError) else ""
-    # Outside of the handler and without ``params``: the password must not be in any frame.
+    # Raised outside of the handler and without ``params``: no frame may hold the password.
     del params, text
     raise OdooProtocolError(
         _(
@@ -103,44 +102,47 @@ def write_call(method: str, params: Sequence[Any]) -> bytes:
 
 
 def read_response(body: bytes) -> Any:
-    """Unmarshal an answer. Raises Fault, or OdooProtocolError if it is no XML-RPC answer."""
+    """Read an answer. Raises Fault, or OdooProtocolError if it is not an XML-RPC answer.
+
+    If expat refuses it, the characters that XML forbids are removed, and it is read once more.
+    """
     try:
         return _Reader().read(body)
     except expat.ExpatError as error:
-        fit = _fit(body)
-        if len(fit) == len(body):
+        cleaned = _remove_forbidden_characters(body)
+        if len(cleaned) == len(body):
             raise OdooProtocolError(
                 _("Odoo's answer is not well-formed XML: %(error)s", error=message_of(error))
             ) from None
     try:
-        return _Reader().read(fit)
+        return _Reader().read(cleaned)
     except expat.ExpatError as error:
         raise OdooProtocolError(
             _("Odoo's answer is not well-formed XML: %(error)s", error=message_of(error))
         ) from None
 
 
-def _fit(body: bytes) -> bytes:
-    fit = body.translate(None, CONTROL_CHARACTERS)
+def _remove_forbidden_characters(body: bytes) -> bytes:
+    cleaned = body.translate(None, CONTROL_CHARACTERS)
     for character in NO_CHARACTERS:
-        fit = fit.replace(character, b"")
-    return fit
+        cleaned = cleaned.replace(character, b"")
+    return cleaned
 
 
 class _Reader:
-    """One answer's parse: a stack of open elements, and one of the arrays and structs being filled.
+    """Parses one answer: keeps a stack of open elements, and one of unfinished arrays and structs.
 
-    ``self._value`` is the value that closed last; its parent takes it when it closes itself.
+    ``self._value`` is the value whose element closed last; the parent takes it when it closes.
     """
 
     def __init__(self) -> None:
         self._tags = [""]
         self._containers: list[Any] = []
         self._names: list[str | None] = []
-        self._known_names: dict[str, str] = {}  # one object a name, not one a record
+        self._known_names: dict[str, str] = {}  # so that all records share one object for each name
         self._text: list[str] = []
         self._value: Any = None
-        self._typed = False  # the open <value> has seen its type
+        self._typed = False  # whether the open <value> has had a child that names its type
         self._results: list[Any] = []
         self._fault = False
 
@@ -165,7 +167,7 @@ class _Reader:
         return self._results[0]
 
     def _parse(self, parser: expat.XMLParserType, body: bytes) -> None:
-        """Feed it piece by piece: of a tag with many attributes expat would make objects."""
+        """Feed expat piece by piece, and refuse a long tag: expat makes an object an attribute."""
         for start in range(0, len(body), PIECE):
             parser.Parse(body[start : start + PIECE], False)
             if start - parser.CurrentByteIndex > PIECE:

@@ -1,11 +1,21 @@
-"""What Odoo's webhook body and URL say: bytes → OrderEvent, or PayloadError. No Django.
+"""What a webhook's request says: who sends it, and which orders it is about. No Django.
+
+:func:`authorized` looks at the header. Odoo's webhook action cannot send headers of its own, but
+credentials in its URL (``https://odoo:SECRET@host/odoo/webhook/``) arrive as HTTP Basic (measured
+on 17, 18, 19). Other callers may send ``Authorization: Bearer SECRET``.
+
+:func:`parse` reads the body: bytes → OrderEvent, or PayloadError.
 
 The body is what Odoo 17, 18 and 19 send (measured): ``_model``, ``_id``, and the fields chosen in
 the webhook action. It does not say what happened; the URL's query does.
 """
 
+import base64
+import binascii
+import hashlib
+import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bc_consumer.core.redactor import beginning
@@ -18,6 +28,11 @@ KEPT_CHARACTERS = 2_048
 """Of a body, for operators."""
 KEPT_OF_A_BATCH = 200
 """Of a body with many ids: each of these orders keeps it."""
+ARRIVED = "bc_consumer.arrived"
+"""The WSGI environment's key of the moment, of ``time.monotonic()``, at which the body was complete
+and the wait for a thread began. ``server.py`` sets it; other servers do not."""
+RETRY_AFTER_SECONDS = 5
+"""What a refused caller is asked to wait."""
 EVENTS = ("changed", "created", "deleted")
 BLANKS = " \t\r\n"
 
@@ -114,3 +129,30 @@ def _checked(value: object, key: str) -> int:
             f"{key} is {beginning(str(value), 40)!r}, which is no id of an Odoo record"
         )
     return value
+
+
+def authorized(header: str, secrets: Sequence[str]) -> bool:
+    """Whether the ``Authorization`` header carries one of the secrets; compares in constant time.
+
+    The user name of Basic credentials is not looked at. No secrets: nobody is authorized.
+    """
+    presented = hashlib.sha256(_presented(header)).digest()
+    matches = [
+        hmac.compare_digest(presented, hashlib.sha256(secret.encode()).digest())
+        for secret in secrets
+        if secret
+    ]
+    return any(matches)
+
+
+def _presented(header: str) -> bytes:
+    scheme, _, credentials = header.strip().partition(" ")
+    credentials = credentials.strip()
+    if scheme.lower() == "bearer":
+        return credentials.encode("utf-8", "surrogateescape")
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(credentials, validate=True).partition(b":")[2]
+        except (binascii.Error, ValueError):
+            return b""
+    return b""

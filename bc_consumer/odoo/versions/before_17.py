@@ -1,46 +1,74 @@
-"""Orders and lines in separate calls, for an Odoo without ``web_search_read`` (before 17).
+"""What Odoo 14 to 16 need and later versions don't.
 
-Each call is a transaction of its own, so a change may fall between them. The orders are therefore
-read again after their lines, and those that differ are torn: they are read anew.
+Whoever drops them deletes this file and the lines that import it. In short, they have no
+``web_search_read`` that returns lines, ``read_group`` describes its groups less well, answers by
+XML-RPC hold raw control characters, and there are no webhooks. Measured on 14 and 16.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.fields.kinds import Kind
-from bc_consumer.odoo.errors import OdooTorn
+from bc_consumer.odoo.errors import NoWebhookActions, OdooTorn
 from bc_consumer.odoo.field_set import FieldSet, ModelFields
-from bc_consumer.odoo.records import Answer, OrderSnapshot
+from bc_consumer.odoo.group_rows import (
+    Function,
+    Group,
+    GroupLacksBounds,
+    Period,
+    ReadGroup,
+    check_whole_period,
+    group_count,
+)
+from bc_consumer.odoo.http import Answer
+from bc_consumer.odoo.records import (
+    OrderSnapshot,
+    Record,
+    ServerVersion,
+    build_order,
+    check_records,
+    record_id,
+)
 from bc_consumer.odoo.scope import Scope
-from bc_consumer.odoo.snapshots import Record, build_order, record_id, records
 
 Execute = Callable[[str, str, Sequence[Any], Mapping[str, Any]], Answer]
-Names = Mapping[str, Mapping[int, Any]]  # a many2many's name in Odoo → id → display_name
+NamesByField = Mapping[str, Mapping[int, Any]]
+"""A many2many's name in Odoo → id of the related record → its display_name."""
 
-ROUNDS = 5  # an order that changes within each of so many reads is left for later
+ROUNDS = 5  # an order that changes during each of so many reads is left for later
+CONTROL_CHARACTERS = bytes({*range(0x20)} - {0x09, 0x0A, 0x0D})
+"""XML forbids these; Odoo up to 16 sends them as they are (measured)."""
+FIRST_WITH_WEBHOOKS = 17
+ID_FIGURE = "id_figure"  # our name for an aggregate of ids
 
 
-class TwoReads:
-    """Reads orders with their lines in three calls, and the names those calls don't give."""
+class SeparateReads:
+    """Reads orders and lines in separate calls, for an Odoo without ``web_search_read``.
+
+    Each call is a transaction of its own, so a change may fall between two of them. The orders are
+    therefore read again after their lines; an order that differs is torn, and read again.
+    """
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._decimals: dict[int, Any] = {}  # currency's id → decimals; they never change in use
+        self._decimals: dict[int, Any] = {}  # id of a currency → its decimals, which stay the same
 
     def fetch(
         self, ids: Sequence[int], field_set: FieldSet, execute: Execute
     ) -> dict[int, OrderSnapshot]:
-        """Give a consistent snapshot of each order that is there and readable.
+        """Return a consistent snapshot of each order that exists and is readable.
 
-        Raises OdooTorn if some kept changing between the reads.
+        Three calls, and one for each model whose names they don't return. Raises OdooTorn if some
+        orders changed during each of five rounds.
         """
         reader = _Reader(field_set, execute, self._scope)
         snapshots: dict[int, OrderSnapshot] = {}
         open_ids = list(ids)
         for _round in range(ROUNDS):
             whole, torn = reader.read(open_ids)
-            for record in self._with_names(whole, reader):
+            for record in self._add_names(whole, reader):
                 snapshots[record_id(record)] = build_order(record, field_set)
             if not torn:
                 return snapshots
@@ -54,8 +82,8 @@ class TwoReads:
             )
         )
 
-    def _with_names(self, orders: Sequence[Record], reader: "_Reader") -> list[Record]:
-        """Put decimals, and the names behind each many2many, where one call would have put them."""
+    def _add_names(self, orders: Sequence[Record], reader: "_Reader") -> list[Record]:
+        """Add the currency's decimals and each many2many's names where one call has them."""
         currency, lines = reader.currency, reader.lines
         unknown = {o[currency][0] for o in orders if o[currency]} - self._decimals.keys()
         found = reader.read_field("res.currency", unknown, "decimal_places")
@@ -64,9 +92,9 @@ class TwoReads:
         return [
             {
                 **order,
-                **_with_names(order, names["order"]),
-                currency: _with_decimals(order[currency], self._decimals),
-                lines: [{**line, **_with_names(line, names["line"])} for line in order[lines]],
+                **_nest_names(order, names["order"]),
+                currency: _nest_decimals(order[currency], self._decimals),
+                lines: [{**line, **_nest_names(line, names["line"])} for line in order[lines]],
             }
             for order in orders
         ]
@@ -84,7 +112,7 @@ class _Reader:
         self._scope = scope
 
     def read(self, ids: Sequence[int]) -> tuple[list[Record], list[int]]:
-        """Give the records whose lines fit them, lines nested, and the ids of the torn ones."""
+        """Return the consistent records, with their lines nested, and the ids of the torn ones."""
         before = self._orders(ids)
         lines = self._lines_of(before)
         after = self._orders(ids)
@@ -93,7 +121,7 @@ class _Reader:
         for order_id in sorted(before.keys() & after.keys()):
             own = lines.get(order_id, [])
             order = after[order_id]
-            # The lines' ids too: a line may have come and gone in between.
+            # Compare the lines' ids too: a line may have been added and removed in between.
             fits = sorted(order[self.lines]) == [record_id(line) for line in own]
             if before[order_id] == order and fits:
                 whole.append({**order, self.lines: own})
@@ -101,8 +129,8 @@ class _Reader:
                 torn.append(order_id)
         return whole, torn
 
-    def names_of_many(self, orders: Sequence[Record]) -> dict[str, Names]:
-        """Give, for orders and for lines, the names of all records behind their many2many."""
+    def names_of_many(self, orders: Sequence[Record]) -> dict[str, NamesByField]:
+        """Return the names of all records in many2many fields, for "order" and for "line"."""
         every_line = [line for order in orders for line in order[self.lines]]
         sources = (
             ("order", self._field_set.order, orders),
@@ -125,15 +153,15 @@ class _Reader:
             return {}
         kwargs = {"fields": [field], "context": self._scope.context}
         answer = self._execute(model, "read", [sorted(ids)], kwargs)
-        return {record_id(record): record.get(field) for record in records(answer.value)}
+        return {record_id(record): record.get(field) for record in check_records(answer.value)}
 
     def _orders(self, ids: Sequence[int]) -> dict[int, Record]:
         fields = self._field_set.order
-        found = self._search_read(fields, self._scope.orders(("id", "in", list(ids))))
+        found = self._search_read(fields, self._scope.order_domain(("id", "in", list(ids))))
         return {record_id(record): record for record in found}
 
     def _lines_of(self, order_ids: Iterable[int]) -> dict[int, list[Record]]:
-        """Give each order's lines, by id."""
+        """Return each order's lines, ascending by id."""
         wanted = list(order_ids)
         if not wanted:
             return {}
@@ -150,16 +178,16 @@ class _Reader:
             "order": "id",
             "context": self._scope.context,
         }
-        return records(self._execute(fields.model, "search_read", [], kwargs).value)
+        return check_records(self._execute(fields.model, "search_read", [], kwargs).value)
 
 
-def _with_decimals(value: Any, decimals: Mapping[int, Any]) -> Any:
+def _nest_decimals(value: Any, decimals: Mapping[int, Any]) -> Any:
     if not value:
         return value
     return {"id": value[0], "display_name": value[1], "decimal_places": decimals.get(value[0])}
 
 
-def _with_names(record: Record, names: Names) -> Record:
+def _nest_names(record: Record, names: NamesByField) -> Record:
     return {
         field: [{"id": i, "display_name": known.get(i, False)} for i in record[field]]
         for field, known in names.items()
@@ -167,9 +195,56 @@ def _with_names(record: Record, names: Names) -> Record:
 
 
 def _many2many(fields: ModelFields) -> list[tuple[str, str]]:
-    """Give the names of these fields in Odoo, each with the model that it leads to."""
+    """Return the many2many fields' names in this Odoo, each with its related model."""
     return [
         (odoo_name, fields.relations[field.name])
         for field, odoo_name in fields.present
         if field.kind is Kind.MANY2MANY
     ]
+
+
+class ReadGroupBefore17:
+    """``read_group`` of 14 and 16: an aggregate named "id" is left out, and so is the range.
+
+    The aggregate gets a name of our own, and the group's bounds are read from its domain.
+    """
+
+    method = "read_group"
+
+    def arguments(self, period: Period, function: Function) -> dict[str, Any]:
+        """Return the keyword arguments besides domain and context."""
+        asked = ReadGroup().arguments(period, function)
+        return {**asked, "fields": [f"{ID_FIGURE}:{function}(id)"]}
+
+    def group(self, row: Record, period: Period) -> Group | None:
+        """Read one row; None for the group of records without a write_date."""
+        if row.get(f"write_date:{period}") is False:
+            return None
+        # The group's own conditions come before those of the domain that was asked for.
+        domain = row.get("__domain")
+        terms = domain if isinstance(domain, list) else []
+        first, end = _bound(terms, ">="), _bound(terms, "<")
+        if first is None or end is None:
+            raise GroupLacksBounds
+        start: datetime = check_whole_period(first, end, period)
+        return Group(start, group_count(row), row.get(ID_FIGURE))
+
+
+def _bound(terms: Sequence[Any], operator: str) -> object:
+    """Return the first value that a domain compares write_date with by this operator, or None."""
+    for term in terms:
+        if isinstance(term, list) and term[:2] == ["write_date", operator]:
+            return term[2] if len(term) == 3 else None
+    return None
+
+
+def refuse_without_webhooks(version: ServerVersion) -> None:
+    """Raise NoWebhookActions for a version that has none."""
+    if version.major < FIRST_WITH_WEBHOOKS:
+        raise NoWebhookActions(
+            _(
+                "Odoo %(version)s has no webhook actions: they came with Odoo %(first)s",
+                version=version.text,
+                first=FIRST_WITH_WEBHOOKS,
+            )
+        )

@@ -1,8 +1,8 @@
-"""JSON ↔ Python values, for answers of a server that we need not trust; and errors told in JSON.
+"""JSON ↔ Python values, for answers of a server that is not trusted; and errors written in JSON.
 
 JSON-RPC and JSON-2 describe an error by the same members: ``name`` (the exception's class),
-``message``, ``arguments``, ``debug`` (a traceback). Names are code and so the same in every
-language; messages are translated (measured on 17, 18 and 19).
+``message``, ``arguments``, ``debug`` (a traceback). Names are code, the same in every language;
+messages are translated (measured on 17, 18 and 19).
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from bc_consumer.core.redactor import beginning
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.errors import OdooProtocolError
-from bc_consumer.odoo.faults import (
+from bc_consumer.odoo.fault_errors import (
     ACCESS_DENIED,
     ACCESS_ERROR,
     EXCEPTION,
@@ -26,18 +26,18 @@ CODES: Mapping[str, int] = {
     "odoo.exceptions.AccessError": ACCESS_ERROR,
 }
 BLANKS = " \t\r\n"
-HIGHEST_INTEGER = 2**63 - 1  # Odoo's numbers come from PostgreSQL, whose largest this is
+HIGHEST_INTEGER = 2**63 - 1  # PostgreSQL's largest, where Odoo's numbers come from
 
 
 def write_json(value: Any) -> bytes:
-    """Write a call. Raises OdooProtocolError for what JSON can't carry."""
+    """Write a call. Raises OdooProtocolError for values that JSON can't carry."""
     text = ""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode("utf-8")
     except (TypeError, ValueError) as error:
         problem = f"{type(error).__name__}: {error}" if not isinstance(error, UnicodeError) else ""
-    # Outside of the handler and without ``value``: the password must not be in any frame.
+    # Raised outside of the handler and without ``value``: no frame may hold the password.
     del value, text
     raise OdooProtocolError(
         _("JSON can't carry a value of this call (%(problem)s)", problem=problem or _("bad text"))
@@ -45,9 +45,9 @@ def write_json(value: Any) -> bytes:
 
 
 def read_json(body: bytes) -> Any:
-    """Read an answer. Raises OdooProtocolError for what is no JSON, or more than JSON.
+    """Read an answer. Raises OdooProtocolError if it is not JSON.
 
-    Refused are NaN and infinities, integers beyond 64 bits, and nesting that no record has.
+    Also for NaN and infinities, for integers beyond 64 bits, and for nesting too deep for Python.
     """
     try:
         text = body.decode("utf-8").strip(BLANKS)
@@ -63,10 +63,10 @@ def read_json(body: bytes) -> Any:
 
 
 def fault_of(error: Mapping[str, Any]) -> Fault | None:
-    """Make the fault that XML-RPC would have given for the same error; None if it is no error.
+    """Return the fault that XML-RPC sends for the same error; None if this describes no error.
 
-    Any exception that is not one of Odoo's own kinds is told by its traceback there, whose last
-    line is the error.
+    An exception that is not one of Odoo's own classes becomes a traceback, whose last line is the
+    error.
     """
     name, message = error.get("name"), error.get("message")
     if not isinstance(name, str) or not isinstance(message, str):

@@ -33,8 +33,6 @@ from django.db.models.functions import Now
 from bc_consumer.core.id_set import IdSet
 from bc_consumer.models import BC, PendingBC, SyncLog
 
-CAUSE = "scrub"
-"""The cause of a mark whose order differs by nothing that dates, ids or names tell."""
 RECENT = timedelta(hours=12)
 """What was confirmed since is not read again, and a share that was begun since is the night's."""
 CATCH_UP = 4

@@ -1,4 +1,4 @@
-"""How to reach one Odoo."""
+"""How to reach one Odoo, and what to copy from it: plain settings, checked when they are made."""
 
 import re
 from collections.abc import Sequence
@@ -18,33 +18,33 @@ TRANSPORTS = ("xmlrpc", "jsonrpc", "json2", "auto")
 
 @dataclass(frozen=True, slots=True)
 class OdooSettings:
-    """Where Odoo is, who we are there, and the limits of each call.
+    """Where Odoo is, which account to use, the limits of each call, and what to copy.
 
-    ``password`` is the account's password or, better, an API key: Odoo takes either.
+    ``password`` is the account's password or, better, an API key: Odoo accepts either.
     """
 
-    url: str = field(repr=False)  # may hold the credentials of a proxy in front
+    url: str = field(repr=False)  # may hold the credentials of a proxy in front of Odoo
     database: str
     login: str
     password: str = field(repr=False)
-    timeout: float = 30.0  # seconds, for the whole call: DNS, TLS and a dripping answer included
+    timeout: float = 30.0  # seconds, for the whole call, DNS and TLS included
     max_response_bytes: int = 16 * MEBIBYTE  # after decompression
-    language: str = "en_US"  # of names and labels, whatever the account's own language is
-    ca_file: str | None = None  # a company's own certificate authorities, as a PEM file
-    concurrent_calls: int = 4  # of this process, unless the gateway is given a gate
-    calls_per_second: float = 0.0  # the same; 0: as many as come
+    language: str = "en_US"  # of names and labels, whatever the account's own language
+    ca_file: str | None = None  # PEM file of a company's own certificate authorities
+    concurrent_calls: int = 4  # of this process, unless call limits are passed to Odoo()
+    calls_per_second: float = 0.0  # likewise; 0: no limit
     order_model: str = "purchase.order"
     extra_fields: tuple[str, ...] = ()  # of orders, besides those of ``fields/``
     extra_line_fields: tuple[str, ...] = ()
     domain: Sequence[Any] = ()  # which orders are copied, in Odoo's notation
     transport: str = "xmlrpc"  # one of TRANSPORTS; auto: the fastest that works
-    company_ids: tuple[int, ...] = ()  # whose orders; none: all that the account may see
-    # What a person sets login and password by: for errors.
+    company_ids: tuple[int, ...] = ()  # whose orders; empty: of all that the account may see
+    # The settings that login and password come from, for error messages.
     login_names: tuple[str, str] = ("ODOO_LOGIN", "ODOO_PASSWORD")
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be right. Raises OdooRefused."""
-        check_choice((*self.extra_fields, *self.extra_line_fields), self.domain)
+        """Raises OdooRefused for settings that cannot be right."""
+        check_fields_and_domain((*self.extra_fields, *self.extra_line_fields), self.domain)
         if not _is_address(self.url):
             raise OdooRefused(
                 _(
@@ -59,24 +59,24 @@ class OdooSettings:
 
     @property
     def base_url(self) -> str:
-        """The address that the service's paths are put behind, without a final slash."""
+        """The address to which the protocols add their paths, without a final slash."""
         return self.url.split("#")[0].split("?")[0].rstrip("/")
 
     @property
     def url_passwords(self) -> tuple[str, ...]:
-        """The password of a proxy in front, as it stands in the address and decoded."""
+        """The password in the address, as it is written there and decoded; empty if none."""
         password = urlsplit(self.base_url).password
         return (password, unquote(password)) if password else ()
 
     @property
     def shown_url(self) -> str:
-        """The address as messages may show it: without credentials."""
+        """The address without credentials, for messages."""
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def check_choice(extra_fields: Sequence[str], domain: object) -> None:
-    """Check what tells which orders and fields are copied. Raises OdooRefused."""
+def check_fields_and_domain(extra_fields: Sequence[str], domain: object) -> None:
+    """Check which orders and fields are to be copied. Raises OdooRefused."""
     for name in extra_fields:
         _check_field_name(name)
     try:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bc_consumer.odoo.errors import OdooProtocolError
-from bc_consumer.odoo.faults import Fault
-from bc_consumer.odoo.marshalling import read_response, write_call
+from bc_consumer.odoo.fault_errors import Fault
+from bc_consumer.odoo.xmlrpc_codec import read_response, write_call
 from tests.unit.odoo.serving import captured
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]))

@@ -1,0 +1,193 @@
+"""docs/walks.md: a webhook, a run and a replay enter the files named there, in that order.
+
+Each walk is played once in this process, while Python reports every call. The page's functions must
+be called in the page's order, and no file may be entered that the page does not name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import time
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.core.management import call_command
+from django.db import connections
+from django.test import Client
+
+from bc_consumer.messaging.intake import intake
+from bc_consumer.models import BC, PendingBC, SyncLog
+from bc_consumer.workers.actors import reconcile_nightly, refresh_bc
+from bc_consumer.workers.scheduler import Ticker
+from odoo_simulator import Simulator
+from odoo_webhook import server
+from tests.db.conftest import refresh
+from tests.db.copied import failed
+from tests.unit.test_rsgi import Fields, Protocol, Scope
+
+pytestmark = pytest.mark.usefixtures("odoo")
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = ("bc_consumer", "odoo_webhook")
+NO_STORY = (
+    "bc_consumer/core/", "bc_consumer/fields/", "bc_consumer/models/", "bc_consumer/conf.py",
+    "bc_consumer/migrations/", "bc_consumer/apps.py", "bc_consumer/redaction.py",
+    "bc_consumer/page_limits.py", "bc_consumer/management/__init__.py",
+)  # fmt: skip
+"""Tables, settings, and what has no business of ours: their names say what they do."""
+STEP = re.compile(r"^\| (\d+) \| `([^`]+)` \| `([^`]+)` \|", re.MULTILINE)
+PASSED = re.compile(r"^- `([^`]+)`", re.MULTILINE)
+SECRET = "s" * 40
+
+
+@dataclass(frozen=True)
+class Walk:
+    """One part of the page."""
+
+    steps: tuple[tuple[str, str], ...]
+    """File and function, in the page's order."""
+    passed: frozenset[str]
+    """Files that are entered on the way and need not be opened."""
+
+    @property
+    def files(self) -> list[str]:
+        return list(dict.fromkeys(file for file, _function in self.steps))
+
+
+@cache
+def walk(title: str) -> Walk:
+    text = (ROOT / "docs/walks.md").read_text()
+    part = text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    steps = [(path_of(file), function) for _number, file, function in STEP.findall(part)]
+    return Walk(tuple(steps), frozenset(path_of(file) for file in PASSED.findall(part)))
+
+
+def path_of(file: str) -> str:
+    """The page leaves out ``bc_consumer/``, in which all rooms are."""
+    return file if (ROOT / file).exists() else f"bc_consumer/{file}"
+
+
+@dataclass
+class Calls:
+    """Which functions of the product were called, each at its first call."""
+
+    order: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def note(self, frame: FrameType, event: str, _argument: Any) -> None:
+        """Be Python's profile function."""
+        code = frame.f_code
+        if event != "call" or not code.co_filename.startswith(str(ROOT)):
+            return
+        file = code.co_filename.removeprefix(f"{ROOT}/")
+        if file.startswith(PRODUCT) and code.co_name != "<module>":
+            self.order.setdefault((file, code.co_qualname), len(self.order))
+
+    @property
+    def files(self) -> set[str]:
+        return {file for file, _function in self.order if not file.startswith(NO_STORY)}
+
+
+@contextmanager
+def calls() -> Iterator[Calls]:
+    found = Calls()
+    before, before_of_threads = sys.getprofile(), threading.getprofile()
+    threading.setprofile(found.note)
+    sys.setprofile(found.note)
+    try:
+        yield found
+    finally:
+        sys.setprofile(before)
+        threading.setprofile(before_of_threads)
+
+
+def check(found: Calls, *titles: str) -> None:
+    """``titles``: the walk, and those whose files the reader knows by then."""
+    told = walk(titles[0])
+    lacking = [step for step in told.steps if step not in found.order]
+    assert not lacking, f"docs/walks.md names functions that were not called: {lacking}"
+    moments = [found.order[step] for step in told.steps]
+    assert moments == sorted(moments), "docs/walks.md names them in another order than they come"
+    known = {file for title in titles for file in (*walk(title).files, *walk(title).passed)}
+    assert found.files <= known, f"docs/walks.md does not name {sorted(found.files - known)}"
+
+
+def test_each_walk_is_short() -> None:
+    assert len(walk("A webhook").files) <= 16
+    known = set(walk("A webhook").files)
+    assert len(set(walk("A run of the reconciliation").files) - known) <= 12
+    assert len(walk("A replay").files) <= 4
+
+
+def test_a_webhook(simulator: Simulator, settings: LazySettings) -> None:
+    refresh(simulator.create_order())  # what each process asks Odoo once has been asked
+    Client().get("/healthz")  # and what it imports once is imported
+    settings.ODOO_WEBHOOK_SECRETS = (SECRET,)
+    odoo_id = simulator.create_order(lines=[{"name": "Desk", "product_qty": 2, "price_unit": 1}])
+    body = json.dumps({"_model": "purchase.order", "_id": odoo_id}).encode()
+    headers = Fields(
+        ("host", "localhost"), ("authorization", f"Bearer {SECRET}"),
+        ("content-type", "application/json"), ("content-length", str(len(body))),
+    )  # fmt: skip
+    protocol = Protocol(body)
+    intake.cache_clear()  # its thread is to be watched, too
+    with calls() as found:
+        served = server.serve()
+        assert intake().begun.wait(60)
+        found.order.clear()  # what a process does when it starts
+        asyncio.run(posted(served, Scope("POST", "/odoo/webhook/", headers), protocol))
+        refresh_bc.fn(odoo_id)
+    assert protocol.status == 202, protocol.sent
+    assert BC.objects.filter(odoo_id=odoo_id).exists()
+    intake().close()
+    intake.cache_clear()
+    check(found, "A webhook")
+
+
+async def posted(served: server.Server, scope: Scope, protocol: Protocol) -> None:
+    await served.__rsgi__(scope, protocol)
+    served._threads.submit(connections.close_all).result()
+
+
+def test_a_run_of_the_reconciliation(simulator: Simulator, nightly: Callable[[], None]) -> None:
+    order_id = simulator.create_order()
+    refresh(order_id)
+    call_command("sync_BcLinbc", verbosity=0)
+    simulator.write_order(order_id, {"partner_ref": "changed"})
+    with calls() as found:
+        nightly()
+    assert SyncLog.objects.latest("id").status == SyncLog.Status.OK
+    check(found, "A run of the reconciliation", "A webhook")
+
+
+@pytest.fixture
+def nightly(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Let the scheduler find that a nightly run is due, and the worker do it."""
+    sent: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(reconcile_nightly, "send", lambda *arguments: sent.append(arguments))
+
+    def tick() -> None:
+        settings.SYNC_NIGHTLY_AT = time(0, 0)
+        Ticker().tick()
+        (message,) = sent
+        reconcile_nightly.fn(*message)
+
+    return tick
+
+
+def test_a_replay() -> None:
+    failed(7, error_class="MappingError", last_error="bad", failure="bad")
+    with calls() as found:
+        call_command("replay", all=True, yes=True, verbosity=0)
+    assert PendingBC.objects.get().failed_at is None
+    check(found, "A replay", "A webhook")
