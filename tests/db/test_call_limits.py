@@ -169,7 +169,7 @@ def test_a_database_that_is_away_leaves_the_process_s_own_limits(
 
     settings.ODOO_CONCURRENT_CALLS = 1
     shared = SharedGate(stop)
-    monkeypatch.setattr(call_slots, "_free_slot", away)
+    monkeypatch.setattr(call_slots, "_take_free_slot", away)
     with shared(1), pytest.raises(OdooBusy), shared(0.05):
         pass
 
