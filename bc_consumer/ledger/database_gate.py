@@ -158,8 +158,9 @@ class Watched:
     """Waits for one statement while the server shows that it is alive. Implements ``Waiting``.
 
     The wait ends at ``until``, a time of ``time.monotonic()``. It ends earlier after ``silence``
-    seconds without an answer to the watch (in all, if there is no watch), or after ``silence`` ×
-    LOCK_PATIENCE seconds of waiting for a lock whose holder is idle. ``verdict`` then says why.
+    seconds without an answer to the watch, or, without a watch, of waiting at all; and after
+    ``silence`` × LOCK_PATIENCE seconds of waiting for a lock whose holder is idle. ``verdict`` then
+    says why.
     """
 
     def __init__(self, watch: Watch | None, *, until: float, silence: float) -> None:
@@ -245,9 +246,8 @@ class Watched:
             idle_since = watch.idle_since() if self._asked else None
             if idle_since != self._idle_since:
                 self._idle_since = idle_since
-                self._lock_patience.waited = (
-                    0.0  # the holder was active meanwhile, or is another one
-                )
+                # The holder was active meanwhile, or is another one.
+                self._lock_patience.waited = 0.0
             self._asked = False
         return statement_ready
 

@@ -298,8 +298,8 @@ def test_the_announcer_s_lease_ends() -> None:
     AnnouncedVersion.objects.create(
         pk=change_publisher.ROW_ID, version=7, token=uuid.uuid4(), leased_until=ahead()
     )
-    assert change_publisher._lease(uuid.uuid4()) == 7
-    assert change_publisher._lease(uuid.uuid4()) is None
+    assert change_publisher._take_lease(uuid.uuid4()) == 7
+    assert change_publisher._take_lease(uuid.uuid4()) is None
 
 
 @pytest.mark.skipif(ON_SQLITE, reason="there is one process on SQLite")
