@@ -12,8 +12,8 @@ from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import Middleware
 
-# Dramatiq's defaults neither confirm nor time out soon enough: in a memory alarm a publish still hung
-# after 25 s (measured with RabbitMQ 3.10). Parameters in the URL's query override these.
+# Dramatiq's defaults neither confirm nor time out soon enough: in a memory alarm a publish still
+# hung after 25 s (measured with RabbitMQ 3.10). Parameters in the URL's query override these.
 HEARTBEAT_SECONDS = 30
 """Heartbeat timeout proposed to RabbitMQ."""
 SOCKET_SECONDS = 2.0
