@@ -1,4 +1,4 @@
-"""Reads a webhook's request: who sends it, and which orders it is about. Knows no Django.
+"""Reads a webhook's request: who sends it, and which orders it is about. Uses no Django.
 
 :func:`authorized` checks the ``Authorization`` header. Odoo's webhook action cannot set headers,
 but credentials in its URL (``https://odoo:SECRET@host/odoo/webhook/``) arrive as HTTP Basic

@@ -1,4 +1,4 @@
-"""The circuit breaker: pauses all calls to Odoo after Odoo, or our access to it, failed.
+"""The circuit breaker: keeps all workers from calling Odoo after it, or our access to it, failed.
 
 Its state is in the ``Pace`` row that every claim updates anyway, so it costs nothing while Odoo
 works. During a pause no worker can claim. After the pause the first worker to claim gets a single
@@ -48,7 +48,7 @@ class Outage:
 
     since: datetime
     refused: bool
-    """Odoo answers but rejects our login or lacks a right or a field: a person must act."""
+    """Odoo answers but refuses our requests (login, rights, fields): a person must act."""
     reason: Message
     """The latest error. It may name the account, so it is not shown to everybody."""
     seconds: float

@@ -87,8 +87,8 @@ def seconds_until_due() -> float | None:
 def take_overdue(age: float, limit: int) -> list[int]:
     """Return the ids of due rows whose message seems to be lost, and set their ``sent_at`` to now.
 
-    These rows were due, and their message was sent, at least ``age`` seconds ago. The ids are
-    ascending, ``limit`` of them at most.
+    Their message was sent at least ``age`` seconds ago; or none was sent, and they have been due
+    that long. The ids are ascending, ``limit`` of them at most.
     """
     sql = dialect()
     statement = f"""
@@ -173,7 +173,7 @@ def _claim_where(
 
 
 def claimed_at(row: PendingBC) -> datetime:
-    """Return when this row, as :func:`claim` returned it, was claimed: its fetch begins later.
+    """Return when this row was claimed, if it has just been: no fetch of it began earlier.
 
     Raises ValueError when the row is not claimed.
     """
@@ -257,7 +257,7 @@ def settle(token: uuid.UUID, looks: Sequence[LookOutcome]) -> None:
 
     Rows that were not marked since the claim are deleted, or become due for their next early look.
     Rows that were marked since are due at once. Raises LeaseLost, which must roll the transaction
-    back, when any row is claimed under another token.
+    back, when any row is no longer claimed under ``token``.
 
     Marks of these orders wait from the first row lock until the commit. Therefore it is a single
     statement on PostgreSQL: between two statements a busy machine may suspend this process.

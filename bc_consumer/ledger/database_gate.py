@@ -195,7 +195,7 @@ class Watched:
             self._watch.lock.release()
 
     def ready(self, connection: Any, events: int) -> str:
-        """See ``core/database_deadline.py``."""
+        """Wait as ``Waiting.ready`` demands: "" when the statement is ready, else the verdict."""
         while self.verdict is None:
             began = time.monotonic()
             if self._wait_one_step(connection, events):
@@ -258,7 +258,7 @@ class DatabaseGate:
     def __init__(self, watch: Watch | None) -> None:
         self.usable = True
         self.slow = False
-        """At its latest failure the server answered and was merely slow."""
+        """At the latest failure the server answered and was merely slow."""
         self.watch = watch
         self.rounds = 0
         """How many rounds the gate's thread has completed."""
@@ -319,7 +319,7 @@ class DatabaseGate:
         return self._missed.is_set()
 
     def ask_again(self) -> None:
-        """Let the next request for a scan go out without its delay after the latest one."""
+        """Allow the next scan to be requested at once, without the delay after the latest one."""
         self._ask_at = 0.0
 
     def note_missed(self) -> None:
@@ -378,7 +378,7 @@ class DatabaseGate:
         logger.info("Events may have been missed: requested a scan of recent changes")
 
     def _wait_for_next_round(self) -> bool:
-        """Wait for the next round; return whether the gate was closed meanwhile."""
+        """Wait for the next round; return whether :meth:`close` was called meanwhile."""
         began = time.monotonic()
         closing = self._closing.wait(PROBE_SECONDS)
         if time.monotonic() - began > PROBE_SECONDS + STALLED_SECONDS:

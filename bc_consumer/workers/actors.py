@@ -16,11 +16,12 @@ from bc_consumer.refresh.batch import TURN_SECONDS, work_off
 logger = logging.getLogger(__name__)
 
 LONGEST_TURN_SECONDS = max(TURN_SECONDS, settings.SYNC_SLICE_SECONDS)
-"""The longest that one message's work goes on starting batches."""
+"""The longest time that the work for one message is meant to take."""
 TIME_LIMIT_MILLISECONDS = int(
     (LONGEST_TURN_SECONDS * 2 + settings.ODOO_TIMEOUT_SECONDS * 10) * 1000
 )
-"""Dramatiq's time limit, in milliseconds: twice the longest turn, and ten of Odoo's timeouts."""
+"""Dramatiq's time limit: twice the longest turn plus ten Odoo timeouts, so that only an actor that
+hangs is aborted."""
 
 
 @dramatiq.actor(

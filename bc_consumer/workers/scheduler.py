@@ -27,7 +27,7 @@ HERE_AFTER_SECONDS = 5 * 60.0
 
 
 class Ticker:
-    """Ticks until it is stopped. Any number of schedulers may run at the same time."""
+    """Ticks until it is stopped. Any number of them may run: the database decides who begins."""
 
     def __init__(self) -> None:
         self._send_after = 0.0
