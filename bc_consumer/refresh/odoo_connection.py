@@ -9,7 +9,7 @@ from django.db import transaction
 from bc_consumer.core import process_state
 from bc_consumer.core.redaction import hide
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.ledger.call_slots import gate
+from bc_consumer.ledger.call_slots import call_limits
 from bc_consumer.models import BC, CopyOrigin, ProvenPeriod, SyncState
 from bc_consumer.odoo import Odoo, OdooRefused, OdooSettings
 
@@ -25,7 +25,9 @@ def odoo() -> Odoo:
     """
     check_order_model()
     return Odoo(
-        odoo_settings(), stop=process_state.stopping, call_limits=gate(process_state.stopping)
+        odoo_settings(),
+        stop=process_state.stopping,
+        call_limits=call_limits(process_state.stopping),
     )
 
 
