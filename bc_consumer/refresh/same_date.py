@@ -22,8 +22,8 @@ def differs_under_same_date(changes: Mapping[str, Any]) -> bool:
 def is_proven(read_at: datetime | None, dates: Iterable[object], now: datetime) -> bool:
     """Return whether no second change can hide behind any of these dates of a record just read.
 
-    Odoo's dates have a resolution of one second, and a transaction may commit long after its date:
-    a date is proven by a read that came later than it by Odoo's longest transaction. ``read_at``:
+    Odoo shows dates in whole seconds, and a transaction may commit long after its date: a date is
+    proven by a read that came later than it by more than Odoo's longest transaction. ``read_at``:
     when the record was last read; it lies in the future if the clock was set back since. A record
     that was created by SQL has no date.
     """
