@@ -52,9 +52,8 @@ class Findings:
         if self._run.forced:
             return
         missing = maybe_gone - self._odoo.listing.existing(sorted(maybe_gone))
-        missing -= ledger.stuck_in(
-            self._run.pk, missing
-        )  # the brake has already decided about those
+        # The brake has already decided about those that are stuck.
+        missing -= ledger.stuck_in(self._run.pk, missing)
         if not missing:
             return
         gone = set() if self._any_forbidden(missing) else missing

@@ -102,8 +102,8 @@ however much is found."""
 GIVE_WAY_SECONDS = 30.0
 """How long a run waits for a poll to give way before it raises AlreadyRunning."""
 POLL_PROOF = timedelta(seconds=5)
-"""How long after its write_date an order has to have been read to be proven, for a poll. The next
-poll comes too soon for Odoo's longest transaction; the nightly run takes that."""
+"""How long after its write_date an order has to have been read to be proven, for a poll. Polls come
+too often to wait for Odoo's longest transaction; the nightly run does."""
 WAKE_UPS = 8
 """Messages sent for one page of bulk marks: each worker thread that wakes takes whole batches."""
 WAIT_SECONDS = 0.2
@@ -175,7 +175,7 @@ def _begin_or_resume_slice(run_id: int | None) -> SyncLog | None:
 
 
 def _take_lock(cause: SyncLog.Cause, run_id: int | None = None) -> Lock:
-    """Take the lock; a run, unlike a poll, asks a poll that holds it to give way, and waits.
+    """Take the lock; if a poll holds it, ask it to give way, and wait. A poll itself does not wait.
 
     Raises AlreadyRunning, and Interrupted when the process is told to stop.
     """
@@ -318,7 +318,7 @@ class _Runner:
             "drain": self._drain,
         }
 
-    # --- phases: each does one page, and returns the phase to go on with (: the next) --------
+    # --- phases: each does one page, and returns the phase to go on with ("" is the next one) ----
 
     def _reopen_failed(self) -> str:
         """Give orders that were given up one more attempt. Polls come too often for this."""
@@ -489,8 +489,8 @@ class _Runner:
     def _stop_if_asked(self, outstanding: int | None = None, *, may_end: bool = True) -> None:
         """Raise if the run has to stop here; otherwise report its progress.
 
-        ``may_end``: a slice may end here when its time is up. It takes one step at least, for a run
-        whose slices are too short would never end.
+        ``may_end``: a slice may end here when its time is up. It takes at least one step, because
+        otherwise a run whose slices are too short would never end.
         """
         self.lock.check()
         if process_state.stopping.is_set():
@@ -554,9 +554,10 @@ class _Runner:
         self._end(status, joined(": ", type(error).__name__, message_of(error)))
 
     def _end_failed_or_cut_off(self, error: Exception) -> None:
-        """End the run as failed; that of a slice stays open where only the circumstances were bad.
+        """End the run as failed; a slice's run stays open where the run itself is not at fault.
 
-        Those are a lost connection to our database, and no free slot for a call to Odoo.
+        That is so when the connection to our database was lost, or no slot was free for a call to
+        Odoo.
         """
         if self.slice_ends_at is not None and connection_was_lost(error):
             connection.close()
@@ -568,7 +569,7 @@ class _Runner:
         self._end_failed(Status.FAILED, error)
 
     def _end_interrupted(self) -> None:
-        """End the run; that of a slice stays open, for whoever resumes it."""
+        """End the run; a slice's run stays open, for whoever resumes it."""
         if self.slice_ends_at is None:
             self._end(Status.FAILED, SyncLog.INTERRUPTED)
         else:

@@ -79,7 +79,7 @@ def unfinished_nightly() -> SyncLog | None:
 def nightly_is_due(now: datetime) -> bool:
     """Return whether a nightly run has to begin.
 
-    None has been good since its time, and the last one that failed is long enough ago.
+    It has to when none has been good since its time, and the last failure is long enough ago.
     """
     at: time | None = settings.SYNC_NIGHTLY_AT
     if at is None:
@@ -111,10 +111,11 @@ def last_time(now: datetime, at: time) -> datetime:
 
 
 def _to_utc(day: date, at: time) -> datetime:
-    """Return the moment in UTC, where each moment is equal to itself.
+    """Return this time of this day in UTC.
 
-    In another zone one that the clocks skip, or repeat, equals none. A skipped moment counts as if
-    the clocks had not been changed; of a repeated one the first counts.
+    In a zone whose clocks skip or repeat it, Python takes it as equal to no moment of another zone
+    (PEP 495). A skipped moment counts as if the clocks had not been changed; of a repeated one the
+    first counts.
     """
     return timezone.make_aware(datetime.combine(day, at)).astimezone(UTC)
 
