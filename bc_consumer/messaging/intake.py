@@ -89,8 +89,8 @@ def accept(odoo_ids: Sequence[int], mark: ledger.Mark, *, arrived: float | None 
 
     ``"ledger"`` means committed in the database. ``"queue"`` means confirmed by RabbitMQ; the
     sweeper moves it to the ledger. Raises IntakeUnavailable when neither succeeds within
-    ``WEBHOOK_ANSWER_SECONDS`` of ``arrived``, a time of ``time.monotonic()``, by default now; a late
-    request still gets LEAST_SHARE of that time from now on.
+    ``WEBHOOK_ANSWER_SECONDS`` of ``arrived``, a time of ``time.monotonic()``, by default now. A
+    late request still gets LEAST_SHARE of that time.
     """
     now = time.monotonic()
     arrived = now if arrived is None else arrived
