@@ -177,7 +177,8 @@ def simulator_of_module(request: pytest.FixtureRequest) -> Iterator[Simulator]:
         yield started
 
 
-def _show_when_it_fails(test: pytest.Item, deployment: Deployment) -> None:
+def show_when_it_fails(test: pytest.Item, deployment: Deployment) -> None:
+    """Have the logs of its processes beside the test's traceback."""
     test.stash.setdefault(DEPLOYMENTS, []).append(deployment)
 
 
@@ -219,7 +220,7 @@ def deploy(request: pytest.FixtureRequest, services: Services, tmp_path: Path) -
             settings=settings,
         )
         made.append(deployment)
-        _show_when_it_fails(request.node, deployment)
+        show_when_it_fails(request.node, deployment)
         return deployment
 
     yield make
@@ -238,7 +239,7 @@ def deployment(request: pytest.FixtureRequest, deploy: Deploy, simulator: Simula
     """
     if _shares(request.node):
         shared: Deployment = request.getfixturevalue("deployment_of_module")
-        _show_when_it_fails(request.node, shared)
+        show_when_it_fails(request.node, shared)
         return shared
     options = _options(request.node, "deployment")
     made = deploy(settings=options.pop("settings", None))

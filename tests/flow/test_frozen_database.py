@@ -19,7 +19,7 @@ from psycopg2 import extensions
 from bc_consumer.core import database_deadline
 from odoo_simulator import Simulator
 from tests.comparing import differences
-from tests.conftest import DEPLOYMENTS, or_skip
+from tests.conftest import or_skip, show_when_it_fails
 from tests.harness import Deployment
 from tests.probing import RATE, probing
 from tests.services.postgres import Postgres
@@ -76,7 +76,7 @@ def started(
 
 @pytest.fixture
 def deployment(started: Deployment, request: pytest.FixtureRequest) -> Deployment:
-    request.node.stash.setdefault(DEPLOYMENTS, []).append(started)
+    show_when_it_fails(request.node, started)
     started.wait_until(lambda: started.get("/").status in {200, 302}, what="pages to be there")
     return started
 
