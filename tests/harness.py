@@ -16,6 +16,7 @@ import secrets
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg2
+import psycopg2.extensions
 
 from tests.services.owned import OwnedProcess, last_lines
 from tests.services.reaper import Reaper
@@ -52,6 +54,14 @@ class Answer:
     def json(self) -> Any:
         """Return the body decoded."""
         return json.loads(self.body)
+
+
+def _ask(
+    connection: psycopg2.extensions.connection, query: str, parameters: tuple[object, ...]
+) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters or None)
+        return list(cursor.fetchall()) if cursor.description else []
 
 
 class Deployment:
@@ -84,6 +94,7 @@ class Deployment:
         self._reaper = reaper
         self._processes: dict[str, OwnedProcess] = {}
         self._started = 0
+        self._connections: dict[tuple[int, str], psycopg2.extensions.connection] = {}
         self.environment = self._base_environment(directory, database_url) | {
             "RABBITMQ_URL": rabbitmq_url,
             # A broker given by URL may have one virtual host for all tests.
@@ -205,6 +216,8 @@ class Deployment:
         for process in self._processes.values():
             if not process.has_ended():
                 process.stop(8)
+        while self._connections:
+            self._connections.popitem()[1].close()
 
     def __enter__(self) -> Self:
         return self
@@ -275,16 +288,25 @@ class Deployment:
     # --- what the copy says ---------------------------------------------------------------------
 
     def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Ask the deployment's database; parameters as ``%s``."""
+        """Ask the deployment's database; parameters as ``%s``.
+
+        Each thread keeps its connection: a new one costs 10 ms of processor, 50 times a second
+        while a test waits for something.
+        """
         if self.database_url.startswith("sqlite"):
             return self._sqlite(query, *parameters)
-        connection = psycopg2.connect(self.database_url, connect_timeout=30)
-        try:
-            with connection, connection.cursor() as cursor:
-                cursor.execute(query, parameters or None)
-                return list(cursor.fetchall()) if cursor.description else []
-        finally:
-            connection.close()
+        key = (threading.get_ident(), self.database_url)
+        if (kept := self._connections.get(key)) is not None:
+            try:
+                return _ask(kept, query, parameters)
+            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+                if not kept.closed:
+                    raise
+        # The first question, or the server has ended the connection meanwhile.
+        fresh = psycopg2.connect(self.database_url, connect_timeout=30)
+        fresh.autocommit = True
+        self._connections[key] = fresh
+        return _ask(fresh, query, parameters)
 
     def _sqlite(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         path = urlsplit(self.database_url).path.removeprefix("/")
