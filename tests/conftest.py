@@ -39,9 +39,26 @@ def or_skip(start: Callable[[], T]) -> T:
         pytest.skip(str(error))
 
 
+def same_on_sqlite(item: pytest.Item) -> bool:
+    """Tell whether a test of tests/db has servers of its own, and nothing of Django's database."""
+    used = set(getattr(item, "fixturenames", ()))
+    return (
+        item.path.parent.name == "db"
+        and "services" in used
+        and not used & {"db", "transactional_db"}
+        and item.get_closest_marker("django_db") is None
+    )
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what takes long begin first, where several processes share the tests."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let what takes long begin first, where several processes share the tests.
+
+    On SQLite, leave out what would be played as on PostgreSQL.
+    """
+    if ON_SQLITE and (twice := [item for item in items if same_on_sqlite(item)]):
+        config.hook.pytest_deselected(items=twice)
+        items[:] = [item for item in items if item not in set(twice)]
     for item in items:
         slow = item.get_closest_marker("slow")
         if slow and not (slow.args and slow.args[0]):
