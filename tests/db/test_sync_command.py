@@ -568,6 +568,7 @@ def command(deploy: Deploy) -> Callable[..., tuple[Deployment, subprocess.Popen[
     return start
 
 
+@pytest.mark.slow("interrupts a process in the middle of a first load from a slow Odoo")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.simulator(version=17, webhook_timing="committed")
 def test_a_first_load_that_is_interrupted_leaves_the_lock_free_and_is_gone_on_with(
@@ -602,6 +603,7 @@ def test_a_first_load_that_is_interrupted_leaves_the_lock_free_and_is_gone_on_wi
     assert differences(simulator, deployment.sql) == []
 
 
+@pytest.mark.slow("starts a process for each exit code, and PostgreSQL for them")
 @pytest.mark.simulator(version=17, webhook_timing="committed")
 def test_as_a_process_it_gives_the_exit_code_and_plain_lines(
     simulator: Simulator, deploy: Deploy
