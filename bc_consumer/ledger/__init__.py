@@ -1,11 +1,9 @@
-"""The ledger: which orders the copy still has to fetch.
+"""The ledger: which orders the copy still has to fetch. Nothing else writes PendingBC, except
+``operations.clock_steps`` after the database's clock was set.
 
 mark (``marks``) → claim and renew → settle, release, put off, fail or hold (``claims``). ``owed``
-queries what is waiting; ``circuit_breaker`` and ``call_slots`` decide when a worker may claim rows
-or call Odoo (docs/architecture.md). Times come from the database's clock. Nothing else writes
-PendingBC, except ``operations.clock_steps`` after that clock was set. Any package but core, models
-and odoo may import this one. Start with ``marks``.
-"""
+queries what is waiting; ``circuit_breaker`` and ``call_slots`` decide who may claim rows, or call
+Odoo. Every time is the database's. Any room above may import this one. Start with ``marks``."""
 
 from bc_consumer.ledger.claims import (
     RETRY_SECONDS,
