@@ -269,7 +269,7 @@ def settle(token: uuid.UUID, looks: Sequence[LookOutcome]) -> None:
     values = f"""
         fetched_generation = item.generation, claim_token = NULL, claimed_until = NULL,
         sent_at = NULL, first_failed_at = NULL, held_at = NULL, attempts = 0, batch_limit = 0,
-        error_class = '', last_error = '', failure = '', traceback = '',
+        error_class = '', last_error = '', last_error_parts = '', failure = '', traceback = '',
         due_at = CASE WHEN {moved} THEN item.began ELSE item.due END,
         lane = CASE WHEN {moved} THEN {TABLE}.lane ELSE COALESCE(item.lane, {TABLE}.lane) END,
         shown_at = CASE WHEN {moved} THEN {TABLE}.shown_at ELSE item.shown_at END,

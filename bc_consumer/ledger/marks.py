@@ -57,6 +57,10 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
     """
     sql = dialect()
     owed = f"{TABLE}.generation > {TABLE}.fetched_generation"
+    let_go = (
+        f"(excluded.lane = {Lane.WEBHOOK.value} OR excluded.event = 'deleted'"
+        f" OR excluded.causes = '{FORCE}')"
+    )
     statement = f"""
         INSERT INTO {TABLE} (
             odoo_id, generation, fetched_generation, lane, causes, event, early, first_marked_at,
@@ -92,9 +96,8 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
             sent_at = COALESCE({TABLE}.sent_at, excluded.sent_at),
             attempts = CASE WHEN {TABLE}.failed_at IS NULL THEN {TABLE}.attempts ELSE %s END,
             failed_at = NULL,
-            held_reason = CASE WHEN excluded.lane = {Lane.WEBHOOK.value}
-                OR excluded.event = 'deleted' OR excluded.causes = '{FORCE}'
-                THEN '' ELSE {TABLE}.held_reason END,
+            held_reason = CASE WHEN {let_go} THEN '' ELSE {TABLE}.held_reason END,
+            held_reason_parts = CASE WHEN {let_go} THEN '' ELSE {TABLE}.held_reason_parts END,
             last_payload = CASE WHEN excluded.last_payload = ''
                 THEN {TABLE}.last_payload ELSE excluded.last_payload END,
             run_id = COALESCE(excluded.run_id, {TABLE}.run_id),

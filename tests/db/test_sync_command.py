@@ -22,6 +22,7 @@ from django.utils import translation
 
 from bc_consumer.core import process_state as process
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable_field import PartsField
 from bc_consumer.management import progress
 from bc_consumer.models import BC, Alert, JournalEntry, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation.lock import Lock
@@ -93,7 +94,8 @@ def test_json_is_one_object_on_standard_output_and_nothing_else(simulator: Simul
     assert (said.json["command"], said.json["status"], said.json["exit_code"]) == ("run", "ok", 0)
     row = SyncLog.objects.get()
     told = said.json["run"]
-    assert told.keys() == {field.attname for field in SyncLog._meta.concrete_fields}
+    columns = (one for one in SyncLog._meta.concrete_fields if not isinstance(one, PartsField))
+    assert told.keys() == {one.attname for one in columns}, "the sentence, as before"
     assert (told["id"], told["applied"], told["line_count"]) == (row.pk, 12, 24)
     assert datetime.fromisoformat(told["started_at"]) == row.started_at
 
