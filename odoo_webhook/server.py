@@ -1,13 +1,13 @@
-"""What ``manage.py web`` serves: the site, by threads of which some are the webhook's alone.
+"""The server behind ``manage.py web``: serves the site, with threads reserved for the webhook.
 
-:func:`serve` shares the threads out. :class:`Server` serves a WSGI application under granian's
-RSGI, so that nobody can hold a thread up.
+:func:`serve` divides the threads among kinds of requests. :class:`Server` runs a WSGI application
+on granian's RSGI interface, so that no caller can block a thread.
 
-A WSGI server's thread reads a request's body, however slowly it comes, and writes the answer,
-however slowly it is taken; granian has a deadline for neither, and refuses to have one (measured
-with granian 2.8: as many slow bodies as threads stop a process, and an answer given while another
-thread still reads the body stops it too). Here the event loop reads the body, by a deadline,
-before a thread is given to the request, and the answer is handed over as a whole.
+A WSGI server's thread reads the request's body, however slowly it arrives, and writes the response,
+however slowly the client reads it. Granian has no timeout for either, and its project declined to
+add one. Measured with granian 2.8: as many slow bodies as there are threads stop a process, and so
+does a response sent while another thread still reads the body. Here the event loop reads the body,
+with a deadline, before the request gets a thread, and the response is handed over as a whole.
 """
 
 import asyncio
@@ -34,16 +34,17 @@ Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
 
 WHOLE_BYTES = 4 * 2**20
-"""An answer up to this is handed over at once; of a longer one the rest is sent piece by piece."""
+"""Longest response that is handed over at once; the rest of a longer one is streamed."""
 PIECE_SECONDS = 30.0
-"""How long a caller may take to read one piece of a long answer."""
+"""How long a client may take to read one chunk of a streamed response."""
 YOUNG_SECONDS = 0.1
-"""A body younger than this does not lose its place."""
+"""A body that has been read for less than this does not lose its place."""
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"})
+"""Methods whose body is left unread."""
 
 
 class Refused(Exception):
-    """A request gets no thread. ``status`` says why."""
+    """The request gets no thread. ``status`` is the HTTP status, ``why`` the response's text."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -52,27 +53,31 @@ class Refused(Exception):
 
 
 class Lane:
-    """Requests that share threads: so many at once, so many waiting, each for so long."""
+    """A group of requests that share threads.
+
+    ``at_once`` requests have a thread, and up to ``waiting`` more wait for one, each for up to
+    ``seconds``.
+    """
 
     def __init__(self, at_once: int, waiting: int, seconds: float) -> None:
         self._free = asyncio.Semaphore(at_once)
-        self._may_wait = waiting
+        self._waiting_places = waiting
         self._seconds = seconds
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for a thread's turn; Refused when it is too long until then."""
+        """Hold one of the lane's threads for the block. Raises Refused (503) if none gets free."""
         if self._free.locked():
-            if not self._may_wait:
+            if not self._waiting_places:
                 raise Refused(503, "too many requests at once; try again in a moment")
-            self._may_wait -= 1
+            self._waiting_places -= 1
             try:
                 async with asyncio.timeout(self._seconds):
                     await self._free.acquire()
             except TimeoutError:
                 raise Refused(503, "no answer in time; try again in a moment") from None
             finally:
-                self._may_wait += 1
+                self._waiting_places += 1
         else:
             await self._free.acquire()
         try:
@@ -82,10 +87,10 @@ class Lane:
 
 
 class Bodies:
-    """Bodies that are being read: so many at once, each up to so many bytes and seconds.
+    """Reads bodies: ``at_once`` of them, each up to ``most_bytes`` and for up to ``seconds``.
 
-    Where there are too many the eldest loses its place to the newest: what an honest caller sends
-    has come after some milliseconds.
+    When all places are taken, the oldest body loses its place to the newest: an honest caller's
+    body has arrived after a few milliseconds.
     """
 
     def __init__(self, at_once: int, most_bytes: int, seconds: float) -> None:
@@ -95,7 +100,7 @@ class Bodies:
         self._reading: dict[asyncio.Timeout, float] = {}
 
     async def read(self, protocol: Any) -> bytes:
-        """Return the body; Refused when it does not come in time."""
+        """Return the body. Raises Refused: 503 without a place, 408 if late, 400 if cut off."""
         now = asyncio.get_running_loop().time()
         if len(self._reading) >= self._at_once:
             self._make_room(now)
@@ -122,19 +127,22 @@ class Bodies:
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """How one request is served. ``bodies`` None: its body is left unread, and closes it."""
+    """How a request is served.
+
+    With ``bodies`` None its body is left unread, and the connection is closed after the response.
+    """
 
     lane: Lane
     bodies: Bodies | None
     strict: bool = True
-    """Refuse here what has no length, or too much; else the application does, by the headers."""
+    """Refuse a body without a length, or too long a one, here; otherwise the application does, by
+    the headers."""
     on_lost: Callable[[], object] | None = None
-    """Is called when a request came to nothing without the application's knowing of it: it got no
-    thread, or its body no place, or the body was late or broken off; or when the answer is an
-    error of ours (5xx)."""
+    """Called when the request fails before it reaches the application (no thread, no place for its
+    body, or a body that was late or cut off), or when the response is a 5xx."""
 
     def lost(self) -> None:
-        """Tell whoever wants to know."""
+        """Call ``on_lost``, if there is one."""
         if self.on_lost is not None:
             self.on_lost()
 
@@ -145,12 +153,12 @@ class _Answer:
     headers: Headers
     body: bytes
     rest: Iterator[bytes] | None
-    """Of a body longer than WHOLE_BYTES."""
+    """The chunks still to be streamed of a response longer than WHOLE_BYTES."""
     close: Callable[[], object]
 
 
 class Server:
-    """granian's target: one in each web process."""
+    """Granian's target; each web process has one instance."""
 
     def __init__(
         self,
@@ -163,12 +171,12 @@ class Server:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        """Serve one request."""
+        """Serve one HTTP request; other protocols are ignored."""
         if scope.proto != "http":
             return
         treatment = self._treat(scope)
         try:
-            body, whole = await _body(scope, protocol, treatment)
+            body, whole = await _read_body(scope, protocol, treatment)
             environ = environ_of(scope, body)
             async with treatment.lane.turn():
                 await self._serve(environ, protocol, treatment, keep=whole)
@@ -184,7 +192,7 @@ class Server:
         self, environ: Environ, protocol: Any, treatment: Treatment, *, keep: bool
     ) -> None:
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._threads, self._answer, environ)
+        answer = await loop.run_in_executor(self._threads, self._call_application, environ)
         if answer.status >= 500:
             treatment.lost()
         headers = answer.headers if keep else [*answer.headers, ("connection", "close")]
@@ -202,8 +210,8 @@ class Server:
             finally:
                 await loop.run_in_executor(self._threads, answer.close)
 
-    def _answer(self, environ: Environ) -> _Answer:
-        """Call the application, in one of the threads."""
+    def _call_application(self, environ: Environ) -> _Answer:
+        """Call the application, in one of the threads, and collect its response."""
         started: list[tuple[str, Headers]] = []
         written: list[bytes] = []
 
@@ -233,8 +241,8 @@ class Server:
         return _Answer(int(status.split(" ", 1)[0]), headers, b"".join(written), rest, close)
 
 
-async def _body(scope: Any, protocol: Any, treatment: Treatment) -> tuple[bytes, bool]:
-    """Return the body, and whether nothing of it is left unread."""
+async def _read_body(scope: Any, protocol: Any, treatment: Treatment) -> tuple[bytes, bool]:
+    """Return the body, and whether it was read to its end. Raises Refused."""
     length = str(scope.headers.get("content-length", ""))
     chunked = "transfer-encoding" in scope.headers
     if not chunked and (not length.isdecimal() or int(length[:18]) == 0):
@@ -254,10 +262,10 @@ async def _body(scope: Any, protocol: Any, treatment: Treatment) -> tuple[bytes,
 
 
 def environ_of(scope: Any, body: bytes) -> Environ:
-    """Return the WSGI environment of a request.
+    """Return the WSGI environment for a request.
 
-    Names with an underscore are left out: in an environment they can't be told from those with a
-    hyphen, and so could forge what a proxy sets.
+    Headers whose name has an underscore are left out: in the environment they cannot be told from
+    those with a hyphen, and so could forge a header that a proxy sets.
     """
     host, _, port = scope.server.rpartition(":")
     environ: Environ = {
@@ -291,23 +299,31 @@ def environ_of(scope: Any, body: bytes) -> Environ:
 
 
 WAIT_SECONDS = 10.0
-"""For a thread; whoever has given up meanwhile has sent an event all the same."""
+"""How long a webhook or /healthz may wait for a thread. An event counts even if the caller has hung
+up by then, so this is longer than Odoo's timeout of 1 s."""
 MOST_WAITING = 2_000
+"""Requests to the webhook and /healthz, and to /readyz, that may wait for a thread."""
 PAGES_WAITING = 128
+"""Page requests that may wait for a thread."""
 PAGE_WAIT_SECONDS = 5.0
+"""How long a page request may wait for a thread."""
 READY_AT_ONCE = 4
+"""Threads for the readiness check."""
 READY_WAIT_SECONDS = 1.0
+"""How long a readiness check may wait for a thread."""
 EVENT_SECONDS = 5.0
-"""For a webhook's body. Odoo itself waits one second for its answer."""
+"""Deadline for reading a webhook's body. Odoo itself waits one second for the response."""
 EVENTS_AT_ONCE = 256
+"""Webhook bodies that are read at once."""
 FORM_SECONDS = 10.0
+"""Deadline for reading a form."""
 FORMS_AT_ONCE = 16
-"""Of strangers: anybody may send the login form."""
+"""Forms that are read at once. They are few because anybody may send the login form."""
 
 
 def serve() -> Server:
-    """Return granian's target for the project of the settings."""
-    # The project's own module sets Django up; what needs models can't be imported before.
+    """Return granian's target for the project's WSGI_APPLICATION."""
+    # Importing the project's module sets up Django; modules that need models are imported after it.
     application = import_string(settings.WSGI_APPLICATION)
     from bc_consumer.messaging.intake import note_missed
     from bc_consumer.page_limits import READINESS, pages_at_once, path_of, urgent_paths
@@ -317,22 +333,22 @@ def serve() -> Server:
     largest_form = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or settings.WEBHOOK_MAX_BODY_BYTES
     events = Bodies(EVENTS_AT_ONCE, settings.WEBHOOK_MAX_BODY_BYTES, EVENT_SECONDS)
     forms = Bodies(FORMS_AT_ONCE, largest_form, FORM_SECONDS)
-    of_urgent = Lane(urgent, MOST_WAITING, WAIT_SECONDS)
-    of_ready = Treatment(Lane(READY_AT_ONCE, MOST_WAITING, READY_WAIT_SECONDS), None)
-    of_pages = Treatment(Lane(pages, PAGES_WAITING, PAGE_WAIT_SECONDS), forms)
-    of_event = Treatment(of_urgent, events, strict=False, on_lost=note_missed)
-    of_stranger = Treatment(of_urgent, None, strict=False)
+    urgent_lane = Lane(urgent, MOST_WAITING, WAIT_SECONDS)
+    ready_treatment = Treatment(Lane(READY_AT_ONCE, MOST_WAITING, READY_WAIT_SECONDS), None)
+    page_treatment = Treatment(Lane(pages, PAGES_WAITING, PAGE_WAIT_SECONDS), forms)
+    event_treatment = Treatment(urgent_lane, events, strict=False, on_lost=note_missed)
+    unread_treatment = Treatment(urgent_lane, None, strict=False)
     webhook = path_of("odoo-webhook")
 
     def treat(scope: Any) -> Treatment:
         path = scope.path.rstrip("/")
         if path == webhook:
-            known = authorized(
+            has_secret = authorized(
                 scope.headers.get("authorization", ""), settings.ODOO_WEBHOOK_SECRETS
             )
-            return of_event if known else of_stranger
+            return event_treatment if has_secret else unread_treatment
         if path in urgent_paths():
-            return of_stranger
-        return of_ready if path == path_of(READINESS) else of_pages
+            return unread_treatment
+        return ready_treatment if path == path_of(READINESS) else page_treatment
 
     return Server(application, settings.WEB_THREADS, treat)

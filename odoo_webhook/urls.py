@@ -5,6 +5,6 @@ from django.urls import re_path
 from odoo_webhook.views import receive
 
 urlpatterns = [
-    # With and without the slash: a redirect would turn Odoo's POST into a GET.
+    # Accept it with and without the slash: a redirect would turn Odoo's POST into a GET.
     re_path(r"^webhook/?$", receive, name="odoo-webhook"),
 ]

@@ -25,29 +25,31 @@ from odoo_webhook.incoming import (
 logger = logging.getLogger(__name__)
 
 
-# No transaction of the request's own: it would need the database before the intake is asked.
+# With ATOMIC_REQUESTS Django would need the database before the intake is asked.
 @transaction.non_atomic_requests
 @csrf_exempt
 def receive(request: HttpRequest) -> JsonResponse:
-    """Take one event in; 202 means that it is kept durably and will be acted on."""
-    if refusal := _unread(request):
+    """Accept one event; 202 means that it is stored durably and will be acted on."""
+    if refusal := _check_headers(request):
         if refusal.status_code == 413:
-            note_missed()  # of somebody who knows a secret: strangers were refused before
+            note_missed()  # the caller knows a secret, so its event counts
         return refusal
     try:
-        return _taken_in(request)
+        return _take_in(request)
     except Exception:
         note_missed()
         raise
 
 
-def _taken_in(request: HttpRequest) -> JsonResponse:
+def _take_in(request: HttpRequest) -> JsonResponse:
     if request.GET.get("event") == PING:
-        return _pong(request.body)
+        return _answer_ping(request.body)
     try:
-        event = parse(_whole_body(request), request.GET.get("event", ""), settings.ODOO_ORDER_MODEL)
+        event = parse(
+            _read_whole_body(request), request.GET.get("event", ""), settings.ODOO_ORDER_MODEL
+        )
     except PayloadError as error:
-        return _refused(400, str(error))
+        return _refuse(400, str(error))
     mark = Mark(
         cause="webhook",
         event=Event.DELETED if event.deleted else Event.CHANGED,
@@ -57,7 +59,7 @@ def _taken_in(request: HttpRequest) -> JsonResponse:
     try:
         kept_in = accept(event.order_ids, mark, arrived=request.META.get(ARRIVED))
     except IntakeUnavailable:
-        return _refused(
+        return _refuse(
             503,
             f"BC {in_short(event.order_ids)}: neither the database nor RabbitMQ could keep"
             " the event; send it again",
@@ -67,28 +69,28 @@ def _taken_in(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"accepted": event.order_ids, "kept_in": kept_in}, status=202)
 
 
-def _unread(request: HttpRequest) -> JsonResponse | None:
-    """Refuse by the headers alone: a body is read of callers who know a secret, and a short one."""
+def _check_headers(request: HttpRequest) -> JsonResponse | None:
+    """Return a refusal, or None. Only the short body of a caller who knows a secret is read."""
     if request.method != "POST":
-        return _refused(405, "send POST", Allow="POST")
+        return _refuse(405, "send POST", Allow="POST")
     if not authorized(request.headers.get("Authorization", ""), settings.ODOO_WEBHOOK_SECRETS):
-        return _refused(
+        return _refuse(
             401,
             f"put the webhook's secret into the URL in Odoo: https://odoo:SECRET@host{request.path}",
             **{"WWW-Authenticate": 'Basic realm="odoo webhook"'},
         )
     if request.content_type != "application/json":
-        return _refused(415, "send Content-Type: application/json")
+        return _refuse(415, "send Content-Type: application/json")
     length = request.META.get("CONTENT_LENGTH") or ""
     if not length.isdecimal():
-        return _refused(411, "send a Content-Length: a body of unknown length is not read")
+        return _refuse(411, "send a Content-Length: a body of unknown length is not read")
     if int(length[:18]) > settings.WEBHOOK_MAX_BODY_BYTES:
-        return _refused(413, f"send {settings.WEBHOOK_MAX_BODY_BYTES} bytes at most")
+        return _refuse(413, f"send {settings.WEBHOOK_MAX_BODY_BYTES} bytes at most")
     return None
 
 
-def _whole_body(request: HttpRequest) -> bytes:
-    """Return the body; raise PayloadError when the connection ended before it was complete."""
+def _read_whole_body(request: HttpRequest) -> bytes:
+    """Return the body. Raises PayloadError when the connection ended before it was complete."""
     body = request.body
     if len(body) < int(request.META["CONTENT_LENGTH"]):
         note_missed()
@@ -96,16 +98,16 @@ def _whole_body(request: HttpRequest) -> bytes:
     return body
 
 
-def _pong(body: bytes) -> JsonResponse:
-    """Prove that the webhook leads here; nothing is marked, no database is asked."""
+def _answer_ping(body: bytes) -> JsonResponse:
+    """Prove that the webhook's address leads here; mark nothing, and query no database."""
     try:
         nonce = str(read_object(body)[PING])[:LONGEST_NONCE]
     except (PayloadError, LookupError, RecursionError):
-        return _refused(400, 'send {"ping": "…"} with ?event=ping')
+        return _refuse(400, 'send {"ping": "…"} with ?event=ping')
     logger.info("webhook: a ping arrived")
     return JsonResponse({"pong": proof(nonce)})
 
 
-def _refused(status: int, why: str, **headers: str) -> JsonResponse:
+def _refuse(status: int, why: str, **headers: str) -> JsonResponse:
     logger.warning("webhook refused with %d: %s", status, why)
     return JsonResponse({"error": why}, status=status, headers=headers)

@@ -39,9 +39,26 @@ def or_skip(start: Callable[[], T]) -> T:
         pytest.skip(str(error))
 
 
+def same_on_sqlite(item: pytest.Item) -> bool:
+    """Tell whether a test of tests/db has servers of its own, and nothing of Django's database."""
+    used = set(getattr(item, "fixturenames", ()))
+    return (
+        item.path.parent.name == "db"
+        and "services" in used
+        and not used & {"db", "transactional_db"}
+        and item.get_closest_marker("django_db") is None
+    )
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what takes long begin first, where several processes share the tests."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let what takes long begin first, where several processes share the tests.
+
+    On SQLite, leave out what would be played as on PostgreSQL.
+    """
+    if ON_SQLITE and (twice := [item for item in items if same_on_sqlite(item)]):
+        config.hook.pytest_deselected(items=twice)
+        items[:] = [item for item in items if item not in set(twice)]
     for item in items:
         slow = item.get_closest_marker("slow")
         if slow and not (slow.args and slow.args[0]):
@@ -163,9 +180,32 @@ def gate_to_postgres(postgres: Postgres) -> Iterator[Gate]:
 @pytest.fixture
 def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     """A running simulated Odoo; ``@pytest.mark.simulator(version=19)`` chooses how it is built."""
-    marker = request.node.get_closest_marker("simulator")
-    with Simulator(**(marker.kwargs if marker else {})) as started:
+    if _shares(request.node):
+        yield request.getfixturevalue("simulator_of_module")
+        return
+    with Simulator(**_options(request.node, "simulator")) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def simulator_of_module(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    """The ``simulator`` of a module whose tests share one deployment."""
+    with Simulator(**_options(request.node, "simulator")) as started:
+        yield started
+
+
+def show_when_it_fails(test: pytest.Item, deployment: Deployment) -> None:
+    """Have the logs of its processes beside the test's traceback."""
+    test.stash.setdefault(DEPLOYMENTS, []).append(deployment)
+
+
+def _options(node: pytest.Item, name: str) -> dict[str, Any]:
+    marker = node.get_closest_marker(name)
+    return dict(marker.kwargs) if marker else {}
+
+
+def _shares(node: pytest.Item) -> bool:
+    return bool(_options(node, "deployment").get("shared"))
 
 
 class Deploy(Protocol):
@@ -178,7 +218,7 @@ class Deploy(Protocol):
 @pytest.fixture
 def deploy(request: pytest.FixtureRequest, services: Services, tmp_path: Path) -> Iterator[Deploy]:
     """Make deployments that are not started yet, on fresh databases and virtual hosts."""
-    made = request.node.stash.setdefault(DEPLOYMENTS, [])
+    made: list[Deployment] = []
 
     def make(*, settings: Mapping[str, str] | None = None, **options: str) -> Deployment:
         for name, fixture in (("odoo_url", "simulator"), ("database_url", "flow_database")):
@@ -197,6 +237,7 @@ def deploy(request: pytest.FixtureRequest, services: Services, tmp_path: Path) -
             settings=settings,
         )
         made.append(deployment)
+        show_when_it_fails(request.node, deployment)
         return deployment
 
     yield make
@@ -209,14 +250,47 @@ def deployment(request: pytest.FixtureRequest, deploy: Deploy, simulator: Simula
     """A running deployment whose webhook is installed in the ``simulator``.
 
     ``@pytest.mark.deployment(workers=2, settings={…})`` chooses the number of workers (1), whether
-    there is a scheduler (True), and further settings.
+    there is a scheduler (True), and further settings. With ``shared=True`` in a module's
+    ``pytestmark`` all its tests have the same one, and the same simulator: each test makes orders
+    of its own.
     """
-    marker = request.node.get_closest_marker("deployment")
-    options: dict[str, Any] = dict(marker.kwargs) if marker else {}
+    if _shares(request.node):
+        shared: Deployment = request.getfixturevalue("deployment_of_module")
+        show_when_it_fails(request.node, shared)
+        return shared
+    options = _options(request.node, "deployment")
     made = deploy(settings=options.pop("settings", None))
     made.start(**options)
     simulator.install_rules(made.webhook_url)
     return made
+
+
+@pytest.fixture(scope="module")
+def deployment_of_module(
+    request: pytest.FixtureRequest,
+    services: Services,
+    postgres: Postgres,
+    migrated_template: Database,
+    rabbitmq: RabbitMQ,
+    simulator_of_module: Simulator,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Deployment]:
+    """The ``deployment`` of a module whose tests share one."""
+    options = _options(request.node, "deployment")
+    del options["shared"]
+    database = postgres.create_database(template=migrated_template.name)
+    with Deployment(
+        tmp_path_factory.mktemp("deployment"),
+        services.reaper,
+        database_url=database.url,
+        rabbitmq_url=rabbitmq.url(rabbitmq.new_vhost()),
+        odoo_url=simulator_of_module.url,
+        settings=options.pop("settings", None),
+    ) as made:
+        made.start(**options)
+        simulator_of_module.install_rules(made.webhook_url)
+        yield made
+    postgres.drop_database(database.name)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -203,8 +203,8 @@ def _causes_of_failures() -> Iterator[Notice]:
 
 def _kept_aside() -> Iterator[Notice]:
     """Report messages that could not be read, whether in our table or still in RabbitMQ."""
-    for text in Alert.objects.filter(key=dead_letters.ALERT).values_list("text", flat=True):
-        yield Notice("trouble", said(text))
+    for alert in Alert.objects.filter(key=dead_letters.ALERT):
+        yield Notice("trouble", said(alert.text))
     if count := DeadLetter.objects.count():
         text = ngettext(
             "%(count)s message from RabbitMQ needs your attention.",

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-STORED_BEHIND = "\x1e"
-"""Separates the sentence from its template and values in a column; no text contains it."""
+FORMERLY_BETWEEN = "\x1e"
+"""Separated the sentence from its parts when both were in one column. Migration 0030 splits them.
+Processes of the release before still write it until they are replaced, so it is still read."""
 
 Value = str | int | float
 """A value in a sentence; if it is a message, it is translated too."""
@@ -74,10 +75,9 @@ class Message(str):
         message = _filled(Form(self.form.msgid, values, self.form.plural, self.form.count))
         return message if str(message) == wanted else Message(wanted)
 
-    def stored(self) -> str:
-        """Return the text for a column: the sentence, then the separator, template and values."""
-        plain = str(self).replace(STORED_BEHIND, " ")
-        return plain if self.form is None else f"{plain}{STORED_BEHIND}{_json(self.form)}"
+    def parts(self) -> str:
+        """Return the template and its values as JSON, for a column; "" for a verbatim text."""
+        return "" if self.form is None else _json(self.form)
 
 
 def gettext(msgid: str, /, **values: Value) -> Message:
@@ -112,15 +112,25 @@ def message_of(error: BaseException) -> Message:
     return said if isinstance(said, Message) else verbatim(str(error))
 
 
-def read(stored: str) -> Message:
-    """Read a column's text; what older releases stored, and what is damaged, is verbatim."""
-    english, behind, form = stored.partition(STORED_BEHIND)
-    if not behind:
-        return Message(english)
+def read(sentence: str, parts: str) -> Message:
+    """Join what two columns hold.
+
+    Parts that don't make this very sentence (SQL has written one of the two alone; they are
+    damaged) are left out: then it is verbatim.
+    """
+    former, _between, behind = sentence.partition(FORMERLY_BETWEEN)
+    for english, made_of in ((sentence, parts), (former, behind)):
+        message = _made_of(made_of) if made_of else None
+        if message == english:
+            return message
+    return Message(sentence)
+
+
+def _made_of(parts: str) -> Message | None:
     try:
-        return Message(english, _form(json.loads(form)))
+        return _filled(_form(json.loads(parts)))
     except (AttributeError, KeyError, TypeError, ValueError):
-        return Message(english)
+        return None
 
 
 def _filled(form: Form) -> Message:

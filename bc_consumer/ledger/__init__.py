@@ -1,11 +1,9 @@
-"""The ledger: which orders the copy still owes a look. Nothing else writes PendingBC, but
-``operations.clock_steps``, when the database's clock was set.
+"""The ledger: which orders the copy still has to fetch. Nothing else writes PendingBC, except
+``operations.clock_steps`` after the database's clock was set.
 
-mark (``marks``) → claim and renew (``claims``) → settle, release, put off, fail or hold
-(``outcomes``); ``owed`` tells what waits. ``circuit_breaker`` and ``call_slots`` decide when
-anybody may claim, or call Odoo. docs/architecture.md has the protocol. Every time is the database's
-clock. May be imported by all but core, models and odoo. Start with ``marks``.
-"""
+mark (``marks``) → claim and renew → settle, release, put off, fail or hold (``claims``). ``owed``
+queries what is waiting; ``circuit_breaker`` and ``call_slots`` decide who may claim rows, or call
+Odoo. Every time is the database's. Any room above may import this one. Start with ``marks``."""
 
 from bc_consumer.ledger.claims import (
     RETRY_SECONDS,

@@ -1,11 +1,11 @@
-"""The limits of calls to Odoo that all processes of a deployment share, by rows of PostgreSQL.
+"""Limits on calls to Odoo that all processes of a deployment share through rows in PostgreSQL.
 
-A call takes one of ``ODOO_CONCURRENT_CALLS`` rows by one statement and gives it back by another:
-leases, so that a killed process frees what it held, at the latest when they end; and at once when
-its death is noticed. What could not be given back, because the database was away, is given back
-as soon as that is there again. Each statement stands alone (PgBouncer in transaction mode is fine),
-and its commit waits for no disk: what a crash forgets here is over by then. On SQLite there is one
-process, whose own limits do.
+A call takes one of ``ODOO_CONCURRENT_CALLS`` rows with one statement and frees it with another.
+Each row is leased: the slots of a killed process become free when its leases end, or as soon as its
+death is noticed. A slot that cannot be freed because the database is away is freed once the
+database answers again. Each statement is a transaction of its own, so PgBouncer in transaction mode
+works, and commits asynchronously: the leases that a crash of PostgreSQL loses have ended by the
+time it is back. SQLite serves a single process, whose own limits suffice.
 """
 
 import logging
@@ -30,55 +30,64 @@ logger = logging.getLogger(__name__)
 
 AWAY = (DatabaseError, InterfaceError)
 SHORTEST_LOOK, LONGEST_LOOK = 0.01, 0.1
-"""Seconds between two looks for a free slot: longer each time, and never in step with others."""
+"""Seconds between two attempts to take a slot. The delay grows from the shortest to the longest
+and is randomized, so that waiting threads do not try in step."""
 LEASE_MARGIN_SECONDS = 5.0
+"""Added to a call's own timeout: a lease must not end while its call is still running."""
 TABLE = CallSlot._meta.db_table
 Slot = tuple[int, datetime]
-_left: deque[Slot] = deque()
-"""Slots that this process could not give back, because the database was away."""
+_unreleased_slots: deque[Slot] = deque()
+"""Slots that this process could not free because the database was away."""
 
 
 def give_back_what_was_left() -> None:
-    """Free what could not be freed before; raises Django's errors while the database is away."""
-    while _left:
-        slot = _left.popleft()
+    """Free the slots that could not be freed before.
+
+    Raises Django's DatabaseError or InterfaceError while the database is away.
+    """
+    while _unreleased_slots:
+        slot = _unreleased_slots.popleft()
         try:
             _free(slot)
         except BaseException:
-            _left.append(slot)
+            _unreleased_slots.append(slot)
             raise
 
 
 def free_slots_of(number: int) -> int:
-    """Free at once what a process that died held, by its number; return how many slots."""
+    """Free the slots of a dead process, given its number; return how many there were."""
     return CallSlot.objects.filter(owner=number).update(taken_until=Now(), owner=None)
 
 
-def gate(stop: threading.Event) -> CallLimits:
-    """Return what calls to Odoo have to pass: shared where several processes may call."""
+def call_limits(stop: threading.Event) -> CallLimits:
+    """Return the limits of calls to Odoo: shared on PostgreSQL, this process's own on SQLite."""
     if connection.vendor != "postgresql":
         return ProcessCallLimits(
             settings.ODOO_CONCURRENT_CALLS, settings.ODOO_CALLS_PER_SECOND, stop
         )
-    return SharedGate(stop)
+    return SharedCallLimits(stop)
 
 
-class SharedGate:
-    """The limits of a deployment. Thread-safe.
+class SharedCallLimits:
+    """Enforces the limits of the whole deployment. Thread-safe.
 
-    A database that is away, or a transaction that is open (which would hold a row until its end),
-    leaves the limits of this process: politeness is no reason to fail.
+    While the database is away, or inside an open transaction (which would keep the slot's row
+    locked until it ends), only the limits of this process apply: being polite to Odoo is no reason
+    to fail.
     """
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
-        # No more threads than there are slots ask the database for one.
+        # Keeps the number of threads that ask the database for a slot at the number of slots.
         self._process = ProcessCallLimits(settings.ODOO_CONCURRENT_CALLS, 0.0, stop)
-        self._complete = False
+        self._rows_made = False
 
     @contextmanager
     def __call__(self, seconds: float) -> Iterator[None]:
-        """Wait for a free slot, then for this call's moment."""
+        """Hold a slot for the block: wait for a free one, then for this call's start time.
+
+        Raises OdooBusy when that takes longer than ``seconds``.
+        """
         until = time.monotonic() + seconds
         with self._process(seconds):
             slot = self._take(until)
@@ -97,7 +106,7 @@ class SharedGate:
             delay = _take_moment(until) if settings.ODOO_CALLS_PER_SECOND else 0.0
             wait_or_stop(delay, self._stop)
         except AWAY as error:
-            logger.warning("The limits of calls to Odoo are not shared just now: %s", error)
+            logger.warning("The limits on calls to Odoo apply per process for now: %s", error)
             connection.close()
         except BaseException:
             _give_back(slot)
@@ -106,10 +115,10 @@ class SharedGate:
 
     def _wait_for_slot(self, until: float) -> Slot:
         look = SHORTEST_LOOK
-        while (slot := _free_slot(_lease(until))) is None:
-            if not self._complete:
+        while (slot := _take_free_slot(_lease_seconds(until))) is None:
+            if not self._rows_made:
                 _make_slots()
-                self._complete = True
+                self._rows_made = True
                 continue
             if time.monotonic() >= until:
                 raise busy_error()
@@ -118,21 +127,22 @@ class SharedGate:
         return slot
 
 
-def _lease(until: float) -> float:
-    """Return for how many seconds a slot is taken: the call itself, and its moment before it."""
-    waits = max(until - time.monotonic(), 0.0) if settings.ODOO_CALLS_PER_SECOND else 0.0
-    return float(waits + settings.ODOO_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS)
+def _lease_seconds(until: float) -> float:
+    """Return a lease's length in seconds: the wait for the call's start time, and the call."""
+    wait = max(until - time.monotonic(), 0.0) if settings.ODOO_CALLS_PER_SECOND else 0.0
+    return float(wait + settings.ODOO_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS)
 
 
-def _longest() -> float:
-    """Return how many seconds ahead a slot's end may be; further, the clock was set back.
+def _longest_lead_seconds() -> float:
+    """Return the greatest number of seconds that a lease's end can lie ahead.
 
-    So may a call's moment: none waits longer for it than its own deadline.
+    If it lies further ahead, the database's clock was set back. The same holds for a call's start
+    time, for which no call waits longer than its own deadline.
     """
     return float(2 * settings.ODOO_TIMEOUT_SECONDS + 2 * LEASE_MARGIN_SECONDS)
 
 
-def _free_slot(lease: float) -> Slot | None:
+def _take_free_slot(lease: float) -> Slot | None:
     statement = f"""
         WITH free AS MATERIALIZED (
             SELECT id FROM {TABLE} WHERE id <= %s AND (taken_until <= statement_timestamp()
@@ -144,14 +154,20 @@ def _free_slot(lease: float) -> Slot | None:
         RETURNING id, taken_until, set_config('synchronous_commit', 'off', true)"""
     with connection.cursor() as cursor:
         cursor.execute(
-            statement, [settings.ODOO_CONCURRENT_CALLS, _longest(), lease, process_state.number()]
+            statement,
+            [
+                settings.ODOO_CONCURRENT_CALLS,
+                _longest_lead_seconds(),
+                lease,
+                process_state.number(),
+            ],
         )
         found = cursor.fetchone()
     return None if found is None else (found[0], found[1])
 
 
 def _make_slots() -> None:
-    """Make the rows that this deployment's setting asks for, unless they are there."""
+    """Insert the missing ones of the ``ODOO_CONCURRENT_CALLS`` rows."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {TABLE} (id, taken_until)"
@@ -162,19 +178,19 @@ def _make_slots() -> None:
 
 
 def _give_back(slot: Slot | None) -> None:
-    """Free the slot; while the database is away, that is left for later."""
+    """Free the slot, or remember it for later while the database is away."""
     if slot is None:
         return
     try:
         _free(slot)
     except AWAY as error:
-        logger.warning("Slot %d of calls to Odoo is given back later: %s", slot[0], error)
+        logger.warning("Call slot %d will be freed later, the database is away: %s", slot[0], error)
         connection.close()
-        _left.append(slot)
+        _unreleased_slots.append(slot)
 
 
 def _free(slot: Slot) -> None:
-    """Free the slot if it is still ours."""
+    """Free the slot if this process still holds it."""
     number, taken_until = slot
     with connection.cursor() as cursor:
         cursor.execute(
@@ -186,20 +202,20 @@ def _free(slot: Slot) -> None:
 
 
 def _take_moment(until: float) -> float:
-    """Reserve the next moment at which a call may begin; return the seconds until then."""
+    """Reserve the next start time for a call; return the seconds until then."""
     interval = 1 / settings.ODOO_CALLS_PER_SECOND
-    left = max(until - time.monotonic(), 0.0)
+    remaining = max(until - time.monotonic(), 0.0)
     table = Pace._meta.db_table
     free_at = """GREATEST(statement_timestamp(), CASE WHEN next_call_at
         <= statement_timestamp() + %s * interval '1 second' THEN next_call_at END)"""
-    longest = interval + _longest()
+    longest = interval + _longest_lead_seconds()
     statement = f"""
         UPDATE {table} SET next_call_at = {free_at} + %s * interval '1 second'
         WHERE id = %s AND {free_at} <= statement_timestamp() + %s * interval '1 second'
         RETURNING EXTRACT(EPOCH FROM next_call_at - statement_timestamp())::float8 - %s,
             set_config('synchronous_commit', 'off', true)"""
     with connection.cursor() as cursor:
-        cursor.execute(statement, [longest, interval, PACE_ID, longest, left, interval])
+        cursor.execute(statement, [longest, interval, PACE_ID, longest, remaining, interval])
         found = cursor.fetchone()
     if found is None:
         raise busy_error()

@@ -1,8 +1,9 @@
-"""The breaker: how long a deployment leaves Odoo alone after Odoo, or our access to it, failed.
+"""The circuit breaker: keeps all workers from calling Odoo after it, or our access to it, failed.
 
-It is the row that every claim has to take anyway (``Pace``), so it costs nothing while all is well.
-During a pause nobody can claim. After it the first who claims gets a few orders, as a probe, and
-the pause goes on for the others until the probe has told. Its success lets everybody go on.
+Its state is in the ``Pace`` row that every claim updates anyway, so it costs nothing while Odoo
+works. During a pause no worker can claim. After the pause the first worker to claim gets a single
+order as a probe, and the others wait for its result. If the probe succeeds, the breaker closes and
+all workers continue.
 """
 
 from dataclasses import dataclass
@@ -18,67 +19,74 @@ from bc_consumer.core.translatable import Message, verbatim
 from bc_consumer.models import Pace
 
 PACE_ID = 1
+"""Primary key of the only ``Pace`` row."""
 FIRST_PAUSE_SECONDS = 1.0
+"""The pause after the first failure. Each failed probe doubles it, up to LONGEST_PAUSE_SECONDS."""
 LONGEST_PAUSE_SECONDS = 15.0
 REFUSED_PAUSE_SECONDS = 60.0
-"""Wrong credentials or missing rights need a person: asking often helps nobody."""
+"""Wrong credentials or missing rights need a person: frequent retries do not help."""
 LONGEST_RETRY_AFTER_SECONDS = 300.0
-"""A server that asks for more, by mistake or for a maintenance that ends sooner, is asked then."""
+"""Cap on the Retry-After that is honoured. A server may send a longer one by mistake, or for a
+maintenance that ends sooner."""
 PROBE_MARGIN_SECONDS = 5.0
+"""Added to the timeouts of a probe's calls, for everything else that a probe does."""
 CLOCK_MARGIN_SECONDS = 2.0
-"""What processes with other settings may wait longer."""
+"""Tolerance for processes whose settings allow a longer wait than this process's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Leave to claim one batch now."""
+    """Permission to claim one batch now."""
 
     probing: bool
-    """Odoo failed before: this batch is the only one, and finds out whether it is back."""
+    """Odoo failed before. This batch is the only one under way, and shows whether Odoo is back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Odoo is being left alone, by all workers of the deployment."""
+    """A pause during which no worker of the deployment calls Odoo."""
 
     since: datetime
     refused: bool
-    """It answers, and refuses us: a person has to correct something."""
+    """Odoo answers but refuses our requests (login, rights, fields): a person must act."""
     reason: Message
-    """The latest error. It may name the account: not for everybody's eyes."""
+    """The latest error. It may name the account, so it is not shown to everybody."""
     seconds: float
-    """How long it has lasted."""
+    """Seconds since the outage began."""
     pause: float
-    """Seconds until somebody asks again."""
+    """Seconds until the next probe."""
 
 
 def pace_seconds() -> float:
-    """Return the shortest time between two claims that are not full.
+    """Return the shortest time in seconds between two batches that are not full.
 
-    With a limit of calls per second, of all claims: else full ones would queue up for their calls,
-    and a webhook's order behind them.
+    With a limit on calls per second it applies to full batches, too: otherwise these would queue up
+    for their calls, with a webhook's order behind them.
     """
     rate = settings.ODOO_CALLS_PER_SECOND
     return max(float(settings.BATCH_PACE_SECONDS), 1 / rate if rate else 0.0)
 
 
 def longest_wait(*, paused: bool) -> float:
-    """Return how many seconds ahead the next claim may be; further, the clock was set back."""
+    """Return the greatest number of seconds that ``next_claim_at`` can lie ahead.
+
+    If it lies further ahead, the database's clock was set back.
+    """
     if not paused:
         return pace_seconds() + CLOCK_MARGIN_SECONDS
     return max(LONGEST_RETRY_AFTER_SECONDS, _probe_seconds()) + CLOCK_MARGIN_SECONDS
 
 
 def _probe_seconds() -> float:
-    """Return the longest time that a probe can take."""
+    """Return the longest time in seconds that a probe can take."""
     return float(2 * settings.ODOO_TIMEOUT_SECONDS + PROBE_MARGIN_SECONDS)
 
 
 def take_turn() -> Turn | None:
-    """Take the next turn to claim, if it is time for one.
+    """Take the turn to claim; return None when it is not time for one.
 
-    The following one comes ``BATCH_PACE_SECONDS`` later; when this one is a probe, after the
-    longest time that a probe can take, should its worker be killed.
+    The next turn comes after :func:`pace_seconds`. If this turn is a probe, the next one comes
+    after the longest time that a probe can take, in case its worker is killed.
     """
     sql = dialect()
     table = Pace._meta.db_table
@@ -95,24 +103,24 @@ def take_turn() -> Turn | None:
 
 
 def give_turn_back() -> None:
-    """Let the next turn come at once: this one made no use of it."""
+    """Make the next turn available at once: this one claimed nothing, or a full batch."""
     Pace.objects.filter(pk=PACE_ID).update(next_claim_at=Now())
 
 
 def seconds_to_turn() -> float:
-    """Return how long until somebody may claim; never 0."""
+    """Return the seconds until a worker may claim, always above 0."""
     row = Pace.objects.annotate(now=Now()).get(pk=PACE_ID)
-    return max(_outage(row).pause, 0.001)
+    return max(_outage_of(row).pause, 0.001)
 
 
 def record_failure(
     reason: Message, *, probing: bool, refused: bool = False, retry_after: float | None = None
 ) -> Outage:
-    """Begin a pause, or make it longer when a probe failed; return what is known now.
+    """Begin a pause, or double it when a probe failed; return the outage as it stands now.
 
-    Calls that were under way when the first one failed, and fail too, change nothing: the pause
-    doubles with each probe, not with each worker. ``retry_after``: seconds that Odoo, or what is in
-    front of it, asked for.
+    The pause doubles with each failed probe, not with each worker: calls that were already under
+    way when the first one failed leave its length as it is. ``retry_after`` is the number of
+    seconds that Odoo, or a proxy in front of it, asked for.
     """
     with transaction.atomic():
         row = Pace.objects.select_for_update().annotate(now=Now()).get(pk=PACE_ID)
@@ -126,15 +134,15 @@ def record_failure(
         if refused:
             pause = max(pause, REFUSED_PAUSE_SECONDS)
         until = row.now + timedelta(seconds=pause)
-        known = row.now + timedelta(seconds=_outage(row).pause)
-        row.next_claim_at = until if probing else max(known, until)
+        current_until = row.now + timedelta(seconds=_outage_of(row).pause)
+        row.next_claim_at = until if probing else max(current_until, until)
         row.refused, row.reason = refused, redacted(reason)
         row.save()
-        return _outage(row)
+        return _outage_of(row)
 
 
 def record_success() -> Outage | None:
-    """End the pause; return what it was, or None when somebody else ended it before."""
+    """End the outage and return it, or None when another worker has ended it already."""
     with transaction.atomic():
         was = current_outage()
         ended = Pace.objects.filter(pk=PACE_ID, paused_since__isnull=False).update(
@@ -144,18 +152,18 @@ def record_success() -> Outage | None:
 
 
 def probe_soon() -> None:
-    """Let a probe be made at once: somebody has reason to think that Odoo is back."""
+    """Allow a probe at once, because there is reason to believe that Odoo is back."""
     Pace.objects.filter(pk=PACE_ID, paused_since__isnull=False).update(next_claim_at=Now())
 
 
 def current_outage() -> Outage | None:
-    """Return the outage that there is, or None."""
+    """Return the current outage, or None."""
     paused = Pace.objects.filter(pk=PACE_ID, paused_since__isnull=False)
     row = paused.annotate(now=Now()).first()
-    return None if row is None else _outage(row)
+    return None if row is None else _outage_of(row)
 
 
-def _outage(row: Pace) -> Outage:
+def _outage_of(row: Pace) -> Outage:
     now: datetime = row.now  # type: ignore[attr-defined]  # annotated above
     since = row.paused_since or now
     pause = max((row.next_claim_at - now).total_seconds(), 0.0)

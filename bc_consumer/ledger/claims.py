@@ -1,4 +1,8 @@
-"""Claims due rows: a lease on a batch. It ends by itself: a killed worker's rows come back."""
+"""Claims due rows, and ends claims: settle, release, put off, fail or hold.
+
+A claim is a lease on a batch of rows. It expires by itself, so that the rows of a killed worker
+become claimable again.
+"""
 
 import json
 import secrets
@@ -25,30 +29,30 @@ from bc_consumer.models import Lane, Pace, PendingBC
 CLAIMABLE = "failed_at IS NULL AND held_reason = ''"
 FREE = "due_at <= {now} AND (claim_token IS NULL OR claimed_until < {now})"
 PROBE_ORDERS = 1
-"""What is claimed to find out whether Odoo is back."""
+"""Orders in the batch that shows whether Odoo is back."""
 WAITS = "LinesElsewhere"
-"""The error of an order whose lines hang on another one, which can't be read or is held."""
+"""Error class of an order whose lines the copy has under another order that is failed or held."""
 BESIDE_URGENT = 20
-"""Bulk rows in a batch with urgent ones: so many that a load goes on under a stream of events, so
-few that the events do not wait for them."""
+"""Most bulk rows in a batch with urgent ones: enough for a load to make progress under a stream of
+events, and few enough not to delay the events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim came to."""
+    """The result of an attempt to claim."""
 
     rows: Sequence[PendingBC] = ()
     wait: float = 0.0
-    """Seconds after which to claim again, when it was not time for it."""
+    """Seconds until the next attempt, when it was not time to claim."""
     probing: bool = False
-    """Odoo failed before. Whoever got this claim must call ``circuit_breaker.record_success`` or
+    """Odoo failed before. The caller must call ``circuit_breaker.record_success`` or
     ``record_failure``."""
 
 
 class LeaseLost(Exception):
-    """Rows of this claim are no longer ours: another worker has, or had, them. Nothing is written.
+    """The lease on rows of this claim ran out; another worker has or had them. Nothing is written.
 
-    ``ids`` are the rows that were lost.
+    ``ids`` are the orders whose rows were lost.
     """
 
     def __init__(self, ids: Collection[int]) -> None:
@@ -57,9 +61,9 @@ class LeaseLost(Exception):
 
 
 def seconds_until_due() -> float | None:
-    """Return how long until a row can be claimed (0.0: now), or None when none is waiting.
+    """Return the seconds until a row can be claimed (0.0: now), or None when no row is waiting.
 
-    None can be while Odoo is in a pause.
+    While calls to Odoo are paused no row can be claimed, so the pause counts as well.
     """
     seconds = dialect().seconds_until
     statement = f"""
@@ -71,17 +75,21 @@ def seconds_until_due() -> float | None:
             (SELECT {seconds.format("MIN(next_claim_at)")} FROM {Pace._meta.db_table}
                 WHERE paused_since IS NOT NULL)"""
     with connection.cursor() as cursor:
-        # With parameters, if only none: that is what turns %% into %.
+        # Pass an empty list of parameters so that the driver turns %% into %.
         cursor.execute(statement, [])
         free, claimed, pause = cursor.fetchone()
     due = [value for value in (free, claimed) if value is not None]
     if pause is not None and pause > circuit_breaker.longest_wait(paused=True):
-        pause = None  # the clock was set back: it is over
+        pause = None  # the clock was set back, so the pause is over
     return max(min(due), pause or 0.0, 0.0) if due else None
 
 
 def take_overdue(age: float, limit: int) -> list[int]:
-    """Return due rows whose message was sent ``age`` seconds ago, or never, as sent now."""
+    """Return the ids of due rows whose message seems to be lost, and set their ``sent_at`` to now.
+
+    Their message was sent at least ``age`` seconds ago; or none was sent, and they have been due
+    that long. The ids are ascending, ``limit`` of them at most.
+    """
     sql = dialect()
     statement = f"""
         WITH overdue AS MATERIALIZED (
@@ -97,21 +105,22 @@ def take_overdue(age: float, limit: int) -> list[int]:
 
 
 def new_token(run: int | None = None) -> uuid.UUID:
-    """Return a token for a claim; it begins with the key of the run whose own crew makes it.
+    """Return a new token for a claim; its first half names the owner.
 
-    Any other begins with the process's number.
+    The owner is the run's primary key for claims of the run's own threads, else the number of this
+    process.
     """
     owner = process_state.number() if run is None else run
     return uuid.UUID(int=owner << 64 | secrets.randbits(64))
 
 
 def claim(limit: int, token: uuid.UUID, *, bulk: bool = True) -> Claim:
-    """Lease up to ``limit`` due rows, the urgent ones first.
+    """Lease up to ``limit`` due rows, urgent ones first.
 
-    Urgent rows share their batch with a few of the bulk lane at most, for a large batch takes long;
-    ``bulk`` False: with none. A batch that is not full holds the next one back for
-    ``BATCH_PACE_SECONDS``, so that a stream of events costs a bounded number of calls. After Odoo
-    failed, a probe is all that anybody gets.
+    Because a large batch takes long, urgent rows share theirs with at most ``BESIDE_URGENT`` bulk
+    rows. With ``bulk`` False no bulk rows are claimed. A batch that is not full delays the next one
+    by ``BATCH_PACE_SECONDS``, so that a stream of events costs a bounded number of calls. After
+    Odoo failed, the only batch is a probe.
     """
     with transaction.atomic():
         turn = circuit_breaker.take_turn()
@@ -131,9 +140,10 @@ def claim(limit: int, token: uuid.UUID, *, bulk: bool = True) -> Claim:
 
 
 def claim_also(ids: Collection[int], cause: str, token: uuid.UUID) -> list[PendingBC]:
-    """Bring orders into a batch that needs them; return fewer when another worker has some.
+    """Mark and claim these orders, which a batch needs; return the rows claimed.
 
-    They are marked first, so that nothing is lost should this worker die.
+    Rows that another worker has are missing from the result. The orders are marked first, so that
+    nothing is lost if this worker dies.
     """
     with transaction.atomic():
         mark(ids, Mark(cause=cause, lane=Lane.BULK))
@@ -163,16 +173,20 @@ def _claim_where(
 
 
 def claimed_at(row: PendingBC) -> datetime:
-    """Return when a row just claimed was claimed: no fetch of it began earlier."""
+    """Return when this row was claimed, if it has just been: no fetch of it began earlier.
+
+    Raises ValueError when the row is not claimed.
+    """
     if row.claimed_until is None:
         raise ValueError(f"BC {row.odoo_id} is not claimed")
     return row.claimed_until - timedelta(seconds=settings.LEASE_SECONDS)
 
 
 def renew(token: uuid.UUID, ids: Collection[int]) -> set[int]:
-    """Lengthen the lease of these rows; return those that are still ours."""
+    """Extend the lease of these rows by ``LEASE_SECONDS`` from now; return the ids still held."""
     sql = dialect()
-    # Locked by id first: an UPDATE by itself takes rows as they lie, and a mark those by id.
+    # Lock in order of id first: an UPDATE alone locks rows in physical order, and marks lock by id,
+    # so that the two could deadlock.
     statement = f"""
         WITH ours AS MATERIALIZED (
             SELECT odoo_id FROM {TABLE}
@@ -187,27 +201,31 @@ def renew(token: uuid.UUID, ids: Collection[int]) -> set[int]:
 
 
 def free_claim(token: uuid.UUID) -> None:
-    """Give back at once whatever is claimed under this token."""
+    """Give back all rows claimed under this token, due now."""
     rows = PendingBC.objects.filter(claim_token=token)
     rows.update_locked(claim_token=None, claimed_until=None, due_at=Now())
 
 
 def free_claims_of(owner: int) -> int:
-    """Give back at once what a run's crew, or a process, has claimed; return how many rows.
+    """Give back the rows that a run's own threads, or a process, have claimed; return how many.
 
-    For whoever knows that it has died, by the reconciliation's lock or by its heartbeat: nobody
-    need wait for its leases. One that is only late finds its token gone, and writes nothing.
+    Call this only when the owner is known to be dead, by the reconciliation's lock or by its
+    heartbeat; its rows then need not wait for their leases to end. An owner that is merely late
+    finds its token gone and writes nothing.
     """
     return _free_claims(owner, owner + 1)
 
 
 def free_claims_of_runs() -> int:
-    """Give back at once what any run's crew has claimed, for whoever has the lock: all are over."""
+    """Give back the rows that any run's own threads have claimed; return how many.
+
+    Only the holder of the reconciliation's lock may call this: all earlier runs are over.
+    """
     return _free_claims(0, process_state.LOWEST_NUMBER)
 
 
 def _free_claims(first: int, beyond: int) -> int:
-    """Give back what is claimed by owners from ``first`` to the one before ``beyond``."""
+    """Give back the rows claimed by owners from ``first`` up to, not including, ``beyond``."""
     rows = PendingBC.objects.filter(
         claim_token__gte=uuid.UUID(int=first << 64), claim_token__lt=uuid.UUID(int=beyond << 64)
     )
@@ -218,37 +236,40 @@ def _free_claims(first: int, beyond: int) -> int:
 
 
 RETRY_SECONDS = 2.0
-"""Before an order's second attempt; each later one waits twice as long."""
+"""Delay before an order's second attempt; it doubles with each further one."""
 
 
 @dataclass(frozen=True, slots=True)
 class LookOutcome:
-    """The outcome of one fetch of one claimed row, for :func:`settle`."""
+    """The outcome of one fetch of one claimed row; the input of :func:`settle`."""
 
     claimed: PendingBC
     shown: bool
     """A difference was applied."""
     next_look: float | None
-    """Seconds after the last mark at which to look again; None: the row is done."""
+    """Seconds from the last mark to the next look; None when the row is done."""
     late: bool = False
-    """That look is done in the bulk lane: no event's order waits for it."""
+    """The next look goes to the bulk lane, so that no event's order waits for it."""
 
 
 def settle(token: uuid.UUID, looks: Sequence[LookOutcome]) -> None:
-    """Close these looks: last statements of the transaction that applied them.
+    """Close these looks; call it last in the transaction that applied them.
 
-    Unmoved rows are deleted, or dated for their next early look; rows marked meanwhile are due at
-    once. Raises LeaseLost, which must roll the transaction back, when any row is not ours.
+    Rows that were not marked since the claim are deleted, or become due for their next early look.
+    Rows that were marked since are due at once. Raises LeaseLost, which must roll the transaction
+    back, when any row is no longer claimed under ``token``.
 
-    A mark of these orders waits from the first row's lock to the commit. So it is one statement on
-    PostgreSQL: between two a busy machine may not let this process run for a while.
+    Marks of these orders wait from the first row lock until the commit. Therefore it is a single
+    statement on PostgreSQL: between two statements a busy machine may suspend this process.
     """
-    items = json.dumps([_item(look) for look in sorted(looks, key=lambda one: one.claimed.odoo_id)])
+    items = json.dumps(
+        [_settle_item(look) for look in sorted(looks, key=lambda one: one.claimed.odoo_id)]
+    )
     moved = f"{TABLE}.generation <> item.generation"
     values = f"""
         fetched_generation = item.generation, claim_token = NULL, claimed_until = NULL,
         sent_at = NULL, first_failed_at = NULL, held_at = NULL, attempts = 0, batch_limit = 0,
-        error_class = '', last_error = '', failure = '', traceback = '',
+        error_class = '', last_error = '', last_error_parts = '', failure = '', traceback = '',
         due_at = CASE WHEN {moved} THEN item.began ELSE item.due END,
         lane = CASE WHEN {moved} THEN {TABLE}.lane ELSE COALESCE(item.lane, {TABLE}.lane) END,
         shown_at = CASE WHEN {moved} THEN {TABLE}.shown_at ELSE item.shown_at END,
@@ -258,7 +279,9 @@ def settle(token: uuid.UUID, looks: Sequence[LookOutcome]) -> None:
             ELSE item.began END,
         first_marked_at = CASE WHEN {moved} AND {TABLE}.first_marked_at < item.began
             THEN item.began ELSE {TABLE}.first_marked_at END"""
-    settle_rows = _settle_at_once if connection.vendor == "postgresql" else _settle_in_two
+    settle_rows = (
+        _settle_in_one_statement if connection.vendor == "postgresql" else _settle_in_two_statements
+    )
     done, kept = settle_rows(items, values, token.hex)
     if lost := {look.claimed.odoo_id for look in looks} - done - kept:
         raise LeaseLost(lost)
@@ -266,8 +289,8 @@ def settle(token: uuid.UUID, looks: Sequence[LookOutcome]) -> None:
         transaction.on_commit(process_state.wake.set)
 
 
-def _settle_at_once(items: str, values: str, token: str) -> tuple[set[int], set[int]]:
-    """Lock by id, then delete and update; return the ids deleted, and those kept."""
+def _settle_in_one_statement(items: str, values: str, token: str) -> tuple[set[int], set[int]]:
+    """Lock in order of id, then delete and update; return the ids deleted and the ids kept."""
     statement = f"""
         WITH item AS MATERIALIZED (SELECT * FROM {dialect().looks}),
         ours AS MATERIALIZED (
@@ -292,8 +315,8 @@ def _settle_at_once(items: str, values: str, token: str) -> tuple[set[int], set[
     return done, {odoo_id for odoo_id, _is_done in rows} - done
 
 
-def _settle_in_two(items: str, values: str, token: str) -> tuple[set[int], set[int]]:
-    """Do the same on SQLite, which has one writer, and no statement that deletes and updates."""
+def _settle_in_two_statements(items: str, values: str, token: str) -> tuple[set[int], set[int]]:
+    """Do the same on SQLite, which has one writer and cannot delete and update in one statement."""
     looks = dialect().looks
     with connection.cursor() as cursor:
         cursor.execute(
@@ -312,12 +335,13 @@ def _settle_in_two(items: str, values: str, token: str) -> tuple[set[int], set[i
         return done, {odoo_id for (odoo_id,) in cursor.fetchall()}
 
 
-def _item(look: LookOutcome) -> dict[str, Any]:
-    """Return what the statement needs of a look.
+def _settle_item(look: LookOutcome) -> dict[str, Any]:
+    """Return the look in the form that the statement takes.
 
-    ``began``: the claim, from which a row that was marked meanwhile counts. ``due``: the next look;
-    none: the row is done. ``marks``: those that this look answers; a row that was only watched has
-    begun its count anew.
+    ``began`` is the time of the claim; a row that was marked meanwhile is owed from then on.
+    ``due`` is the time of the next look, or None when the row is done. ``marks`` is the number of
+    marks that this look answers: 0 for a row that was only watched, because the first mark after a
+    fetch starts the count again.
     """
     claimed = look.claimed
     began = claimed_at(claimed)
@@ -331,22 +355,26 @@ def _item(look: LookOutcome) -> dict[str, Any]:
         "began": moment_parameter(began),
         "due": moment_parameter(due),
         "shown_at": moment_parameter(shown_at),
-        "lane": Lane.BULK.value if look.late else None,  # a mark brings it back
+        "lane": Lane.BULK.value if look.late else None,  # the next mark restores the lane
         "marks": claimed.marks if claimed.generation > claimed.fetched_generation else 0,
     }
 
 
 def put_off(token: uuid.UUID, ids: Collection[int], delay: float, why: Message) -> None:
-    """Give rows back untried that wait for another order, which has to be mended first."""
+    """Give back rows that wait for another order to be repaired; no attempt is used up.
+
+    They are due in ``delay`` seconds. ``why`` is shown to operators.
+    """
     _give_back(token, ids, delay, error_class=WAITS, last_error=why)
 
 
 def release(
     token: uuid.UUID, ids: Collection[int], delay: float = 0.0, batch_limit: int = 0
 ) -> None:
-    """Give rows back untried, due in ``delay`` seconds; no attempt is used up.
+    """Give rows back, due in ``delay`` seconds; no attempt is used up.
 
-    ``batch_limit``: from now on these are read with so many others at most.
+    A ``batch_limit`` above 0 caps the size of the batches in which these orders are read from now
+    on.
     """
     _give_back(token, ids, delay, **({"batch_limit": batch_limit} if batch_limit else {}))
 
@@ -367,10 +395,12 @@ def fail(
 ) -> bool:
     """Count one failed attempt at this order; return whether it was the last one.
 
-    ``text`` says why, to a person; without it the error does. Later attempts wait longer, and
-    alone. After ``MAX_ATTEMPTS``, or when it is ``hopeless``, the row stays as failed, with its
-    error, until it is marked again or replayed. Marked since it was ``claimed``, it has one attempt
-    more, at once: what failed may be mended by then.
+    ``text`` explains the failure to a person; it defaults to the error's own message. Each further
+    attempt waits twice as long as the one before, and the order is read alone. After
+    ``MAX_ATTEMPTS`` attempts, or at once when it is ``hopeless``, the row stays as failed, with its
+    error, until it is marked again or replayed. A row that was marked after ``claimed`` was read
+    gets one more attempt at once, since the cause may be gone. Raises LeaseLost when the row is no
+    longer claimed under ``token``.
     """
     name, text = type(error).__name__, redacted(text or message_of(error))
     ours = PendingBC.objects.filter(odoo_id=claimed.odoo_id, claim_token=token)
@@ -402,9 +432,9 @@ def fail(
 
 
 def hold(token: uuid.UUID, claimed: Collection[PendingBC], reason: Message) -> set[int]:
-    """Set these rows aside until a person, or the next run, lets them go; return which were.
+    """Hold these rows until a person or the next run releases them; return the ids held.
 
-    What was marked since it was claimed is due at once instead: that mark may let it go.
+    A row that was marked since its claim is due at once instead, for that mark may release it.
     """
     generations = {row.odoo_id: row.generation for row in claimed}
     rows = PendingBC.objects.filter(odoo_id__in=sorted(generations), claim_token=token)
@@ -422,10 +452,10 @@ def hold(token: uuid.UUID, claimed: Collection[PendingBC], reason: Message) -> s
 
 
 def let_go(*, forced: bool, odoo_ids: Collection[int] | None = None, run: int | None = None) -> int:
-    """Make held rows due again, all of them or these; they wait from now on.
+    """Release held rows, all of them or only ``odoo_ids``; return how many.
 
-    ``forced``: the brake will not hold them a second time. ``run``: they are this run's own, as if
-    it had marked them.
+    They are due now and owed from now on. ``forced`` keeps the archive brake from holding them
+    again. ``run`` assigns them to this run, as if it had marked them.
     """
     held = PendingBC.objects.exclude(held_reason="")
     if odoo_ids is not None:

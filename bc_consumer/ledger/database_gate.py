@@ -1,12 +1,12 @@
 """Decides whether a web process writes events to the ledger, or whether the database is away.
 
-:class:`Watched` tells a PostgreSQL that is slow from one that is away while a statement takes long.
-The time alone says neither: on a busy machine a mark that usually takes 3 ms took 400 (measured, on
-two cores with everything on them). So a second connection, the :class:`Watch`, asks the server
-meanwhile. An answer proves that the server lives and that its statement is worth waiting for.
+:class:`Watched` tells a slow PostgreSQL from one that is away while a statement is running. Elapsed
+time alone cannot: on a busy machine a mark that usually takes 3 ms took 400 ms (measured on two
+cores that ran everything). Therefore a second connection, the :class:`Watch`, queries the server
+meanwhile. An answer proves that the server is alive and that the statement is worth waiting for.
 
-:class:`DatabaseGate` closes after a failure. One thread for each process keeps the watch's
-connection, finds out when the database is back, and asks for a scan of what was missed.
+:class:`DatabaseGate` closes after a failure. One thread per process maintains the watch's
+connection, detects when the database is back, and requests a scan for missed events.
 """
 
 import contextlib
@@ -30,30 +30,36 @@ logger = logging.getLogger(__name__)
 
 AWAY = (DatabaseError, InterfaceError)
 PROBE_SECONDS = 0.5
+"""Interval between two rounds of the gate's thread."""
 PROBE_DEADLINE_SECONDS = 2.0
-"""A server that goes on after a stop answers a question that is under way at once."""
+"""Deadline of a probe. A server that resumes after a stop answers a pending query at once."""
 HOPELESS_SECONDS = 2.0
-"""Of both being away, after which requests are refused without another try."""
+"""Once the database has been away this long, requests are refused untried while RabbitMQ is away,
+too."""
 KEEP_WATCH_SECONDS = 20.0
-"""A connection that is used less often may be dropped on the way, unnoticed."""
+"""Interval between two uses of the idle watch: a connection that is used less often may be dropped
+by the network unnoticed."""
 ASK_AGAIN_SECONDS = 10.0
-"""A scan that was asked for is not asked for anew before: events are missed by the dozen."""
+"""Shortest time between two requests for a scan: events are missed by the dozen."""
 WARN_AGAIN_SECONDS = 60.0
+"""Shortest time between two warnings that the database is slow."""
 STALLED_SECONDS = 1.0
-"""A process that was not let run for so long may have kept requests beyond Odoo's second."""
+"""A process that was suspended this long may have kept requests beyond Odoo's timeout of 1 s."""
 
 
 ASK_AFTER_SECONDS = 0.02
-"""Of a statement's time, and after each answer: most statements are over by then."""
+"""Delay of the watch's query after a statement began, and after each answer: most statements have
+finished by then."""
 CONNECT_SECONDS = 2.0
+"""Deadline for connecting the watch, and for its answer to a keepalive query."""
 LOCK_PATIENCE = 2.0
-"""A lock's holder may do nothing for so much longer than a silent server: a worker that had locked
-what it claims or settles was not let run for 120 ms, on two busy processors (measured, 64
-connections naming 20 orders). It is counted like silence, and so grows with the load."""
-# A mark that waits for a lock waits for its holder, and that one perhaps for another. A holder that
-# is at work will soon be done; one that is idle in its transaction may keep the lock for a minute.
-# The answer: since when the one that has been idle the longest is. One that may not be looked at,
-# or has just gone, counts as idle for ever.
+"""Factor by which a lock's holder may be idle longer than a server may be silent. A worker that had
+locked the rows it claims or settles was suspended for 120 ms on two busy processors (measured with
+64 connections naming 20 orders). The time is counted like silence, and so grows with the load."""
+# A mark that waits for a lock waits for the lock's holder, which may itself wait for another one.
+# An active holder will soon be done; one that is idle in its transaction may keep the lock for a
+# minute. The query returns since when the longest idle holder has been idle. A holder whose
+# activity may not be read, or that has just disconnected, counts as idle for ever.
 QUESTION = """
     WITH RECURSIVE holder(pid) AS (
         SELECT unnest(pg_blocking_pids(%s))
@@ -64,7 +70,7 @@ QUESTION = """
 
 
 class Verdict(enum.Enum):
-    """Why a statement was given up."""
+    """Why a statement was abandoned."""
 
     SILENT = "PostgreSQL does not answer"
     LOCKED = "a transaction that does nothing holds a lock"
@@ -72,34 +78,36 @@ class Verdict(enum.Enum):
 
 
 class Watch:
-    """The second connection, and the question that is under way on it."""
+    """The second connection to PostgreSQL, and the query that is pending on it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        """Whoever uses it holds this; one thread may watch a statement, another may keep it."""
+        """Held while the connection is in use: one thread watches a statement, another maintains
+        the connection."""
         self.asking = False
+        """A query is pending."""
         self.events = select.POLLIN
-        """What is to be waited for, for the answer."""
+        """The events of ``select.poll`` to wait for until the answer is complete."""
         self._connection: Any = None
         self._cursor: Any = None
 
     @property
     def usable(self) -> bool:
-        """Whether there is a connection."""
+        """Whether the connection exists."""
         return self._connection is not None
 
     def keep(self) -> None:
-        """Make a connection, or prove the one there is. Raises psycopg2's errors."""
+        """Connect, or verify the existing connection. Raises psycopg2.Error."""
         with self.lock:
             until = time.monotonic() + CONNECT_SECONDS
             try:
                 if self._connection is None:
                     parameters = django_connection.get_connection_params()
                     self._connection = psycopg2.connect(**parameters, async_=True)
-                    self._await(until)
+                    self._wait_for_answer(until)
                 if not self.asking:
                     self.ask(0)
-                self._await(until)
+                self._wait_for_answer(until)
             except psycopg2.Error:
                 self.drop()
                 raise
@@ -110,36 +118,36 @@ class Watch:
             self.drop()
 
     def fileno(self) -> int:
-        """Return the socket, to be waited for together with another."""
+        """Return the socket's file descriptor, so that it can be polled together with another."""
         return int(self._connection.fileno())
 
     def ask(self, pid: int) -> None:
-        """Ask whose lock this backend waits for. Raises psycopg2's errors."""
+        """Query whose locks the backend with this ``pid`` waits for. Raises psycopg2.Error."""
         self._cursor = self._connection.cursor()
         self._cursor.execute(QUESTION, [pid])
         self.asking = True
 
     def answered(self) -> bool:
-        """Read what has come; tell whether that is the whole answer. Raises psycopg2's errors."""
+        """Read what has arrived; return whether the answer is complete. Raises psycopg2.Error."""
         state = self._connection.poll()
         self.events = select.POLLOUT if state == extensions.POLL_WRITE else select.POLLIN
         self.asking = self.asking and state != extensions.POLL_OK
         return bool(state == extensions.POLL_OK)
 
     def idle_since(self) -> float | None:
-        """Return the answer: since when a holder of the lock has been idle; None: nobody is."""
+        """Return since when a holder of the lock has been idle, in epoch seconds; None: none is."""
         since = self._cursor.fetchone()[0]
         return None if since is None else float(since)
 
     def drop(self) -> None:
-        """Forget the connection; :meth:`keep` makes another one."""
+        """Close and forget the connection; :meth:`keep` opens another one."""
         with contextlib.suppress(psycopg2.Error):
             if self._connection is not None:
                 self._connection.close()
         self._connection = self._cursor = None
         self.asking = False
 
-    def _await(self, until: float) -> None:
+    def _wait_for_answer(self, until: float) -> None:
         while not self.answered():
             if time.monotonic() > until:
                 raise psycopg2.OperationalError(Verdict.SILENT.value)
@@ -147,11 +155,12 @@ class Watch:
 
 
 class Watched:
-    """Waits for one statement as long as the server shows that it lives: a ``Waiting``.
+    """Waits for one statement while the server shows that it is alive. Implements ``Waiting``.
 
-    ``until``: not beyond this moment of ``time.monotonic()``. ``silence``: so many seconds without
-    an answer of the watch, or without a watch, are enough; and some more of waiting for a lock
-    whose holder does nothing.
+    The wait ends at ``until``, a time of ``time.monotonic()``. It ends earlier after ``silence``
+    seconds without an answer to the watch, or, without a watch, of waiting at all; and after
+    ``silence`` × LOCK_PATIENCE seconds of waiting for a lock whose holder is idle. ``verdict`` then
+    says why.
     """
 
     def __init__(self, watch: Watch | None, *, until: float, silence: float) -> None:
@@ -161,14 +170,14 @@ class Watched:
         self._asked = False
         self._until = until
         self._silence = Patience(silence)
-        self._in_vain = Patience(silence * LOCK_PATIENCE)
+        self._lock_patience = Patience(silence * LOCK_PATIENCE)
         self._idle_since: float | None = None
         self._began = time.monotonic()
         self._ask_at = self._began + ASK_AFTER_SECONDS
 
     @property
     def seconds(self) -> float:
-        """How long it has been waited, by the clock."""
+        """Seconds since the wait began, by ``time.monotonic()``."""
         return time.monotonic() - self._began
 
     def __enter__(self) -> Self:
@@ -186,41 +195,41 @@ class Watched:
             self._watch.lock.release()
 
     def ready(self, connection: Any, events: int) -> str:
-        """See ``core/database_deadline.py``."""
+        """Wait as ``Waiting.ready`` demands: "" when the statement is ready, else the verdict."""
         while self.verdict is None:
             began = time.monotonic()
-            if self._step(connection, events):
+            if self._wait_one_step(connection, events):
                 return ""
             self._silence.count(began)
             if self._idle_since is not None:
-                self._in_vain.count(began)
+                self._lock_patience.count(began)
             if self._silence.over:
                 self.verdict = Verdict.SILENT
-            elif self._in_vain.over:
+            elif self._lock_patience.over:
                 self.verdict = Verdict.LOCKED
             elif time.monotonic() >= self._until:
                 self.verdict = Verdict.SLOW
-        # Once more: it may have come while this thread was not let run.
+        # Check once more: the answer may have arrived while this thread was suspended.
         return "" if has_event(connection, events, 0.0) else self.verdict.value
 
-    def _step(self, connection: Any, events: int) -> bool:
-        """Wait one step for the statement, and for the watch; tell whether the first has come."""
-        watch = self._watch_at_hand()
+    def _wait_one_step(self, connection: Any, events: int) -> bool:
+        """Wait one step for the statement and the watch; return whether the statement is ready."""
+        watch = self._acquire_watch()
         if watch is None:
             return has_event(connection, events, STEP_SECONDS)
         try:
-            return self._look(connection, events, watch)
+            return self._poll_both(connection, events, watch)
         except psycopg2.Error:
             watch.drop()
             return has_event(connection, events, 0.0)
 
-    def _watch_at_hand(self) -> Watch | None:
+    def _acquire_watch(self) -> Watch | None:
         if self._watch is None:
             return None
         self._holding = self._holding or self._watch.lock.acquire(blocking=False)
         return self._watch if self._holding and self._watch.usable else None
 
-    def _look(self, connection: Any, events: int, watch: Watch) -> bool:
+    def _poll_both(self, connection: Any, events: int, watch: Watch) -> bool:
         if not watch.asking and time.monotonic() >= self._ask_at:
             watch.ask(connection.info.backend_pid)
             self._asked = True
@@ -229,17 +238,18 @@ class Watched:
         if watch.asking:
             poll.register(watch.fileno(), watch.events)
         found = {number for number, _ in poll.poll(STEP_SECONDS * 1000)}
-        came = connection.fileno() in found
+        statement_ready = connection.fileno() in found
         if watch.asking and watch.fileno() in found and watch.answered():
             self._silence.waited = 0.0
             self._ask_at = time.monotonic() + ASK_AFTER_SECONDS
-            # What an earlier statement asked, and did not wait for, says nothing of this one.
+            # The answer to a query from an earlier statement says nothing about this one.
             idle_since = watch.idle_since() if self._asked else None
             if idle_since != self._idle_since:
                 self._idle_since = idle_since
-                self._in_vain.waited = 0.0  # it has done something meanwhile, or is another one
+                # The holder was active meanwhile, or is another one.
+                self._lock_patience.waited = 0.0
             self._asked = False
-        return came
+        return statement_ready
 
 
 class DatabaseGate:
@@ -248,36 +258,36 @@ class DatabaseGate:
     def __init__(self, watch: Watch | None) -> None:
         self.usable = True
         self.slow = False
-        """When it was last closed the server answered, and was only slow."""
+        """At the latest failure the server answered and was merely slow."""
         self.watch = watch
         self.rounds = 0
-        """How often its thread has looked."""
+        """How many rounds the gate's thread has completed."""
         self._closed_at = 0.0
         self._probed = False
-        self._ask_at = self._keep_watch_at = 0.0
+        self._ask_at = self._maintain_watch_at = 0.0
         self._warned_at = float("-inf")
         self._lock = threading.Lock()
         self._missed = threading.Event()
         self._closing = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="database-keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="database-keeper", daemon=True)
 
     @property
     def hopeless(self) -> bool:
-        """Whether it has been closed for so long that another try is not worth the wait."""
+        """Whether the gate has been closed so long that another try is not worth the wait."""
         return not self.usable and time.monotonic() - self._closed_at > HOPELESS_SECONDS
 
     def start(self) -> None:
-        """Begin to keep it. Whatever was sent while there was no web process was missed."""
+        """Start the gate's thread and request a scan: events sent before this start were missed."""
         self.note_missed()
-        self._keeper.start()
+        self._thread.start()
 
     def close(self) -> None:
-        """Stop keeping it."""
+        """Stop the gate's thread and wait for it to end."""
         self._closing.set()
-        self._keeper.join()
+        self._thread.join()
 
     def trip(self, error: Exception, verdict: Verdict | None) -> None:
-        """Close the gate, unless it is; ``verdict`` None: the server itself refused."""
+        """Close the gate if it is open. ``verdict`` is None when the server reported the error."""
         connection.close()
         with self._lock:
             was_usable, self.usable = self.usable, False
@@ -296,7 +306,7 @@ class DatabaseGate:
             logger.warning("The database is slow; events go to RabbitMQ for a moment: %s", error)
 
     def open(self) -> None:
-        """Let events go to the ledger again, if they did not."""
+        """Open the gate if it is closed: events go to the ledger again."""
         with self._lock:
             if self.usable:
                 return
@@ -305,56 +315,56 @@ class DatabaseGate:
 
     @property
     def missing(self) -> bool:
-        """Whether a scan is still to be asked for."""
+        """Whether a scan still has to be requested."""
         return self._missed.is_set()
 
     def ask_again(self) -> None:
-        """Ask for the next scan without waiting until the last one is some time ago."""
+        """Allow the next scan to be requested at once, without the delay after the latest one."""
         self._ask_at = 0.0
 
     def note_missed(self) -> None:
-        """Remember that events may have been lost: their senders may never send them again."""
+        """Note that events may be lost and need a scan: Odoo may never send them again."""
         self._missed.set()
 
-    def _keep(self) -> None:
+    def _run(self) -> None:
         while True:
             try:
                 if not self.usable:
                     self._probe()
-                self._keep_watch()
+                self._maintain_watch()
                 if self.usable or self._probed:
                     self.open()
-                    self._ask_for_a_scan()
+                    self._request_scan()
             except AWAY:
                 connection.close()
             except Exception:
-                logger.exception("The keeper of the database met an error of our own and goes on")
+                logger.exception("The database gate met an error of our own and goes on")
             self._probed = False
             self.rounds += 1
-            if self._paused():
+            if self._wait_for_next_round():
                 break
         if self.watch is not None:
             self.watch.close()
         connection.close()
 
     def _probe(self) -> None:
-        """Take the locks that a mark takes, and change nothing."""
+        """Take the locks that a mark takes, without changing a row."""
         with database_deadline(PROBE_DEADLINE_SECONDS):
             PendingBC.objects.filter(pk=-1).update(marks=0)
         self._probed = True
 
-    def _keep_watch(self) -> None:
-        """Have a watch, if that can be; without one, slow statements are given up sooner."""
-        if self.watch is None or (time.monotonic() < self._keep_watch_at and self.watch.usable):
+    def _maintain_watch(self) -> None:
+        """Keep the watch connected if possible; without it, slow statements get less time."""
+        if self.watch is None or (time.monotonic() < self._maintain_watch_at and self.watch.usable):
             return
         try:
             self.watch.keep()
         except psycopg2.Error as error:
             logger.debug("No second connection to the database: %s", error)
         else:
-            self._keep_watch_at = time.monotonic() + KEEP_WATCH_SECONDS
+            self._maintain_watch_at = time.monotonic() + KEEP_WATCH_SECONDS
 
-    def _ask_for_a_scan(self) -> None:
+    def _request_scan(self) -> None:
         if time.monotonic() < self._ask_at or not self._missed.is_set():
             return
         self._missed.clear()
@@ -365,13 +375,13 @@ class DatabaseGate:
             self._missed.set()
             raise
         self._ask_at = time.monotonic() + ASK_AGAIN_SECONDS
-        logger.info("Events may have been missed: a scan of what has changed is asked for")
+        logger.info("Events may have been missed: requested a scan of recent changes")
 
-    def _paused(self) -> bool:
-        """Wait for the next round; tell whether it was the last one."""
+    def _wait_for_next_round(self) -> bool:
+        """Wait for the next round; return whether :meth:`close` was called meanwhile."""
         began = time.monotonic()
         closing = self._closing.wait(PROBE_SECONDS)
         if time.monotonic() - began > PROBE_SECONDS + STALLED_SECONDS:
-            logger.warning("This process stood still for %.1f s", time.monotonic() - began)
+            logger.warning("This process was suspended for %.1f s", time.monotonic() - began)
             self.note_missed()
         return closing

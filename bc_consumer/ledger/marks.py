@@ -1,4 +1,4 @@
-"""Marks orders as pending: the one way in which anybody says that an order may have changed."""
+"""Marks orders as pending: the only way to report that an order may have changed."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -13,16 +13,16 @@ from bc_consumer.models import Event, Lane, PendingBC
 
 TABLE = PendingBC._meta.db_table
 FORCE = "force"
-"""The cause of a mark that the brake on archivings does not hold back."""
+"""The cause of a mark that the archive brake lets through."""
 SCRUB = "scrub"
-"""The cause of a mark by the scrub: nothing but the order's content may tell a difference."""
+"""The cause of a mark by the scrub: only the order's content can show a difference."""
 NAMED = 20
-"""Orders in one line of a log."""
+"""Order ids that one log line names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a marker knows: who says so, what happened, how urgent it is."""
+    """What is known of a possible change: who reports it, what happened, how urgent it is."""
 
     cause: str
     event: Event = Event.CHANGED
@@ -30,33 +30,37 @@ class Mark:
     early: bool = False
     """Odoo may have sent this before its commit."""
     payload: str = ""
-    """What the caller sent, as it was sent, for operators."""
+    """The request's body as the caller sent it, for operators to read."""
     run: int | None = None
-    """The reconciliation run that marks, by the key of its SyncLog."""
+    """Primary key of the SyncLog of the reconciliation run that marks, if a run does."""
 
 
 def in_short(odoo_ids: Sequence[int]) -> str:
-    """Name these orders in a log line, which stays one however many they are."""
+    """Return these ids for a log line: the first ``NAMED`` of them, and how many more there are."""
     named = ", ".join(str(odoo_id) for odoo_id in odoo_ids[:NAMED])
     return named if len(odoo_ids) <= NAMED else f"{named} and {len(odoo_ids) - NAMED} more"
 
 
 def mark(odoo_ids: Iterable[int], mark: Mark) -> list[int]:
-    """Note that these orders may have changed; return those that need a message."""
+    """Mark these orders as possibly changed; return the ids that need a message."""
     return mark_all((odoo_id, mark) for odoo_id in odoo_ids)
 
 
 def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
-    """Take in any number of marks by one statement; return the orders that need a message.
+    """Write any number of marks with one statement; return the ids that need a message.
 
-    Inserts each row or raises its generation. A failed row is reopened with one attempt. Rows in
-    the bulk lane ask for no message each. A row that the brake holds is let go by force, and by a
-    webhook: «deleted» is a second witness, and what changed may be there after all; else the brake
-    holds it again. ``sent_at`` is set in the same statement: that a
-    message is on its way is decided once, and a message lost afterwards is made good by the timers.
+    Each row is inserted, or its generation is raised. A failed row is reopened with one attempt.
+    Rows in the bulk lane need no message. A row that the archive brake holds is released by a
+    forced mark, and by a webhook: "deleted" confirms the archiving, and an order that changed may
+    exist after all; if not, the brake holds it again. ``sent_at`` is set by the same statement, so
+    that exactly one caller sends a message; if that message is lost, the timers find the row.
     """
     sql = dialect()
     owed = f"{TABLE}.generation > {TABLE}.fetched_generation"
+    let_go = (
+        f"(excluded.lane = {Lane.WEBHOOK.value} OR excluded.event = 'deleted'"
+        f" OR excluded.causes = '{FORCE}')"
+    )
     statement = f"""
         INSERT INTO {TABLE} (
             odoo_id, generation, fetched_generation, lane, causes, event, early, first_marked_at,
@@ -92,9 +96,8 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
             sent_at = COALESCE({TABLE}.sent_at, excluded.sent_at),
             attempts = CASE WHEN {TABLE}.failed_at IS NULL THEN {TABLE}.attempts ELSE %s END,
             failed_at = NULL,
-            held_reason = CASE WHEN excluded.lane = {Lane.WEBHOOK.value}
-                OR excluded.event = 'deleted' OR excluded.causes = '{FORCE}'
-                THEN '' ELSE {TABLE}.held_reason END,
+            held_reason = CASE WHEN {let_go} THEN '' ELSE {TABLE}.held_reason END,
+            held_reason_parts = CASE WHEN {let_go} THEN '' ELSE {TABLE}.held_reason_parts END,
             last_payload = CASE WHEN excluded.last_payload = ''
                 THEN {TABLE}.last_payload ELSE excluded.last_payload END,
             run_id = COALESCE(excluded.run_id, {TABLE}.run_id),
@@ -112,7 +115,7 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
 
 
 def reopen(odoo_ids: Sequence[int], mark: Mark) -> None:
-    """Mark failed orders anew; they need not be read alone any more. No message is sent."""
+    """Mark failed orders again and let them share a batch again. No message is sent."""
     with transaction.atomic():
         rows = PendingBC.objects.filter(pk__in=sorted(odoo_ids), failed_at__isnull=False)
         rows.update_locked(batch_limit=0)
@@ -121,16 +124,16 @@ def reopen(odoo_ids: Sequence[int], mark: Mark) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """Marks as one statement takes them."""
+    """Marks in the form that the statement takes."""
 
     items: list[dict[str, Any]]
-    """One an order, ascending: one statement may touch each row only once."""
+    """One per order, ascending by id: a statement can update each row only once."""
     payloads: list[str]
-    """Each once, however many orders it names; an item has its place here, or None."""
+    """Each distinct payload once. An item's ``payload`` is an index into this list, or None."""
 
 
 def merged(marks: Iterable[tuple[int, Mark]]) -> Merged:
-    """Make one item for each order."""
+    """Combine the marks of each order into one item."""
     first_look = 0.0 if settings.ODOO_WEBHOOK_TIMING == "auto" else settings.EARLY_LOOKS[0]
     items: dict[int, dict[str, Any]] = {}
     for odoo_id, mark in marks:

@@ -1,4 +1,4 @@
-"""Which orders of the ledger wait, for what, and in vain."""
+"""Queries on the ledger: which orders are waiting, and which of them need a person."""
 
 from collections.abc import Collection
 
@@ -9,32 +9,32 @@ from bc_consumer.models import PendingBC
 from bc_consumer.models.ledger import PendingBCQuerySet
 
 STUCK = Q(failed_at__isnull=False) | ~Q(held_reason="")
-"""Nobody looks at it until a person, a new mark or a run says so."""
+"""Failed or held: not claimed until a person, a new mark or a run releases it."""
 
 
 def given_up(odoo_ids: Collection[int]) -> set[int]:
-    """Return which of these orders nobody looks at until a person, or a new mark, says so."""
+    """Return those of these orders that have failed or are held."""
     rows = PendingBC.objects.filter(odoo_id__in=sorted(odoo_ids))
     stuck = rows.filter(STUCK)
     return set(stuck.values_list("odoo_id", flat=True))
 
 
 def stuck_in(run: int, odoo_ids: Collection[int]) -> set[int]:
-    """Return which of these orders this run had looked at, and they were given up or held."""
+    """Return those of these orders that this run marked and that have failed or are held."""
     rows = PendingBC.objects.filter(STUCK, odoo_id__in=sorted(odoo_ids), run=run)
     return set(rows.values_list("odoo_id", flat=True))
 
 
 def failed(after_id: int, limit: int) -> list[int]:
-    """Return the next orders that were given up, ascending by id."""
+    """Return up to ``limit`` failed orders with ids above ``after_id``, in ascending order."""
     rows = PendingBC.objects.filter(failed_at__isnull=False, odoo_id__gt=after_id)
     return list(rows.order_by("odoo_id").values_list("odoo_id", flat=True)[:limit])
 
 
 def outstanding(run: int) -> int:
-    """Count the orders that this run marked and nobody has fetched, given up or held since.
+    """Count the orders that this run marked and that have not been fetched, failed or held since.
 
-    Without those that wait for one which was given up: that may take a person, and days.
+    Orders that wait for a failed or held one are left out: that may need a person, and take days.
     """
     return outstanding_rows().filter(run=run).exclude(in_vain()).count()
 
@@ -46,12 +46,12 @@ def outstanding_rows() -> PendingBCQuerySet:
 
 
 def in_vain() -> Q:
-    """Tell the orders that wait for one which was given up or is held."""
+    """Return the condition for orders that wait for another one while any order is stuck."""
     stuck = PendingBC.objects.filter(STUCK)
     return Q(error_class=WAITS, failed_at__isnull=True) & Q(Exists(stuck))
 
 
 def adopt(run: int) -> int:
-    """Make this run's own what earlier runs have marked and nobody has fetched; return how many."""
+    """Assign to this run what earlier runs marked and nobody has fetched; return how many rows."""
     others = outstanding_rows().filter(run__isnull=False).exclude(run=run)
     return others.update_locked(run=run)

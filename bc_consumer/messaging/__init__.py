@@ -1,5 +1,6 @@
-"""RabbitMQ in and out: the web process takes events in, wake-ups and changes go out.
+"""Stores incoming events, and publishes wake-ups and applied changes to RabbitMQ.
 
-May be imported by the rooms above the ledger. Start with ``intake``: a webhook's marks go through
-it into the ledger or, while PostgreSQL is away (``database_gate``), by ``publisher`` into a queue.
+Packages above the ledger may import this one. Start with ``intake``: it writes a webhook's marks to
+the ledger or, while PostgreSQL is away (``ledger.database_gate``), has ``publisher`` put them on a
+queue.
 """

@@ -1,9 +1,9 @@
-"""Announces applied changes on a topic exchange of RabbitMQ: each at least once, in their order.
+"""Publishes applied changes to a RabbitMQ topic exchange, each at least once and in order.
 
-What is to be announced is in the journal, in the order of the versions; one row says how far it has
-been. Whoever has leased that row announces, so there is one announcer at a time, in whichever
-process; when it dies the next one goes on from the row. Nothing waits for it: neither the copy nor
-a webhook.
+The changes are read from the journal in the order of their versions. One row stores the last
+version announced. The announcer that holds the lease on that row publishes, so that only one does
+at a time, in any process. If it dies, the next one continues from the row. Neither the copy nor a
+webhook waits for it.
 """
 
 import json
@@ -30,56 +30,61 @@ from bc_consumer.models import AnnouncedVersion, JournalEntry, VersionCounter
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 100
-"""Changes announced in one turn: so many are announced again when an announcer is killed."""
+"""Most changes published under one lease. As many may be published again when an announcer is
+killed."""
 TURN_SECONDS = 5.0
-"""A turn ends then, however many are left: long before its lease does."""
+"""Longest time to publish under one lease, well below ``LEASE``."""
 LEASE = timedelta(seconds=30)
-"""An announcer that was killed, or hangs, is replaced after so long."""
+"""Time after which an announcer that was killed, or hangs, is replaced."""
 LONGEST_SLEEP_SECONDS = 1.0
-"""How late a change is found that another process applied."""
+"""Interval at which changes that other processes applied are looked for."""
 HELD_SECONDS = 0.2
-"""Before looking again at changes that another announcer seems to be telling."""
+"""Delay before the next try while another announcer holds the lease."""
 PAUSE_SECONDS = 2.0
-"""After a failure."""
+"""Delay before the next try after a failure."""
 ROW_ID = 1
+"""Primary key of the only ``AnnouncedVersion`` row."""
 
 _wake = threading.Event()
 
 
 def wake() -> None:
-    """Let this process's announcer, if there is one, look at once."""
+    """Wake this process's announcer, if there is one, to look for changes now."""
     _wake.set()
 
 
 class Announcer(threading.Thread):
-    """Announces until the process stops. Does nothing without RabbitMQ and RABBITMQ_EXCHANGE."""
+    """Announces changes until the process stops.
+
+    Ends at once when RabbitMQ or RABBITMQ_EXCHANGE is not configured.
+    """
 
     def __init__(self, stop: threading.Event) -> None:
         super().__init__(name="announcer", daemon=True)
         self._stopped = stop
-        self._away = False
+        self._outage_logged = False
 
     def run(self) -> None:
-        """Look whenever woken, and every second."""
+        """Announce what is due whenever woken, and at least every LONGEST_SLEEP_SECONDS."""
         broker = dramatiq.get_broker()
         if not isinstance(broker, Broker) or not settings.RABBITMQ_EXCHANGE:
             return
         while not self._stopped.is_set():
             _wake.clear()
-            pause = self._look(broker)
+            pause = self._announce_waiting(broker)
             _wake.wait(pause)
         broker.drop_connection()
         connection.close()
 
-    def _look(self, broker: Broker) -> float:
-        """Announce all there is; return the seconds until the next look."""
+    def _announce_waiting(self, broker: Broker) -> float:
+        """Announce all changes that are waiting; return the seconds until the next look."""
         try:
             broker.answer_heartbeats()
             while (count := announce(broker)) and not self._stopped.is_set():
                 logger.debug("%d changes announced", count)
         except FAILURES as error:
             broker.drop_connection()
-            self._tell_away(error)
+            self._log_outage(error)
             return PAUSE_SECONDS
         except (DatabaseError, InterfaceError) as error:
             connection.close()
@@ -88,36 +93,36 @@ class Announcer(threading.Thread):
         except Exception:
             logger.exception("The announcer met an error of our own and goes on")
             return PAUSE_SECONDS
-        self._away = False
+        self._outage_logged = False
         return LONGEST_SLEEP_SECONDS if count is not None else HELD_SECONDS
 
-    def _tell_away(self, error: Exception) -> None:
-        level = logging.DEBUG if self._away else logging.WARNING
-        self._away = True
+    def _log_outage(self, error: Exception) -> None:
+        level = logging.DEBUG if self._outage_logged else logging.WARNING
+        self._outage_logged = True
         logger.log(
             level,
-            "Changes can't be announced on the exchange %s; they are when RabbitMQ lets us: %r",
+            "Changes can't be announced on the exchange %s until RabbitMQ is back: %r",
             settings.RABBITMQ_EXCHANGE,
             error,
         )
 
 
 def announce(broker: Broker) -> int | None:
-    """Announce the next changes, ``AT_ONCE`` at most; return how many were confirmed.
+    """Publish the next changes, ``AT_ONCE`` at most; return how many RabbitMQ confirmed.
 
-    None: another process announces. Raises pika's AMQPError and its like when RabbitMQ does not
-    take one; what it took before that is noted.
+    Returns None when another announcer holds the lease. Raises one of ``publisher.FAILURES`` when
+    RabbitMQ does not confirm a change; those confirmed before are recorded as announced.
     """
-    if not _any_waiting():
+    if not _has_waiting():
         return 0
     token = uuid.uuid4()
-    first = _lease(token)
+    first = _take_lease(token)
     if first is None:
         return None
     confirmed = first
     count = 0
     began = time.monotonic()
-    # No transaction is open meanwhile: RabbitMQ may take its time.
+    # Keep no transaction open while publishing: RabbitMQ may be slow.
     try:
         entries = JournalEntry.objects.filter(version__gt=first).order_by("version")
         for entry in entries[:AT_ONCE]:
@@ -127,12 +132,12 @@ def announce(broker: Broker) -> int | None:
             if process_state.stopping.is_set() or time.monotonic() - began > TURN_SECONDS:
                 break
     finally:
-        _give_back(token, confirmed)
+        _end_lease(token, confirmed)
     return count
 
 
 def waiting() -> int:
-    """Count the changes that are applied and not announced yet; 0 before the first look."""
+    """Return how many applied changes are not announced yet; 0 before the very first look."""
     announced = AnnouncedVersion.objects.filter(pk=ROW_ID).values_list("version", flat=True).first()
     if announced is None:
         return 0
@@ -143,19 +148,22 @@ def _last_version() -> int:
     return VersionCounter.objects.values_list("last", flat=True).get(pk=VersionCounter.ONLY)
 
 
-def _any_waiting() -> bool:
-    """Whether the lease is worth while: an idle announcer writes nothing."""
+def _has_waiting() -> bool:
+    """Return whether a change is waiting, so that an idle announcer takes no lease.
+
+    On the very first look it records the current version, and returns False.
+    """
     row = AnnouncedVersion.objects.filter(pk=ROW_ID).first()
     if row is None:
-        # The first announcer begins with what is applied from now on.
+        # The first announcer begins with the changes that are applied from now on.
         first = AnnouncedVersion(pk=ROW_ID, version=_last_version())
         AnnouncedVersion.objects.bulk_create([first], ignore_conflicts=True)
         return False
     return JournalEntry.objects.filter(version__gt=row.version).exists()
 
 
-def _lease(token: uuid.UUID) -> int | None:
-    """Become the one announcer; return the version announced last, or None when another one is."""
+def _take_lease(token: uuid.UUID) -> int | None:
+    """Take the lease; return the last version announced, or None when another announcer has it."""
     free = Q(leased_until__isnull=True) | Q(leased_until__lte=Now())
     free |= Q(leased_until__gt=Now() + LEASE)  # the clock was set back
     leased = AnnouncedVersion.objects.filter(free, pk=ROW_ID).update(
@@ -167,8 +175,12 @@ def _lease(token: uuid.UUID) -> int | None:
     return ours.values_list("version", flat=True).first()
 
 
-def _give_back(token: uuid.UUID, confirmed: int) -> None:
-    """Note how far we are and end the lease, if it is still ours: else others announce it again."""
+def _end_lease(token: uuid.UUID, confirmed: int) -> None:
+    """Record the last version confirmed and end the lease.
+
+    If the lease has passed to another announcer nothing is recorded, and that one publishes these
+    changes again.
+    """
     ours = AnnouncedVersion.objects.filter(pk=ROW_ID, token=token)
     ours.update(version=confirmed, token=None, leased_until=None)
 
@@ -191,7 +203,7 @@ def _publish(broker: Broker, entry: JournalEntry) -> None:
 
 
 def message(entry: JournalEntry) -> dict[str, Any]:
-    """Return what is told of one change: order, version, names of what changed; no values."""
+    """Return the message for a change: order, version and the names of what changed, no values."""
     changes: Mapping[str, Any] = entry.changes
     lines = changes.get("lines", {})
     return {

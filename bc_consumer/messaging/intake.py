@@ -1,12 +1,12 @@
-"""Take events in durably: into the ledger, or onto RabbitMQ while the database is away.
+"""Stores events durably: in the ledger, or on RabbitMQ while the database is away.
 
-Odoo 17 and 18 hold their user's transaction while they wait for the webhook's answer, a second at
-most (measured), so an answer must come in time whatever is down. One thread a process takes in
-whatever has come meanwhile, by one statement: a hundred webhooks at once cost the database one
-connection and a few commits, and in an outage only one batch waits for it.
+Odoo 17 and 18 keep their user's transaction open while they wait for the webhook's answer, for at
+most one second (measured), so the answer must come in time whatever is down. One thread per process
+stores everything that has arrived meanwhile with one statement: a hundred simultaneous webhooks
+cost the database one connection and a few commits, and during an outage only one batch waits.
 
-A slow answer costs a moment, a refused event costs a scan. So a database that is slow and shows
-that it lives gets nearly all of that second, and one that does not is given up much sooner
+A slow answer costs a moment; a refused event costs a scan. Therefore a database that is slow but
+shows that it is alive gets most of that second, and one that does not is abandoned much sooner
 (``ledger/database_gate.py``).
 """
 
@@ -36,65 +36,66 @@ from bc_consumer.models import Event, Lane
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 2_000
-"""Marks taken in by one statement, which takes 30 ms (measured, two cores). A batch body brings a
-thousand; a request that brings more than this has a statement of its own."""
+"""Most marks in one statement, which then takes 30 ms (measured on two cores). A batch body has up
+to a thousand; a request with more than this gets a statement of its own."""
 AT_ONCE_CHARACTERS = 2**20
-"""Of the payloads in one statement, and in one message of the fallback queue."""
+"""Most characters of payload in one statement, and in one message of the fallback queue."""
 FEW = 10
-"""A request with more marks than this is a large one. Odoo's own bring one each."""
+"""A request with more marks than this is a large one. Each of Odoo's own requests has one."""
 LARGEST_ID = 2**31 - 1
 """Odoo's ids are PostgreSQL integers."""
 ODOO_WAITS_SECONDS = 1.0
-"""``requests.post(…, timeout=1)`` in Odoo 17, 18 and 19 (measured)."""
+"""Odoo's timeout: ``requests.post(…, timeout=1)`` in Odoo 17, 18 and 19 (measured)."""
+
+# A share is a fraction of WEBHOOK_ANSWER_SECONDS.
 LEAST_SHARE = 0.25
-"""Of the time to answer: has each event, however late it comes to a thread or into a batch."""
+"""Share that each event gets, however late it reaches a thread or a batch."""
 RABBITMQ_SHARE = 0.25
-"""Of the time to answer: kept for RabbitMQ, should a slow statement come to nothing."""
+"""Share reserved for RabbitMQ in case a slow statement is abandoned."""
 LAST_SHARE = 0.06
-"""Of the time to answer: all that is kept for it by an event that came late."""
+"""Share reserved for RabbitMQ when an event is late."""
 LATE_SHARE = 0.125
-"""Of the time to answer: a request that has less left is not counted when a statement's deadline is
-chosen."""
+"""A request with less than this share left does not count when a statement's deadline is chosen."""
 HURRY = 1.5
-"""A large request goes to RabbitMQ when it has less time left than so many times what the last
-statement of large ones took."""
+"""A large request goes to RabbitMQ when less time is left than this many times the duration of the
+latest statement for large ones."""
 SLOW_SHARE = 0.5
-"""Of the time to answer: a live database that took more for one statement is left alone."""
+"""A live database that took more than this share for one statement closes the gate."""
 AWAY_SECONDS = 0.22
-"""The answer's time once the database is known to be away: nothing is gained by a longer one."""
+"""Time to answer once the database is known to be away: a longer one would gain nothing."""
 LATELY = 2.0
-"""How many times as long as the slowest of the last statements the database may be silent: a
-machine with so much to do that they take 100 ms may leave a healthy server without a processor for
-as long again."""
+"""The database may be silent for this many times the slowest recent statement: a machine so busy
+that statements take 100 ms may deny a healthy server a processor for as long again."""
 FORGET = 0.9
-"""What each statement leaves of the slowest one before it."""
+"""Factor by which each statement reduces the slowest one remembered."""
 LONGEST_SILENCE_SHARE = 0.4
-"""Of the time to answer: no silence is waited for longer, however slow the statements were."""
+"""Longest silence that is tolerated, as a share, however slow recent statements were."""
 ALONE = 1.5
-"""How many times longer the database may be silent while RabbitMQ can't take the event."""
+"""Factor by which the database may be silent longer while RabbitMQ cannot take the event."""
 BEGIN_SECONDS = 2.0
-"""To connect in, when no request waits yet."""
+"""Deadline for connecting at the start, while no request is waiting."""
 LEAST_SECONDS = 0.01
-"""With less time left nothing is begun."""
+"""Nothing is begun with less time left than this."""
 
 Marks = list[tuple[int, ledger.Mark]]
 
 
 class IntakeUnavailable(Exception):
-    """Neither the database nor RabbitMQ could take the event: the caller must send it again."""
+    """Neither the database nor RabbitMQ stored the event; the caller must send it again."""
 
 
 def accept(odoo_ids: Sequence[int], mark: ledger.Mark, *, arrived: float | None = None) -> str:
-    """Take in that these orders may have changed; return where that is kept now.
+    """Store durably that these orders may have changed; return where that is stored.
 
-    ``"ledger"``: committed in the database. ``"queue"``: confirmed by RabbitMQ; the sweeper brings
-    it into the ledger. Raises IntakeUnavailable when neither could do it in time, which counts from
-    ``arrived``, a moment of ``time.monotonic()``; by default from now.
+    ``"ledger"`` means committed in the database. ``"queue"`` means confirmed by RabbitMQ; the
+    sweeper moves it to the ledger. Raises IntakeUnavailable when neither succeeds within
+    ``WEBHOOK_ANSWER_SECONDS`` of ``arrived``, a moment of ``time.monotonic()``, by default now; a
+    late request still gets LEAST_SHARE of that time from now on.
     """
     now = time.monotonic()
     arrived = now if arrived is None else arrived
     answer = settings.WEBHOOK_ANSWER_SECONDS
-    # Who has waited long for a thread may have left; the event is here all the same.
+    # A caller that waited long for a thread may have hung up, but its event is still valid.
     until = max(arrived + answer, now + answer * LEAST_SHARE)
     gate = intake().gate
     arrival = Arrival([(odoo_id, mark) for odoo_id in odoo_ids], until)
@@ -105,9 +106,9 @@ def accept(odoo_ids: Sequence[int], mark: ledger.Mark, *, arrived: float | None 
             kept_in = arrival.kept_in.result(until - time.monotonic())
         except FutureTimeoutError:
             if not arrival.kept_in.cancel():
-                kept_in = arrival.kept_in.result()  # it came in this very moment
+                kept_in = arrival.kept_in.result()  # the result arrived just now
     if not kept_in or time.monotonic() - arrived > ODOO_WAITS_SECONDS:
-        # Who is answered so late has left; and so may have others, of whom nothing is known here.
+        # This caller has hung up by now, and others may have done so before reaching this code.
         gate.note_missed()
     if not kept_in:
         raise IntakeUnavailable
@@ -115,17 +116,17 @@ def accept(odoo_ids: Sequence[int], mark: ledger.Mark, *, arrived: float | None 
 
 
 def slow_seconds() -> float:
-    """Return how long a statement may take of a database that events still go to."""
+    """Return the seconds that a statement may take before the gate closes."""
     return float(settings.WEBHOOK_ANSWER_SECONDS * SLOW_SHARE)
 
 
 def note_missed() -> None:
-    """Have a scan asked for: events may have been lost that never came as far as this module."""
+    """Request a scan for events that may have been lost before they reached this module."""
     intake().gate.note_missed()
 
 
 def encode(marks: Marks) -> bytes:
-    """Return the fallback queue's message: each mark with its orders' ids, as JSON."""
+    """Return the body of a fallback queue message: a JSON list of marks with their orders' ids."""
     groups: dict[ledger.Mark, list[int]] = {}
     for odoo_id, mark in marks:
         groups.setdefault(mark, []).append(odoo_id)
@@ -133,9 +134,9 @@ def encode(marks: Marks) -> bytes:
 
 
 def decode(body: bytes) -> Marks:
-    """Read a message of :func:`encode`; raises ValueError when it is none."""
+    """Return the marks in a body made by :func:`encode`. Raises ValueError for any other body."""
     try:
-        marks = [mark for values in json.loads(body) for mark in _decoded(**values)]
+        marks = [mark for values in json.loads(body) for mark in _decode_marks(**values)]
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(_("not a stored event: %(error)s", error=repr(error))) from error
     if not marks:
@@ -143,7 +144,7 @@ def decode(body: bytes) -> Marks:
     return marks
 
 
-def _decoded(*, ids: Any, event: Any, lane: Any, **others: Any) -> Marks:
+def _decode_marks(*, ids: Any, event: Any, lane: Any, **others: Any) -> Marks:
     mark = ledger.Mark(event=Event(event), lane=Lane(lane), **others)
     for value, type_ in ((mark.cause, str), (mark.payload, str), (mark.early, bool)):
         if not isinstance(value, type_):
@@ -156,36 +157,38 @@ def _decoded(*, ids: Any, event: Any, lane: Any, **others: Any) -> Marks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrival:
-    """The marks of one request, which waits until it is told where they are kept."""
+    """The marks of one request, which waits to learn where they are stored."""
 
     marks: Marks
     until: float
-    """When it has to be answered, as ``time.monotonic()`` tells time."""
+    """Deadline for the answer, a time of ``time.monotonic()``."""
     kept_in: "Future[str]" = field(default_factory=Future)
-    """Cancelled when nobody waits for it any more."""
+    """Resolves to "ledger", "queue" or "" (not stored). Cancelled when the request gives up."""
 
     @property
     def payload(self) -> str:
-        """What the caller sent: all marks of one request have the same."""
+        """The request's body, which all of its marks share."""
         return self.marks[0][1].payload if self.marks else ""
 
     @property
     def large(self) -> bool:
-        """Whether it is some program's, which names many orders at once."""
+        """Whether it names many orders. Such a request comes from a program other than Odoo."""
         return len(self.marks) > FEW
 
     @property
     def void(self) -> bool:
-        """Whether its caller was told to send it again, and will: Odoo's, which never does, is
-        marked however late."""
+        """Whether its caller was told to send it again, and so need not be stored.
+
+        Odoo never sends again, so a small request is stored however late it is.
+        """
         return self.large and self.kept_in.cancelled()
 
 
 def next_batch(waiting: Sequence[Arrival]) -> tuple[list[Arrival], list[Arrival]]:
-    """Return what the next statement takes of these, who came in this order; and who waits on.
+    """Split arrivals, given in order of arrival, into the next statement's batch and the rest.
 
-    The eldest, so that everybody gets a turn, then the smaller ones first. What is void and has no
-    room is dropped: in an overload it would be in the way of those that are still in time.
+    The batch has the oldest one, so that each gets its turn, and then the smaller ones first. Void
+    ones that do not fit are dropped: in an overload they would delay those that are still in time.
     """
     void = {arrival for arrival in waiting if arrival.void}
     eldest = next((arrival for arrival in waiting if arrival not in void), waiting[0])
@@ -201,62 +204,67 @@ def next_batch(waiting: Sequence[Arrival]) -> tuple[list[Arrival], list[Arrival]
 
 
 class Intake(threading.Thread):
-    """See the module. Daemon: what it has not answered was not promised."""
+    """The storing thread; see the module's docstring.
+
+    It is a daemon thread: an event without an answer was not promised to be kept.
+    """
 
     def __init__(self) -> None:
         super().__init__(name="intake", daemon=True)
         self.begun = threading.Event()
-        """It has tried to connect, and now takes in whatever comes."""
+        """Set once the thread has tried to connect and begins to store events."""
         self.gate = DatabaseGate(Watch() if installed() else None)
         self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
         self._small: list[Arrival] = []
         self._large: list[Arrival] = []
-        self._turn_of_large = False
-        self._large_took = 0.0
-        self._slowest_lately = 0.0
+        self._large_is_next = False
+        self._large_seconds = 0.0
+        self._slowest_recent_seconds = 0.0
         self._closed = False
 
     def put(self, arrival: Arrival) -> None:
-        """Hand one request's marks over; its future tells where they are kept."""
+        """Queue one request's marks; ``arrival.kept_in`` will say where they are stored."""
         self._arrivals.put(arrival)
 
     def close(self) -> None:
-        """Take in what has come, and end."""
+        """Store what has arrived, then end the thread."""
         self._arrivals.put(None)
         self.join()
         self.gate.close()
 
     def run(self) -> None:
-        """Take in until closed."""
-        self._begin()
+        """Store events until :meth:`close`."""
+        self._connect()
         self.begun.set()
-        while self._whatever_came():
-            batch, hurried = self._next()
+        while self._receive_arrivals():
+            batch, expiring = self._choose_batch()
             kept_in = ""
             began = time.monotonic()
             try:
-                kept_in = self._store(batch) if hurried else self._keep(batch)
+                kept_in = (
+                    self._store_in_rabbitmq_first(batch) if expiring else self._store_batch(batch)
+                )
             except Exception:
-                logger.exception("%d events could not be taken in", len(batch))
+                logger.exception("%d events could not be stored", len(batch))
             for arrival in batch:
                 with contextlib.suppress(InvalidStateError):
                     arrival.kept_in.set_result(kept_in)
-            if batch[0].large and not hurried:
-                self._large_took = time.monotonic() - began
+            if batch[0].large and not expiring:
+                self._large_seconds = time.monotonic() - began
         connection.close()
 
     def silence_seconds(self) -> float:
-        """Return how long the database may show no sign of life before it counts as away.
+        """Return the seconds that the database may be silent before it counts as away.
 
-        It grows with what statements took lately: on a busy machine a healthy server is silent,
-        too.
+        They grow with the duration of recent statements: on a busy machine a healthy server is
+        silent, too.
         """
         longest = settings.WEBHOOK_ANSWER_SECONDS * LONGEST_SILENCE_SHARE
-        patience = min(self._slowest_lately * LATELY, longest)
+        patience = min(self._slowest_recent_seconds * LATELY, longest)
         return max(settings.WEBHOOK_DATABASE_SECONDS, patience)
 
-    def _begin(self) -> None:
-        """Connect before the first request has to wait for that."""
+    def _connect(self) -> None:
+        """Connect ahead of the first request, so that it does not wait for the connection."""
         self.gate.start()
         try:
             with database_deadline(BEGIN_SECONDS):
@@ -264,8 +272,11 @@ class Intake(threading.Thread):
         except AWAY as error:
             self.gate.trip(error, None)
 
-    def _whatever_came(self) -> bool:
-        """Let all that has come wait for its turn; tell whether anything does. Waits for it."""
+    def _receive_arrivals(self) -> bool:
+        """Sort all queued arrivals into small and large; block while there is none.
+
+        Returns False when the intake is closed and nothing is left to store.
+        """
         while not self._closed and not ((self._small or self._large) and self._arrivals.empty()):
             arrival = self._arrivals.get()
             if arrival is None:
@@ -276,80 +287,81 @@ class Intake(threading.Thread):
                 self._small.append(arrival)
         return bool(self._small or self._large)
 
-    def _next(self) -> tuple[list[Arrival], bool]:
-        """Return what is to be kept now, and whether RabbitMQ shall keep it.
+    def _choose_batch(self) -> tuple[list[Arrival], bool]:
+        """Return the batch to store now, and whether RabbitMQ is to store it.
 
-        Small and large ones take turns: however many large ones come at once, Odoo's users wait for
-        one statement of theirs at most, and none of theirs is in one that takes too long.
+        Small and large requests take turns: however many large ones arrive at once, Odoo's users
+        wait for at most one of their statements, and never share one that takes too long.
         """
-        if self._small and not (self._large and self._turn_of_large):
+        if self._small and not (self._large and self._large_is_next):
             batch, self._small = next_batch(self._small)
-            self._turn_of_large = bool(self._large)
+            self._large_is_next = bool(self._large)
             return batch, False
         batch, waiting = next_batch(self._large)
-        hurried = self._hurried() if waiting else []
-        if hurried:
-            batch, _more = next_batch(hurried)
+        expiring = self._find_expiring() if waiting else []
+        if expiring:
+            batch, _more = next_batch(expiring)
             waiting = [arrival for arrival in self._large if arrival not in batch]
         self._large = waiting
-        self._turn_of_large = False
-        return batch, bool(hurried)
+        self._large_is_next = False
+        return batch, bool(expiring)
 
-    def _hurried(self) -> list[Arrival]:
-        """Return the large ones that may leave before they get a turn, if RabbitMQ is there."""
+    def _find_expiring(self) -> list[Arrival]:
+        """Return the large requests that may time out before their turn, if RabbitMQ is usable."""
         if not (self.gate.usable and publisher().usable):
             return []
         now = time.monotonic()
         share = settings.WEBHOOK_ANSWER_SECONDS * RABBITMQ_SHARE
-        soon = now + max(share, self._large_took * HURRY)
+        soon = now + max(share, self._large_seconds * HURRY)
         return [
             arrival
             for arrival in self._large
             if now + LEAST_SECONDS <= arrival.until < soon and not arrival.void
         ]
 
-    def _keep(self, batch: Sequence[Arrival]) -> str:
-        """Try ledger and RabbitMQ within the time to answer; return where it is kept, or "".
+    def _store_batch(self, batch: Sequence[Arrival]) -> str:
+        """Try the ledger and RabbitMQ within the time to answer; return the place, or "".
 
-        Each request leaves by its own deadline, whatever is done here. So only what leaves time to
-        ask RabbitMQ, too, goes by the soonest of them; the last chance lasts as long as anybody's.
+        Each request times out at its own deadline, whatever happens here. Therefore only the first
+        attempt, which has to leave time for RabbitMQ, ends by the earliest deadline; the last one
+        may take until the latest.
         """
         marks = [mark for arrival in batch for mark in arrival.marks]
         silence, answer = self.silence_seconds(), settings.WEBHOOK_ANSWER_SECONDS
         now = time.monotonic()
         ends = [arrival.until for arrival in batch if not arrival.kept_in.cancelled()]
-        # For whom it is too late is marked all the same: what Odoo sent, it won't send again.
+        # A request that has timed out is stored all the same: Odoo will not send it again.
         ends = [end for end in ends if end - now >= LEAST_SECONDS] or [now + answer]
         last = max(ends)
         if not self.gate.usable:
-            # Of a server that lives nobody is kept away because another one came too early.
+            # A live server is tried even if the oldest request of the batch is almost out of time.
             soon = (last if self.gate.slow else min(ends)) - answer + min(AWAY_SECONDS, answer)
-            return self._while_away(marks, soon, last)
+            return self._store_while_database_away(marks, soon, last)
         if not publisher().usable:
-            # A slow moment of the database must not refuse what nobody else can take.
-            return self._ledger(marks, last, silence * ALONE) or self._queue(marks, last)
+            # With RabbitMQ away a slow moment of the database must not cause a refusal.
+            return self._write_to_ledger(marks, last, silence * ALONE) or self._publish(marks, last)
         late = min(answer * LATE_SHARE, (last - now) / 2)
         end = min(end for end in ends if end - now >= late)
-        # A batch that waited for the one before it is no reason to doubt the database.
+        # That this batch had to wait for the one before it says nothing against the database.
         chance = min(end, now + answer * LEAST_SHARE)
         until = max(end - answer * RABBITMQ_SHARE, chance - answer * LAST_SHARE)
-        return self._ledger(marks, until, silence) or self._queue(marks, last)
+        return self._write_to_ledger(marks, until, silence) or self._publish(marks, last)
 
-    def _store(self, batch: Sequence[Arrival]) -> str:
-        """Try RabbitMQ first; return where it is kept, or ""."""
+    def _store_in_rabbitmq_first(self, batch: Sequence[Arrival]) -> str:
+        """Try RabbitMQ first, then the ledger; return the place, or ""."""
         marks = [mark for arrival in batch for mark in arrival.marks]
         last = max(arrival.until for arrival in batch)
         silence = self.silence_seconds()
-        return self._queue(marks, last) or self._ledger(marks, last, silence)
+        return self._publish(marks, last) or self._write_to_ledger(marks, last, silence)
 
-    def _while_away(self, marks: Marks, soon: float, end: float) -> str:
-        """Ask first who is likelier to answer; the database gets no long time now."""
+    def _store_while_database_away(self, marks: Marks, soon: float, end: float) -> str:
+        """Try first the store that is likelier to answer; the database gets little time now."""
         silence = settings.WEBHOOK_DATABASE_SECONDS * ALONE
         if publisher().usable:
-            return self._queue(marks, end) or self._ledger(marks, soon, silence)
-        return self._ledger(marks, soon, silence) or self._queue(marks, soon)
+            return self._publish(marks, end) or self._write_to_ledger(marks, soon, silence)
+        return self._write_to_ledger(marks, soon, silence) or self._publish(marks, soon)
 
-    def _ledger(self, marks: Marks, until: float, silence: float) -> str:
+    def _write_to_ledger(self, marks: Marks, until: float, silence: float) -> str:
         if until - time.monotonic() < LEAST_SECONDS:
             return ""
         watched = Watched(self.gate.watch, until=until, silence=silence)
@@ -359,16 +371,16 @@ class Intake(threading.Thread):
         except AWAY as error:
             if watched.verdict is Verdict.SLOW and watched.seconds < slow_seconds():
                 connection.close()
-                logger.info("A statement was given up after %.2f s: %s", watched.seconds, error)
+                logger.info("A statement was abandoned after %.2f s: %s", watched.seconds, error)
             else:
                 self.gate.trip(error, watched.verdict)
             return ""
-        self._slowest_lately = max(watched.seconds, self._slowest_lately * FORGET)
+        self._slowest_recent_seconds = max(watched.seconds, self._slowest_recent_seconds * FORGET)
         self.gate.open()
         publisher().wake(needs_message)
         return "ledger"
 
-    def _queue(self, marks: Marks, until: float) -> str:
+    def _publish(self, marks: Marks, until: float) -> str:
         if until - time.monotonic() < LEAST_SECONDS:
             return ""
         kept = publisher().store(encode(marks), settings.WEBHOOK_BROKER_SECONDS, until)
@@ -377,7 +389,7 @@ class Intake(threading.Thread):
 
 @cache
 def intake() -> Intake:
-    """Return this process's intake, started at the first use (after any fork)."""
+    """Return this process's intake, started on first use and so after any fork."""
     thread = Intake()
     thread.start()
     return thread

@@ -1,8 +1,8 @@
-"""Puts BC ids on RabbitMQ, off the request's path: one long-lived thread a process.
+"""Publishes wake-ups and stored events to RabbitMQ from one long-lived thread per process.
 
-One thread, because dramatiq keeps a connection per thread and never closes those of threads that
-ended. Wake-ups may be dropped: the workers' timers find the marks anyway. What is to be stored is
-confirmed by RabbitMQ or reported as not stored.
+Requests do not publish themselves, because dramatiq opens a connection for each thread and never
+closes those of threads that have ended. Wake-ups may be dropped: the workers' timers find the marks
+anyway. An event to be stored is either confirmed by RabbitMQ or reported as not stored.
 """
 
 import contextlib
@@ -28,19 +28,24 @@ from bc_consumer.messaging.broker import Broker, publish
 logger = logging.getLogger(__name__)
 
 ACTOR = "refresh_bc"
+"""Name of the actor that wake-ups are addressed to."""
 FALLBACK_QUEUE = f"{settings.RABBITMQ_QUEUE}.fallback"
 UNDECODABLE_QUEUE = f"{FALLBACK_QUEUE}.undecodable"
-"""Bodies that are no stored event: kept for a person, out of the others' way."""
+"""Queue for messages that are not stored events. They are kept here for a person, so that they do
+not block the fallback queue."""
 IDLE_SECONDS = 5.0
-"""How often an idle connection answers RabbitMQ's heartbeats."""
+"""Interval at which an idle connection answers RabbitMQ's heartbeats."""
 PAUSE_SECONDS = 2.0
-"""After a failure, wake-ups are dropped this long instead of queueing up behind a dead broker."""
+"""How long wake-ups are dropped after a failure, instead of queueing behind a dead broker."""
 MOST_WAITING = 100
-"""Wake-ups; further ones are dropped: whoever gets one of these takes whatever is due by then."""
+"""Most jobs in this process's queue at which a wake-up is still added. Further ones are dropped:
+each wake-up makes a worker take whatever is due by then."""
 CLOSE, STORE_FIRST, WAKE = -1, 0, 1
+"""Priorities of jobs; the lowest goes first."""
 FAILURES = (AMQPError, AMQPConnectorException, BrokerConnectionError, OSError)
-"""What says that RabbitMQ is away. The second is no AMQPError, and dramatiq lets it through: a
-RabbitMQ that accepts a connection and says nothing on it (pika 1.4.4, measured)."""
+"""Errors that mean RabbitMQ is away. AMQPConnectorException is not an AMQPError, and dramatiq does
+not translate it; it is raised when RabbitMQ accepts a connection and never answers on it (measured
+with pika 1.4.4)."""
 
 
 @dataclass(order=True)
@@ -54,7 +59,10 @@ class _Job:
 
 
 class Publisher(threading.Thread):
-    """See the module. ``start()`` it once; daemon, so that it never holds a process back."""
+    """The publishing thread; see the module's docstring.
+
+    Call ``start()`` once. It is a daemon thread, so that it never keeps a process from ending.
+    """
 
     def __init__(self, broker: dramatiq.Broker) -> None:
         super().__init__(name="publisher", daemon=True)
@@ -64,18 +72,18 @@ class Publisher(threading.Thread):
         self._count = 0
         self._down_until = 0.0
         self._lock = threading.Lock()
-        self._tried = threading.Event()
+        self._connect_attempted = threading.Event()
         self._closed = False
         self.away = False
-        """RabbitMQ failed and has not answered since; an idle moment tries again."""
+        """RabbitMQ failed and has not answered since; the thread tries again when idle."""
 
     @property
     def usable(self) -> bool:
-        """Whether there is a RabbitMQ and it did not fail when last used."""
+        """Whether RabbitMQ is configured and did not fail when last used."""
         return self._rabbitmq is not None and not self.away
 
     def wake(self, odoo_ids: Iterable[int]) -> None:
-        """Send one message for each id, soon; drop them while many wait, or RabbitMQ is away."""
+        """Queue one message for each id; drop them while many wait or RabbitMQ is away."""
         if self._closed or time.monotonic() < self._down_until:
             return
         for odoo_id in odoo_ids:
@@ -84,13 +92,14 @@ class Publisher(threading.Thread):
             self._jobs.put(_Job(WAKE, self._next_number(), odoo_id=odoo_id))
 
     def waiting(self) -> int:
-        """Return how many wake-ups and stored events it has still to send."""
+        """Return how many wake-ups and events are still to be published."""
         return self._jobs.qsize()
 
     def store(self, body: bytes, seconds: float, until: float) -> bool:
-        """Put ``body`` on the fallback queue; return whether RabbitMQ confirmed it in time.
+        """Publish ``body`` to the fallback queue; return whether RabbitMQ confirmed it in time.
 
-        It has ``seconds`` in which this process is let run, and no longer than ``until``.
+        The wait lasts ``seconds``, not counting the time in which this process is suspended, and
+        ends at ``until`` at the latest, a time of ``time.monotonic()``.
         """
         if self._rabbitmq is None or self._closed:
             return False
@@ -108,20 +117,20 @@ class Publisher(threading.Thread):
         if job.stored.cancel():
             self.away = True
             return False
-        return job.stored.result()  # it came in this very moment
+        return job.stored.result()  # the confirm arrived just now
 
     def connect(self) -> threading.Event:
-        """Connect before the first request needs it; the event is set when that was tried."""
+        """Connect ahead of the first request; the returned event is set after the first attempt."""
         self._jobs.put(_Job(WAKE, self._next_number()))
-        return self._tried
+        return self._connect_attempted
 
     def close(self) -> None:
-        """Send nothing more, and end soon: what is not sent yet is dropped, as while it is away."""
+        """Stop publishing and end the thread soon; unsent jobs are dropped, as during an outage."""
         self._closed = True
         self._jobs.put(_Job(CLOSE, self._next_number()))
 
     def run(self) -> None:
-        """Publish until closed, or until the process ends."""
+        """Publish until :meth:`close`, or until the process ends."""
         while True:
             job = None
             with contextlib.suppress(queue.Empty):
@@ -132,7 +141,7 @@ class Publisher(threading.Thread):
                 if job is None:
                     self._answer_heartbeats()
                 else:
-                    self._do(job)
+                    self._run_job(job)
             except Exception:
                 logger.exception("The publisher met an error of our own and goes on")
                 if job is not None:
@@ -140,7 +149,7 @@ class Publisher(threading.Thread):
         if self._rabbitmq is not None:
             self._rabbitmq.drop_connection()
 
-    def _do(self, job: _Job) -> None:
+    def _run_job(self, job: _Job) -> None:
         if job.priority == STORE_FIRST:
             self._store(job)
         else:
@@ -152,7 +161,7 @@ class Publisher(threading.Thread):
             return self._count
 
     def _store(self, job: _Job) -> None:
-        """Try on the connection at hand, which may have died unnoticed, then on a fresh one."""
+        """Publish on the open connection, which may have died unnoticed, then on a new one."""
         for _ in range(2):
             if time.monotonic() > job.until:
                 break
@@ -162,9 +171,9 @@ class Publisher(threading.Thread):
                 self._handle_failure(error)
             else:
                 self.away = False
-                _tell(job, kept=True)
+                _resolve(job, kept=True)
                 return
-        _tell(job, kept=False)
+        _resolve(job, kept=False)
 
     def _wake(self, job: _Job) -> None:
         if time.monotonic() < self._down_until:
@@ -173,7 +182,7 @@ class Publisher(threading.Thread):
             if job.odoo_id is None:
                 self._ensure_fallback_queue()
                 self.away = False
-                self._tried.set()
+                self._connect_attempted.set()
                 return
             message: dramatiq.Message[None] = dramatiq.Message(
                 queue_name=settings.RABBITMQ_QUEUE,
@@ -200,7 +209,7 @@ class Publisher(threading.Thread):
     def _handle_failure(self, error: Exception) -> None:
         self._down_until = time.monotonic() + PAUSE_SECONDS
         self.away = True
-        self._tried.set()
+        self._connect_attempted.set()
         logger.warning("RabbitMQ is away; the timers take over for a moment: %r", error)
         if self._rabbitmq is not None:
             self._rabbitmq.drop_connection()
@@ -217,19 +226,19 @@ class Publisher(threading.Thread):
             self._handle_failure(error)
 
 
-def _tell(job: _Job, *, kept: bool) -> None:
-    with contextlib.suppress(InvalidStateError):  # nobody waits for it any more
+def _resolve(job: _Job, *, kept: bool) -> None:
+    with contextlib.suppress(InvalidStateError):  # the caller no longer waits
         job.stored.set_result(kept)
 
 
 @cache
 def publisher() -> Publisher:
-    """Return this process's publisher, started at the first use (after any fork)."""
+    """Return this process's publisher, started on first use and so after any fork."""
     thread = Publisher(dramatiq.get_broker())
     thread.start()
     return thread
 
 
 def started() -> Publisher | None:
-    """Return this process's publisher if it has been used; None: there is none to be stopped."""
+    """Return this process's publisher if it was started, else None."""
     return publisher() if publisher.cache_info().currsize else None

@@ -5,12 +5,12 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from bc_consumer.core.translatable_field import MessageField
+from bc_consumer.core.translatable_field import MessageField, MessageModel, MessageQuerySet
 from bc_consumer.models.ledger import Event
 from bc_consumer.models.runs import SyncLog
 
 
-class JournalEntry(models.Model):
+class JournalEntry(MessageModel):
     """What happened to one order: cause, differences, delay. Append-only."""
 
     class Outcome(models.TextChoices):
@@ -48,6 +48,8 @@ class JournalEntry(models.Model):
         verbose_name=_("run"),
         help_text=_("The reconciliation run whose mark led to it."),
     )
+
+    objects = MessageQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("journal entry")

@@ -6,7 +6,7 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from bc_consumer.core.translatable_field import MessageField
+from bc_consumer.core.translatable_field import MessageField, MessageModel, MessageQuerySet
 
 
 class Lane(models.IntegerChoices):
@@ -24,7 +24,7 @@ class Event(models.TextChoices):
     DELETED = "deleted", _("deleted")
 
 
-class PendingBCQuerySet(models.QuerySet["PendingBC"]):
+class PendingBCQuerySet(MessageQuerySet["PendingBC"]):
     """Rows of the ledger. Every statement locks them by ascending id, so that no two of them ever
     wait for each other."""
 
@@ -39,7 +39,7 @@ class PendingBCQuerySet(models.QuerySet["PendingBC"]):
             return self.locked().update(**values)
 
 
-class PendingBC(models.Model):
+class PendingBC(MessageModel):
     """The ledger: an order that the copy still has to fetch from Odoo.
 
     Only the room ``ledger`` and ``operations/clock_steps.py`` write it. Owed: ``generation >

@@ -3,10 +3,10 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from bc_consumer.core.translatable_field import MessageField
+from bc_consumer.core.translatable_field import MessageField, MessageModel, MessageQuerySet
 
 
-class Alert(models.Model):
+class Alert(MessageModel):
     """An alert that people were sent, kept so that it is sent once."""
 
     key = models.TextField(_("about"), primary_key=True)
@@ -17,6 +17,8 @@ class Alert(models.Model):
     count = models.PositiveIntegerField(_("times"), default=1)
     mailed_at = models.DateTimeField(_("mailed"), null=True)
 
+    objects = MessageQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("alert")
         verbose_name_plural = _("alerts")
@@ -26,7 +28,7 @@ class Alert(models.Model):
         return self.key
 
 
-class DeadLetter(models.Model):
+class DeadLetter(MessageModel):
     """A message from RabbitMQ that could not be read, or that concerns no order."""
 
     queue = models.TextField(_("queue"))
@@ -36,6 +38,8 @@ class DeadLetter(models.Model):
     first_at = models.DateTimeField(_("first"))
     last_at = models.DateTimeField(_("latest"))
     count = models.PositiveIntegerField(_("times"), default=1)
+
+    objects = MessageQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("dead letter")

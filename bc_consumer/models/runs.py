@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from bc_consumer.core.translatable import gettext
-from bc_consumer.core.translatable_field import MessageField
+from bc_consumer.core.translatable_field import MessageField, MessageModel, MessageQuerySet
 
 
 class SyncState(models.Model):
@@ -58,7 +58,7 @@ class SyncState(models.Model):
         return f"{cls.BETWEEN_SLICES}{run}"
 
 
-class SyncLog(models.Model):
+class SyncLog(MessageModel):
     """The record of one run of the reconciliation: its cause, findings, outcome and progress."""
 
     class Status(models.TextChoices):
@@ -133,6 +133,8 @@ class SyncLog(models.Model):
     notes = MessageField(_("notes"), blank=True)
     error = MessageField(_("error"), blank=True)
     traceback = models.TextField(_("traceback"), blank=True)
+
+    objects = MessageQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("synchronisation run")

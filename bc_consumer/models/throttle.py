@@ -3,10 +3,10 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from bc_consumer.core.translatable_field import MessageField
+from bc_consumer.core.translatable_field import MessageField, MessageModel, MessageQuerySet
 
 
-class Pace(models.Model):
+class Pace(MessageModel):
     """One row that every claim locks: nothing is claimed before ``next_claim_at``.
 
     All workers of a deployment share it, so a stream of events costs a bounded number of calls to
@@ -24,6 +24,8 @@ class Pace(models.Model):
     )
     refused = models.BooleanField(_("refused"), default=False)
     reason = MessageField(_("reason"), blank=True)
+
+    objects = MessageQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("pace")

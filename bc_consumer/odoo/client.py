@@ -1,6 +1,6 @@
 """The front of the gateway: one Odoo, as the rest of the product uses it.
 
-Start with ``Odoo.fetch``, and go on in ``orders.py``; how a call then reaches Odoo is told in
+Start with ``Odoo.fetch``, and go on in ``orders.py``; how a call then reaches Odoo is in
 ``transports.py``, ``rpc.py``, ``xmlrpc_codec.py`` and ``http.py``, in this order.
 """
 

@@ -167,7 +167,7 @@ class _Reader:
         return self._results[0]
 
     def _parse(self, parser: expat.XMLParserType, body: bytes) -> None:
-        """Feed expat piece by piece, and refuse a long tag: expat makes an object an attribute."""
+        """Feed expat piece by piece, and refuse a long tag: each attribute becomes an object."""
         for start in range(0, len(body), PIECE):
             parser.Parse(body[start : start + PIECE], False)
             if start - parser.CurrentByteIndex > PIECE:

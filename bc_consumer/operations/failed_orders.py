@@ -55,8 +55,8 @@ def groups(rows: QuerySet[PendingBC], limit: int | None = None) -> list[Group]:
         .order_by("-count", "failure")[:limit]
     )
     found = list(counted)
-    errors = PendingBC.objects.filter(pk__in=[group["one"] for group in found])
-    texts = dict(errors.values_list("pk", "last_error"))
+    examples = PendingBC.objects.filter(pk__in=[group["one"] for group in found])
+    errors = {row.pk: row.last_error for row in examples.only("last_error", "last_error_parts")}
     return [
         Group(
             group["failure"] or group["error_class"],
@@ -65,7 +65,7 @@ def groups(rows: QuerySet[PendingBC], limit: int | None = None) -> list[Group]:
             group["first"] or group["last"],
             group["last"],
             group["one"],
-            verbatim(texts.get(group["one"], "")),
+            verbatim(errors.get(group["one"], "")),
         )
         for group in found
     ]

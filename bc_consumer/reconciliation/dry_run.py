@@ -1,7 +1,7 @@
 """The dry run: what differs between Odoo and the copy, field by field, without writing anything.
 
-It finds its suspects as a reconciliation does, fetches them, and compares instead of applying. No
-lock is taken: workers may go on, and what is in motion while it is compared is looked at twice.
+It finds its suspects as a reconciliation does, fetches them, and compares instead of applying. It
+takes no lock: workers may go on, and what is changing while it is compared is compared twice.
 """
 
 import enum
@@ -37,29 +37,33 @@ from bc_consumer.refresh.error_policy import NotReadable
 from bc_consumer.refresh.mapping import EXTRA, Extra, MappedOrder, MappingError, map_order
 
 MOTION = timedelta(seconds=10)
-"""What was written this shortly before the dry run began, or since, may be on its way here."""
+"""What was written this short a time before the dry run began, or since, may still be on its
+way."""
 SECOND_LOOK_SECONDS = 0.5
+"""Before an order is compared again that may have been in motion."""
 WAITS = 10
-"""Second looks that wait; a long queue in the ledger must not make each batch wait."""
+"""How many second looks wait: with many orders in the ledger, not each batch is to wait."""
 IDS_PAGE = 4096
+"""Ids read by one statement."""
 
 
 class Kind(enum.StrEnum):
-    """What sort of difference."""
+    """The kind of a difference."""
 
     FIELD = "field"
     MISSING_HERE = "missing here"
     AWAY_HERE = "archived here"
-    """Odoo shows the order; the copy has it as gone, or as not readable."""
+    """Odoo shows the order; in the copy it is archived, or marked as not readable."""
     GONE_FROM_ODOO = "gone from Odoo"
     OUTSIDE = "not to be copied"
     """Odoo has the order, outside the configured domain or companies."""
     NOT_READABLE = "not readable"
-    """Odoo has the order and this account may no longer read it; the copy does not know yet."""
+    """Odoo has the order, but this account may no longer read it; the copy does not know that
+    yet."""
     LINE_MISSING = "line missing"
     LINE_ONLY_HERE = "line only here"
     NOT_COMPARED = "not compared"
-    """Odoo fails to read the order, or a value can't be copied; ``theirs`` is the error."""
+    """Odoo fails to read the order, or a value cannot be copied; ``theirs`` is the error."""
 
 
 ARCHIVED = (Kind.GONE_FROM_ODOO, Kind.OUTSIDE)
@@ -67,9 +71,9 @@ ARCHIVED = (Kind.GONE_FROM_ODOO, Kind.OUTSIDE)
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One difference. ``theirs`` is Odoo's value as the copy would have it, ``ours`` the copy's.
+    """One difference; ``theirs`` is Odoo's value as the copy would hold it, ``ours`` the copy's.
 
-    ``pending``: the ledger knows that this order is owed a look, so it will be put right.
+    ``pending``: the ledger owes this order a look, so the difference will be put right.
     """
 
     order_id: int
@@ -83,10 +87,11 @@ class Drift:
 
 
 class DriftScan:
-    """One dry run. Iterate over ``drifts()``; read ``phase``, ``compared`` and ``notes`` beside.
+    """One dry run. Iterate over ``drifts()``; meanwhile read ``phase``, ``compared`` and ``notes``.
 
-    ``since``: the window by hand; None: as a run would take it. ``full``: compare every order.
-    ``only``: compare these orders and nothing else.
+    ``since``: the beginning of the window, by hand; None: as a run would take it. ``full``: compare
+    every order. ``only``: compare these orders and nothing else. ``tell``: is called with this
+    object before each phase, page and batch.
     """
 
     def __init__(
@@ -109,43 +114,43 @@ class DriftScan:
         self.compared = 0
         self.found = 0
         self.gone = 0
-        """Orders that a run would have the brake decide about."""
+        """How many orders the brake would have to decide about in a run."""
         self.unreadable = 0
-        """Orders that a run would give up."""
+        """How many orders a run would give up."""
         self.notes: list[Message] = []
-        self._tell = tell
-        self._seen = IdSet()
+        self._show_progress = tell
+        self._yielded = IdSet()
         self._until = self._began = database_now()
         self._proof = timedelta(0)
-        self._waits = WAITS
+        self._waits_left = WAITS
 
     def drifts(self) -> Iterator[Drift]:
         """Yield the differences, order by order. Raises what the gateway raises."""
-        here, self._until = database_now(), self.odoo.server_time()
+        our_time, self._until = database_now(), self.odoo.server_time()
         longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
-        self._proof = recent_changes.proof_by_our_clock(longest, here, self._until)
+        self._proof = recent_changes.proof_by_our_clock(longest, our_time, self._until)
         for batch in self._batches():
             drifts = self._compare(batch)
-            gone = {one.order_id for one in drifts if one.kind in ARCHIVED}
+            gone = {drift.order_id for drift in drifts if drift.kind in ARCHIVED}
             self.gone += len(archive_brake.unannounced(gone)) if gone else 0
-            self.unreadable += sum(one.kind is Kind.NOT_COMPARED for one in drifts)
+            self.unreadable += sum(drift.kind is Kind.NOT_COMPARED for drift in drifts)
             for drift in drifts:
                 self.found += 1
                 yield drift
             self.compared += len(batch)
-            self._look_around()
+            self._stop_if_asked()
 
     def reason_to_stop(self) -> Message:
-        """Say why the brake would stop a run, or hold orders; "" where it would not."""
+        """Return why the brake would stop a run, or hold orders; "" where it would not."""
         if not self.gone:
             return archive_brake.NOTHING
         return archive_brake.reason_to_stop(lambda: self.gone, self.odoo.listing.any_order)
 
-    def _look_around(self) -> None:
+    def _stop_if_asked(self) -> None:
         if process_state.stopping.is_set():
             raise OdooInterrupted(_("the process is stopping"))
-        if self._tell is not None:
-            self._tell(self)
+        if self._show_progress is not None:
+            self._show_progress(self)
 
     # --- suspects ------------------------------------------------------------------------------
 
@@ -153,7 +158,7 @@ class DriftScan:
         """Yield each suspect once, in batches that one fetch can take."""
         batch: list[int] = []
         for odoo_id in self._suspects():
-            if not self._seen.add(odoo_id):
+            if not self._yielded.add(odoo_id):
                 continue
             batch.append(odoo_id)
             if len(batch) >= settings.BATCH_SIZE:
@@ -166,10 +171,10 @@ class DriftScan:
         phases: dict[str, Callable[[], Iterator[int]]] = {
             "orders": self._window_orders,
             "lines": self._window_lines,
-            "digest of orders": lambda: self._digest("order"),
-            "digest of lines": lambda: self._digest("line"),
+            "digest of orders": lambda: self._digest_suspects("order"),
+            "digest of lines": lambda: self._digest_suspects("line"),
             "mapping": self._older_mapping,
-            **{f"names of {m}": self._names(m) for m in self._naming_models()},
+            **{f"names of {m}": self._renamed_orders(m) for m in self._naming_models()},
             "owed": self._owed_orders,
             "scrub": self._share_of_the_scrub,
         }
@@ -178,7 +183,7 @@ class DriftScan:
         elif self.full:
             phases = {"orders": self._every_order}
         for self.phase, suspects in phases.items():
-            self._look_around()
+            self._stop_if_asked()
             yield from suspects()
 
     def _every_order(self) -> Iterator[int]:
@@ -192,7 +197,7 @@ class DriftScan:
                 after_id = listed[-1].id
                 own = own.filter(odoo_id__lte=after_id)
             yield from sorted(theirs)
-            yield from (i for i in _ids(own) if i not in theirs)
+            yield from (i for i in _read_ids(own) if i not in theirs)
 
     def _window_orders(self) -> Iterator[int]:
         return self._pages(
@@ -208,7 +213,7 @@ class DriftScan:
     def _naming_models(self) -> tuple[str, ...]:
         return () if self.only or self.full else recent_changes.naming_models(self.odoo)
 
-    def _names(self, model: str) -> Callable[[], Iterator[int]]:
+    def _renamed_orders(self, model: str) -> Callable[[], Iterator[int]]:
         def renamed() -> Iterator[int]:
             since = self.since or self._until
             try:
@@ -227,16 +232,16 @@ class DriftScan:
     def _pages(self, page_after: Callable[[int], recent_changes.Page]) -> Iterator[int]:
         page = recent_changes.Page(is_last=False)
         while not page.is_last:
-            self._look_around()
+            self._stop_if_asked()
             page = page_after(page.last_id)
             yield from sorted(page.suspects)
 
-    def _digest(self, model: Model) -> Iterator[int]:
+    def _digest_suspects(self, model: Model) -> Iterator[int]:
         reach = settings.SYNC_OVERLAP_SECONDS + settings.ODOO_LONGEST_TRANSACTION_SECONDS
         settled_before = self._until - timedelta(seconds=reach)
         digest = Digest(self.odoo, model, settled_before, remember=False)
         for drift in digest.drifts():
-            self._look_around()
+            self._stop_if_asked()
             yield from sorted(drift.orders)
         if digest.note:
             self.notes.append(digest.note)
@@ -248,31 +253,37 @@ class DriftScan:
             ids = recent_changes.older_mapping(self.odoo, ids[-1], settings.SYNC_PAGE_SIZE)
 
     def _owed_orders(self) -> Iterator[int]:
-        return iter(_ids(PendingBC.objects.filter(generation__gt=F("fetched_generation"))))
+        return iter(_read_ids(PendingBC.objects.filter(generation__gt=F("fetched_generation"))))
 
     def _share_of_the_scrub(self) -> Iterator[int]:
-        """Give what a run would look at whatever its dates say, once it has read the others."""
+        """Return the orders that a run's scrub would read, once it has read the other suspects."""
         run = SyncLog(started_at=self._began, cause=SyncLog.Cause.COMMAND)
-        return iter(scrub.share_of(run, self._seen))
+        return iter(scrub.share_of(run, self._yielded))
 
     # --- comparing -----------------------------------------------------------------------------
 
     def _compare(self, ids: Sequence[int]) -> list[Drift]:
-        owed = _owed(ids)
+        owed = _read_owed(ids)
         found = self._fetch(ids)
         drifts = compare(found, owed)
-        again = {drift.order_id for drift in drifts if self._moves(drift.order_id, found, owed)}
+        again = {
+            drift.order_id
+            for drift in drifts
+            if self._may_be_in_motion(drift.order_id, found, owed)
+        }
         if not again:
             return drifts
-        if self._waits > 0:
-            self._waits -= 1
+        if self._waits_left > 0:
+            self._waits_left -= 1
             process_state.stopping.wait(SECOND_LOOK_SECONDS)
         still = [drift for drift in drifts if drift.order_id not in again]
-        still += compare(self._fetch(sorted(again)), _owed(again))
+        still += compare(self._fetch(sorted(again)), _read_owed(again))
         return sorted(still, key=lambda drift: drift.order_id)
 
-    def _moves(self, odoo_id: int, found: "Mapping[int, Found]", owed: Collection[int]) -> bool:
-        """Whether a difference may only show that a change is on its way."""
+    def _may_be_in_motion(
+        self, odoo_id: int, found: "Mapping[int, Found]", owed: Collection[int]
+    ) -> bool:
+        """Return whether the difference may only mean that a change is on its way."""
         order = found[odoo_id]
         if odoo_id in owed or not isinstance(order, MappedOrder):
             return True
@@ -280,11 +291,11 @@ class DriftScan:
         return any(isinstance(date, datetime) and date >= self._until - MOTION for date in dates)
 
     def _fetch(self, ids: Sequence[int]) -> "dict[int, Found]":
-        """Fetch and map; split on a fault, so that an order that can't be read stands alone."""
+        """Fetch and map; split on a fault, so that an order that cannot be read stands alone."""
         try:
             fetched = self.odoo.fetch(ids)
         except (OdooFault, OdooProtocolError, OdooTimeout, OdooTorn) as error:
-            self.odoo.ping()  # raises when it is not these orders but Odoo that is ill
+            self.odoo.ping()  # raises where not these orders are at fault, but Odoo is ill
             if len(ids) == 1:
                 return {ids[0]: str(error)}
             middle = len(ids) // 2
@@ -299,11 +310,11 @@ class DriftScan:
 
 
 Found = MappedOrder | Missing | str
-"""What Odoo showed of an order; a text: why it could not be read."""
+"""What Odoo showed of an order; a text says why it could not be read."""
 
 
 def compare(found: Mapping[int, Found], owed: Collection[int]) -> list[Drift]:
-    """Compare what Odoo showed with the copy; three statements however many orders."""
+    """Compare what Odoo showed with the copy, in three statements however many orders."""
     bcs = {bc.odoo_id: bc for bc in BC.objects.filter(odoo_id__in=sorted(found))}
     lines: dict[int, dict[int, BCLine]] = {}
     for line in BCLine.objects.filter(bc__in=[bc.pk for bc in bcs.values()]):
@@ -346,7 +357,7 @@ def _content_drifts(
         return
     if bc.is_away:
         yield Drift(odoo_id, name, Kind.AWAY_HERE, theirs=name, pending=pending)
-    for field, theirs, ours in _unequal(bc, order.fields, order.extra):
+    for field, theirs, ours in _unequal_fields(bc, order.fields, order.extra):
         yield Drift(odoo_id, name, Kind.FIELD, None, field, theirs, ours, pending)
     kept = set()
     for line in order.lines:
@@ -356,14 +367,14 @@ def _content_drifts(
             shown = str(line.fields["name"]).partition("\n")[0]
             yield Drift(odoo_id, name, Kind.LINE_MISSING, line.odoo_id, "", shown, None, pending)
             continue
-        for field, theirs, ours in _unequal(own, line.fields, line.extra):
+        for field, theirs, ours in _unequal_fields(own, line.fields, line.extra):
             yield Drift(odoo_id, name, Kind.FIELD, line.odoo_id, field, theirs, ours, pending)
     for line_id in sorted(lines.keys() - kept):
         ours = str(lines[line_id])
         yield Drift(odoo_id, name, Kind.LINE_ONLY_HERE, line_id, "", None, ours, pending)
 
 
-def _unequal(
+def _unequal_fields(
     record: OdooRecord, values: Mapping[str, object], extra: Extra
 ) -> Iterator[tuple[str, object, object]]:
     for field, theirs in values.items():
@@ -376,15 +387,15 @@ def _unequal(
             yield f"{EXTRA}{field}", wanted.get(field), record.extra.get(field)
 
 
-def _owed(ids: Collection[int]) -> set[int]:
+def _read_owed(ids: Collection[int]) -> set[int]:
     rows = PendingBC.objects.filter(odoo_id__in=sorted(ids))
     return set(
         rows.filter(generation__gt=F("fetched_generation")).values_list("odoo_id", flat=True)
     )
 
 
-def _ids(rows: "QuerySet[BC] | QuerySet[PendingBC]") -> Iterator[int]:
-    """Read ids by pages: an open cursor would hold the table's old rows while Odoo is asked."""
+def _read_ids(rows: "QuerySet[BC] | QuerySet[PendingBC]") -> Iterator[int]:
+    """Yield ids by pages: an open cursor would keep old rows of the table while Odoo is asked."""
     last = 0
     while page := list(
         rows.filter(odoo_id__gt=last)

@@ -1,4 +1,4 @@
-"""What people are told of a run that has ended: one line, and alerts."""
+"""The end of a run: its verdict, what is saved of it, and what people are told about it."""
 
 import logging
 from collections.abc import Mapping
@@ -27,56 +27,28 @@ Cause = SyncLog.Cause
 
 NOTHING = verbatim("")
 SAME_DATE = "same date"
-"""The key of an alert."""
+"""The key of the alert."""
 POLL_MAY_FAIL_FOR = timedelta(minutes=5)
-"""Before people are told: Odoo restarts now and then."""
+"""Before people are alerted to failing polls: Odoo restarts now and then."""
 
 
 OWN_COLUMNS = (
     "status", "ended_at", "window_until", "phase", "cursor", "found_by_window", "found_by_digest",
     "found_by_names", "scrubbed", "notes", "error", "traceback",
 )  # fmt: skip
-"""What the process that is at a run writes; to the other columns each look adds its share."""
+"""Columns that only the process carrying out a run writes. To the other figures each look at an
+order adds its share."""
 
 
 SUMMARISED = (
     "bc_count", "applied", "archived", "held", "error_count", "line_count", "lines_deleted",
     "missed_by_webhooks", "odoo_calls",
 )  # fmt: skip
-
-
-def connection_was_lost(error: Exception) -> bool:
-    """Whether it is no statement's fault: the server ended the connection, or can't be reached.
-
-    psycopg2 has no code for a connection that breaks; class 57P is a server that shuts down or
-    starts.
-    """
-    if isinstance(error, InterfaceError):
-        return True
-    code = getattr(error.__cause__, "pgcode", "not of PostgreSQL")
-    return isinstance(error, OperationalError) and (code is None or code.startswith("57P"))
-
-
-def save(run: SyncLog, more: Mapping[str, int]) -> bool:
-    """Keep a run's own columns, and add ``more`` to others; False when it is no longer running.
-
-    Then it was ended by somebody else, while this process had lost the lock, and stays as it is.
-    """
-    run.notes, run.error = redacted(run.notes), redacted(run.error)
-    run.traceback = redacted(run.traceback)
-    columns = {name: getattr(run, name) for name in OWN_COLUMNS}
-    added = {name: F(name) + count for name, count in more.items()}
-    running = SyncLog.objects.filter(pk=run.pk, status=Status.RUNNING)
-    return running.update(**columns, **added) > 0
-
-
-def waiting_in_vain(run: SyncLog) -> QuerySet[PendingBC]:
-    """Return the orders of this run that wait for one which was given up or is held."""
-    return PendingBC.objects.filter(ledger.in_vain(), run=run.pk)
+"""Figures in the one line about a run."""
 
 
 def verdict(run: SyncLog) -> tuple[SyncLog.Status, Message]:
-    """Say how a run that went through all its phases has ended."""
+    """Return the status, and the reason, of a run that has gone through all its phases."""
     held = PendingBC.objects.filter(run=run.pk).exclude(held_reason="")
     if held.exists():
         why = held[0].held_reason
@@ -94,16 +66,57 @@ def verdict(run: SyncLog) -> tuple[SyncLog.Status, Message]:
     return Status.OK, verbatim("")
 
 
-def purge_what_is_old() -> None:
-    """Purge after a good run, also where no nightly one is wanted; the next one tries again."""
-    try:
-        retention.purge()
-    except DatabaseError as error:
-        logger.warning("What is old could not be purged: %s", error)
+def waiting_in_vain(run: SyncLog) -> QuerySet[PendingBC]:
+    """Return the orders of this run that wait for another one that was given up or is held."""
+    return PendingBC.objects.filter(ledger.in_vain(), run=run.pk)
+
+
+def connection_was_lost(error: Exception) -> bool:
+    """Return whether the connection to our database broke, so that no statement is at fault.
+
+    psycopg2 has no code for a connection that breaks; class 57P is a server that shuts down or
+    starts.
+    """
+    if isinstance(error, InterfaceError):
+        return True
+    code = getattr(error.__cause__, "pgcode", "not of PostgreSQL")
+    return isinstance(error, OperationalError) and (code is None or code.startswith("57P"))
+
+
+def forget_requested_scan(run: SyncLog) -> None:
+    """Forget the scan that was asked for, if this run must have covered it.
+
+    For that the run needs a digest, which shows what is gone, and has to have begun later than the
+    request by Odoo's longest transaction: until then the transaction that an event announced may
+    still have been open.
+    """
+    if not run.digest or run.started_at > database_now():  # the clock was set back meanwhile
+        return
+    longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
+    latest_covered = run.started_at - longest
+    state = SyncState.objects.filter(key=SyncState.KEY, scan_due_at__lt=latest_covered)
+    state.update(scan_due_at=None)
+
+
+def save(run: SyncLog, more: Mapping[str, int]) -> bool:
+    """Save a run's own columns, and add ``more`` to others; return False where it is not running.
+
+    Somebody else has then ended it, while this process had lost the lock, and its row stays as it
+    is.
+    """
+    run.notes, run.error = redacted(run.notes), redacted(run.error)
+    run.traceback = redacted(run.traceback)
+    columns = {name: getattr(run, name) for name in OWN_COLUMNS}
+    increments = {name: F(name) + count for name, count in more.items()}
+    running = SyncLog.objects.filter(pk=run.pk, status=Status.RUNNING)
+    return running.update(**columns, **increments) > 0
+
+
+# --- what people are told -----------------------------------------------------------------------
 
 
 def summary(run: SyncLog) -> Message:
-    """Say in one line how a run ended and what it did."""
+    """Return one line about how a run ended and what it did."""
     line = _(
         "%(status)s: %(bc_count)s reads of orders, %(applied)s applied, %(archived)s archived,"
         " %(held)s held, %(error_count)s failed, %(line_count)s lines written,"
@@ -112,10 +125,10 @@ def summary(run: SyncLog) -> Message:
         status=_(run.status),  # the statuses' labels are the same words
         **{name: getattr(run, name) for name in SUMMARISED},
     )
-    return joined(". ", line, _same_date(run), run.error)
+    return joined(". ", line, _same_date_text(run), run.error)
 
 
-def _same_date(run: SyncLog) -> Message:
+def _same_date_text(run: SyncLog) -> Message:
     if not run.same_date:
         return NOTHING
     return ngettext(
@@ -125,23 +138,50 @@ def _same_date(run: SyncLog) -> Message:
     )
 
 
-def _went_well_lately() -> bool:
-    """Whether a poll, or a run, did: one failure among many needs nobody."""
-    return SyncLog.objects.filter(
-        status__in=SyncLog.GOOD, ended_at__range=(Now() - POLL_MAY_FAIL_FOR, Now())
-    ).exists()
+def alert_about(run: SyncLog) -> None:
+    """Alert people to what this run shows to need them; end the alerts that it shows to be over."""
+    _alert_about_scrub(run)
+    if run.error == SyncLog.INTERRUPTED:
+        return  # a person or a shutdown did it; nobody needs to be told
+    is_poll = run.cause == Cause.POLL
+    key = "poll failed" if is_poll else "run failed"
+    if run.status == Status.REFUSED:
+        # Odoo rejects the workers too, under the same key: one mail is enough.
+        alert(REFUSED, _("Odoo rejects our access"), summary(run))
+    elif run.status == Status.FAILED:
+        if not (is_poll and _any_run_was_good_lately()):
+            alert(
+                key, _("a poll failed") if is_poll else _("a reconciliation failed"), summary(run)
+            )
+    elif run.status in SyncLog.GOOD:
+        resolve_alert(key)
+        resolve_alert(REFUSED)
+        if run.status == Status.OK and run.digest:
+            _end_alerts()
+    if run.cause == Cause.NIGHTLY and run.window_since is not None:
+        if run.missed_by_webhooks > settings.ALERT_MISSED and not polls_alone():
+            alert(
+                "missed by webhooks",
+                ngettext(
+                    "%(count)s order was missed by webhooks",
+                    "%(count)s orders were missed by webhooks",
+                    run.missed_by_webhooks,
+                ),
+                joined(
+                    " ",
+                    summary(run),
+                    _("Are the automation rules in Odoo active, and complete?"),
+                ),
+            )
+        else:
+            resolve_alert("missed by webhooks")
 
 
-def _take_back_alerts() -> None:
-    """What a digest without trouble has shown to be over."""
-    if not PendingBC.objects.exclude(held_reason="").exists():
-        resolve_alert(archive_brake.KEY)
-    if not BC.objects.filter(forbidden_at__isnull=False).exists():
-        resolve_alert("forbidden")
+def _alert_about_scrub(run: SyncLog) -> None:
+    """Alert people to what only the scrub finds, whatever became of the run otherwise.
 
-
-def _tell_of_the_scrub(run: SyncLog) -> None:
-    """Whatever became of the run otherwise: what it put right is found by no other."""
+    What it has put right, no later run finds again.
+    """
     if run.same_date:
         alert(
             SAME_DATE,
@@ -165,54 +205,30 @@ def _tell_of_the_scrub(run: SyncLog) -> None:
         resolve_alert(SAME_DATE)
 
 
-def alert_about(run: SyncLog) -> None:
-    """Alert people to what needs them; take back what is over."""
-    _tell_of_the_scrub(run)
-    if run.error == SyncLog.INTERRUPTED:
-        return  # whoever did it knows
-    is_poll = run.cause == Cause.POLL
-    key = "poll failed" if is_poll else "run failed"
-    if run.status == Status.REFUSED:
-        # The workers are refused as well: one mail is enough.
-        alert(REFUSED, _("Odoo rejects our access"), summary(run))
-    elif run.status == Status.FAILED:
-        if not (is_poll and _went_well_lately()):
-            alert(
-                key, _("a poll failed") if is_poll else _("a reconciliation failed"), summary(run)
-            )
-    elif run.status in SyncLog.GOOD:
-        resolve_alert(key)
-        resolve_alert(REFUSED)
-        if run.status == Status.OK and run.digest:
-            _take_back_alerts()
-    if run.cause == Cause.NIGHTLY and run.window_since is not None:
-        if run.missed_by_webhooks > settings.ALERT_MISSED and not polls_alone():
-            alert(
-                "missed by webhooks",
-                ngettext(
-                    "%(count)s order was missed by webhooks",
-                    "%(count)s orders were missed by webhooks",
-                    run.missed_by_webhooks,
-                ),
-                joined(
-                    " ",
-                    summary(run),
-                    _("Are the automation rules in Odoo active, and complete?"),
-                ),
-            )
-        else:
-            resolve_alert("missed by webhooks")
+def _any_run_was_good_lately() -> bool:
+    """Return whether a run, or a poll, was good a short time ago: one failed poll needs nobody."""
+    return SyncLog.objects.filter(
+        status__in=SyncLog.GOOD, ended_at__range=(Now() - POLL_MAY_FAIL_FOR, Now())
+    ).exists()
 
 
-def forget_requested_scan(run: SyncLog) -> None:
-    """Forget what was asked for, if this run must have seen all of it.
+def _end_alerts() -> None:
+    """End the alerts that a digest without trouble has shown to be out of date."""
+    if not PendingBC.objects.exclude(held_reason="").exists():
+        resolve_alert(archive_brake.KEY)
+    if not BC.objects.filter(forbidden_at__isnull=False).exists():
+        resolve_alert("forbidden")
 
-    It has to have looked for what is gone, too, and to have begun late enough: before that a
-    transaction that an event told of may still have been open in Odoo.
+
+# --- afterwards ---------------------------------------------------------------------------------
+
+
+def purge_what_is_old() -> None:
+    """Purge old records after a good run, also where no nightly run is configured.
+
+    A database error is only logged: the next run tries again.
     """
-    if not run.digest or run.started_at > database_now():  # the clock was set back meanwhile
-        return
-    longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
-    seen_before = run.started_at - longest
-    state = SyncState.objects.filter(key=SyncState.KEY, scan_due_at__lt=seen_before)
-    state.update(scan_due_at=None)
+    try:
+        retention.purge()
+    except DatabaseError as error:
+        logger.warning("What is old could not be purged: %s", error)

@@ -1,8 +1,9 @@
-"""The drift digest: do Odoo and the copy have the same orders and lines, however old?
+"""The drift digest: do Odoo and the copy have the same orders and lines, however old they are?
 
-Counts and sums of ids are compared by month of write_date, then by day where a month differs or was
-never proven, then id by id where a day does. A past period can only lose rows: what is written gets
-a new date. So a period that was proven once, and whose figures have not changed since, is equal.
+Counts and sums of ids are compared by month of write_date; then by day, where a month differs or
+was never proven equal; then id by id, where a day does. A past period can only lose rows, because
+what is written gets a new date. So a period that was once proven equal, and whose figures have not
+changed since, is still equal.
 """
 
 import logging
@@ -26,27 +27,29 @@ logger = logging.getLogger(__name__)
 Model = Literal["order", "line"]
 PeriodName = Literal["month", "day"]
 UNDATED = datetime(1, 1, 1, tzinfo=UTC)
+"""The day under which rows without a write_date are noted; no other row has it."""
 SPANS = 6
-"""Where there are more separate stretches of days to compare, they are compared as one."""
+"""Up to so many separate stretches of days are compared one by one; more are compared as one
+stretch, to save calls."""
 SPAN_ROWS = 50_000
-"""Rows compared before what they prove is kept: so much an interrupted comparison does again."""
+"""Rows compared before what they prove is stored: an interrupted comparison does so many again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What comparing one page of ids showed."""
+    """What the comparison of one page of ids showed."""
 
     orders: frozenset[int]
     """To be fetched again."""
     maybe_gone: frozenset[int]
-    """Those of them that the copy has, and Odoo has not under this date."""
+    """Those of them that the copy has, and Odoo does not list under this date."""
     kept: bool = False
-    """What was compared so far is kept: whoever ends here goes on here."""
+    """What was compared so far is stored: a run that stops here resumes here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A half-open stretch of write_dates; None: without bound."""
+    """A half-open period of write_dates; None: unbounded."""
 
     start: datetime | None
     end: datetime | None
@@ -54,25 +57,33 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a period holds; ``id_sum`` None: not known."""
+    """What a period holds; ``id_sum`` None: unknown."""
 
     end: datetime
     count: int
     id_sum: int | None
 
     def equals(self, other: "Figures | None") -> bool:
-        """Whether both tell of the same rows, as far as figures can."""
+        """Return whether both may be of the same rows, as far as figures can show."""
         if other is None or self.count != other.count:
             return False
         return None in (self.id_sum, other.id_sum) or self.id_sum == other.id_sum
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Days to be compared together, by their starts, ascending."""
+
+    days: list[datetime]
+    period: Period
+
+
 class Digest:
     """One comparison of all orders, or of all lines.
 
-    ``settled_before``: periods that ended by then can be proven, for no change with such an old
-    write_date can still be committed. ``remember``: keep what is proven; without it, nothing is
-    written.
+    ``settled_before``: periods that end by then can be proven equal, because no change with such an
+    old write_date can still be committed. ``remember``: store what is proven equal; without it
+    nothing is written.
     """
 
     def __init__(
@@ -86,12 +97,16 @@ class Digest:
         self._unequal_days: set[datetime] = set()
 
     def drifts(self) -> Iterator[Drift]:
-        """Yield what differs, if only nothing, page by page; remember what is proven equal."""
+        """Yield what differs, page by page, and store what is proven equal.
+
+        Pages without a difference are yielded too. Where Odoo cannot group, all ids are compared,
+        and ``note`` says so. Raises what the gateway raises.
+        """
         try:
             months = self._unproven("month", None)
-            days = self._unproven("day", _span(months)) if months else {}
+            days = self._unproven("day", _enclose(months)) if months else {}
         except CannotGroup as error:
-            self.note = self._all_read(message_of(error))
+            self.note = self._describe_fallback(message_of(error))
             logger.warning("%s", self.note)
             yield from self._compare(Period(None, None))
             return
@@ -101,21 +116,26 @@ class Digest:
             for start, (their, own) in days.items()
             if not own.equals(their) or own.end <= self.settled_before
         }
-        for span in _spans(to_compare):
+        for span in _join_days(to_compare):
             yield from self._compare(span.period)
             self._remember([(start, to_compare[start]) for start in span.days])
             yield Drift(frozenset(), frozenset(), kept=True)
         self._remember([*months.items()])
 
-    def _all_read(self, why: Message) -> Message:
+    def _describe_fallback(self, why: Message) -> Message:
         if self.model == "order":
             return _("this Odoo cannot group, so the ids of all orders were read: %(why)s", why=why)
         return _("this Odoo cannot group, so the ids of all lines were read: %(why)s", why=why)
 
+    # --- figures of months and days ------------------------------------------------------------
+
     def _unproven(
         self, name: PeriodName, within: Period | None
     ) -> dict[datetime, tuple[Figures | None, Figures]]:
-        """Return the periods, by start, whose figures differ or were never proven: theirs, ours."""
+        """Return the periods whose figures differ, or were never proven equal.
+
+        As start → (Odoo's figures, our own).
+        """
         theirs, ours = self._their_figures(name, within), self._own_figures(name, within)
         proven = self._proven()
         unproven = {}
@@ -151,19 +171,11 @@ class Digest:
             for group in groups
         }
 
-    def _own_rows(self, within: Period) -> Any:
-        rows: Any = (
-            BC.objects.current()
-            if self.model == "order"
-            else BCLine.objects.filter(bc__archived_at__isnull=True, bc__forbidden_at__isnull=True)
-        )
-        if within.start is not None:
-            rows = rows.filter(write_date__gte=within.start)
-        return rows if within.end is None else rows.filter(write_date__lt=within.end)
-
     def _proven(self) -> dict[tuple[datetime, datetime], tuple[int, int]]:
         periods = ProvenPeriod.objects.filter(model=self.model)
         return {(p.start, p.end): (p.count, int(p.id_sum)) for p in periods}
+
+    # --- id by id ------------------------------------------------------------------------------
 
     def _compare(self, span: Period) -> Iterator[Drift]:
         """Compare ids and dates one by one."""
@@ -173,14 +185,17 @@ class Digest:
         yield from self._compare_pages(pages, self._own_rows(span))
 
     def _compare_undated(self) -> Iterator[Drift]:
-        """Compare ids of what SQL made without a date; its content only a full run compares."""
+        """Compare the ids of rows that SQL created without a date.
+
+        Only a full run compares their content.
+        """
         listing = self.odoo.listing
         ask = listing.undated_orders if self.model == "order" else listing.undated_lines
         undated = self._own_rows(Period(None, None)).filter(write_date__isnull=True)
         yield from self._compare_pages(ask, undated)
 
     def _compare_pages(self, ask: Callable[..., list[Listed]], own: Any) -> Iterator[Drift]:
-        """Compare a page of Odoo's at a time."""
+        """Compare one page of Odoo's ids at a time with the copy's in the same range."""
         after_id, limit, is_last = 0, settings.SYNC_PAGE_SIZE, False
         while not is_last:
             page = ask(after_id=after_id, limit=limit)
@@ -211,8 +226,18 @@ class Digest:
         maybe_gone = only_here if self.model == "order" else set()
         return Drift(frozenset(orders | only_here), frozenset(maybe_gone))
 
+    def _own_rows(self, within: Period) -> Any:
+        rows: Any = (
+            BC.objects.current()
+            if self.model == "order"
+            else BCLine.objects.filter(bc__archived_at__isnull=True, bc__forbidden_at__isnull=True)
+        )
+        if within.start is not None:
+            rows = rows.filter(write_date__gte=within.start)
+        return rows if within.end is None else rows.filter(write_date__lt=within.end)
+
     def _remember(self, periods: Sequence[tuple[datetime, tuple[Figures | None, Figures]]]) -> None:
-        """Keep the figures of settled days and months in which nothing differed."""
+        """Store the figures of settled days and months in which nothing differed."""
         if not self.remember:
             return
         proofs = [
@@ -233,30 +258,8 @@ class Digest:
         )
 
 
-def _day(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _end(name: PeriodName, start: datetime) -> datetime:
-    if name == "day":
-        return start + timedelta(days=1)
-    return (start.replace(day=1) + timedelta(days=32)).replace(day=1)
-
-
-def _span(periods: Mapping[datetime, tuple[Figures | None, Figures]]) -> Period:
-    return Period(min(periods), max(own.end for _, own in periods.values()))
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Days to be compared together, by their starts, ascending."""
-
-    days: list[datetime]
-    period: Period
-
-
-def _spans(days: Mapping[datetime, tuple[Figures | None, Figures]]) -> Iterator[Span]:
-    """Join days that follow each other, as long as they hold no more rows than SPAN_ROWS."""
+def _join_days(days: Mapping[datetime, tuple[Figures | None, Figures]]) -> Iterator[Span]:
+    """Join adjacent days, as long as together they have no more rows than SPAN_ROWS."""
     stretches: list[list[datetime]] = []
     for start in sorted(days):
         if stretches and days[stretches[-1][-1]][1].end == start:
@@ -266,19 +269,33 @@ def _spans(days: Mapping[datetime, tuple[Figures | None, Figures]]) -> Iterator[
     if len(stretches) > SPANS:
         stretches = [sorted(days)]
     for stretch in stretches:
-        joined: list[datetime] = []
+        joined_days: list[datetime] = []
         rows = 0
         for start in stretch:
             count = max(figures.count for figures in days[start] if figures is not None)
-            if joined and rows + count > SPAN_ROWS:
-                yield _span_of(joined, days)
-                joined, rows = [], 0
-            joined.append(start)
+            if joined_days and rows + count > SPAN_ROWS:
+                yield _make_span(joined_days, days)
+                joined_days, rows = [], 0
+            joined_days.append(start)
             rows += count
-        yield _span_of(joined, days)
+        yield _make_span(joined_days, days)
 
 
-def _span_of(
+def _make_span(
     starts: list[datetime], days: Mapping[datetime, tuple[Figures | None, Figures]]
 ) -> Span:
     return Span(starts, Period(starts[0], days[starts[-1]][1].end))
+
+
+def _enclose(periods: Mapping[datetime, tuple[Figures | None, Figures]]) -> Period:
+    return Period(min(periods), max(own.end for _, own in periods.values()))
+
+
+def _day(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _end(name: PeriodName, start: datetime) -> datetime:
+    if name == "day":
+        return start + timedelta(days=1)
+    return (start.replace(day=1) + timedelta(days=32)).replace(day=1)

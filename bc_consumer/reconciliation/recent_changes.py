@@ -1,6 +1,14 @@
-"""Which orders written lately differ from the copy, told from ids and dates: a page at a time.
+"""Finds orders of the copy that may be out of date, by dates, names and mapping: a page at a time.
 
-Nothing here writes. Orders whose content may differ are returned; whoever asked marks them.
+1. ``orders_page`` and ``lines_page`` compare what Odoo has written in the window with the copy's
+   dates. An equal date proves that the copy is equal only if the copy was read some time after it,
+   the ``proof``: Odoo shows whole seconds, and a transaction may commit long after its date.
+2. ``names_page`` finds orders that hold an older name of a related record: renaming a partner
+   changes no date of the orders that name it.
+3. ``older_mapping`` finds rows that are to be read again although Odoo is silent, because another
+   mapping, or other fields, made them (docs/reading-again.md).
+
+Nothing here writes or marks: the caller does.
 """
 
 from collections.abc import Sequence
@@ -26,14 +34,7 @@ from bc_consumer.odoo import (
 )
 from bc_consumer.refresh.mapping import current_versions, normalised_text
 
-
-def proof_by_our_clock(proof: timedelta, here: datetime, at_odoo: datetime) -> timedelta:
-    """Lengthen a proof by how far Odoo's clock is behind the database's; both were read together.
-
-    Dates are Odoo's, and when an order was read is the database's: behind, Odoo's dates look older
-    than they are. Ahead, they only look younger, and more is read again than needed.
-    """
-    return proof + max(here - at_odoo, timedelta(0))
+CopiedModel = type[BC] | type[BCLine]
 
 
 @dataclass(slots=True)
@@ -43,9 +44,12 @@ class Page:
     suspects: set[int] = field(default_factory=set)
     """Orders to be fetched again."""
     differing: set[int] = field(default_factory=set)
-    """Those of them that are known to differ; the rest is only not proven."""
+    """Those of them that are known to differ; the others are only not proven."""
     last_id: int = 0
     is_last: bool = True
+
+
+# --- dates: orders and lines written in the window ----------------------------------------------
 
 
 def orders_page(
@@ -56,13 +60,14 @@ def orders_page(
     *,
     read_by: datetime | None = None,
 ) -> Page:
-    """Compare one page of Odoo's orders, written since then, with the copy's dates.
+    """Compare one page of Odoo's orders, written since ``since``, with the copy's dates.
 
-    ``proof``: an order counts as proven when it was read that long after its write_date.
-    ``read_by``: every order that was not read since then is a suspect: only its content can tell.
+    ``since`` None: all orders. ``proof``: an order counts as proven when it was read that long
+    after its write_date. ``read_by``: instead, every order is a suspect that was not read since
+    then, because only its content can tell.
     """
     listed = odoo.listing.orders(since=since, after_id=after_id, limit=settings.SYNC_PAGE_SIZE)
-    page = _page(listed, after_id)
+    page = _empty_page(listed, after_id)
     columns = ("odoo_id", "write_date", "synced_at", "archived_at", "forbidden_at")
     ids = [row.id for row in listed]
     known = {bc.odoo_id: bc for bc in BC.objects.filter(odoo_id__in=ids).only(*columns)}
@@ -74,16 +79,20 @@ def orders_page(
         elif read_by is not None:
             if bc.synced_at is None or not read_by <= bc.synced_at <= now:
                 page.suspects.add(row.id)
-        elif not _proven(bc, row.write_date, proof, now):
+        elif not _is_proven(bc, row.write_date, proof, now):
             page.suspects.add(row.id)
     page.suspects |= page.differing
     return page
 
 
 def lines_page(odoo: Odoo, since: datetime, after_id: int, proof: timedelta) -> Page:
-    """Compare one page of Odoo's lines, written since then, with the copy's; give their orders."""
+    """Compare one page of Odoo's lines with the copy's; the page holds the orders of such lines.
+
+    It has the lines written since ``since``. A line also differs where the copy has it under
+    another order. ``proof``: as in ``orders_page``.
+    """
     listed = odoo.listing.lines(since=since, after_id=after_id, limit=settings.SYNC_PAGE_SIZE)
-    page = _page(listed, after_id)
+    page = _empty_page(listed, after_id)
     ids = [row.id for row in listed]
     lines = BCLine.objects.filter(odoo_id__in=ids).select_related("bc")
     known = {line.odoo_id: line for line in lines}
@@ -94,103 +103,131 @@ def lines_page(odoo: Odoo, since: datetime, after_id: int, proof: timedelta) -> 
         line = known.get(row.id)
         if line is None or line.bc.odoo_id != row.order_id or line.write_date != row.write_date:
             page.differing.add(row.order_id)
-        elif not _proven(line.bc, row.write_date, proof, now):
+        elif not _is_proven(line.bc, row.write_date, proof, now):
             page.suspects.add(row.order_id)
     page.suspects |= page.differing
     return page
 
 
-def _page(listed: Sequence[Listed], after_id: int) -> Page:
+def _empty_page(listed: Sequence[Listed], after_id: int) -> Page:
     last_id = listed[-1].id if listed else after_id
     return Page(last_id=last_id, is_last=len(listed) < settings.SYNC_PAGE_SIZE)
 
 
-def _proven(bc: BC, write_date: datetime | None, proof: timedelta, now: datetime) -> bool:
-    if write_date is None:  # made by SQL: nothing tells when it changes
+def _is_proven(bc: BC, write_date: datetime | None, proof: timedelta, now: datetime) -> bool:
+    if write_date is None:  # SQL created it: no date shows when it changes
         return False
-    # Read in the future: the clock was set back, and nothing tells when it was.
+    # Read in the future: the clock was set back, so the time of the read is unknown.
     return bc.synced_at is not None and write_date + proof < bc.synced_at <= now
 
 
-def older_mapping(odoo: Odoo, after_id: int, limit: int) -> list[int]:
-    """Return current orders that are to be read again, whatever their dates say."""
-    older = to_be_read_again(odoo.field_set())
-    rows = BC.objects.current().filter(older, odoo_id__gt=after_id)
-    return list(rows.order_by("odoo_id").values_list("odoo_id", flat=True)[:limit])
+def proof_by_our_clock(proof: timedelta, here: datetime, at_odoo: datetime) -> timedelta:
+    """Return the proof, lengthened by how far Odoo's clock is behind our database's.
+
+    ``here`` and ``at_odoo``: both clocks, read together. Dates are by Odoo's clock, and the time of
+    a read is by the database's. If Odoo's clock is behind, its dates look older than they are. If
+    it is ahead, they only look younger, and more is read again than needed.
+    """
+    return proof + max(here - at_odoo, timedelta(0))
 
 
-Copied = type[BC] | type[BCLine]
+# --- names of related records -------------------------------------------------------------------
 
 
 def naming_models(odoo: Odoo) -> tuple[str, ...]:
-    """Return the models whose records orders and lines name, those of extra fields included."""
-    tables = _tables(odoo.field_set())
+    """Return the models of the related records whose names orders and lines hold.
+
+    Those of extra fields are included, after the usual ones.
+    """
+    tables = _tables_with_fields(odoo.field_set())
     models = {model for _table, fields in tables for _field, model in fields.naming}
     known = [model for model in NAMING_MODELS if model in models]
     return (*known, *sorted(models.difference(known)))
 
 
-def _tables(fields: FieldSet) -> tuple[tuple[Copied, ModelFields], ...]:
-    return (BC, fields.order), (BCLine, fields.line)
-
-
 def names_page(odoo: Odoo, model: str, since: datetime, after_id: int) -> Page:
-    """Look at one page of related records written since then; give orders with an older name."""
+    """Return the orders that hold an older name, for one page of related records of this model.
+
+    The page has the records written since ``since``.
+    """
     limit = settings.SYNC_PAGE_SIZE
     renamed = odoo.listing.renamed(model, since=since, after_id=after_id, limit=limit)
     names = {record_id: normalised_text(name) for record_id, name in renamed}
     page = Page(last_id=max(names, default=after_id), is_last=len(renamed) < limit)
     if not names:
         return page
-    for table, fields in _tables(odoo.field_set()):
+    for table, fields in _tables_with_fields(odoo.field_set()):
         for named, relation in fields.naming:
             if relation == model:
-                page.differing |= _with_older_name(table, named, names)
+                page.differing |= _find_older_names(table, named, names)
     page.suspects = set(page.differing)
     return page
 
 
-def _with_older_name(table: Copied, named: Field, names: dict[int, str]) -> set[int]:
-    """Return the orders that hold an older name than one of these in a field."""
+def _tables_with_fields(fields: FieldSet) -> tuple[tuple[CopiedModel, ModelFields], ...]:
+    return (BC, fields.order), (BCLine, fields.line)
+
+
+def _find_older_names(table: CopiedModel, named: Field, names: dict[int, str]) -> set[int]:
+    """Return the orders in which this field holds an older name than ``names`` has."""
     order = "odoo_id" if table is BC else "bc__odoo_id"
     many = named.kind is Kind.MANY2MANY
     if named.extra:
-        return _with_older_extra(table, named.name, names, many=many)
+        return _find_older_names_in_extra(table, named.name, names, many=many)
     if many:
         rows = table._default_manager.exclude(**{named.name: []})
-        return _among(rows.values_list(order, named.name), names)
+        return _holding_older_name(rows.values_list(order, named.name), names)
     id_column, name_column = named.columns
     rows = table._default_manager.filter(**{f"{id_column}__in": list(names)})
     values = rows.values_list(order, id_column, name_column).distinct()
     return {odoo_id for odoo_id, record_id, name in values.iterator() if names[record_id] != name}
 
 
-def _with_older_extra(table: Copied, name: str, names: dict[int, str], *, many: bool) -> set[int]:
+def _find_older_names_in_extra(
+    table: CopiedModel, name: str, names: dict[int, str], *, many: bool
+) -> set[int]:
+    """The same for a field without a column."""
     order = "odoo_id" if table is BC else "bc__odoo_id"
-    # Not as a keyword: Odoo's names may hold two underscores.
+    # Not by a keyword: names of Odoo's fields may contain two underscores.
     value = KeyTransform(name, "extra")
     rows: QuerySet[Any] = table._default_manager.annotate(value=value)
     if many:
-        return _among(rows.exclude(value=None).values_list(order, "value"), names)
+        return _holding_older_name(rows.exclude(value=None).values_list(order, "value"), names)
     rows = rows.annotate(record=KeyTransform("id", value)).filter(record__in=list(names))
     values = rows.values_list(order, "value").iterator()
-    return {odoo_id for odoo_id, one in values if names[one["id"]] != one["name"]}
+    return {odoo_id for odoo_id, record in values if names[record["id"]] != record["name"]}
 
 
-def _among(rows: "QuerySet[Any, tuple[int, Any]]", names: dict[int, str]) -> set[int]:
-    """Return the orders whose list of records holds an older name."""
+def _holding_older_name(rows: "QuerySet[Any, tuple[int, Any]]", names: dict[int, str]) -> set[int]:
+    """Return the orders of which a list of related records holds an older name."""
     return {
         odoo_id
         for odoo_id, records in rows.iterator()
-        if any(names.get(one["id"], one["name"]) != one["name"] for one in records or ())
+        if any(
+            names.get(record["id"], record["name"]) != record["name"] for record in records or ()
+        )
     }
 
 
+# --- reading again: another mapping, other fields -----------------------------------------------
+
+
+def older_mapping(odoo: Odoo, after_id: int, limit: int) -> list[int]:
+    """Return current orders to be read again, whatever their dates say; ascending by id."""
+    older = to_be_read_again(odoo.field_set())
+    rows = BC.objects.current().filter(older, odoo_id__gt=after_id)
+    return list(rows.order_by("odoo_id").values_list("odoo_id", flat=True)[:limit])
+
+
 def to_be_read_again(fields: FieldSet) -> Q:
-    """Return the condition on orders; ``fields``: those that this Odoo has now."""
-    made_otherwise = ~Q(mapping_version__in=current_versions(fields))
-    since = CopyOrigin.objects.values_list("fields_changed_at", flat=True).first()
-    if since is None:
-        return made_otherwise
-    # Read in the future: the clock was set back, and nothing tells when it was.
-    return made_otherwise | Q(synced_at__lt=since) | Q(synced_at__gt=Now())
+    """Return the condition on orders that are to be read again, whatever their dates say.
+
+    ``fields``: the fields that this Odoo has now. Besides the mapping version, a time counts:
+    orders that were read before the set of fields last changed.
+    """
+    other_mapping = ~Q(mapping_version__in=current_versions(fields))
+    changed_at = CopyOrigin.objects.values_list("fields_changed_at", flat=True).first()
+    if changed_at is None:
+        return other_mapping
+    # Read in the future: the clock was set back, so the time of the read is unknown.
+    return other_mapping | Q(synced_at__lt=changed_at) | Q(synced_at__gt=Now())

@@ -1,7 +1,33 @@
-"""The reconciliation: find what differs, mark it, work it off, move the watermark.
+"""Does one run of the reconciliation: find what differs, mark it, work it off, move the watermark.
 
-One run is one SyncLog row. It goes through its phases page by page and keeps its place in that
-row, so that it can go on there: a nightly run's next slice, an interrupted first load.
+One run is one SyncLog row. The run takes the lock (``lock``), begins or resumes its row (``start``)
+and goes through its phases, page by page. It keeps its place in that row, so that it can be
+resumed: a nightly run by its next slice, an interrupted first load by the next run. A good run
+moves the watermark in the transaction that ends it, if the lock is still its own (``finish``).
+
+The window begins at the watermark, less SYNC_OVERLAP_SECONDS, or at the poll before, and ends at
+Odoo's time when the run begins.
+
+| phase            | what it looks at                         | what it marks                      |
+| ---------------- | ---------------------------------------- | ---------------------------------- |
+| failed           | orders that were given up                | all of them: one more attempt each |
+| mapping          | rows made by an older mapping, or of     | all of them                        |
+|                  | other fields than Odoo has now           |                                    |
+| orders           | Odoo's orders written in the window; in  | those whose date differs, or that  |
+|                  | a first load, all                        | were read too soon after it        |
+| lines            | Odoo's lines written in the window       | the orders of such lines, likewise |
+| digest of orders | counts and sums of the ids of all        | those that differ, or that only    |
+|                  | orders, by month and day                 | one side has                       |
+| digest of lines  | the same of all lines                    | the orders of such lines           |
+| names of <model> | related records written in the window    | orders that hold an older name     |
+| scrub            | the orders longest unconfirmed; in a     | all of them: only content can tell |
+|                  | full run, all                            |                                    |
+| drain            | the ledger                               | nothing: waits until each marked   |
+|                  |                                          | order has been fetched once        |
+
+Not every run has every phase; the docstring of each phase's method says which runs skip it. Marks
+go to the bulk lane. The run's own threads (``drain_threads``) and all workers work them off while
+the phases go on.
 """
 
 import logging
@@ -71,95 +97,105 @@ Status = SyncLog.Status
 Cause = SyncLog.Cause
 
 OUTSTANDING = 4000
-"""Marks of one run that wait at the same time: the ledger stays small however much is found."""
+"""Orders that one run has marked and that are not fetched yet, at most: so the ledger stays small
+however much is found."""
 GIVE_WAY_SECONDS = 30.0
+"""How long a run waits for a poll to give way before it raises AlreadyRunning."""
 POLL_PROOF = timedelta(seconds=5)
-"""A poll leaves the long proof to the nightly run: it comes again too soon for that."""
+"""How long after its write_date an order has to have been read to be proven, for a poll. Polls come
+too often to wait for Odoo's longest transaction; the nightly run does."""
 WAKE_UPS = 8
-"""Messages a page of bulk marks sends: each worker thread that wakes takes whole batches."""
-LOOK_SECONDS = 0.2
-ASK_SECONDS = 5.0
-"""Between two calls by which a run finds out for itself why the workers leave Odoo alone."""
+"""Messages sent for one page of bulk marks: each worker thread that wakes takes whole batches."""
+WAIT_SECONDS = 0.2
+"""Between two looks at the ledger, or at the lock, while the run waits."""
+PROBE_SECONDS = 5.0
+"""Between two calls by which a run itself finds out why the workers leave Odoo alone."""
 
 
 Marking = Callable[[Sequence[int], ledger.Mark], object]
+"""A function of the ledger that marks ids."""
 
 
 class Progress(Protocol):
-    """Is told how a run gets on; see the management command."""
+    """Is called with the run's progress; the management command shows it."""
 
     def __call__(self, run: SyncLog, outstanding: int) -> None:
-        """Show it."""
+        """Show the run, and how many of its marks are outstanding."""
 
 
 def reconcile(request: RunRequest, progress: Progress | None = None) -> SyncLog:
-    """Do one whole run, here and now; return its SyncLog row, ended.
+    """Do one whole run here and now; return its SyncLog row, ended.
 
     Raises AlreadyRunning when another run holds the lock, and Interrupted when the process is told
-    to stop. Whatever else goes wrong ends the run as failed, refused or braked, with its error.
+    to stop. Any other error ends the run as failed, refused or braked, and is recorded in its row.
     """
-    lock = _taken_lock(request.cause)
+    lock = _take_lock(request.cause)
     try:
-        worker = _Run(lock, begin(request), progress)
+        runner = _Runner(lock, begin(request), progress)
     except BaseException:
         lock.give_back()
         raise
-    return worker.finish()
+    return runner.execute()
 
 
 def reconcile_slice(run_id: int | None) -> int | None:
-    """Do one slice of a nightly run; return the run's id while it is not over.
+    """Do one slice of a nightly run; return the run's key while it is not over, else None.
 
-    ``run_id`` None begins the run, if one is due and none is left to go on with: a message may
-    have been sent more than once, or may have waited for a worker since another night. Raises
-    AlreadyRunning.
+    ``run_id`` None begins a run if one is due, and resumes one that is unfinished. It does nothing
+    if neither is the case: a message may have been sent twice, or have waited for a worker since
+    another night. Raises AlreadyRunning, and Interrupted.
     """
-    lock = _taken_lock(Cause.NIGHTLY, run_id)
+    lock = _take_lock(Cause.NIGHTLY, run_id)
     try:
-        run = _run_of_slice(run_id)
+        run = _begin_or_resume_slice(run_id)
         if run is None:
             logger.info("no nightly run is due, or left to go on with")
             lock.give_back()
             return None
-        worker = _Run(lock, run, None, seconds=settings.SYNC_SLICE_SECONDS)
+        runner = _Runner(lock, run, None, seconds=settings.SYNC_SLICE_SECONDS)
     except BaseException:
         lock.give_back()
         raise
     try:
-        worker.finish()
+        runner.execute()
     except SliceOver:
         return run.pk
     return None
 
 
-def _run_of_slice(run_id: int | None) -> SyncLog | None:
-    left = schedule.unfinished_nightly()
-    if left is not None and run_id in {None, left.pk}:
-        ledger.free_claims_of(left.pk)  # the slice before may have been killed
-        return left
+def _begin_or_resume_slice(run_id: int | None) -> SyncLog | None:
+    """Return the run that this slice belongs to; None where there is nothing to do."""
+    unfinished = schedule.unfinished_nightly()
+    if unfinished is not None and run_id in {None, unfinished.pk}:
+        ledger.free_claims_of(unfinished.pk)  # the last slice may have been killed
+        return unfinished
     if run_id is None and schedule.nightly_is_due(database_now()):
         return begin(RunRequest(Cause.NIGHTLY))
     return None
 
 
-def _taken_lock(cause: SyncLog.Cause, run_id: int | None = None) -> Lock:
+def _take_lock(cause: SyncLog.Cause, run_id: int | None = None) -> Lock:
+    """Take the lock; if a poll holds it, ask it to give way, and wait. A poll itself does not wait.
+
+    Raises AlreadyRunning, and Interrupted when the process is told to stop.
+    """
     lock = Lock()
     end = time.monotonic() + (0 if cause == Cause.POLL else GIVE_WAY_SECONDS)
-    polled = False
+    poll_was_running = False
     while not lock.take(run_id):
         running = set(SyncLog.objects.filter(status=Status.RUNNING).values_list("cause", flat=True))
-        # A poll's row is closed a moment before its lock is free.
-        polled = polled or Cause.POLL in running
-        if not polled or running - {Cause.POLL} or time.monotonic() >= end:
+        # A poll closes its row a moment before it releases the lock.
+        poll_was_running = poll_was_running or Cause.POLL in running
+        if not poll_was_running or running - {Cause.POLL} or time.monotonic() >= end:
             raise AlreadyRunning(holder())
         ask_to_give_way()
-        if process_state.stopping.wait(LOOK_SECONDS):
+        if process_state.stopping.wait(WAIT_SECONDS):
             raise Interrupted(_("the process is stopping"))
     return lock
 
 
-class _Run:
-    """One run at work in this process."""
+class _Runner:
+    """Carries out one run, or one slice of it, in this process."""
 
     def __init__(
         self, lock: Lock, run: SyncLog, progress: Progress | None, seconds: float | None = None
@@ -167,29 +203,32 @@ class _Run:
         self.lock = lock
         self.run = run
         self.progress = progress
-        self.until = None if seconds is None else time.monotonic() + seconds
-        self._stepped = False
+        self.slice_ends_at = None if seconds is None else time.monotonic() + seconds
+        self._has_progressed = False
         self.odoo = odoo()
-        self._calls, self._bytes = self.odoo.calls, self.odoo.bytes
-        self._ask_after = 0.0
+        self._saved_calls, self._saved_bytes = self.odoo.calls, self.odoo.bytes
+        self._probe_after = 0.0
         self._findings = Findings(run, self.odoo)
-        self._more: Counter[str] = Counter()
-        """What is still to be added to columns that the looks add to as well."""
-        quick = run.cause == Cause.POLL and not run.asked_for
+        self._increments: Counter[str] = Counter()
+        """What this process still has to add to columns that the looks at orders add to as well."""
+        plain_poll = run.cause == Cause.POLL and not run.asked_for
         longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
-        self._proof = POLL_PROOF if quick else longest
+        self._proof = POLL_PROOF if plain_poll else longest
 
-    def finish(self) -> SyncLog:
-        """Go through the phases; end the run and release the lock on every way out."""
+    def execute(self) -> SyncLog:
+        """Go through the phases; end the run and release the lock, whatever happens."""
         logger.info(
-            "run %d (%s) begins or goes on: %s", self.run.pk, self.run.cause, self.run.phase
+            "run %d (%s) begins or goes on, at phase %s",
+            self.run.pk,
+            self.run.cause,
+            self.run.phase,
         )
         handed_over = False
         try:
-            self._check_database()
+            self._check_identity()
             with drain_threads(self.run.pk):
-                self._work()
-            self._end(*self._verdict())
+                self._go_through_phases()
+            self._end(*self._judge())
         except SliceOver:
             self._save()
             handed_over = True
@@ -204,12 +243,12 @@ class _Run:
             self._end(Status.PARTIAL, SyncLog.GAVE_WAY)
         except Braked as error:
             why = message_of(error)
-            self._more["gone"] = self._findings.unarchived()
+            self._increments["gone"] = self._findings.unarchived()
             self._end(Status.BRAKED, why)
-            told = joined(
+            text = joined(
                 " ", why, _("Nothing was archived by it."), archive_brake.held_orders().text()
             )
-            alert(archive_brake.KEY, _("a reconciliation was stopped"), told)
+            alert(archive_brake.KEY, _("a reconciliation was stopped"), text)
         except OdooRefused as error:
             self._end_failed(Status.REFUSED, error)
         except LockLost as error:
@@ -219,86 +258,82 @@ class _Run:
         except (OdooError, DatabaseError, InterfaceError) as error:
             self._end_failed_or_cut_off(error)
         except Exception as error:
-            logger.exception("run %d met an error of our own", self.run.pk)
+            logger.exception("run %d failed by an error of our own", self.run.pk)
             self._end_failed(Status.FAILED, error)
         finally:
             if not handed_over:
                 self.lock.give_back()
         return self.run
 
-    def _work(self) -> None:
-        if self.run.window_until is None:
-            # Odoo's own clock, before the first read: what is committed later is the next run's.
-            self.run.window_until = self.odoo.server_time()
-            self._begin_before(self.run.window_until)
-            if self.run.cause != Cause.POLL:  # which comes too often for that
-                schema_watch.look_anew(self.odoo)
-                watch_language(self.odoo)
-            self._keep()
-        phases = self._phases()
-        names = [*phases, SyncLog.DONE]
-        if self.run.phase not in names:  # of a record that settings or Odoo no longer have
-            self.run.phase, self.run.cursor = FIRST_PHASE, 0
-        while self.run.phase != SyncLog.DONE:
-            self._look_around()
-            self._wait_for_room()
-            next_phase = phases[self.run.phase]()
-            self._stepped = True
-            if next_phase == "":
-                next_phase = names[names.index(self.run.phase) + 1]
-                self.run.cursor = 0
-            self.run.phase = next_phase
-            self._keep()
-
-    def _begin_before(self, until: datetime) -> None:
-        """Let the window reach back by the overlap where Odoo's clock was set back meanwhile."""
-        since = self.run.window_since
-        if since is not None and since > until:
-            self.run.window_since = until - timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
-
-    def _check_database(self) -> None:
-        """Stop before another database's orders replace ours, under the same ids."""
+    def _check_identity(self) -> None:
+        """Raise before orders of another database overwrite ours under the same ids."""
         if self.run.forced and self.run.window_until is None:
             odoo_identity.accept(self.odoo)
         odoo_identity.check(self.odoo)
 
-    def _verdict(self) -> tuple[SyncLog.Status, Message]:
-        status, why = verdict(self.run)
-        if status in SyncLog.GOOD and self.run.digest:
-            odoo_identity.renew(self.odoo)
-        return status, why
+    def _go_through_phases(self) -> None:
+        if self.run.window_until is None:
+            # By Odoo's clock, before the first read: what is committed later is the next run's.
+            self.run.window_until = self.odoo.server_time()
+            self._widen_window(self.run.window_until)
+            if self.run.cause != Cause.POLL:  # polls come too often for that
+                schema_watch.look_anew(self.odoo)
+                watch_language(self.odoo)
+            self._save_or_stop()
+        phases = self._phases()
+        names = [*phases, SyncLog.DONE]
+        if self.run.phase not in names:  # names of a model that the fields no longer refer to
+            self.run.phase, self.run.cursor = FIRST_PHASE, 0
+        while self.run.phase != SyncLog.DONE:
+            self._stop_if_asked()
+            self._wait_for_room()
+            next_phase = phases[self.run.phase]()
+            self._has_progressed = True
+            if next_phase == "":
+                next_phase = names[names.index(self.run.phase) + 1]
+                self.run.cursor = 0
+            self.run.phase = next_phase
+            self._save_or_stop()
 
-    @property
-    def proof(self) -> timedelta:
-        """How long after its date an order has to have been read to be proven."""
-        until = self.run.window_until or self.run.started_at
-        return recent_changes.proof_by_our_clock(self._proof, self.run.started_at, until)
+    def _widen_window(self, until: datetime) -> None:
+        """Let the window reach back by the overlap if Odoo's clock was set back meanwhile."""
+        since = self.run.window_since
+        if since is not None and since > until:
+            self.run.window_since = until - timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
 
     def _phases(self) -> dict[str, Callable[[], str]]:
+        """Return each phase's method, in the order of the module's table."""
         return {
-            FIRST_PHASE: self._failed_orders,
-            "mapping": self._mapping,
-            "orders": self._orders,
-            "lines": self._lines,
+            FIRST_PHASE: self._reopen_failed,
+            "mapping": self._mark_older_mapping,
+            "orders": self._compare_orders,
+            "lines": self._compare_lines,
             "digest of orders": self._digest_orders,
             "digest of lines": self._digest_lines,
-            **{f"names of {m}": self._names(m) for m in recent_changes.naming_models(self.odoo)},
+            **{
+                f"names of {m}": self._compare_names(m)
+                for m in recent_changes.naming_models(self.odoo)
+            },
             "scrub": self._scrub,
             "drain": self._drain,
         }
 
-    # --- phases: each does one page, and returns the phase to go on with ("": the next) --------
+    # --- phases: each does one page, and returns the phase to go on with ("" is the next one) ----
 
-    def _failed_orders(self) -> str:
-        """Give what was given up one more attempt; a poll comes too often for that."""
+    def _reopen_failed(self) -> str:
+        """Give orders that were given up one more attempt. Polls come too often for this."""
         if self.run.cause == Cause.POLL:
             return ""
         ids = ledger.failed(self.run.cursor, settings.SYNC_PAGE_SIZE)
-        return self._mark_page(ids, ledger.reopen)  # together: thousands may have one cause
+        return self._mark_page(ids, ledger.reopen)  # read in batches: thousands may have one cause
 
-    def _mapping(self) -> str:
+    def _mark_older_mapping(self) -> str:
+        """Have rows read again that a different mapping made.
+
+        Runs without a digest skip it, and scans that an event asked for.
+        """
         if not self.run.digest or self.run.asked_for:
-            return ""  # it looks through all of the copy, and may have all of it read again
+            return ""  # it scans the whole copy, and may have all of it read again
         return self._mark_page(
             recent_changes.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
         )
@@ -308,11 +343,12 @@ class _Run:
         self.run.cursor = ids[-1] if ids else 0
         return "" if len(ids) < settings.SYNC_PAGE_SIZE else self.run.phase
 
-    def _orders(self) -> str:
-        return self._page_of_orders(self.run.window_since)
+    def _compare_orders(self) -> str:
+        """Compare the orders written in the window. Every run does this."""
+        return self._compare_page_of_orders(self.run.window_since)
 
-    def _page_of_orders(self, since: datetime | None) -> str:
-        """Mark what differs; and, where a full run goes through all, what it has not read yet."""
+    def _compare_page_of_orders(self, since: datetime | None) -> str:
+        """Mark what differs; in the scrub of a full run, also what the run has not read yet."""
         read_by = self.run.started_at if self.run.full and since is None else None
         page = recent_changes.orders_page(
             self.odoo, since, self.run.cursor, self.proof, read_by=read_by
@@ -325,33 +361,35 @@ class _Run:
         self.run.cursor = page.last_id
         return "" if page.is_last else self.run.phase
 
-    def _lines(self) -> str:
+    def _compare_lines(self) -> str:
+        """Compare the lines written in the window. A first load skips this."""
         since = self.run.window_since
         if since is None:
-            return ""  # every order was marked, and its lines come with it
+            return ""  # every order was marked, and lines come with their order
         page = recent_changes.lines_page(self.odoo, since, self.run.cursor, self.proof)
         self._mark(self._findings.note("found_by_window", page.differing, page.suspects))
         self.run.cursor = page.last_id
         return "" if page.is_last else "lines"
 
     def _digest_orders(self) -> str:
+        """Compare the figures of all orders, however old.
+
+        Runs without a digest go on with the drain, past all the phases between.
+        """
         if not self.run.digest:
             return "drain"
-        self._drain()  # what is known to differ is not to be found, and counted, once more
+        self._drain()  # so that what was already found is not found, and counted, again
         return self._digest(Digest(self.odoo, "order", self._settled_before()))
 
     def _digest_lines(self) -> str:
+        """Compare the figures of all lines, however old."""
         self._drain()
         return self._digest(Digest(self.odoo, "line", self._settled_before()))
 
-    def _settled_before(self) -> datetime:
-        reach = settings.SYNC_OVERLAP_SECONDS + settings.ODOO_LONGEST_TRANSACTION_SECONDS
-        return (self.run.window_until or database_now()) - timedelta(seconds=reach)
-
     def _digest(self, digest: Digest) -> str:
         for drift in digest.drifts():
-            self._stepped = self._stepped or drift.kept
-            self._look_around(may_end=drift.kept)
+            self._has_progressed = self._has_progressed or drift.kept
+            self._stop_if_asked(may_end=drift.kept)
             if not drift.orders:
                 continue
             self._findings.check_brake(drift.maybe_gone)
@@ -361,11 +399,21 @@ class _Run:
             self.run.notes = joined("\n", self.run.notes, digest.note)
         return ""
 
-    def _names(self, model: str) -> Callable[[], str]:
-        def page_of_names() -> str:
+    def _settled_before(self) -> datetime:
+        """Return the moment before which every write_date has been committed in Odoo."""
+        reach = settings.SYNC_OVERLAP_SECONDS + settings.ODOO_LONGEST_TRANSACTION_SECONDS
+        return (self.run.window_until or database_now()) - timedelta(seconds=reach)
+
+    def _compare_names(self, model: str) -> Callable[[], str]:
+        """Return the phase that looks for renamed records of one model.
+
+        A first load skips it, and so does a scan that an event asked for.
+        """
+
+        def compare_page() -> str:
             since = self.run.window_since
             if since is None or self.run.asked_for:
-                return ""  # a first load has just read every name; no event tells of one
+                return ""  # a first load has just read every name; no event announces one
             try:
                 page = recent_changes.names_page(self.odoo, model, since, self.run.cursor)
             except (NoRights, OdooAccessError, UnknownField):
@@ -379,19 +427,20 @@ class _Run:
             self.run.cursor = page.last_id
             return "" if page.is_last else self.run.phase
 
-        return page_of_names
+        return compare_page
 
     def _scrub(self) -> str:
-        """Look at the content of a share of the orders, or of all, whatever their dates say.
+        """Have a share of the orders read again, or all in a full run, whatever their dates say.
 
-        The last one: what dates, ids or names tell has been found, and has its own cause.
+        It comes last, because what dates, ids or names can show has then been found under its own
+        cause. Polls and a first load skip it.
         """
         if self.run.cause == Cause.POLL or self.run.window_since is None:
-            return ""  # too often for that; or every order has just been looked at
+            return ""
         if self.run.full:
             if self.run.cursor == 0:
                 self._drain()
-            return self._page_of_orders(None)
+            return self._compare_page_of_orders(None)
         ids = scrub.next_page(self.run)
         self._mark_for_scrub(ids)
         return self.run.phase if ids else ""
@@ -402,11 +451,13 @@ class _Run:
             self._wait(left)
         return ""
 
-    # --- helpers -------------------------------------------------------------------------------
+    @property
+    def proof(self) -> timedelta:
+        """How long after its date, by our clock, an order has to have been read to be proven."""
+        until = self.run.window_until or self.run.started_at
+        return recent_changes.proof_by_our_clock(self._proof, self.run.started_at, until)
 
-    def _mark_for_scrub(self, odoo_ids: Collection[int]) -> None:
-        self._mark(odoo_ids, cause=ledger.SCRUB)
-        self.run.scrubbed += len(odoo_ids)
+    # --- mark, and wait ------------------------------------------------------------------------
 
     def _mark(
         self, odoo_ids: Collection[int], mark: Marking = ledger.mark, cause: str = ""
@@ -419,28 +470,33 @@ class _Run:
         publisher().wake(ids[:: max(len(ids) // WAKE_UPS, 1)])
         process_state.wake.set()
 
+    def _mark_for_scrub(self, odoo_ids: Collection[int]) -> None:
+        self._mark(odoo_ids, cause=ledger.SCRUB)
+        self.run.scrubbed += len(odoo_ids)
+
     def _wait_for_room(self, *, may_end: bool = True) -> None:
         while (left := ledger.outstanding(self.run.pk)) > OUTSTANDING:
             self._wait(left, may_end=may_end)
 
     def _wait(self, outstanding: int, *, may_end: bool = True) -> None:
-        self._look_around(outstanding, may_end=may_end)
-        if circuit_breaker.current_outage() is not None and time.monotonic() >= self._ask_after:
+        self._stop_if_asked(outstanding, may_end=may_end)
+        if circuit_breaker.current_outage() is not None and time.monotonic() >= self._probe_after:
             marked = PendingBC.objects.filter(run=self.run.pk).order_by("batch_limit", "odoo_id")
             probe_odoo(marked.values_list("odoo_id", flat=True).first())
-            self._ask_after = time.monotonic() + ASK_SECONDS
-        process_state.stopping.wait(LOOK_SECONDS)
+            self._probe_after = time.monotonic() + PROBE_SECONDS
+        process_state.stopping.wait(WAIT_SECONDS)
 
-    def _look_around(self, outstanding: int | None = None, *, may_end: bool = True) -> None:
-        """End here when that is asked for; ``may_end``: and a slice, when its time is up.
+    def _stop_if_asked(self, outstanding: int | None = None, *, may_end: bool = True) -> None:
+        """Raise if the run has to stop here; otherwise report its progress.
 
-        A slice goes one step at least, or a run whose slices are too short would never end.
+        ``may_end``: a slice may end here when its time is up. It takes at least one step, because
+        otherwise a run whose slices are too short would never end.
         """
         self.lock.check()
         if process_state.stopping.is_set():
             raise Interrupted(_("the process is stopping"))
-        over_time = self.until is not None and time.monotonic() > self.until
-        if over_time and may_end and self._stepped:
+        over_time = self.slice_ends_at is not None and time.monotonic() > self.slice_ends_at
+        if over_time and may_end and self._has_progressed:
             raise SliceOver
         if self.run.cause == Cause.POLL and self.lock.wanted.is_set():
             raise GaveWay
@@ -448,45 +504,27 @@ class _Run:
             left = ledger.outstanding(self.run.pk) if outstanding is None else outstanding
             self.progress(self.run, left)
 
-    def _is_overtaken(self) -> bool:
-        """Whether this slice came too late: another has the run now, and its row."""
-        return self.until is not None and self.lock.is_anybodys()
+    # --- the end -------------------------------------------------------------------------------
 
-    def _end_interrupted(self) -> None:
-        """A slice's run stays open, for whoever goes on with it; any other ends here."""
-        if self.until is None:
-            self._end(Status.FAILED, SyncLog.INTERRUPTED)
-        else:
-            self._save()
-
-    def _end_failed_or_cut_off(self, error: Exception) -> None:
-        """Leave a slice's run open where nothing is wrong with it: whoever comes next goes on."""
-        if self.until is not None and connection_was_lost(error):
-            connection.close()
-            self._save()
-            raise Interrupted(_("the connection to the database was lost")) from error
-        if self.until is not None and isinstance(error, OdooBusy):
-            self._save()
-            raise Interrupted(message_of(error)) from error
-        self._end_failed(Status.FAILED, error)
-
-    def _end_failed(self, status: SyncLog.Status, error: Exception) -> None:
-        self.run.traceback = "".join(traceback.format_exception(error))
-        self._end(status, joined(": ", type(error).__name__, message_of(error)))
+    def _judge(self) -> tuple[SyncLog.Status, Message]:
+        status, why = verdict(self.run)
+        if status in SyncLog.GOOD and self.run.digest:
+            odoo_identity.renew(self.odoo)
+        return status, why
 
     def _end(self, status: SyncLog.Status, error: Message) -> None:
         """Close the run; a good one moves the watermark in the same transaction."""
         run = self.run
         run.status, run.error, run.ended_at = status, error, database_now()
         good = status in {Status.OK, Status.PARTIAL} and run.phase == SyncLog.DONE
-        gapless = good and (run.cause == Cause.POLL or self._reaches_back())
-        moves = gapless and run.cause != Cause.POLL
-        self._more["error_count"] = waiting_in_vain(run).count()
+        gapless = good and (run.cause == Cause.POLL or self._leaves_no_gap())
+        moves_watermark = gapless and run.cause != Cause.POLL
+        self._increments["error_count"] = waiting_in_vain(run).count()
         try:
             with transaction.atomic():
-                if moves and run.window_until is not None:
+                if moves_watermark and run.window_until is not None:
                     self.lock.move_watermark(run.window_until)
-                if gapless:  # else what was missed may be older than the window
+                if gapless:  # otherwise what was missed may be older than the window
                     forget_requested_scan(run)
                 self._save()
         except LockLost as lost:
@@ -495,15 +533,15 @@ class _Run:
             run.status, run.error, good = Status.FAILED, message_of(lost), False
             self._save()
         run.refresh_from_db()
-        bad = logging.WARNING if run.cause == Cause.POLL else logging.ERROR
-        logger.log(logging.INFO if good else bad, "run %d: %s", run.pk, summary(run))
+        bad_level = logging.WARNING if run.cause == Cause.POLL else logging.ERROR
+        logger.log(logging.INFO if good else bad_level, "run %d: %s", run.pk, summary(run))
         alert_about(run)
         went_through = run.phase == SyncLog.DONE and status != Status.FAILED
         if went_through and run.digest and not run.asked_for:
             purge_what_is_old()
 
-    def _reaches_back(self) -> bool:
-        """Whether the window left no gap to the watermark; one set by hand may."""
+    def _leaves_no_gap(self) -> bool:
+        """Return whether the window reaches back to the watermark; one set by hand may not."""
         since = self.run.window_since
         if since is None or self.run.full:
             return True
@@ -511,28 +549,68 @@ class _Run:
         overlap = timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
         return last_sync is not None and since <= last_sync - overlap
 
-    def _keep(self) -> None:
+    def _end_failed(self, status: SyncLog.Status, error: Exception) -> None:
+        self.run.traceback = "".join(traceback.format_exception(error))
+        self._end(status, joined(": ", type(error).__name__, message_of(error)))
+
+    def _end_failed_or_cut_off(self, error: Exception) -> None:
+        """End the run as failed; a slice's run stays open where the run itself is not at fault.
+
+        That is so when the connection to our database was lost, or no slot was free for a call to
+        Odoo.
+        """
+        if self.slice_ends_at is not None and connection_was_lost(error):
+            connection.close()
+            self._save()
+            raise Interrupted(_("the connection to the database was lost")) from error
+        if self.slice_ends_at is not None and isinstance(error, OdooBusy):
+            self._save()
+            raise Interrupted(message_of(error)) from error
+        self._end_failed(Status.FAILED, error)
+
+    def _end_interrupted(self) -> None:
+        """End the run; a slice's run stays open, for whoever resumes it."""
+        if self.slice_ends_at is None:
+            self._end(Status.FAILED, SyncLog.INTERRUPTED)
+        else:
+            self._save()
+
+    def _is_overtaken(self) -> bool:
+        """Return whether this slice came too late, and another one now has the run and its row."""
+        return self.slice_ends_at is not None and self.lock.is_held()
+
+    def _save_or_stop(self) -> None:
+        """Save the run's place; raise LockLost if somebody else has ended the run."""
         if not self._save():
             raise LockLost(_("the run was ended by whoever has the lock now"))
 
     def _save(self) -> bool:
-        """Keep this process's share; False: the run has been ended, and stays as it is."""
+        """Save this process's share of the row; return False if somebody else has ended the run.
+
+        Then the row stays as it is.
+        """
         calls, received = self.odoo.calls, self.odoo.bytes
-        more = {"odoo_calls": calls - self._calls, "odoo_bytes": received - self._bytes}
-        if not save(self.run, {**more, **self._more}):
+        increments = {
+            "odoo_calls": calls - self._saved_calls,
+            "odoo_bytes": received - self._saved_bytes,
+        }
+        if not save(self.run, {**increments, **self._increments}):
             return False
-        self._calls, self._bytes = calls, received
-        self._more.clear()
+        self._saved_calls, self._saved_bytes = calls, received
+        self._increments.clear()
         return True
+
+
+# --- the run's own threads ----------------------------------------------------------------------
 
 
 @contextmanager
 def drain_threads(run: int) -> Iterator[None]:
-    """Work off what is due beside a run's detection, so that reading and writing overlap."""
+    """Work off due rows beside the run's phases, so that reading and writing overlap."""
     stop = threading.Event()
     count = min(2, settings.ODOO_CONCURRENT_CALLS) if connection.vendor == "postgresql" else 1
     threads = [
-        threading.Thread(target=_work_until, args=(run, stop), name=f"crew-{n}", daemon=True)
+        threading.Thread(target=_work_until, args=(run, stop), name=f"drain-{n}", daemon=True)
         for n in range(count)
     ]
     for thread in threads:
@@ -551,7 +629,7 @@ def _work_until(run: int, stop: threading.Event) -> None:
             if not work_off(turn=1.0, run=run):
                 stop.wait(0.05)
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("The run's crew waits for the database: %s", error)
+            logger.warning("The run's own threads wait for the database: %s", error)
             connection.close()
             stop.wait(1.0)
     connection.close()

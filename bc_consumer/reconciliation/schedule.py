@@ -1,6 +1,7 @@
-"""What is due. The database decides: two schedulers do no harm, a missed night is caught up.
+"""Decides which runs are due.
 
-What has begun or ended in the future did so before the clock was set back, and hinders nothing.
+It goes by the database alone: two schedulers do no harm, and a missed night is made up for. A run
+that began or ended in the future did so before the clock was set back, and delays nothing.
 """
 
 import itertools
@@ -15,39 +16,44 @@ from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import SyncLog, SyncState
 
 RETRY_AFTER = timedelta(minutes=15)
-"""After a nightly run, or a poll's digest, that failed."""
+"""Before a nightly run, or a poll's digest, that failed is tried again."""
 ASK_AGAIN_AFTER = timedelta(hours=1)
-"""After one that waits for a person: braked, or refused by Odoo."""
+"""The same after one that needs a person: braked, or rejected by Odoo."""
 DIGEST_EVERY = timedelta(hours=1)
-"""In poll mode."""
+"""Between two digests in poll mode: they find deletions and new names."""
 SCAN_EVERY = timedelta(minutes=2)
-"""While a scan is wanted: after an event that was never confirmed, or was refused."""
+"""Between two scans while one is asked for: after an event that was never confirmed, or was
+refused."""
 SCAN_DIGEST_EVERY = timedelta(minutes=5)
-"""Meanwhile, for what is gone, which no window shows. No oftener, for requests may follow each
-other all day, and a digest counts through all of Odoo's orders and lines."""
+"""Between two of these scans with a digest, which alone shows what is gone. Not more often:
+requests may follow each other all day, and a digest counts all of Odoo's orders and lines."""
 FOR_A_PERSON = (SyncLog.Status.BRAKED, SyncLog.Status.REFUSED)
+"""Statuses of a run that a person has to deal with."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What a run is asked for."""
+    """What a run is asked to do."""
 
     cause: SyncLog.Cause
     full: bool = False
+    """Have every order read, whatever its dates say."""
     since: datetime | None = None
+    """Beginning of the window, given by hand; None: the watermark, less the overlap."""
     forced: bool = False
+    """The brake on archivings does not hold, and Odoo's database is accepted as it is."""
     digest: bool = True
     asked_for: bool = False
-    """A poll, with a digest, because an event was missed or may have been (``scan_due_at``)."""
+    """A poll with a digest, because an event was missed or may have been (``scan_due_at``)."""
     unfinished: int | None = None
-    """The nightly run to go on with, by the key of its SyncLog."""
+    """Key of the SyncLog of the nightly run to resume."""
 
 
 def due() -> list[RunRequest]:
-    """Return what is to be done now: a nightly run, a poll, or both.
+    """Return the runs that are due now: a nightly run, a poll, both, or none.
 
-    Both, for a nightly run may have to wait for a worker, and polls don't wait for that. One that
-    has begun is alone: a poll would take it for killed.
+    Both, because a nightly run may have to wait for a free worker, and polls do not wait for it. A
+    nightly run that has begun is due alone: a poll would take it for killed.
     """
     now = database_now()
     state = SyncState.objects.get(key=SyncState.KEY)
@@ -61,17 +67,20 @@ def due() -> list[RunRequest]:
     if run is not None:
         return [RunRequest(SyncLog.Cause.NIGHTLY, unfinished=run.pk)]
     nightly = [RunRequest(SyncLog.Cause.NIGHTLY)] if nightly_is_due(now) else []
-    return [*nightly, *_poll_due(now, state)]
+    return [*nightly, *_due_poll(now, state)]
 
 
 def unfinished_nightly() -> SyncLog | None:
-    """Return the nightly run that some slice has to go on with, if there is one."""
+    """Return the nightly run that a further slice has to resume, if there is one."""
     runs = SyncLog.objects.filter(status=SyncLog.Status.RUNNING, cause=SyncLog.Cause.NIGHTLY)
     return runs.order_by("-id").first()
 
 
 def nightly_is_due(now: datetime) -> bool:
-    """Tell whether a nightly run has to begin: none since its time went well, or may yet."""
+    """Return whether a nightly run has to begin.
+
+    It has to when none has been good since its time, and the last failure is long enough ago.
+    """
     at: time | None = settings.SYNC_NIGHTLY_AT
     if at is None:
         return False
@@ -92,40 +101,43 @@ def _may_try_again(runs: QuerySet[SyncLog], now: datetime) -> bool:
 def last_time(now: datetime, at: time) -> datetime:
     """Return the latest moment not after ``now`` at which a nightly run was due.
 
-    Whatever asks for the nightly run goes by this: leave a day out here, and none is due on it.
+    Everything that asks about the nightly run uses this: leave a day out here, and none is due
+    then.
     """
     today = timezone.localtime(now).date()
     days = (today - timedelta(days=ago) for ago in itertools.count())
-    moments = (_moment(day, at) for day in days)
+    moments = (_to_utc(day, at) for day in days)
     return next(moment for moment in moments if moment <= now)
 
 
-def _moment(day: date, at: time) -> datetime:
-    """Return it in UTC: a moment that the clocks skip, or repeat, is equal to none in another zone.
+def _to_utc(day: date, at: time) -> datetime:
+    """Return this time of this day in UTC.
 
-    Skipped, it is as if they had not been changed; repeated, the first one.
+    In a zone whose clocks skip or repeat it, Python takes it as equal to no moment of another zone
+    (PEP 495). A skipped moment counts as if the clocks had not been changed; of a repeated one the
+    first counts.
     """
     return timezone.make_aware(datetime.combine(day, at)).astimezone(UTC)
 
 
-def _poll_due(now: datetime, state: SyncState) -> list[RunRequest]:
+def _due_poll(now: datetime, state: SyncState) -> list[RunRequest]:
     if state.last_sync is None:
-        return []  # the first load is a nightly run's or a command's
+        return []  # the first load is left to a nightly run or a command
     polls = SyncLog.objects.filter(cause=SyncLog.Cause.POLL)
     latest = polls.order_by("-id").first()
 
-    def passed(interval: timedelta) -> bool:
+    def has_passed(interval: timedelta) -> bool:
         return latest is None or not now - interval <= latest.started_at <= now
 
     seconds = settings.SYNC_POLL_SECONDS
-    by_time = seconds > 0 and passed(timedelta(seconds=seconds))
-    if by_time and _digest_is_due(now):
+    poll_is_due = seconds > 0 and has_passed(timedelta(seconds=seconds))
+    if poll_is_due and _digest_is_due(now):
         return [RunRequest(SyncLog.Cause.POLL)]
     if state.scan_due_at is not None:
         if _scan_digest_is_due(now):
             return [RunRequest(SyncLog.Cause.POLL, asked_for=True)]
-        by_time = by_time or passed(SCAN_EVERY)
-    return [RunRequest(SyncLog.Cause.POLL, digest=False)] if by_time else []
+        poll_is_due = poll_is_due or has_passed(SCAN_EVERY)
+    return [RunRequest(SyncLog.Cause.POLL, digest=False)] if poll_is_due else []
 
 
 def _digest_is_due(now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""How a reconciliation run begins: what killed ones left is closed, and what they found goes on."""
+"""The beginning of a run: close killed runs, adopt their marks, open or resume a row."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -19,25 +19,19 @@ Status = SyncLog.Status
 Cause = SyncLog.Cause
 
 FIRST_PHASE = "failed"
+"""See the table of phases in ``run``."""
 KILLED = translatable.gettext("killed: its lease ran out before it ended")
-
-
-def holder() -> Message:
-    """Say which run has the lock, as far as the runs tell."""
-    running = SyncLog.objects.filter(status=Status.RUNNING).order_by("-id").first()
-    if running is None:
-        return translatable.gettext("another run")
-    return translatable.gettext(
-        "run %(id)s (%(cause)s, begun at %(time)s)",
-        id=running.pk,
-        cause=translatable.gettext(running.cause),  # the causes' labels are the same words
-        time=f"{timezone.localtime(running.started_at):%H:%M:%S}",
-    )
+"""The error of a run that ended without closing its row."""
 
 
 def begin(request: RunRequest) -> SyncLog:
-    """Close what a killed run left open, and open a new row; goes on with a first load."""
-    # Killed ones' claims, and those that a run could not give back without the database.
+    """Close the rows that killed runs left running, and return a new row, saved.
+
+    The new run adopts the marks of earlier runs that are not fetched yet: it waits for them, and
+    counts them. A first load that was interrupted is resumed where it stopped. The caller holds the
+    lock.
+    """
+    # Claims of killed runs, and those that a run could not give back while the database was away.
     ledger.free_claims_of_runs()
     SyncLog.objects.filter(status=Status.RUNNING).update(
         status=Status.FAILED, ended_at=Now(), error=KILLED
@@ -52,9 +46,9 @@ def begin(request: RunRequest) -> SyncLog:
         if request.asked_for or (request.cause == Cause.POLL and not request.digest):
             run.window_since = max(run.window_since, _since_latest_poll(run, state))
     if state.last_sync is None and request.since is None:
-        _resume(run)
+        _resume_first_load(run)
     run.save()
-    if request.cause != Cause.POLL:  # it comes too often to try again what waits for a person
+    if request.cause != Cause.POLL:  # polls come too often to try held orders again
         ledger.let_go(forced=request.forced, run=run.pk)
     if adopted := ledger.adopt(run.pk):
         logger.info("run %d waits for %d orders that earlier runs marked, too", run.pk, adopted)
@@ -62,12 +56,13 @@ def begin(request: RunRequest) -> SyncLog:
 
 
 def _since_latest_poll(run: SyncLog, state: SyncState) -> datetime:
-    """Return where the latest poll ended, less Odoo's longest transaction.
+    """Return the end of the latest poll's window, less Odoo's longest transaction.
 
-    What this shorter window may skip, the nightly run looks at again.
+    What this shorter window may miss, the nightly run looks at again.
 
-    A scan that was asked for reaches back to that request, less the same: polls since then may have
-    read orders whose second change in the same second was not committed yet.
+    The window of a scan that was asked for begins at the request, less the same time, if that is
+    earlier: polls since then may have read orders before a second change, made in the same second,
+    was committed.
     """
     longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
     polls = SyncLog.objects.filter(cause=Cause.POLL, phase=SyncLog.DONE, window_until__isnull=False)
@@ -79,11 +74,24 @@ def _since_latest_poll(run: SyncLog, state: SyncState) -> datetime:
     return latest - longest
 
 
-def _resume(run: SyncLog) -> None:
-    """Go on with a first load that was interrupted: from its place, and as of its beginning."""
+def _resume_first_load(run: SyncLog) -> None:
+    """Resume an interrupted first load at its place, with the window it began with."""
     last = SyncLog.objects.order_by("-id").first()
     if last is not None and last.window_since is None and last.phase == "orders":
         run.phase, run.cursor, run.window_until = last.phase, last.cursor, last.window_until
         run.notes = translatable.gettext(
             "goes on with run %(run)s after order %(order)s", run=last.pk, order=last.cursor
         )
+
+
+def holder() -> Message:
+    """Return which run has the lock, as far as the SyncLog rows tell."""
+    running = SyncLog.objects.filter(status=Status.RUNNING).order_by("-id").first()
+    if running is None:
+        return translatable.gettext("another run")
+    return translatable.gettext(
+        "run %(id)s (%(cause)s, begun at %(time)s)",
+        id=running.pk,
+        cause=translatable.gettext(running.cause),  # the causes' labels are the same words
+        time=f"{timezone.localtime(running.started_at):%H:%M:%S}",
+    )

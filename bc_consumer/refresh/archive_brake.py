@@ -1,9 +1,9 @@
 """The brake on archivings: an Odoo pointed at the wrong database must not empty the copy.
 
-It counts the archivings of an hour that Odoo's answers alone stand for, those of all processes. One
-that the order's own «deleted» webhook announced has a second witness, one that an operator forced
-was decided by a person: the brake neither holds nor counts them. What it holds back stays in the
-ledger until the next run looks again, or a person lets it go.
+The brake counts the archivings of one hour, those of all processes, that rest on Odoo's answers
+alone. It neither holds nor counts an order whose own «deleted» webhook announced its deletion,
+which is a second witness, nor one that an operator forced. What it holds back stays in the ledger
+until the next run looks again, or an operator releases it.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -24,18 +24,22 @@ from bc_consumer.odoo import Missing
 from bc_consumer.operations.alerts import alert, amend, resolve_alert
 
 PERIOD = timedelta(hours=1)
+"""Over which archivings are counted together; the settings BRAKE_… are limits for this time."""
 KEY = "brake"
+"""The key of the alert."""
 GONE = "gone from Odoo"
 """The ``archived_reason`` of an order that Odoo no longer has."""
 HELD = _("archiving on hold")
+"""The subject of the alert about held orders; a stopped run's alert has another one."""
 NOTHING = verbatim("")
-IDS_TOLD = 10
-TOLD_ANEW = 5
-"""How often a text is written anew because more was held, or let go, while it was written."""
+IDS_SHOWN = 10
+"""Held orders whose ids the alert names."""
+REWRITES = 5
+"""How often the alert's text is rewritten because orders were held or released meanwhile."""
 
 
 class Held(Exception):
-    """These orders must not be archived now; nothing was written."""
+    """The brake holds these orders back: they must not be archived now; nothing was written."""
 
     def __init__(self, ids: Collection[int], reason: Message) -> None:
         super().__init__(reason)
@@ -44,39 +48,39 @@ class Held(Exception):
 
 
 def is_vouched_for(row: PendingBC, found: Missing) -> bool:
-    """Whether more than Odoo's answer says that this order is to be archived."""
+    """Return whether more than Odoo's answer says that this order is to be archived."""
     if ledger.FORCE in row.causes.split(","):
         return True
-    # Odoo says so by the pointed second look, and the webhook before, or after, said so too.
+    # Odoo confirmed it when asked for this id alone, and a webhook announced the deletion too.
     return found is Missing.GONE and row.event == Event.DELETED
 
 
-def without_witness(seen: Iterable[tuple[PendingBC, object]]) -> list[int]:
-    """Return the orders that would be archived because Odoo's answer alone says so."""
+def without_witness(fetched: Iterable[tuple[PendingBC, object]]) -> list[int]:
+    """Return the orders that would be archived on the strength of Odoo's answer alone."""
     return [
         row.odoo_id
-        for row, found in seen
+        for row, found in fetched
         if isinstance(found, Missing) and found.means_archived and not is_vouched_for(row, found)
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class DoubtfulArchivings:
-    """Archivings to be decided about, with what can be found out before the transaction."""
+    """Archivings that the brake has to decide about, and what is known before the transaction."""
 
     ids: frozenset[int]
     current: int
-    """Orders that the copy has, and Odoo is said to have."""
+    """How many orders the copy has that Odoo should have too."""
     shows_any: bool
-    """Odoo shows some order, whichever."""
+    """Whether Odoo shows any order at all."""
 
 
 def doubtful_archivings(
     odoo_ids: Collection[int], any_order: Callable[[], bool]
 ) -> DoubtfulArchivings | None:
-    """Prepare the decision about orders that nobody vouches for; None where there is none.
+    """Prepare the decision about orders that nobody vouches for; return None where there is none.
 
-    ``any_order`` asks Odoo whether it shows any order at all.
+    ``any_order`` asks Odoo whether it shows any order at all. Raises what that call raises.
     """
     if not odoo_ids:
         return None
@@ -85,54 +89,60 @@ def doubtful_archivings(
     if not ids:
         return None
     count = current.count()
-    # The only order of a copy may well be deleted; of more, the database is the likelier cause.
+    # A copy's only order may well be deleted; when more are gone, a wrong database is likelier.
     return DoubtfulArchivings(ids, count, count <= 1 or any_order())
 
 
-def check(about: DoubtfulArchivings) -> None:
-    """Raise Held when these archivings are too many, in the transaction that makes them.
+def check(doubtful: DoubtfulArchivings) -> None:
+    """Raise Held when these archivings are too many. Call it in the transaction that makes them.
 
-    It locks the row of SyncState until the commit: who archives at the same time counts after us.
-    What is held already counts along: looked at one by one, those would pass one by one.
+    It locks the row of SyncState until the commit, so that concurrent archivings are counted one
+    after the other. Orders that are held already are counted too: otherwise they would slip through
+    when they are looked at one by one.
     """
     _lock_archivings()
-    held = PendingBC.objects.exclude(held_reason="").exclude(odoo_id__in=sorted(about.ids)).count()
-    reason = _reason(len(about.ids) + held, about.current, shows_any=about.shows_any)
+    held = (
+        PendingBC.objects.exclude(held_reason="").exclude(odoo_id__in=sorted(doubtful.ids)).count()
+    )
+    reason = _find_reason(len(doubtful.ids) + held, doubtful.current, shows_any=doubtful.shows_any)
     if reason:
-        raise Held(about.ids, reason)
+        raise Held(doubtful.ids, reason)
 
 
 def reason_to_stop(count: Callable[[], int], any_order: Callable[[], bool]) -> Message:
-    """Say why a run that found unannounced orders gone must end; "" when it need not.
+    """Return why a run that found unannounced orders gone must end; "" when it need not.
 
-    ``count`` tells how many of them the copy still has as current. It is asked while the row of
+    ``count`` returns how many of them are still current in the copy. It is called while the row of
     SyncState is locked, so that no order counts both as gone and as archived lately.
     """
     current = BC.objects.current().count()
     shows_any = current <= 1 or any_order()
     with transaction.atomic():
         _lock_archivings()
-        return _reason(count(), current, shows_any=shows_any)
+        return _find_reason(count(), current, shows_any=shows_any)
 
 
 def unannounced(odoo_ids: Collection[int]) -> set[int]:
-    """Leave out the orders whose own webhook said «deleted»; their look is still to come."""
+    """Return the orders whose own webhook has not said «deleted».
+
+    The others are left out because the look that their webhook asked for is still to come.
+    """
     announced = PendingBC.objects.filter(event=Event.DELETED)
     return set(odoo_ids).difference(announced.values_list("odoo_id", flat=True))
 
 
 def still_current(odoo_ids: Collection[int]) -> set[int]:
-    """Return those that are not archived yet, and so not counted either."""
+    """Return those that are not archived yet, and so are not among the recent archivings."""
     rows = BC.objects.current().filter(odoo_id__in=sorted(odoo_ids))
     return set(rows.values_list("odoo_id", flat=True))
 
 
 def _lock_archivings() -> None:
-    """Let no archiving that the brake decides about be committed before this transaction ends."""
+    """Block every other archiving that the brake decides about until this transaction ends."""
     list(SyncState.objects.select_for_update().filter(key=SyncState.KEY))
 
 
-def _reason(count: int, current: int, *, shows_any: bool) -> Message:
+def _find_reason(count: int, current: int, *, shows_any: bool) -> Message:
     if not shows_any:
         return _(
             "Odoo shows no order at all, and the copy has %(current)s. Is ODOO_DATABASE the right "
@@ -154,32 +164,34 @@ def _reason(count: int, current: int, *, shows_any: bool) -> Message:
 
 
 def archived_lately() -> int:
-    """Count the archivings of the last hour that nobody vouched for; the journal tells which."""
-    told = JournalEntry.objects.filter(odoo_id=OuterRef("odoo_id"), at__gte=OuterRef("archived_at"))
-    archived = told.filter(outcome=JournalEntry.Outcome.ARCHIVED)
-    # Its webhook may have come after somebody else had found it gone.
+    """Return how many orders that nobody vouched for were archived within PERIOD."""
+    entries = JournalEntry.objects.filter(
+        odoo_id=OuterRef("odoo_id"), at__gte=OuterRef("archived_at")
+    )
+    archived = entries.filter(outcome=JournalEntry.Outcome.ARCHIVED)
+    # The webhook may have come after another look had already found the order gone.
     witnesses = (JournalEntry.Outcome.ARCHIVED, JournalEntry.Outcome.CONFIRMED)
-    witnessed = told.filter(outcome__in=witnesses, event=Event.DELETED)
+    witnessed = entries.filter(outcome__in=witnesses, event=Event.DELETED)
     announced = Q(Exists(witnessed), archived_reason=GONE)
     forced = Q(Exists(archived.filter(causes__regex=rf"(^|,){ledger.FORCE}(,|$)")))
-    # What lies ahead was archived before the clock was set back.
+    # A date in the future was written before the clock was set back.
     lately = BC.objects.filter(archived_at__range=(Now() - PERIOD, Now()))
     return lately.exclude(announced).exclude(forced).count()
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOrders:
-    """What is held now, or was and has not been looked at again yet."""
+    """The orders that are held now, or were held and have not been fetched again yet."""
 
     count: int
     since: datetime | None = None
     ids: tuple[int, ...] = ()
-    """The first ones."""
+    """The first IDS_SHOWN."""
     reason: Message = NOTHING
-    """Why the latest was held."""
+    """Why the order held last was held."""
 
     def text(self) -> Message:
-        """Say it; "" when none is held."""
+        """Return the text of the alert; "" when no order is held."""
         if self.since is None:
             return NOTHING
         ids = ", ".join(str(odoo_id) for odoo_id in self.ids)
@@ -195,31 +207,32 @@ class HeldOrders:
 
 
 def held_orders() -> HeldOrders:
-    """Return what is held now."""
+    """Read from the ledger which orders are held now."""
     rows = PendingBC.objects.filter(held_at__isnull=False, failed_at__isnull=True)
     found = rows.aggregate(count=Count("pk"), since=Min("held_at"))
     if not found["count"]:
         return HeldOrders(0)
-    ids = rows.order_by("odoo_id").values_list("odoo_id", flat=True)[:IDS_TOLD]
+    ids = rows.order_by("odoo_id").values_list("odoo_id", flat=True)[:IDS_SHOWN]
     latest = rows.exclude(held_reason="").order_by("-held_at").first()
     reason = "" if latest is None else latest.held_reason
     return HeldOrders(found["count"], found["since"], tuple(ids), verbatim(reason))
 
 
 def update_alert(*, more: bool) -> None:
-    """Have the alert tell what is held now; ``more``: some came, else some may have been let go.
+    """Bring the alert up to date; ``more``: orders were just held, otherwise some may be released.
 
-    It ends when none is held, unless it tells of a run that was stopped: that ends with a good one.
+    The alert ends when no order is held, unless it is about a run that was stopped: that one ends
+    with the next good run.
     """
-    now = held_orders()
-    for attempt in range(TOLD_ANEW):
-        if not now.count:
+    held = held_orders()
+    for attempt in range(REWRITES):
+        if not held.count:
             if Alert.objects.filter(key=KEY, subject=HELD).exists():
                 resolve_alert(KEY)
         elif more and attempt == 0:
-            alert(KEY, HELD, now.text())
+            alert(KEY, HELD, held.text())
         else:
-            amend(KEY, HELD, now.text())
-        told, now = now, held_orders()
-        if told == now:
+            amend(KEY, HELD, held.text())
+        shown, held = held, held_orders()
+        if shown == held:
             break

@@ -1,7 +1,19 @@
-"""Bring due orders up to date: claim → fetch → map → apply → settle.
+"""Brings due orders up to date: claim → fetch → map → apply → settle → tell applications.
 
-Whoever has a reason to think that work is due calls :func:`work_off`: the actor for a message, the
-timer, the reconciliation. Who does the work, and how often it is called, makes no difference.
+Everybody who has a reason to think that work is due calls :func:`work_off`: the actor of a message,
+the timer, a run's own threads. Who calls it, and how often, makes no difference to the result.
+
+``work_off`` claims a batch of due rows from the ledger, and ``Batch.run`` takes it through:
+
+1. renew the lease, and fetch the orders by one call (``_fetch_and_apply``);
+2. map the snapshots to the columns of the copy (``_map``);
+3. apply them and settle the claims in one transaction (``_apply``, see ``writer``), or one by one
+   where an order may have made that fail;
+4. tell applications what has changed (``tell_applications``).
+
+If the call fails, ``_handle_fault`` finds out why: it reads an order known to be good, and splits
+the batch until the bad order stands alone and fails. If Odoo, our database or this process is in
+trouble, no order is at fault, and ``_give_back`` gives back what is left.
 """
 
 import logging
@@ -45,40 +57,49 @@ Outcome = JournalEntry.Outcome
 TURN_SECONDS = 60.0
 """One call works no longer than this, so that a message is acked long before any time limit."""
 ELSEWHERE_SECONDS = 0.3
-"""Before trying again an order whose lines hang on one that another worker has."""
+"""Before an order is tried again whose lines the copy has under one that another worker has
+claimed."""
 BROKEN_SECONDS = 15.0
-"""Before trying again an order whose lines hang on one that failed, or is held."""
+"""Before an order is tried again whose lines the copy has under one that failed, or is held."""
 OURS_SECONDS = 1.0
-"""Before trying again what our own database refused (a deadlock, a lock held too long)."""
+"""Before orders are tried again after our own database refused (a deadlock, a lock held too
+long)."""
 SLOW_PARTS = 8
-"""Orders that together took too long are read in so many parts: each try costs a deadline."""
+"""Orders that together exceed the deadline are split into this many parts: each try costs a whole
+deadline, and halving would take more tries."""
 MIGRATE = _('Has "manage.py migrate" been run? The orders wait meanwhile.')
 LONGEST_WAIT_SECONDS = 1.0
-"""At a time, for one's turn to claim."""
+"""The longest single wait for the turn to claim; then the ledger is asked again."""
 AWAY, REFUSED = "odoo away", "odoo refuses"
 """Keys of alerts."""
-UNKNOWN_TOLD = 20
-"""Ids, in one line of the log, of orders that nobody has."""
+UNKNOWN_LOGGED = 20
+"""Ids in one line of the log, of orders that neither Odoo nor the copy has."""
 ROUNDS = 4
-"""How often one batch brings further orders along before it waits for things to calm down."""
+"""How often one batch brings further orders along before it waits until Odoo's moves are over."""
+
+_unreleased: set[uuid.UUID] = set()
+"""Tokens of claims that this process could not give back because the database was away."""
 
 
 def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
-    """Work through what is due, for ``turn`` seconds at most; return how many rows were looked at.
+    """Work off due rows for ``turn`` seconds at most; return how many rows were looked at.
 
     Returns at once when nothing is due, when Odoo is in a pause, when the process is stopping, and
-    when what is due is for the process's other threads, which are at it.
-    ``run``: the reconciliation whose own crew this is; should it die, its claims are given back.
-    Raises Django's database errors when our own database is away; what was in hand then is given
-    back by the next call, or when its lease ends.
+    when the process's other threads are already at what is due.
+
+    ``run``: the key of the reconciliation whose own thread this is. The tokens then begin with that
+    key, so that a killed run's claims can be given back.
+
+    Raises Django's database errors when our own database is away; the rows in hand are then given
+    back by the next call, or when their lease ends.
     """
     end = time.monotonic() + turn
     looked_at = 0
-    _give_back_what_was_left()
+    _free_unreleased_claims()
     while not process_state.stopping.is_set() and time.monotonic() < end:
         if ledger.seconds_until_due() != 0.0:
             break
-        with _leave_for_bulk() as bulk:
+        with _acquire_bulk_permit() as bulk:
             token = ledger.new_token(run)
             claim = _claim(token, bulk=bulk)
             if claim.rows:
@@ -91,68 +112,67 @@ def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
     return looked_at
 
 
-_left: set[uuid.UUID] = set()
-"""Claims that this process could not give back, because the database was away."""
-
-
-def _give_back_what_was_left() -> None:
+def _free_unreleased_claims() -> None:
     call_slots.give_back_what_was_left()
-    for token in list(_left):
+    for token in list(_unreleased):
         ledger.free_claim(token)
-        _left.discard(token)
+        _unreleased.discard(token)
 
 
 def _claim(token: uuid.UUID, *, bulk: bool) -> ledger.Claim:
     try:
         return ledger.claim(settings.BATCH_SIZE, token, bulk=bulk)
     except (DatabaseError, InterfaceError):
-        _left.add(token)  # the connection may have broken after the claim's commit
+        _unreleased.add(token)  # the connection may have broken after the claim's commit
         raise
 
 
 @contextmanager
-def _leave_for_bulk() -> Iterator[bool]:
-    """Tell whether this thread may take up a large batch; the others stay free for events."""
-    leave = process_state.bulk_batches.acquire(blocking=False)
+def _acquire_bulk_permit() -> Iterator[bool]:
+    """Yield whether this thread may take a large batch; the others stay free for events."""
+    permitted = process_state.bulk_batches.acquire(blocking=False)
     try:
-        yield leave
+        yield permitted
     finally:
-        if leave:
+        if permitted:
             process_state.bulk_batches.release()
 
 
 class Batch:
-    """One claim's rows on their way through fetch and apply."""
+    """The rows of one claim, on their way through fetch, map and apply."""
 
     def __init__(self, token: uuid.UUID, claim: ledger.Claim) -> None:
         self.token = token
         self.rows = {row.odoo_id: row for row in claim.rows}
         self.probing = claim.probing
-        """Odoo failed before, and everybody waits for this batch to tell how it is now."""
+        """Odoo was away, and all workers wait for this batch, the probe, to ask it again."""
         self.open = set(self.rows)
-        """Rows that are neither settled nor failed nor given back."""
+        """Rows that are not yet settled, failed or given back."""
         self.failed: set[int] = set()
         self.results: list[Result] = []
-        """What was applied and committed."""
-        self.parts: deque[Collection[int]] = deque(_parts(claim.rows))
-        """What is looked at together, one after the other. Halves of a part that failed come last,
-        so that the good ones among the others don't wait for the search for the bad one."""
+        """Of the looks that are committed."""
+        self.parts: deque[Collection[int]] = deque(_split_by_limit(claim.rows))
+        """What is fetched together, one part after the other. Halves of a part that failed go to
+        the end, so that good orders don't wait for the search for the bad one."""
 
     def run(self) -> None:
-        """Look at each row once; whatever happens, no row stays claimed."""
+        """Look at each row once; whatever happens, no row stays claimed.
+
+        Raises only errors that no reaction is defined for.
+        """
         try:
             while self.parts:
-                self._look(self.parts.popleft())
+                self._fetch_and_apply(self.parts.popleft())
             if self.open:
-                self._release(0.0, "they were brought along in vain")
-        except Exception as error:  # noqa: BLE001 (sorted out there, and raised if nobody foresaw it)
-            self._give_back_because(error)
+                self._release(0.0, "other orders could not be brought along")
+        except Exception as error:  # noqa: BLE001 (raised again if it is not foreseen)
+            self._give_back(error)
         finally:
             if self.open:
-                _left.add(self.token)
+                _unreleased.add(self.token)
             if self.probing:
                 circuit_breaker.give_turn_back()
-            # Not before: a slow receiver must not let the rest of the batch's lease run out.
+            # Only now: the batch's lease must not run out because a receiver is slow.
             tell_applications(self.results)
         if any(row.held_at for row in self.rows.values()):
             archive_brake.update_alert(more=False)
@@ -161,54 +181,43 @@ class Batch:
         elif any(row.first_failed_at for row in self.rows.values()):
             failed_orders.resolve_alert_if_none_failed()
 
-    def _give_back_because(self, error: Exception) -> None:
-        """Give back what is left, for a reason that is no order's. Raises what nobody foresaw."""
-        match reaction_to(error):
-            case Reaction.STOP:
-                self._release(0.0, "the process is stopping")
-            case Reaction.PAUSE | Reaction.SLOW | Reaction.REFUSED:
-                self._pause(error)
-            case Reaction.OURS:
-                logger.warning("A batch is put off: %s", error)
-                self._release(OURS_SECONDS, "our own trouble")
-            case Reaction.BROKEN:
-                self._release(circuit_breaker.REFUSED_PAUSE_SECONDS, "the database does not fit")
-                told = joined(" ", message_of(error), MIGRATE)
-                alert("database", _("the database does not fit this version"), told)
-            case _ if isinstance(error, OdooError):
-                self._pause(error)  # not of a read of orders: nobody's fault
-            case _:
-                self._release(circuit_breaker.REFUSED_PAUSE_SECONDS, "an error of our own")
-                raise error
+    # --- one part: fetch, map, apply ----------------------------------------------------------
 
-    def _pause(self, error: Exception) -> None:
-        """Let all workers leave Odoo alone for a while; tell people, once, when that is needed."""
-        refused = reaction_to(error) is Reaction.REFUSED
-        known = circuit_breaker.record_failure(
-            message_of(error),
-            probing=self.probing,
-            refused=refused,
-            retry_after=error.retry_after if isinstance(error, OdooUnavailable) else None,
-        )
-        self.probing = False
-        self._release(0.0, "Odoo rejects our access" if refused else "Odoo is away")
-        again = _("Asked again in %(seconds)s s.", seconds=f"{known.pause:.0f}")
-        if refused:
-            alert(REFUSED, _("Odoo rejects our access"), joined(" ", message_of(error), again))
+    def _fetch_and_apply(self, odoo_ids: Iterable[int], rounds: int = ROUNDS) -> None:
+        """Fetch these orders by one call and apply them; handle the fault if that fails."""
+        ids = self._renew(odoo_ids)
+        if not ids:
             return
-        logger.warning("Odoo is away. %s %s", again, error)
-        if known.seconds >= settings.ALERT_ODOO_AWAY_SECONDS:
-            minutes = round(known.seconds / 60)
-            lasted = ngettext(
-                "Odoo has been away for %(count)s minute. Nothing is lost meanwhile.",
-                "Odoo has been away for %(count)s minutes. Nothing is lost meanwhile.",
-                minutes,
-            )
-            alert(AWAY, _("Odoo is away"), joined(" ", lasted, message_of(error)))
+        try:
+            fetched = odoo().fetch(ids)
+        except Exception as error:
+            if not is_about_orders(error):
+                raise
+            self._handle_fault(ids, error)
+        else:
+            self._confirm_odoo()
+            schema_watch.watch(odoo())
+            self._apply(self._map(fetched), rounds)
 
-    def _odoo_works(self) -> None:
-        """Odoo has answered: if it is our database, and this was the probe, everybody goes on."""
-        # An outage may have been somebody's restoring of a backup, or a move to another server.
+    def _renew(self, odoo_ids: Iterable[int]) -> list[int]:
+        """Renew the lease of the whole batch; return those of these orders that are still ours.
+
+        A call to Odoo may take longer than what is left of the lease.
+        """
+        if not self.open:
+            return []
+        ours = ledger.renew(self.token, self.open)
+        self._drop_lost(self.open - ours)
+        return sorted(ours.intersection(odoo_ids))
+
+    def _drop_lost(self, odoo_ids: Collection[int]) -> None:
+        self.open.difference_update(odoo_ids)
+        for odoo_id in sorted(odoo_ids):
+            logger.warning("BC %d: our lease ran out; another worker has it", odoo_id)
+
+    def _confirm_odoo(self) -> None:
+        """Odoo has answered: check that it is our database, and end the outage if we probed."""
+        # During an outage a backup may have been restored, or Odoo moved to another server.
         odoo_identity.ensure(odoo(), again=self.probing)
         if not self.probing:
             return
@@ -223,142 +232,98 @@ class Batch:
             resolve_alert(AWAY, _("Odoo answers again"), text)
             resolve_alert(REFUSED, _("Odoo accepts our access again"), text)
 
-    def _look(self, odoo_ids: Iterable[int], rounds: int = ROUNDS) -> None:
-        """Fetch these orders together and apply them; split on a fault."""
-        ids = self._renew(odoo_ids)
-        if not ids:
-            return
-        try:
-            fetched = odoo().fetch(ids)
-        except Exception as error:
-            if not is_about_orders(error):
-                raise
-            self._handle_fault(ids, error)
-        else:
-            self._odoo_works()
-            schema_watch.watch(odoo())
-            self._apply(self._map(fetched), rounds)
-
-    def _renew(self, odoo_ids: Iterable[int]) -> list[int]:
-        """Renew the whole batch's lease, for a call may take long; return those still ours."""
-        if not self.open:
-            return []
-        ours = ledger.renew(self.token, self.open)
-        self._drop_lost(self.open - ours)
-        return sorted(ours.intersection(odoo_ids))
-
-    def _drop_lost(self, odoo_ids: Collection[int]) -> None:
-        self.open.difference_update(odoo_ids)
-        for odoo_id in sorted(odoo_ids):
-            logger.warning("BC %d: our lease ran out; another worker has it", odoo_id)
-
-    def _handle_fault(self, ids: Sequence[int], error: Exception) -> None:
-        """Find out whether it is one of these orders, and which; or stop, if it is none."""
-        alone = len(ids) == 1
-        if alone or reaction_to(error) is not Reaction.SMALLER:
-            self._control(error, ids)
-        if alone:
-            self._fail(ids[0], error)
-        elif reaction_to(error) is Reaction.SLOW:
-            self._put_off(ids, error)
-        else:
-            logger.warning("A batch of %d orders failed and is split: %s", len(ids), error)
-            middle = len(ids) // 2
-            self.parts.extend((ids[:middle], ids[middle:]))
-        if reaction_to(error) is Reaction.SLOW:
-            # It has held the others up for a whole deadline; another worker may take them now.
-            self._release(0.0, "one of them took too long")
-
-    def _put_off(self, ids: Sequence[int], error: Exception) -> None:
-        """Leave these to whoever claims next, in smaller parts that the ledger remembers."""
-        limit = max(len(ids) // SLOW_PARTS, 1)
-        if all(self.rows[odoo_id].batch_limit == 1 for odoo_id in ids):
-            # Each may be read alone, and they must come together: no smaller part is left.
-            for odoo_id in ids:
-                self._fail(odoo_id, error)
-            return
-        logger.warning("%d orders are read in parts of %d from now on: %s", len(ids), limit, error)
-        self._release(0.0, "together they take too long", ids, batch_limit=limit)
-
-    def _control(self, error: Exception, ids: Sequence[int]) -> None:
-        """Raise what is wrong when no order of these is; the lease has to last for that too."""
-        ledger.renew(self.token, self.open)
-        check_known_good(error, ids)
-        self._odoo_works()
-
     def _map(self, fetched: Fetched) -> list[FetchedRow]:
-        seen = []
-        unreadable = self._never_seen(fetched)
+        """Map what was fetched, and fail the orders that cannot be mapped or read.
+
+        When no order at all can be mapped, a control call decides whether the orders are at fault.
+        """
+        fetched_rows = []
+        unreadable = self._find_hidden(fetched)
         for odoo_id, missing in fetched.missing.items():
             if odoo_id not in unreadable:
-                seen.append(FetchedRow(self.rows[odoo_id], missing))
+                fetched_rows.append(FetchedRow(self.rows[odoo_id], missing))
             elif settings.ODOO_COMPANY_IDS:
-                # Odoo's rules tell us of all companies' orders, and Odoo of no company's that the
-                # account has not: with a choice of companies, another company's is no failure.
-                logger.info("BC %d is kept from our account: another company's", odoo_id)
-                seen.append(FetchedRow(self.rows[odoo_id], Missing.OUTSIDE_COMPANIES))
+                # Automation rules announce the orders of all companies, but our account reads
+                # only its own. Where companies are configured, another one's order is no failure.
+                logger.info("BC %d is hidden from our account: it is another company's", odoo_id)
+                fetched_rows.append(FetchedRow(self.rows[odoo_id], Missing.OUTSIDE_COMPANIES))
             else:
                 self._fail(odoo_id, NotReadable())
         unfit: dict[int, MappingError] = {}
         for odoo_id, snapshot in fetched.orders.items():
             try:
-                seen.append(FetchedRow(self.rows[odoo_id], map_order(snapshot)))
+                fetched_rows.append(FetchedRow(self.rows[odoo_id], map_order(snapshot)))
             except MappingError as error:
                 unfit[odoo_id] = error
         if len(unfit) == len(fetched.orders) > 0:
-            self._control(next(iter(unfit.values())), list(unfit))
+            self._check_known_good(next(iter(unfit.values())), list(unfit))
         for odoo_id, misfit in unfit.items():
             self._fail(odoo_id, misfit)
-        return seen
+        return fetched_rows
 
-    def _never_seen(self, fetched: Fetched) -> set[int]:
-        """Return the orders that Odoo keeps from us and the copy has never had."""
+    def _find_hidden(self, fetched: Fetched) -> set[int]:
+        """Return the orders that Odoo hides from our account and the copy has never had."""
         forbidden = {i for i, why in fetched.missing.items() if why is Missing.FORBIDDEN}
         if not forbidden:
             return forbidden
         known = BC.objects.filter(odoo_id__in=sorted(forbidden))
         return forbidden.difference(known.values_list("odoo_id", flat=True))
 
-    def _apply(self, seen: list[FetchedRow], rounds: int, *, ours: bool = False) -> None:
-        """Apply together; when that fails, one by one, so that a bad order harms only itself."""
-        if not seen:
+    def _apply(
+        self, fetched_rows: list[FetchedRow], rounds: int, *, identity_checked: bool = False
+    ) -> None:
+        """Apply these rows together; on failure one by one, so that a bad order harms only itself.
+
+        ``rounds``: how often further orders may still be brought along. ``identity_checked``: Odoo
+        was just asked, and is the database that was copied.
+        """
+        if not fetched_rows:
             return
-        doubt = None
-        if any(isinstance(one.found, Missing) for one in seen):
-            doubt = archive_brake.doubtful_archivings(
-                archive_brake.without_witness((one.claimed, one.found) for one in seen),
+        doubtful = None
+        if any(isinstance(row.found, Missing) for row in fetched_rows):
+            doubtful = archive_brake.doubtful_archivings(
+                archive_brake.without_witness((row.claimed, row.found) for row in fetched_rows),
                 odoo().listing.any_order,
             )
         try:
-            results = apply(self.token, seen, sends_early(), odoo().may_lag, doubt, ours=ours)
-        except odoo_identity.CreatedOtherwise as others:
+            results = apply(
+                self.token,
+                fetched_rows,
+                sends_early(),
+                odoo().may_lag,
+                doubtful,
+                identity_checked=identity_checked,
+            )
+        except odoo_identity.CreatedOtherwise as different:
             odoo_identity.ensure(odoo(), again=True)
-            logger.warning("%s Odoo is ours: a backup was restored there.", others)
-            self._apply(seen, rounds, ours=True)
+            logger.warning("%s Odoo is ours: a backup was restored there.", different)
+            self._apply(fetched_rows, rounds, identity_checked=True)
         except ledger.LeaseLost as lost:
             self._drop_lost(lost.ids)
-            left = [one for one in seen if one.claimed.odoo_id not in lost.ids]
-            self._apply(left, rounds, ours=ours)
+            left = [row for row in fetched_rows if row.claimed.odoo_id not in lost.ids]
+            self._apply(left, rounds, identity_checked=identity_checked)
         except LinesElsewhere as elsewhere:
-            self._bring_along(seen, elsewhere, rounds)
+            self._bring_along(fetched_rows, elsewhere, rounds)
         except archive_brake.Held as held:
-            self._hold(held, seen)
-            left = [one for one in seen if one.claimed.odoo_id not in held.ids]
-            self._apply(left, rounds, ours=ours)
+            self._hold(held, fetched_rows)
+            left = [row for row in fetched_rows if row.claimed.odoo_id not in held.ids]
+            self._apply(left, rounds, identity_checked=identity_checked)
         except Exception as error:
             if not is_about_orders(error):
                 raise
-            if len(seen) == 1:
-                self._fail(seen[0].claimed.odoo_id, error)
+            if len(fetched_rows) == 1:
+                self._fail(fetched_rows[0].claimed.odoo_id, error)
                 return
-            logger.warning("A batch of %d orders is applied one by one: %s", len(seen), error)
-            for one in seen:
-                self._apply([one], rounds, ours=ours)
+            logger.warning(
+                "A batch of %d orders is applied one by one: %s", len(fetched_rows), error
+            )
+            for row in fetched_rows:
+                self._apply([row], rounds, identity_checked=identity_checked)
         else:
-            self._done(results)
+            self._finish(results)
 
-    def _hold(self, held: archive_brake.Held, seen: Iterable[FetchedRow]) -> None:
-        """Hold back archivings that look like a wrong database."""
+    def _hold(self, held: archive_brake.Held, fetched_rows: Iterable[FetchedRow]) -> None:
+        """Hold back archivings that look like a wrong database, and journal them."""
         rows = [self.rows[i] for i in sorted(held.ids)]
         with transaction.atomic():
             runs = run_counts.runs_of(rows)
@@ -370,40 +335,43 @@ class Batch:
                 for i in sorted(ids)
             )
             counted = Counter(runs[i] for i in ids if i in runs)
-            really = {one.claimed.odoo_id for one in seen if one.found is Missing.GONE}
-            gone = Counter(runs[i] for i in ids & really if i in runs)
+            gone_ids = {row.claimed.odoo_id for row in fetched_rows if row.found is Missing.GONE}
+            gone_counts = Counter(runs[i] for i in ids & gone_ids if i in runs)
             run_counts.add(
-                {run: Counter(held=count, gone=gone[run]) for run, count in counted.items()}
+                {run: Counter(held=count, gone=gone_counts[run]) for run, count in counted.items()}
             )
         self.open.difference_update(held.ids)
         if ids:
             logger.warning("BC %s held: %s", sorted(ids), held.reason)
             archive_brake.update_alert(more=True)
 
-    def _bring_along(self, seen: list[FetchedRow], elsewhere: LinesElsewhere, rounds: int) -> None:
-        """Odoo moved lines between orders: read and apply both sides in one go."""
+    def _bring_along(
+        self, fetched_rows: list[FetchedRow], elsewhere: LinesElsewhere, rounds: int
+    ) -> None:
+        """Read and apply both sides of a move together: Odoo has moved lines between orders."""
         others = elsewhere.ids
-        ids = {one.claimed.odoo_id for one in seen}
+        ids = {row.claimed.odoo_id for row in fetched_rows}
         wanted = set(others) - self.open
         broken = wanted.intersection(self.failed) | ledger.given_up(wanted)
         if broken:
             waiting = elsewhere.waiting_for(broken)
-            self._wait_for(broken, waiting)
-            self._apply([one for one in seen if one.claimed.odoo_id not in waiting], rounds)
+            self._put_off_blocked(broken, waiting)
+            self._apply([row for row in fetched_rows if row.claimed.odoo_id not in waiting], rounds)
             return
         if wanted:
             claimed = ledger.claim_also(wanted, "moved lines", self.token)
             self.rows.update({row.odoo_id: row for row in claimed})
             self.open.update(row.odoo_id for row in claimed)
         if rounds > 0 and self.open.issuperset(others):
-            self._look(ids.union(others), rounds - 1)
-        elif len(seen) > 1:
-            for one in seen:
-                self._look([one.claimed.odoo_id], rounds)
+            self._fetch_and_apply(ids.union(others), rounds - 1)
+        elif len(fetched_rows) > 1:
+            for row in fetched_rows:
+                self._fetch_and_apply([row.claimed.odoo_id], rounds)
         else:
             self._release(ELSEWHERE_SECONDS, f"lines of BC {sorted(others)} are on the move", ids)
 
-    def _wait_for(self, broken: Collection[int], ids: Collection[int]) -> None:
+    def _put_off_blocked(self, broken: Collection[int], ids: Collection[int]) -> None:
+        """Give back orders whose lines the copy has under others that failed, or are held."""
         why = _(
             "its lines are still under BC %(ids)s, which can't be read, or is held",
             ids=f"{sorted(broken)}",
@@ -412,17 +380,17 @@ class Batch:
         logger.info("BC %s given back: %s", sorted(ids), why)
         self.open -= set(ids)
 
-    def _done(self, results: Sequence[Result]) -> None:
+    def _finish(self, results: Sequence[Result]) -> None:
         self.results.extend(results)
-        unknown = [one.odoo_id for one in results if one.unknown]
+        unknown = [result.odoo_id for result in results if result.unknown]
         if unknown:
             logger.info(
                 "%d orders that were named are neither in Odoo nor in the copy; scans look for what"
                 " may have been meant. The first: BC %s",
                 len(unknown),
-                unknown[:UNKNOWN_TOLD],
+                unknown[:UNKNOWN_LOGGED],
             )
-        forbidden = [one.odoo_id for one in results if one.outcome is Outcome.FORBIDDEN]
+        forbidden = [result.odoo_id for result in results if result.outcome is Outcome.FORBIDDEN]
         if forbidden:
             alert(
                 "forbidden",
@@ -448,6 +416,46 @@ class Batch:
                     result.lines_deleted,
                     "" if result.delay is None else f", {result.delay:.2f} s after its first mark",
                 )
+
+    # --- whose fault an error is ---------------------------------------------------------------
+
+    def _handle_fault(self, ids: Sequence[int], error: Exception) -> None:
+        """Find out which of these orders is at fault, if any; raise when none is."""
+        alone = len(ids) == 1
+        if alone or reaction_to(error) is not Reaction.SMALLER:
+            self._check_known_good(error, ids)
+        if alone:
+            self._fail(ids[0], error)
+        elif reaction_to(error) is Reaction.SLOW:
+            self._put_off_slow(ids, error)
+        else:
+            logger.warning("A batch of %d orders failed and is split: %s", len(ids), error)
+            middle = len(ids) // 2
+            self.parts.extend((ids[:middle], ids[middle:]))
+        if reaction_to(error) is Reaction.SLOW:
+            # The others have waited for a whole deadline; another worker may take them now.
+            self._release(0.0, "one of them took too long")
+
+    def _check_known_good(self, error: Exception, ids: Sequence[int]) -> None:
+        """Raise what is wrong when it is not one of these orders.
+
+        The control calls take time too, so the lease is renewed first.
+        """
+        ledger.renew(self.token, self.open)
+        check_known_good(error, ids)
+        self._confirm_odoo()
+
+    def _put_off_slow(self, ids: Sequence[int], error: Exception) -> None:
+        """Leave these to whoever claims next, in smaller parts; the ledger keeps the limit."""
+        limit = max(len(ids) // SLOW_PARTS, 1)
+        if all(self.rows[odoo_id].batch_limit == 1 for odoo_id in ids):
+            # Each had to be read alone already, and moved lines force them together: no smaller
+            # part is left.
+            for odoo_id in ids:
+                self._fail(odoo_id, error)
+            return
+        logger.warning("%d orders are read in parts of %d from now on: %s", len(ids), limit, error)
+        self._release(0.0, "together they take too long", ids, batch_limit=limit)
 
     def _fail(self, odoo_id: int, error: Exception) -> None:
         row, text = self.rows[odoo_id], explanation(error)
@@ -477,6 +485,53 @@ class Batch:
             text,
         )
 
+    # --- when no order is at fault --------------------------------------------------------------
+
+    def _give_back(self, error: Exception) -> None:
+        """Give back what is left after an error that is no order's. Raises one not foreseen."""
+        match reaction_to(error):
+            case Reaction.STOP:
+                self._release(0.0, "the process is stopping")
+            case Reaction.PAUSE | Reaction.SLOW | Reaction.REFUSED:
+                self._pause(error)
+            case Reaction.OURS:
+                logger.warning("A batch is put off: %s", error)
+                self._release(OURS_SECONDS, "our own trouble")
+            case Reaction.BROKEN:
+                self._release(circuit_breaker.REFUSED_PAUSE_SECONDS, "the database does not fit")
+                text = joined(" ", message_of(error), MIGRATE)
+                alert("database", _("the database does not fit this version"), text)
+            case _ if isinstance(error, OdooError):
+                self._pause(error)  # it did not come from reading orders: no order's fault
+            case _:
+                self._release(circuit_breaker.REFUSED_PAUSE_SECONDS, "an error of our own")
+                raise error
+
+    def _pause(self, error: Exception) -> None:
+        """Make all workers leave Odoo alone for a while; alert people once, where needed."""
+        refused = reaction_to(error) is Reaction.REFUSED
+        known = circuit_breaker.record_failure(
+            message_of(error),
+            probing=self.probing,
+            refused=refused,
+            retry_after=error.retry_after if isinstance(error, OdooUnavailable) else None,
+        )
+        self.probing = False
+        self._release(0.0, "Odoo rejects our access" if refused else "Odoo is away")
+        retry = _("Asked again in %(seconds)s s.", seconds=f"{known.pause:.0f}")
+        if refused:
+            alert(REFUSED, _("Odoo rejects our access"), joined(" ", message_of(error), retry))
+            return
+        logger.warning("Odoo is away. %s %s", retry, error)
+        if known.seconds >= settings.ALERT_ODOO_AWAY_SECONDS:
+            minutes = round(known.seconds / 60)
+            lasted = ngettext(
+                "Odoo has been away for %(count)s minute. Nothing is lost meanwhile.",
+                "Odoo has been away for %(count)s minutes. Nothing is lost meanwhile.",
+                minutes,
+            )
+            alert(AWAY, _("Odoo is away"), joined(" ", lasted, message_of(error)))
+
     def _release(
         self, delay: float, why: str, ids: Collection[int] | None = None, batch_limit: int = 0
     ) -> None:
@@ -488,8 +543,8 @@ class Batch:
         self.open = self.open - given_back
 
 
-def _parts(rows: Iterable[PendingBC]) -> list[list[int]]:
-    """Return what is looked at together: first all that may be, then ever smaller parts."""
+def _split_by_limit(rows: Iterable[PendingBC]) -> list[list[int]]:
+    """Return what to fetch together: first the rows without a limit, then smaller parts."""
     by_limit: dict[int, list[int]] = {}
     for row in rows:
         by_limit.setdefault(row.batch_limit, []).append(row.odoo_id)
@@ -500,10 +555,13 @@ def _parts(rows: Iterable[PendingBC]) -> list[list[int]]:
     return parts
 
 
-def tell_applications(results: Sequence[Result]) -> None:
-    """Wake the announcer, and send ``bc_synced`` for each applied change; errors are logged.
+# --- tell applications --------------------------------------------------------------------------
 
-    When nobody listens the database is not asked.
+
+def tell_applications(results: Sequence[Result]) -> None:
+    """Wake the announcer, and send ``bc_synced`` for each applied change; errors are only logged.
+
+    Without a receiver the database is not read.
     """
     applied = [result for result in results if result.version is not None]
     if applied:

@@ -1,9 +1,9 @@
-"""The control calls: after an error, is Odoo ill, are the fields wrong, or is it these orders?
+"""The control calls: after an error, is Odoo ill, are our fields wrong, or is it these orders?
 
-An error of a call never tells: Odoo answers Fault 1 for anything, its own database's trouble
+The error of a call cannot tell: Odoo answers Fault 1 for anything, trouble of its own database
 included (measured on Odoo 17, 18 and 19). So an order that is known to be good is read in the same
-way. If it comes, the others are at fault. If none comes although Odoo works, the fields that we ask
-for are, and no order is.
+way. If it can be read, the other orders are at fault. If none can be read although Odoo works, the
+fields that we ask for are at fault, and no order is.
 """
 
 import logging
@@ -25,22 +25,26 @@ from bc_consumer.refresh.odoo_connection import odoo
 logger = logging.getLogger(__name__)
 
 ENOUGH = 2
-"""So many orders known to be good have to fail: one may have turned bad since, unnoticed."""
+"""Orders known to be good that have to fail before the fields are blamed: a single one may have
+turned bad since, unnoticed."""
 LATEST_ENTRIES = 50
+"""Entries of the journal among which an order that was read lately is looked for."""
 SAMPLE = 4
+"""Orders drawn from Odoo's latest where the copy has too few: each may cost a whole deadline."""
 AMONG = 1000
+"""Odoo's latest orders from which the sample is drawn."""
 
 
 def check_known_good(error: Exception, ids: Collection[int]) -> None:
-    """Return when one of these orders must be at fault for ``error``.
+    """Return normally when one of the orders ``ids`` must be at fault for ``error``.
 
-    Raises OdooUnavailable where Odoo is ill, UnreadableOrders where no order can be read, and
-    whatever else stops everybody.
+    Raises OdooUnavailable where Odoo is ill, UnreadableOrders where no order can be read, and every
+    error that stops all workers.
     """
     failures: list[Exception] = []
     for odoo_id in _known_good(ids):
         try:
-            if _reads(odoo_id):
+            if _can_read(odoo_id):
                 return
         except OdooTimeout as slow:
             raise OdooUnavailable(
@@ -63,10 +67,11 @@ def check_known_good(error: Exception, ids: Collection[int]) -> None:
 
 
 def probe_odoo(odoo_id: int | None) -> None:
-    """Raise what is wrong while the workers leave Odoo alone; if nothing is, have one ask at once.
+    """Ask Odoo while the workers leave it alone; if nothing is wrong, let a worker ask at once.
 
-    By an order that waits, and not by a control call only: what is refused may be what every order
-    needs, a field or the lines, and whoever waits for it would wait for ever.
+    ``odoo_id``: an order that waits; it is read, because what Odoo rejects may be something that
+    every order needs, a field or the lines. A control call alone would succeed, and the orders
+    would wait for ever. None: only the control call. Raises what is wrong.
     """
     try:
         if odoo_id is not None:
@@ -80,8 +85,8 @@ def probe_odoo(odoo_id: int | None) -> None:
     circuit_breaker.probe_soon()
 
 
-def _reads(odoo_id: int) -> bool:
-    """Read and map one order; False when it is not there to be read."""
+def _can_read(odoo_id: int) -> bool:
+    """Read and map one order; return False when Odoo does not show it."""
     snapshot = odoo().fetch([odoo_id]).orders.get(odoo_id)
     if snapshot is None:
         return False
@@ -90,32 +95,32 @@ def _reads(odoo_id: int) -> bool:
 
 
 def _known_good(ids: Collection[int]) -> Iterator[int]:
-    """Give orders that the copy holds and nobody has marked; failing those, any of Odoo's."""
+    """Yield unmarked orders that the copy holds; where they are too few, any of Odoo's."""
     pending = PendingBC.objects.filter(odoo_id=OuterRef("odoo_id"))
     good = BC.objects.current().filter(~Exists(pending)).exclude(odoo_id__in=sorted(ids))
     latest = JournalEntry.objects.order_by("-id").values_list("odoo_id", flat=True)
-    given: set[int] = set()
-    for some in (
+    tried: set[int] = set()
+    for candidates in (
         good.filter(odoo_id__in=list(latest[:LATEST_ENTRIES])).order_by("-synced_at"),
         good.order_by("odoo_id"),
         good.order_by("-odoo_id"),
     ):
-        odoo_id = some.exclude(odoo_id__in=given).values_list("odoo_id", flat=True).first()
+        odoo_id = candidates.exclude(odoo_id__in=tried).values_list("odoo_id", flat=True).first()
         if odoo_id is not None:
-            given.add(odoo_id)
+            tried.add(odoo_id)
             yield odoo_id
-    if len(given) >= ENOUGH:
+    if len(tried) >= ENOUGH:
         return
-    odoo().ping()  # or a domain that Odoo can't take would show as trouble of the next call
+    odoo().ping()  # otherwise a domain that Odoo rejects would look like a failure of the next call
     blamed = set(ids) if len(ids) == 1 else set()
-    others = [n for n in _any_orders() if n not in given | blamed]
+    others = [i for i in _list_latest_orders() if i not in tried | blamed]
     yield from random.sample(others, min(SAMPLE, len(others)))
 
 
-def _any_orders() -> list[int]:
+def _list_latest_orders() -> list[int]:
     try:
         return odoo().listing.latest_orders(AMONG)
     except Exception as error:
         if not is_about_orders(error):
             raise
-        return []  # the control call itself will tell
+        return []  # the caller's own control call finds out why

@@ -1,7 +1,7 @@
-"""What is done about an error while orders are being brought up to date: the one closed table.
+"""The one closed table of what is done about an error while orders are brought up to date.
 
-An error whose class is not in it, by name and not by descent, counts as one of these orders' own:
-it can stop nobody else, and the order fails with it once it stands alone.
+An error is looked up by its own class, not by its base classes. One that is not in the table counts
+as the orders' own: it then stops nobody else, and the order fails with it once it stands alone.
 """
 
 import enum
@@ -26,10 +26,11 @@ from bc_consumer.refresh.mapping import MappingError
 from bc_consumer.refresh.odoo_identity import AnotherDatabase
 
 MEBIBYTE = 2**20
+"""Bytes."""
 
 
 class NotReadable(Exception):
-    """Odoo has this order, keeps it from our account, and the copy has never had it."""
+    """Odoo has this order but hides it from our account, and the copy has never had it."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -43,11 +44,11 @@ class NotReadable(Exception):
 
 
 class UnreadableOrders(odoo.OdooRefused):
-    """Odoo works, and reads no order with the fields that we ask for, whichever it is."""
+    """Odoo works, but no order at all can be read with the fields that we ask for."""
 
 
 class Reaction(enum.Enum):
-    """What is done."""
+    """What is done about an error."""
 
     STOP = "this process is ending: give the orders back at once"
     PAUSE = "Odoo's trouble, or the network's: no attempt is used up, all workers pause"
@@ -98,9 +99,10 @@ POLICY: Mapping[type[Exception], Reaction] = {
     DataError: Reaction.DOUBT,
     IntegrityError: Reaction.DOUBT,
 }
+"""Class of the error → reaction."""
 
 ABOUT_ORDERS = frozenset({Reaction.DOUBT, Reaction.SLOW, Reaction.SMALLER, Reaction.HOPELESS})
-"""What may be one order's own fault; everything else is nobody's."""
+"""Reactions to errors that may be one order's fault; the others are no order's."""
 
 
 def reaction_to(error: Exception) -> Reaction:
@@ -109,12 +111,12 @@ def reaction_to(error: Exception) -> Reaction:
 
 
 def is_about_orders(error: Exception) -> bool:
-    """Tell whether one of the orders at hand may be at fault."""
+    """Return whether one of the orders at hand may be at fault."""
     return reaction_to(error) in ABOUT_ORDERS
 
 
 def explanation(error: Exception) -> Message:
-    """Say why an order failed alone, so that a person knows what to do."""
+    """Return why an order failed alone, in words that tell a person what to do."""
     if isinstance(error, odoo.ResponseTooLarge):
         return _(
             "This order alone is larger than %(limit)s MiB"

@@ -1,14 +1,14 @@
-"""A snapshot of Odoo → the values of the copy's columns. Pure: the same snapshot, the same values.
+"""Maps a snapshot of Odoo to the values of the copy's columns; pure, so a snapshot has one result.
 
-Odoo says False for anything empty, so what it means follows from the field's kind (``fields/``):
-no text is "", no date is None, no related record is None and "". Texts lose what only some of
-Odoo's protocols carry, so that each protocol gives the same row. Numbers are binary doubles on the
-wire; the shortest decimal that names the double is what Odoo shows, rounded half up to the
-decimals of the currency (money) or of the field (quantities, prices), where Odoo tells them.
+Odoo sends False for anything empty, so its meaning follows from the field's kind (``fields/``): no
+text is "", no date is None, no related record is None and "". Characters that only some of Odoo's
+protocols carry are removed from texts, so that each protocol gives the same row. Numbers travel as
+binary doubles; the shortest decimal that names the double is what Odoo shows. It is rounded half up
+to the decimals of the currency (money) or of the field (quantities, prices), where Odoo has them.
 
-Fields without a column go into ``extra``, as JSON has them: a number as a text, for its decimals
-are exact there; a date as YYYY-MM-DD, with a time in ISO 8601, UTC; a related record as its id and
-name; and what is empty as null, whatever the type.
+Fields without a column go into ``extra``, as JSON: a number as a text, because that keeps its
+decimals exact; a date as YYYY-MM-DD; a date with time in ISO 8601, UTC; a related record as its id
+and name; an empty value as null, whatever the kind.
 """
 
 import re
@@ -23,31 +23,40 @@ from bc_consumer.core.translatable import Message, message_of
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo import Field, FieldSet, Kind, ModelFields, OrderSnapshot
 
-# Raised whenever the same snapshot would give other values, so that old rows count as drift: not
-# for a field that is added to the table, which counts by itself (docs/reading-again.md).
-# Below 1,000: the fields stand in the digits above (mapping_version).
 MAPPING_VERSION = 1
+"""Raise it whenever the same snapshot would give other values, so that old rows are read again. Not
+for a field that is added to the table: that has its rows read again by itself
+(docs/reading-again.md). It stays below VERSIONS, because the digits above stand for the fields
+(``mapping_version``)."""
 VERSIONS = 1_000
-CHOICES = 2_000_000  # with VERSIONS, what the column holds: 31 bits
+"""Versions of the mapping itself; the digits above belong to the set of fields."""
+CHOICES = 2_000_000
+"""Different sets of fields; times VERSIONS they fit the column, which has 31 bits."""
 
 WITH_DIGITS = frozenset({Kind.PRICE, Kind.QUANTITY, Kind.NUMBER})
-HIGHEST = 2**63 - 1  # what a column of whole numbers holds
-ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)  # a double has at most 309 + 17 digits
-EXTRA = "extra."  # before the name of a field without a column, where changes are told
-LONGEST_SHOWN = 100  # characters of a bad value that its error repeats
-LONGEST_MOMENT = 40  # characters; a date with time has 26
+HIGHEST = 2**63 - 1
+"""The largest whole number that its column holds."""
+ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)
+"""With more digits than any double has: 309 before the decimal point, and 17."""
+EXTRA = "extra."
+"""Precedes the name of a field without a column in the changes of an order."""
+LONGEST_SHOWN = 100
+"""Characters of a bad value that its error repeats."""
+LONGEST_MOMENT = 40
+"""Characters of a date that is parsed at all; one with time and microseconds has 26."""
 
-# What XML can't carry: Odoo leaves it out of XML-RPC and not out of JSON (17, 18 and 19).
 NOT_TEXT = dict.fromkeys(
     (*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF)
 )
-# A year typed as 26 comes without zeros in front.
+"""Characters that XML cannot carry: Odoo drops them from XML-RPC, but not from JSON (measured on
+17, 18 and 19)."""
+# One digit of the year is enough: Odoo sends a year typed as 26 without leading zeros.
 DATE = re.compile(r"(\d{1,4})-(\d\d)-(\d\d)")
 DATETIME = re.compile(r"(\d{1,4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?")
 
 
 class MappingError(ValueError):
-    """A value of Odoo that does not fit its column; says which order, line, field and value."""
+    """A value of Odoo does not fit its column; the text names order, line, field and value."""
 
     def __init__(self, problem: Message, *, order_id: int, line_id: int | None, field: str) -> None:
         where = (
@@ -70,25 +79,26 @@ class MappingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """A record's fields without a column. ``kept``: those whose last known value stays.
+    """A record's fields without a column; ``kept``: those whose last known value stays in the copy.
 
-    That is what this Odoo lacks at the moment: it may come back, and nothing says that it is empty.
+    Kept are the fields that this Odoo lacks at the moment: they may come back, and nothing says
+    that they are empty.
     """
 
     values: Mapping[str, object]
     kept: frozenset[str] = frozenset()
 
     def over(self, old: Mapping[str, object]) -> dict[str, object]:
-        """Give what the copy should hold, where it holds ``old``."""
+        """Return what the copy should hold, where it now holds ``old``."""
         kept = {name: value for name, value in old.items() if name in self.kept}
         return {**kept, **self.values}
 
 
 @dataclass(frozen=True, slots=True)
 class MappedLine:
-    """One line's columns: name → value, ready for ``BCLine``; a column Odoo lacks is left out.
+    """One line's columns, name → value, ready for ``BCLine``; columns that Odoo lacks are left out.
 
-    ``untold``: columns and «extra.name» whose change is no change of the order.
+    ``untold``: columns and «extra.name» that do not count as changes of the order.
     """
 
     odoo_id: int
@@ -99,10 +109,10 @@ class MappedLine:
 
 @dataclass(frozen=True, slots=True)
 class MappedOrder:
-    """One order's columns: name → value, ready for ``BC``; and its lines by id.
+    """One order's columns, name → value, ready for ``BC``, and its lines, ascending by id.
 
-    A column that this Odoo has nothing for is left out. ``mapping_version``: what the values were
-    made by; see ``mapping_version``. ``untold``: as in MappedLine.
+    Columns that this Odoo lacks are left out. ``mapping_version``: by what the values were made;
+    see the function. ``untold``: as in MappedLine.
     """
 
     odoo_id: int
@@ -114,39 +124,45 @@ class MappedOrder:
 
 
 class _Unfit(Exception):
-    """Says what is wrong with a value; becomes a MappingError that says where."""
+    """A value does not fit; the caller turns it into a MappingError, which says where."""
 
 
 def map_order(snapshot: OrderSnapshot) -> MappedOrder:
     """Map an order with its lines. Raises MappingError for a value that does not fit."""
-    of_order = _Mapper(snapshot.fields.order, snapshot.currency_decimals)
-    of_line = _Mapper(snapshot.fields.line, snapshot.currency_decimals)
+    order_mapper = _Mapper(snapshot.fields.order, snapshot.currency_decimals)
+    line_mapper = _Mapper(snapshot.fields.line, snapshot.currency_decimals)
     lines = [
-        MappedLine(line.id, *of_line.map(line.values, snapshot.id, line.id), of_line.untold)
+        MappedLine(line.id, *line_mapper.map(line.values, snapshot.id, line.id), line_mapper.untold)
         for line in snapshot.lines
     ]
-    fields, extra = of_order.map(snapshot.values, snapshot.id, None)
+    fields, extra = order_mapper.map(snapshot.values, snapshot.id, None)
     version = mapping_version(snapshot.fields.fingerprint)
-    return MappedOrder(snapshot.id, fields, extra, tuple(lines), version, of_order.untold)
+    return MappedOrder(snapshot.id, fields, extra, tuple(lines), version, order_mapper.untold)
 
 
 def mapping_version(fingerprint: int) -> int:
-    """Give what tells by which mapping, and of which fields, a row was made."""
+    """Return the number that identifies the mapping and the set of fields that made a row.
+
+    ``fingerprint``: a FieldSet's.
+    """
     choice = 1 + fingerprint % (CHOICES - 1) if fingerprint else 0
     return MAPPING_VERSION + VERSIONS * choice
 
 
 def current_versions(fields: FieldSet) -> frozenset[int]:
-    """Give the mapping versions of rows that reading them again would not make better.
+    """Return the mapping versions of rows that would not improve by being read again.
 
-    Besides what this Odoo gives now: what it gave when nothing lacked, so that a field that
-    vanishes has no order read again.
+    Besides the version of the fields that this Odoo has now, that is the one of all configured
+    fields: so a field that vanishes from Odoo does not cause every order to be read again.
     """
     return frozenset(map(mapping_version, (fields.fingerprint, fields.whole_fingerprint)))
 
 
 class _Mapper:
-    """Maps the records of one model. ``currency``: its decimals; None: as a number comes."""
+    """Maps the records of one model.
+
+    ``currency``: decimals of the order's currency; None: numbers are not rounded.
+    """
 
     def __init__(self, fields: ModelFields, currency: int | None) -> None:
         self.known = [field for field in fields.known if not field.is_relation]
@@ -163,40 +179,40 @@ class _Mapper:
     def map(
         self, values: Mapping[str, object], order_id: int, line_id: int | None
     ) -> tuple[dict[str, object], Extra]:
-        """Give the columns, and what has none."""
+        """Return the columns, and the fields that have none."""
         columns: dict[str, object] = {}
         extra: dict[str, object] = {}
         for field in self.known:
             value = values.get(field.name, False)
             try:
                 if field.extra:
-                    extra[field.name] = self._plain(field, value)
+                    extra[field.name] = self._json_value(field, value)
                 elif field.kind is Kind.MANY2ONE:
                     columns |= zip(field.columns, _many2one(value), strict=True)
                 else:
-                    columns[field.name] = self._column(field, value)
+                    columns[field.name] = self._column_value(field, value)
             except _Unfit as problem:
                 raise MappingError(
                     message_of(problem), order_id=order_id, line_id=line_id, field=field.name
                 ) from None
         return columns, Extra(extra, self.kept)
 
-    def _column(self, field: Field, value: object) -> object:
+    def _column_value(self, field: Field, value: object) -> object:
         if field.kind is Kind.MONEY:
             return _number(value, self.currency)
         if field.kind in WITH_DIGITS:
             return _number(value, self.digits.get(field.name))
         return READERS[field.kind](value)
 
-    def _plain(self, field: Field, value: object) -> object:
-        """Give a value as JSON has it."""
+    def _json_value(self, field: Field, value: object) -> object:
+        """Return a value as ``extra`` holds it."""
         if field.kind is Kind.MANY2ONE:
             number, name = _many2one(value)
             return None if number is None else {"id": number, "name": name}
-        read = self._column(field, value)
+        read = self._column_value(field, value)
         if isinstance(read, Decimal):
             return f"{read:f}"
-        if isinstance(read, date):  # with a time or without
+        if isinstance(read, date):  # a datetime is one too
             return read.isoformat().replace("+00:00", "Z")
         return None if read == "" else read
 
@@ -246,10 +262,10 @@ def _number(value: object, decimals: int | None) -> Decimal | None:
 
 
 def _datetime(value: object) -> datetime | None:
-    """Read Odoo's «2026-11-24 01:50:34», always UTC."""
+    """Parse Odoo's «2026-11-24 01:50:34», which is always UTC."""
     if value is False or value is None:
         return None
-    found = DATETIME.fullmatch(value) if _may_be_a_moment(value) else None
+    found = DATETIME.fullmatch(value) if _is_short_text(value) else None
     if found is None:
         raise _unfit(value, _("a date with time"))
     *whole, fraction = found.groups()
@@ -261,15 +277,15 @@ def _datetime(value: object) -> datetime | None:
         raise _unfit(value, _("a date of the calendar")) from None
 
 
-def _may_be_a_moment(value: object) -> TypeGuard[str]:
+def _is_short_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and len(value) <= LONGEST_MOMENT
 
 
 def _date(value: object) -> date | None:
-    """Read Odoo's «2026-11-24»."""
+    """Parse Odoo's «2026-11-24»."""
     if value is False or value is None:
         return None
-    found = DATE.fullmatch(value) if _may_be_a_moment(value) else None
+    found = DATE.fullmatch(value) if _is_short_text(value) else None
     if found is None:
         raise _unfit(value, _("a date"))
     try:
@@ -279,7 +295,7 @@ def _date(value: object) -> date | None:
 
 
 def _many2one(value: object) -> tuple[int | None, str]:
-    """Give the related record's id and display name."""
+    """Return the related record's id and display name."""
     if value is False or value is None:
         return None, ""
     record = _related(value)
@@ -291,9 +307,9 @@ def _many2many(value: object) -> list[dict[str, object]]:
         return []
     if not isinstance(value, list):
         raise _unfit(value, _("a list of related records"))
-    others = [_related(other) for other in value]
-    named = [{"id": one["id"], "name": _text(one.get("display_name"))} for one in others]
-    return sorted(named, key=lambda one: int(one["id"]))
+    records = [_related(record) for record in value]
+    named = [{"id": record["id"], "name": _text(record.get("display_name"))} for record in records]
+    return sorted(named, key=lambda record: int(record["id"]))
 
 
 def _related(value: object) -> Mapping[str, Any]:
@@ -319,3 +335,4 @@ READERS: Mapping[Kind, Callable[[object], object]] = {
     Kind.DATETIME: _datetime,
     Kind.MANY2MANY: _many2many,
 }
+"""Kind of field → function that reads its value; the other kinds need more than the value."""

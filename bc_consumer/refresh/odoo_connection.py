@@ -9,30 +9,33 @@ from django.db import transaction
 from bc_consumer.core import process_state
 from bc_consumer.core.redaction import hide
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.ledger.call_slots import gate
+from bc_consumer.ledger.call_slots import call_limits
 from bc_consumer.models import BC, CopyOrigin, ProvenPeriod, SyncState
 from bc_consumer.odoo import Odoo, OdooRefused, OdooSettings
 
 FIRST_COMMITTED_MAJOR = 19
-"""From this version on Odoo sends webhooks after its commit (measured on 17, 18, 19)."""
+"""From this major version on Odoo sends webhooks after its commit (measured on 17, 18 and 19)."""
 
 
 @cache
 def odoo() -> Odoo:
-    """Return this process's gateway; made at the first use, shared by all threads.
+    """Return this process's gateway; it is made at the first call and shared by all threads.
 
-    Raises OdooRefused where the settings can't be right, or don't fit the copy.
+    Raises OdooRefused where the settings cannot be right, or do not fit the copy.
     """
     check_order_model()
     return Odoo(
-        odoo_settings(), stop=process_state.stopping, call_limits=gate(process_state.stopping)
+        odoo_settings(),
+        stop=process_state.stopping,
+        call_limits=call_limits(process_state.stopping),
     )
 
 
 def odoo_as_administrator(login: str = "", password: str = "") -> Odoo:
-    """Return a gateway of its own for what takes Settings rights; close it after use.
+    """Return a separate gateway for calls that need Settings rights in Odoo; close it after use.
 
-    Without arguments: ODOO_ADMIN_LOGIN, or where that is not set, the copy's own account.
+    Without arguments it logs in as ODOO_ADMIN_LOGIN, or, where that is not set, as the copy's own
+    account. Raises OdooRefused where the settings cannot be right.
     """
     own = odoo_settings()
     hide(password)
@@ -41,8 +44,8 @@ def odoo_as_administrator(login: str = "", password: str = "") -> Odoo:
         login, password = settings.ODOO_ADMIN_LOGIN, settings.ODOO_ADMIN_PASSWORD
         names = ("ODOO_ADMIN_LOGIN", "ODOO_ADMIN_PASSWORD")
     if login:
-        # Rules belong to no company, and this account may have others than the copy's. The
-        # copy's may have an API key for JSON-2, and this one a password.
+        # Automation rules belong to no company, and this account may have other companies than
+        # the copy's. The copy's account may use JSON-2 with an API key, this one a password.
         transport = "auto" if own.transport == "json2" else own.transport
         own = replace(
             own,
@@ -52,7 +55,8 @@ def odoo_as_administrator(login: str = "", password: str = "") -> Odoo:
             company_ids=(),
             transport=transport,
         )
-    # A person's few calls, which need no database: this process's own limits do.
+    # A person makes few calls, so this process's own limits do; those in the database would not
+    # work while it is away.
     return Odoo(own, stop=process_state.stopping)
 
 
@@ -79,7 +83,7 @@ def odoo_settings() -> OdooSettings:
 
 
 def check_order_model() -> None:
-    """Make an empty copy one of the wanted model's. Raises OdooRefused as ``held_model`` does."""
+    """Set an empty copy to the configured order model. Raises what ``held_model`` raises."""
     wanted = settings.ODOO_ORDER_MODEL
     origin, _created = CopyOrigin.objects.get_or_create(
         key=CopyOrigin.KEY, defaults={"order_model": wanted}
@@ -95,9 +99,9 @@ def check_order_model() -> None:
 
 
 def held_model() -> str:
-    """Tell whose orders the copy holds; "" while it is empty.
+    """Return the Odoo model whose orders the copy holds; "" while the copy is empty.
 
-    Raises OdooRefused where these are another model's than the settings want: their ids would mix.
+    Raises OdooRefused where this is not the model that the settings name: the ids would mix.
     """
     held = CopyOrigin.objects.values_list("order_model", flat=True).first()
     if held is None or not BC.objects.exists():
@@ -116,9 +120,10 @@ def held_model() -> str:
 
 
 def sends_early() -> bool:
-    """Whether this Odoo's webhooks come before its commit; asks its version for ``auto``, once.
+    """Return whether this Odoo sends webhooks before its commit.
 
-    An Odoo that is upgraded meanwhile is taken for the elder one, whose looks are right for both.
+    With the setting ``auto`` Odoo's version decides, which is asked for once. An Odoo that is
+    upgraded meanwhile counts as the older version, whose looks are right for both.
     """
     if settings.ODOO_WEBHOOK_TIMING == "auto":
         return odoo().known_version().major < FIRST_COMMITTED_MAJOR

@@ -1,9 +1,9 @@
-"""Whether Odoo still is the database that was copied; nothing of another one replaces ours.
+"""Checks that Odoo is still the database that was copied, so that no other one overwrites the copy.
 
-When an order was created never changes, and Odoo gives no id twice. So some of the oldest orders
-and some of the newest, fixed at the end of each good run with the dates that Odoo confirmed then,
-tell the database again, by one call. The two are judged apart: after a backup was restored in Odoo
-the newest alone are others, and a smaller database has the oldest alone.
+An order's create_date never changes, and Odoo never uses an id twice. So a sample of the oldest and
+of the newest orders, stored at the end of each good run with the create_dates that Odoo confirmed,
+identifies the database by one call. The oldest and the newest are judged separately: after a backup
+was restored in Odoo only the newest differ, and a smaller database has only the oldest.
 """
 
 import time
@@ -19,23 +19,25 @@ from bc_consumer.models import BC, CopyOrigin
 from bc_consumer.odoo import Odoo, OdooFault, OdooRefused
 
 SAMPLE = 20
-"""Of the oldest, and of the newest orders."""
+"""Number of the oldest orders in the sample, and of the newest: one call reads them all."""
 SPREAD = 200
-"""Orders of the whole copy, about, where none of the sample is left."""
+"""About how many orders, spread over the whole copy, are read where none of the sample is left."""
 ASK_AGAIN_SECONDS = 300.0
-"""A process that applies orders asks again after so long; each run asks when it begins."""
+"""How long a process that applies orders relies on its last check. A run checks when it begins,
+whatever this says."""
 
 Moments = Mapping[int, datetime]
+"""Order id → create_date."""
 
 
 class AnotherDatabase(OdooRefused):
-    """Odoo's orders are not those that were copied under their ids: nothing of them is written."""
+    """Odoo's orders are not those that were copied under their ids; none of them is written."""
 
 
 class CreatedOtherwise(Exception):
-    """Orders about to be written were created at another time than the copy's of the same ids.
+    """Orders about to be written have another create_date than the copy's orders of the same ids.
 
-    Either this is another database, or a backup was restored and their ids were given again.
+    Either this is another database, or a backup was restored in Odoo and the ids were used again.
     """
 
     def __init__(self, odoo_ids: Collection[int]) -> None:
@@ -45,33 +47,40 @@ class CreatedOtherwise(Exception):
 
 
 def compare_creation(orders: Mapping[int, tuple[object, object]]) -> None:
-    """Raise CreatedOtherwise where an order's two dates are known and differ."""
-    if others := [i for i, dates in orders.items() if None not in dates and dates[0] != dates[1]]:
-        raise CreatedOtherwise(others)
+    """Raise CreatedOtherwise where an order's two create_dates are both known and differ.
+
+    ``orders``: order id → (the copy's date, Odoo's date).
+    """
+    if differing := [
+        odoo_id for odoo_id, dates in orders.items() if None not in dates and dates[0] != dates[1]
+    ]:
+        raise CreatedOtherwise(differing)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Orders by id, and when each was created."""
+    """The oldest and the newest orders of the copy, each with its create_date."""
 
     oldest: Moments
     newest: Moments
 
     def ids(self) -> list[int]:
-        """Give all of them, ascending."""
+        """Return all ids, ascending."""
         return sorted(self.oldest.keys() | self.newest.keys())
 
     def among(self, created: Moments) -> "Sample":
-        """Give these orders with the dates that Odoo tells, as far as it tells them."""
-        return Sample(_of(self.oldest, created), _of(self.newest, created))
+        """Return the same orders with Odoo's dates, without those that Odoo did not return."""
+        return Sample(_restrict(self.oldest, created), _restrict(self.newest, created))
 
     def confirmed_by(self, created: Moments) -> "Sample":
-        """Leave out what Odoo tells otherwise, or not at all."""
+        """Return the sample without the orders whose date Odoo gave differently, or not at all."""
         there = self.among(created)
-        return Sample(_equal(self.oldest, there.oldest), _equal(self.newest, there.newest))
+        return Sample(
+            _keep_equal(self.oldest, there.oldest), _keep_equal(self.newest, there.newest)
+        )
 
     def plain(self) -> dict[str, list[list[Any]]]:
-        """Give it as JSON has it."""
+        """Return the sample as JSON can hold it; ``read`` is the reverse."""
         return {
             name: [[odoo_id, moment.isoformat()] for odoo_id, moment in sorted(moments.items())]
             for name, moments in (("oldest", self.oldest), ("newest", self.newest))
@@ -79,7 +88,7 @@ class Sample:
 
     @classmethod
     def read(cls, plain: Mapping[str, list[list[Any]]]) -> "Sample":
-        """Read what ``plain`` gave."""
+        """Return the sample that ``plain`` turned into JSON."""
         oldest, newest = (
             {int(odoo_id): datetime.fromisoformat(moment) for odoo_id, moment in plain[name]}
             for name in ("oldest", "newest")
@@ -87,64 +96,64 @@ class Sample:
         return cls(oldest, newest)
 
 
-_asked: tuple[Odoo, float] | None = None
-"""The gateway that was last found to lead to our database, and until when that holds."""
+_last_check: tuple[Odoo, float] | None = None
+"""The gateway that last led to our database, and the monotonic time until which that counts."""
 
 
 def ensure(odoo: Odoo, *, again: bool = False) -> None:
-    """Ask unless this process did so within minutes, by the same gateway.
+    """Check the database, unless this process did so by the same gateway within ASK_AGAIN_SECONDS.
 
-    ``again``: whenever there is a reason to doubt. Raises AnotherDatabase, and what the gateway
-    raises.
+    ``again``: check in any case, because there is a reason for doubt. Raises AnotherDatabase, and
+    what the gateway raises.
     """
-    global _asked  # noqa: PLW0603 (one a process, as the gateway is)
-    known = _asked is not None and _asked[0] is odoo and time.monotonic() < _asked[1]
+    global _last_check  # noqa: PLW0603 (one a process, as the gateway is)
+    known = _last_check is not None and _last_check[0] is odoo and time.monotonic() < _last_check[1]
     if again or not known:
         check(odoo)
-        _asked = odoo, time.monotonic() + ASK_AGAIN_SECONDS
+        _last_check = odoo, time.monotonic() + ASK_AGAIN_SECONDS
 
 
 def forget() -> None:
-    """Ask at the next occasion."""
-    global _asked  # noqa: PLW0603
-    _asked = None
+    """Make the next ``ensure`` check again."""
+    global _last_check  # noqa: PLW0603
+    _last_check = None
 
 
 def check(odoo: Odoo) -> None:
-    """Ask Odoo when the sample's orders were created, by one call; none where there is no order.
+    """Ask Odoo, by one call, for the create_dates of the sample; without any order, ask nothing.
 
-    A sample that was fixed when there was no order yet, or of whose orders Odoo has none any more,
-    tells nothing: the copy's own orders are asked for then, and the whole copy's, if none of those
-    is there either. Raises AnotherDatabase, and what the gateway raises.
+    Where the stored sample has no order, or Odoo has none of its orders any more, the copy's
+    present oldest and newest orders are used; if Odoo has none of those either, orders spread over
+    the whole copy. Raises AnotherDatabase, and what the gateway raises.
     """
     sample = _read_fixed_sample() or Sample({}, {})
     created = _read_creation_dates(odoo, sample.ids())
     if not created:
-        sample = _of_the_copy()
+        sample = _sample_the_copy()
         created = _read_creation_dates(odoo, sample.ids())
     _judge(odoo, sample, created)
     if not created and sample.ids():
-        _look_for_any(odoo)
+        _check_any_is_known(odoo)
 
 
 def accept(odoo: Odoo) -> None:
-    """Take Odoo's orders, whatever they are, for those to be copied: an operator says so."""
+    """Accept Odoo's orders, whatever they are, as those to be copied: an operator said so."""
     forget()
-    sample = _of_the_copy()
+    sample = _sample_the_copy()
     created = _read_creation_dates(odoo, sample.ids())
     if not created:
-        # Nothing in common: the database is known by its own latest orders from now on.
+        # Nothing in common: from now on Odoo's own latest orders identify the database.
         latest = odoo.listing.created(odoo.listing.latest_orders(SAMPLE))
         sample, created = Sample({}, latest), latest
     _store_sample(sample.among(created))
 
 
 def renew(odoo: Odoo) -> None:
-    """Fix the copy's oldest and newest orders of now, as far as Odoo confirms them.
+    """Store the copy's present oldest and newest orders, as far as Odoo confirms them.
 
-    Raises as ``check`` does; then the sample stays as it was.
+    Raises what ``check`` raises; then the stored sample stays as it was.
     """
-    sample, before = _of_the_copy(), _read_fixed_sample() or Sample({}, {})
+    sample, before = _sample_the_copy(), _read_fixed_sample() or Sample({}, {})
     created = _read_creation_dates(odoo, sorted({*sample.ids(), *before.ids()}))
     _judge(odoo, before if before.among(created).ids() else sample, created)
     _store_sample(sample.confirmed_by(created))
@@ -156,11 +165,12 @@ def _read_creation_dates(odoo: Odoo, ids: Sequence[int]) -> Moments:
     try:
         return odoo.listing.created(ids)
     except OdooFault:
-        odoo.ping()  # which tells a fault of Odoo, or of the settings, from one of this call
+        odoo.ping()  # raises instead where Odoo or the settings are at fault, not this call
         raise
 
 
 def _judge(odoo: Odoo, sample: Sample, created: Moments) -> None:
+    """Raise AnotherDatabase unless most of the oldest, and of the newest, have the same date."""
     there = sample.among(created)
     same = sample.confirmed_by(created)
     if all(
@@ -186,15 +196,16 @@ def _judge(odoo: Odoo, sample: Sample, created: Moments) -> None:
     )
 
 
-def _look_for_any(odoo: Odoo) -> None:
-    """Raise AnotherDatabase when Odoo has orders, and none of many that the copy has.
+def _check_any_is_known(odoo: Odoo) -> None:
+    """Raise AnotherDatabase when Odoo has orders, but none of many that the copy has.
 
-    The oldest and the newest may all have been deleted; of a few orders nothing is concluded.
+    The oldest and the newest orders may all have been deleted. From a few orders nothing is
+    concluded.
     """
     current = BC.objects.current()
     step = max(current.count() // SPREAD, 1)
-    spread = current.annotate(rest=F("odoo_id") % step).filter(rest=0)
-    ids = list(spread.order_by("odoo_id").values_list("odoo_id", flat=True)[: 2 * SPREAD])
+    spread_orders = current.annotate(rest=F("odoo_id") % step).filter(rest=0)
+    ids = list(spread_orders.order_by("odoo_id").values_list("odoo_id", flat=True)[: 2 * SPREAD])
     if len(ids) <= 2 * SAMPLE or _read_creation_dates(odoo, ids) or not odoo.listing.any_order():
         return
     raise AnotherDatabase(
@@ -210,7 +221,7 @@ def _look_for_any(odoo: Odoo) -> None:
     )
 
 
-def _of_the_copy() -> Sample:
+def _sample_the_copy() -> Sample:
     rows = BC.objects.current().filter(create_date__isnull=False)
     oldest, newest = (
         {
@@ -234,9 +245,9 @@ def _store_sample(sample: Sample) -> None:
     CopyOrigin.objects.update(sample=sample.plain())
 
 
-def _of(moments: Moments, created: Moments) -> Moments:
+def _restrict(moments: Moments, created: Moments) -> Moments:
     return {odoo_id: created[odoo_id] for odoo_id in moments if odoo_id in created}
 
 
-def _equal(moments: Moments, others: Moments) -> Moments:
-    return {odoo_id: one for odoo_id, one in moments.items() if others.get(odoo_id) == one}
+def _keep_equal(moments: Moments, others: Moments) -> Moments:
+    return {odoo_id: moment for odoo_id, moment in moments.items() if others.get(odoo_id) == moment}

@@ -1,4 +1,4 @@
-"""Bring single orders up to date now, for an operator, and say what became of each."""
+"""Brings single orders up to date at once, for an operator, and reports the outcome of each."""
 
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -19,16 +19,18 @@ from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.control_call import probe_odoo
 
 TURN_SECONDS = 5.0
-LOOK_SECONDS = 0.1
-ASK_SECONDS = 5.0
-"""Between two calls of our own while the workers leave Odoo alone."""
+"""How long one call of ``work_off`` may take before finished orders are reported."""
+POLL_SECONDS = 0.1
+"""Between two looks at the ledger, while other workers may hold these orders."""
+PROBE_SECONDS = 5.0
+"""Between two calls of our own to Odoo, while the workers leave it alone."""
 UNCHANGED = "unchanged"
 Outcome = JournalEntry.Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class OrderOutcome:
-    """What became of one order; ``outcome`` is the journal's, or «unchanged»."""
+    """The outcome of one order; ``outcome`` is the journal's, or «unchanged»."""
 
     odoo_id: int
     name: str
@@ -40,50 +42,50 @@ class OrderOutcome:
 def refresh_now(odoo_ids: Collection[int], *, forced: bool = False) -> Iterator[OrderOutcome]:
     """Mark these orders in the operator's lane, work them off, and yield each when it is done.
 
-    ``forced``: the brake on archivings does not hold them back. The ledger's other due rows are
-    worked off on the way, and another worker may do these; either way they are waited for. Raises
-    what the gateway raises when Odoo is away or refuses us, OdooInterrupted when the process is
-    told to stop: the rest stays marked.
+    ``forced``: the brake on archivings does not hold them back. On the way the ledger's other due
+    rows are worked off too, and another worker may take these orders; either way they are waited
+    for. Raises what the gateway raises when Odoo is away or rejects our login, and OdooInterrupted
+    when the process is told to stop: the orders that are not done stay marked.
     """
     began = database_now()
     cause = ledger.FORCE if forced else "operator"
     ledger.let_go(forced=forced, odoo_ids=odoo_ids)
     ledger.mark(odoo_ids, ledger.Mark(cause=cause, lane=Lane.OPERATOR))
     rows = PendingBC.objects.filter(odoo_id__in=sorted(odoo_ids))
-    wanted = dict(rows.values_list("odoo_id", "generation"))
+    generations = dict(rows.values_list("odoo_id", "generation"))
     left = sorted(set(odoo_ids))
-    ask_after = 0.0
+    probe_after = 0.0
     while left:
         if process_state.stopping.is_set():
             raise OdooInterrupted(
                 _("the process is stopping; still marked: BC %(ids)s", ids=f"{left}")
             )
         work_off(TURN_SECONDS)
-        waiting = _waiting(left, wanted)
+        waiting = _still_waiting(left, generations)
         for odoo_id in left:
             if odoo_id not in waiting:
-                yield _outcome(odoo_id, began)
+                yield _read_outcome(odoo_id, began)
         left = sorted(waiting)
         if left:
-            if time.monotonic() >= ask_after and circuit_breaker.current_outage() is not None:
-                ask_after = time.monotonic() + ASK_SECONDS
+            if time.monotonic() >= probe_after and circuit_breaker.current_outage() is not None:
+                probe_after = time.monotonic() + PROBE_SECONDS
                 probe_odoo(left[0])
-            process_state.stopping.wait(LOOK_SECONDS)
+            process_state.stopping.wait(POLL_SECONDS)
 
 
-def _waiting(odoo_ids: Collection[int], wanted: Mapping[int, int]) -> set[int]:
-    """Return those whose mark nobody has fetched, given up or held since."""
+def _still_waiting(odoo_ids: Collection[int], generations: Mapping[int, int]) -> set[int]:
+    """Return the orders whose mark (generation) nobody has fetched, given up or held yet."""
     rows = PendingBC.objects.filter(
         Q(fetched_generation__lt=F("generation")),
         odoo_id__in=odoo_ids,
         failed_at__isnull=True,
         held_reason="",
     ).exclude(ledger.in_vain())
-    fetched = rows.values_list("odoo_id", "fetched_generation")
-    return {odoo_id for odoo_id, generation in fetched if generation < wanted.get(odoo_id, 0)}
+    waiting = rows.values_list("odoo_id", "fetched_generation")
+    return {odoo_id for odoo_id, generation in waiting if generation < generations.get(odoo_id, 0)}
 
 
-def _outcome(odoo_id: int, began: datetime) -> OrderOutcome:
+def _read_outcome(odoo_id: int, began: datetime) -> OrderOutcome:
     name = BC.objects.filter(odoo_id=odoo_id).values_list("name", flat=True).first()
     shown = name or f"#{odoo_id}"
     row = PendingBC.objects.filter(odoo_id=odoo_id).first()

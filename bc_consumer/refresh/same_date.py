@@ -1,4 +1,4 @@
-"""Whether an order differed although no date of it had moved."""
+"""Finds out whether an order differs although none of its write_dates has changed."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -8,21 +8,24 @@ from django.conf import settings
 
 
 def differs_under_same_date(changes: Mapping[str, Any]) -> bool:
-    """Tell it from the journal's changes of an order: field → [before, Odoo's].
+    """Return whether an order has changes, and none of them is of a write_date.
 
-    Names of related records count, and lines that came or went: earlier phases of a run have
-    already found those that another date, or Odoo's ids, tell of.
+    ``changes``: as in the journal, field → [before, Odoo's]. Names of related records count, and so
+    do lines that were added or deleted: the earlier phases of a run have already found whatever
+    another date, or Odoo's ids, can show.
     """
     fields, lines = changes.get("fields", {}), changes.get("lines", {})
     written = [fields, *lines.get("changed", {}).values()]
-    return bool(fields or lines) and all("write_date" not in one for one in written)
+    return bool(fields or lines) and all("write_date" not in pairs for pairs in written)
 
 
 def is_proven(read_at: datetime | None, dates: Iterable[object], now: datetime) -> bool:
-    """Tell whether no second change can hide behind any of these dates of a record just read.
+    """Return whether no second change can hide behind any of these dates of a record just read.
 
-    ``read_at``: when it was read the last time; in the future, if the clock was set back since. A
-    record that SQL made has no date.
+    Odoo shows dates in whole seconds, and a transaction may commit long after its date: a date is
+    proven by a read that came later than it by more than Odoo's longest transaction. ``read_at``:
+    when the record was last read; it lies in the future if the clock was set back since. A record
+    that was created by SQL has no date.
     """
     longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
     if read_at is None or read_at > now:

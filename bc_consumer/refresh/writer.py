@@ -1,6 +1,17 @@
-"""Bring the copy to what Odoo showed: BC, lines, journal and ledger in one transaction.
+"""Writes what Odoo showed into the copy, in one transaction; no other code writes BC and BCLine.
 
-The only code that writes BC and BCLine.
+``apply`` does, in this order:
+
+1. lock and load the copy's orders and lines (``_Copy``);
+2. check that Odoo still is the database that was copied (``odoo_identity``), and that the brake
+   does not hold the archivings back (``archive_brake``);
+3. compare each order with the copy, and write what differs;
+4. plan each order's next look (``early_looks``), and build the results;
+5. add to the figures of the runs that asked for these looks (``run_counts``);
+6. number the versions, write the journal, and settle the ledger's rows.
+
+Step 6 comes last because from the first version number on every other transaction that applies
+waits for the commit. docs/architecture.md has the order of the locks.
 """
 
 from collections import Counter
@@ -39,7 +50,7 @@ Record = TypeVar("Record", bound=OdooRecord)
 BC_TABLE = BC._meta.db_table
 COUNTER_TABLE = VersionCounter._meta.db_table
 WEBHOOK = "webhook"
-"""The cause of a webhook's mark."""
+"""The cause of a mark that a webhook made."""
 ARCHIVED_REASONS = {
     Missing.GONE: GONE,
     Missing.OUTSIDE_DOMAIN: "outside the domain",
@@ -52,24 +63,26 @@ OUTSIDE = (Missing.OUTSIDE_DOMAIN, Missing.OUTSIDE_COMPANIES)
 
 
 class LinesElsewhere(Exception):
-    """The copy has lines of this batch under orders that are not in it (Odoo moved them).
+    """The copy has lines of this batch under orders that are not in it: Odoo has moved them.
 
-    ``ids``: those orders. They must be fetched and applied in the same transaction.
+    ``ids``: those orders. They have to be fetched and applied in the same transaction.
     """
 
-    def __init__(self, under: Mapping[int, Collection[int]]) -> None:
-        self._under = under
-        self.ids = frozenset(odoo_id for others in under.values() for odoo_id in others)
+    def __init__(self, holders: Mapping[int, Collection[int]]) -> None:
+        self._holders = holders
+        self.ids = frozenset(odoo_id for others in holders.values() for odoo_id in others)
         super().__init__(f"Lines are still under BC {sorted(self.ids)}, which must come along.")
 
     def waiting_for(self, others: Set[int]) -> set[int]:
         """Return the orders of the batch that have lines under any of these."""
-        return {odoo_id for odoo_id, under in self._under.items() if not others.isdisjoint(under)}
+        return {
+            odoo_id for odoo_id, holders in self._holders.items() if not others.isdisjoint(holders)
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedRow:
-    """One claimed row and what Odoo showed of its order."""
+    """One claimed row, and what Odoo showed of its order."""
 
     claimed: PendingBC
     found: MappedOrder | Missing
@@ -77,7 +90,7 @@ class FetchedRow:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one look came to; ``outcome`` None: nothing differed, nothing to tell."""
+    """The result of one look; ``outcome`` None: nothing differed, and nothing is journalled."""
 
     odoo_id: int
     outcome: JournalEntry.Outcome | None
@@ -85,27 +98,28 @@ class Result:
     lines_written: int = 0
     lines_deleted: int = 0
     delay: float | None = None
+    """Seconds from the row's first mark to now; None: nothing was applied."""
     changes: Mapping[str, Any] = field(default_factory=dict)
-    """As in the journal."""
+    """As the journal has them."""
     version: int | None = None
-    """The order's, of this change; None: nothing was applied."""
+    """The version that this change gave the order; None: nothing was applied."""
     unknown: bool = False
-    """Neither Odoo nor the copy has it, and the looks are over. Whoever may call the webhook can
-    name any ids: they get no entry in the journal, each."""
+    """Neither Odoo nor the copy has this order, and its looks are over. It gets no entry in the
+    journal, because whoever may call the webhook can name any ids."""
     same_date: bool = False
     """As in Difference."""
 
 
 @dataclass(slots=True)
 class Difference:
-    """What applying one order changes."""
+    """What applying one order changes in the copy."""
 
     outcome: JournalEntry.Outcome | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     same_date: bool = False
-    """It differs, and no date of it has moved since a read that leaves no doubt."""
+    """The order differs although none of its dates has moved since a read that proved them."""
     bc: BC | None = None
-    """To be written; its lines too."""
+    """The order to write, with its lines; None: nothing to write."""
     lines: list[BCLine] = field(default_factory=list)
     deleted_lines: list[int] = field(default_factory=list)
 
@@ -115,119 +129,145 @@ def apply(
     batch: Sequence[FetchedRow],
     early: bool,
     may_lag: bool = False,
-    doubt: archive_brake.DoubtfulArchivings | None = None,
+    doubtful: archive_brake.DoubtfulArchivings | None = None,
     *,
-    ours: bool = False,
+    identity_checked: bool = False,
 ) -> list[Result]:
-    """Write what was seen, all or nothing, and settle the claims as the last statements.
+    """Write these rows, all or none, and settle their claims in the last statements.
 
-    ``early``: this Odoo sends webhooks before it commits. ``may_lag``: what was seen may be older
-    than what a webhook told of. ``doubt``: archivings that the brake has to decide about. ``ours``:
-    this Odoo was asked a moment ago and is the database that was copied. Raises LinesElsewhere
-    (bring those orders along), Held (leave those out), CreatedOtherwise (ask Odoo that), LeaseLost
-    (drop those rows), or a database error; then nothing is written.
+    ``early``: this Odoo sends webhooks before its commit. ``may_lag``: what Odoo showed may be
+    older than what a webhook announced. ``doubtful``: archivings that the brake has to decide
+    about. ``identity_checked``: this Odoo was asked a moment ago, and is the database that was
+    copied.
+
+    Raises LinesElsewhere (bring those orders along), Held (leave those out), CreatedOtherwise (ask
+    Odoo which database it is), LeaseLost (drop those rows), or a database error. Then nothing is
+    written.
     """
-    batch = sorted(batch, key=lambda seen: seen.claimed.odoo_id)
+    batch = sorted(batch, key=lambda row: row.claimed.odoo_id)
     try:
-        return _apply(token, batch, early=early, may_lag=may_lag, doubt=doubt, ours=ours)
+        return _apply_in_transaction(
+            token,
+            batch,
+            early=early,
+            may_lag=may_lag,
+            doubtful=doubtful,
+            identity_checked=identity_checked,
+        )
     except IntegrityError:
-        # Another worker may have written a line that was new to us, under an order of its own,
-        # since we looked. Now it is there to be seen.
-        return _apply(token, batch, early=early, may_lag=may_lag, doubt=doubt, ours=ours)
+        # Since we loaded the copy another worker may have inserted a line that was new to us, under
+        # another order. Now the line is there to be loaded.
+        return _apply_in_transaction(
+            token,
+            batch,
+            early=early,
+            may_lag=may_lag,
+            doubtful=doubtful,
+            identity_checked=identity_checked,
+        )
 
 
-def _apply(
+def _apply_in_transaction(
     token: UUID,
     batch: Sequence[FetchedRow],
     *,
     early: bool,
     may_lag: bool,
-    doubt: archive_brake.DoubtfulArchivings | None,
-    ours: bool,
+    doubtful: archive_brake.DoubtfulArchivings | None,
+    identity_checked: bool,
 ) -> list[Result]:
     with transaction.atomic():
         copy = _Copy.load(batch)
-        if not ours:
-            odoo_identity.compare_creation(_creations(batch, copy))
-        if doubt is not None:
-            archive_brake.check(doubt)
+        if not identity_checked:
+            odoo_identity.compare_creation(_creation_dates(batch, copy))
+        if doubtful is not None:
+            archive_brake.check(doubtful)
         now = database_now()
-        differences = [_difference(seen, copy, now) for seen in batch]
+        differences = [_compare(row, copy, now) for row in batch]
         _write(differences, batch)
         looks = [
-            _look(seen, difference, copy, early=early, may_lag=may_lag)
-            for seen, difference in zip(batch, differences, strict=True)
+            _plan_look(row, difference, copy, early=early, may_lag=may_lag)
+            for row, difference in zip(batch, differences, strict=True)
         ]
-        results = _results(batch, differences, looks, copy, early=early, now=now)
-        runs = run_counts.runs_of([seen.claimed for seen in batch])
-        _count(batch, results, runs)
-        # From here on every other apply waits for this commit.
-        results = _give_versions(differences, results)
-        _journal(batch, results, now, runs)
+        results = _build_results(batch, differences, looks, copy, early=early, now=now)
+        runs = run_counts.runs_of([row.claimed for row in batch])
+        _update_counts(batch, results, runs)
+        # From here on every other transaction that applies waits for this commit.
+        results = _number_results(differences, results)
+        _write_journal(batch, results, now, runs)
         ledger.settle(token, looks)
     return results
 
 
-def _under(
-    orders: Sequence[MappedOrder], lines: Mapping[int, BCLine], others: Mapping[int, int]
-) -> dict[int, set[int]]:
-    """Return for each order under which others its lines are; ``others``: primary key → id."""
-    under: dict[int, set[int]] = {}
-    for order in orders:
-        for line in order.lines:
-            held = lines.get(line.odoo_id)
-            if held is not None and held.bc_id in others:
-                under.setdefault(order.odoo_id, set()).add(others[held.bc_id])
-    return under
+# --- load the copy ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """The copy's present state of a batch, its BC locked."""
+    """The copy's present state of a batch; its BC rows are locked."""
 
     bcs: Mapping[int, BC]
     lines: Mapping[int, BCLine]
-    """Line's Odoo id → line: those of the batch's BC and those that its orders now have."""
+    """Odoo id → line: those of the batch's BC rows, and those that Odoo has under its orders."""
     lines_of: Mapping[int, Sequence[BCLine]]
-    """BC's primary key → its lines."""
+    """Primary key of the BC → its lines."""
 
     @classmethod
     def load(cls, batch: Sequence[FetchedRow]) -> "_Copy":
-        ids = [seen.claimed.odoo_id for seen in batch]
+        ids = [row.claimed.odoo_id for row in batch]
         locked = BC.objects.select_for_update().filter(odoo_id__in=ids).order_by("odoo_id")
         bcs = {bc.odoo_id: bc for bc in locked}
         own = {bc.pk for bc in bcs.values()}
-        orders = [seen.found for seen in batch if isinstance(seen.found, MappedOrder)]
+        orders = [row.found for row in batch if isinstance(row.found, MappedOrder)]
         line_ids = [line.odoo_id for order in orders for line in order.lines]
         wanted = Q(bc__in=own) | Q(odoo_id__in=line_ids)
         lines = {line.odoo_id: line for line in BCLine.objects.filter(wanted)}
         if elsewhere := {line.bc_id for line in lines.values()} - own:
             others = dict(BC.objects.filter(pk__in=elsewhere).values_list("pk", "odoo_id"))
-            raise LinesElsewhere(_under(orders, lines, others))
+            raise LinesElsewhere(_find_holders(orders, lines, others))
         lines_of: dict[int, list[BCLine]] = {}
         for line in lines.values():
             lines_of.setdefault(line.bc_id, []).append(line)
         return cls(bcs, lines, lines_of)
 
 
-def _creations(batch: Sequence[FetchedRow], copy: _Copy) -> dict[int, tuple[object, object]]:
-    """Return when the orders that the copy has were created: as it has it, as Odoo tells it."""
+def _find_holders(
+    orders: Sequence[MappedOrder], lines: Mapping[int, BCLine], others: Mapping[int, int]
+) -> dict[int, set[int]]:
+    """Return order id → other orders under which the copy has lines of it.
+
+    ``others``: primary key → Odoo id, of the orders outside the batch.
+    """
+    holders: dict[int, set[int]] = {}
+    for order in orders:
+        for line in order.lines:
+            held = lines.get(line.odoo_id)
+            if held is not None and held.bc_id in others:
+                holders.setdefault(order.odoo_id, set()).add(others[held.bc_id])
+    return holders
+
+
+def _creation_dates(batch: Sequence[FetchedRow], copy: _Copy) -> dict[int, tuple[object, object]]:
+    """Return order id → (the copy's create_date, Odoo's), for orders that the copy has."""
     return {
-        odoo_id: (copy.bcs[odoo_id].create_date, seen.found.fields.get("create_date"))
-        for seen in batch
-        if (odoo_id := seen.claimed.odoo_id) in copy.bcs and isinstance(seen.found, MappedOrder)
+        odoo_id: (copy.bcs[odoo_id].create_date, row.found.fields.get("create_date"))
+        for row in batch
+        if (odoo_id := row.claimed.odoo_id) in copy.bcs and isinstance(row.found, MappedOrder)
     }
 
 
-def _difference(seen: FetchedRow, copy: _Copy, now: datetime) -> Difference:
-    bc = copy.bcs.get(seen.claimed.odoo_id)
-    if isinstance(seen.found, MappedOrder):
-        return _order_difference(seen.found, bc, copy, now)
+# --- compare ------------------------------------------------------------------------------------
+
+
+def _compare(row: FetchedRow, copy: _Copy, now: datetime) -> Difference:
+    bc = copy.bcs.get(row.claimed.odoo_id)
+    if isinstance(row.found, MappedOrder):
+        return _compare_order(row.found, bc, copy, now)
     if bc is None:
         return Difference()
-    if (reason := ARCHIVED_REASONS.get(seen.found)) is not None:
+    if (reason := ARCHIVED_REASONS.get(row.found)) is not None:
         return _archive(bc, reason, now)
-    if seen.found is Missing.FORBIDDEN and bc.forbidden_at is None:
+    if row.found is Missing.FORBIDDEN and bc.forbidden_at is None:
         bc.forbidden_at = now
         return Difference(outcome=Outcome.FORBIDDEN, bc=bc)
     return Difference()
@@ -244,61 +284,67 @@ def _archive(bc: BC, reason: str, now: datetime) -> Difference:
     return Difference(outcome=Outcome.CHANGED, bc=bc, changes=changes)
 
 
-def _order_difference(order: MappedOrder, bc: BC | None, copy: _Copy, now: datetime) -> Difference:
+def _compare_order(order: MappedOrder, bc: BC | None, copy: _Copy, now: datetime) -> Difference:
     created = bc is None
     if bc is None:
         bc = BC(odoo_id=order.odoo_id)
-    away = bc.is_away
-    dates = [row.get("write_date") for row in (order.fields, *(it.fields for it in order.lines))]
-    settled = bc.mapping_version == order.mapping_version and is_proven(bc.synced_at, dates, now)
+    was_away = bc.is_away
+    dates = [
+        values.get("write_date")
+        for values in (order.fields, *(line.fields for line in order.lines))
+    ]
+    was_proven = bc.mapping_version == order.mapping_version and is_proven(bc.synced_at, dates, now)
     difference = Difference()
     changed = _assign(bc, order.fields, order.extra)
-    fields = _without(changed, order.untold)
-    lines = _line_differences(order, bc, copy, difference)
-    remade = bool(difference.lines) or bc.mapping_version != order.mapping_version
-    if created or changed or lines or away or remade:
+    fields = _drop_untold(changed, order.untold)
+    lines = _compare_lines(order, bc, copy, difference)
+    must_write = bool(difference.lines) or bc.mapping_version != order.mapping_version
+    if created or changed or lines or was_away or must_write:
         bc.archived_at = bc.forbidden_at = None
         bc.archived_reason, bc.mapping_version = "", order.mapping_version
         difference.bc = bc
     if created:
         difference.outcome = Outcome.CREATED
         difference.changes = {"lines": {"count": len(order.lines)}}
-    elif fields or lines or away:
-        difference.outcome = Outcome.RESTORED if away else Outcome.CHANGED
+    elif fields or lines or was_away:
+        difference.outcome = Outcome.RESTORED if was_away else Outcome.CHANGED
         difference.changes = {"fields": fields, "lines": lines}
-        difference.same_date = settled and not away and differs_under_same_date(difference.changes)
+        difference.same_date = (
+            was_proven and not was_away and differs_under_same_date(difference.changes)
+        )
     return difference
 
 
-def _line_differences(
+def _compare_lines(
     order: MappedOrder, bc: BC, copy: _Copy, difference: Difference
 ) -> dict[str, dict[str, object]]:
-    """Collect the lines to write and to delete; return what the journal says of them."""
-    told: dict[str, dict[str, object]] = {}
+    """Collect the lines to write and to delete; return what the journal says about them."""
+    journalled: dict[str, dict[str, object]] = {}
     for mapped in order.lines:
         line = copy.lines.get(mapped.odoo_id) or BCLine(odoo_id=mapped.odoo_id)
         before = line.extra
         changed = _assign(line, mapped.fields, mapped.extra)
-        fields = _without(changed, mapped.untold)
+        fields = _drop_untold(changed, mapped.untold)
         added = line._state.adding or line.bc_id != bc.pk
         if added or changed or line.extra != before:
             difference.lines.append(line)
         if added or fields:
-            told.setdefault("added" if added else "changed", {})[str(line.odoo_id)] = (
+            journalled.setdefault("added" if added else "changed", {})[str(line.odoo_id)] = (
                 str(line) if added else fields
             )
     kept = {mapped.odoo_id for mapped in order.lines}
     for line in copy.lines_of.get(bc.pk, ()):
         if line.odoo_id not in kept:
             difference.deleted_lines.append(line.odoo_id)
-            told.setdefault("deleted", {})[str(line.odoo_id)] = str(line)
-    return told
+            journalled.setdefault("deleted", {})[str(line.odoo_id)] = str(line)
+    return journalled
 
 
 def _assign(record: OdooRecord, values: Mapping[str, object], extra: Extra) -> dict[str, object]:
-    """Set what differs; return field → [old, new]; one without a column as «extra.name».
+    """Set the values that differ; return field → [old, new].
 
-    A field that is newly copied, and empty, or no longer copied, and was, is set and not told.
+    A field without a column is called «extra.name»; one that is newly copied and empty, or that was
+    empty and is no longer copied, is set but not returned.
     """
     changed: dict[str, object] = {}
     for name, value in values.items():
@@ -317,19 +363,17 @@ def _assign(record: OdooRecord, values: Mapping[str, object], extra: Extra) -> d
     return changed
 
 
-def _without(changed: Mapping[str, object], untold: Set[str]) -> dict[str, object]:
-    """Leave out what is kept and no change of the order."""
+def _drop_untold(changed: Mapping[str, object], untold: Set[str]) -> dict[str, object]:
+    """Return the changes that count as changes of the order."""
     return {name: pair for name, pair in changed.items() if name not in untold}
 
 
-def _columns(model: type[OdooRecord]) -> list[str]:
-    apart = {"id", "odoo_id", "version"}
-    return [f.attname for f in model._meta.concrete_fields if f.name not in apart]
+# --- write --------------------------------------------------------------------------------------
 
 
 def _write(differences: Sequence[Difference], batch: Sequence[FetchedRow]) -> None:
     bcs = [difference.bc for difference in differences if difference.bc is not None]
-    confirmed_at = min(ledger.claimed_at(seen.claimed) for seen in batch)
+    confirmed_at = min(ledger.claimed_at(row.claimed) for row in batch)
     for bc in bcs:
         bc.synced_at = confirmed_at
     _upsert(BC, bcs)
@@ -340,16 +384,16 @@ def _write(differences: Sequence[Difference], batch: Sequence[FetchedRow]) -> No
             lines.append(line)
     written = {line.odoo_id for line in lines}
     gone = {odoo_id for difference in differences for odoo_id in difference.deleted_lines}
-    # A line that moved is deleted from one order of the batch and written under another.
+    # A line that moved within the batch is in both sets; it is written, not deleted.
     BCLine.objects.filter(odoo_id__in=sorted(gone - written)).delete()
     new = [line for line in lines if line._state.adding]
-    # Not an upsert: that would take a line away from an order which another worker is writing.
+    # Not an upsert: that would take a line away from an order that another worker is writing.
     BCLine.objects.bulk_create(sorted(new, key=lambda line: line.odoo_id))
     _upsert(BCLine, [line for line in lines if not line._state.adding])
     unchanged = [
-        seen.claimed.odoo_id
-        for seen, difference in zip(batch, differences, strict=True)
-        if difference.bc is None and isinstance(seen.found, MappedOrder)
+        row.claimed.odoo_id
+        for row, difference in zip(batch, differences, strict=True)
+        if difference.bc is None and isinstance(row.found, MappedOrder)
     ]
     BC.objects.filter(odoo_id__in=unchanged).update(synced_at=confirmed_at)
 
@@ -359,30 +403,38 @@ def _upsert(model: type[Record], records: Iterable[Record]) -> None:
         sorted(records, key=lambda record: record.odoo_id),
         update_conflicts=True,
         unique_fields=["odoo_id"],
-        update_fields=_columns(model),
+        update_fields=_upserted_columns(model),
     )
 
 
-def _look(
-    seen: FetchedRow, difference: Difference, copy: _Copy, *, early: bool, may_lag: bool
+def _upserted_columns(model: type[OdooRecord]) -> list[str]:
+    excluded = {"id", "odoo_id", "version"}
+    return [f.attname for f in model._meta.concrete_fields if f.name not in excluded]
+
+
+# --- plan the next look, and work out the results -----------------------------------------------
+
+
+def _plan_look(
+    row: FetchedRow, difference: Difference, copy: _Copy, *, early: bool, may_lag: bool
 ) -> ledger.LookOutcome:
-    claimed = seen.claimed
-    gone = seen.found is Missing.GONE
+    claimed = row.claimed
+    gone = row.found is Missing.GONE
     shown = gone if claimed.event == Event.DELETED else difference.outcome is not None
-    # Odoo never gives an id again: an order that was there and is gone will not come back. One that
-    # never was there may be on its way, whatever an event said: another Odoo may have sent it.
+    # Odoo never uses an id twice: an order that was there and is gone will not come back. One that
+    # never was there may still come, whatever the event says: another Odoo may have sent that.
     final = gone and claimed.odoo_id in copy.bcs
     again = None
-    looks = _looks_after(claimed, early=early, may_lag=may_lag)
+    looks = _list_looks(claimed, early=early, may_lag=may_lag)
     if looks and not final:
         elapsed = (ledger.claimed_at(claimed) - claimed.last_marked_at).total_seconds()
-        already = shown or claimed.shown_at is not None
-        again = next_look(looks, elapsed, already)
+        ever_shown = shown or claimed.shown_at is not None
+        again = next_look(looks, elapsed, ever_shown)
     late = again is not None and again > max(settings.EARLY_LOOKS[-1], CONFIRMING_LOOKS[-1])
     return ledger.LookOutcome(claimed, shown, again, late=late)
 
 
-def _looks_after(claimed: PendingBC, *, early: bool, may_lag: bool) -> Sequence[float]:
+def _list_looks(claimed: PendingBC, *, early: bool, may_lag: bool) -> Sequence[float]:
     if early and claimed.early:
         return early_looks(settings.EARLY_LOOKS, settings.ODOO_LONGEST_TRANSACTION_SECONDS)
     if may_lag and WEBHOOK in claimed.causes.split(","):
@@ -390,30 +442,7 @@ def _looks_after(claimed: PendingBC, *, early: bool, may_lag: bool) -> Sequence[
     return ()
 
 
-def _unconfirmed(seen: FetchedRow, look: ledger.LookOutcome, copy: _Copy, early: bool) -> bool:
-    """Whether the looks are over and what the event said never showed."""
-    claimed = seen.claimed
-    if seen.found in OUTSIDE:
-        return False  # whatever happened to it is not to be copied
-    if look.next_look is not None or look.shown or claimed.shown_at is not None:
-        return False
-    told_of = claimed.event == Event.DELETED or (early and claimed.early)
-    return told_of or _never_was(seen, copy)
-
-
-def _is_second_witness(seen: FetchedRow, copy: _Copy, now: datetime) -> bool:
-    """Whether «deleted» comes for an order found gone before: the brake counts it no longer."""
-    bc = copy.bcs.get(seen.claimed.odoo_id)
-    if bc is None or bc.archived_at is None or seen.claimed.event != Event.DELETED:
-        return False
-    return seen.found is Missing.GONE and abs(now - bc.archived_at) <= archive_brake.PERIOD
-
-
-def _never_was(seen: FetchedRow, copy: _Copy) -> bool:
-    return seen.found is Missing.GONE and seen.claimed.odoo_id not in copy.bcs
-
-
-def _results(
+def _build_results(
     batch: Sequence[FetchedRow],
     differences: Sequence[Difference],
     looks: Sequence[ledger.LookOutcome],
@@ -423,16 +452,16 @@ def _results(
     now: datetime,
 ) -> list[Result]:
     results = []
-    for seen, difference, look in zip(batch, differences, looks, strict=True):
-        claimed, outcome, delay = seen.claimed, difference.outcome, None
+    for row, difference, look in zip(batch, differences, looks, strict=True):
+        claimed, outcome, delay = row.claimed, difference.outcome, None
         unknown = False
         if outcome is not None:
-            # Below 0: the clock was set back meanwhile.
+            # It would be below 0 where the clock was set back meanwhile.
             delay = max((now - claimed.first_marked_at).total_seconds(), 0.0)
-        elif _is_second_witness(seen, copy, now):
+        elif _is_second_witness(row, copy, now):
             outcome = Outcome.CONFIRMED
-        elif _unconfirmed(seen, look, copy, early):
-            unknown = _never_was(seen, copy)
+        elif _is_unconfirmed(row, look, copy, early):
+            unknown = _is_unknown(row, copy)
             outcome = None if unknown else Outcome.UNCONFIRMED
         results.append(
             Result(
@@ -450,36 +479,39 @@ def _results(
     return results
 
 
-def _give_versions(differences: Sequence[Difference], results: Sequence[Result]) -> list[Result]:
-    applied = [
-        result.odoo_id
-        for result, difference in zip(results, differences, strict=True)
-        if difference.outcome is not None
-    ]
-    given = number_versions(applied)
-    return [replace(result, version=given.get(result.odoo_id)) for result in results]
+def _is_second_witness(row: FetchedRow, copy: _Copy, now: datetime) -> bool:
+    """Return whether «deleted» comes for an order that a look had already found gone.
+
+    Within the brake's PERIOD that archiving then no longer counts.
+    """
+    bc = copy.bcs.get(row.claimed.odoo_id)
+    if bc is None or bc.archived_at is None or row.claimed.event != Event.DELETED:
+        return False
+    return row.found is Missing.GONE and abs(now - bc.archived_at) <= archive_brake.PERIOD
 
 
-def _journal(
-    batch: Sequence[FetchedRow], results: Sequence[Result], now: datetime, runs: Mapping[int, int]
+def _is_unconfirmed(row: FetchedRow, look: ledger.LookOutcome, copy: _Copy, early: bool) -> bool:
+    """Return whether the looks are over and what the event announced never showed."""
+    claimed = row.claimed
+    if row.found in OUTSIDE:
+        return False  # whatever happened to it is not copied
+    if look.next_look is not None or look.shown or claimed.shown_at is not None:
+        return False
+    announced = claimed.event == Event.DELETED or (early and claimed.early)
+    return announced or _is_unknown(row, copy)
+
+
+def _is_unknown(row: FetchedRow, copy: _Copy) -> bool:
+    return row.found is Missing.GONE and row.claimed.odoo_id not in copy.bcs
+
+
+# --- the figures of the runs --------------------------------------------------------------------
+
+
+def _update_counts(
+    batch: Sequence[FetchedRow], results: Sequence[Result], runs: Mapping[int, int]
 ) -> None:
-    JournalEntry.objects.bulk_create(
-        journal_entry(
-            seen.claimed,
-            result.outcome,
-            now,
-            result.changes,
-            run=runs.get(result.odoo_id),
-            delay=result.delay,
-            version=result.version,
-        )
-        for seen, result in zip(batch, results, strict=True)
-        if result.outcome is not None
-    )
-
-
-def _count(batch: Sequence[FetchedRow], results: Sequence[Result], runs: Mapping[int, int]) -> None:
-    # SyncState before SyncLog, as a run's end takes them.
+    # SyncState is locked before SyncLog, as the end of a run does (docs/architecture.md).
     if any(result.unknown or result.outcome is Outcome.UNCONFIRMED for result in results):
         SyncState.request_scan()
     _count_for_runs(batch, results, runs)
@@ -488,51 +520,67 @@ def _count(batch: Sequence[FetchedRow], results: Sequence[Result], runs: Mapping
 def _count_for_runs(
     batch: Sequence[FetchedRow], results: Sequence[Result], runs: Mapping[int, int]
 ) -> None:
-    """Add to the figures of the runs whose marks led here."""
+    """Add to the figures of the runs whose marks led to these looks."""
     by_run: dict[int, Counter[str]] = {}
-    for seen, result in zip(batch, results, strict=True):
+    for row, result in zip(batch, results, strict=True):
         if result.odoo_id not in runs:
             continue
         counts = by_run.setdefault(runs[result.odoo_id], Counter())
-        told = result.outcome not in {None, Outcome.CONFIRMED, Outcome.UNCONFIRMED}
+        applied = result.outcome not in {None, Outcome.CONFIRMED, Outcome.UNCONFIRMED}
         counts["bc_count"] += 1
-        counts["applied" if told else "unchanged"] += 1
+        counts["applied" if applied else "unchanged"] += 1
         counts["archived"] += result.outcome is Outcome.ARCHIVED
-        counts["gone"] += result.outcome is Outcome.ARCHIVED and seen.found is Missing.GONE
-        counts["line_count"] += result.lines_written if told else 0
+        counts["gone"] += result.outcome is Outcome.ARCHIVED and row.found is Missing.GONE
+        counts["line_count"] += result.lines_written if applied else 0
         counts["lines_deleted"] += result.lines_deleted
         by_scrub = result.same_date and result.causes == ledger.SCRUB
-        unheard = not by_scrub and WEBHOOK not in result.causes.split(",")
+        no_webhook = not by_scrub and WEBHOOK not in result.causes.split(",")
         counts["same_date"] += by_scrub
-        counts["missed_by_webhooks"] += unheard and _is_told_by_webhooks(result)
+        counts["missed_by_webhooks"] += no_webhook and _is_announced_by_webhooks(result)
     for run, counts in by_run.items():
         if counts["missed_by_webhooks"] and run_counts.is_first_load(run):
-            del counts["missed_by_webhooks"]  # there were no webhooks yet
+            del counts["missed_by_webhooks"]  # no webhooks were set up yet
     run_counts.add(by_run)
 
 
-def _is_told_by_webhooks(result: Result) -> bool:
-    """Whether a webhook tells of this: something was written in Odoo, or is gone.
+def _is_announced_by_webhooks(result: Result) -> bool:
+    """Return whether webhooks announce such a change: something was written in Odoo, or is gone.
 
-    None does when a partner is renamed, when more is copied than before, or when rights change.
+    They do not announce that a partner was renamed, that more fields are copied than before, or
+    that access rights have changed.
     """
     if result.outcome in {Outcome.CREATED, Outcome.ARCHIVED}:
         return True
     lines = result.changes.get("lines", {})
     written = [result.changes.get("fields", {}), *lines.get("changed", {}).values()]
-    return bool(lines.keys() & {"added", "deleted"}) or any("write_date" in it for it in written)
+    return bool(lines.keys() & {"added", "deleted"}) or any(
+        "write_date" in fields for fields in written
+    )
+
+
+# --- versions and journal -----------------------------------------------------------------------
+
+
+def _number_results(differences: Sequence[Difference], results: Sequence[Result]) -> list[Result]:
+    applied = [
+        result.odoo_id
+        for result, difference in zip(results, differences, strict=True)
+        if difference.outcome is not None
+    ]
+    versions = number_versions(applied)
+    return [replace(result, version=versions.get(result.odoo_id)) for result in results]
 
 
 def number_versions(odoo_ids: Collection[int]) -> dict[int, int]:
-    """Give each of these orders its next version, ascending by Odoo id; return them by Odoo id.
+    """Give each of these orders its next version, ascending by Odoo id; return id → version.
 
     Call it in the transaction that changes the orders, and as late as possible: the numbers come
     from one row, whose lock is held until the commit, and every other such transaction waits for
-    it. So no reader sees a version while a lower one is still to come. On PostgreSQL this takes
+    it. So no reader sees a version while a lower one is still to come. On PostgreSQL this needs
     READ COMMITTED, the default. Raises RuntimeError where the counter's row is missing.
 
-    Locks are taken in one order, so that nobody waits in a circle: BC, what the journal and the run
-    count, this row, the ledger's rows. Marking takes neither of the first.
+    Locks are taken in one order, so that no two transactions wait for each other: BC, what the
+    journal and the run count, this row, the ledger's rows. Marking takes neither of the first.
     """
     if not odoo_ids:
         return {}
@@ -562,6 +610,24 @@ def _reserve_versions(count: int) -> int:
     return int(row[0]) - count
 
 
+def _write_journal(
+    batch: Sequence[FetchedRow], results: Sequence[Result], now: datetime, runs: Mapping[int, int]
+) -> None:
+    JournalEntry.objects.bulk_create(
+        journal_entry(
+            row.claimed,
+            result.outcome,
+            now,
+            result.changes,
+            run=runs.get(result.odoo_id),
+            delay=result.delay,
+            version=result.version,
+        )
+        for row, result in zip(batch, results, strict=True)
+        if result.outcome is not None
+    )
+
+
 def journal_entry(
     row: PendingBC,
     outcome: JournalEntry.Outcome,
@@ -573,7 +639,7 @@ def journal_entry(
     error: str = "",
     version: int | None = None,
 ) -> JournalEntry:
-    """Return an unsaved entry that tells which marks led to this outcome."""
+    """Return an unsaved journal entry: which marks led to this outcome, and what changed."""
     return JournalEntry(
         odoo_id=row.odoo_id,
         at=at,

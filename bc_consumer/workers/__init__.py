@@ -1,5 +1,6 @@
-"""Processes and their threads: what runs in a worker and in the scheduler.
+"""The threads of worker and scheduler processes.
 
-May be imported by commands alone; dramatiq gets ``middleware`` by its name. Start with ``timer``,
-which finds due orders without any message; ``sweeper`` makes good what RabbitMQ lost.
+Only commands may import this package; dramatiq loads ``middleware`` by its name. Start with
+``due_order_timer``, which finds due orders without a message; ``queue_sweeper`` moves stored events
+to the ledger and sends lost messages again.
 """

@@ -1,4 +1,4 @@
-"""The Dramatiq actors. They keep nothing: what is owed, retries included, is in the database."""
+"""The Dramatiq actors. They are stateless: all pending work and its retries are in the database."""
 
 import contextlib
 import logging
@@ -16,9 +16,12 @@ from bc_consumer.refresh.batch import TURN_SECONDS, work_off
 logger = logging.getLogger(__name__)
 
 LONGEST_TURN_SECONDS = max(TURN_SECONDS, settings.SYNC_SLICE_SECONDS)
+"""The longest time that the work for one message is meant to take."""
 TIME_LIMIT_MILLISECONDS = int(
     (LONGEST_TURN_SECONDS * 2 + settings.ODOO_TIMEOUT_SECONDS * 10) * 1000
 )
+"""Dramatiq's time limit: twice the longest turn plus ten Odoo timeouts, so that only an actor that
+hangs is aborted."""
 
 
 @dramatiq.actor(
@@ -28,18 +31,18 @@ TIME_LIMIT_MILLISECONDS = int(
     time_limit=TIME_LIMIT_MILLISECONDS,
 )
 def refresh_bc(odoo_id: int) -> None:
-    """Bring this order up to date, together with whatever else is due.
+    """Bring this order up to date, together with everything else that is due.
 
-    Returns at once when there is nothing left to do. Every message also re-arms the timer, because
-    the order may be due in a moment rather than now.
+    Returns at once when nothing is due. Each message also wakes the timer, because the order may be
+    due a moment later rather than now.
     """
     try:
-        looked_at = work_off()
+        looks = work_off()
     except (DatabaseError, InterfaceError) as error:
-        # The mark is safe in the ledger; the timer tries again when the database is back.
+        # The mark is in the ledger, so the timer tries again once the database is back.
         logger.warning("BC %d: left to the timer, the database failed: %s", odoo_id, error)
     else:
-        logger.debug("message for BC %d: %d orders looked at", odoo_id, looked_at)
+        logger.debug("message for BC %d: %d orders looked at", odoo_id, looks)
     process_state.wake.set()
 
 
@@ -47,22 +50,22 @@ def refresh_bc(odoo_id: int) -> None:
     queue_name=settings.RABBITMQ_QUEUE, max_retries=0, time_limit=TIME_LIMIT_MILLISECONDS
 )
 def reconcile_nightly(run: int | None = None) -> None:
-    """Do one slice of the nightly run, and send the next one on its way.
+    """Do one slice of the nightly run and send the message for the next one.
 
-    A slice that is lost is no harm: the scheduler goes on with a run whose lock is free.
+    Losing that message does no harm: the scheduler resumes a run whose lock is free.
     """
-    # This thread's connection may have died with a restart of the database, unnoticed since.
+    # A restart of the database may have broken this thread's idle connection unnoticed.
     connection.close()
     try:
         unfinished = reconcile_slice(run)
     except (DatabaseError, InterfaceError) as error:
-        # Not raised: the message would be kept aside, and people told of it for nothing.
+        # Raising would dead-letter the message and alert people for nothing.
         logger.warning("nightly run: the database failed, the scheduler goes on: %s", error)
         connection.close()
     except AlreadyRunning as running:
         logger.info("nightly run: %s has the lock", running)
     except Interrupted:
-        logger.info("nightly run: interrupted, the scheduler goes on with it")
+        logger.info("nightly run: interrupted, the scheduler will resume it")
     else:
         if unfinished is not None:
             _send_next(unfinished)
@@ -72,7 +75,7 @@ def _send_next(run: int) -> None:
     try:
         reconcile_nightly.send(run)
     except FAILURES as error:
-        # Not raised: the message would be kept aside, and people told of it for nothing.
-        logger.warning("run %d: the next slice waits for the scheduler: %r", run, error)
-        with contextlib.suppress(DatabaseError, InterfaceError):  # then it is a minute later
+        # Raising would dead-letter the message and alert people for nothing.
+        logger.warning("run %d: the next slice is left to the scheduler: %r", run, error)
+        with contextlib.suppress(DatabaseError, InterfaceError):  # the next slice is a minute later
             no_slice_will_come(run)

@@ -1,7 +1,7 @@
-"""Two threads of every worker process: no order has to wait for a message, or for the scheduler.
+"""Two threads of each worker process, so that no order waits for a message or for the scheduler.
 
-Two, because RabbitMQ can hold the sweeping one up for a minute (that a network swallows packets is
-noticed by heartbeats alone), and no order must wait for that.
+They are two because RabbitMQ can block the sweeping one for a minute (only heartbeats detect a
+network that drops packets), and no order must wait for that.
 """
 
 import logging
@@ -18,13 +18,13 @@ from bc_consumer.workers.queue_sweeper import LOOK_SECONDS, Sweeper, leave_rabbi
 logger = logging.getLogger(__name__)
 
 OTHERS_SECONDS = 0.1
-"""Before the next look while others have as much of the bulk lane in hand as they may."""
+"""Delay before the next look while other threads are working on as many bulk batches as allowed."""
 LONGEST_SLEEP_SECONDS = 1.0
-"""How late the timer may notice a mark whose message was lost."""
+"""Longest time until the timer finds a mark whose message was lost."""
 
 
 class Timer(threading.Thread):
-    """Works off what is due whenever it is due."""
+    """Works off due orders as soon as they are due, with or without a message."""
 
     def __init__(self) -> None:
         super().__init__(name="timer", daemon=True)
@@ -33,19 +33,19 @@ class Timer(threading.Thread):
         """Run until the process stops."""
         while not process_state.stopping.is_set():
             process_state.wake.clear()
-            process_state.wake.wait(_survive(self._work_off, LONGEST_SLEEP_SECONDS))
+            process_state.wake.wait(_run_guarded(self._work_off, LONGEST_SLEEP_SECONDS))
         connection.close()
 
     def _work_off(self) -> float:
-        looked_at = work_off()
+        looks = work_off()
         due = ledger.seconds_until_due()
-        if due == 0.0 and looked_at == 0:
-            return OTHERS_SECONDS  # what is due, other threads of this process are at
+        if due == 0.0 and looks == 0:
+            return OTHERS_SECONDS  # other threads of this process are working on it
         return LONGEST_SLEEP_SECONDS if due is None else min(due, LONGEST_SLEEP_SECONDS)
 
 
 class Sweeping(threading.Thread):
-    """Sweeps: stored events as soon as they can be taken in, the rest now and then."""
+    """Moves stored events to the ledger as soon as possible, and does a full sweep periodically."""
 
     def __init__(self) -> None:
         super().__init__(name="sweeping", daemon=True)
@@ -54,15 +54,18 @@ class Sweeping(threading.Thread):
         """Run until the process stops."""
         sweeper = Sweeper()
         while not process_state.stopping.is_set():
-            process_state.stopping.wait(_survive(sweeper.round, LOOK_SECONDS))
+            process_state.stopping.wait(_run_guarded(sweeper.round, LOOK_SECONDS))
         leave_rabbitmq()
         connection.close()
 
 
-def _survive(do: Callable[[], float], after_failure: float) -> float:
-    """Do it; return how long to wait then. A database that is away only makes it wait."""
+def _run_guarded(step: Callable[[], float], after_failure: float) -> float:
+    """Call ``step``; return the seconds to wait that it returned, or ``after_failure``.
+
+    Any exception is logged, so that the thread survives it.
+    """
     try:
-        return do()
+        return step()
     except (DatabaseError, InterfaceError) as error:
         name = threading.current_thread().name
         logger.warning("The %s thread waits for the database: %s", name, error)

@@ -1,8 +1,8 @@
-"""Starts and stops timer, sweeping, heart and announcer with the Dramatiq worker of its process.
+"""Starts and stops the process's own threads together with its Dramatiq worker.
 
-Stops the publisher, too.
-
-A module of its own: Django loads middleware before its models, and all need those.
+These are the timer, the sweeping thread, the heartbeat and the announcer; the publisher is stopped,
+too. The imports are inside the methods because Django loads this module before its models, which
+all of these need.
 """
 
 import threading
@@ -13,18 +13,18 @@ from dramatiq import Broker, Middleware, Worker
 from bc_consumer.core import process_state
 
 STOP_SECONDS = 5.0
-"""For all threads together. What is held up by PostgreSQL or RabbitMQ comes back by itself: claims
-when their lease ends, stored events because they were not acked."""
+"""Grace time for all threads together. Work that PostgreSQL or RabbitMQ blocks is not lost: claims
+expire with their lease, and RabbitMQ requeues stored events that were not acked."""
 
 
 class TimerMiddleware(Middleware):
-    """Starts the threads with the worker, and tells the process that it stops."""
+    """Starts the threads with the worker, and signals them to stop before it shuts down."""
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
 
     def after_worker_boot(self, _broker: Broker, _worker: Worker) -> None:
-        """Start them."""
+        """Start the threads."""
         from bc_consumer.messaging.change_publisher import Announcer
         from bc_consumer.models import Heartbeat
         from bc_consumer.operations.heartbeats import HeartbeatThread
@@ -41,7 +41,7 @@ class TimerMiddleware(Middleware):
             thread.start()
 
     def before_worker_shutdown(self, _broker: Broker, _worker: Worker) -> None:
-        """Cut calls to Odoo short: their claims are released within the grace time."""
+        """Abort calls to Odoo, so that their claims are released within the grace time."""
         from bc_consumer.messaging import change_publisher, publisher
 
         process_state.stopping.set()
@@ -53,7 +53,7 @@ class TimerMiddleware(Middleware):
             self._threads.append(sender)
 
     def after_worker_shutdown(self, _broker: Broker, _worker: Worker) -> None:
-        """Wait for the timer to have given its claims back, and for all to have left RabbitMQ.
+        """Wait until the timer has released its claims and all threads have left RabbitMQ.
 
         Dramatiq closes the broker next.
         """

@@ -1,4 +1,4 @@
-"""Brings events from the fallback queue into the ledger, and sends lost wake-ups again."""
+"""Moves events from the fallback queue to the ledger, and sends lost wake-ups again."""
 
 import logging
 import time
@@ -22,45 +22,51 @@ from bc_consumer.operations import dead_letters
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-"""Between two looks whether there are stored events: one question to RabbitMQ, no statement."""
+"""Interval at which the fallback queue is checked: one request to RabbitMQ, no SQL statement."""
 AT_ONCE = 100
-"""Stored events marked by one statement, if they hold no more than ``MARKS_AT_ONCE``: webhooks for
-these orders wait until it is over. So many are sent to this process ahead."""
+"""Most stored events in one statement, which also has at most ``MARKS_AT_ONCE`` marks: webhooks for
+these orders wait until it has finished. It is the channel's prefetch count, too."""
 AT_ONCE_BYTES = 4 * 2**20
-"""Of their bodies, together: larger ones are marked in several steps."""
+"""Once the bodies consumed have this many bytes they are marked, before more are consumed."""
 LONGEST_SECONDS = 30.0
-"""One round takes events in no longer than this; the next one goes on."""
+"""A round stops consuming stored events after this time; the next one continues."""
 QUIET_SECONDS = 0.1
-"""Without a further stored event: there is none, or others have got it."""
+"""Without a delivery for this long, the queue is empty or other consumers have its messages."""
 RESEND_LIMIT = 20
-"""Messages sent again by one sweep: each worker thread that wakes takes a whole batch."""
+"""Most messages that one sweep sends again: each worker thread that wakes takes a whole batch."""
 
 
 class Sweeper:
-    """Does one round after the other; of one thread."""
+    """Does one round after another. To be used by a single thread."""
 
     def __init__(self) -> None:
-        self._all_at = 0.0
+        self._next_sweep_at = 0.0
 
     def round(self) -> float:
-        """Take stored events in, and do the rest when it is time; return how long to wait then.
+        """Move stored events to the ledger, or do a full sweep if it is time for one.
 
-        Raises Django's database errors; a broker that is away is no error.
+        Returns the seconds to wait until the next round. Raises Django's DatabaseError or
+        InterfaceError; an unreachable RabbitMQ is not an error.
         """
-        if time.monotonic() < self._all_at:
-            return LOOK_SECONDS if _with_rabbitmq(_take_in) else float(settings.SWEEP_SECONDS)
+        if time.monotonic() < self._next_sweep_at:
+            return (
+                LOOK_SECONDS if _run_with_rabbitmq(_move_stored) else float(settings.SWEEP_SECONDS)
+            )
         sweep()
-        self._all_at = time.monotonic() + settings.SWEEP_SECONDS
+        self._next_sweep_at = time.monotonic() + settings.SWEEP_SECONDS
         return min(LOOK_SECONDS, settings.SWEEP_SECONDS)
 
 
 def sweep() -> None:
-    """Do one round of all. Raises Django's database errors; a broker that is away is no error."""
-    _with_rabbitmq(_take_in, dead_letters.watch, _send_again)
+    """Do a full sweep: stored events, dead letters, lost messages.
+
+    Raises Django's DatabaseError or InterfaceError; an unreachable RabbitMQ is not an error.
+    """
+    _run_with_rabbitmq(_move_stored, dead_letters.watch, _send_again)
 
 
-def _with_rabbitmq(*steps: Callable[[Broker], None]) -> bool:
-    """Do them, as far as RabbitMQ is there; tell whether it is."""
+def _run_with_rabbitmq(*steps: Callable[[Broker], None]) -> bool:
+    """Call the steps in turn; return whether RabbitMQ was reachable throughout."""
     broker = dramatiq.get_broker()
     if not isinstance(broker, Broker):
         return False
@@ -72,13 +78,13 @@ def _with_rabbitmq(*steps: Callable[[Broker], None]) -> bool:
         broker.drop_connection()
         return False
     except Exception:
-        broker.drop_connection()  # what was got and not acked goes back to its queue
+        broker.drop_connection()  # RabbitMQ requeues unacked messages
         raise
     return True
 
 
 def leave_rabbitmq() -> None:
-    """Close this thread's connection: nobody else may, and the thread ends."""
+    """Close this thread's connection before the thread ends: no other thread may close it."""
     broker = dramatiq.get_broker()
     if isinstance(broker, Broker):
         broker.drop_connection()
@@ -86,36 +92,37 @@ def leave_rabbitmq() -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """One message of the fallback queue."""
+    """One message consumed from the fallback queue, with the marks that its body holds."""
 
     tag: int
+    """AMQP's delivery tag."""
     body: bytes
     marks: Marks
 
 
-def _take_in(broker: Broker) -> None:
-    """Bring stored events into the ledger; ack each only when its mark is committed."""
+def _move_stored(broker: Broker) -> None:
+    """Move stored events to the ledger; ack each only after its marks are committed."""
     broker.ensure_plain_queue(FALLBACK_QUEUE)
     if not broker.channel.queue_declare(FALLBACK_QUEUE, passive=True).method.message_count:
         return
-    # A ledger that takes no marks fails here, before messages are got and given back: RabbitMQ 4
-    # drops one from a quorum queue that came back twenty times.
+    # If the ledger cannot take marks, fail before consuming: RabbitMQ 4 drops a quorum queue's
+    # message that was redelivered twenty times.
     ledger.mark_all([])
     end = time.monotonic() + LONGEST_SECONDS
     broker.channel.basic_qos(prefetch_count=AT_ONCE)
     deliveries = broker.channel.consume(FALLBACK_QUEUE, inactivity_timeout=QUIET_SECONDS)
     while time.monotonic() < end and not process_state.stopping.is_set():
-        stored = _get(broker, deliveries)
+        stored = _consume_stored(broker, deliveries)
         if not stored:
             break
-        for together in _by_statement(stored):
-            _mark_together(broker, together)
-            broker.channel.basic_ack(together[-1].tag, multiple=True)
-    broker.channel.cancel()  # gives back what was sent ahead
+        for group in _split_by_statement(stored):
+            _mark_together(broker, group)
+            broker.channel.basic_ack(group[-1].tag, multiple=True)
+    broker.channel.cancel()  # requeues prefetched messages
 
 
-def _get(broker: Broker, deliveries: Iterator[Any]) -> list[_Stored]:
-    """Get what a statement or two shall mark; bodies that are no stored event are set aside."""
+def _consume_stored(broker: Broker, deliveries: Iterator[Any]) -> list[_Stored]:
+    """Consume messages for a statement or two; set aside bodies that are not stored events."""
     stored: list[_Stored] = []
     size = marks = 0
     while len(stored) < AT_ONCE and size < AT_ONCE_BYTES and marks < MARKS_AT_ONCE:
@@ -133,22 +140,22 @@ def _get(broker: Broker, deliveries: Iterator[Any]) -> list[_Stored]:
     return stored
 
 
-def _by_statement(stored: Sequence[_Stored]) -> Iterator[list[_Stored]]:
-    """Divide them, in their order, by what one statement takes; a larger one has its own."""
-    together: list[_Stored] = []
+def _split_by_statement(stored: Sequence[_Stored]) -> Iterator[list[_Stored]]:
+    """Split messages, in order, into groups for one statement; a larger message has its own."""
+    group: list[_Stored] = []
     marks = 0
     for message in stored:
-        if together and marks + len(message.marks) > MARKS_AT_ONCE:
-            yield together
-            together, marks = [], 0
-        together.append(message)
+        if group and marks + len(message.marks) > MARKS_AT_ONCE:
+            yield group
+            group, marks = [], 0
+        group.append(message)
         marks += len(message.marks)
-    if together:
-        yield together
+    if group:
+        yield group
 
 
 def _mark_together(broker: Broker, stored: Sequence[_Stored]) -> None:
-    """Mark by one statement; what the ledger can't hold is found one by one and set aside."""
+    """Mark all with one statement; if it fails, go one by one and set aside what is rejected."""
     try:
         _mark([mark for message in stored for mark in message.marks])
     except (DataError, IntegrityError) as error:
@@ -173,7 +180,7 @@ def _set_aside(broker: Broker, body: bytes, error: Exception) -> None:
 
 
 def _send_again(broker: Broker) -> None:
-    """Send messages for rows whose own went missing, where workers wait with nothing to do."""
+    """Send messages again for overdue rows if the queue is empty and has consumers."""
     broker.declare_queue(settings.RABBITMQ_QUEUE, ensure=True)
     queue = broker.channel.queue_declare(settings.RABBITMQ_QUEUE, passive=True).method
     if queue.message_count == 0 and queue.consumer_count > 0:

@@ -1,4 +1,4 @@
-"""What has to happen now and then: whatever reconciliation is due."""
+"""Starts the reconciliation runs that are due: the nightly run, polls and requested scans."""
 
 import logging
 import threading
@@ -21,13 +21,13 @@ from bc_consumer.workers.actors import reconcile_nightly
 logger = logging.getLogger(__name__)
 
 SEND_AGAIN_SECONDS = 60.0
-"""Before another message for a nightly run that no worker has begun."""
+"""Delay before another message is sent for a nightly run that no worker has begun."""
 HERE_AFTER_SECONDS = 5 * 60.0
-"""After which the scheduler does itself what no worker takes up: that needs no RabbitMQ either."""
+"""Time after which the scheduler itself does a run that no worker takes up, without RabbitMQ."""
 
 
 class Ticker:
-    """Ticks until told to stop; any number of them do no harm."""
+    """Ticks until it is stopped. Any number of them may run: the database decides who begins."""
 
     def __init__(self) -> None:
         self._send_after = 0.0
@@ -35,9 +35,9 @@ class Ticker:
         self._waiting_since = 0.0
 
     def run(self, stop: threading.Event) -> None:
-        """Tick every few seconds."""
-        heart = HeartbeatThread(Heartbeat.Kind.SCHEDULER, stop)
-        heart.start()
+        """Tick every few seconds until ``stop`` is set, with heartbeat and announcer threads."""
+        heartbeat = HeartbeatThread(Heartbeat.Kind.SCHEDULER, stop)
+        heartbeat.start()
         announcer = Announcer(stop)
         announcer.start()
         while not stop.is_set():
@@ -48,21 +48,21 @@ class Ticker:
                 connection.close()
             except Exception:
                 logger.exception("scheduler: met an error of our own and goes on")
-            stop.wait(self._pause())
+            stop.wait(self._tick_seconds())
         connection.close()
         wake_announcer()
-        for thread in (heart, announcer):
+        for thread in (heartbeat, announcer):
             thread.join(STOP_SECONDS)
 
     def tick(self) -> None:
-        """Do what is due."""
+        """Start each run that is due."""
         for request in due():
             if request.cause == SyncLog.Cause.NIGHTLY:
-                self._see_to_nightly(request.unfinished)
+                self._dispatch_nightly(request.unfinished)
             else:
                 self._poll(request)
 
-    def _pause(self) -> float:
+    def _tick_seconds(self) -> float:
         poll = float(settings.SYNC_POLL_SECONDS)
         return min(settings.SWEEP_SECONDS, poll) if poll else float(settings.SWEEP_SECONDS)
 
@@ -72,18 +72,18 @@ class Ticker:
         except (AlreadyRunning, Interrupted) as reason:
             logger.info("poll: %s", reason)
 
-    def _see_to_nightly(self, run: int | None) -> None:
-        """Hand it to the workers; when that is in vain, do it here."""
+    def _dispatch_nightly(self, run: int | None) -> None:
+        """Hand the run to the workers; do it here if none takes it up."""
         nightly = SyncLog.objects.filter(cause=SyncLog.Cause.NIGHTLY)
         waiting = (run, nightly.aggregate(latest=Max("pk"))["latest"])
         if waiting != self._waiting:
             self._waiting, self._waiting_since, self._send_after = waiting, time.monotonic(), 0.0
         if time.monotonic() - self._waiting_since > HERE_AFTER_SECONDS:
-            self._do_here(run, "no worker takes it up")
+            self._run_nightly_here(run, "no worker takes it up")
         elif time.monotonic() >= self._send_after:
-            self._send(run)
+            self._send_to_workers(run)
 
-    def _do_here(self, run: int | None, why: str) -> None:
+    def _run_nightly_here(self, run: int | None, why: str) -> None:
         logger.warning("scheduler: the nightly run is done here: %s", why)
         try:
             unfinished = reconcile_slice(run)
@@ -92,11 +92,11 @@ class Ticker:
         except (AlreadyRunning, Interrupted) as reason:
             logger.info("nightly run: %s", reason)
 
-    def _send(self, run: int | None) -> None:
+    def _send_to_workers(self, run: int | None) -> None:
         try:
             reconcile_nightly.send(run)
         except FAILURES as error:
-            self._do_here(run, f"RabbitMQ is away: {error!r}")
+            self._run_nightly_here(run, f"RabbitMQ is away: {error!r}")
         else:
             self._send_after = time.monotonic() + SEND_AGAIN_SECONDS
             logger.info("scheduler: the nightly run was handed to the workers")

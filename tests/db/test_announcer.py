@@ -142,9 +142,9 @@ def test_there_is_one_announcer_at_a_time(broker: Broker, announced: Announced) 
     announce(broker)
     journal(1)
     other = uuid.uuid4()
-    assert change_publisher._lease(other) == 0
+    assert change_publisher._take_lease(other) == 0
     assert announce(broker) is None
-    change_publisher._give_back(other, 1)
+    change_publisher._end_lease(other, 1)
     assert announce(broker) == 0
     assert announced.look() == []
 
@@ -153,11 +153,11 @@ def test_a_lease_that_ran_out_is_taken_over(broker: Broker, announced: Announced
     announce(broker)
     journal(1)
     late = uuid.uuid4()
-    change_publisher._lease(late)
+    change_publisher._take_lease(late)
     AnnouncedVersion.objects.update(leased_until=Now() - timedelta(seconds=1))
     assert announce(broker) == 1
     journal(2)
-    change_publisher._give_back(late, 0)
+    change_publisher._end_lease(late, 0)
     assert AnnouncedVersion.objects.get().version == 1, "the late one must not turn it back"
     assert announce(broker) == 1
     assert [body["version"] for body in announced.look()] == [1, 2]

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 
 from bc_consumer import ledger
 from bc_consumer.ledger import Mark, call_slots, circuit_breaker
-from bc_consumer.ledger.call_slots import SharedGate, gate
+from bc_consumer.ledger.call_slots import SharedCallLimits, call_limits
 from bc_consumer.models import CallSlot, Pace
 from bc_consumer.odoo import OdooBusy, OdooInterrupted
 from bc_consumer.odoo.call_limits import ProcessCallLimits
@@ -52,8 +52,8 @@ def together(count: int, work: Callable[[], object]) -> None:
 
 
 def test_on_sqlite_a_process_has_its_own_limits(stop: threading.Event) -> None:
-    kind = SharedGate if connection.vendor == "postgresql" else ProcessCallLimits
-    assert isinstance(gate(stop), kind)
+    kind = SharedCallLimits if connection.vendor == "postgresql" else ProcessCallLimits
+    assert isinstance(call_limits(stop), kind)
 
 
 @pytest.mark.usefixtures("_shared")
@@ -61,7 +61,7 @@ def test_all_processes_together_make_no_more_calls_at_once(
     settings: LazySettings, stop: threading.Event
 ) -> None:
     settings.ODOO_CONCURRENT_CALLS = 3
-    gates = [SharedGate(stop) for _ in range(4)]
+    gates = [SharedCallLimits(stop) for _ in range(4)]
     inside, most, done = [0], [0], [0]
     lock = threading.Lock()
 
@@ -87,19 +87,19 @@ def test_a_killed_process_frees_its_slot_when_the_lease_ends(
     settings: LazySettings, stop: threading.Event
 ) -> None:
     settings.ODOO_CONCURRENT_CALLS = 1
-    with SharedGate(stop)(1):
-        with pytest.raises(OdooBusy), SharedGate(stop)(0.05):
+    with SharedCallLimits(stop)(1):
+        with pytest.raises(OdooBusy), SharedCallLimits(stop)(0.05):
             pass
         lease = CallSlot.objects.annotate(now=Now()).get()
         # As long as waiting and the call itself may take, and a little more.
         left = (lease.taken_until - lease.now).total_seconds()
         assert 30 < left < 45
         CallSlot.objects.update(taken_until=Now() - timedelta(seconds=1))
-        with SharedGate(stop)(20):
+        with SharedCallLimits(stop)(20):
             taken = CallSlot.objects.get().taken_until
             assert taken > lease.now
         # Whoever was late does not free what is another's by now.
-        other = SharedGate(stop)(20)
+        other = SharedCallLimits(stop)(20)
         other.__enter__()
     assert CallSlot.objects.filter(taken_until__gt=Now()).exists()
     other.__exit__(None, None, None)
@@ -113,7 +113,7 @@ def test_all_processes_together_begin_no_more_calls_a_second(
     ended: list[float] = []
 
     def call() -> None:
-        with SharedGate(stop)(20):
+        with SharedCallLimits(stop)(20):
             ended.append(time.monotonic())
 
     started = time.monotonic()
@@ -121,9 +121,9 @@ def test_all_processes_together_begin_no_more_calls_a_second(
     for number, at in enumerate(sorted(ended)):
         assert at - started > number * 0.05 * 0.9
     settings.ODOO_CALLS_PER_SECOND = 0.1
-    with SharedGate(stop)(20):
+    with SharedCallLimits(stop)(20):
         pass
-    with pytest.raises(OdooBusy), SharedGate(stop)(1):
+    with pytest.raises(OdooBusy), SharedCallLimits(stop)(1):
         pass
     assert not CallSlot.objects.filter(taken_until__gt=Now()).exists()
 
@@ -134,10 +134,10 @@ def test_a_stop_ends_the_waiting_and_frees_the_slot(
     settings: LazySettings, stop: threading.Event, rate: float
 ) -> None:
     settings.ODOO_CONCURRENT_CALLS, settings.ODOO_CALLS_PER_SECOND = (2 if rate else 1), rate
-    with SharedGate(threading.Event())(20):
+    with SharedCallLimits(threading.Event())(20):
         threading.Timer(0.1, stop.set).start()
         began = time.monotonic()
-        with pytest.raises(OdooInterrupted), SharedGate(stop)(30):
+        with pytest.raises(OdooInterrupted), SharedCallLimits(stop)(30):
             pass
         assert time.monotonic() - began < 15
     assert not CallSlot.objects.filter(taken_until__gt=Now()).exists()
@@ -147,7 +147,7 @@ def test_a_stop_ends_the_waiting_and_frees_the_slot(
 def test_a_call_costs_two_short_statements(
     stop: threading.Event, django_assert_num_queries: Any
 ) -> None:
-    shared = SharedGate(stop)
+    shared = SharedCallLimits(stop)
     with shared(1):
         pass
     with django_assert_num_queries(2), shared(1):
@@ -156,7 +156,7 @@ def test_a_call_costs_two_short_statements(
 
 @pytest.mark.usefixtures("_shared")
 def test_within_a_transaction_no_row_is_held(stop: threading.Event) -> None:
-    with transaction.atomic(), SharedGate(stop)(1):
+    with transaction.atomic(), SharedCallLimits(stop)(1):
         assert not CallSlot.objects.filter(taken_until__gt=Now()).exists()
 
 
@@ -168,8 +168,8 @@ def test_a_database_that_is_away_leaves_the_process_s_own_limits(
         raise OperationalError("server closed the connection")
 
     settings.ODOO_CONCURRENT_CALLS = 1
-    shared = SharedGate(stop)
-    monkeypatch.setattr(call_slots, "_free_slot", away)
+    shared = SharedCallLimits(stop)
+    monkeypatch.setattr(call_slots, "_take_free_slot", away)
     with shared(1), pytest.raises(OdooBusy), shared(0.05):
         pass
 

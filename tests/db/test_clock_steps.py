@@ -20,7 +20,7 @@ from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import Mark, call_slots, circuit_breaker
-from bc_consumer.ledger.call_slots import SharedGate
+from bc_consumer.ledger.call_slots import SharedCallLimits
 from bc_consumer.messaging import change_publisher
 from bc_consumer.models import (
     Alert,
@@ -298,8 +298,8 @@ def test_the_announcer_s_lease_ends() -> None:
     AnnouncedVersion.objects.create(
         pk=change_publisher.ROW_ID, version=7, token=uuid.uuid4(), leased_until=ahead()
     )
-    assert change_publisher._lease(uuid.uuid4()) == 7
-    assert change_publisher._lease(uuid.uuid4()) is None
+    assert change_publisher._take_lease(uuid.uuid4()) == 7
+    assert change_publisher._take_lease(uuid.uuid4()) is None
 
 
 @pytest.mark.skipif(ON_SQLITE, reason="there is one process on SQLite")
@@ -308,7 +308,7 @@ def test_a_call_s_slot_and_its_moment_do_not_wait_for_an_hour(settings: LazySett
     settings.ODOO_CALLS_PER_SECOND = 100.0
     CallSlot.objects.update_or_create(pk=1, defaults={"taken_until": ahead(), "owner": 1})
     Pace.objects.update(next_call_at=ahead())
-    with SharedGate(threading.Event())(0.5):
+    with SharedCallLimits(threading.Event())(0.5):
         slot = CallSlot.objects.get(pk=1)
         assert slot.owner == process_state.number()
         assert database_now() < slot.taken_until < database_now() + HOUR / 2

@@ -220,7 +220,7 @@ def test_rule_1_silence_is_borne_longer_while_statements_are_slow(
     monkeypatch.setattr(ledger, "mark_all", lambda _: [])
     silences = [intake.silence_seconds()]
     for took[0] in (0.1, 5.0, *[0.003] * 60):
-        assert intake._ledger([(FIRST, MARK)], time.monotonic() + 1, 1.0) == "ledger"
+        assert intake._write_to_ledger([(FIRST, MARK)], time.monotonic() + 1, 1.0) == "ledger"
         silences.append(intake.silence_seconds())
     assert silences[:3] == pytest.approx([0.08, 0.2, 0.32])
     assert silences[-1] == pytest.approx(0.08), "a calm is soon believed"

@@ -47,13 +47,13 @@ def test_a_run_that_ends_and_a_batch_of_it_do_not_deadlock(run: SyncLog, what: s
         bc(1)
         bc(2)
     token, row = claim()
-    doubt = archive_brake.doubtful_archivings([1], lambda: True)
+    doubtful = archive_brake.doubtful_archivings([1], lambda: True)
     results: list[Result] = []
     errors: list[DatabaseError] = []
 
     def work() -> None:
         try:
-            results.extend(apply(token, [seen(row, None)], early=False, doubt=doubt))
+            results.extend(apply(token, [seen(row, None)], early=False, doubtful=doubtful))
         except DatabaseError as error:
             errors.append(error)
         finally:
@@ -72,7 +72,7 @@ def test_a_run_that_ends_and_a_batch_of_it_do_not_deadlock(run: SyncLog, what: s
         lock.give_back()
         batch.join(60)
     assert errors == []
-    outcome = (JournalEntry.Outcome.ARCHIVED, False) if doubt else (None, True)
+    outcome = (JournalEntry.Outcome.ARCHIVED, False) if doubtful else (None, True)
     assert [(result.outcome, result.unknown) for result in results] == [outcome]
     assert SyncState.objects.get().last_sync is not None
     assert SyncLog.objects.get().status == SyncLog.Status.OK

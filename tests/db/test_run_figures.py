@@ -46,10 +46,11 @@ from tests.comparing import differences
 from tests.db.conftest import refresh
 from tests.db.copied import failed, pending
 from tests.db.test_sync_command import Said, sql, sync
+from tests.quick import examples
 
 pytestmark = pytest.mark.usefixtures("odoo")
 
-EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", examples(12)))
 Status, Cause, Outcome = SyncLog.Status, SyncLog.Cause, JournalEntry.Outcome
 GOING = Mark(cause="webhook", event=Event.DELETED)
 LINES = [{"name": "Desk", "product_qty": 2, "price_unit": 12.35, "product_id": 1}]
@@ -197,7 +198,7 @@ def begin_anew(made: list[Simulator], settings: LazySettings) -> Simulator:
 
 @pytest.mark.timeout(30 * EXAMPLES)
 @profile(
-    max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES == 12, print_blob=False,
+    max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES <= 12, print_blob=False,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=(HealthCheck.function_scoped_fixture, HealthCheck.too_slow),
 )  # fmt: skip

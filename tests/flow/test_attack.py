@@ -28,7 +28,7 @@ SETTINGS = {"ODOO_WEBHOOK_TIMING": "committed", "LOG_LEVEL": "WARNING"}
 pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.simulator(version=17, webhook_timing="committed"),
-    pytest.mark.deployment(workers=1, scheduler=False, settings=SETTINGS),
+    pytest.mark.deployment(shared=True, workers=1, scheduler=False, settings=SETTINGS),
 ]
 
 

@@ -10,7 +10,7 @@ from tests.harness import Deployment
 from tests.services.processes import is_alive, tree
 
 
-@pytest.mark.deployment(workers=2)
+@pytest.mark.deployment(workers=2, by_manage=True)
 def test_an_order_arrives(deployment: Deployment, simulator: Simulator) -> None:
     order = simulator.create_order(lines=[{"name": "A shelf", "product_qty": 2}])
     found = "SELECT count(*) FROM bc_consumer_bc WHERE odoo_id = %s"

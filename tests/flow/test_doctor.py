@@ -195,7 +195,7 @@ def _declare(
 def test_a_whole_deployment_is_in_order(deploy: Deploy, simulator: Simulator) -> None:
     deployment = deploy()
     deployment.environment["PUBLIC_URL"] = deployment.base_url
-    deployment.start()
+    deployment.start(by_manage=True)
     simulator.create_order(lines=[{"name": "A shelf", "product_qty": 2}])
     deployment.manage("odoo_rules", "install")
     deployment.manage("sync_BcLinbc")

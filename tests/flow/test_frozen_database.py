@@ -6,6 +6,7 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import dj_database_url
@@ -18,10 +19,12 @@ from psycopg2 import extensions
 from bc_consumer.core import database_deadline
 from odoo_simulator import Simulator
 from tests.comparing import differences
-from tests.conftest import Deploy
+from tests.conftest import or_skip, show_when_it_fails
 from tests.harness import Deployment
 from tests.probing import RATE, probing
 from tests.services.postgres import Postgres
+from tests.services.rabbitmq import RabbitMQ
+from tests.services.session import Services
 
 VIEWS = 64
 """As many as a web process has threads."""
@@ -36,15 +39,46 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def deployment(
-    deploy: Deploy,
+@pytest.fixture(scope="module")
+def private_postgres(services: Services) -> Iterator[Postgres]:
+    """One for all these tests: each leaves it running."""
+    server = or_skip(services.start_postgres)
+    yield server
+    server.resume()
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def simulator(simulator_of_module: Simulator) -> Simulator:
+    return simulator_of_module
+
+
+@pytest.fixture(scope="module")
+def started(
+    services: Services,
     private_postgres: Postgres,
+    rabbitmq: RabbitMQ,
+    simulator: Simulator,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Deployment:
+) -> Iterator[Deployment]:
     database = private_postgres.create_database()
     Deployment.migrate(database.url, tmp_path_factory.mktemp("migrate"))
-    return deploy(settings=SETTINGS, database_url=database.url).start(workers=1, scheduler=False)
+    with Deployment(
+        tmp_path_factory.mktemp("deployment"),
+        services.reaper,
+        database_url=database.url,
+        rabbitmq_url=rabbitmq.url(rabbitmq.new_vhost()),
+        odoo_url=simulator.url,
+        settings=SETTINGS,
+    ) as made:
+        yield made.start(workers=1, scheduler=False)
+
+
+@pytest.fixture
+def deployment(started: Deployment, request: pytest.FixtureRequest) -> Deployment:
+    show_when_it_fails(request.node, started)
+    started.wait_until(lambda: started.get("/").status in {200, 302}, what="pages to be there")
+    return started
 
 
 def look(deployment: Deployment, path: str = "/") -> socket.socket:

@@ -15,7 +15,7 @@ from tests.services.waiting import PATIENCE_SECONDS
 
 pytestmark = [
     pytest.mark.simulator(version=17, webhook_timing="committed"),
-    pytest.mark.deployment(workers=0, scheduler=False),
+    pytest.mark.deployment(shared=True, workers=0, scheduler=False),
 ]
 
 ORDER = {"_model": "purchase.order", "_id": 5}

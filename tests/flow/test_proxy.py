@@ -19,6 +19,7 @@ from tests.services.session import Services
 pytestmark = [
     pytest.mark.simulator(version=17, webhook_timing="committed"),
     pytest.mark.deployment(
+        shared=True,
         workers=0,
         scheduler=False,
         settings={"HTTPS": "1", "BEHIND_PROXY": "1", "LIVE_PAGE_PUBLIC": "1"},

@@ -169,7 +169,7 @@ def test_secrets_are_in_nothing_that_a_deployment_leaves(
     deploy: Deploy, hidden: dict[str, Secret], urls: tuple[str, str], gates: tuple[Gate, Gate]
 ) -> None:
     with scene(deploy, hidden, urls, gates) as one:
-        one.deployment.start()
+        one.deployment.start(by_manage=True)
         rules_are_installed_and_orders_arrive(one)
         callers_do_it_wrong(one)
         odoo_repeats_what_it_was_sent(one)
@@ -194,7 +194,7 @@ def test_secrets_of_json_2_are_in_nothing_either(
 ) -> None:
     hidden["Odoo"] = Secret.new("")  # a key, which is letters and digits
     with scene(deploy, hidden, urls, gates, version=19, ODOO_TRANSPORT="json2") as one:
-        one.deployment.start()
+        one.deployment.start(by_manage=True)
         rules_are_installed_and_orders_arrive(one)
         odoo_repeats_what_it_was_sent(one)
         odoo_refuses_us(one)
@@ -407,7 +407,7 @@ def test_secrets_are_not_on_error_pages_with_debug(
     deploy: Deploy, hidden: dict[str, Secret], urls: tuple[str, str], gates: tuple[Gate, Gate]
 ) -> None:
     with scene(deploy, hidden, urls, gates, DEBUG="1") as one:
-        one.deployment.start(workers=0, scheduler=False)
+        one.deployment.start(workers=0, scheduler=False, by_manage=True)
         session = Secret.new("")
         one.secrets["session"] = session
         sent = {

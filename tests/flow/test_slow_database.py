@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 
 import psycopg2
 import pytest
@@ -17,7 +18,9 @@ pytestmark = [
     pytest.mark.alone,
     pytest.mark.simulator(version=17, webhook_timing="committed"),
     pytest.mark.deployment(
-        workers=1, settings=AS_MANY_AS_BY_DEFAULT | {"ODOO_WEBHOOK_TIMING": "committed"}
+        shared=True,
+        workers=1,
+        settings=AS_MANY_AS_BY_DEFAULT | {"ODOO_WEBHOOK_TIMING": "committed"},
     ),
 ]
 
@@ -26,6 +29,18 @@ SLEEPS = """
     CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$;
     CREATE TRIGGER slow BEFORE INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION slow()"""
+
+
+UNDO = """
+    DROP FUNCTION IF EXISTS slow CASCADE;
+    UPDATE bc_consumer_pace SET next_claim_at = now()"""
+
+
+@pytest.fixture(autouse=True)
+def _as_before(deployment: Deployment) -> Iterator[None]:
+    """Undo what made the database slow, and kept the workers from their work."""
+    yield
+    deployment.sql(UNDO)
 
 
 def kept_in(deployment: Deployment, ids: list[int]) -> set[str]:

@@ -38,13 +38,15 @@ def wait_until(
     Args:
         predicate: called repeatedly; an exception that it raises is propagated at once.
         seconds: how long to wait at most.
-        what: what is being waited for, in words, for the error's message.
-        every: seconds between two calls.
+        what: what is waited for, in words, for the failure's message.
+        every: seconds between two looks at first; later a twentieth of what has been waited, as
+            looking takes processors from what is waited for.
 
     Raises:
         DeadlineMissedError: with the last value, when time is up.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
+    deadline = began + seconds
     while True:
         value = predicate()
         if value:
@@ -52,7 +54,7 @@ def wait_until(
         if time.monotonic() >= deadline:
             name = what or getattr(predicate, "__name__", "the condition")
             raise DeadlineMissedError(f"after {seconds:g} s still waiting: {name}; last: {value!r}")
-        time.sleep(every)
+        time.sleep(max(every, min(0.2, (time.monotonic() - began) / 20)))
 
 
 def _share() -> range:

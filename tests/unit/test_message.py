@@ -15,7 +15,7 @@ from django.utils.translation import override
 from bc_consumer import odoo
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.translatable import (
-    STORED_BEHIND,
+    FORMERLY_BETWEEN,
     Message,
     gettext,
     joined,
@@ -24,7 +24,7 @@ from bc_consumer.core.translatable import (
     read,
     verbatim,
 )
-from bc_consumer.core.translatable_field import MessageField, said
+from bc_consumer.core.translatable_field import MessageField, MessageModel, MessageQuerySet, said
 from bc_consumer.odoo import domains, errors
 from bc_consumer.reconciliation import lock
 from bc_consumer.reconciliation.found_orders import Braked
@@ -76,29 +76,44 @@ def test_several_are_joined_and_each_is_said_in_the_language() -> None:
     "message", [GONE, ngettext("%(count)s a", "%(count)s b", 2), joined(", ", GONE, "é")]
 )
 @pytest.mark.usefixtures("_french")
-def test_a_column_gives_back_what_was_put_into_it(message: Message) -> None:
-    again = read(message.stored())
+def test_two_columns_give_back_what_was_put_into_them(message: Message) -> None:
+    again = read(str(message), message.parts())
     assert (again, again.form) == (message, message.form)
     with override("fr"):
         assert said(again) == said(message)
-    assert message.stored().startswith(str(message)), "SQL and other programs find the sentence"
     assert pickle.loads(pickle.dumps(again)).form == message.form  # noqa: S301 (our own)
 
 
 @pytest.mark.parametrize(
     "damaged",
-    ["", "{", "[1]", "{}", '{"msgid": "a", "values": 3}', '{"msgid":"a","values":{"b":[]}}'],
-)
+    [
+        "", "{", "[1]", "{}", '{"msgid": "a", "values": 3}', '{"msgid":"a","values":{"b":[]}}',
+        '{"msgid":"%(a)d","values":{"a":"b"}}',
+    ],
+)  # fmt: skip
 def test_old_and_damaged_texts_are_shown_as_they_are(damaged: str) -> None:
-    assert read("of an older release").form is None
-    kept = read(f"the sentence{STORED_BEHIND}{damaged}")
-    assert (str(kept), said(kept)) == ("the sentence", "the sentence")
+    kept = read("the sentence", damaged)
+    assert (str(kept), kept.form, said(kept)) == ("the sentence", None, "the sentence")
+
+
+def test_parts_of_another_sentence_are_left_out() -> None:
+    """Somebody's SQL, or a process of the release before, has written one column alone."""
+    kept = read("by hand", GONE.parts())
+    assert (str(kept), kept.form) == ("by hand", None)
+    assert read("", GONE.parts()).form is None
+
+
+def test_what_the_release_before_writes_into_one_column_is_read() -> None:
+    glued = read(f"{GONE}{FORMERLY_BETWEEN}{GONE.parts()}", "")
+    assert (glued, glued.form) == (GONE, GONE.form)
+    stale = read(f"{GONE}{FORMERLY_BETWEEN}{GONE.parts()}", gettext("another").parts())
+    assert (stale, stale.form) == (GONE, GONE.form)
 
 
 def test_words_of_others_are_never_taken_for_a_message() -> None:
-    forged = f'x{STORED_BEHIND}{{"msgid":"all is well"}}'
-    assert read(verbatim(forged).stored()).form is None
-    assert said(read(verbatim(forged).stored())).startswith("x ")
+    forged = f'x{FORMERLY_BETWEEN}{{"msgid":"all is well"}}'
+    assert verbatim(forged).parts() == ""
+    assert said(read(forged, "")) == forged
 
 
 def test_a_sentence_of_another_release_is_said_in_english(translate: Translate) -> None:  # noqa: F811
@@ -113,12 +128,12 @@ def test_rule_12_values_lose_their_secrets_in_every_language(settings: LazySetti
     inner = gettext("it said %(text)s", text="bad Zq7Xw0pLm4Tn2Rb8")
     message = redacted(gettext("BC %(id)s of %(partner)s: %(why)s", id=7, partner="D", why=inner))
     assert message == "BC 7 of D: it said bad ***"
-    assert "Zq7Xw0pLm4Tn2Rb8" not in message.stored()
+    assert "Zq7Xw0pLm4Tn2Rb8" not in message + message.parts()
     with override("fr"):
         assert said(message) == "D, BC 7 : dit : bad ***"
     # Hidden by its place, which only the whole sentence shows: said in English alone, then.
     torn = redacted(gettext("password=%(value)s", value="hunter2hunter2"))
-    assert "hunter2hunter2" not in torn.stored()
+    assert "hunter2hunter2" not in torn + torn.parts()
     assert torn.form is None
 
 
@@ -188,7 +203,7 @@ def test_nothing_that_is_stored_or_mailed_is_in_english_alone() -> None:
         for path in SOURCES.rglob("*.py")
         if "migrations" not in path.parts and (texts := list(untold(path.read_text())))
     }
-    assert not found, f"make these messages (bc_consumer/message.py): {json.dumps(found, indent=1)}"
+    assert not found, f"make these messages (core/translatable.py): {json.dumps(found, indent=1)}"
     assert len(TELLING) > 20
     assert {
         "error", "notes", "last_error", "held_reason", "reason", "why", "subject", "text"
@@ -217,3 +232,33 @@ def test_such_a_text_is_found(line: str) -> None:
 )  # fmt: skip
 def test_and_no_other(line: str) -> None:
     assert not list(untold(line))
+
+
+# --- nobody writes or reads one of the two columns alone ---------------------------------------
+
+
+def test_tables_with_messages_write_both_columns() -> None:
+    for model in apps.get_app_config("bc_consumer").get_models():
+        if any(isinstance(field, MessageField) for field in model._meta.get_fields()):
+            assert issubclass(model, MessageModel), model
+            assert isinstance(model._default_manager.all(), MessageQuerySet), model
+
+
+def half_read(source: str) -> Iterator[str]:
+    """Give what reads a sentence from its own column alone, and so in English for ever."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            names = [one.value for one in node.args if isinstance(one, ast.Constant)]
+            if node.func.attr in {"values", "values_list"} and COLUMNS.intersection(names):
+                yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
+def test_no_sentence_is_read_without_its_parts() -> None:
+    found = {
+        str(path.relative_to(SOURCES)): texts
+        for path in SOURCES.rglob("*.py")
+        if (texts := list(half_read(path.read_text())))
+    }
+    assert not found, f"take the row's attribute instead: {json.dumps(found, indent=1)}"
+    assert list(half_read('rows.filter(a=1).values_list("pk", "last_error")'))
+    assert not list(half_read('rows.values_list("pk", "odoo_id")'))

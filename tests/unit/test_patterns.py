@@ -95,6 +95,7 @@ def test_an_address_of_the_longest_length_costs_nothing(name: str) -> None:
         assert linear.seconds_of(search, text_of(shape, LONGEST_PATH), times=3) < 0.05, shape
 
 
+@pytest.mark.slow("plays all shapes against patterns that take time in proportion to the square")
 @pytest.mark.parametrize(
     ("bad", "pump"),
     [

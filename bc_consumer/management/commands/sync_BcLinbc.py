@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import message_of
+from bc_consumer.core.translatable_field import PartsField
 from bc_consumer.management import sync_text
 from bc_consumer.management.command import (
     Exit,
@@ -160,8 +161,8 @@ class Command(RedactedCommand):
             run = reconcile(request, RunProgress(shown, _orders_above))
         finally:
             shown.close()
-        columns = [field.attname for field in SyncLog._meta.concrete_fields]
-        self._facts["run"] = {name: plain(getattr(run, name)) for name in columns}
+        columns = (one for one in SyncLog._meta.concrete_fields if not isinstance(one, PartsField))
+        self._facts["run"] = {one.attname: plain(getattr(run, one.attname)) for one in columns}
         code = EXIT_OF_RUN.get(SyncLog.Status(run.status), Exit.FAILED)
         if not self._json:
             self.stdout.write(sync_text.run_told(run))

@@ -26,6 +26,10 @@ PROCESS_MIB = 100
 """A worker with Django, idle, on PostgreSQL (measured: 85 MiB)."""
 ALLOWED_MIB = 512 - PROCESS_MIB
 
+pytestmark = pytest.mark.slow(
+    "measures the memory of processes of its own, each with large answers"
+)
+
 Make = Callable[[int], str]
 
 
