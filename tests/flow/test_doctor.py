@@ -155,7 +155,7 @@ def test_queues_that_were_made_by_other_settings(deploy: Deploy) -> None:
     _declare(deployment, deployment.environment["RABBITMQ_QUEUE"], {"x-max-priority": 5})
     said = doctor(deployment)
     assert said.tells("rabbitmq.queues", "error", cause="other arguments", fix="new name")
-    assert said.tells("rabbitmq.consumers", "error", cause="nobody reads", fix="rundramatiq")
+    assert said.tells("rabbitmq.consumers", "error", cause="has no consumers", fix="rundramatiq")
 
 
 def test_stored_events_that_wait_and_such_as_are_none(deploy: Deploy) -> None:
@@ -164,7 +164,7 @@ def test_stored_events_that_wait_and_such_as_are_none(deploy: Deploy) -> None:
     for name in (queue, f"{queue}.undecodable"):
         _declare(deployment, name, {}, body=b"{}")
     said = doctor(deployment)
-    assert said.tells("rabbitmq.fallback", "warning", cause="1 events wait", fix="running")
+    assert said.tells("rabbitmq.fallback", "warning", cause="1 events are waiting", fix="running")
     assert said.tells("rabbitmq.fallback", "warning", cause="undecodable", fix="management")
     assert said.tells("rabbitmq.queues", "warning", cause="not there yet", fix="worker")
 
