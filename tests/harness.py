@@ -71,7 +71,7 @@ class Deployment:
     Attributes:
         environment: what every process gets; change it before starting one.
         secret: the webhook's secret.
-        begins_by_manage: web and workers begin as «manage.py web» and «manage.py rundramatiq»;
+        begins_by_manage: web and workers begin as "manage.py web" and "manage.py rundramatiq";
             else as the programs that these become, and Django is loaded half as often.
         web, scheduler: the running process, or None.
         workers: the running worker processes; kill one by ``deployment.workers[0].kill()``.
@@ -115,7 +115,7 @@ class Deployment:
             # A reconciliation would repair what a test wants to see.
             "SYNC_NIGHTLY_AT": "never",
             **(settings or {}),
-            # rundramatiq looks for the program «dramatiq» beside the interpreter.
+            # rundramatiq looks for the program "dramatiq" beside the interpreter.
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
         }
 
