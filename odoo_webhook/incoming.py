@@ -32,6 +32,8 @@ ARRIVED = "bc_consumer.arrived"
 began, as of ``time.monotonic()``. Only ``server.py`` sets it."""
 RETRY_AFTER_SECONDS = 5
 """The Retry-After sent with a 503."""
+WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"})
+"""Methods of HTTP whose body nobody reads."""
 EVENTS = ("changed", "created", "deleted")
 BLANKS = " \t\r\n"
 

@@ -26,7 +26,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
 
-from odoo_webhook.incoming import ARRIVED, RETRY_AFTER_SECONDS, authorized
+from odoo_webhook.incoming import ARRIVED, RETRY_AFTER_SECONDS, WITHOUT_BODY, authorized
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +39,6 @@ PIECE_SECONDS = 30.0
 """How long a client may take to read one chunk of a streamed response."""
 YOUNG_SECONDS = 0.1
 """A body that has been read for less than this does not lose its place."""
-WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"})
-"""Methods whose body is left unread."""
 
 
 class Refused(Exception):

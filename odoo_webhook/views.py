@@ -13,6 +13,7 @@ from bc_consumer.ledger import Mark
 from bc_consumer.ledger.marks import in_short
 from bc_consumer.messaging.intake import IntakeUnavailable, accept, note_missed
 from bc_consumer.models import Event
+from bc_consumer.models.ledger import WEBHOOK
 from odoo_webhook.incoming import (
     ARRIVED,
     RETRY_AFTER_SECONDS,
@@ -51,7 +52,7 @@ def _take_in(request: HttpRequest) -> JsonResponse:
     except PayloadError as error:
         return _refuse(400, str(error))
     mark = Mark(
-        cause="webhook",
+        cause=WEBHOOK,
         event=Event.DELETED if event.deleted else Event.CHANGED,
         early=settings.ODOO_WEBHOOK_TIMING != "committed",
         payload=redacted(event.text, event.kept),

@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from odoo_webhook.incoming import WITHOUT_BODY
+
 FORMS_AT_ONCE = 4
 """Per web process. Staff send a form now and then."""
 LARGEST_FORM = 64 * 1024
 """Bytes; two hundred selected rows in the administration take 6,000."""
 WEBHOOK = "/odoo/webhook"
-WITHOUT_BODY = {"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"}
-"""Methods whose bodies nothing here reads."""
 RETRY_AFTER_SECONDS = 5
 
 

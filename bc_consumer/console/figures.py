@@ -14,9 +14,8 @@ from django.db.models.functions import Coalesce, Now
 
 from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.models import BC, BCLine, JournalEntry, PendingBC
+from bc_consumer.models.ledger import WEBHOOK
 
-WEBHOOK = "webhook"
-"""The cause whose delays are measured: a first load's delays only show how long its queue was."""
 DELAYS = 200
 DELAYS_AMONG = 1000
 """How many of the latest journal entries are searched for up to DELAYS delays; bounds the cost."""
@@ -129,10 +128,15 @@ ledger_figures = CachedValue(_ledger_figures)
 
 
 def delay_figures() -> DelayFigures:
-    """Return the delays of the latest changes caused by webhooks, at a bounded cost."""
+    """Return the delays of the latest changes caused by webhooks, at a bounded cost.
+
+    A first load's delays only show how long its queue was, so they are left out.
+    """
     latest = JournalEntry.objects.order_by("-id").values_list("delay", "causes")[:DELAYS_AMONG]
     delays = [
-        delay for delay, causes in latest if delay is not None and WEBHOOK in causes.split(",")
+        delay
+        for delay, causes in latest
+        if delay is not None and WEBHOOK in causes.split(",")
     ]
     known = sorted(delays[:DELAYS])
     return DelayFigures(len(known), percentile(known, 0.5), percentile(known, 0.95))

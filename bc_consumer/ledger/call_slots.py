@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import Error as DatabaseFailure
+from django.db import connection
 from django.db.models.functions import Now
 
 from bc_consumer.core import process_state
@@ -28,7 +29,6 @@ from bc_consumer.odoo.call_limits import CallLimits, ProcessCallLimits, busy_err
 
 logger = logging.getLogger(__name__)
 
-AWAY = (DatabaseError, InterfaceError)
 SHORTEST_LOOK, LONGEST_LOOK = 0.01, 0.1
 """Seconds between two attempts to take a slot. The delay grows from the shortest to the longest
 and is randomized, so that waiting threads do not try in step."""
@@ -105,7 +105,7 @@ class SharedCallLimits:
             slot = self._wait_for_slot(until)
             delay = _take_moment(until) if settings.ODOO_CALLS_PER_SECOND else 0.0
             wait_or_stop(delay, self._stop)
-        except AWAY as error:
+        except DatabaseFailure as error:
             logger.warning("The limits on calls to Odoo apply per process for now: %s", error)
             connection.close()
         except BaseException:
@@ -183,7 +183,7 @@ def _give_back(slot: Slot | None) -> None:
         return
     try:
         _free(slot)
-    except AWAY as error:
+    except DatabaseFailure as error:
         logger.warning("Call slot %d will be freed later, the database is away: %s", slot[0], error)
         connection.close()
         _unreleased_slots.append(slot)

@@ -19,7 +19,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import psycopg2
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import Error as DatabaseFailure
+from django.db import connection
 from django.db import connection as django_connection
 from psycopg2 import extensions
 
@@ -28,7 +29,6 @@ from bc_consumer.models import PendingBC, SyncState
 
 logger = logging.getLogger(__name__)
 
-AWAY = (DatabaseError, InterfaceError)
 PROBE_SECONDS = 0.5
 """Interval between two rounds of the gate's thread."""
 PROBE_DEADLINE_SECONDS = 2.0
@@ -335,7 +335,7 @@ class DatabaseGate:
                 if self.usable or self._probed:
                     self.open()
                     self._request_scan()
-            except AWAY:
+            except DatabaseFailure:
                 connection.close()
             except Exception:
                 logger.exception("The database gate met an error of our own and goes on")
@@ -371,7 +371,7 @@ class DatabaseGate:
         try:
             with database_deadline(PROBE_DEADLINE_SECONDS):
                 SyncState.request_scan()
-        except AWAY:
+        except DatabaseFailure:
             self._missed.set()
             raise
         self._ask_at = time.monotonic() + ASK_AGAIN_SECONDS

@@ -18,7 +18,8 @@ from typing import Any
 import dramatiq
 import pika
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import Error as DatabaseFailure
+from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -86,7 +87,7 @@ class Announcer(threading.Thread):
             broker.drop_connection()
             self._log_outage(error)
             return PAUSE_SECONDS
-        except (DatabaseError, InterfaceError) as error:
+        except DatabaseFailure as error:
             connection.close()
             logger.warning("The announcer waits for the database: %s", error)
             return PAUSE_SECONDS

@@ -24,14 +24,16 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.db import Error as DatabaseFailure
 from django.db import connection
 
 from bc_consumer import ledger
 from bc_consumer.core.database_deadline import database_deadline, installed, waiting
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.ledger.database_gate import AWAY, DatabaseGate, Verdict, Watch, Watched
+from bc_consumer.ledger.database_gate import DatabaseGate, Verdict, Watch, Watched
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Event, Lane
+from bc_consumer.odoo.orders import HIGHEST_ID
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +44,6 @@ AT_ONCE_CHARACTERS = 2**20
 """Most characters of payload in one statement, and in one message of the fallback queue."""
 FEW = 10
 """A request with more marks than this is a large one. Each of Odoo's own requests has one."""
-LARGEST_ID = 2**31 - 1
-"""Odoo's ids are PostgreSQL integers."""
 ODOO_WAITS_SECONDS = 1.0
 """Odoo's timeout: ``requests.post(…, timeout=1)`` in Odoo 17, 18 and 19 (measured)."""
 
@@ -150,7 +150,7 @@ def _decode_marks(*, ids: Any, event: Any, lane: Any, **others: Any) -> Marks:
         if not isinstance(value, type_):
             raise TypeError(f"{value!r} is no {type_.__name__}")
     for number in (*ids, 1 if mark.run is None else mark.run):
-        if type(number) is not int or not 0 < number <= LARGEST_ID:
+        if type(number) is not int or not 0 < number <= HIGHEST_ID:
             raise ValueError(f"{number!r} is no id")
     return [(odoo_id, mark) for odoo_id in ids]
 
@@ -269,7 +269,7 @@ class Intake(threading.Thread):
         try:
             with database_deadline(BEGIN_SECONDS):
                 ledger.mark_all([])
-        except AWAY as error:
+        except DatabaseFailure as error:
             self.gate.trip(error, None)
 
     def _receive_arrivals(self) -> bool:
@@ -368,7 +368,7 @@ class Intake(threading.Thread):
         try:
             with watched, waiting(watched):
                 needs_message = ledger.mark_all(marks)
-        except AWAY as error:
+        except DatabaseFailure as error:
             if watched.verdict is Verdict.SLOW and watched.seconds < slow_seconds():
                 connection.close()
                 logger.info("A statement was abandoned after %.2f s: %s", watched.seconds, error)

@@ -17,6 +17,10 @@ class Lane(models.IntegerChoices):
     BULK = 2, _("bulk")
 
 
+WEBHOOK = "webhook"
+"""The cause of a webhook's mark."""
+
+
 class Event(models.TextChoices):
     """What happened in Odoo according to the mark: a hint, never trusted."""
 

@@ -15,7 +15,7 @@ from django.db.models import F, QuerySet
 from bc_consumer.core import process_state
 from bc_consumer.core.id_set import IdSet
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.translatable import Message, message_of
+from bc_consumer.core.translatable import NOTHING, Message, message_of
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import BC, BCLine, OdooRecord, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import (
@@ -143,7 +143,7 @@ class DriftScan:
     def reason_to_stop(self) -> Message:
         """Return why the brake would stop a run, or hold orders; "" where it would not."""
         if not self.gone:
-            return archive_brake.NOTHING
+            return NOTHING
         return archive_brake.reason_to_stop(lambda: self.gone, self.odoo.listing.any_order)
 
     def _stop_if_asked(self) -> None:

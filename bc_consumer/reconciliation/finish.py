@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from bc_consumer import ledger
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.translatable import Message, joined, ngettext, verbatim
+from bc_consumer.core.translatable import NOTHING, Message, joined, ngettext, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.installation.webhook_address import polls_alone
 from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog, SyncState
@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 Status = SyncLog.Status
 Cause = SyncLog.Cause
 
-NOTHING = verbatim("")
 SAME_DATE = "same date"
 """The key of the alert."""
 POLL_MAY_FAIL_FOR = timedelta(minutes=5)

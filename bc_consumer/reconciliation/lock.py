@@ -11,7 +11,8 @@ import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import Error as DatabaseFailure
+from django.db import connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
@@ -119,7 +120,7 @@ class Lock:
                     break
                 if self._own_row().filter(give_way=True).exists():
                     self.wanted.set()
-            except (DatabaseError, InterfaceError) as error:
+            except DatabaseFailure as error:
                 # Not fatal: each statement that matters checks by itself that the lock is ours.
                 logger.warning("The lock could not be renewed: %s", error)
                 connection.close()

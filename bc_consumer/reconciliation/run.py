@@ -41,7 +41,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import Error as DatabaseFailure
+from django.db import connection, transaction
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
@@ -255,7 +256,7 @@ class _Runner:
             if self._is_overtaken():
                 raise AlreadyRunning(holder()) from error
             self._end_failed(Status.FAILED, error)
-        except (OdooError, DatabaseError, InterfaceError) as error:
+        except (OdooError, DatabaseFailure) as error:
             self._end_failed_or_cut_off(error)
         except Exception as error:
             logger.exception("run %d failed by an error of our own", self.run.pk)
@@ -628,7 +629,7 @@ def _work_until(run: int, stop: threading.Event) -> None:
         try:
             if not work_off(turn=1.0, run=run):
                 stop.wait(0.05)
-        except (DatabaseError, InterfaceError) as error:
+        except DatabaseFailure as error:
             logger.warning("The run's own threads wait for the database: %s", error)
             connection.close()
             stop.wait(1.0)

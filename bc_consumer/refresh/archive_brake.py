@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from bc_consumer import ledger
-from bc_consumer.core.translatable import Message, joined, ngettext, verbatim
+from bc_consumer.core.translatable import NOTHING, Message, joined, ngettext, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import BC, Alert, Event, JournalEntry, PendingBC, SyncState
 from bc_consumer.odoo import Missing
@@ -31,7 +31,6 @@ GONE = "gone from Odoo"
 """The ``archived_reason`` of an order that Odoo no longer has."""
 HELD = _("archiving on hold")
 """The subject of the alert about held orders; a stopped run's alert has another one."""
-NOTHING = verbatim("")
 IDS_SHOWN = 10
 """Held orders whose ids the alert names."""
 REWRITES = 5

@@ -24,7 +24,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import Error as DatabaseFailure
+from django.db import transaction
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
@@ -122,7 +123,7 @@ def _free_unreleased_claims() -> None:
 def _claim(token: uuid.UUID, *, bulk: bool) -> ledger.Claim:
     try:
         return ledger.claim(settings.BATCH_SIZE, token, bulk=bulk)
-    except (DatabaseError, InterfaceError):
+    except DatabaseFailure:
         _unreleased.add(token)  # the connection may have broken after the claim's commit
         raise
 
@@ -571,7 +572,7 @@ def tell_applications(results: Sequence[Result]) -> None:
     ids = sorted({result.odoo_id for result in applied})
     try:
         bcs = BC.objects.in_bulk(ids, field_name="odoo_id")
-    except (DatabaseError, InterfaceError) as error:
+    except DatabaseFailure as error:
         logger.error("The signal of BC %s was not sent, the database failed: %s", ids, error)
         return
     for result in applied:

@@ -38,6 +38,7 @@ from bc_consumer.models import (
     SyncState,
     VersionCounter,
 )
+from bc_consumer.models.ledger import WEBHOOK
 from bc_consumer.odoo import Missing
 from bc_consumer.refresh import archive_brake, odoo_identity, run_counts
 from bc_consumer.refresh.archive_brake import GONE
@@ -49,8 +50,6 @@ Outcome = JournalEntry.Outcome
 Record = TypeVar("Record", bound=OdooRecord)
 BC_TABLE = BC._meta.db_table
 COUNTER_TABLE = VersionCounter._meta.db_table
-WEBHOOK = "webhook"
-"""The cause of a mark that a webhook made."""
 ARCHIVED_REASONS = {
     Missing.GONE: GONE,
     Missing.OUTSIDE_DOMAIN: "outside the domain",

@@ -5,7 +5,8 @@ import logging
 
 import dramatiq
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import Error as DatabaseFailure
+from django.db import connection
 
 from bc_consumer.core import process_state
 from bc_consumer.messaging.publisher import ACTOR, FAILURES
@@ -38,7 +39,7 @@ def refresh_bc(odoo_id: int) -> None:
     """
     try:
         looks = work_off()
-    except (DatabaseError, InterfaceError) as error:
+    except DatabaseFailure as error:
         # The mark is in the ledger, so the timer tries again once the database is back.
         logger.warning("BC %d: left to the timer, the database failed: %s", odoo_id, error)
     else:
@@ -58,7 +59,7 @@ def reconcile_nightly(run: int | None = None) -> None:
     connection.close()
     try:
         unfinished = reconcile_slice(run)
-    except (DatabaseError, InterfaceError) as error:
+    except DatabaseFailure as error:
         # Raising would dead-letter the message and alert people for nothing.
         logger.warning("nightly run: the database failed, the scheduler goes on: %s", error)
         connection.close()
@@ -77,5 +78,5 @@ def _send_next(run: int) -> None:
     except FAILURES as error:
         # Raising would dead-letter the message and alert people for nothing.
         logger.warning("run %d: the next slice is left to the scheduler: %r", run, error)
-        with contextlib.suppress(DatabaseError, InterfaceError):  # the next slice is a minute later
+        with contextlib.suppress(DatabaseFailure):  # the next slice is a minute later
             no_slice_will_come(run)

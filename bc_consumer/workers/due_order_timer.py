@@ -8,7 +8,8 @@ import logging
 import threading
 from collections.abc import Callable
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import Error as DatabaseFailure
+from django.db import connection
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
@@ -66,7 +67,7 @@ def _run_guarded(step: Callable[[], float], after_failure: float) -> float:
     """
     try:
         return step()
-    except (DatabaseError, InterfaceError) as error:
+    except DatabaseFailure as error:
         name = threading.current_thread().name
         logger.warning("The %s thread waits for the database: %s", name, error)
         connection.close()

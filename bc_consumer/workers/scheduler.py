@@ -5,7 +5,8 @@ import threading
 import time
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import Error as DatabaseFailure
+from django.db import connection
 from django.db.models import Max
 
 from bc_consumer.messaging.change_publisher import Announcer
@@ -43,7 +44,7 @@ class Ticker:
         while not stop.is_set():
             try:
                 self.tick()
-            except (DatabaseError, InterfaceError) as error:
+            except DatabaseFailure as error:
                 logger.warning("scheduler: waiting for the database: %s", error)
                 connection.close()
             except Exception:
