@@ -134,9 +134,7 @@ def delay_figures() -> DelayFigures:
     """
     latest = JournalEntry.objects.order_by("-id").values_list("delay", "causes")[:DELAYS_AMONG]
     delays = [
-        delay
-        for delay, causes in latest
-        if delay is not None and WEBHOOK in causes.split(",")
+        delay for delay, causes in latest if delay is not None and WEBHOOK in causes.split(",")
     ]
     known = sorted(delays[:DELAYS])
     return DelayFigures(len(known), percentile(known, 0.5), percentile(known, 0.95))
