@@ -44,3 +44,5 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Static files come from the packages themselves; whitenoise would warn of a missing directory.
 STATIC_ROOT = _DATA / "static"
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+# Each test's client loads the middleware anew, and whitenoise would look at all files each time.
+WHITENOISE_AUTOREFRESH = True
