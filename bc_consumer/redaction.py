@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
 from bc_consumer.core.redaction import current_redactor, redacted
-from bc_consumer.core.redactor import Redactor
+from bc_consumer.core.secret_patterns import Redactor
 
 # They would start a new line, colour a terminal, or reverse the reading direction of a log.
 RANGES_NOT_IN_A_LINE = (

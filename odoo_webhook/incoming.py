@@ -17,10 +17,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bc_consumer.core.redactor import beginning
+from bc_consumer.core.id_set import HIGHEST_ID
+from bc_consumer.core.secret_patterns import beginning
 
-LARGEST_ID = 2**31 - 1
-"""Odoo's ids are PostgreSQL integers, and XML-RPC cannot carry larger ones."""
 MOST_IDS = 1000
 """Most ids in one batch body."""
 KEPT_CHARACTERS = 2_048
@@ -126,7 +125,7 @@ def _read_ids(ids: object) -> tuple[int, ...]:
 
 def _check_id(value: object, key: str) -> int:
     # In Python a bool is an int; Odoo sends false for an empty field.
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= LARGEST_ID:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= HIGHEST_ID:
         raise PayloadError(
             f"{key} is {beginning(str(value), 40)!r}, which is not the id of an Odoo record"
         )

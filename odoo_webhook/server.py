@@ -50,7 +50,7 @@ class Refused(Exception):
         self.why = why
 
 
-class Lane:
+class ThreadQuota:
     """A group of requests that share threads.
 
     ``at_once`` requests have a thread, and up to ``waiting`` more wait for one, each for up to
@@ -64,7 +64,7 @@ class Lane:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Hold one of the lane's threads for the block. Raises Refused (503) if none gets free."""
+        """Hold one of the quota's threads for the block. Raises Refused (503) if none gets free."""
         if self._free.locked():
             if not self._waiting_places:
                 raise Refused(503, "too many requests at once; try again in a moment")
@@ -84,7 +84,7 @@ class Lane:
             self._free.release()
 
 
-class Bodies:
+class BodyReader:
     """Reads bodies: ``at_once`` of them, each up to ``most_bytes`` and for up to ``seconds``.
 
     When all places are taken, the oldest body loses its place to the newest: an honest caller's
@@ -124,14 +124,14 @@ class Bodies:
 
 
 @dataclass(frozen=True, slots=True)
-class Treatment:
+class RequestPolicy:
     """How a request is served.
 
     With ``bodies`` None its body is left unread, and the connection is closed after the response.
     """
 
-    lane: Lane
-    bodies: Bodies | None
+    quota: ThreadQuota
+    bodies: BodyReader | None
     strict: bool = True
     """Refuse a body without a length, or too long a one, here; otherwise the application does, by
     the headers."""
@@ -162,7 +162,7 @@ class Server:
         self,
         application: Callable[..., Iterable[bytes]],
         threads: int,
-        treat: Callable[[Any], Treatment],
+        treat: Callable[[Any], RequestPolicy],
     ) -> None:
         self._application = application
         self._treat = treat
@@ -172,27 +172,27 @@ class Server:
         """Serve one HTTP request; other protocols are ignored."""
         if scope.proto != "http":
             return
-        treatment = self._treat(scope)
+        policy = self._treat(scope)
         try:
-            body, whole = await _read_body(scope, protocol, treatment)
+            body, whole = await _read_body(scope, protocol, policy)
             environ = environ_of(scope, body)
-            async with treatment.lane.turn():
-                await self._serve(environ, protocol, treatment, keep=whole)
+            async with policy.quota.turn():
+                await self._serve(environ, protocol, policy, keep=whole)
         except Refused as refused:
             logger.debug("%s %s: %d, %s", scope.method, scope.path, refused.status, refused.why)
-            treatment.lost()
+            policy.lost()
             headers = [("content-type", "text/plain; charset=utf-8"), ("connection", "close")]
             if refused.status == 503:
                 headers.append(("retry-after", str(RETRY_AFTER_SECONDS)))
             protocol.response_str(refused.status, headers, f"{refused.why}\n")
 
     async def _serve(
-        self, environ: Environ, protocol: Any, treatment: Treatment, *, keep: bool
+        self, environ: Environ, protocol: Any, policy: RequestPolicy, *, keep: bool
     ) -> None:
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(self._threads, self._call_application, environ)
         if answer.status >= 500:
-            treatment.lost()
+            policy.lost()
         headers = answer.headers if keep else [*answer.headers, ("connection", "close")]
         if answer.rest is None and not answer.body:
             protocol.response_empty(answer.status, headers)
@@ -239,21 +239,21 @@ class Server:
         return _Answer(int(status.split(" ", 1)[0]), headers, b"".join(written), rest, close)
 
 
-async def _read_body(scope: Any, protocol: Any, treatment: Treatment) -> tuple[bytes, bool]:
+async def _read_body(scope: Any, protocol: Any, policy: RequestPolicy) -> tuple[bytes, bool]:
     """Return the body, and whether it was read to its end. Raises Refused."""
     length = str(scope.headers.get("content-length", ""))
     chunked = "transfer-encoding" in scope.headers
     if not chunked and (not length.isdecimal() or int(length[:18]) == 0):
         return b"", True
-    bodies = treatment.bodies
+    bodies = policy.bodies
     if scope.method in WITHOUT_BODY or bodies is None:
         return b"", False
     if not length.isdecimal():
-        if treatment.strict:
+        if policy.strict:
             raise Refused(411, "send a Content-Length")
         return b"", False
     if int(length[:18]) > bodies.most_bytes:
-        if treatment.strict:
+        if policy.strict:
             raise Refused(413, f"send {bodies.most_bytes} bytes at most")
         return b"", False
     return await bodies.read(protocol), True
@@ -329,24 +329,24 @@ def serve() -> Server:
     pages = pages_at_once(settings.WEB_THREADS)
     urgent = max(1, settings.WEB_THREADS - pages - READY_AT_ONCE)
     largest_form = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or settings.WEBHOOK_MAX_BODY_BYTES
-    events = Bodies(EVENTS_AT_ONCE, settings.WEBHOOK_MAX_BODY_BYTES, EVENT_SECONDS)
-    forms = Bodies(FORMS_AT_ONCE, largest_form, FORM_SECONDS)
-    urgent_lane = Lane(urgent, MOST_WAITING, WAIT_SECONDS)
-    ready_treatment = Treatment(Lane(READY_AT_ONCE, MOST_WAITING, READY_WAIT_SECONDS), None)
-    page_treatment = Treatment(Lane(pages, PAGES_WAITING, PAGE_WAIT_SECONDS), forms)
-    event_treatment = Treatment(urgent_lane, events, strict=False, on_lost=note_missed)
-    unread_treatment = Treatment(urgent_lane, None, strict=False)
+    events = BodyReader(EVENTS_AT_ONCE, settings.WEBHOOK_MAX_BODY_BYTES, EVENT_SECONDS)
+    forms = BodyReader(FORMS_AT_ONCE, largest_form, FORM_SECONDS)
+    urgent_lane = ThreadQuota(urgent, MOST_WAITING, WAIT_SECONDS)
+    ready_policy = RequestPolicy(ThreadQuota(READY_AT_ONCE, MOST_WAITING, READY_WAIT_SECONDS), None)
+    page_policy = RequestPolicy(ThreadQuota(pages, PAGES_WAITING, PAGE_WAIT_SECONDS), forms)
+    event_policy = RequestPolicy(urgent_lane, events, strict=False, on_lost=note_missed)
+    unread_policy = RequestPolicy(urgent_lane, None, strict=False)
     webhook = path_of("odoo-webhook")
 
-    def treat(scope: Any) -> Treatment:
+    def treat(scope: Any) -> RequestPolicy:
         path = scope.path.rstrip("/")
         if path == webhook:
             has_secret = authorized(
                 scope.headers.get("authorization", ""), settings.ODOO_WEBHOOK_SECRETS
             )
-            return event_treatment if has_secret else unread_treatment
+            return event_policy if has_secret else unread_policy
         if path in urgent_paths():
-            return unread_treatment
-        return ready_treatment if path == path_of(READINESS) else page_treatment
+            return unread_policy
+        return ready_policy if path == path_of(READINESS) else page_policy
 
     return Server(application, settings.WEB_THREADS, treat)

@@ -8,7 +8,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from bc_consumer.core.redaction import redacted
-from bc_consumer.installation.webhook_address import LONGEST_NONCE, PING, proof
+from bc_consumer.installation.public_address import LONGEST_NONCE, PING, proof
 from bc_consumer.ledger import Mark
 from bc_consumer.ledger.marks import in_short
 from bc_consumer.messaging.intake import IntakeUnavailable, accept, note_missed

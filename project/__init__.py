@@ -1,0 +1,1 @@
+"""One Django project around the two apps: settings, addresses, limits of requests."""

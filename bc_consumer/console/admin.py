@@ -28,7 +28,7 @@ from bc_consumer.console.admin_filters import (
     PresenceFilter,
     StandingFilter,
 )
-from bc_consumer.console.admin_history import changes_html, history_html, preformatted
+from bc_consumer.console.admin_html import changes_html, history_html, preformatted
 from bc_consumer.console.admin_read_only import ReadOnlyAdmin
 from bc_consumer.console.labels import causes
 from bc_consumer.core.translatable_field import said
@@ -287,7 +287,7 @@ class PendingBCAdmin(ReadOnlyAdmin):
     def cause(self, row: PendingBC) -> str:
         """Return the error without numbers, which is the same for all orders with one cause."""
         text = said(row.last_error)
-        return error_fingerprint.kind(row.error_class, text) if text else formatting.NOTHING
+        return error_fingerprint.fingerprint(row.error_class, text) if text else formatting.NOTHING
 
     @admin.display(description=_("held because"))
     def held_because(self, row: PendingBC) -> str:

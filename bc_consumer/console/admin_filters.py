@@ -8,12 +8,12 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from bc_consumer.console.figures import FAILED, HELD, OWED, WATCHING
+from bc_consumer.console.counts import FAILED, HELD, OWED, WATCHING
 from bc_consumer.console.formatting import shortened
 from bc_consumer.console.labels import states
 from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.core.translatable_field import said
-from bc_consumer.ledger.error_fingerprint import kind
+from bc_consumer.ledger.error_fingerprint import fingerprint
 from bc_consumer.models import BC, PendingBC
 from bc_consumer.operations import failed_orders
 
@@ -149,4 +149,4 @@ class FailureFilter(admin.SimpleListFilter):
 
 def _cause(group: failed_orders.Group) -> str:
     """Describe a cause in the reader's language: one of its orders' errors, without numbers."""
-    return kind(group.error_class, said(group.example_error))
+    return fingerprint(group.error_class, said(group.example_error))

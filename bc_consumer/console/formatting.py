@@ -17,7 +17,7 @@ from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
-from bc_consumer.console.extra_labels import extra_label
+from bc_consumer.console.extra_field_labels import extra_label
 from bc_consumer.console.labels import label
 from bc_consumer.core.decimal_field import ExactDecimalField
 from bc_consumer.fields.columns import LINE_COLUMNS, ORDER_COLUMNS

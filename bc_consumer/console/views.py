@@ -22,12 +22,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from bc_consumer.console import formatting, layout
-from bc_consumer.console.figures import (
-    Figures,
-    latest_journal,
-    order_story,
-    read_figures,
-)
+from bc_consumer.console.counts import Figures, latest_journal, order_story, read_figures
 from bc_consumer.console.labels import copies_sales
 from bc_consumer.core.translatable_field import said
 from bc_consumer.ledger import circuit_breaker

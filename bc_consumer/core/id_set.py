@@ -1,7 +1,9 @@
-"""A compact set of ids, for millions of them."""
+"""Odoo's ids: their limit, and a compact set for millions of them."""
 
 from collections.abc import Iterator
 
+HIGHEST_ID = 2**31 - 1
+"""Odoo's ids are PostgreSQL integers, and XML-RPC carries no larger ones."""
 CHUNK = 4096
 """Ids per integer."""
 

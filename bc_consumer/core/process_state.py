@@ -10,7 +10,7 @@ LOWEST_NUMBER = 1 << 62
 _numbers: dict[int, int] = {}
 
 
-def number() -> int:
+def process_number() -> int:
     """Return this process's number: at least LOWEST_NUMBER, and within a BIGINT column's range.
 
     Cached per process id, because a fork inherits its parent's memory. Claims carry the number, so

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from bc_consumer.core.redactor import LONGEST, Redactor
+from bc_consumer.core.secret_patterns import LONGEST, Redactor
 from bc_consumer.core.translatable import Message
 
 SECRETS = ("SECRET_KEY", "ODOO_PASSWORD", "ODOO_ADMIN_PASSWORD", "EMAIL_HOST_PASSWORD")

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.redaction import redacted
+from bc_consumer.doctor.account_checks import account_checks
+from bc_consumer.doctor.backlog_checks import backlog_checks
 from bc_consumer.doctor.database_checks import database_checks
 from bc_consumer.doctor.findings import Check, Finding, Level, error
 from bc_consumer.doctor.mail_checks import mail_checks
 from bc_consumer.doctor.odoo_checks import odoo_checks
-from bc_consumer.doctor.orders_checks import orders_checks
 from bc_consumer.doctor.rabbitmq_checks import rabbitmq_checks
 from bc_consumer.doctor.settings_checks import settings_checks
 from bc_consumer.doctor.webhook_checks import webhook_checks
-from bc_consumer.doctor.work_checks import work_checks
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +45,9 @@ def all_checks(*, round_trip: bool) -> list[Check]:
         *database_checks(),
         *rabbitmq_checks(),
         *odoo_checks(),
-        *orders_checks(),
+        *account_checks(),
         *webhook_checks(round_trip),
-        *work_checks(),
+        *backlog_checks(),
         *mail_checks(),
     ]
 

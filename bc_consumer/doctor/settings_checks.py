@@ -1,4 +1,4 @@
-"""Checks of the settings: all Django system checks, ``installation/system_checks.py`` included."""
+"""Checks of the settings: all Django system checks, ``installation/setting_checks.py`` included."""
 
 from collections.abc import Iterator
 

@@ -9,9 +9,9 @@ from bc_consumer.core.http_probe import NoAnswer, Trouble, ask
 from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.findings import Check, Finding, Level, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ADDRESS, odoo_trouble
+from bc_consumer.installation.public_address import Arrival, address_error, ping, webhook_endpoint
 from bc_consumer.installation.rule_labels import describe_difference
 from bc_consumer.installation.rule_setup import RulesSetup, no_webhooks
-from bc_consumer.installation.webhook_address import Arrival, address_error, ping, webhook_endpoint
 from bc_consumer.odoo import (
     MissingModel,
     NoAutomation,

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from django.conf import settings
 
-from bc_consumer.installation.webhook_address import Arrival, Ping, ping, webhook_endpoint
+from bc_consumer.installation.public_address import Arrival, Ping, ping, webhook_endpoint
 from bc_consumer.odoo import NoWebhookActions, Odoo, OdooError
 from bc_consumer.odoo.automation_rules import AutomationRules, RuleChanges
 from bc_consumer.odoo.wanted_rules import Comparison, Flaw, FoundAction, FoundRule, RuleSettings

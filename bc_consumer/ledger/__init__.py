@@ -1,8 +1,8 @@
 """The ledger: which orders the copy still has to fetch. Nothing else writes PendingBC, except
 ``operations.clock_steps`` after the database's clock was set.
 
-mark (``marks``) → claim and renew → settle, release, put off, fail or hold (``claims``). ``owed``
-queries what is waiting; ``circuit_breaker`` and ``call_slots`` decide who may claim rows, or call
+mark (``marks``) → claim and renew → settle, release, put off, fail or hold (``claims``).
+``waiting`` queries what waits; ``circuit_breaker`` and ``call_slots`` decide who may claim rows, or call
 Odoo. Every time is the database's. Any room above may import this one. Start with ``marks``."""
 
 from bc_consumer.ledger.claims import (
@@ -19,17 +19,17 @@ from bc_consumer.ledger.claims import (
     free_claims_of,
     free_claims_of_runs,
     hold,
-    let_go,
     new_token,
     put_off,
     release,
+    release_held,
     renew,
     seconds_until_due,
     settle,
     take_overdue,
 )
 from bc_consumer.ledger.marks import FORCE, SCRUB, TABLE, Mark, mark, mark_all, reopen
-from bc_consumer.ledger.owed import adopt, failed, given_up, in_vain, outstanding, stuck_in
+from bc_consumer.ledger.waiting import adopt, failed, in_vain, outstanding, stuck, stuck_in
 
 __all__ = [
     "FORCE",
@@ -50,20 +50,20 @@ __all__ = [
     "free_claim",
     "free_claims_of",
     "free_claims_of_runs",
-    "given_up",
     "hold",
     "in_vain",
-    "let_go",
     "mark",
     "mark_all",
     "new_token",
     "outstanding",
     "put_off",
     "release",
+    "release_held",
     "renew",
     "reopen",
     "seconds_until_due",
     "settle",
+    "stuck",
     "stuck_in",
     "take_overdue",
 ]

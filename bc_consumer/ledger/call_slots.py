@@ -159,7 +159,7 @@ def _take_free_slot(lease: float) -> Slot | None:
                 settings.ODOO_CONCURRENT_CALLS,
                 _longest_lead_seconds(),
                 lease,
-                process_state.number(),
+                process_state.process_number(),
             ],
         )
         found = cursor.fetchone()

@@ -110,7 +110,7 @@ def new_token(run: int | None = None) -> uuid.UUID:
     The owner is the run's primary key for claims of the run's own threads, else the number of this
     process.
     """
-    owner = process_state.number() if run is None else run
+    owner = process_state.process_number() if run is None else run
     return uuid.UUID(int=owner << 64 | secrets.randbits(64))
 
 
@@ -421,7 +421,7 @@ def fail(
             batch_limit=1,
             error_class=name,
             last_error=text,
-            failure=error_fingerprint.kind(name, text),
+            failure=error_fingerprint.fingerprint(name, text),
             traceback=redacted("".join(traceback.format_exception(error))),
             first_failed_at=row.first_failed_at or Now(),
             failed_at=Now() if last else None,
@@ -451,7 +451,9 @@ def hold(token: uuid.UUID, claimed: Collection[PendingBC], reason: Message) -> s
     return held
 
 
-def let_go(*, forced: bool, odoo_ids: Collection[int] | None = None, run: int | None = None) -> int:
+def release_held(
+    *, forced: bool, odoo_ids: Collection[int] | None = None, run: int | None = None
+) -> int:
     """Release held rows, all of them or only ``odoo_ids``; return how many.
 
     They are due now and owed from now on. ``forced`` keeps the archive brake from holding them

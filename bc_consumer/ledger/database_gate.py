@@ -1,11 +1,11 @@
 """Decides whether a web process writes events to the ledger, or whether the database is away.
 
-:class:`Watched` tells a slow PostgreSQL from one that is away while a statement is running. Elapsed
-time alone cannot: on a busy machine a mark that usually takes 3 ms took 400 ms (measured on two
-cores that ran everything). Therefore a second connection, the :class:`Watch`, queries the server
-meanwhile. An answer proves that the server is alive and that the statement is worth waiting for.
+:class:`StatementWait` tells a slow PostgreSQL from one that is away while a statement is running.
+Elapsed time alone cannot: on a busy machine a mark that usually takes 3 ms took 400 ms (measured on
+two cores that ran everything). Therefore a second connection, the :class:`LivenessProbe`, queries
+the server meanwhile. An answer proves that the server is alive and the statement worth waiting for.
 
-:class:`DatabaseGate` closes after a failure. One thread per process maintains the watch's
+:class:`DatabaseGate` closes after a failure. One thread per process maintains the probe's
 connection, detects when the database is back, and requests a scan for missed events.
 """
 
@@ -24,7 +24,13 @@ from django.db import connection
 from django.db import connection as django_connection
 from psycopg2 import extensions
 
-from bc_consumer.core.database_deadline import STEP_SECONDS, Patience, database_deadline, has_event
+from bc_consumer.core.database_deadline import (
+    STEP_SECONDS,
+    Patience,
+    database_deadline,
+    has_event,
+    waiting,
+)
 from bc_consumer.models import PendingBC, SyncState
 
 logger = logging.getLogger(__name__)
@@ -37,7 +43,7 @@ HOPELESS_SECONDS = 2.0
 """Once the database has been away this long, requests are refused untried while RabbitMQ is away,
 too."""
 KEEP_WATCH_SECONDS = 20.0
-"""Interval between two uses of the idle watch: a connection that is used less often may be dropped
+"""Interval between two uses of the idle probe: a connection that is used less often may be dropped
 by the network unnoticed."""
 ASK_AGAIN_SECONDS = 10.0
 """Shortest time between two requests for a scan: events are missed by the dozen."""
@@ -48,10 +54,10 @@ STALLED_SECONDS = 1.0
 
 
 ASK_AFTER_SECONDS = 0.02
-"""Delay of the watch's query after a statement began, and after each answer: most statements have
+"""Delay of the probe's query after a statement began, and after each answer: most statements have
 finished by then."""
 CONNECT_SECONDS = 2.0
-"""Deadline for connecting the watch, and for its answer to a keepalive query."""
+"""Deadline for connecting the probe, and for its answer to a keepalive query."""
 LOCK_PATIENCE = 2.0
 """Factor by which a lock's holder may be idle longer than a server may be silent. A worker that had
 locked the rows it claims or settles was suspended for 120 ms on two busy processors (measured with
@@ -77,7 +83,7 @@ class Verdict(enum.Enum):
     SLOW = "PostgreSQL answers, but the statement takes too long"
 
 
-class Watch:
+class LivenessProbe:
     """The second connection to PostgreSQL, and the query that is pending on it."""
 
     def __init__(self) -> None:
@@ -154,18 +160,18 @@ class Watch:
             has_event(self._connection, self.events, until - time.monotonic())
 
 
-class Watched:
+class StatementWait:
     """Waits for one statement while the server shows that it is alive. Implements ``Waiting``.
 
     The wait ends at ``until``, a time of ``time.monotonic()``. It ends earlier after ``silence``
-    seconds without an answer to the watch, or, without a watch, of waiting at all; and after
+    seconds without an answer to the probe, or, without a probe, of waiting at all; and after
     ``silence`` × LOCK_PATIENCE seconds of waiting for a lock whose holder is idle. ``verdict`` then
     says why.
     """
 
-    def __init__(self, watch: Watch | None, *, until: float, silence: float) -> None:
+    def __init__(self, probe: LivenessProbe | None, *, until: float, silence: float) -> None:
         self.verdict: Verdict | None = None
-        self._watch = watch
+        self._liveness = probe
         self._holding = False
         self._asked = False
         self._until = until
@@ -181,6 +187,9 @@ class Watched:
         return time.monotonic() - self._began
 
     def __enter__(self) -> Self:
+        """Let this thread's statements be waited for in this way until the block ends."""
+        self._in_force = waiting(self)
+        self._in_force.__enter__()
         return self
 
     def __exit__(
@@ -189,10 +198,11 @@ class Watched:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._holding and self._watch is not None:
+        self._in_force.__exit__(kind, error, trace)
+        if self._holding and self._liveness is not None:
             if self.verdict is Verdict.SILENT:
-                self._watch.drop()
-            self._watch.lock.release()
+                self._liveness.drop()
+            self._liveness.lock.release()
 
     def ready(self, connection: Any, events: int) -> str:
         """Wait as ``Waiting.ready`` demands: "" when the statement is ready, else the verdict."""
@@ -213,37 +223,37 @@ class Watched:
         return "" if has_event(connection, events, 0.0) else self.verdict.value
 
     def _wait_one_step(self, connection: Any, events: int) -> bool:
-        """Wait one step for the statement and the watch; return whether the statement is ready."""
-        watch = self._acquire_watch()
-        if watch is None:
+        """Wait one step for the statement and the probe; return whether the statement is ready."""
+        probe = self._acquire_probe()
+        if probe is None:
             return has_event(connection, events, STEP_SECONDS)
         try:
-            return self._poll_both(connection, events, watch)
+            return self._poll_both(connection, events, probe)
         except psycopg2.Error:
-            watch.drop()
+            probe.drop()
             return has_event(connection, events, 0.0)
 
-    def _acquire_watch(self) -> Watch | None:
-        if self._watch is None:
+    def _acquire_probe(self) -> LivenessProbe | None:
+        if self._liveness is None:
             return None
-        self._holding = self._holding or self._watch.lock.acquire(blocking=False)
-        return self._watch if self._holding and self._watch.usable else None
+        self._holding = self._holding or self._liveness.lock.acquire(blocking=False)
+        return self._liveness if self._holding and self._liveness.usable else None
 
-    def _poll_both(self, connection: Any, events: int, watch: Watch) -> bool:
-        if not watch.asking and time.monotonic() >= self._ask_at:
-            watch.ask(connection.info.backend_pid)
+    def _poll_both(self, connection: Any, events: int, probe: LivenessProbe) -> bool:
+        if not probe.asking and time.monotonic() >= self._ask_at:
+            probe.ask(connection.info.backend_pid)
             self._asked = True
         poll = select.poll()
         poll.register(connection.fileno(), events)
-        if watch.asking:
-            poll.register(watch.fileno(), watch.events)
+        if probe.asking:
+            poll.register(probe.fileno(), probe.events)
         found = {number for number, _ in poll.poll(STEP_SECONDS * 1000)}
         statement_ready = connection.fileno() in found
-        if watch.asking and watch.fileno() in found and watch.answered():
+        if probe.asking and probe.fileno() in found and probe.answered():
             self._silence.waited = 0.0
             self._ask_at = time.monotonic() + ASK_AFTER_SECONDS
             # The answer to a query from an earlier statement says nothing about this one.
-            idle_since = watch.idle_since() if self._asked else None
+            idle_since = probe.idle_since() if self._asked else None
             if idle_since != self._idle_since:
                 self._idle_since = idle_since
                 # The holder was active meanwhile, or is another one.
@@ -255,16 +265,16 @@ class Watched:
 class DatabaseGate:
     """Closed after a failure, so that only the first requests of an outage wait for it."""
 
-    def __init__(self, watch: Watch | None) -> None:
+    def __init__(self, probe: LivenessProbe | None) -> None:
         self.usable = True
         self.slow = False
         """At the latest failure the server answered and was merely slow."""
-        self.watch = watch
+        self.probe = probe
         self.rounds = 0
         """How many rounds the gate's thread has completed."""
         self._closed_at = 0.0
         self._probed = False
-        self._ask_at = self._maintain_watch_at = 0.0
+        self._ask_at = self._maintain_probe_at = 0.0
         self._warned_at = float("-inf")
         self._lock = threading.Lock()
         self._missed = threading.Event()
@@ -331,7 +341,7 @@ class DatabaseGate:
             try:
                 if not self.usable:
                     self._probe()
-                self._maintain_watch()
+                self._maintain_probe()
                 if self.usable or self._probed:
                     self.open()
                     self._request_scan()
@@ -343,8 +353,8 @@ class DatabaseGate:
             self.rounds += 1
             if self._wait_for_next_round():
                 break
-        if self.watch is not None:
-            self.watch.close()
+        if self.probe is not None:
+            self.probe.close()
         connection.close()
 
     def _probe(self) -> None:
@@ -353,16 +363,16 @@ class DatabaseGate:
             PendingBC.objects.filter(pk=-1).update(marks=0)
         self._probed = True
 
-    def _maintain_watch(self) -> None:
-        """Keep the watch connected if possible; without it, slow statements get less time."""
-        if self.watch is None or (time.monotonic() < self._maintain_watch_at and self.watch.usable):
+    def _maintain_probe(self) -> None:
+        """Keep the probe connected if possible; without it, slow statements get less time."""
+        if self.probe is None or (time.monotonic() < self._maintain_probe_at and self.probe.usable):
             return
         try:
-            self.watch.keep()
+            self.probe.keep()
         except psycopg2.Error as error:
             logger.debug("No second connection to the database: %s", error)
         else:
-            self._maintain_watch_at = time.monotonic() + KEEP_WATCH_SECONDS
+            self._maintain_probe_at = time.monotonic() + KEEP_WATCH_SECONDS
 
     def _request_scan(self) -> None:
         if time.monotonic() < self._ask_at or not self._missed.is_set():

@@ -11,7 +11,7 @@ NUMBERS = re.compile(r"#(?:[\s,]+#)+")
 BLANK = re.compile(r"\s+")
 
 
-def kind(error_class: str, text: str) -> str:
+def fingerprint(error_class: str, text: str) -> str:
     """Return the fingerprint that all failures with this cause share, as a single line.
 
     "order 12, line 5" and "order 7, line 31" get the same one. Anything else that a text quotes

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
+from bc_consumer.installation.public_address import Arrival, Ping
 from bc_consumer.installation.rule_labels import describe_difference
 from bc_consumer.installation.rule_setup import AddressRefused, ServesAnother
-from bc_consumer.installation.webhook_address import Arrival, Ping
 from bc_consumer.management.command import exit_code_table
 from bc_consumer.odoo.automation_rules import RuleChanges
 from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison, Flaw, FoundRule

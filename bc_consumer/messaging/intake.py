@@ -28,12 +28,12 @@ from django.db import Error as DatabaseFailure
 from django.db import connection
 
 from bc_consumer import ledger
-from bc_consumer.core.database_deadline import database_deadline, installed, waiting
+from bc_consumer.core.database_deadline import database_deadline, installed
+from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.ledger.database_gate import DatabaseGate, Verdict, Watch, Watched
+from bc_consumer.ledger.database_gate import DatabaseGate, LivenessProbe, StatementWait, Verdict
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Event, Lane
-from bc_consumer.odoo.orders import HIGHEST_ID
 
 logger = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ class Intake(threading.Thread):
         super().__init__(name="intake", daemon=True)
         self.begun = threading.Event()
         """Set once the thread has tried to connect and begins to store events."""
-        self.gate = DatabaseGate(Watch() if installed() else None)
+        self.gate = DatabaseGate(LivenessProbe() if installed() else None)
         self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
         self._small: list[Arrival] = []
         self._large: list[Arrival] = []
@@ -364,18 +364,18 @@ class Intake(threading.Thread):
     def _write_to_ledger(self, marks: Marks, until: float, silence: float) -> str:
         if until - time.monotonic() < LEAST_SECONDS:
             return ""
-        watched = Watched(self.gate.watch, until=until, silence=silence)
+        wait = StatementWait(self.gate.probe, until=until, silence=silence)
         try:
-            with watched, waiting(watched):
+            with wait:
                 needs_message = ledger.mark_all(marks)
         except DatabaseFailure as error:
-            if watched.verdict is Verdict.SLOW and watched.seconds < slow_seconds():
+            if wait.verdict is Verdict.SLOW and wait.seconds < slow_seconds():
                 connection.close()
-                logger.info("A statement was abandoned after %.2f s: %s", watched.seconds, error)
+                logger.info("A statement was abandoned after %.2f s: %s", wait.seconds, error)
             else:
-                self.gate.trip(error, watched.verdict)
+                self.gate.trip(error, wait.verdict)
             return ""
-        self._slowest_recent_seconds = max(watched.seconds, self._slowest_recent_seconds * FORGET)
+        self._slowest_recent_seconds = max(wait.seconds, self._slowest_recent_seconds * FORGET)
         self.gate.open()
         publisher().wake(needs_message)
         return "ledger"

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bc_consumer.core.redactor import beginning
+from bc_consumer.core.secret_patterns import beginning
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.fault_errors import (

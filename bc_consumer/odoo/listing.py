@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.fields.columns import LINE_COLUMNS, ORDER_COLUMNS
 from bc_consumer.odoo.datetimes import read_datetime, write_datetime
@@ -17,7 +18,6 @@ from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.field_set import table_of
 from bc_consumer.odoo.group_rows import Period
 from bc_consumer.odoo.grouping import Grouping
-from bc_consumer.odoo.orders import HIGHEST_ID
 from bc_consumer.odoo.records import Bucket, Listed, Record, check_records, record_id
 from bc_consumer.odoo.scope import Scope
 from bc_consumer.odoo.transports import ModelCalls

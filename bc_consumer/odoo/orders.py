@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import message_of
 from bc_consumer.fields.kinds import Kind
@@ -45,7 +46,6 @@ from bc_consumer.odoo.versions.before_17 import SeparateReads
 
 ONE_CALL = "web_search_read"  # of module web, 17 and later; needs no further right (measured)
 LOOKS = 4  # an order may appear between the read that lacked it and the look at it
-HIGHEST_ID = 2**31 - 1  # Odoo's ids are PostgreSQL integers
 FIELDS_SECONDS = 600.0  # then Odoo is asked for its fields again: it may have been upgraded
 DATE_STEP = timedelta(seconds=1)  # the Date header has whole seconds
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from xml.parsers import expat
 
-from bc_consumer.core.redactor import beginning
+from bc_consumer.core.secret_patterns import beginning
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import message_of
 from bc_consumer.odoo.errors import OdooProtocolError

@@ -21,8 +21,9 @@ from dramatiq.common import xq_name
 from dramatiq.errors import DecodeError
 
 from bc_consumer import ledger
+from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.redaction import redacted
-from bc_consumer.core.redactor import beginning
+from bc_consumer.core.secret_patterns import beginning
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message, joined, message_of
 from bc_consumer.core.translatable import gettext as _
@@ -30,7 +31,6 @@ from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.intake import Marks, decode
 from bc_consumer.messaging.publisher import ACTOR, UNDECODABLE_QUEUE
 from bc_consumer.models import Alert, DeadLetter, Lane
-from bc_consumer.odoo.orders import HIGHEST_ID
 from bc_consumer.operations.alerts import alert, resolve_alert
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ def bring_in(broker: Broker) -> Imported:
             broker.channel.basic_ack(method.delivery_tag)
             orders.update(marked)
             kept += not marked
-    watch(broker)
+    alert_to_dead_letters(broker)
     return Imported(len(orders), kept)
 
 
@@ -137,7 +137,7 @@ def _keep(queue: str, body: bytes, why: Message) -> None:
         DeadLetter.objects.filter(pk=letter.pk).update(count=F("count") + 1, last_at=Now())
 
 
-def watch(broker: Broker) -> None:
+def alert_to_dead_letters(broker: Broker) -> None:
     """Alert people once while messages wait in the queues; resolve the alert when none do."""
     found = {name: count for name, count in waiting(broker).items() if count}
     if not found:

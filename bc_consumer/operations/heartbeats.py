@@ -63,7 +63,7 @@ class HeartbeatThread(threading.Thread):
 
     def _beat(self) -> None:
         clock_steps.set_right(self._clock.step())
-        ours = Heartbeat.objects.filter(kind=self._kind, number=process_state.number())
+        ours = Heartbeat.objects.filter(kind=self._kind, number=process_state.process_number())
         # If not, the database was away or its clock was set forward, and others could not beat
         # either.
         in_time = ours.filter(at__gte=Now() - ALIVE).exists()
@@ -74,7 +74,7 @@ class HeartbeatThread(threading.Thread):
                     host=self._host,
                     pid=os.getpid(),
                     at=Now(),
-                    number=process_state.number(),
+                    number=process_state.process_number(),
                 )
             ],
             update_conflicts=True,
@@ -86,7 +86,7 @@ class HeartbeatThread(threading.Thread):
         Heartbeat.objects.filter(at__lt=Now() - FORGET).delete()
 
     def _leave(self) -> None:
-        Heartbeat.objects.filter(kind=self._kind, number=process_state.number()).delete()
+        Heartbeat.objects.filter(kind=self._kind, number=process_state.process_number()).delete()
 
 
 def _bury(dead: QuerySet[Heartbeat]) -> None:

@@ -26,7 +26,7 @@ MEANWHILE = _(
 _looked_at: FieldSet | None = None
 
 
-def watch(odoo: Odoo) -> None:
+def alert_to_missing_fields(odoo: Odoo) -> None:
     """Alert to missing fields and resolve alerts about those that are back, upon any change."""
     global _looked_at  # noqa: PLW0603 (one a process, as the gateway is)
     fields = odoo.known_fields
@@ -59,7 +59,7 @@ def look_anew(odoo: Odoo) -> None:
     forget()
     odoo.forget_fields()
     odoo.field_set()
-    watch(odoo)
+    alert_to_missing_fields(odoo)
 
 
 def similar_fields(odoo: Odoo, name: str) -> list[str]:

@@ -30,7 +30,7 @@ from bc_consumer.odoo import (
     OdooTorn,
     UnknownField,
 )
-from bc_consumer.reconciliation import recent_changes, scrub
+from bc_consumer.reconciliation import scrub, suspect_orders
 from bc_consumer.reconciliation.period_digest import Digest, Model
 from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.error_policy import NotReadable
@@ -128,7 +128,7 @@ class DriftScan:
         """Yield the differences, order by order. Raises what the gateway raises."""
         our_time, self._until = database_now(), self.odoo.server_time()
         longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
-        self._proof = recent_changes.proof_by_our_clock(longest, our_time, self._until)
+        self._proof = suspect_orders.proof_by_our_clock(longest, our_time, self._until)
         for batch in self._batches():
             drifts = self._compare(batch)
             gone = {drift.order_id for drift in drifts if drift.kind in ARCHIVED}
@@ -201,24 +201,24 @@ class DriftScan:
 
     def _window_orders(self) -> Iterator[int]:
         return self._pages(
-            lambda after: recent_changes.orders_page(self.odoo, self.since, after, self._proof)
+            lambda after: suspect_orders.orders_page(self.odoo, self.since, after, self._proof)
         )
 
     def _window_lines(self) -> Iterator[int]:
         since = self.since or self._until
         return self._pages(
-            lambda after: recent_changes.lines_page(self.odoo, since, after, self._proof)
+            lambda after: suspect_orders.lines_page(self.odoo, since, after, self._proof)
         )
 
     def _naming_models(self) -> tuple[str, ...]:
-        return () if self.only or self.full else recent_changes.naming_models(self.odoo)
+        return () if self.only or self.full else suspect_orders.naming_models(self.odoo)
 
     def _renamed_orders(self, model: str) -> Callable[[], Iterator[int]]:
         def renamed() -> Iterator[int]:
             since = self.since or self._until
             try:
                 yield from self._pages(
-                    lambda after: recent_changes.names_page(self.odoo, model, since, after)
+                    lambda after: suspect_orders.names_page(self.odoo, model, since, after)
                 )
             except (NoRights, OdooAccessError, UnknownField):
                 note = _(
@@ -229,8 +229,8 @@ class DriftScan:
 
         return renamed
 
-    def _pages(self, page_after: Callable[[int], recent_changes.Page]) -> Iterator[int]:
-        page = recent_changes.Page(is_last=False)
+    def _pages(self, page_after: Callable[[int], suspect_orders.Page]) -> Iterator[int]:
+        page = suspect_orders.Page(is_last=False)
         while not page.is_last:
             self._stop_if_asked()
             page = page_after(page.last_id)
@@ -247,10 +247,10 @@ class DriftScan:
             self.notes.append(digest.note)
 
     def _older_mapping(self) -> Iterator[int]:
-        ids = recent_changes.older_mapping(self.odoo, 0, settings.SYNC_PAGE_SIZE)
+        ids = suspect_orders.older_mapping(self.odoo, 0, settings.SYNC_PAGE_SIZE)
         while ids:
             yield from ids
-            ids = recent_changes.older_mapping(self.odoo, ids[-1], settings.SYNC_PAGE_SIZE)
+            ids = suspect_orders.older_mapping(self.odoo, ids[-1], settings.SYNC_PAGE_SIZE)
 
     def _owed_orders(self) -> Iterator[int]:
         return iter(_read_ids(PendingBC.objects.filter(generation__gt=F("fetched_generation"))))

@@ -135,7 +135,7 @@ def ask_to_give_way() -> None:
     SyncState.objects.filter(key=SyncState.KEY, is_syncing=True).update(give_way=True)
 
 
-def no_slice_will_come(run: int) -> None:
+def let_scheduler_resume(run: int) -> None:
     """Let the scheduler resume this run at once: the message to its next slice was not sent."""
     waiting = SyncState.objects.filter(key=SyncState.KEY, owner=SyncState.owner_between_slices(run))
     waiting.update(lease_until=Now() + SyncState.HAND_OVER - SyncState.SLICE_LATE)

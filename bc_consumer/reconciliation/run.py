@@ -3,7 +3,7 @@
 One run is one SyncLog row. The run takes the lock (``lock``), begins or resumes its row (``start``)
 and goes through its phases, page by page. It keeps its place in that row, so that it can be
 resumed: a nightly run by its next slice, an interrupted first load by the next run. A good run
-moves the watermark in the transaction that ends it, if the lock is still its own (``finish``).
+moves the watermark in the transaction that ends it, if the lock is still its own (``lock``).
 
 The window begins at the watermark, less SYNC_OVERLAP_SECONDS, or at the poll before, and ends at
 Odoo's time when the run begins.
@@ -63,8 +63,8 @@ from bc_consumer.odoo import (
 )
 from bc_consumer.operations import schema_watch
 from bc_consumer.operations.alerts import alert
-from bc_consumer.operations.language_watch import watch as watch_language
-from bc_consumer.reconciliation import recent_changes, schedule, scrub
+from bc_consumer.operations.language_watch import check_language
+from bc_consumer.reconciliation import schedule, scrub, suspect_orders
 from bc_consumer.reconciliation.finish import (
     alert_about,
     connection_was_lost,
@@ -90,7 +90,7 @@ from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.reconciliation.start import FIRST_PHASE, begin, holder
 from bc_consumer.refresh import archive_brake, odoo_identity
 from bc_consumer.refresh.batch import work_off
-from bc_consumer.refresh.control_call import probe_odoo
+from bc_consumer.refresh.fault_finding import probe_odoo
 from bc_consumer.refresh.odoo_connection import odoo
 
 logger = logging.getLogger(__name__)
@@ -279,7 +279,7 @@ class _Runner:
             self._widen_window(self.run.window_until)
             if self.run.cause != Cause.POLL:  # polls come too often for that
                 schema_watch.look_anew(self.odoo)
-                watch_language(self.odoo)
+                check_language(self.odoo)
             self._save_or_stop()
         phases = self._phases()
         names = [*phases, SyncLog.DONE]
@@ -313,7 +313,7 @@ class _Runner:
             "digest of lines": self._digest_lines,
             **{
                 f"names of {m}": self._compare_names(m)
-                for m in recent_changes.naming_models(self.odoo)
+                for m in suspect_orders.naming_models(self.odoo)
             },
             "scrub": self._scrub,
             "drain": self._drain,
@@ -336,7 +336,7 @@ class _Runner:
         if not self.run.digest or self.run.asked_for:
             return ""  # it scans the whole copy, and may have all of it read again
         return self._mark_page(
-            recent_changes.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
+            suspect_orders.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
         )
 
     def _mark_page(self, ids: Sequence[int], mark: Marking = ledger.mark) -> str:
@@ -351,7 +351,7 @@ class _Runner:
     def _compare_page_of_orders(self, since: datetime | None) -> str:
         """Mark what differs; in the scrub of a full run, also what the run has not read yet."""
         read_by = self.run.started_at if self.run.full and since is None else None
-        page = recent_changes.orders_page(
+        page = suspect_orders.orders_page(
             self.odoo, since, self.run.cursor, self.proof, read_by=read_by
         )
         suspects = self._findings.note("found_by_window", page.differing, page.suspects)
@@ -367,7 +367,7 @@ class _Runner:
         since = self.run.window_since
         if since is None:
             return ""  # every order was marked, and lines come with their order
-        page = recent_changes.lines_page(self.odoo, since, self.run.cursor, self.proof)
+        page = suspect_orders.lines_page(self.odoo, since, self.run.cursor, self.proof)
         self._mark(self._findings.note("found_by_window", page.differing, page.suspects))
         self.run.cursor = page.last_id
         return "" if page.is_last else "lines"
@@ -416,7 +416,7 @@ class _Runner:
             if since is None or self.run.asked_for:
                 return ""  # a first load has just read every name; no event announces one
             try:
-                page = recent_changes.names_page(self.odoo, model, since, self.run.cursor)
+                page = suspect_orders.names_page(self.odoo, model, since, self.run.cursor)
             except (NoRights, OdooAccessError, UnknownField):
                 note = _(
                     "names of %(model)s are not followed: the account can't read when they changed",
@@ -456,7 +456,7 @@ class _Runner:
     def proof(self) -> timedelta:
         """How long after its date, by our clock, an order has to have been read to be proven."""
         until = self.run.window_until or self.run.started_at
-        return recent_changes.proof_by_our_clock(self._proof, self.run.started_at, until)
+        return suspect_orders.proof_by_our_clock(self._proof, self.run.started_at, until)
 
     # --- mark, and wait ------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ def begin(request: RunRequest) -> SyncLog:
         _resume_first_load(run)
     run.save()
     if request.cause != Cause.POLL:  # polls come too often to try held orders again
-        ledger.let_go(forced=request.forced, run=run.pk)
+        ledger.release_held(forced=request.forced, run=run.pk)
     if adopted := ledger.adopt(run.pk):
         logger.info("run %d waits for %d orders that earlier runs marked, too", run.pk, adopted)
     return run

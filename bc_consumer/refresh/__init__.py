@@ -1,6 +1,6 @@
 """Brings orders up to date: claim → fetch → map → write → settle.
 
-May be imported by reconciliation, workers, console, doctor and management. Start with ``batch``:
-everybody who has a reason to think that work is due calls its ``work_off``. ``writer`` writes the
-copy, in one transaction; ``error_policy`` decides what is done about each error.
+Every room above may import it: reconciliation, console, installation, workers, doctor, management.
+Start with ``batch``, whose ``work_off`` is called for whatever is due. ``writer`` writes the copy in
+one transaction; ``error_policy`` decides what is done about each error.
 """

@@ -39,7 +39,6 @@ from bc_consumer.odoo import Fetched, Missing, OdooError, OdooUnavailable
 from bc_consumer.operations import failed_orders, schema_watch
 from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.refresh import archive_brake, odoo_identity, run_counts
-from bc_consumer.refresh.control_call import check_known_good
 from bc_consumer.refresh.error_policy import (
     NotReadable,
     Reaction,
@@ -47,6 +46,7 @@ from bc_consumer.refresh.error_policy import (
     is_about_orders,
     reaction_to,
 )
+from bc_consumer.refresh.fault_finding import check_known_good
 from bc_consumer.refresh.mapping import MappingError, map_order
 from bc_consumer.refresh.odoo_connection import odoo, sends_early
 from bc_consumer.refresh.writer import FetchedRow, LinesElsewhere, Result, apply, journal_entry
@@ -197,7 +197,7 @@ class Batch:
             self._handle_fault(ids, error)
         else:
             self._confirm_odoo()
-            schema_watch.watch(odoo())
+            schema_watch.alert_to_missing_fields(odoo())
             self._apply(self._map(fetched), rounds)
 
     def _renew(self, odoo_ids: Iterable[int]) -> list[int]:
@@ -353,7 +353,7 @@ class Batch:
         others = elsewhere.ids
         ids = {row.claimed.odoo_id for row in fetched_rows}
         wanted = set(others) - self.open
-        broken = wanted.intersection(self.failed) | ledger.given_up(wanted)
+        broken = wanted.intersection(self.failed) | ledger.stuck(wanted)
         if broken:
             waiting = elsewhere.waiting_for(broken)
             self._put_off_blocked(broken, waiting)

@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, TypeGuard
 
-from bc_consumer.core.redactor import beginning
+from bc_consumer.core.secret_patterns import beginning
 from bc_consumer.core.translatable import Message, message_of
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo import Field, FieldSet, Kind, ModelFields, OrderSnapshot

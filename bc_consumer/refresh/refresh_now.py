@@ -16,7 +16,7 @@ from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import BC, JournalEntry, Lane, PendingBC
 from bc_consumer.odoo import OdooInterrupted
 from bc_consumer.refresh.batch import work_off
-from bc_consumer.refresh.control_call import probe_odoo
+from bc_consumer.refresh.fault_finding import probe_odoo
 
 TURN_SECONDS = 5.0
 """How long one call of ``work_off`` may take before finished orders are reported."""
@@ -49,7 +49,7 @@ def refresh_now(odoo_ids: Collection[int], *, forced: bool = False) -> Iterator[
     """
     began = database_now()
     cause = ledger.FORCE if forced else "operator"
-    ledger.let_go(forced=forced, odoo_ids=odoo_ids)
+    ledger.release_held(forced=forced, odoo_ids=odoo_ids)
     ledger.mark(odoo_ids, ledger.Mark(cause=cause, lane=Lane.OPERATOR))
     rows = PendingBC.objects.filter(odoo_id__in=sorted(odoo_ids))
     generations = dict(rows.values_list("odoo_id", "generation"))

@@ -43,8 +43,8 @@ from bc_consumer.odoo import Missing
 from bc_consumer.refresh import archive_brake, odoo_identity, run_counts
 from bc_consumer.refresh.archive_brake import GONE
 from bc_consumer.refresh.early_looks import CONFIRMING_LOOKS, early_looks, next_look
+from bc_consumer.refresh.hidden_changes import differs_under_same_date, is_proven
 from bc_consumer.refresh.mapping import EXTRA, Extra, MappedOrder
-from bc_consumer.refresh.same_date import differs_under_same_date, is_proven
 
 Outcome = JournalEntry.Outcome
 Record = TypeVar("Record", bound=OdooRecord)

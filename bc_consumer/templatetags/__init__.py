@@ -1,0 +1,1 @@
+"""What templates format by: ``{% load bc %}``."""

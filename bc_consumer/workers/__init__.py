@@ -1,6 +1,6 @@
-"""The threads of worker and scheduler processes.
+"""The actors and threads of worker and scheduler processes.
 
-Only commands may import this package; dramatiq loads ``middleware`` by its name. Start with
-``due_order_timer``, which finds due orders without a message; ``queue_sweeper`` moves stored events
-to the ledger and sends lost messages again.
+Commands, the embedded project and the root's ``actors`` may import it; dramatiq loads
+``middleware`` by its name. Start with ``actors``; ``worker_threads`` finds due orders without a
+message, ``queue_sweeper`` moves stored events to the ledger, ``scheduler`` does what is due.
 """

@@ -10,7 +10,7 @@ from django.db import connection
 
 from bc_consumer.core import process_state
 from bc_consumer.messaging.publisher import ACTOR, FAILURES
-from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted, no_slice_will_come
+from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted, let_scheduler_resume
 from bc_consumer.reconciliation.run import reconcile_slice
 from bc_consumer.refresh.batch import TURN_SECONDS, work_off
 
@@ -79,4 +79,4 @@ def _send_next(run: int) -> None:
         # Raising would dead-letter the message and alert people for nothing.
         logger.warning("run %d: the next slice is left to the scheduler: %r", run, error)
         with contextlib.suppress(DatabaseFailure):  # the next slice is a minute later
-            no_slice_will_come(run)
+            let_scheduler_resume(run)

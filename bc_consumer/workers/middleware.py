@@ -28,7 +28,7 @@ class TimerMiddleware(Middleware):
         from bc_consumer.messaging.change_publisher import Announcer
         from bc_consumer.models import Heartbeat
         from bc_consumer.operations.heartbeats import HeartbeatThread
-        from bc_consumer.workers.due_order_timer import Sweeping, Timer
+        from bc_consumer.workers.worker_threads import Sweeping, Timer
 
         process_state.stopping.clear()
         self._threads = [

@@ -62,7 +62,7 @@ def sweep() -> None:
 
     Raises Django's DatabaseError or InterfaceError; an unreachable RabbitMQ is not an error.
     """
-    _run_with_rabbitmq(_move_stored, dead_letters.watch, _send_again)
+    _run_with_rabbitmq(_move_stored, dead_letters.alert_to_dead_letters, _send_again)
 
 
 def _run_with_rabbitmq(*steps: Callable[[Broker], None]) -> bool:

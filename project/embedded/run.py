@@ -17,7 +17,7 @@ from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connection
 
 from bc_consumer.core.redaction import redacted
-from bc_consumer.installation.webhook_address import polls_alone
+from bc_consumer.installation.public_address import expects_no_webhooks
 from project.embedded.arrivals import Arrivals
 from project.embedded.simulator import SimulatorProcess, install_rules
 from project.embedded.site import Site
@@ -130,7 +130,7 @@ class Embedded:
             "    .venv/bin/python manage.py odoo_rules install",
             "    .venv/bin/python manage.py doctor --webhook",
         ]
-        if polls_alone():
+        if expects_no_webhooks():
             seconds = f"{settings.SYNC_POLL_SECONDS:g}"
             asked = f"  Odoo is asked every {seconds} s what has changed (SYNC_POLL_SECONDS)."
             return [asked, "  Whether all is well: .venv/bin/python manage.py doctor", ""]

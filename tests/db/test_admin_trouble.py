@@ -19,7 +19,9 @@ BAD_PRICE, BAD_NAME = "price of order {} is no number", "name of order {} <is> o
 
 def failed_for(odoo_id: int, text: str) -> PendingBC:
     text = text.format(odoo_id)
-    return failed(odoo_id, last_error=text, failure=error_fingerprint.kind("MappingError", text))
+    return failed(
+        odoo_id, last_error=text, failure=error_fingerprint.fingerprint("MappingError", text)
+    )
 
 
 def letter(body: bytes = b"\x00<script>") -> DeadLetter:
@@ -42,7 +44,8 @@ def test_failed_orders_are_listed_by_cause(staff: Client) -> None:  # noqa: F811
     assert "MappingError: price of order # is no number (2)" in page
     assert "name of order # &lt;is&gt; odd &amp; long (1)" in page
     narrowed = staff.get(
-        url(PendingBC), {"failure": error_fingerprint.kind("MappingError", BAD_PRICE.format(1))}
+        url(PendingBC),
+        {"failure": error_fingerprint.fingerprint("MappingError", BAD_PRICE.format(1))},
     )
     assert {row.odoo_id for row in narrowed.context["cl"].result_list} == {1, 2}
 

@@ -344,11 +344,11 @@ def test_its_alert_tells_what_is_held_now(
     assert f"since {since:%Y-%m-%d %H:%M}" in alert().text
     refresh(*ids[25:50])
     assert "50 orders are held" in alert().text, "more came"
-    ledger.let_go(forced=True, odoo_ids=ids[:49])
+    ledger.release_held(forced=True, odoo_ids=ids[:49])
     refresh()
     assert "1 order is held" in alert().text, "some were let go"
     assert f"BC {ids[49]}" in alert().text
-    ledger.let_go(forced=True)
+    ledger.release_held(forced=True)
     refresh()
     assert not Alert.objects.exists(), "none is held any more"
     assert len(mail.outbox) == 1

@@ -10,7 +10,7 @@ from django.conf import LazySettings
 from django.core import mail
 from django.db import connection
 
-from bc_consumer.installation.system_checks import check_copy, check_settings
+from bc_consumer.installation.setting_checks import check_copy, check_settings
 from bc_consumer.ledger import Mark
 from bc_consumer.models import (
     BC,

@@ -310,7 +310,7 @@ def test_a_call_s_slot_and_its_moment_do_not_wait_for_an_hour(settings: LazySett
     Pace.objects.update(next_call_at=ahead())
     with SharedCallLimits(threading.Event())(0.5):
         slot = CallSlot.objects.get(pk=1)
-        assert slot.owner == process_state.number()
+        assert slot.owner == process_state.process_number()
         assert database_now() < slot.taken_until < database_now() + HOUR / 2
     assert (Pace.objects.get().next_call_at or ahead()) < database_now() + HOUR / 2
     # A moment that somebody has reserved is kept.

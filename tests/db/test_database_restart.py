@@ -17,7 +17,7 @@ from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import Mark
 from bc_consumer.models import CallSlot, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import OdooBusy
-from bc_consumer.reconciliation import recent_changes
+from bc_consumer.reconciliation import suspect_orders
 from bc_consumer.reconciliation.lock import Interrupted
 from bc_consumer.reconciliation.run import reconcile_slice
 from bc_consumer.reconciliation.schedule import RunRequest, due
@@ -97,7 +97,7 @@ def test_a_call_that_was_under_way_leaves_its_slot_to_others_as_soon_as_the_data
     connection.close()
     taken = CallSlot.objects.filter(taken_until__gt=Now())
     assert in_the_call
-    assert taken.get().owner == process_state.number()
+    assert taken.get().owner == process_state.process_number()
     work_off()
     assert not taken.exists()
     assert differences(simulator, sql) == []
@@ -140,7 +140,7 @@ def test_a_restart_in_a_slice_of_the_nightly_run_leaves_it_open(
 ) -> None:
     """It goes on at once; a failed run is tried again a quarter of an hour later only."""
     simulator.bulk_create(20, 1, spread_days=10)
-    names_page = recent_changes.names_page
+    names_page = suspect_orders.names_page
     restarted: list[bool] = []
 
     def restart(*arguments: Any) -> Any:
@@ -151,7 +151,7 @@ def test_a_restart_in_a_slice_of_the_nightly_run_leaves_it_open(
             gate.open()
         return page
 
-    monkeypatch.setattr(recent_changes, "names_page", restart)
+    monkeypatch.setattr(suspect_orders, "names_page", restart)
     SyncState.objects.update(last_sync=datetime(2020, 1, 1, tzinfo=UTC))
     with pytest.raises(Interrupted):
         reconcile_slice(None)
@@ -162,13 +162,13 @@ def test_a_slice_whose_calls_find_no_room_leaves_its_run_open(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulator.bulk_create(20, 1, spread_days=10)
-    orders_page = recent_changes.orders_page
+    orders_page = suspect_orders.orders_page
 
     def busy(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr(recent_changes, "orders_page", orders_page)
+        monkeypatch.setattr(suspect_orders, "orders_page", orders_page)
         raise OdooBusy(verbatim("the call had to wait too long"))
 
-    monkeypatch.setattr(recent_changes, "orders_page", busy)
+    monkeypatch.setattr(suspect_orders, "orders_page", busy)
     with pytest.raises(Interrupted):
         reconcile_slice(None)
     assert_gone_on_with_at_once(simulator)

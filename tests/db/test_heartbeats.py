@@ -81,7 +81,7 @@ def claimed(single_rows: None) -> Iterator[None]:
     ledger.mark([1, 2], Mark(cause="webhook"))
     assert len(ledger.claim(10, ledger.new_token()).rows) == 2
     later = Now() + timedelta(minutes=1)
-    CallSlot.objects.create(pk=1, taken_until=later, owner=process_state.number())
+    CallSlot.objects.create(pk=1, taken_until=later, owner=process_state.process_number())
     yield
     process_state.wake.clear()
 
@@ -99,7 +99,7 @@ def dead(number: int, pid: int = 1) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_what_a_dead_process_had_in_hand_is_free_as_soon_as_that_is_noticed(claimed: None) -> None:
-    dead(process_state.number())
+    dead(process_state.process_number())
     heart = HeartbeatThread(SCHEDULER, threading.Event())
     heart._beat()
     # The first beat after a time without: the others may be as late as this one.
@@ -113,9 +113,9 @@ def test_what_a_dead_process_had_in_hand_is_free_as_soon_as_that_is_noticed(clai
 
 @pytest.mark.django_db(transaction=True)
 def test_what_a_living_process_has_in_hand_stays_its_own(claimed: None) -> None:
-    dead(process_state.number() ^ 1)
+    dead(process_state.process_number() ^ 1)
     heard(WORKER, 2, ALIVE - timedelta(seconds=5))
-    Heartbeat.objects.filter(pid=2).update(number=process_state.number())
+    Heartbeat.objects.filter(pid=2).update(number=process_state.process_number())
     heart = HeartbeatThread(WORKER, threading.Event())
     heart._beat()
     heart._beat()
@@ -127,7 +127,7 @@ def test_another_process_of_the_same_machine_and_id_is_no_sign_of_a_death(
     claimed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two containers with one fixed host name show the same of both."""
-    first = process_state.number()
+    first = process_state.process_number()
     HeartbeatThread(WORKER, threading.Event())._beat()
     with monkeypatch.context() as patch:
         patch.setitem(process_state._numbers, os.getpid(), first ^ 1)

@@ -14,7 +14,7 @@ from django.db import OperationalError
 
 from bc_consumer import ledger
 from bc_consumer.ledger import Mark
-from bc_consumer.ledger.database_gate import Verdict, Watched
+from bc_consumer.ledger.database_gate import StatementWait, Verdict
 from bc_consumer.messaging import intake as intake_module
 from bc_consumer.messaging.intake import AT_ONCE, AT_ONCE_CHARACTERS, Arrival, Intake
 from bc_consumer.models import PendingBC
@@ -214,9 +214,9 @@ def test_rule_1_silence_is_borne_longer_while_statements_are_slow(
     """A quiet machine's limit closed the gate of a healthy server under 64 connections."""
     settings.WEBHOOK_ANSWER_SECONDS, settings.WEBHOOK_DATABASE_SECONDS = 0.8, 0.08
     intake = Intake()
-    intake.gate.watch = None
+    intake.gate.probe = None
     took = [0.1]
-    monkeypatch.setattr(Watched, "seconds", property(lambda _: took[0]))
+    monkeypatch.setattr(StatementWait, "seconds", property(lambda _: took[0]))
     monkeypatch.setattr(ledger, "mark_all", lambda _: [])
     silences = [intake.silence_seconds()]
     for took[0] in (0.1, 5.0, *[0.003] * 60):

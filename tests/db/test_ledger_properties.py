@@ -206,7 +206,7 @@ class Ledger(RuleBasedStateMachine):
 
     def bring_along(self, worker: Worker, others: frozenset[int]) -> bool:
         """Claim the orders that lines come from, and read all anew; give back if that can't be."""
-        if not ledger.given_up(others):
+        if not ledger.stuck(others):
             extra = ledger.claim_also(others, "moved lines", worker.token)
             worker.rows |= {row.odoo_id: row for row in extra}
         worker.snapshot = {}

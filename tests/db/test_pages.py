@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from bc_consumer.console import figures
+from bc_consumer.console import counts
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import Heartbeat, Pace, PendingBC
@@ -195,7 +195,7 @@ def test_an_order_that_waits_is_told_with_the_likely_reason(client: Client) -> N
     assert "has waited" not in text(client, "/")
     PendingBC.objects.all().delete()
     pending(2, age=300)
-    figures.ledger_figures.forget()
+    counts.ledger_figures.forget()
     page = text(client, "/")
     assert "has waited for 5 min" in page
     assert "No worker is running" in page

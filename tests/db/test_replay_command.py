@@ -70,7 +70,7 @@ def four_failed(single_rows: None) -> None:
             odoo_id,
             error_class=kind,
             last_error=text,
-            failure=error_fingerprint.kind(kind, text),
+            failure=error_fingerprint.fingerprint(kind, text),
             failed_at=at,
             first_failed_at=at,
             batch_limit=1,

@@ -20,7 +20,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from bc_consumer import ledger
-from bc_consumer.console import figures as console_figures
+from bc_consumer.console import counts as console_figures
 from bc_consumer.console.formatting import field_label
 from bc_consumer.ledger import Mark
 from bc_consumer.management import sync_text
@@ -341,7 +341,7 @@ def test_the_age_of_what_waits_begins_when_a_failed_order_is_opened_again() -> N
     pending(2, age=3000, held_reason="brake", held_at=Now() - timedelta(seconds=3000))
     pending(3, age=3000, fetched_generation=1)
     ledger.mark([1, 2, 3], Mark(cause="webhook"))
-    ledger.let_go(forced=False)
+    ledger.release_held(forced=False)
     age = console_figures.ledger_figures().oldest_owed_seconds
     assert age is not None
     assert age < 60

@@ -246,7 +246,7 @@ def test_a_look_that_went_well_forgets_both_and_so_does_a_run_that_lets_go() -> 
     ledger.settle(token, [ledger.LookOutcome(row, shown=False, next_look=60.0)])
     assert columns("pendingbc", "last_error") == [("", "")]
     pending(8, held_reason=duck(8))
-    ledger.let_go(forced=True)
+    ledger.release_held(forced=True)
     assert columns("pendingbc", "held_reason") == [("", "")] * 2
 
 

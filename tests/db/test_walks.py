@@ -26,14 +26,17 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import Client
 
+from bc_consumer.core import process_state
 from bc_consumer.messaging.intake import intake
 from bc_consumer.models import BC, PendingBC, SyncLog
 from bc_consumer.workers.actors import reconcile_nightly, refresh_bc
 from bc_consumer.workers.scheduler import Ticker
+from bc_consumer.workers.worker_threads import Timer
 from odoo_simulator import Simulator
 from odoo_webhook import server
 from tests.db.conftest import refresh
 from tests.db.copied import failed
+from tests.services.waiting import wait_until
 from tests.unit.test_rsgi import Fields, Protocol, Scope
 
 pytestmark = pytest.mark.usefixtures("odoo")
@@ -133,6 +136,7 @@ def test_a_webhook(simulator: Simulator, settings: LazySettings) -> None:
     refresh(simulator.create_order())  # what each process asks Odoo once has been asked
     Client().get("/healthz")  # and what it imports once is imported
     settings.ODOO_WEBHOOK_SECRETS = (SECRET,)
+    settings.ODOO_WEBHOOK_TIMING = "early"  # as by default
     odoo_id = simulator.create_order(lines=[{"name": "Desk", "product_qty": 2, "price_unit": 1}])
     body = json.dumps({"_model": "purchase.order", "_id": odoo_id}).encode()
     headers = Fields(
@@ -147,8 +151,13 @@ def test_a_webhook(simulator: Simulator, settings: LazySettings) -> None:
         found.order.clear()  # what a process does when it starts
         asyncio.run(posted(served, Scope("POST", "/odoo/webhook/", headers), protocol))
         refresh_bc.fn(odoo_id)
+        timer = Timer()
+        timer.start()
+        wait_until(BC.objects.filter(odoo_id=odoo_id).exists, what="the copy")
+        process_state.stopping.set()
+        timer.join()
+        process_state.stopping.clear()
     assert protocol.status == 202, protocol.sent
-    assert BC.objects.filter(odoo_id=odoo_id).exists()
     intake().close()
     intake.cache_clear()
     check(found, "A webhook")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.conf import LazySettings
 
-from bc_consumer.installation.system_checks import check_settings
+from bc_consumer.installation.setting_checks import check_settings
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from bc_consumer import conf
 from bc_consumer.core.environment import Environment
-from bc_consumer.installation.system_checks import check_settings
+from bc_consumer.installation.setting_checks import check_settings
 from tests.conftest import ON_SQLITE
 from tests.harness import ROOT
 

@@ -29,7 +29,7 @@ from whitenoise.responders import StaticFile
 
 from bc_consumer.console import formatting
 from bc_consumer.core import redaction
-from bc_consumer.core.redactor import LONGEST, WORDS, Redactor
+from bc_consumer.core.secret_patterns import LONGEST, WORDS, Redactor
 from bc_consumer.core.translatable import gettext, verbatim
 from bc_consumer.ledger import error_fingerprint
 from bc_consumer.models import BC
@@ -71,7 +71,7 @@ MADE_ELSEWHERE = {
 def test_each_pattern_has_a_name_and_so_is_found() -> None:
     assert linear.calls_elsewhere() == MADE_ELSEWHERE
     assert {
-        "bc_consumer.core.redactor.NAMED",
+        "bc_consumer.core.secret_patterns.NAMED",
         "bc_consumer.ledger.error_fingerprint.NUMBERS",
     } < set(PATTERNS)
     assert {r"^webhook/?$", r"^bc/(?P<odoo_id>[0-9]+)/\Z"} < set(ADDRESSES)
@@ -280,7 +280,7 @@ WAYS: dict[str, Callable[[str], object]] = {
     "a fault": lambda text: error_of_execute(Fault(1, text), CALL, SETTINGS),
     "a fault for users": lambda text: error_of_execute(Fault(2, text), CALL, SETTINGS),
     "a fault of the login": lambda text: error_of_common(Fault(1, text), SETTINGS),
-    "a cause": lambda text: error_fingerprint.kind("ValueError", text),
+    "a cause": lambda text: error_fingerprint.fingerprint("ValueError", text),
     "a version": ServerVersion.from_text,
     "XML": answered_in_xml,
     "JSON": answered_in_json,
@@ -394,4 +394,4 @@ def test_patterns_that_see_a_long_text_are_found(seen: dict[str, int]) -> None:
     error_fingerprint.NUMBER.search("a" * LONG)
     assert seen == {"bc_consumer.ledger.error_fingerprint.NUMBER": LONG}
     redaction.redacted("password=x " * LONG)
-    assert {"bc_consumer.core.redactor.NAMED"} < set(seen)
+    assert {"bc_consumer.core.secret_patterns.NAMED"} < set(seen)

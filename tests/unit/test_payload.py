@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bc_consumer.core.redactor import Redactor
-from odoo_webhook.incoming import LARGEST_ID, PayloadError, authorized, parse
+from bc_consumer.core.id_set import HIGHEST_ID
+from bc_consumer.core.secret_patterns import Redactor
+from odoo_webhook.incoming import PayloadError, authorized, parse
 from tests.bodies import bodies
 from tests.quick import examples
 
@@ -65,7 +66,7 @@ def test_a_batch_names_each_order_once() -> None:
         {"_model": "purchase.order", "_id": False},
         {"_model": "purchase.order", "_id": 0},
         {"_model": "purchase.order", "_id": -1},
-        {"_model": "purchase.order", "_id": LARGEST_ID + 1},
+        {"_model": "purchase.order", "_id": HIGHEST_ID + 1},
         {"_model": "purchase.order", "ids": []},
         {"_model": "purchase.order", "ids": 3},
         {"_model": "purchase.order", "ids": [1, "2"]},
@@ -142,7 +143,7 @@ def test_any_body_gives_an_event_or_an_error_that_says_why(body: bytes, event: s
     except PayloadError:
         return
     assert parsed.order_ids
-    assert all(0 < odoo_id <= LARGEST_ID for odoo_id in parsed.order_ids)
+    assert all(0 < odoo_id <= HIGHEST_ID for odoo_id in parsed.order_ids)
 
 
 SECRETS = ("new-secret-é-of-today", "old-secret-of-yesterday")

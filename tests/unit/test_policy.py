@@ -82,14 +82,16 @@ def test_a_lone_order_s_error_says_what_to_do() -> None:
     ],
 )
 def test_failures_of_one_cause_are_of_one_kind(one: str, other: str) -> None:
-    assert error_fingerprint.kind("OdooFault", one) == error_fingerprint.kind("OdooFault", other)
+    assert error_fingerprint.fingerprint("OdooFault", one) == error_fingerprint.fingerprint(
+        "OdooFault", other
+    )
 
 
 def test_failures_of_different_causes_are_not() -> None:
-    assert error_fingerprint.kind("OdooFault", "bad name") != error_fingerprint.kind(
+    assert error_fingerprint.fingerprint("OdooFault", "bad name") != error_fingerprint.fingerprint(
         "OdooFault", "bad price"
     )
-    assert error_fingerprint.kind("OdooFault", "bad") != error_fingerprint.kind(
+    assert error_fingerprint.fingerprint("OdooFault", "bad") != error_fingerprint.fingerprint(
         "MappingError", "bad"
     )
-    assert len(error_fingerprint.kind("OdooFault", "x" * 10_000)) < 300
+    assert len(error_fingerprint.fingerprint("OdooFault", "x" * 10_000)) < 300

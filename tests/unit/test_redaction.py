@@ -25,8 +25,14 @@ from hypothesis import strategies as st
 
 from bc_consumer.core import redaction
 from bc_consumer.core.redaction import redacted
-from bc_consumer.core.redactor import HIDDEN, LONGEST, LONGEST_PIECE, Redactor, is_recognisable
-from bc_consumer.installation.system_checks import check_secrets
+from bc_consumer.core.secret_patterns import (
+    HIDDEN,
+    LONGEST,
+    LONGEST_PIECE,
+    Redactor,
+    is_recognisable,
+)
+from bc_consumer.installation.setting_checks import check_secrets
 from bc_consumer.management.command import RedactedCommand
 from bc_consumer.redaction import (
     RedactingExceptionReporter,

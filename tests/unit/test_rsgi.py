@@ -13,10 +13,10 @@ from granian._granian import RSGIProtocolClosed
 
 from odoo_webhook import server
 from odoo_webhook.incoming import ARRIVED
-from odoo_webhook.server import Bodies, Lane, Refused, Server, Treatment, environ_of
+from odoo_webhook.server import BodyReader, Refused, RequestPolicy, Server, ThreadQuota, environ_of
 
 FOR_EVER = 60.0
-BODIES = Bodies(1, 4, FOR_EVER)
+BODIES = BodyReader(1, 4, FOR_EVER)
 
 
 class Fields:
@@ -100,12 +100,12 @@ def serve(
     protocol: Protocol,
     application: Application = echo,
     *,
-    lane: Lane | None = None,
-    bodies: Bodies | None = None,
+    quota: ThreadQuota | None = None,
+    bodies: BodyReader | None = None,
     strict: bool = True,
     on_lost: Callable[[], object] | None = None,
 ) -> Protocol:
-    treatment = Treatment(lane or Lane(4, 4, 1.0), bodies, strict, on_lost)
+    treatment = RequestPolicy(quota or ThreadQuota(4, 4, 1.0), bodies, strict, on_lost)
     server = Server(application, 4, lambda _scope: treatment)
     asyncio.run(server.__rsgi__(scope, protocol))
     return protocol
@@ -116,7 +116,7 @@ def post(length: int | str = 4) -> Scope:
 
 
 def test_a_body_reaches_the_application() -> None:
-    told = serve(post(), Protocol(b"body"), bodies=Bodies(1, 4, FOR_EVER))
+    told = serve(post(), Protocol(b"body"), bodies=BodyReader(1, 4, FOR_EVER))
     assert (told.status, told.sent) == (200, [b"body"])
     assert "connection" not in told.headers
 
@@ -131,7 +131,7 @@ def test_a_body_reaches_the_application() -> None:
 )
 def test_bodies_that_are_refused_by_their_head(scope: Scope, status: int) -> None:
     for strict in (True, False):
-        told = serve(scope, Protocol(b"body"), bodies=Bodies(1, 4, FOR_EVER), strict=strict)
+        told = serve(scope, Protocol(b"body"), bodies=BodyReader(1, 4, FOR_EVER), strict=strict)
         # Where the application refuses by itself, it gets the head alone.
         assert told.status == (status if strict else 200)
         assert told.reads == 0
@@ -140,19 +140,19 @@ def test_bodies_that_are_refused_by_their_head(scope: Scope, status: int) -> Non
 
 @pytest.mark.parametrize("scope", [post(), Scope("GET", headers=Fields(("content-length", "4")))])
 def test_a_body_that_nobody_wants_is_not_read(scope: Scope) -> None:
-    bodies = Bodies(1, 4, FOR_EVER) if scope.method == "GET" else None
+    bodies = BodyReader(1, 4, FOR_EVER) if scope.method == "GET" else None
     told = serve(scope, Protocol(None), bodies=bodies)
     assert (told.status, told.reads, told.headers["connection"]) == (200, 0, "close")
 
 
 def test_a_body_has_a_deadline() -> None:
-    told = serve(post(), Protocol(None), bodies=Bodies(1, 4, 0.05))
+    told = serve(post(), Protocol(None), bodies=BodyReader(1, 4, 0.05))
     assert (told.status, told.headers["connection"]) == (408, "close")
 
 
 def test_the_eldest_body_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     async def outcomes() -> list[object]:
-        bodies = Bodies(2, 4, FOR_EVER)
+        bodies = BodyReader(2, 4, FOR_EVER)
         slow = [asyncio.create_task(bodies.read(Protocol(None))) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(Refused, match="at once"):  # none of them has had time to come
@@ -171,18 +171,18 @@ def test_the_eldest_body_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused.status == 408
 
 
-def test_a_lane_bounds_who_is_served_and_who_waits() -> None:
+def test_a_quota_bounds_who_is_served_and_who_waits() -> None:
     async def refusals() -> list[str]:
-        lane, why = Lane(1, 1, 0.05), []
-        async with lane.turn():
-            waiting = asyncio.create_task(lane.turn().__aenter__())
+        quota, why = ThreadQuota(1, 1, 0.05), []
+        async with quota.turn():
+            waiting = asyncio.create_task(quota.turn().__aenter__())
             await asyncio.sleep(0)
-            for entering in (lane.turn().__aenter__(), waiting):
+            for entering in (quota.turn().__aenter__(), waiting):
                 try:
                     await entering
                 except Refused as refused:
                     why.append(f"{refused.status} {refused.why}")
-        async with lane.turn():
+        async with quota.turn():
             return why
 
     assert asyncio.run(refusals()) == [
@@ -192,7 +192,7 @@ def test_a_lane_bounds_who_is_served_and_who_waits() -> None:
 
 
 def test_who_is_refused_is_told_when_to_come_again() -> None:
-    told = serve(Scope(), Protocol(), lane=Lane(0, 0, 1.0))
+    told = serve(Scope(), Protocol(), quota=ThreadQuota(0, 0, 1.0))
     assert (told.status, told.headers["retry-after"]) == (503, "5")
 
 
@@ -207,20 +207,24 @@ class Lost:
 
 
 @pytest.mark.parametrize(
-    ("scope", "protocol", "lane", "bodies", "status"),
+    ("scope", "protocol", "quota", "bodies", "status"),
     [
-        (Scope(), Protocol(), Lane(0, 0, 1.0), None, 503),
-        (post(), Protocol(None), None, Bodies(1, 4, 0.05), 408),
+        (Scope(), Protocol(), ThreadQuota(0, 0, 1.0), None, 503),
+        (post(), Protocol(None), None, BodyReader(1, 4, 0.05), 408),
         (post(), Protocol(closed=True), None, BODIES, 400),
         (post(5), Protocol(b"body"), None, BODIES, 413),
     ],
 )
 def test_an_event_that_came_to_nothing_is_made_known(
-    scope: Scope, protocol: Protocol, lane: Lane | None, bodies: Bodies | None, status: int
+    scope: Scope,
+    protocol: Protocol,
+    quota: ThreadQuota | None,
+    bodies: BodyReader | None,
+    status: int,
 ) -> None:
     """One that was given up here is known to nobody else."""
     lost = Lost()
-    told = serve(scope, protocol, lane=lane, bodies=bodies, on_lost=lost)
+    told = serve(scope, protocol, quota=quota, bodies=bodies, on_lost=lost)
     assert (told.status, lost.times) == (status, 1)
 
 
@@ -259,7 +263,7 @@ def test_an_event_whose_place_another_took_is_made_known(monkeypatch: pytest.Mon
     lost = Lost()
 
     async def statuses() -> list[int]:
-        treatment = Treatment(Lane(4, 4, 1.0), Bodies(1, 4, FOR_EVER), on_lost=lost)
+        treatment = RequestPolicy(ThreadQuota(4, 4, 1.0), BodyReader(1, 4, FOR_EVER), on_lost=lost)
         server = Server(echo, 4, lambda _scope: treatment)
         eldest, newest = Protocol(None), Protocol(b"body")
         reading = asyncio.create_task(server.__rsgi__(post(), eldest))

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from bc_consumer.core.translatable_field import said
 from bc_consumer.management.command import RedactedCommand
 from bc_consumer.odoo import Kind, OdooError
-from bc_consumer.odoo.field_choice import FieldChoice, Way, list_field_choices
+from bc_consumer.odoo.field_report import FieldChoice, Way, list_field_choices
 from bc_consumer.odoo.field_set import table_of
 from bc_consumer.refresh.odoo_connection import odoo
 

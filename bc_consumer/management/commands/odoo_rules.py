@@ -12,6 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
+from bc_consumer.installation.public_address import Arrival, address_error
 from bc_consumer.installation.rule_setup import (
     AddressRefused,
     RulesSetup,
@@ -19,7 +20,6 @@ from bc_consumer.installation.rule_setup import (
     carries_other_secret,
     no_webhooks,
 )
-from bc_consumer.installation.webhook_address import Arrival, address_error
 from bc_consumer.management import rules_text
 from bc_consumer.management.command import HelpFormatter, RedactedCommand, quiet
 from bc_consumer.management.rules_text import Exit

@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from bc_consumer.core import process_state
-from bc_consumer.workers.due_order_timer import Sweeping
 from bc_consumer.workers.scheduler import Ticker
+from bc_consumer.workers.worker_threads import Sweeping
 
 logger = logging.getLogger(__name__)
 

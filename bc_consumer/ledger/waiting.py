@@ -12,7 +12,7 @@ STUCK = Q(failed_at__isnull=False) | ~Q(held_reason="")
 """Failed or held: not claimed until a person, a new mark or a run releases it."""
 
 
-def given_up(odoo_ids: Collection[int]) -> set[int]:
+def stuck(odoo_ids: Collection[int]) -> set[int]:
     """Return those of these orders that have failed or are held."""
     rows = PendingBC.objects.filter(odoo_id__in=sorted(odoo_ids))
     stuck = rows.filter(STUCK)

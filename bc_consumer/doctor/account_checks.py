@@ -16,7 +16,7 @@ from bc_consumer.refresh.odoo_connection import odoo_settings
 FIELDS = "odoo.fields"
 
 
-def orders_checks() -> list[Check]:
+def account_checks() -> list[Check]:
     """Return the checks of the account's access rights."""
     rights = _Rights()
     return [

@@ -11,8 +11,8 @@ from django.core.checks import CheckMessage, Error, register
 from django.db import connection
 
 from bc_consumer.core.redaction import secret_values
-from bc_consumer.core.redactor import is_recognisable
-from bc_consumer.installation.webhook_address import address_error, polls_alone
+from bc_consumer.core.secret_patterns import is_recognisable
+from bc_consumer.installation.public_address import address_error, expects_no_webhooks
 from bc_consumer.models import CopyOrigin
 from bc_consumer.odoo import TABLES, OdooRefused
 from bc_consumer.refresh.odoo_connection import check_order_model
@@ -116,7 +116,7 @@ def _choice() -> Iterator[CheckMessage]:
 
 
 def _webhook() -> Iterator[CheckMessage]:
-    if not settings.ODOO_WEBHOOK_SECRETS and not polls_alone():
+    if not settings.ODOO_WEBHOOK_SECRETS and not expects_no_webhooks():
         yield checks.Warning(
             "ODOO_WEBHOOK_SECRETS is empty: every webhook is refused.",
             hint="Give at least one random secret; Odoo puts it into the webhook's URL.",

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from bc_consumer.console.figures import ledger_figures
+from bc_consumer.console.counts import ledger_figures
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.database_checks import SCHEMA
@@ -24,7 +24,7 @@ WAITING_SECONDS = 120.0
 SHOWN_ALERTS = 5
 
 
-def work_checks() -> list[Check]:
+def backlog_checks() -> list[Check]:
     """Return the checks of the work."""
     return [
         Check("workers", _("Workers"), _workers, needs=(SCHEMA,)),

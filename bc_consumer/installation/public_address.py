@@ -50,7 +50,7 @@ class Ping:
     trouble: Trouble | None = None
 
 
-def polls_alone() -> bool:
+def expects_no_webhooks() -> bool:
     """Return whether this copy only polls Odoo and expects no webhooks, as PUBLIC_URL is unset."""
     return bool(settings.SYNC_POLL_SECONDS > 0 and not settings.PUBLIC_URL)
 
