@@ -2,8 +2,8 @@
 ``operations.clock_steps`` after the database's clock was set.
 
 mark (``marks``) → claim and renew → settle, release, put off, fail or hold (``claims``).
-``waiting`` queries what waits; ``circuit_breaker`` and ``call_slots`` decide who may claim rows, or call
-Odoo. Every time is the database's. Any room above may import this one. Start with ``marks``."""
+``waiting`` queries what waits; ``circuit_breaker`` and ``call_slots`` decide who may claim rows or
+call Odoo. Every time is the database's. Any room above may import it. Start with ``marks``."""
 
 from bc_consumer.ledger.claims import (
     RETRY_SECONDS,
