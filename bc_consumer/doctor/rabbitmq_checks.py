@@ -210,7 +210,7 @@ def _fallback() -> Iterator[Finding]:
         yield warning(
             _("%(count)d messages in %(queue)s are not events of ours")
             % {"count": undecodable[0], "queue": UNDECODABLE_QUEUE},
-            _("Inspect them in RabbitMQ's management; see docs/operations.md."),
+            _('Bring them in by "manage.py replay --dead-letters"; see docs/operations.md.'),
         )
     if stored and stored[0]:
         yield warning(

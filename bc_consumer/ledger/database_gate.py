@@ -348,7 +348,7 @@ class DatabaseGate:
             except DatabaseFailure:
                 connection.close()
             except Exception:
-                logger.exception("The database gate met an error of our own and goes on")
+                logger.exception("The database gate had an unexpected internal error and goes on")
             self._probed = False
             self.rounds += 1
             if self._wait_for_next_round():

@@ -36,7 +36,7 @@ def exit_codes() -> str:
     return exit_code_table(
         {
             Exit.OK: _("done; with --dry-run: no difference"),
-            Exit.FAILED: _("failed: Odoo or the database is away, or an error of our own"),
+            Exit.FAILED: _("failed: Odoo or the database is away, or an unexpected internal error"),
             Exit.USAGE: _("wrong options"),
             Exit.PARTIAL: _("done, but some orders failed (with --bc: or Odoo has no such order)"),
             Exit.LOCKED: _("another run holds the lock; nothing was done"),

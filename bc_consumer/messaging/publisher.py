@@ -143,7 +143,7 @@ class Publisher(threading.Thread):
                 else:
                     self._run_job(job)
             except Exception:
-                logger.exception("The publisher met an error of our own and goes on")
+                logger.exception("The publisher had an unexpected internal error and goes on")
                 if job is not None:
                     job.stored.cancel()
         if self._rabbitmq is not None:

@@ -302,7 +302,7 @@ class AutomationRules:
     def _search(self, model: str, domain: Sequence[Any], fields: Sequence[str]) -> list[Any]:
         rows = self._call(model, "search_read", [list(domain)], {"fields": list(fields)})
         if not isinstance(rows, list):
-            raise OdooProtocolError(_("Odoo's list of %(model)s is none", model=model))
+            raise OdooProtocolError(_("Odoo did not return a valid list of %(model)s", model=model))
         return rows
 
     def _call(

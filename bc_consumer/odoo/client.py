@@ -103,7 +103,7 @@ class Odoo:
         answer = self.call(model, "fields_get", (), kwargs)
         if not isinstance(answer, dict) or not all(isinstance(v, dict) for v in answer.values()):
             raise OdooProtocolError(
-                _("Odoo's list of the fields of %(model)s is none", model=model)
+                _("Odoo did not return a valid list of the fields of %(model)s", model=model)
             )
         return answer
 
@@ -157,7 +157,7 @@ class Odoo:
         """Return the codes of the languages that are active in this Odoo, sorted."""
         rows = self.call("res.lang", "search_read", [[]], {"fields": ["code"]})
         if not isinstance(rows, list):
-            raise OdooProtocolError(_("Odoo's list of %(model)s is none", model="res.lang"))
+            raise OdooProtocolError(_("Odoo did not return a valid list of %(model)s", model="res.lang"))
         return tuple(sorted(str(row["code"]) for row in rows))
 
     def account_id(self) -> int | None:

@@ -211,7 +211,7 @@ class Listing:
         if not isinstance(answer, list) or not all(type(number) is int for number in answer):
             raise OdooProtocolError(
                 _(
-                    "Odoo was asked for ids of %(order_model)s, and gave none",
+                    "Odoo returned something other than ids of %(order_model)s",
                     order_model=self.order_model,
                 )
             )

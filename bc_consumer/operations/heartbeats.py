@@ -56,7 +56,7 @@ class HeartbeatThread(threading.Thread):
         except DatabaseFailure as error:
             logger.debug("heartbeat: the database is away: %s", error)
         except Exception:
-            logger.exception("heartbeat: an error of our own")
+            logger.exception("heartbeat: unexpected internal error")
         finally:
             # Keeping it open would cost one more connection per process.
             connection.close()

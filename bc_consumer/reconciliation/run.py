@@ -259,7 +259,7 @@ class _Runner:
         except (OdooError, DatabaseFailure) as error:
             self._end_failed_or_cut_off(error)
         except Exception as error:
-            logger.exception("run %d failed by an error of our own", self.run.pk)
+            logger.exception("run %d failed by an unexpected internal error", self.run.pk)
             self._end_failed(Status.FAILED, error)
         finally:
             if not handed_over:

@@ -505,7 +505,7 @@ class Batch:
             case _ if isinstance(error, OdooError):
                 self._pause(error)  # it did not come from reading orders: no order's fault
             case _:
-                self._release(circuit_breaker.REFUSED_PAUSE_SECONDS, "an error of our own")
+                self._release(circuit_breaker.REFUSED_PAUSE_SECONDS, "an unexpected internal error")
                 raise error
 
     def _pause(self, error: Exception) -> None:
@@ -519,9 +519,9 @@ class Batch:
         )
         self.probing = False
         self._release(0.0, "Odoo rejects our access" if refused else "Odoo is away")
-        retry = _("Asked again in %(seconds)s s.", seconds=f"{known.pause:.0f}")
+        retry = _("Next attempt in %(seconds)s s.", seconds=f"{known.pause:.0f}")
         if refused:
-            alert(REFUSED, _("Odoo rejects our access"), joined(" ", message_of(error), retry))
+            alert(REFUSED, _("Odoo rejects our access"), joined(" ", retry, message_of(error)))
             return
         logger.warning("Odoo is away. %s %s", retry, error)
         if known.seconds >= settings.ALERT_ODOO_AWAY_SECONDS:

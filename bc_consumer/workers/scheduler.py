@@ -48,7 +48,7 @@ class Ticker:
                 logger.warning("scheduler: waiting for the database: %s", error)
                 connection.close()
             except Exception:
-                logger.exception("scheduler: met an error of our own and goes on")
+                logger.exception("scheduler: had an unexpected internal error and goes on")
             stop.wait(self._tick_seconds())
         connection.close()
         wake_announcer()

@@ -73,5 +73,5 @@ def _run_guarded(step: Callable[[], float], after_failure: float) -> float:
         connection.close()
     except Exception:
         name = threading.current_thread().name
-        logger.exception("The %s thread met an error of our own and goes on", name)
+        logger.exception("The %s thread had an unexpected internal error and goes on", name)
     return after_failure

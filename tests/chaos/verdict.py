@@ -31,7 +31,7 @@ LOCKED_SECONDS = 60.0
 LIVE = "FROM bc_consumer_pendingbc WHERE failed_at IS NULL AND held_reason = ''"
 
 OWN = re.compile(
-    r"^.*error of our own.*\n(?:.*\n){0,60}?(\w[\w.]*(?:Error|Exception|Lost)\b.*)$",
+    r"^.*unexpected internal error.*\n(?:.*\n){0,60}?(\w[\w.]*(?:Error|Exception|Lost)\b.*)$",
     re.MULTILINE,
 )
 """What the product logs upon an unexpected exception, and that log's last line."""
@@ -196,7 +196,7 @@ def _judge_queues_and_processes(scene: Scene, verdict: Verdict) -> None:
     for secret in (scene.deployment.secret, scene.postgres.address.password):
         if secret in logs:
             verdict.faults.append("a secret is in the logs")
-    verdict.faults += [f"an error of our own: {text}" for text in sorted(set(OWN.findall(logs)))]
+    verdict.faults += [f"unexpected internal error: {text}" for text in sorted(set(OWN.findall(logs)))]
 
 
 def _order_of(line: str) -> int:

@@ -92,7 +92,7 @@ def test_thousands_of_stored_events_and_poison_among_them(
     deployment.wait_until(lambda: not depth(deployment), what="the fallback queue to be empty")
     set_aside = bodies_in(deployment, f"{fallback(deployment)}.undecodable")
     assert sorted(set_aside) == sorted(POISON)
-    assert "error of our own" not in deployment.logs()
+    assert "unexpected internal error" not in deployment.logs()
 
 
 def depth(deployment: Deployment) -> int:

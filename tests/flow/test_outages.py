@@ -189,7 +189,7 @@ def test_rule_1_a_rabbitmq_in_trouble(
             # The marks are enough: the workers' timers bring them without a message.
             assert_all_arrive(deployment, simulator, ids)
             assert_all_taken_in_time(hundred(deployment, ids), {"ledger"})
-        assert "error of our own" not in deployment.logs()
+        assert "unexpected internal error" not in deployment.logs()
         deployment.close()
 
 
