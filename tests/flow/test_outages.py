@@ -18,7 +18,7 @@ from tests.services.gate import Gate
 from tests.services.postgres import Database, Postgres
 from tests.services.rabbitmq import RabbitMQ
 
-pytestmark = pytest.mark.calm
+pytestmark = pytest.mark.alone
 
 
 ANSWER_SECONDS = 0.3

@@ -15,7 +15,7 @@ from tests.comparing import differences
 from tests.harness import AS_MANY_AS_BY_DEFAULT, Deployment
 
 pytestmark = [
-    pytest.mark.calm,
+    pytest.mark.alone,
     pytest.mark.simulator(version=17, webhook_timing="committed"),
     pytest.mark.deployment(
         shared=True,
