@@ -53,14 +53,14 @@ def under_attack(name: str, deployment: Deployment, odoo: Simulator, port: int) 
     deployment.wait_until(lambda: not differences(odoo, deployment.sql, ids), what="all orders")
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 @pytest.mark.parametrize("name", ATTACKS)
 def test_web_alone(name: str, deployment: Deployment, simulator: Simulator) -> None:
     under_attack(name, deployment, simulator, deployment.port)
     assert "Traceback" not in deployment.logs()
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 @pytest.mark.parametrize("name", ATTACKS)
 def test_behind_the_proxy(
     name: str, deployment: Deployment, simulator: Simulator, proxy: Proxy

@@ -33,7 +33,7 @@ SECONDS = 14
 SETTINGS = {"ODOO_WEBHOOK_TIMING": "committed"}
 
 pytestmark = [
-    pytest.mark.alone,
+    pytest.mark.calm,
     pytest.mark.timeout(180),
     pytest.mark.simulator(version=17, webhook_timing="committed"),
 ]

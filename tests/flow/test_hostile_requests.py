@@ -107,7 +107,7 @@ def slow_form(deployment: Deployment) -> str:
     )
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 @pytest.mark.parametrize("kind", ["headers", "forms", "events"])
 def test_slow_requests_stop_nobody_else(deployment: Deployment, kind: str) -> None:
     """More of them than there are threads: headers that don't end, and bodies that don't come.
