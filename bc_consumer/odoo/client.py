@@ -157,7 +157,9 @@ class Odoo:
         """Return the codes of the languages that are active in this Odoo, sorted."""
         rows = self.call("res.lang", "search_read", [[]], {"fields": ["code"]})
         if not isinstance(rows, list):
-            raise OdooProtocolError(_("Odoo did not return a valid list of %(model)s", model="res.lang"))
+            raise OdooProtocolError(
+                _("Odoo did not return a valid list of %(model)s", model="res.lang")
+            )
         return tuple(sorted(str(row["code"]) for row in rows))
 
     def account_id(self) -> int | None:

@@ -227,7 +227,9 @@ def _ask(model: str, fields: Sequence[Field], fields_get: FieldsGet) -> Mapping[
             )
         ) from fault
     if not isinstance(answer, dict) or not all(isinstance(v, dict) for v in answer.values()):
-        raise OdooProtocolError(_("Odoo did not return a valid list of the fields of %(model)s", model=model))
+        raise OdooProtocolError(
+            _("Odoo did not return a valid list of the fields of %(model)s", model=model)
+        )
     return answer
 
 

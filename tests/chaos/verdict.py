@@ -196,7 +196,9 @@ def _judge_queues_and_processes(scene: Scene, verdict: Verdict) -> None:
     for secret in (scene.deployment.secret, scene.postgres.address.password):
         if secret in logs:
             verdict.faults.append("a secret is in the logs")
-    verdict.faults += [f"unexpected internal error: {text}" for text in sorted(set(OWN.findall(logs)))]
+    verdict.faults += [
+        f"unexpected internal error: {text}" for text in sorted(set(OWN.findall(logs)))
+    ]
 
 
 def _order_of(line: str) -> int:

@@ -37,7 +37,7 @@ from odoo_webhook import server
 from tests.db.conftest import refresh
 from tests.db.copied import failed
 from tests.services.waiting import wait_until
-from tests.unit.test_rsgi import Fields, Protocol, Scope
+from tests.unit.test_server import Fields, Protocol, Scope
 
 pytestmark = pytest.mark.usefixtures("odoo")
 
