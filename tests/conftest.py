@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     if ON_SQLITE and (twice := [item for item in items if same_on_sqlite(item)]):
         config.hook.pytest_deselected(items=twice)
-        items[:] = [item for item in items if item not in set(twice)]
+        items[:] = [item for item in items if item not in twice]
     for item in items:
         slow = item.get_closest_marker("slow")
         if slow and not (slow.args and slow.args[0]):
