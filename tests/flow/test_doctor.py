@@ -165,7 +165,7 @@ def test_stored_events_that_wait_and_such_as_are_none(deploy: Deploy) -> None:
         _declare(deployment, name, {}, body=b"{}")
     said = doctor(deployment)
     assert said.tells("rabbitmq.fallback", "warning", cause="1 events are waiting", fix="running")
-    assert said.tells("rabbitmq.fallback", "warning", cause="undecodable", fix="management")
+    assert said.tells("rabbitmq.fallback", "warning", cause="undecodable", fix="--dead-letters")
     assert said.tells("rabbitmq.queues", "warning", cause="not there yet", fix="worker")
 
 

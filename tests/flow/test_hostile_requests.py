@@ -171,7 +171,7 @@ def too_large(deployment: Deployment, head: str) -> None:
         assert status(connection) in {401, 413}
 
 
-ASKED = "a scan of what has changed is asked for"
+ASKED = "requested a scan of recent changes"
 ASK_AGAIN_SECONDS = 10
 
 

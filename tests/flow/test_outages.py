@@ -22,7 +22,7 @@ pytestmark = pytest.mark.alone
 
 
 ANSWER_SECONDS = 0.3
-SCAN_IS_ASKED_FOR = "a scan of what has changed is asked for"
+SCAN_IS_ASKED_FOR = "requested a scan of recent changes"
 WEB_PROCESSES = int(AS_MANY_AS_BY_DEFAULT["WEB_PROCESSES"])
 COMMITTED = AS_MANY_AS_BY_DEFAULT | {"ODOO_WEBHOOK_TIMING": "committed"}
 

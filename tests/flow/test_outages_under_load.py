@@ -26,7 +26,7 @@ from tests.services.rabbitmq import RabbitMQ
 from tests.services.session import Services
 
 pytestmark = [
-    pytest.mark.calm,
+    pytest.mark.alone,
     pytest.mark.simulator(version=17, webhook_timing="committed"),
 ]
 
