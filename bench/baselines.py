@@ -1,9 +1,9 @@
-"""What the product is compared with. Each is the least that the same task costs, or the obvious way.
+"""The baselines: the least that each task can cost, or the obvious way to do it.
 
 ``plain_download``: the same orders and fields by the same protocol, 500 a page, and nothing kept.
 ``straightforward``: order by order, as one writes it first (``bench/straightforward.py``).
 ``copy_into_bare_tables``: the same rows by COPY, into tables without indexes or constraints.
-``empty_view``: a Django view that does nothing, served by the same server (``bench/empty_view.py``).
+``empty_view``: a Django view that does nothing, on the same server (``bench/empty_view.py``).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg2.extensions
 
@@ -56,7 +57,7 @@ def plain_download(server: OdooServer, transport: str, ids: Sequence[int] = ()) 
     return Download(seconds, orders, lines, odoo.received_bytes - before)
 
 
-def read_orders(odoo: OdooCalls, wanted: object, ids: Sequence[int]) -> list[dict[str, object]]:
+def read_orders(odoo: OdooCalls, wanted: object, ids: Sequence[int]) -> list[dict[str, Any]]:
     """Read these orders by one call."""
     answer = odoo.call(
         ORDER,
@@ -66,7 +67,7 @@ def read_orders(odoo: OdooCalls, wanted: object, ids: Sequence[int]) -> list[dic
         # One more than can come: on a full page Odoo also counts all matches.
         limit=len(ids) + 1,
     )
-    records: list[dict[str, object]] = answer["records"]
+    records: list[dict[str, Any]] = answer["records"]
     return records
 
 
@@ -123,9 +124,7 @@ def _rows_of(connection: psycopg2.extensions.connection, table: str) -> io.Bytes
     return content
 
 
-def _copy_in(
-    connection: psycopg2.extensions.connection, contents: dict[str, io.BytesIO]
-) -> float:
+def _copy_in(connection: psycopg2.extensions.connection, contents: dict[str, io.BytesIO]) -> float:
     seconds = 0.0
     with connection.cursor() as cursor:
         for table, content in contents.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.baselines import plain_download
 from bench.deployments import Session
 from bench.load import FULL, QUICK, limit
-from bench.tables import Figure, Row, Table
+from bench.tables import Figure, Row, Table, times
 
 
 def measure(session: Session) -> Table:
@@ -15,7 +15,7 @@ def measure(session: Session) -> Table:
     rounds = session.options.rounds_of(3)
     table = Table(
         f"Compare (--full, nothing changed): {orders:,} orders × {session.options.lines} lines "
-        f"from {server.name}, {rounds} rounds"
+        f"from {server.name}, {times(rounds, 'round')}"
     )
     for transport in session.transports:
         copy = session.loaded(server, transport)

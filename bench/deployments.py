@@ -32,6 +32,7 @@ DAYS = 700.0
 FIRST_COMMITTED = 19
 """The first version of Odoo that sends webhooks after its commit."""
 API_KEY = "a-key-of-the-simulator"
+EVERYWHERE = "0.0.0.0"  # noqa: S104 (a server's)
 NAMES = ("ODOO_URL", "ODOO_DATABASE", "ODOO_LOGIN", "ODOO_PASSWORD")
 
 
@@ -121,7 +122,7 @@ class BenchDeployment(Deployment):
         """Start the web server, on all addresses if Odoo is on another machine."""
         if self.receiver == "127.0.0.1":
             return super().start_web()
-        self.web = self._start("web", "manage.py", "web", "--host", "0.0.0.0")
+        self.web = self._start("web", "manage.py", "web", "--host", EVERYWHERE)
         return self.web
 
     @property
@@ -227,7 +228,8 @@ class Session:
         """The protocols to measure by."""
         if self.options.transports:
             return self.options.transports
-        if self.real and (named := os.environ.get("ODOO_TRANSPORT")):
+        named = os.environ.get("ODOO_TRANSPORT", "auto")
+        if self.real and named != "auto":
             return (named,)
         return ("jsonrpc",) if self.options.quick else ("jsonrpc", "xmlrpc")
 
@@ -307,7 +309,7 @@ class Session:
         transport: str = "jsonrpc",
         *,
         with_broker: bool = True,
-        **settings: str,
+        settings: Mapping[str, str] | None = None,
     ) -> BenchDeployment:
         """Return a deployment with an empty copy; no process of it runs yet."""
         broker = self.services.rabbitmq if with_broker else None
@@ -332,7 +334,7 @@ class Session:
                 "ODOO_WEBHOOK_TIMING": server.timing,
                 "WEB_PROCESSES": str(self.options.web_processes),
                 "LOG_LEVEL": "INFO",
-                **settings,
+                **(settings or {}),
             },
         )
         deployment.receiver = os.environ.get("BENCH_RECEIVER_HOST", "127.0.0.1")

@@ -10,7 +10,7 @@ from bench.baselines import (
     straightforward,
 )
 from bench.deployments import OdooServer, Run, Session
-from bench.tables import Figure, Row, Table, Target, at_least, at_most
+from bench.tables import Figure, Row, Table, Target, at_least, at_most, times
 
 FULL, QUICK = 20_000, 300
 SUBSET, QUICK_SUBSET = 500, 30
@@ -29,7 +29,7 @@ def measure(session: Session) -> Table:
     rounds = session.options.rounds_of(3)
     table = Table(
         f"First load: {orders:,} orders × {session.options.lines} lines from {server.name}, "
-        f"{rounds} rounds"
+        f"{times(rounds, 'round')}"
     )
     for transport in session.transports:
         _by(session, server, transport, rounds, table)
@@ -40,9 +40,7 @@ def measure(session: Session) -> Table:
     return table
 
 
-def _by(
-    session: Session, server: OdooServer, transport: str, rounds: int, table: Table
-) -> None:
+def _by(session: Session, server: OdooServer, transport: str, rounds: int, table: Table) -> None:
     plain: list[Download] = []
     loads: list[Run] = []
     for _round in range(rounds):
@@ -62,14 +60,14 @@ def _by(
     )
     subset = min(count, QUICK_SUBSET if session.options.quick else SUBSET)
     obvious = straightforward(session, server, transport, subset) * count
-    times = obvious / seconds.value
+    faster = obvious / seconds.value
     table.rows.append(
         Row(
             "  times as fast as",
             seconds,
             f"straightforward ({subset} orders)",
             Figure.one(obvious, "s"),
-            times,
+            faster,
             at_least(15),
         )
     )
@@ -85,8 +83,6 @@ def _by(
             Figure.of([one.received_bytes / 1e6 for one in plain], "MB"),
         )
     )
-    table.rows.append(
-        Row("  peak memory", Figure.of([run.peak_mib for run in loads], "MiB"))
-    )
+    table.rows.append(Row("  peak memory", Figure.of([run.peak_mib for run in loads], "MiB")))
     if session.options.profile:
         table.notes += profiled.load(session, server, transport)

@@ -30,8 +30,7 @@ def measure(session: Session) -> Table:
         f"{transport}; the share of a full comparison"
     )
     table.rows += _rows("quiet night", quiet, full)
-    if session.options.quick or copy.loads:
-        table.rows += _rows("with its share of the content", [_with_scrub(deployment)], full)
+    table.rows += _rows("with its share of the content", [_with_scrub(deployment)], full)
     table.notes += [
         "A night right after the load compares no content, as all was just confirmed: these are",
         "the first rows. The others are a night of a copy that is a month old: it also compares",

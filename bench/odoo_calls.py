@@ -27,9 +27,7 @@ class OdooCalls(Protocol):
 
     received_bytes: int
 
-    def call(
-        self, model: str, method: str, ids: Sequence[int] | None = None, **named: Any
-    ) -> Any:
+    def call(self, model: str, method: str, ids: Sequence[int] | None = None, **named: Any) -> Any:
         """Call a method, on these records if any are given, and return its result."""
 
 
@@ -54,9 +52,7 @@ class XmlRpcCalls:
         self._uid = common.authenticate(database, login, password, {})
         assert self._uid, f"{url} does not accept the login {login}"
 
-    def call(
-        self, model: str, method: str, ids: Sequence[int] | None = None, **named: Any
-    ) -> Any:
+    def call(self, model: str, method: str, ids: Sequence[int] | None = None, **named: Any) -> Any:
         """Call a method by ``execute_kw``."""
         database, password = self._account
         values, kwargs = _positional(ids, named)
@@ -106,9 +102,7 @@ class JsonRpcCalls:
         self._uid = self._send("common", "authenticate", [database, login, password, {}])
         assert self._uid, f"{url} does not accept the login {login}"
 
-    def call(
-        self, model: str, method: str, ids: Sequence[int] | None = None, **named: Any
-    ) -> Any:
+    def call(self, model: str, method: str, ids: Sequence[int] | None = None, **named: Any) -> Any:
         """Call a method by ``execute_kw``."""
         database, password = self._account
         values, kwargs = _positional(ids, named)
@@ -133,9 +127,7 @@ class Json2Calls:
         self._poster = _Poster(url)
         self._headers = {"Authorization": f"Bearer {key}", "X-Odoo-Database": database}
 
-    def call(
-        self, model: str, method: str, ids: Sequence[int] | None = None, **named: Any
-    ) -> Any:
+    def call(self, model: str, method: str, ids: Sequence[int] | None = None, **named: Any) -> Any:
         """Call a method by its path; all arguments are named."""
         body = named if ids is None else {"ids": list(ids), **named}
         result = self._poster.post(f"/json/2/{model}/{method}", body, self._headers)

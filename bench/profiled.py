@@ -1,6 +1,6 @@
 """Where a command's time goes: by py-spy if it is installed, else by cProfile in each thread.
 
-    python -m bench.profiled OUTPUT manage.py COMMAND …      as ``bench load --profile`` calls it
+python -m bench.profiled OUTPUT manage.py COMMAND …    (``bench load --profile`` calls it)
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class _Profiles:
             finally:
                 profile.disable()
 
-        threading.Thread.run = profiled_run  # type: ignore[method-assign]
+        threading.Thread.run = profiled_run  # type: ignore[method-assign, assignment]
 
     def write(self, output: str) -> None:
         """Write what all of them have seen; threads that still run are left out."""

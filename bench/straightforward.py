@@ -38,8 +38,8 @@ def copy_order(odoo: OdooCalls, names: dict[str, dict[str, str]], number: int) -
     """Copy one order and its lines."""
     from django.apps import apps
 
-    orders: Any = apps.get_model("bc_consumer", "BC").objects  # type: ignore[attr-defined]
-    lines: Any = apps.get_model("bc_consumer", "BCLine").objects  # type: ignore[attr-defined]
+    orders: Any = apps.get_model("bc_consumer", "BC").objects
+    lines: Any = apps.get_model("bc_consumer", "BCLine").objects
     [record] = odoo.call(ORDER, "read", [number], fields=list(names[ORDER].values()))
     values = columns(record, TABLES[ORDER].order, names[ORDER])
     order, _created = orders.update_or_create(odoo_id=number, defaults=values)

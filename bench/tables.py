@@ -173,6 +173,12 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share / 100))]
 
 
+def times(count: int, what: str) -> str:
+    """Return a count with its noun: ``1 round``, ``3 rounds``, ``2 processes``."""
+    plural = f"{what}es" if what.endswith("s") else f"{what}s"
+    return f"{count:,} {what if count == 1 else plural}"
+
+
 def plain(number: float) -> str:
     """Return a number with three significant digits at least, and without an exponent."""
     size = abs(number)
