@@ -61,15 +61,19 @@ def measure(session: Session) -> Table:
     drained = Figure.of([burst[4] for burst in bursts], "s")
     lasted = Figure.of([burst[5] for burst in bursts], "s")
     download = Figure.of(plain, "s")
-    most = 1.1 * orders
+    # An early event is looked at until Odoo's longest transaction is over: there is no target.
+    judged = server.timing == "committed"
     table.rows = [
         Row("orders fetched after the last event", orders_after, "orders changed",
-            Figure.one(orders), orders_after.value / orders, at_most(most, ""), orders_after.value),
-        Row("calls after the last event", calls_after, target=at_most(60, "")),
+            Figure.one(orders), orders_after.value / orders,
+            at_most(1.1 * orders, "") if judged else None, orders_after.value),
+        Row("calls after the last event", calls_after,
+            target=at_most(60, "") if judged else None),
         Row("calls in all", calls),
         Row.against("orders fetched in all", orders_read, "orders changed", Figure.one(orders)),
         Row("drained after the last event", drained, "plain download", download,
-            drained.value / download.value, at_most(3, "s"), drained.value),
+            drained.value / download.value,
+            at_most(3, "s") if judged else None, drained.value),
         Row("the events took", lasted),
     ]  # fmt: skip
     return table

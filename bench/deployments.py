@@ -17,7 +17,7 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 
-from bench.odoo_calls import ORDER, OdooCalls, connect
+from bench.odoo_calls import ORDER, OdooCalls, connect, major_version
 from bench.own_orders import own_orders
 from odoo_simulator import RemoteSimulator
 from tests.harness import Deployment
@@ -274,18 +274,13 @@ class Session:
         key = ("real", orders)
         if key not in self._servers:
             url, database, login, password = (os.environ[name] for name in NAMES)
-            odoo = connect(self.transports[0], url.rstrip("/"), database, login, password)
-            [module] = odoo.call(
-                "ir.module.module",
-                "search_read",
-                domain=[["name", "=", "base"]],
-                fields=["installed_version"],
-            )
-            version = int(str(module["installed_version"]).replace("saas~", "").split(".")[0])
+            url = url.rstrip("/")
+            version = major_version(url)
+            odoo = connect(self.transports[0], url, database, login, password)
             made = self._stack.enter_context(own_orders(odoo, orders, self.options.lines))
             timing = "committed" if version >= FIRST_COMMITTED else "early"
             self._servers[key] = OdooServer(
-                url.rstrip("/"), database, login, password, version, timing, made.ids, made.domain
+                url, database, login, password, version, timing, made.ids, made.domain
             )
         return self._servers[key]
 

@@ -72,8 +72,7 @@ def measure(session: Session) -> Table:
             _measure(session, server, deployment, seconds, table)
     table.notes += [
         "Judged is the time from the commit to the row less Odoo's own answer time (its median",
-        "for one order, nothing else going on). A row is seen up to "
-        f"{1000 * LOOK_SECONDS:g} ms late.",
+        f"for one order when idle). A row is seen up to {1000 * LOOK_SECONDS:g} ms late.",
     ]
     return table
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 import xmlrpc.client
 from collections.abc import Sequence
@@ -40,6 +41,13 @@ def connect(transport: str, url: str, database: str, login: str, password: str) 
     return XmlRpcCalls(url, database, login, password)
 
 
+def major_version(url: str) -> int:
+    """Return the server's version: 17 for "17.0" and for "saas~17.2"."""
+    common = xmlrpc.client.ServerProxy(f"{url}/xmlrpc/2/common")
+    answer: Any = common.version()
+    return int(re.findall(r"\d+", answer["server_version"])[0])
+
+
 class XmlRpcCalls:
     """XML-RPC by ``xmlrpc.client``."""
 
@@ -57,9 +65,15 @@ class XmlRpcCalls:
         database, password = self._account
         values, kwargs = _positional(ids, named)
         before = self._transport.received_bytes
-        result: Any = self._objects.execute_kw(
-            database, self._uid, password, model, method, values, kwargs
-        )
+        result: Any = None
+        try:
+            result = self._objects.execute_kw(
+                database, self._uid, password, model, method, values, kwargs
+            )
+        except xmlrpc.client.Fault as fault:
+            # The method did its work, and returned nothing: XML-RPC can't carry that.
+            if "cannot marshal None" not in str(fault.faultString):
+                raise
         self.received_bytes += self._transport.received_bytes - before
         return result
 
@@ -69,6 +83,8 @@ class XmlRpcCalls:
 
 class _CountingTransport(xmlrpc.client.SafeTransport):
     """``xmlrpc.client``'s own transport, by HTTP or HTTPS, which counts what comes back."""
+
+    accept_gzip_encoding = False
 
     def __init__(self, secure: bool) -> None:
         super().__init__()
