@@ -1,22 +1,30 @@
-"""Burst: ten changes of each of many orders at once; how many reads it takes, and how soon it ends.
+"""Burst: ten events of each of many orders; how many reads they take, and how soon it is over.
 
-Odoo itself sends the events, as its rules tell it: users write the orders in groups.
+The simulator's bursts come in two ways. «At once»: the orders are changed without any rule, and a
+sender posts all events as fast as they are taken. «By Odoo»: users write the orders in groups, and
+Odoo sends the events, as its rules tell it; this is a real Odoo's only way.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import random
 import re
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 from bench.baselines import plain_download
 from bench.changing import Users
 from bench.deployments import BenchDeployment, OdooServer, Session
-from bench.tables import Figure, Row, Table, at_most
+from bench.tables import Figure, Row, Table, Target, at_most
+from tests.flood import Plan, flood
 
 ORDERS, QUICK_ORDERS = 1_000, 100
-CHANGES = 10
+EVENTS = 10
+"""Of each order."""
+CONNECTIONS = 32
 USERS = 4
 GROUP = 50
 """Orders that one transaction writes."""
@@ -25,84 +33,173 @@ LOGGED_READ = re.compile(r"\.web_search_read: (\d+) ids")
 
 
 @dataclass(frozen=True, slots=True)
-class Reads:
-    """Calls to Odoo, and the orders that those which read orders asked for."""
+class Moment:
+    """A moment by both clocks: of durations, and of the simulator's log of calls."""
+
+    of_process: float
+    of_day: float
+
+    @classmethod
+    def now(cls) -> Moment:
+        """Return this moment."""
+        return cls(time.perf_counter(), time.time())
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """What one burst took. ``after``: what began after the last event."""
 
     calls: int
     orders: int
-
-    def since(self, earlier: Reads) -> Reads:
-        """Return what was added."""
-        return Reads(self.calls - earlier.calls, self.orders - earlier.orders)
+    calls_after: int
+    orders_after: int
+    lasted: float
+    drained: float
 
 
 def measure(session: Session) -> Table:
-    """Measure one burst in each round."""
+    """Measure bursts of each kind in each round."""
     orders = session.options.size(ORDERS, QUICK_ORDERS)
     server = session.odoo(orders, "committed")
     transport = session.transports[0]
+    rounds = session.options.rounds_of(3)
     table = Table(
-        f"Burst: {orders * CHANGES:,} events on {orders:,} orders, {server.name}, webhooks "
+        f"Burst: {orders * EVENTS:,} events on {orders:,} orders, {server.name}, webhooks "
         f"{server.timing}, {session.options.workers} workers, {transport}"
     )
     # A real Odoo's calls are known from the log alone.
     level = "INFO" if server.remote else "DEBUG"
+    at_once: list[Burst] = []
+    users = Users(server, transport, USERS)
     with session.deployment(server, transport, settings={"LOG_LEVEL": level}) as deployment:
         deployment.reconcile()
         deployment.start(workers=session.options.workers)
+        bench = _Bench(deployment, server, users)
+        if server.remote:
+            at_once = [bench.at_once(f"at once {number}") for number in range(rounds)]
         with deployment.rules(server):
-            bursts = [
-                _burst(deployment, server, transport, number)
-                for number in range(session.options.rounds_of(3))
-            ]
-    plain = [plain_download(server, transport, server.ids).seconds for _burst in bursts]
-    figures = [Figure.of(values) for values in zip(*(burst[:4] for burst in bursts), strict=True)]
-    calls_after, orders_after, calls, orders_read = figures
-    drained = Figure.of([burst[4] for burst in bursts], "s")
-    lasted = Figure.of([burst[5] for burst in bursts], "s")
+            by_odoo = [bench.by_odoo(f"by Odoo {number}") for number in range(rounds)]
+    users.close()
+    plain = [plain_download(server, transport, server.ids).seconds for _round in range(rounds)]
     download = Figure.of(plain, "s")
-    # An early event is looked at until Odoo's longest transaction is over: there is no target.
     judged = server.timing == "committed"
-    table.rows = [
-        Row("orders fetched after the last event", orders_after, "orders changed",
-            Figure.one(orders), orders_after.value / orders,
-            at_most(1.1 * orders, "") if judged else None, orders_after.value),
-        Row("calls after the last event", calls_after,
-            target=at_most(60, "") if judged else None),
-        Row("calls in all", calls),
-        Row.against("orders fetched in all", orders_read, "orders changed", Figure.one(orders)),
-        Row("drained after the last event", drained, "plain download", download,
-            drained.value / download.value,
-            at_most(3, "s") if judged else None, drained.value),
-        Row("the events took", lasted),
-    ]  # fmt: skip
+    if at_once:
+        table.rows += _rows("at once", at_once, orders, download, judged=judged)
+    table.rows += _rows("by Odoo", by_odoo, orders, download, judged=judged)
+    if not judged:
+        table.notes.append("Early events are looked at again and again: there is no target.")
     return table
 
 
-def _burst(
-    deployment: BenchDeployment, server: OdooServer, transport: str, number: int
-) -> tuple[float, ...]:
-    users = Users(server, transport, USERS)
-    groups = [server.ids[first : first + GROUP] for first in range(0, len(server.ids), GROUP)]
-    before = _reads(deployment, server)
-    began = time.perf_counter()
-    try:
-        for change in range(CHANGES):
-            last_event = users.write_together(groups, f"burst {number}.{change}")
-        at_last_event = _reads(deployment, server)
-        text = f"burst {number}.{CHANGES - 1}"
-        drained = _wait_for(deployment, server.ids, text)
-    finally:
-        users.close()
-    # Early events are looked at again for minutes: what counts is the time until all is right.
-    if server.timing == "committed":
-        deployment.wait_drained(DRAIN_SECONDS)
-    after = _reads(deployment, server).since(at_last_event)
-    whole = _reads(deployment, server).since(before)
-    return (
-        after.calls, after.orders, whole.calls, whole.orders,
-        drained - last_event, last_event - began,
-    )  # fmt: skip
+def _rows(
+    name: str, bursts: Sequence[Burst], orders: int, download: Figure, *, judged: bool
+) -> list[Row]:
+    def limit(target: Target) -> Target | None:
+        return target if judged else None
+
+    after = Figure.of([burst.orders_after for burst in bursts])
+    drained = Figure.of([burst.drained for burst in bursts], "s")
+    changed = Figure.one(orders)
+    return [
+        Row(
+            f"{name}: orders fetched after the last event",
+            after,
+            "orders changed",
+            changed,
+            after.value / orders,
+            limit(at_most(1.1 * orders, "")),
+            after.value,
+        ),
+        Row(
+            f"{name}: calls after it",
+            Figure.of([burst.calls_after for burst in bursts]),
+            target=limit(at_most(60, "")),
+        ),
+        Row(f"{name}: calls in all", Figure.of([burst.calls for burst in bursts])),
+        Row.against(
+            f"{name}: orders fetched in all",
+            Figure.of([burst.orders for burst in bursts]),
+            "orders changed",
+            changed,
+        ),
+        Row(
+            f"{name}: drained after the last event",
+            drained,
+            "plain download",
+            download,
+            drained.value / download.value,
+            limit(at_most(3, "s")),
+            drained.value,
+        ),
+        Row(f"{name}: the events took", Figure.of([burst.lasted for burst in bursts], "s")),
+    ]
+
+
+class _Bench:
+    """Plays bursts on one deployment."""
+
+    def __init__(self, deployment: BenchDeployment, server: OdooServer, users: Users) -> None:
+        self._deployment = deployment
+        self._server = server
+        self._users = users
+        self._groups = [
+            server.ids[first : first + GROUP] for first in range(0, len(server.ids), GROUP)
+        ]
+
+    def at_once(self, text: str) -> Burst:
+        """Change all orders unnoticed, then post their events from many connections."""
+        self._users.write_together(self._groups, text)
+        ids = [odoo_id for odoo_id in self._server.ids for _event in range(EVENTS)]
+        random.shuffle(ids)
+        plan = Plan(self._deployment.webhook_url, ids, CONNECTIONS, DRAIN_SECONDS)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            pool.submit(Moment.now).result()  # the process is there
+            began, logged = Moment.now(), self._logged()
+            refused, last_event = pool.submit(_post, plan).result()
+        assert not refused, f"{refused} webhooks were not answered with 202"
+        return self._ended(text, began, logged, last_event)
+
+    def by_odoo(self, text: str) -> Burst:
+        """Have users write all orders, once for each event."""
+        began, logged = Moment.now(), self._logged()
+        for event in range(EVENTS):
+            self._users.write_together(self._groups, f"{text}.{event}")
+        return self._ended(f"{text}.{EVENTS - 1}", began, logged, Moment.now())
+
+    def _ended(self, text: str, began: Moment, logged: int, last_event: Moment) -> Burst:
+        logged_then = self._logged()
+        drained = _wait_for(self._deployment, self._server.ids, text)
+        whole = self._reads(began, logged)
+        after = self._reads(last_event, logged_then)
+        return Burst(
+            len(whole),
+            sum(whole),
+            len(after),
+            sum(after),
+            last_event.of_process - began.of_process,
+            drained - last_event.of_process,
+        )
+
+    def _logged(self) -> int:
+        """Return how many reads the log shows; the simulator's own log is used where there is."""
+        return 0 if self._server.remote else len(LOGGED_READ.findall(self._deployment.logs()))
+
+    def _reads(self, since: Moment, logged: int) -> list[int]:
+        """Return the number of orders that each of the copy's reads since then asked for."""
+        if self._server.remote is None:
+            return [int(count) for count in LOGGED_READ.findall(self._deployment.logs())[logged:]]
+        return [
+            call.ids
+            for call in self._server.remote.calls
+            if call.method == "web_search_read" and call.at >= since.of_day
+        ]
+
+
+def _post(plan: Plan) -> tuple[int, Moment]:
+    """Send in this process; return how many were refused, and when the last was answered."""
+    sent = flood(plan)
+    ended = Moment.now()
+    return sum(one.status != 202 for one in sent), ended
 
 
 def _wait_for(deployment: BenchDeployment, ids: Sequence[int], text: str) -> float:
@@ -126,12 +223,3 @@ def _wait_for(deployment: BenchDeployment, ids: Sequence[int], text: str) -> flo
     finally:
         connection.close()
     raise SystemExit(f"after {DRAIN_SECONDS:g} s the copy still lacks some orders' last change")
-
-
-def _reads(deployment: BenchDeployment, server: OdooServer) -> Reads:
-    """Count the copy's reads of orders so far; the bench's own calls are writes."""
-    if server.remote:
-        made = [call for call in server.remote.calls if call.method == "web_search_read"]
-        return Reads(len(made), sum(call.ids for call in made))
-    found = [int(count) for count in LOGGED_READ.findall(deployment.logs())]
-    return Reads(len(found), sum(found))
