@@ -138,7 +138,9 @@ class BenchDeployment(Deployment):
         run, said = self.measured(
             [*(through or [sys.executable]), "manage.py", "sync_BcLinbc", "--json", *words]
         )
-        report = json.loads(said.splitlines()[-1])["run"]
+        # A profiler adds lines of its own.
+        told = [line for line in said.splitlines() if line.startswith("{")]
+        report = json.loads(told[-1])["run"]
         assert report["status"] == "ok", f"the run ended as {report['status']}: {report['error']}"
         return Run(run.seconds, run.peak_mib, report)
 

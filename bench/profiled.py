@@ -25,7 +25,17 @@ def load(session: Session, server: OdooServer, transport: str) -> list[str]:
     spy = shutil.which("py-spy") or shutil.which("py-spy", path=str(Path(sys.executable).parent))
     if spy:
         output = RESULTS / f"load-{transport}.folded"
-        recording = ["record", "--format", "raw", "--rate", "200", "--output", str(output), "--"]
+        recording = [
+            "record",
+            "--format",
+            "raw",
+            "--function",
+            "--rate",
+            "200",
+            "--output",
+            str(output),
+            "--",
+        ]
         session.load(server, transport, through=[spy, *recording, sys.executable])
         text = _of_stacks(output)
     else:
@@ -47,6 +57,8 @@ def _of_stacks(output: Path) -> str:
     for line in output.read_text().splitlines():
         stack, _, count = line.rpartition(" ")
         frames = stack.split(";")
+        if not frames[-1] or "(threading.py:" in frames[-1]:
+            continue  # the thread waits for another one
         total += int(count)
         own[frames[-1]] += int(count)
         for frame in set(frames):
