@@ -1,34 +1,27 @@
-"""The same orders read by XML-RPC, JSON-RPC and JSON-2: equal rows, and what each costs.
+"""Transports: the same orders by XML-RPC, JSON-RPC and JSON-2: equal rows, and what each costs.
 
-    python -m bench.transports --orders 10000
-    python -m bench.transports --url https://odoo.example.com --database … --login … --orders 10000
-
-Without an address it starts a simulator of Odoo 19 as a process of its own and fills it with orders
-whose texts and numbers are odd. A real Odoo is only read; its password, and an API key for JSON-2,
-come from ODOO_PASSWORD and ODOO_API_KEY.
+Without a real Odoo it starts a simulator of Odoo 19 and fills it with orders whose texts and
+numbers are odd. A real Odoo is only read; its API key for JSON-2 comes from ODOO_API_KEY.
 """
 
-import argparse
-import contextlib
-import json
+from __future__ import annotations
+
 import os
 import random
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bc_consumer.odoo import Odoo, OdooSettings
 from bc_consumer.refresh.mapping import MappedOrder, map_order
-from odoo_simulator import RemoteSimulator
+from bench.deployments import NAMES, Session
+from bench.odoo_calls import connect
+from bench.tables import Figure, Row, Table, times
 
+ORDERS, QUICK_ORDERS = 10_000, 300
 PAGE = 500  # orders a call
 CREATED_AT_ONCE = 200
-LINES = 5
 TRANSPORTS = ("xmlrpc", "jsonrpc", "json2")
-KEY = "a-key-of-the-simulator"
 ODD = (
     "plain", "é à ü ß ñ", "漢字 かな", "🍮🔧", "a\r\nb\rc\nd", "tab\tand\x0bvertical\x0c\x1f",
     "<b>&amp;</b> ]]>", '"quoted" \\ back\\slash', "  spaces  ", "\u2028\u2029\u00a0\u200b",
@@ -46,65 +39,43 @@ class Reading:
     bytes: int = 0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the comparison; 1 where two transports read different rows."""
-    options = _options(arguments)
-    with contextlib.ExitStack() as stack:
-        settings = (
-            _real(options) if options.url else stack.enter_context(_simulator(options.orders))
-        )
-        gateways = _gateways(settings, os.environ.get("ODOO_API_KEY", "") if options.url else KEY)
-        ids = _ids(next(iter(gateways.values())), options.orders)
-        readings = {name: Reading() for name in gateways}
-        for _round in range(options.rounds):
-            for name, odoo in gateways.items():
-                _read(odoo, ids, readings[name])
-    return _report(readings, len(ids))
+def measure(session: Session) -> Table:
+    """Read the newest orders by each transport in turn; rows that differ fail the check."""
+    count = session.options.size(ORDERS, QUICK_ORDERS)
+    rounds = session.options.rounds_of(3)
+    settings, key = _real() if session.real else _simulated(session, count)
+    gateways = _gateways(settings, key)
+    ids = _ids(next(iter(gateways.values())), count)
+    readings = {name: Reading() for name in gateways}
+    for _round in range(rounds):
+        for name, odoo in gateways.items():
+            _read(odoo, ids, readings[name])
+    for odoo in gateways.values():
+        odoo.close()
+    return _table(readings, len(ids))
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("bench.transports", description=__doc__.splitlines()[0])
-    parser.add_argument("--orders", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=3, help="the fastest one counts")
-    parser.add_argument("--url", default="")
-    parser.add_argument("--database", default="odoo")
-    parser.add_argument("--login", default="admin")
-    return parser.parse_args(arguments)
+def _real() -> tuple[OdooSettings, str]:
+    url, database, login, password = (os.environ[name] for name in NAMES)
+    settings = OdooSettings(url, database, login, password, timeout=300)
+    return settings, os.environ.get("ODOO_API_KEY", "")
 
 
-def _real(options: argparse.Namespace) -> OdooSettings:
-    return OdooSettings(
-        options.url, options.database, options.login, os.environ["ODOO_PASSWORD"], timeout=300
-    )
+def _simulated(session: Session, orders: int) -> tuple[OdooSettings, str]:
+    server = session.simulator(0, version=19)
+    # By JSON-RPC, which carries what XML-RPC can't write.
+    odoo = connect("jsonrpc", server.url, server.database, server.login, server.password)
+    dice = random.Random(1)
+    for first in range(0, orders, CREATED_AT_ONCE):
+        made = min(CREATED_AT_ONCE, orders - first)
+        rows = [_odd_order(dice, session.options.lines) for _ in range(made)]
+        odoo.call("purchase.order", "create", vals_list=rows)
+    settings = OdooSettings(server.url, server.database, server.login, server.password, timeout=300)
+    return settings, server.secret("json2")
 
 
-@contextlib.contextmanager
-def _simulator(orders: int) -> Iterator[OdooSettings]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    words = [sys.executable, "-m", "odoo_simulator", "--version=19", f"--port={port}"]
-    process = subprocess.Popen([*words, f"--api-key={KEY}"], stdout=subprocess.DEVNULL)
-    try:
-        url = RemoteSimulator(f"http://127.0.0.1:{port}").url
-        settings = OdooSettings(url, "odoo", "admin", "admin", timeout=300)
-        _fill(settings, orders)
-        yield settings
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _fill(settings: OdooSettings, count: int) -> None:
-    """Create orders by JSON-RPC, which carries what XML-RPC can't write."""
-    odoo, dice = _gateway(settings, "jsonrpc"), random.Random(1)
-    for first in range(0, count, CREATED_AT_ONCE):
-        rows = [_odd_order(dice) for _ in range(min(CREATED_AT_ONCE, count - first))]
-        odoo.call("purchase.order", "create", [rows])
-    odoo.close()
-
-
-def _odd_order(dice: random.Random) -> dict[str, object]:
-    lines = [
+def _odd_order(dice: random.Random, lines: int) -> dict[str, object]:
+    content = [
         {
             "product_id": dice.randint(1, 12),
             "name": dice.choice(ODD),
@@ -112,14 +83,14 @@ def _odd_order(dice: random.Random) -> dict[str, object]:
             "price_unit": dice.choice(PRICES),
             "discount": dice.choice((0, 10, 33.33)),
         }
-        for _ in range(LINES)
+        for _ in range(lines)
     ]
     return {
         "partner_id": dice.randint(2, 13),
         "partner_ref": dice.choice(ODD),
         "origin": dice.choice(ODD),
         "note": f"<p>{dice.choice(ODD)}</p>",
-        "order_line": [(0, 0, line) for line in lines],
+        "order_line": [(0, 0, line) for line in content],
     }
 
 
@@ -131,7 +102,7 @@ def _gateways(settings: OdooSettings, key: str) -> dict[str, Odoo]:
     return gateways
 
 
-def _gateway(settings: OdooSettings, transport: str, key: str = "") -> Odoo:
+def _gateway(settings: OdooSettings, transport: str, key: str) -> Odoo:
     values = {name: getattr(settings, name) for name in OdooSettings.__slots__}
     values |= {"transport": transport, "max_response_bytes": 2**30}
     if transport == "json2":
@@ -162,30 +133,31 @@ def _read(odoo: Odoo, ids: Sequence[int], reading: Reading) -> None:
     reading.bytes = odoo.bytes - before
 
 
-def _report(readings: dict[str, Reading], count: int) -> int:
+def _table(readings: dict[str, Reading], count: int) -> Table:
     first = readings[next(iter(readings))]
-    unequal = {
-        name: sum(reading.orders.get(number) != order for number, order in first.orders.items())
-        for name, reading in readings.items()
-    }
     lines = sum(len(order.lines) for order in first.orders.values())
-    print(f"{count} orders with {lines} lines, {PAGE} a call, fastest of {len(first.seconds)}:")
+    table = Table(
+        f"Transports: {count:,} orders with {lines:,} lines, {PAGE} a call, "
+        f"{times(len(first.seconds), 'round')}"
+    )
+    name_of_first = next(iter(readings))
     for name, reading in readings.items():
-        best = min(reading.seconds)
-        figures = {
-            "transport": name,
-            "seconds": round(best, 2),
-            "time_ratio": round(best / min(first.seconds), 3),
-            "megabytes": round(reading.bytes / 1e6, 2),
-            "bytes_ratio": round(reading.bytes / first.bytes, 3),
-            "orders": len(reading.orders),
-            "unequal": unequal[name],
-        }
-        print(json.dumps(figures))
-    equal = all(len(r.orders) == count for r in readings.values()) and not any(unequal.values())
-    print("All rows are equal." if equal else "Rows differ.")
-    return 0 if equal else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        for what, measured, baseline in (
+            ("", Figure.of(reading.seconds, "s"), Figure.of(first.seconds, "s")),
+            (
+                ", bytes",
+                Figure.one(reading.bytes / 1e6, "MB"),
+                Figure.one(first.bytes / 1e6, "MB"),
+            ),
+        ):
+            table.rows.append(Row.against(name + what, measured, name_of_first, baseline))
+        unequal = sum(reading.orders.get(number) != one for number, one in first.orders.items())
+        if unequal or len(reading.orders) != count:
+            table.failed = True
+            table.notes.append(
+                f"{name}: {len(reading.orders)} of {count} orders, {unequal} differ from "
+                f"{name_of_first}'s"
+            )
+    if not table.failed:
+        table.notes.append("All rows are equal.")
+    return table
