@@ -198,11 +198,13 @@ class StatementWait:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._in_force.__exit__(kind, error, trace)
-        if self._holding and self._liveness is not None:
-            if self.verdict is Verdict.SILENT:
-                self._liveness.drop()
-            self._liveness.lock.release()
+        try:
+            self._in_force.__exit__(kind, error, trace)
+        finally:
+            if self._holding and self._liveness is not None:
+                if self.verdict is Verdict.SILENT:
+                    self._liveness.drop()
+                self._liveness.lock.release()
 
     def ready(self, connection: Any, events: int) -> str:
         """Wait as ``Waiting.ready`` demands: "" when the statement is ready, else the verdict."""

@@ -55,13 +55,25 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
     exist after all; if not, the brake holds it again. ``sent_at`` is set by the same statement, so
     that exactly one caller sends a message; if that message is lost, the timers find the row.
     """
+    new = merged(marks)
+    parameters: list[Any] = [
+        Lane.BULK.value, json.dumps(new.payloads), json.dumps(new.items),
+        max(settings.MAX_ATTEMPTS - 1, 0),
+    ]  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(_upsert(), parameters)
+        return [odoo_id for odoo_id, needs_message in cursor.fetchall() if needs_message]
+
+
+def _upsert() -> str:
+    """Return the statement: it inserts each row, or raises its generation."""
     sql = dialect()
     owed = f"{TABLE}.generation > {TABLE}.fetched_generation"
     let_go = (
         f"(excluded.lane = {Lane.WEBHOOK.value} OR excluded.event = 'deleted'"
         f" OR excluded.causes = '{FORCE}')"
     )
-    statement = f"""
+    return f"""
         INSERT INTO {TABLE} (
             odoo_id, generation, fetched_generation, lane, causes, event, early, first_marked_at,
             last_marked_at, owed_since, marks, due_at, sent_at, attempts, batch_limit, held_reason,
@@ -104,14 +116,6 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
             run_generation = CASE WHEN excluded.run_id IS NULL THEN {TABLE}.run_generation
                 ELSE {TABLE}.generation + 1 END
         RETURNING odoo_id, sent_at = {sql.now}"""
-    new = merged(marks)
-    parameters: list[Any] = [
-        Lane.BULK.value, json.dumps(new.payloads), json.dumps(new.items),
-        max(settings.MAX_ATTEMPTS - 1, 0),
-    ]  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return [odoo_id for odoo_id, needs_message in cursor.fetchall() if needs_message]
 
 
 def reopen(odoo_ids: Sequence[int], mark: Mark) -> None:

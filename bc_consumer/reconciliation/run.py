@@ -249,7 +249,7 @@ class _Runner:
             text = joined(
                 " ", why, _("Nothing was archived by it."), archive_brake.held_orders().text()
             )
-            alert(archive_brake.KEY, _("a reconciliation was stopped"), text)
+            alert(archive_brake.KEY, archive_brake.STOPPED, text)
         except OdooRefused as error:
             self._end_failed(Status.REFUSED, error)
         except LockLost as error:

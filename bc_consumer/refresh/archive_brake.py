@@ -30,7 +30,9 @@ KEY = "brake"
 GONE = "gone from Odoo"
 """The ``archived_reason`` of an order that Odoo no longer has."""
 HELD = _("archiving on hold")
-"""The subject of the alert about held orders; a stopped run's alert has another one."""
+"""The subject of the alert about held orders."""
+STOPPED = _("a reconciliation was stopped")
+"""The subject of the same alert when it is about a run that was stopped."""
 IDS_SHOWN = 10
 """Held orders whose ids the alert names."""
 REWRITES = 5
@@ -226,7 +228,8 @@ def update_alert(*, more: bool) -> None:
     held = held_orders()
     for attempt in range(REWRITES):
         if not held.count:
-            if Alert.objects.filter(key=KEY, subject=HELD).exists():
+            # By its beginning: a process of the release before still stores the parts behind it.
+            if Alert.objects.filter(key=KEY).exclude(subject__startswith=str(STOPPED)).exists():
                 resolve_alert(KEY)
         elif more and attempt == 0:
             alert(KEY, HELD, held.text())

@@ -13,6 +13,7 @@ from django.core import mail
 from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from bc_consumer import ledger
 from bc_consumer.ledger import Mark
@@ -352,6 +353,23 @@ def test_its_alert_tells_what_is_held_now(
     refresh()
     assert not Alert.objects.exists(), "none is held any more"
     assert len(mail.outbox) == 1
+
+
+@pytest.mark.parametrize(
+    ("subject", "over"),
+    [
+        ("archivings held back", True),  # as the release before worded it
+        (f"{archive_brake.STOPPED}", False),
+        (f"{archive_brake.STOPPED}\x1e{archive_brake.STOPPED.parts()}", False),  # and stored it
+    ],
+)
+def test_its_alert_is_known_whoever_worded_or_stored_it(
+    single_rows: None, subject: str, over: bool
+) -> None:
+    now = timezone.now()
+    Alert.objects.create(key="brake", subject=subject, text="", first_at=now, last_at=now)
+    archive_brake.update_alert(more=False)
+    assert Alert.objects.exists() is not over
 
 
 def test_since_when_outlasts_the_nights_that_look_again(
