@@ -83,6 +83,9 @@ def _by(session: Session, server: OdooServer, transport: str, rounds: int, table
             Figure.of([one.received_bytes / 1e6 for one in plain], "MB"),
         )
     )
+    table.rows.append(
+        Row("  processor time", Figure.of([run.processor_seconds for run in loads], "s"))
+    )
     table.rows.append(Row("  peak memory", Figure.of([run.peak_mib for run in loads], "MiB")))
     if session.options.profile:
         table.notes += profiled.load(session, server, transport)

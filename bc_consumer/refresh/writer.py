@@ -2,10 +2,11 @@
 
 ``apply`` does, in this order:
 
-1. lock and load the copy's orders and lines (``_Copy``);
+1. lock the copy's orders, find those that are unchanged (``batch_statements``), and load the others
+   with their lines (``_Copy``);
 2. check that Odoo still is the database that was copied (``odoo_identity``), and that the brake
    does not hold the archivings back (``archive_brake``);
-3. compare each order with the copy, and write what differs;
+3. compare each order with the copy, and write what differs or is new;
 4. plan each order's next look (``early_looks``), and build the results;
 5. add to the figures of the runs that asked for these looks (``run_counts``);
 6. number the versions, write the journal, and settle the ledger's rows.
@@ -26,6 +27,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
 from bc_consumer import ledger
+from bc_consumer.core import bulk_rows
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.sql_dialect import database_now, dialect, ids_parameter
 from bc_consumer.models import (
@@ -40,7 +42,7 @@ from bc_consumer.models import (
 )
 from bc_consumer.models.ledger import WEBHOOK
 from bc_consumer.odoo import Missing
-from bc_consumer.refresh import archive_brake, odoo_identity, run_counts
+from bc_consumer.refresh import archive_brake, batch_statements, odoo_identity, run_counts
 from bc_consumer.refresh.archive_brake import GONE
 from bc_consumer.refresh.early_looks import CONFIRMING_LOOKS, early_looks, next_look
 from bc_consumer.refresh.hidden_changes import differs_under_same_date, is_proven
@@ -117,10 +119,17 @@ class Difference:
     changes: dict[str, Any] = field(default_factory=dict)
     same_date: bool = False
     """The order differs although none of its dates has moved since a read that proved them."""
+    new: MappedOrder | None = None
+    """The order to insert: the copy has neither it nor any of its lines."""
     bc: BC | None = None
-    """The order to write, with its lines; None: nothing to write."""
+    """The order to write, with these lines; None: nothing to write."""
     lines: list[BCLine] = field(default_factory=list)
     deleted_lines: list[int] = field(default_factory=list)
+
+    @property
+    def lines_written(self) -> int:
+        """The number of lines that are inserted or changed."""
+        return len(self.lines if self.new is None else self.new.lines)
 
 
 def apply(
@@ -205,9 +214,14 @@ def _apply_in_transaction(
 class _Copy:
     """The copy's present state of a batch; its BC rows are locked."""
 
+    created: Mapping[int, datetime | None]
+    """Odoo id → create_date of each order of the batch that the copy has."""
+    unchanged: Set[int]
+    """Those that are as Odoo showed them; neither they nor their lines are loaded."""
     bcs: Mapping[int, BC]
+    """Odoo id → the other orders."""
     lines: Mapping[int, BCLine]
-    """Odoo id → line: those of the batch's BC rows, and those that Odoo has under its orders."""
+    """Odoo id → line: those of these orders, and those that Odoo has under its orders."""
     lines_of: Mapping[int, Sequence[BCLine]]
     """Primary key of the BC → its lines."""
 
@@ -215,19 +229,46 @@ class _Copy:
     def load(cls, batch: Sequence[FetchedRow]) -> "_Copy":
         ids = [row.claimed.odoo_id for row in batch]
         locked = BC.objects.select_for_update().filter(odoo_id__in=ids).order_by("odoo_id")
-        bcs = {bc.odoo_id: bc for bc in locked}
-        own = {bc.pk for bc in bcs.values()}
-        orders = [row.found for row in batch if isinstance(row.found, MappedOrder)]
-        line_ids = [line.odoo_id for order in orders for line in order.lines]
-        wanted = Q(bc__in=own) | Q(odoo_id__in=line_ids)
-        lines = {line.odoo_id: line for line in BCLine.objects.filter(wanted)}
-        if elsewhere := {line.bc_id for line in lines.values()} - own:
-            others = dict(BC.objects.filter(pk__in=elsewhere).values_list("pk", "odoo_id"))
-            raise LinesElsewhere(_find_holders(orders, lines, others))
-        lines_of: dict[int, list[BCLine]] = {}
-        for line in lines.values():
-            lines_of.setdefault(line.bc_id, []).append(line)
-        return cls(bcs, lines, lines_of)
+        created = dict(locked.values_list("odoo_id", "create_date"))
+        unchanged = batch_statements.find_unchanged(
+            [
+                row.found
+                for row in batch
+                if isinstance(row.found, MappedOrder) and row.found.odoo_id in created
+            ]
+        )
+        bcs = {}
+        if others := created.keys() - unchanged:
+            bcs = {bc.odoo_id: bc for bc in BC.objects.filter(odoo_id__in=sorted(others))}
+        left = [row for row in batch if row.claimed.odoo_id not in unchanged]
+        return cls(created, unchanged, bcs, *_load_lines(left, bcs))
+
+    def is_wholly_new(self, order: MappedOrder) -> bool:
+        """Return whether the copy has neither this order nor any of its lines."""
+        return order.odoo_id not in self.created and not any(
+            line.odoo_id in self.lines for line in order.lines
+        )
+
+
+def _load_lines(
+    batch: Sequence[FetchedRow], bcs: Mapping[int, BC]
+) -> tuple[dict[int, BCLine], dict[int, list[BCLine]]]:
+    """Return the lines of these orders, by their Odoo id, and by the key of their BC.
+
+    Raises LinesElsewhere where others have some of them.
+    """
+    own = {bc.pk for bc in bcs.values()}
+    orders = [row.found for row in batch if isinstance(row.found, MappedOrder)]
+    line_ids = [line.odoo_id for order in orders for line in order.lines]
+    wanted = Q(bc__in=own) | Q(odoo_id__in=line_ids)
+    lines = {line.odoo_id: line for line in BCLine.objects.filter(wanted)}
+    if elsewhere := {line.bc_id for line in lines.values()} - own:
+        others = dict(BC.objects.filter(pk__in=elsewhere).values_list("pk", "odoo_id"))
+        raise LinesElsewhere(_find_holders(orders, lines, others))
+    lines_of: dict[int, list[BCLine]] = {}
+    for line in lines.values():
+        lines_of.setdefault(line.bc_id, []).append(line)
+    return lines, lines_of
 
 
 def _find_holders(
@@ -249,9 +290,9 @@ def _find_holders(
 def _creation_dates(batch: Sequence[FetchedRow], copy: _Copy) -> dict[int, tuple[object, object]]:
     """Return order id → (the copy's create_date, Odoo's), for orders that the copy has."""
     return {
-        odoo_id: (copy.bcs[odoo_id].create_date, row.found.fields.get("create_date"))
+        odoo_id: (copy.created[odoo_id], row.found.fields.get("create_date"))
         for row in batch
-        if (odoo_id := row.claimed.odoo_id) in copy.bcs and isinstance(row.found, MappedOrder)
+        if (odoo_id := row.claimed.odoo_id) in copy.created and isinstance(row.found, MappedOrder)
     }
 
 
@@ -259,8 +300,12 @@ def _creation_dates(batch: Sequence[FetchedRow], copy: _Copy) -> dict[int, tuple
 
 
 def _compare(row: FetchedRow, copy: _Copy, now: datetime) -> Difference:
+    if row.claimed.odoo_id in copy.unchanged:
+        return Difference()
     bc = copy.bcs.get(row.claimed.odoo_id)
     if isinstance(row.found, MappedOrder):
+        if bulk_rows.is_possible() and copy.is_wholly_new(row.found):
+            return _create(row.found)
         return _compare_order(row.found, bc, copy, now)
     if bc is None:
         return Difference()
@@ -270,6 +315,11 @@ def _compare(row: FetchedRow, copy: _Copy, now: datetime) -> Difference:
         bc.forbidden_at = now
         return Difference(outcome=Outcome.FORBIDDEN, bc=bc)
     return Difference()
+
+
+def _create(order: MappedOrder) -> Difference:
+    changes = {"lines": {"count": len(order.lines)}}
+    return Difference(outcome=Outcome.CREATED, changes=changes, new=order)
 
 
 def _archive(bc: BC, reason: str, now: datetime) -> Difference:
@@ -371,8 +421,24 @@ def _drop_untold(changed: Mapping[str, object], untold: Set[str]) -> dict[str, o
 
 
 def _write(differences: Sequence[Difference], batch: Sequence[FetchedRow]) -> None:
-    bcs = [difference.bc for difference in differences if difference.bc is not None]
     confirmed_at = min(ledger.claimed_at(row.claimed) for row in batch)
+    new = [difference.new for difference in differences if difference.new is not None]
+    batch_statements.insert_new(new, confirmed_at)
+    _write_changed([difference for difference in differences if difference.bc], confirmed_at)
+    confirmed = [
+        row.claimed.odoo_id
+        for row, difference in zip(batch, differences, strict=True)
+        if difference.bc is None and difference.new is None and isinstance(row.found, MappedOrder)
+    ]
+    if confirmed:
+        BC.objects.filter(odoo_id__in=confirmed).update(synced_at=confirmed_at)
+
+
+def _write_changed(differences: Sequence[Difference], confirmed_at: datetime) -> None:
+    """Write these orders and their lines, and delete lines."""
+    if not differences:
+        return
+    bcs = [difference.bc for difference in differences if difference.bc is not None]
     for bc in bcs:
         bc.synced_at = confirmed_at
     _upsert(BC, bcs)
@@ -389,12 +455,6 @@ def _write(differences: Sequence[Difference], batch: Sequence[FetchedRow]) -> No
     # Not an upsert: that would take a line away from an order that another worker is writing.
     BCLine.objects.bulk_create(sorted(new, key=lambda line: line.odoo_id))
     _upsert(BCLine, [line for line in lines if not line._state.adding])
-    unchanged = [
-        row.claimed.odoo_id
-        for row, difference in zip(batch, differences, strict=True)
-        if difference.bc is None and isinstance(row.found, MappedOrder)
-    ]
-    BC.objects.filter(odoo_id__in=unchanged).update(synced_at=confirmed_at)
 
 
 def _upsert(model: type[Record], records: Iterable[Record]) -> None:
@@ -422,7 +482,7 @@ def _plan_look(
     shown = gone if claimed.event == Event.DELETED else difference.outcome is not None
     # Odoo never uses an id twice: an order that was there and is gone will not come back. One that
     # never was there may still come, whatever the event says: another Odoo may have sent that.
-    final = gone and claimed.odoo_id in copy.bcs
+    final = gone and claimed.odoo_id in copy.created
     again = None
     looks = _list_looks(claimed, early=early, may_lag=may_lag)
     if looks and not final:
@@ -467,7 +527,7 @@ def _build_results(
                 odoo_id=claimed.odoo_id,
                 outcome=outcome,
                 causes=claimed.causes,
-                lines_written=len(difference.lines),
+                lines_written=difference.lines_written,
                 lines_deleted=len(difference.deleted_lines),
                 delay=delay,
                 changes=difference.changes,
@@ -501,7 +561,7 @@ def _is_unconfirmed(row: FetchedRow, look: ledger.LookOutcome, copy: _Copy, earl
 
 
 def _is_unknown(row: FetchedRow, copy: _Copy) -> bool:
-    return row.found is Missing.GONE and row.claimed.odoo_id not in copy.bcs
+    return row.found is Missing.GONE and row.claimed.odoo_id not in copy.created
 
 
 # --- the figures of the runs --------------------------------------------------------------------
@@ -612,8 +672,8 @@ def _reserve_versions(count: int) -> int:
 def _write_journal(
     batch: Sequence[FetchedRow], results: Sequence[Result], now: datetime, runs: Mapping[int, int]
 ) -> None:
-    JournalEntry.objects.bulk_create(
-        journal_entry(
+    rows = [
+        _journal_row(
             row.claimed,
             result.outcome,
             now,
@@ -624,10 +684,26 @@ def _write_journal(
         )
         for row, result in zip(batch, results, strict=True)
         if result.outcome is not None
-    )
+    ]
+    if bulk_rows.is_possible():
+        bulk_rows.insert(JournalEntry, rows)
+    else:
+        JournalEntry.objects.bulk_create(JournalEntry(**row) for row in rows)
 
 
 def journal_entry(
+    row: PendingBC,
+    outcome: JournalEntry.Outcome,
+    at: datetime,
+    *,
+    run: int | None = None,
+    error: str = "",
+) -> JournalEntry:
+    """Return an unsaved journal entry: which marks led to this outcome, which changed nothing."""
+    return JournalEntry(**_journal_row(row, outcome, at, run=run), error=redacted(error))
+
+
+def _journal_row(
     row: PendingBC,
     outcome: JournalEntry.Outcome,
     at: datetime,
@@ -635,22 +711,19 @@ def journal_entry(
     *,
     run: int | None = None,
     delay: float | None = None,
-    error: str = "",
     version: int | None = None,
-) -> JournalEntry:
-    """Return an unsaved journal entry: which marks led to this outcome, and what changed."""
-    return JournalEntry(
-        odoo_id=row.odoo_id,
-        at=at,
-        outcome=outcome,
-        causes=row.causes,
-        event=row.event,
-        marks=row.marks,
-        first_marked_at=row.first_marked_at,
-        last_marked_at=row.last_marked_at,
-        delay=delay,
-        changes=changes or {},
-        error=redacted(error),
-        version=version,
-        run_id=run,
-    )
+) -> dict[str, Any]:
+    return {
+        "odoo_id": row.odoo_id,
+        "at": at,
+        "outcome": outcome.value,
+        "causes": row.causes,
+        "event": row.event,
+        "marks": row.marks,
+        "first_marked_at": row.first_marked_at,
+        "last_marked_at": row.last_marked_at,
+        "delay": delay,
+        "changes": changes or {},
+        "version": version,
+        "run_id": run,
+    }

@@ -1,0 +1,135 @@
+"""Statements about all orders of a batch at once: which are unchanged, and insert those that are new.
+
+Most orders of a reconciliation are one or the other, and then no object of Django's is made for
+them. PostgreSQL compares the columns themselves: a stored digest would not notice a row that
+somebody has changed by hand. What differs is compared by ``writer``, value by value.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from bc_consumer.core import bulk_rows
+from bc_consumer.models import BC, BCLine
+from bc_consumer.refresh.mapping import MappedLine, MappedOrder
+
+BC_TABLE, LINE_TABLE = BC._meta.db_table, BCLine._meta.db_table
+
+
+def find_unchanged(orders: Sequence[MappedOrder]) -> set[int]:
+    """Return the ids of those orders that the copy has exactly like this, with the same lines.
+
+    Call it when the orders' rows are locked. An order that is left out may still be unchanged:
+    where the orders were made by different sets of fields, and on SQLite, nothing is said about any.
+    """
+    if not orders or not bulk_rows.is_possible() or not _have_same_columns(orders):
+        return set()
+    counts = _find_equal_orders(orders)
+    lines = [
+        (order.odoo_id, line) for order in orders if order.odoo_id in counts for line in order.lines
+    ]
+    equal = _count_equal_lines(lines) if lines else {}
+    return {
+        order.odoo_id
+        for order in orders
+        if counts.get(order.odoo_id) == len(order.lines) == equal.get(order.odoo_id, 0)
+    }
+
+
+def _have_same_columns(orders: Sequence[MappedOrder]) -> bool:
+    first = orders[0]
+    return all(
+        order.mapping_version == first.mapping_version
+        and order.fields.keys() == first.fields.keys()
+        and order.extra.kept == first.extra.kept
+        for order in orders
+    )
+
+
+def _find_equal_orders(orders: Sequence[MappedOrder]) -> dict[int, int]:
+    """Return the orders whose own columns are equal: id → the number of lines in the copy."""
+    first = orders[0]
+    columns = [*first.fields, "extra", "mapping_version"]
+    rows = [
+        {
+            **order.fields,
+            "extra": order.extra.values,
+            "mapping_version": order.mapping_version,
+            "odoo_id": order.odoo_id,
+        }
+        for order in orders
+    ]
+    statement = f"""
+        SELECT bc.odoo_id, (SELECT count(*) FROM {LINE_TABLE} line WHERE line.bc_id = bc.id)
+        FROM {bulk_rows.row_source(BC, [*columns, "odoo_id"])}
+        JOIN {BC_TABLE} bc ON bc.odoo_id = item.odoo_id
+        WHERE bc.archived_at IS NULL AND bc.forbidden_at IS NULL AND {_are_equal("bc", columns)}"""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [bulk_rows.json_parameter(rows), sorted(first.extra.kept)])
+        return dict(cursor.fetchall())
+
+
+def _count_equal_lines(lines: Sequence[tuple[int, MappedLine]]) -> dict[int, int]:
+    """Return order id → the number of its lines that are equal, and are under this order."""
+    _order, first = lines[0]
+    columns = [*first.fields, "extra"]
+    rows = [
+        {**line.fields, "extra": line.extra.values, "odoo_id": line.odoo_id, "order_id": order_id}
+        for order_id, line in lines
+    ]
+    source = bulk_rows.row_source(BCLine, [*columns, "odoo_id"], order_id="bigint")
+    statement = f"""
+        SELECT item.order_id, count(*)
+        FROM {source}
+        JOIN {LINE_TABLE} line ON line.odoo_id = item.odoo_id
+        JOIN {BC_TABLE} bc ON bc.id = line.bc_id AND bc.odoo_id = item.order_id
+        WHERE {_are_equal("line", columns)}
+        GROUP BY item.order_id"""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [bulk_rows.json_parameter(rows), sorted(first.extra.kept)])
+        return dict(cursor.fetchall())
+
+
+def _are_equal(table: str, columns: Iterable[str]) -> str:
+    """Return the condition; its one parameter names the further fields that stay as they are."""
+    compared = [
+        (f'{table}."{name}"', f'item."{name}"')
+        if name != "extra"
+        else (f"{table}.extra - %s::text[]", "item.extra")
+        for name in columns
+    ]
+    ours, theirs = (", ".join(side) for side in zip(*compared, strict=True))
+    return f"({ours}) IS NOT DISTINCT FROM ({theirs})"
+
+
+def insert_new(orders: Sequence[MappedOrder], synced_at: datetime) -> None:
+    """Insert these orders with their lines; the copy has none of either.
+
+    Raises Django's IntegrityError where it has one all the same: another worker was quicker.
+    """
+    if not orders:
+        return
+    keys = dict(
+        bulk_rows.insert(
+            BC, [_order_row(order, synced_at) for order in orders], returning="odoo_id, id"
+        )
+    )
+    lines = [(line, keys[order.odoo_id]) for order in orders for line in order.lines]
+    lines.sort(key=lambda pair: pair[0].odoo_id)  # as every transaction does, so that none deadlock
+    bulk_rows.insert(BCLine, [_line_row(line, key) for line, key in lines])
+
+
+def _order_row(order: MappedOrder, synced_at: datetime) -> Mapping[str, Any]:
+    return {
+        **order.fields,
+        "odoo_id": order.odoo_id,
+        "extra": order.extra.values,
+        "mapping_version": order.mapping_version,
+        "synced_at": synced_at,
+    }
+
+
+def _line_row(line: MappedLine, key: int) -> Mapping[str, Any]:
+    return {**line.fields, "odoo_id": line.odoo_id, "extra": line.extra.values, "bc_id": key}
