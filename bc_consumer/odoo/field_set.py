@@ -29,6 +29,7 @@ FIRST_TABLES = frozenset({2452737743, 2949734134})
 """Fingerprints of the tables of the first release. Rows written by it have no table mark, so these
 tables add none."""
 
+Names = tuple[tuple[str, str], ...]
 FieldsGet = Callable[[str, Sequence[str]], Mapping[str, Any]]
 MayRead = Callable[[str], bool]
 
@@ -58,6 +59,27 @@ class ModelFields:
     relations: Mapping[str, str]
     chosen: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    # The following are made of those above, once: every record is read by them.
+    plain_names: Names = field(init=False, repr=False, compare=False)
+    """Fields whose values are kept as Odoo sends them: canonical name, and this Odoo's."""
+    many2one_names: Names = field(init=False, repr=False, compare=False)
+    many2many_names: Names = field(init=False, repr=False, compare=False)
+    derived: tuple[Field, ...] = field(init=False, repr=False, compare=False)
+    """Fields that this Odoo lacks and that are computed from others."""
+
+    def __post_init__(self) -> None:
+        """Sort the fields by how their values are read."""
+        apart = {Kind.MANY2ONE, Kind.MANY2MANY, Kind.LINES}
+        by_kind = {
+            "plain_names": set(Kind) - apart,
+            "many2one_names": {Kind.MANY2ONE},
+            "many2many_names": {Kind.MANY2MANY},
+        }
+        for attribute, kinds in by_kind.items():
+            names = ((one.name, name) for one, name in self.present if one.kind in kinds)
+            object.__setattr__(self, attribute, tuple(names))
+        derived = (one for one in self.absent if one.derive is not None)
+        object.__setattr__(self, "derived", tuple(derived))
 
     @property
     def odoo_names(self) -> list[str]:
@@ -76,8 +98,7 @@ class ModelFields:
     @property
     def known(self) -> tuple[Field, ...]:
         """The fields that each record has a value for, derived ones included."""
-        derived = (field for field in self.absent if field.derive is not None)
-        return (*(field for field, _odoo_name in self.present), *derived)
+        return (*(field for field, _odoo_name in self.present), *self.derived)
 
     @property
     def lacking(self) -> tuple[Field, ...]:

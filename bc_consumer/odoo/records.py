@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.fields.kinds import Kind
 from bc_consumer.odoo.errors import OdooFault, OdooProtocolError
 from bc_consumer.odoo.field_set import FieldSet, ModelFields
 
@@ -163,33 +162,34 @@ def _build_line(record: Record, fields: ModelFields) -> LineSnapshot:
 
 
 def _values(record: Record, fields: ModelFields) -> dict[str, object]:
-    values: dict[str, object] = {}
-    for field, odoo_name in fields.present:
-        if odoo_name not in record:
-            raise OdooProtocolError(
-                _(
-                    "Odoo left %(odoo_name)s of %(model)s %(record)s out of its answer",
-                    odoo_name=odoo_name,
-                    model=fields.model,
-                    record=record_id(record),
-                )
-            )
-        if field.kind is Kind.MANY2ONE:
-            values[field.name] = _id_and_name(record[odoo_name])
-        elif field.kind is Kind.MANY2MANY:
+    try:
+        values: dict[str, object] = {
+            name: record[odoo_name] for name, odoo_name in fields.plain_names
+        }
+        for name, odoo_name in fields.many2one_names:
+            values[name] = _id_and_name(record[odoo_name])
+        for name, odoo_name in fields.many2many_names:
             related = [_id_and_name(other) for other in check_records(record[odoo_name])]
-            values[field.name] = sorted(related, key=record_id)
-        elif field.kind is not Kind.LINES:
-            values[field.name] = record[odoo_name]
-    for field in fields.absent:
-        if field.derive is not None:
-            values[field.name] = field.derive(values)
+            values[name] = sorted(related, key=record_id)
+    except KeyError as absent:
+        raise OdooProtocolError(
+            _(
+                "Odoo left %(odoo_name)s of %(model)s %(record)s out of its answer",
+                odoo_name=absent.args[0],
+                model=fields.model,
+                record=record_id(record),
+            )
+        ) from None
+    for field in fields.derived:
+        values[field.name] = field.derive(values)  # type: ignore[misc]
     return values
 
 
 def _id_and_name(value: Any) -> Any:
     """Return ``{"id", "display_name"}`` for a nested record or ``[id, name]``; keep False."""
     if isinstance(value, dict) and "id" in value:
+        if len(value) == 2 and "display_name" in value:
+            return value
         return {"id": value["id"], "display_name": value.get("display_name", False)}
     if isinstance(value, list) and len(value) == 2:
         return {"id": value[0], "display_name": value[1]}

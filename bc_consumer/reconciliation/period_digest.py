@@ -3,7 +3,8 @@
 Counts and sums of ids are compared by month of write_date; then by day, where a month differs or
 was never proven equal; then id by id, where a day does. A past period can only lose rows, because
 what is written gets a new date. So a period that was once proven equal, and whose figures have not
-changed since, is still equal.
+changed since, is still equal. So is a period whose figures are equal and whose orders were all read
+since the run began, as in a first load: none is compared id by id there.
 """
 
 import logging
@@ -14,7 +15,7 @@ from functools import partial
 from typing import Any, Literal
 
 from django.conf import settings
-from django.db.models import Count, Sum
+from django.db.models import Count, Min, Sum
 from django.db.models.functions import TruncDay, TruncMonth
 
 from bc_consumer.core.translatable import Message, message_of, verbatim
@@ -57,11 +58,15 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a period holds; ``id_sum`` None: unknown."""
+    """What a period holds; ``id_sum`` None: unknown.
+
+    ``just_read``: of our own, whether Odoo showed every one of these rows since the run began.
+    """
 
     end: datetime
     count: int
     id_sum: int | None
+    just_read: bool = False
 
     def equals(self, other: "Figures | None") -> bool:
         """Return whether both may be of the same rows, as far as figures can show."""
@@ -82,16 +87,27 @@ class Digest:
     """One comparison of all orders, or of all lines.
 
     ``settled_before``: periods that end by then can be proven equal, because no change with such an
-    old write_date can still be committed. ``remember``: store what is proven equal; without it
-    nothing is written.
+    old write_date can still be committed. ``read_since``: when the run began; None: nothing was
+    read by it. ``all_follow``: each order's content is compared afterwards, so that ids are compared
+    only where figures differ. ``remember``: store what is proven equal; without it nothing is
+    written.
     """
 
     def __init__(
-        self, odoo: Odoo, model: Model, settled_before: datetime, *, remember: bool = True
+        self,
+        odoo: Odoo,
+        model: Model,
+        settled_before: datetime,
+        *,
+        read_since: datetime | None = None,
+        all_follow: bool = False,
+        remember: bool = True,
     ) -> None:
         self.odoo = odoo
         self.model = model
         self.settled_before = settled_before
+        self.read_since = read_since
+        self.all_follow = all_follow
         self.remember = remember
         self.note: Message = verbatim("")
         self._unequal_days: set[datetime] = set()
@@ -114,13 +130,18 @@ class Digest:
         to_compare = {
             start: (their, own)
             for start, (their, own) in days.items()
-            if not own.equals(their) or own.end <= self.settled_before
+            if not own.equals(their) or (self._is_to_be_proven(own) and not own.just_read)
         }
+        self._remember([(day, days[day]) for day in days.keys() - to_compare.keys()])
         for span in _join_days(to_compare):
             yield from self._compare(span.period)
             self._remember([(start, to_compare[start]) for start in span.days])
             yield Drift(frozenset(), frozenset(), kept=True)
         self._remember([*months.items()])
+
+    def _is_to_be_proven(self, own: Figures) -> bool:
+        """Return whether to compare ids although figures are equal, as a proof for later nights."""
+        return own.end <= self.settled_before and not self.all_follow
 
     def _describe_fallback(self, why: Message) -> Message:
         if self.model == "order":
@@ -158,17 +179,26 @@ class Digest:
     def _own_figures(self, name: PeriodName, within: Period | None) -> dict[datetime, Figures]:
         truncate = TruncMonth if name == "month" else TruncDay
         rows = self._own_rows(within or Period(None, None)).filter(write_date__isnull=False)
+        synced_at = "synced_at" if self.model == "order" else "bc__synced_at"
         groups = (
             rows.annotate(period=truncate("write_date", tzinfo=UTC))
-            .values("period")
-            .annotate(count=Count("pk"), id_sum=Sum("odoo_id"))
+            .values_list("period")
+            .annotate(
+                count=Count("pk"),
+                id_sum=Sum("odoo_id"),
+                read=Count(synced_at),
+                oldest=Min(synced_at),
+            )
             .order_by("period")
         )
         return {
-            group["period"]: Figures(
-                _end(name, group["period"]), group["count"], int(group["id_sum"])
+            start: Figures(
+                _end(name, start),
+                count,
+                int(id_sum),
+                self.read_since is not None and read == count and oldest >= self.read_since,
             )
-            for group in groups
+            for start, count, id_sum, read, oldest in groups
         }
 
     def _proven(self) -> dict[tuple[datetime, datetime], tuple[int, int]]:
@@ -247,6 +277,7 @@ class Digest:
             for start, (their, own) in periods
             if own.end <= self.settled_before
             and own.equals(their)
+            and (own.just_read or not self.all_follow)
             and not any(start <= day < own.end for day in self._unequal_days)
         ]
         unique = {(proof.start, proof.end): proof for proof in proofs}

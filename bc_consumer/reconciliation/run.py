@@ -85,7 +85,7 @@ from bc_consumer.reconciliation.lock import (
     SliceOver,
     ask_to_give_way,
 )
-from bc_consumer.reconciliation.period_digest import Digest
+from bc_consumer.reconciliation.period_digest import Digest, Model
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.reconciliation.start import FIRST_PHASE, begin, holder
 from bc_consumer.refresh import archive_brake, odoo_identity
@@ -380,14 +380,21 @@ class _Runner:
         if not self.run.digest:
             return "drain"
         self._drain()  # so that what was already found is not found, and counted, again
-        return self._digest(Digest(self.odoo, "order", self._settled_before()))
+        return self._digest("order")
 
     def _digest_lines(self) -> str:
         """Compare the figures of all lines, however old."""
         self._drain()
-        return self._digest(Digest(self.odoo, "line", self._settled_before()))
+        return self._digest("line")
 
-    def _digest(self, digest: Digest) -> str:
+    def _digest(self, model: Model) -> str:
+        digest = Digest(
+            self.odoo,
+            model,
+            self._settled_before(),
+            read_since=self.run.started_at,
+            all_follow=self.run.full and self.run.window_since is not None,
+        )
         for drift in digest.drifts():
             self._has_progressed = self._has_progressed or drift.kept
             self._stop_if_asked(may_end=drift.kept)

@@ -47,7 +47,7 @@ from bc_consumer.refresh.error_policy import (
     reaction_to,
 )
 from bc_consumer.refresh.fault_finding import check_known_good
-from bc_consumer.refresh.mapping import MappingError, map_order
+from bc_consumer.refresh.mapping import map_orders
 from bc_consumer.refresh.odoo_connection import odoo, sends_early
 from bc_consumer.refresh.writer import FetchedRow, LinesElsewhere, Result, apply, journal_entry
 from bc_consumer.signals import bc_synced
@@ -250,12 +250,8 @@ class Batch:
                 fetched_rows.append(FetchedRow(self.rows[odoo_id], Missing.OUTSIDE_COMPANIES))
             else:
                 self._fail(odoo_id, NotReadable())
-        unfit: dict[int, MappingError] = {}
-        for odoo_id, snapshot in fetched.orders.items():
-            try:
-                fetched_rows.append(FetchedRow(self.rows[odoo_id], map_order(snapshot)))
-            except MappingError as error:
-                unfit[odoo_id] = error
+        mapped, unfit = map_orders(list(fetched.orders.values()))
+        fetched_rows += (FetchedRow(self.rows[i], order) for i, order in mapped.items())
         if len(unfit) == len(fetched.orders) > 0:
             self._check_known_good(next(iter(unfit.values())), list(unfit))
         for odoo_id, misfit in unfit.items():

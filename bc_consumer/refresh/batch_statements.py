@@ -1,4 +1,4 @@
-"""Statements about all orders of a batch at once: which are unchanged, and insert those that are new.
+"""Statements about a whole batch: which of its orders are unchanged, and insert those that are new.
 
 Most orders of a reconciliation are one or the other, and then no object of Django's is made for
 them. PostgreSQL compares the columns themselves: a stored digest would not notice a row that
@@ -22,7 +22,7 @@ def find_unchanged(orders: Sequence[MappedOrder]) -> set[int]:
     """Return the ids of those orders that the copy has exactly like this, with the same lines.
 
     Call it when the orders' rows are locked. An order that is left out may still be unchanged:
-    where the orders were made by different sets of fields, and on SQLite, nothing is said about any.
+    nothing is said where they were made by different sets of fields, nor on SQLite.
     """
     if not orders or not bulk_rows.is_possible() or not _have_same_columns(orders):
         return set()

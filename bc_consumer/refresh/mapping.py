@@ -12,10 +12,12 @@ and name; an empty value as null, whatever the kind.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
+from itertools import islice
 from typing import Any, TypeGuard
 
 from bc_consumer.core.secret_patterns import beginning
@@ -44,6 +46,8 @@ LONGEST_SHOWN = 100
 """Characters of a bad value that its error repeats."""
 LONGEST_MOMENT = 40
 """Characters of a date that is parsed at all; one with time and microseconds has 26."""
+REMEMBERED = 10_000
+"""Values of one kind that are remembered, at most."""
 
 NOT_TEXT = dict.fromkeys(
     (*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF)
@@ -127,17 +131,56 @@ class _Unfit(Exception):
     """A value does not fit; the caller turns it into a MappingError, which says where."""
 
 
+def map_orders(
+    snapshots: Sequence[OrderSnapshot],
+) -> tuple[dict[int, MappedOrder], dict[int, MappingError]]:
+    """Map orders with their lines; return them by id, and the errors of those that do not fit."""
+    try:
+        return {order.odoo_id: order for order in _map_together(snapshots)}, {}
+    except MappingError as error:
+        if len(snapshots) == 1:
+            return {}, {snapshots[0].id: error}
+    mapped: dict[int, MappedOrder] = {}
+    unfit: dict[int, MappingError] = {}
+    for snapshot in snapshots:
+        fit, misfit = map_orders([snapshot])
+        mapped |= fit
+        unfit |= misfit
+    return mapped, unfit
+
+
 def map_order(snapshot: OrderSnapshot) -> MappedOrder:
     """Map an order with its lines. Raises MappingError for a value that does not fit."""
-    order_mapper = _Mapper(snapshot.fields.order, snapshot.currency_decimals)
-    line_mapper = _Mapper(snapshot.fields.line, snapshot.currency_decimals)
-    lines = [
-        MappedLine(line.id, *line_mapper.map(line.values, snapshot.id, line.id), line_mapper.untold)
-        for line in snapshot.lines
-    ]
-    fields, extra = order_mapper.map(snapshot.values, snapshot.id, None)
-    version = mapping_version(snapshot.fields.fingerprint)
-    return MappedOrder(snapshot.id, fields, extra, tuple(lines), version, order_mapper.untold)
+    (order,) = _map_together([snapshot])
+    return order
+
+
+def _map_together(snapshots: Sequence[OrderSnapshot]) -> Iterator[MappedOrder]:
+    """Map orders column by column, as far as they have the same fields and decimals."""
+    groups: dict[tuple[int, int | None], list[OrderSnapshot]] = {}
+    for snapshot in snapshots:
+        groups.setdefault((id(snapshot.fields), snapshot.currency_decimals), []).append(snapshot)
+    for group in groups.values():
+        yield from _map_group(group, group[0].fields, group[0].currency_decimals)
+
+
+def _map_group(
+    snapshots: Sequence[OrderSnapshot], fields: FieldSet, currency: int | None
+) -> Iterator[MappedOrder]:
+    order_mapper, line_mapper = _Mapper(fields.order, currency), _Mapper(fields.line, currency)
+    line_ids = [(order.id, line.id) for order in snapshots for line in order.lines]
+    values = line_mapper.map([line.values for order in snapshots for line in order.lines], line_ids)
+    lines = iter(zip(line_ids, values, strict=True))
+    order_values = order_mapper.map(
+        [order.values for order in snapshots], [(order.id, None) for order in snapshots]
+    )
+    version = mapping_version(fields.fingerprint)
+    for order, (columns, extra) in zip(snapshots, order_values, strict=True):
+        own = tuple(
+            MappedLine(line_id, line_columns, line_extra, line_mapper.untold)
+            for (_order_id, line_id), (line_columns, line_extra) in islice(lines, len(order.lines))
+        )
+        yield MappedOrder(order.id, columns, extra, own, version, order_mapper.untold)
 
 
 def mapping_version(fingerprint: int) -> int:
@@ -159,62 +202,138 @@ def current_versions(fields: FieldSet) -> frozenset[int]:
 
 
 class _Mapper:
-    """Maps the records of one model.
+    """Maps the records of one model, column by column: that takes a third of the time.
 
-    ``currency``: decimals of the order's currency; None: numbers are not rounded.
+    ``currency``: decimals of the orders' currency; None: numbers are not rounded.
     """
 
     def __init__(self, fields: ModelFields, currency: int | None) -> None:
         self.known = [field for field in fields.known if not field.is_relation]
-        self.kept = frozenset(field.name for field in fields.lacking if field.extra)
         self.untold = frozenset(
             column
             for field in self.known
             if not field.told
             for column in field.columns or (f"{EXTRA}{field.name}",)
         )
-        self.digits = fields.digits
-        self.currency = currency
+        self._kept = frozenset(field.name for field in fields.lacking if field.extra)
+        self._digits = fields.digits
+        self._currency = currency
 
     def map(
-        self, values: Mapping[str, object], order_id: int, line_id: int | None
-    ) -> tuple[dict[str, object], Extra]:
-        """Return the columns, and the fields that have none."""
-        columns: dict[str, object] = {}
-        extra: dict[str, object] = {}
+        self,
+        records: Sequence[Mapping[str, object]],
+        ids: Sequence[tuple[int, int | None]],
+    ) -> list[tuple[dict[str, object], Extra]]:
+        """Return each record's columns, and its fields that have none.
+
+        ``ids``: of each record, its order's id, and its own if it is a line.
+        """
+        names: list[str] = []
+        columns: list[Sequence[object]] = []
+        extra_names: list[str] = []
+        extras: list[Sequence[object]] = []
         for field in self.known:
-            value = values.get(field.name, False)
+            name = field.name
+            values = [record.get(name, False) for record in records]
             try:
                 if field.extra:
-                    extra[field.name] = self._json_value(field, value)
+                    extra_names.append(name)
+                    extras.append([self._json_value(field, value) for value in values])
                 elif field.kind is Kind.MANY2ONE:
-                    columns |= zip(field.columns, _many2one(value), strict=True)
+                    names += field.columns
+                    pairs = [_many2one(value) for value in values]
+                    columns += zip(*pairs, strict=True) if pairs else ((), ())
                 else:
-                    columns[field.name] = self._column_value(field, value)
+                    names.append(name)
+                    columns.append(self._read_column(field, values))
+            except _Unfit:
+                self._raise_first_misfit(field, values, ids)
+        rows, further = _rows(names, columns, records), _rows(extra_names, extras, records)
+        return [(row, Extra(extra, self._kept)) for row, extra in zip(rows, further, strict=True)]
+
+    def _raise_first_misfit(
+        self, field: Field, values: Sequence[object], ids: Sequence[tuple[int, int | None]]
+    ) -> None:
+        """Raise MappingError for the first of these values that does not fit."""
+        for value, (order_id, line_id) in zip(values, ids, strict=True):
+            try:
+                if field.extra:
+                    self._json_value(field, value)
+                elif field.kind is Kind.MANY2ONE:
+                    _many2one(value)
+                else:
+                    self._read_column(field, [value])
             except _Unfit as problem:
                 raise MappingError(
                     message_of(problem), order_id=order_id, line_id=line_id, field=field.name
                 ) from None
-        return columns, Extra(extra, self.kept)
 
-    def _column_value(self, field: Field, value: object) -> object:
-        if field.kind is Kind.MONEY:
-            return _number(value, self.currency)
-        if field.kind in WITH_DIGITS:
-            return _number(value, self.digits.get(field.name))
-        return READERS[field.kind](value)
+    def _read_column(self, field: Field, values: Sequence[object]) -> Sequence[object]:
+        kind = field.kind
+        if kind is Kind.TEXT or kind is Kind.HTML:
+            return [
+                value if type(value) is str and value.isprintable() else _text(value)
+                for value in values
+            ]
+        if kind is Kind.MONEY:
+            return _read_numbers(values, self._currency)
+        if kind in WITH_DIGITS:
+            return _read_numbers(values, self._digits.get(field.name))
+        if kind is Kind.DATETIME:
+            return [
+                _DATETIMES[value] if type(value) is str else _datetime(value) for value in values
+            ]
+        read = READERS[kind]
+        return [read(value) for value in values]
 
     def _json_value(self, field: Field, value: object) -> object:
         """Return a value as ``extra`` holds it."""
         if field.kind is Kind.MANY2ONE:
             number, name = _many2one(value)
             return None if number is None else {"id": number, "name": name}
-        read = self._column_value(field, value)
+        (read,) = self._read_column(field, [value])
         if isinstance(read, Decimal):
             return f"{read:f}"
         if isinstance(read, date):  # a datetime is one too
             return read.isoformat().replace("+00:00", "Z")
         return None if read == "" else read
+
+
+def _rows(
+    names: Sequence[str], columns: Sequence[Sequence[object]], records: Sequence[object]
+) -> list[dict[str, object]]:
+    """Return a row for each record, made of these columns."""
+    if not names:
+        return [{} for _record in records]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+class _Memory(dict[Any, Any]):
+    """Remembers what was read: most dates and numbers of a batch occur several times in it.
+
+    Its keys are all of one type, as 1 and True would be one key.
+    """
+
+    def __init__(self, read: Callable[[Any], object]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, value: object) -> object:
+        read = self._read(value)
+        if len(self) >= REMEMBERED:
+            self.clear()
+        self[value] = read
+        return read
+
+
+def _read_numbers(values: Sequence[object], decimals: int | None) -> list[object]:
+    memory = _numbers(decimals)
+    return [memory[value] if type(value) is float else _number(value, decimals) for value in values]
+
+
+@lru_cache(maxsize=32)
+def _numbers(decimals: int | None) -> _Memory:
+    return _Memory(lambda value: _number(value, decimals))
 
 
 def normalised_text(text: str) -> str:
@@ -299,7 +418,8 @@ def _many2one(value: object) -> tuple[int | None, str]:
     if value is False or value is None:
         return None, ""
     record = _related(value)
-    return record["id"], _text(record.get("display_name"))
+    name = record.get("display_name")
+    return record["id"], name if type(name) is str and name.isprintable() else _text(name)
 
 
 def _many2many(value: object) -> list[dict[str, object]]:
@@ -336,3 +456,4 @@ READERS: Mapping[Kind, Callable[[object], object]] = {
     Kind.MANY2MANY: _many2many,
 }
 """Kind of field → function that reads its value; the other kinds need more than the value."""
+_DATETIMES = _Memory(_datetime)
