@@ -1,19 +1,17 @@
-"""Sends many rows to PostgreSQL as one parameter, and inserts them by one statement.
+"""Sends many rows to PostgreSQL as a few parameters, and inserts them by one statement.
 
 Django's ``bulk_create`` compiles SQL value by value, which takes longer than the database needs to
-store the rows. Here a statement is the same whatever it carries: its rows travel as one JSON text,
-which ``json_to_recordset`` turns into rows of the columns' own types. SQLite stores numbers as
-doubles and parses their texts less exactly than Python does, so it keeps ``bulk_create``.
+store the rows. Here a statement is the same whatever it carries. SQLite stores numbers as doubles
+and parses their texts less exactly than Python does, so it keeps ``bulk_create``.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from django.core.serializers.json import DjangoJSONEncoder
+import orjson
 from django.db import connection, models
 
 Row = Mapping[str, Any]
@@ -25,26 +23,55 @@ def is_possible() -> bool:
     return connection.vendor == "postgresql"
 
 
-def json_parameter(rows: Sequence[Row]) -> str:
-    """Return the parameter for a row source: these rows as JSON."""
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"), default=_json_value)
+class RowSource:
+    """A row source ``item(…)`` of rows that travel as parameters: one JSON list for each column.
 
-
-def _json_value(value: object) -> object:
-    if isinstance(value, Decimal | datetime):
-        return str(value)
-    return DjangoJSONEncoder().default(value)
-
-
-def row_source(model: type[models.Model], columns: Iterable[str], **further: str) -> str:
-    """Return a row source ``item(…)`` of one parameter, which :func:`json_parameter` makes.
-
-    ``further``: columns that the model lacks, each with its type.
+    One list of objects would be simpler, and takes PostgreSQL twice as long to read.
     """
-    types = column_types(model)
-    typed = {**{name: types[name] for name in columns}, **further}
-    listed = ", ".join(f'"{name}" {type_}' for name, type_ in typed.items())
-    return f"json_to_recordset(%s::json) AS item({listed})"
+
+    def __init__(self, model: type[models.Model], columns: Iterable[str], **further: str) -> None:
+        """``further``: columns that the model lacks, each with its type in PostgreSQL."""
+        types = column_types(model)
+        self._types = {**{name: types[name] for name in columns}, **further}
+        self._encoders = {
+            name: encoder for name, encoder in _encoders(model).items() if name in self._types
+        }
+
+    @property
+    def sql(self) -> str:
+        """The source, for FROM; its parameters are those that :meth:`parameters` returns."""
+        lists = ", ".join(
+            f"json_array_elements{'' if self._is_nested(name) else '_text'}(%s::json)"
+            for name in self._types
+        )
+        places = [f"column{place}" for place in range(len(self._types))]
+        values = ", ".join(
+            f'{place}::{type_} AS "{name}"'
+            for place, (name, type_) in zip(places, self._types.items(), strict=True)
+        )
+        return f"(SELECT {values} FROM ROWS FROM ({lists}) AS given({', '.join(places)})) AS item"
+
+    def parameters(self, rows: Sequence[Row]) -> list[str]:
+        """Return the parameters that stand for these rows."""
+        return [
+            orjson.dumps(self._values(name, rows), default=_json_value).decode()
+            for name in self._types
+        ]
+
+    def _is_nested(self, name: str) -> bool:
+        return self._types[name] == "jsonb" and name not in self._encoders
+
+    def _values(self, name: str, rows: Sequence[Row]) -> list[Any]:
+        values = [row[name] for row in rows]
+        if name in self._encoders:
+            return [json.dumps(value, cls=self._encoders[name]) for value in values]
+        return values
+
+
+def _json_value(value: object) -> str:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"{value!r} is in no row of the copy")
 
 
 @cache
@@ -65,7 +92,7 @@ def _defaults(model: type[models.Model]) -> Mapping[str, Any]:
 
 @cache
 def _encoders(model: type[models.Model]) -> Mapping[str, type[json.JSONEncoder]]:
-    """Return the JSON columns that have an encoder of their own: they travel as texts."""
+    """Return the JSON columns that have an encoder of their own; they travel as texts."""
     return {
         field.attname: field.encoder
         for field in model._meta.concrete_fields
@@ -83,20 +110,11 @@ def insert(
     """
     if not rows:
         return []
-    defaults, encoders = _defaults(model), _encoders(model)
-    complete = [{**defaults, **row} for row in rows]
-    for name, encoder in encoders.items():
-        for row in complete:
-            row[name] = json.dumps(row[name], cls=encoder)
-    source = row_source(
-        model,
-        [name for name in defaults if name not in encoders],
-        **dict.fromkeys(encoders, "text"),
-    )
+    defaults = _defaults(model)
     columns = ", ".join(f'"{name}"' for name in defaults)
-    values = ", ".join(f'"{name}"::jsonb' if name in encoders else f'"{name}"' for name in defaults)
-    statement = f"INSERT INTO {model._meta.db_table} ({columns}) SELECT {values} FROM {source}"
+    source = RowSource(model, defaults)
+    statement = f"INSERT INTO {model._meta.db_table} ({columns}) SELECT {columns} FROM {source.sql}"
     statement += f" RETURNING {returning}" if returning else ""
     with connection.cursor() as cursor:
-        cursor.execute(statement, [json_parameter(complete)])
+        cursor.execute(statement, source.parameters([{**defaults, **row} for row in rows]))
         return cursor.fetchall() if returning else []

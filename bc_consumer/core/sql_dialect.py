@@ -24,6 +24,8 @@ class Dialect:
     """Seconds from that time until ``{}``, an SQL expression."""
     ids: str
     """A row source ``item(id)`` from one parameter made by :func:`ids_parameter`."""
+    in_ids: str
+    """A condition behind a column: it is one of the ids of such a parameter."""
     marks: str
     """A row source ``item(…)`` from one parameter, a JSON list of objects with these keys."""
     looks: str
@@ -42,6 +44,7 @@ POSTGRESQL = Dialect(
     later="statement_timestamp() + {} * interval '1 second'",
     seconds_until="EXTRACT(EPOCH FROM {} - statement_timestamp())::float8",
     ids="unnest(%s::bigint[]) AS item(id)",
+    in_ids="= ANY(%s::bigint[])",
     marks="json_to_recordset(%s::json) AS item(id bigint, marks int, lane int, causes text,"
     " event text, early boolean, delay float8, payload int, run bigint)",
     looks="json_to_recordset(%s::json) AS item(id bigint, generation bigint, began timestamptz,"
@@ -59,6 +62,7 @@ SQLITE = Dialect(
     later="strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', ({}) || ' seconds')",
     seconds_until="(julianday({}) - julianday('now')) * 86400.0",
     ids="(SELECT value AS id FROM json_each(%s)) AS item",
+    in_ids="IN (SELECT value FROM json_each(%s))",
     marks="(SELECT value ->> 'id' AS id, value ->> 'marks' AS marks, value ->> 'lane' AS lane,"
     " value ->> 'causes' AS causes, value ->> 'event' AS event, value ->> 'early' AS early,"
     " value ->> 'delay' AS delay, value ->> 'payload' AS payload, value ->> 'run' AS run"

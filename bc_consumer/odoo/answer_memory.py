@@ -64,9 +64,10 @@ def memory_of(body: bytes) -> int:
 
 def _bytes_of_character(body: bytes) -> tuple[int, int]:
     """Return the bytes that a character takes in the whole text, and in the values read of it."""
-    if any(first in body for first in FOUR_BYTES):
+    is_ascii = body.isascii()
+    if not is_ascii and any(first in body for first in FOUR_BYTES):
         return 4, 4
-    width = 1 if body.isascii() else 2
+    width = 1 if is_ascii else 2
     if any(first in body for first in ESCAPED_FOUR_BYTES):
         return width, 4
     return width, 2 if b"\\u" in body else width

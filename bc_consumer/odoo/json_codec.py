@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from bc_consumer.core.secret_patterns import beginning
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.errors import OdooProtocolError
@@ -47,7 +49,19 @@ def write_json(value: Any) -> bytes:
 def read_json(body: bytes) -> Any:
     """Read an answer. Raises OdooProtocolError if it is not JSON.
 
-    Also for NaN and infinities, for integers beyond 64 bits, and for nesting too deep for Python.
+    Also for NaN and infinities, and for nesting too deep. Integers beyond 64 bits become numbers
+    with a fraction, which no id and no whole number may be.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _read_leniently(body)
+
+
+def _read_leniently(body: bytes) -> Any:
+    """Read what a strict reader refuses: half a character outside of the basic plane, as "\\ud83d".
+
+    Odoo sends what users have pasted, and the mapping drops it.
     """
     try:
         text = body.decode("utf-8").strip(BLANKS)

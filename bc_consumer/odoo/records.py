@@ -124,7 +124,7 @@ def check_records(value: Any) -> Sequence[Record]:
     """
     if value is None:
         raise OdooFault(_("Odoo's answer holds an empty value that it can't send"), code=1)
-    if isinstance(value, list) and all(isinstance(record, dict) for record in value):
+    if isinstance(value, list) and set(map(type, value)) <= {dict}:
         return value
     raise OdooProtocolError(_("Odoo gave something else than a list of records"))
 

@@ -87,8 +87,8 @@ class Digest:
     """One comparison of all orders, or of all lines.
 
     ``settled_before``: periods that end by then can be proven equal, because no change with such an
-    old write_date can still be committed. ``read_since``: when the run began; None: nothing was
-    read by it. ``all_follow``: each order's content is compared afterwards, so that ids are compared
+    old write_date can still be committed. ``read_since``: when the run began; None: it has read
+    nothing. ``all_follow``: the content of all orders is compared afterwards, so ids are compared
     only where figures differ. ``remember``: store what is proven equal; without it nothing is
     written.
     """

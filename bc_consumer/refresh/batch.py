@@ -78,6 +78,9 @@ UNKNOWN_LOGGED = 20
 ROUNDS = 4
 """How often one batch brings further orders along before it waits until Odoo's moves are over."""
 
+FRESH_SECONDS = 1.0
+"""A lease that is no older is not renewed before a call: that is shorter than any."""
+
 _unreleased: set[uuid.UUID] = set()
 """Tokens of claims that this process could not give back because the database was away."""
 
@@ -147,6 +150,7 @@ class Batch:
         self.rows = {row.odoo_id: row for row in claim.rows}
         self.probing = claim.probing
         """Odoo was away, and all workers wait for this batch, the probe, to ask it again."""
+        self._fresh_until = time.monotonic() + FRESH_SECONDS
         self.open = set(self.rows)
         """Rows that are not yet settled, failed or given back."""
         self.failed: set[int] = set()
@@ -207,6 +211,8 @@ class Batch:
         """
         if not self.open:
             return []
+        if time.monotonic() < self._fresh_until:
+            return sorted(self.open.intersection(odoo_ids))
         ours = ledger.renew(self.token, self.open)
         self._drop_lost(self.open - ours)
         return sorted(ours.intersection(odoo_ids))

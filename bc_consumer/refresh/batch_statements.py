@@ -5,13 +5,15 @@ them. PostgreSQL compares the columns themselves: a stored digest would not noti
 somebody has changed by hand. What differs is compared by ``writer``, value by value.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
 from bc_consumer.core import bulk_rows
+from bc_consumer.core.bulk_rows import RowSource
+from bc_consumer.core.sql_dialect import dialect, ids_parameter
 from bc_consumer.models import BC, BCLine
 from bc_consumer.refresh.mapping import MappedLine, MappedOrder
 
@@ -52,6 +54,7 @@ def _find_equal_orders(orders: Sequence[MappedOrder]) -> dict[int, int]:
     """Return the orders whose own columns are equal: id → the number of lines in the copy."""
     first = orders[0]
     columns = [*first.fields, "extra", "mapping_version"]
+    source = RowSource(BC, [*columns, "odoo_id"])
     rows = [
         {
             **order.fields,
@@ -63,11 +66,11 @@ def _find_equal_orders(orders: Sequence[MappedOrder]) -> dict[int, int]:
     ]
     statement = f"""
         SELECT bc.odoo_id, (SELECT count(*) FROM {LINE_TABLE} line WHERE line.bc_id = bc.id)
-        FROM {bulk_rows.row_source(BC, [*columns, "odoo_id"])}
+        FROM {source.sql}
         JOIN {BC_TABLE} bc ON bc.odoo_id = item.odoo_id
         WHERE bc.archived_at IS NULL AND bc.forbidden_at IS NULL AND {_are_equal("bc", columns)}"""
     with connection.cursor() as cursor:
-        cursor.execute(statement, [bulk_rows.json_parameter(rows), sorted(first.extra.kept)])
+        cursor.execute(statement, [*source.parameters(rows), sorted(first.extra.kept)])
         return dict(cursor.fetchall())
 
 
@@ -79,16 +82,16 @@ def _count_equal_lines(lines: Sequence[tuple[int, MappedLine]]) -> dict[int, int
         {**line.fields, "extra": line.extra.values, "odoo_id": line.odoo_id, "order_id": order_id}
         for order_id, line in lines
     ]
-    source = bulk_rows.row_source(BCLine, [*columns, "odoo_id"], order_id="bigint")
+    source = RowSource(BCLine, [*columns, "odoo_id"], order_id="bigint")
     statement = f"""
         SELECT item.order_id, count(*)
-        FROM {source}
+        FROM {source.sql}
         JOIN {LINE_TABLE} line ON line.odoo_id = item.odoo_id
         JOIN {BC_TABLE} bc ON bc.id = line.bc_id AND bc.odoo_id = item.order_id
         WHERE {_are_equal("line", columns)}
         GROUP BY item.order_id"""
     with connection.cursor() as cursor:
-        cursor.execute(statement, [bulk_rows.json_parameter(rows), sorted(first.extra.kept)])
+        cursor.execute(statement, [*source.parameters(rows), sorted(first.extra.kept)])
         return dict(cursor.fetchall())
 
 
@@ -102,6 +105,18 @@ def _are_equal(table: str, columns: Iterable[str]) -> str:
     ]
     ours, theirs = (", ".join(side) for side in zip(*compared, strict=True))
     return f"({ours}) IS NOT DISTINCT FROM ({theirs})"
+
+
+def known_lines(line_ids: Collection[int]) -> list[int]:
+    """Return those of these lines that the copy has, under whatever order; ascending."""
+    if not line_ids:
+        return []
+    # Not a join with the ids: PostgreSQL would read the whole table while it grows.
+    statement = f"""
+        SELECT odoo_id FROM {LINE_TABLE} WHERE odoo_id {dialect().in_ids} ORDER BY odoo_id"""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [ids_parameter(line_ids)])
+        return [odoo_id for (odoo_id,) in cursor.fetchall()]
 
 
 def insert_new(orders: Sequence[MappedOrder], synced_at: datetime) -> None:

@@ -376,8 +376,13 @@ def _number(value: object, decimals: int | None) -> Decimal | None:
     if not exact.is_finite():
         raise _unfit(value, _("a finite number"))
     if decimals is not None:
-        exact = exact.quantize(Decimal(1).scaleb(-decimals), context=ROUNDING)
+        exact = exact.quantize(_last_place(decimals), context=ROUNDING)
     return exact or exact.copy_abs()  # -0.0 is 0
+
+
+@lru_cache(maxsize=32)
+def _last_place(decimals: int) -> Decimal:
+    return Decimal(1).scaleb(-decimals)
 
 
 def _datetime(value: object) -> datetime | None:

@@ -24,7 +24,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
 
 from bc_consumer import ledger
 from bc_consumer.core import bulk_rows
@@ -260,8 +259,9 @@ def _load_lines(
     own = {bc.pk for bc in bcs.values()}
     orders = [row.found for row in batch if isinstance(row.found, MappedOrder)]
     line_ids = [line.odoo_id for order in orders for line in order.lines]
-    wanted = Q(bc__in=own) | Q(odoo_id__in=line_ids)
-    lines = {line.odoo_id: line for line in BCLine.objects.filter(wanted)}
+    lines = {line.odoo_id: line for line in BCLine.objects.filter(bc__in=own)} if own else {}
+    if moved := batch_statements.known_lines(set(line_ids) - lines.keys()):
+        lines |= {line.odoo_id: line for line in BCLine.objects.filter(odoo_id__in=moved)}
     if elsewhere := {line.bc_id for line in lines.values()} - own:
         others = dict(BC.objects.filter(pk__in=elsewhere).values_list("pk", "odoo_id"))
         raise LinesElsewhere(_find_holders(orders, lines, others))
