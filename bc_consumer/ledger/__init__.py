@@ -2,8 +2,9 @@
 ``operations.clock_steps`` after the database's clock was set.
 
 mark (``marks``) → claim and renew → settle, release, put off, fail or hold (``claims``).
-``waiting`` queries what waits; ``circuit_breaker`` and ``call_slots`` decide who may claim rows or
-call Odoo. Every time is the database's. Any room above may import it. Start with ``marks``."""
+``queries`` finds what waits, and in vain; ``circuit_breaker`` and ``call_slots`` decide who may
+claim rows or call Odoo. Every time is the database's. Any room above may import it. Start with
+``marks``."""
 
 from bc_consumer.ledger.claims import (
     RETRY_SECONDS,
@@ -11,6 +12,7 @@ from bc_consumer.ledger.claims import (
     Claim,
     LeaseLost,
     LookOutcome,
+    adopt,
     claim,
     claim_also,
     claimed_at,
@@ -29,7 +31,7 @@ from bc_consumer.ledger.claims import (
     take_overdue,
 )
 from bc_consumer.ledger.marks import FORCE, SCRUB, TABLE, Mark, mark, mark_all, reopen
-from bc_consumer.ledger.waiting import adopt, failed, in_vain, outstanding, stuck, stuck_in
+from bc_consumer.ledger.queries import failed, in_vain, outstanding, stuck, stuck_in
 
 __all__ = [
     "FORCE",

@@ -235,6 +235,15 @@ def _free_claims(first: int, beyond: int) -> int:
         )
 
 
+def adopt(run: int) -> int:
+    """Assign to this run what earlier runs marked and nobody has fetched; return how many rows.
+
+    Only the holder of the reconciliation's lock may call this: all earlier runs are over.
+    """
+    others = PendingBC.objects.outstanding().filter(run__isnull=False).exclude(run=run)
+    return others.update_locked(run=run)
+
+
 RETRY_SECONDS = 2.0
 """Delay before an order's second attempt; it doubles with each further one."""
 

@@ -75,7 +75,6 @@ from bc_consumer.reconciliation.finish import (
     verdict,
     waiting_in_vain,
 )
-from bc_consumer.reconciliation.found_orders import Braked, Findings
 from bc_consumer.reconciliation.lock import (
     AlreadyRunning,
     GaveWay,
@@ -86,6 +85,7 @@ from bc_consumer.reconciliation.lock import (
     ask_to_give_way,
 )
 from bc_consumer.reconciliation.period_digest import Digest
+from bc_consumer.reconciliation.run_findings import Braked, Findings
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.reconciliation.start import FIRST_PHASE, begin, holder
 from bc_consumer.refresh import archive_brake, odoo_identity

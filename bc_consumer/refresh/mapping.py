@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, TypeGuard
 
-from bc_consumer.core.secret_patterns import beginning
+from bc_consumer.core.shortening import cut_between_words
 from bc_consumer.core.translatable import Message, message_of
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo import Field, FieldSet, Kind, ModelFields, OrderSnapshot
@@ -322,7 +322,11 @@ def _related(value: object) -> Mapping[str, Any]:
 
 def _unfit(value: object, wanted: Message) -> _Unfit:
     return _Unfit(
-        _("%(value)s is not %(wanted)s", value=beginning(repr(value), LONGEST_SHOWN), wanted=wanted)
+        _(
+            "%(value)s is not %(wanted)s",
+            value=cut_between_words(repr(value), LONGEST_SHOWN),
+            wanted=wanted,
+        )
     )
 
 
