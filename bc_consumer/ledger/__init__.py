@@ -8,7 +8,7 @@ claim rows or call Odoo. Every time is the database's. Any room above may import
 
 from bc_consumer.ledger.claims import (
     RETRY_SECONDS,
-    WAITS,
+    WAITS_FOR_ANOTHER_ORDER,
     Claim,
     LeaseLost,
     LookOutcome,
@@ -38,7 +38,7 @@ __all__ = [
     "RETRY_SECONDS",
     "SCRUB",
     "TABLE",
-    "WAITS",
+    "WAITS_FOR_ANOTHER_ORDER",
     "Claim",
     "LeaseLost",
     "LookOutcome",

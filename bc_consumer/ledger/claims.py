@@ -30,8 +30,9 @@ CLAIMABLE = "failed_at IS NULL AND held_reason = ''"
 FREE = "due_at <= {now} AND (claim_token IS NULL OR claimed_until < {now})"
 PROBE_ORDERS = 1
 """Orders in the batch that shows whether Odoo is back."""
-WAITS = "LinesElsewhere"
-"""Error class of an order whose lines the copy has under another order that is failed or held."""
+WAITS_FOR_ANOTHER_ORDER = "LinesElsewhere"
+"""The ``error_class`` of an order whose lines the copy has under another order that is failed or
+held. The value is historical, and rows have it: it stays whatever any class is called."""
 BESIDE_URGENT = 20
 """Most bulk rows in a batch with urgent ones: enough for a load to make progress under a stream of
 events, and few enough not to delay the events."""
@@ -374,7 +375,7 @@ def put_off(token: uuid.UUID, ids: Collection[int], delay: float, why: Message) 
 
     They are due in ``delay`` seconds. ``why`` is shown to operators.
     """
-    _give_back(token, ids, delay, error_class=WAITS, last_error=why)
+    _give_back(token, ids, delay, error_class=WAITS_FOR_ANOTHER_ORDER, last_error=why)
 
 
 def release(

@@ -35,15 +35,15 @@ class Mark:
     """Primary key of the SyncLog of the reconciliation run that marks, if a run does."""
 
 
-def in_short(odoo_ids: Sequence[int]) -> str:
+def shorten_ids(odoo_ids: Sequence[int]) -> str:
     """Return these ids for a log line: the first ``NAMED`` of them, and how many more there are."""
     named = ", ".join(str(odoo_id) for odoo_id in odoo_ids[:NAMED])
     return named if len(odoo_ids) <= NAMED else f"{named} and {len(odoo_ids) - NAMED} more"
 
 
-def mark(odoo_ids: Iterable[int], mark: Mark) -> list[int]:
+def mark(odoo_ids: Iterable[int], details: Mark) -> list[int]:
     """Mark these orders as possibly changed; return the ids that need a message."""
-    return mark_all((odoo_id, mark) for odoo_id in odoo_ids)
+    return mark_all((odoo_id, details) for odoo_id in odoo_ids)
 
 
 def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
@@ -118,12 +118,12 @@ def _upsert() -> str:
         RETURNING odoo_id, sent_at = {sql.now}"""
 
 
-def reopen(odoo_ids: Sequence[int], mark: Mark) -> None:
+def reopen(odoo_ids: Sequence[int], details: Mark) -> None:
     """Mark failed orders again and let them share a batch again. No message is sent."""
     with transaction.atomic():
         rows = PendingBC.objects.filter(pk__in=sorted(odoo_ids), failed_at__isnull=False)
         rows.update_locked(batch_limit=0)
-        mark_all((odoo_id, mark) for odoo_id in odoo_ids)
+        mark_all((odoo_id, details) for odoo_id in odoo_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +140,17 @@ def merged(marks: Iterable[tuple[int, Mark]]) -> Merged:
     """Combine the marks of each order into one item."""
     first_look = 0.0 if settings.ODOO_WEBHOOK_TIMING == "auto" else settings.EARLY_LOOKS[0]
     items: dict[int, dict[str, Any]] = {}
-    for odoo_id, mark in marks:
+    for odoo_id, details in marks:
         new = {
             "id": odoo_id,
             "marks": 1,
-            "lane": mark.lane.value,
-            "causes": mark.cause,
-            "event": mark.event.value,
-            "early": mark.early,
-            "delay": first_look if mark.early else 0.0,
-            "payload": mark.payload,
-            "run": mark.run,
+            "lane": details.lane.value,
+            "causes": details.cause,
+            "event": details.event.value,
+            "early": details.early,
+            "delay": first_look if details.early else 0.0,
+            "payload": details.payload,
+            "run": details.run,
         }
         old = items.get(odoo_id)
         items[odoo_id] = new if old is None else _merge(old, new)

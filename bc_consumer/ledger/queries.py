@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from django.db.models import Exists, Q
 
-from bc_consumer.ledger.claims import WAITS
+from bc_consumer.ledger.claims import WAITS_FOR_ANOTHER_ORDER
 from bc_consumer.models import PendingBC
 
 STUCK = Q(failed_at__isnull=False) | ~Q(held_reason="")
@@ -41,4 +41,4 @@ def outstanding(run: int) -> int:
 def in_vain() -> Q:
     """Return the condition for orders that wait for another one while any order is stuck."""
     stuck = PendingBC.objects.filter(STUCK)
-    return Q(error_class=WAITS, failed_at__isnull=True) & Q(Exists(stuck))
+    return Q(error_class=WAITS_FOR_ANOTHER_ORDER, failed_at__isnull=True) & Q(Exists(stuck))

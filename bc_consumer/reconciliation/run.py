@@ -35,7 +35,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -43,9 +43,11 @@ from typing import Protocol
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import connection, transaction
+from django.db.models import F
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
+from bc_consumer.core.redaction import redacted
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message, joined, message_of
 from bc_consumer.core.translatable import gettext as _
@@ -70,7 +72,6 @@ from bc_consumer.reconciliation.finish import (
     connection_was_lost,
     forget_requested_scan,
     purge_what_is_old,
-    save,
     summary,
     verdict,
     waiting_in_vain,
@@ -83,11 +84,12 @@ from bc_consumer.reconciliation.lock import (
     LockLost,
     SliceOver,
     ask_to_give_way,
+    describe_holder,
 )
-from bc_consumer.reconciliation.period_digest import Digest
+from bc_consumer.reconciliation.period_digest import PeriodComparison
 from bc_consumer.reconciliation.run_findings import Braked, Findings
 from bc_consumer.reconciliation.schedule import RunRequest
-from bc_consumer.reconciliation.start import FIRST_PHASE, begin, holder
+from bc_consumer.reconciliation.start import FIRST_PHASE, begin
 from bc_consumer.refresh import archive_brake, odoo_identity
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.fault_finding import probe_odoo
@@ -111,7 +113,12 @@ WAIT_SECONDS = 0.2
 """Between two looks at the ledger, or at the lock, while the run waits."""
 PROBE_SECONDS = 5.0
 """Between two calls by which a run itself finds out why the workers leave Odoo alone."""
-
+OWN_COLUMNS = (
+    "status", "ended_at", "window_until", "phase", "cursor", "found_by_window", "found_by_digest",
+    "found_by_names", "scrubbed", "notes", "error", "traceback",
+)  # fmt: skip
+"""Columns that only the process carrying out a run writes. To the other figures each look at an
+order adds its share."""
 
 Marking = Callable[[Sequence[int], ledger.Mark], object]
 """A function of the ledger that marks ids."""
@@ -188,7 +195,7 @@ def _take_lock(cause: SyncLog.Cause, run_id: int | None = None) -> Lock:
         # A poll closes its row a moment before it releases the lock.
         poll_was_running = poll_was_running or Cause.POLL in running
         if not poll_was_running or running - {Cause.POLL} or time.monotonic() >= end:
-            raise AlreadyRunning(holder())
+            raise AlreadyRunning(describe_holder())
         ask_to_give_way()
         if process_state.stopping.wait(WAIT_SECONDS):
             raise Interrupted(_("the process is stopping"))
@@ -254,7 +261,7 @@ class _Runner:
             self._end_failed(Status.REFUSED, error)
         except LockLost as error:
             if self._is_overtaken():
-                raise AlreadyRunning(holder()) from error
+                raise AlreadyRunning(describe_holder()) from error
             self._end_failed(Status.FAILED, error)
         except (OdooError, DatabaseFailure) as error:
             self._end_failed_or_cut_off(error)
@@ -354,7 +361,7 @@ class _Runner:
         page = suspect_orders.orders_page(
             self.odoo, since, self.run.cursor, self.proof, read_by=read_by
         )
-        suspects = self._findings.note("found_by_window", page.differing, page.suspects)
+        suspects = self._findings.count_and_filter("found_by_window", page.differing, page.suspects)
         if read_by is not None:
             self._mark_for_scrub(suspects - page.differing)
             suspects &= page.differing
@@ -368,7 +375,9 @@ class _Runner:
         if since is None:
             return ""  # every order was marked, and lines come with their order
         page = suspect_orders.lines_page(self.odoo, since, self.run.cursor, self.proof)
-        self._mark(self._findings.note("found_by_window", page.differing, page.suspects))
+        self._mark(
+            self._findings.count_and_filter("found_by_window", page.differing, page.suspects)
+        )
         self.run.cursor = page.last_id
         return "" if page.is_last else "lines"
 
@@ -380,24 +389,24 @@ class _Runner:
         if not self.run.digest:
             return "drain"
         self._drain()  # so that what was already found is not found, and counted, again
-        return self._digest(Digest(self.odoo, "order", self._settled_before()))
+        return self._digest(PeriodComparison(self.odoo, "order", self._settled_before()))
 
     def _digest_lines(self) -> str:
         """Compare the figures of all lines, however old."""
         self._drain()
-        return self._digest(Digest(self.odoo, "line", self._settled_before()))
+        return self._digest(PeriodComparison(self.odoo, "line", self._settled_before()))
 
-    def _digest(self, digest: Digest) -> str:
-        for drift in digest.drifts():
-            self._has_progressed = self._has_progressed or drift.kept
-            self._stop_if_asked(may_end=drift.kept)
-            if not drift.orders:
+    def _digest(self, comparison: PeriodComparison) -> str:
+        for page in comparison.pages():
+            self._has_progressed = self._has_progressed or page.stored
+            self._stop_if_asked(may_end=page.stored)
+            if not page.orders:
                 continue
-            self._findings.check_brake(drift.maybe_gone)
-            self._mark(self._findings.note("found_by_digest", drift.orders, drift.orders))
+            self._findings.check_brake(page.maybe_gone)
+            self._mark(self._findings.count_and_filter("found_by_digest", page.orders, page.orders))
             self._wait_for_room(may_end=False)
-        if digest.note:
-            self.run.notes = joined("\n", self.run.notes, digest.note)
+        if comparison.note:
+            self.run.notes = joined("\n", self.run.notes, comparison.note)
         return ""
 
     def _settled_before(self) -> datetime:
@@ -424,7 +433,9 @@ class _Runner:
                 )
                 self.run.notes = joined("\n", self.run.notes, note)
                 return ""
-            self._mark(self._findings.note("found_by_names", page.differing, page.suspects))
+            self._mark(
+                self._findings.count_and_filter("found_by_names", page.differing, page.suspects)
+            )
             self.run.cursor = page.last_id
             return "" if page.is_last else self.run.phase
 
@@ -499,7 +510,7 @@ class _Runner:
         over_time = self.slice_ends_at is not None and time.monotonic() > self.slice_ends_at
         if over_time and may_end and self._has_progressed:
             raise SliceOver
-        if self.run.cause == Cause.POLL and self.lock.wanted.is_set():
+        if self.run.cause == Cause.POLL and self.lock.give_way_requested.is_set():
             raise GaveWay
         if self.progress is not None:
             left = ledger.outstanding(self.run.pk) if outstanding is None else outstanding
@@ -510,7 +521,7 @@ class _Runner:
     def _judge(self) -> tuple[SyncLog.Status, Message]:
         status, why = verdict(self.run)
         if status in SyncLog.GOOD and self.run.digest:
-            odoo_identity.renew(self.odoo)
+            odoo_identity.renew_sample(self.odoo)
         return status, why
 
     def _end(self, status: SyncLog.Status, error: Message) -> None:
@@ -595,11 +606,25 @@ class _Runner:
             "odoo_calls": calls - self._saved_calls,
             "odoo_bytes": received - self._saved_bytes,
         }
-        if not save(self.run, {**increments, **self._increments}):
+        if not save_row(self.run, {**increments, **self._increments}):
             return False
         self._saved_calls, self._saved_bytes = calls, received
         self._increments.clear()
         return True
+
+
+def save_row(run: SyncLog, more: Mapping[str, int]) -> bool:
+    """Save a run's own columns, and add ``more`` to others; return False where it is not running.
+
+    Somebody else has then ended it, while this process had lost the lock, and its row stays as it
+    is.
+    """
+    run.notes, run.error = redacted(run.notes), redacted(run.error)
+    run.traceback = redacted(run.traceback)
+    columns = {name: getattr(run, name) for name in OWN_COLUMNS}
+    increments = {name: F(name) + count for name, count in more.items()}
+    running = SyncLog.objects.filter(pk=run.pk, status=Status.RUNNING)
+    return running.update(**columns, **increments) > 0
 
 
 # --- the run's own threads ----------------------------------------------------------------------

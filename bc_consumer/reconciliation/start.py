@@ -5,12 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from bc_consumer import ledger
 from bc_consumer.core import translatable
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.translatable import Message
 from bc_consumer.models import SyncLog, SyncState
 from bc_consumer.reconciliation.schedule import RunRequest
 
@@ -82,16 +80,3 @@ def _resume_first_load(run: SyncLog) -> None:
         run.notes = translatable.gettext(
             "goes on with run %(run)s after order %(order)s", run=last.pk, order=last.cursor
         )
-
-
-def holder() -> Message:
-    """Return which run has the lock, as far as the SyncLog rows tell."""
-    running = SyncLog.objects.filter(status=Status.RUNNING).order_by("-id").first()
-    if running is None:
-        return translatable.gettext("another run")
-    return translatable.gettext(
-        "run %(id)s (%(cause)s, begun at %(time)s)",
-        id=running.pk,
-        cause=translatable.gettext(running.cause),  # the causes' labels are the same words
-        time=f"{timezone.localtime(running.started_at):%H:%M:%S}",
-    )

@@ -98,13 +98,13 @@ class Extra:
 class MappedLine:
     """One line's columns, name → value, ready for ``BCLine``; columns that Odoo lacks are left out.
 
-    ``untold``: columns and «extra.name» that do not count as changes of the order.
+    ``unreported``: columns and «extra.name» that do not count as changes of the order.
     """
 
     odoo_id: int
     fields: Mapping[str, object]
     extra: Extra
-    untold: frozenset[str] = frozenset()
+    unreported: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class MappedOrder:
     """One order's columns, name → value, ready for ``BC``, and its lines, ascending by id.
 
     Columns that this Odoo lacks are left out. ``mapping_version``: by what the values were made;
-    see the function. ``untold``: as in MappedLine.
+    see the function. ``unreported``: as in MappedLine.
     """
 
     odoo_id: int
@@ -120,7 +120,7 @@ class MappedOrder:
     extra: Extra
     lines: tuple[MappedLine, ...]
     mapping_version: int
-    untold: frozenset[str] = frozenset()
+    unreported: frozenset[str] = frozenset()
 
 
 class _Unfit(Exception):
@@ -132,12 +132,14 @@ def map_order(snapshot: OrderSnapshot) -> MappedOrder:
     order_mapper = _Mapper(snapshot.fields.order, snapshot.currency_decimals)
     line_mapper = _Mapper(snapshot.fields.line, snapshot.currency_decimals)
     lines = [
-        MappedLine(line.id, *line_mapper.map(line.values, snapshot.id, line.id), line_mapper.untold)
+        MappedLine(
+            line.id, *line_mapper.map(line.values, snapshot.id, line.id), line_mapper.unreported
+        )
         for line in snapshot.lines
     ]
     fields, extra = order_mapper.map(snapshot.values, snapshot.id, None)
     version = mapping_version(snapshot.fields.fingerprint)
-    return MappedOrder(snapshot.id, fields, extra, tuple(lines), version, order_mapper.untold)
+    return MappedOrder(snapshot.id, fields, extra, tuple(lines), version, order_mapper.unreported)
 
 
 def mapping_version(fingerprint: int) -> int:
@@ -167,10 +169,10 @@ class _Mapper:
     def __init__(self, fields: ModelFields, currency: int | None) -> None:
         self.known = [field for field in fields.known if not field.is_relation]
         self.kept = frozenset(field.name for field in fields.lacking if field.extra)
-        self.untold = frozenset(
+        self.unreported = frozenset(
             column
             for field in self.known
-            if not field.told
+            if not field.reported
             for column in field.columns or (f"{EXTRA}{field.name}",)
         )
         self.digits = fields.digits

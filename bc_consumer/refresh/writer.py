@@ -295,7 +295,7 @@ def _compare_order(order: MappedOrder, bc: BC | None, copy: _Copy, now: datetime
     was_proven = bc.mapping_version == order.mapping_version and is_proven(bc.synced_at, dates, now)
     difference = Difference()
     changed = _assign(bc, order.fields, order.extra)
-    fields = _drop_untold(changed, order.untold)
+    fields = _drop_unreported(changed, order.unreported)
     lines = _compare_lines(order, bc, copy, difference)
     must_write = bool(difference.lines) or bc.mapping_version != order.mapping_version
     if created or changed or lines or was_away or must_write:
@@ -323,7 +323,7 @@ def _compare_lines(
         line = copy.lines.get(mapped.odoo_id) or BCLine(odoo_id=mapped.odoo_id)
         before = line.extra
         changed = _assign(line, mapped.fields, mapped.extra)
-        fields = _drop_untold(changed, mapped.untold)
+        fields = _drop_unreported(changed, mapped.unreported)
         added = line._state.adding or line.bc_id != bc.pk
         if added or changed or line.extra != before:
             difference.lines.append(line)
@@ -362,9 +362,9 @@ def _assign(record: OdooRecord, values: Mapping[str, object], extra: Extra) -> d
     return changed
 
 
-def _drop_untold(changed: Mapping[str, object], untold: Set[str]) -> dict[str, object]:
+def _drop_unreported(changed: Mapping[str, object], unreported: Set[str]) -> dict[str, object]:
     """Return the changes that count as changes of the order."""
-    return {name: pair for name, pair in changed.items() if name not in untold}
+    return {name: pair for name, pair in changed.items() if name not in unreported}
 
 
 # --- write --------------------------------------------------------------------------------------
