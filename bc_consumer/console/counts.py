@@ -1,4 +1,4 @@
-"""The figures that pages, health checks and metrics show. Nothing here writes.
+"""The figures that pages, the administration and ``/status.json`` show. Nothing here writes.
 
 Counts are exact; ``core.cached_value`` bounds their cost. With small tables they are milliseconds
 old.
