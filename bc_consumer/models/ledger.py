@@ -21,6 +21,11 @@ WEBHOOK = "webhook"
 """The cause of a webhook's mark."""
 
 
+def has_cause(causes: str, cause: str) -> bool:
+    """Return whether ``cause`` is among ``causes``, as a row has them: separated by commas."""
+    return cause in causes.split(",")
+
+
 class Event(models.TextChoices):
     """What happened in Odoo according to the mark: a hint, never trusted."""
 
