@@ -36,6 +36,8 @@ from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.error_policy import NotReadable
 from bc_consumer.refresh.mapping import EXTRA, Extra, MappedOrder, MappingError, map_order
 
+Phase = SyncLog.Phase
+
 MOTION = timedelta(seconds=10)
 """What was written this short a time before the dry run began, or since, may still be on its
 way."""
@@ -169,19 +171,19 @@ class DriftScan:
 
     def _suspects(self) -> Iterator[int]:
         phases: dict[str, Callable[[], Iterator[int]]] = {
-            "orders": self._window_orders,
-            "lines": self._window_lines,
-            "digest of orders": lambda: self._digest_suspects("order"),
-            "digest of lines": lambda: self._digest_suspects("line"),
-            "mapping": self._older_mapping,
-            **{f"names of {m}": self._renamed_orders(m) for m in self._naming_models()},
-            "owed": self._owed_orders,
-            "scrub": self._share_of_the_scrub,
+            Phase.ORDERS: self._window_orders,
+            Phase.LINES: self._window_lines,
+            Phase.DIGEST_OF_ORDERS: lambda: self._digest_suspects("order"),
+            Phase.DIGEST_OF_LINES: lambda: self._digest_suspects("line"),
+            Phase.MAPPING: self._older_mapping,
+            **{f"{Phase.NAMES_OF}{m}": self._renamed_orders(m) for m in self._naming_models()},
+            Phase.OWED: self._owed_orders,
+            Phase.SCRUB: self._share_of_the_scrub,
         }
         if self.only:
-            phases = {"orders": lambda: iter(sorted(self.only))}
+            phases = {Phase.ORDERS: lambda: iter(sorted(self.only))}
         elif self.full:
-            phases = {"orders": self._every_order}
+            phases = {Phase.ORDERS: self._every_order}
         for self.phase, suspects in phases.items():
             self._stop_if_asked()
             yield from suspects()

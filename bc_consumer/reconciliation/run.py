@@ -90,7 +90,7 @@ from bc_consumer.reconciliation.lock import (
 from bc_consumer.reconciliation.period_digest import PeriodComparison
 from bc_consumer.reconciliation.run_findings import Braked, Findings
 from bc_consumer.reconciliation.schedule import RunRequest
-from bc_consumer.reconciliation.start import FIRST_PHASE, begin
+from bc_consumer.reconciliation.start import begin
 from bc_consumer.refresh import archive_brake, odoo_identity
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.fault_finding import probe_odoo
@@ -99,6 +99,7 @@ from bc_consumer.refresh.odoo_connection import odoo
 logger = logging.getLogger(__name__)
 Status = SyncLog.Status
 Cause = SyncLog.Cause
+Phase = SyncLog.Phase
 
 OUTSTANDING = 4000
 """Orders that one run has marked and that are not fetched yet, at most: so the ledger stays small
@@ -120,6 +121,8 @@ OWN_COLUMNS = (
 )  # fmt: skip
 """Columns that only the process carrying out a run writes. To the other figures each look at an
 order adds its share."""
+NEXT = ""
+"""What the method of a phase returns when the phase is over: the next one of the table follows."""
 
 Marking = Callable[[Sequence[int], ledger.Mark], object]
 """A function of the ledger that marks ids."""
@@ -290,15 +293,15 @@ class _Runner:
                 check_language(self.odoo)
             self._save_or_stop()
         phases = self._phases()
-        names = [*phases, SyncLog.DONE]
+        names = [*phases, Phase.DONE]
         if self.run.phase not in names:  # names of a model that the fields no longer refer to
-            self.run.phase, self.run.cursor = FIRST_PHASE, 0
-        while self.run.phase != SyncLog.DONE:
+            self.run.phase, self.run.cursor = Phase.FAILED, 0
+        while self.run.phase != Phase.DONE:
             self._stop_if_asked()
             self._wait_for_room()
             next_phase = phases[self.run.phase]()
             self._has_progressed = True
-            if next_phase == "":
+            if next_phase == NEXT:
                 next_phase = names[names.index(self.run.phase) + 1]
                 self.run.cursor = 0
             self.run.phase = next_phase
@@ -313,26 +316,26 @@ class _Runner:
     def _phases(self) -> dict[str, Callable[[], str]]:
         """Return each phase's method, in the order of the module's table."""
         return {
-            FIRST_PHASE: self._reopen_failed,
-            "mapping": self._mark_older_mapping,
-            "orders": self._compare_orders,
-            "lines": self._compare_lines,
-            "digest of orders": self._digest_orders,
-            "digest of lines": self._digest_lines,
+            Phase.FAILED: self._reopen_failed,
+            Phase.MAPPING: self._mark_older_mapping,
+            Phase.ORDERS: self._compare_orders,
+            Phase.LINES: self._compare_lines,
+            Phase.DIGEST_OF_ORDERS: self._digest_orders,
+            Phase.DIGEST_OF_LINES: self._digest_lines,
             **{
-                f"names of {m}": self._compare_names(m)
+                f"{Phase.NAMES_OF}{m}": self._compare_names(m)
                 for m in suspect_orders.naming_models(self.odoo)
             },
-            "scrub": self._scrub,
-            "drain": self._drain,
+            Phase.SCRUB: self._scrub,
+            Phase.DRAIN: self._drain,
         }
 
-    # --- phases: each does one page, and returns the phase to go on with ("" is the next one) ----
+    # --- phases: each does one page, and returns the phase to go on with ---------------------
 
     def _reopen_failed(self) -> str:
         """Give orders that were given up one more attempt. Polls come too often for this."""
         if self.run.cause == Cause.POLL:
-            return ""
+            return NEXT
         ids = ledger.failed(self.run.cursor, settings.SYNC_PAGE_SIZE)
         return self._mark_page(ids, ledger.reopen)  # read in batches: thousands may have one cause
 
@@ -342,7 +345,7 @@ class _Runner:
         Runs without a digest skip it, and scans that an event asked for.
         """
         if not self.run.digest or self.run.asked_for:
-            return ""  # it scans the whole copy, and may have all of it read again
+            return NEXT  # it scans the whole copy, and may have all of it read again
         return self._mark_page(
             suspect_orders.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
         )
@@ -350,7 +353,7 @@ class _Runner:
     def _mark_page(self, ids: Sequence[int], mark: Marking = ledger.mark) -> str:
         self._mark(ids, mark)
         self.run.cursor = ids[-1] if ids else 0
-        return "" if len(ids) < settings.SYNC_PAGE_SIZE else self.run.phase
+        return NEXT if len(ids) < settings.SYNC_PAGE_SIZE else self.run.phase
 
     def _compare_orders(self) -> str:
         """Compare the orders written in the window. Every run does this."""
@@ -368,19 +371,19 @@ class _Runner:
             suspects &= page.differing
         self._mark(suspects)
         self.run.cursor = page.last_id
-        return "" if page.is_last else self.run.phase
+        return NEXT if page.is_last else self.run.phase
 
     def _compare_lines(self) -> str:
         """Compare the lines written in the window. A first load skips this."""
         since = self.run.window_since
         if since is None:
-            return ""  # every order was marked, and lines come with their order
+            return NEXT  # every order was marked, and lines come with their order
         page = suspect_orders.lines_page(self.odoo, since, self.run.cursor, self.proof)
         self._mark(
             self._findings.count_and_filter("found_by_window", page.differing, page.suspects)
         )
         self.run.cursor = page.last_id
-        return "" if page.is_last else "lines"
+        return NEXT if page.is_last else self.run.phase
 
     def _digest_orders(self) -> str:
         """Compare the figures of all orders, however old.
@@ -388,7 +391,7 @@ class _Runner:
         Runs without a digest go on with the drain, past all the phases between.
         """
         if not self.run.digest:
-            return "drain"
+            return Phase.DRAIN
         self._drain()  # so that what was already found is not found, and counted, again
         return self._digest(PeriodComparison(self.odoo, "order", self._settled_before()))
 
@@ -408,7 +411,7 @@ class _Runner:
             self._wait_for_room(may_end=False)
         if comparison.note:
             self.run.notes = joined("\n", self.run.notes, comparison.note)
-        return ""
+        return NEXT
 
     def _settled_before(self) -> datetime:
         """Return the moment before which every write_date has been committed in Odoo."""
@@ -424,7 +427,7 @@ class _Runner:
         def compare_page() -> str:
             since = self.run.window_since
             if since is None or self.run.asked_for:
-                return ""  # a first load has just read every name; no event announces one
+                return NEXT  # a first load has just read every name; no event announces one
             try:
                 page = suspect_orders.names_page(self.odoo, model, since, self.run.cursor)
             except (NoRights, OdooAccessError, UnknownField):
@@ -433,12 +436,12 @@ class _Runner:
                     model=model,
                 )
                 self.run.notes = joined("\n", self.run.notes, note)
-                return ""
+                return NEXT
             self._mark(
                 self._findings.count_and_filter("found_by_names", page.differing, page.suspects)
             )
             self.run.cursor = page.last_id
-            return "" if page.is_last else self.run.phase
+            return NEXT if page.is_last else self.run.phase
 
         return compare_page
 
@@ -449,20 +452,20 @@ class _Runner:
         cause. Polls and a first load skip it.
         """
         if self.run.cause == Cause.POLL or self.run.window_since is None:
-            return ""
+            return NEXT
         if self.run.full:
             if self.run.cursor == 0:
                 self._drain()
             return self._compare_page_of_orders(None)
         ids = scrub.next_page(self.run)
         self._mark_for_scrub(ids)
-        return self.run.phase if ids else ""
+        return self.run.phase if ids else NEXT
 
     def _drain(self) -> str:
         """Wait until each order that this run marked has been fetched once."""
         while (left := ledger.outstanding(self.run.pk)) > 0:
             self._wait(left)
-        return ""
+        return NEXT
 
     @property
     def proof(self) -> timedelta:
@@ -529,7 +532,7 @@ class _Runner:
         """Close the run; a good one moves the watermark in the same transaction."""
         run = self.run
         run.status, run.error, run.ended_at = status, error, database_now()
-        good = status in {Status.OK, Status.PARTIAL} and run.phase == SyncLog.DONE
+        good = status in {Status.OK, Status.PARTIAL} and run.phase == Phase.DONE
         gapless = good and (run.cause == Cause.POLL or self._leaves_no_gap())
         moves_watermark = gapless and run.cause != Cause.POLL
         self._increments["error_count"] = waiting_in_vain(run).count()
@@ -549,7 +552,7 @@ class _Runner:
         bad_level = logging.WARNING if run.cause == Cause.POLL else logging.ERROR
         logger.log(logging.INFO if good else bad_level, "run %d: %s", run.pk, summary(run))
         alert_about(run)
-        went_through = run.phase == SyncLog.DONE and status != Status.FAILED
+        went_through = run.phase == Phase.DONE and status != Status.FAILED
         if went_through and run.digest and not run.asked_for:
             purge_what_is_old()
 
