@@ -1,4 +1,4 @@
-"""How the intake shares the time to answer between the ledger and RabbitMQ, as its docstring says."""
+"""How the intake shares the time to answer between ledger and RabbitMQ, as its docstring says."""
 
 from __future__ import annotations
 
