@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bc_consumer.core.id_set import HIGHEST_ID
-from bc_consumer.core.secret_patterns import beginning
+from bc_consumer.core.shortening import cut_between_words
 
 MOST_IDS = 1000
 """Most ids in one batch body."""
@@ -64,7 +64,7 @@ def parse(body: bytes, event: str, order_model: str) -> OrderEvent:
     event = event or "changed"
     if event not in EVENTS:
         raise PayloadError(
-            f"unknown event {beginning(event, 40)!r}: use ?event= with one of {EVENTS}"
+            f"unknown event {cut_between_words(event, 40)!r}: use ?event= with one of {EVENTS}"
         )
     values = read_object(body)
     kept = KEPT_OF_A_BATCH if "ids" in values else KEPT_CHARACTERS
@@ -78,7 +78,7 @@ def parse(body: bytes, event: str, order_model: str) -> OrderEvent:
             raise PayloadError(f"the batch form takes {order_model} only")
         return OrderEvent((_read_order_of_line(values, order_model),), False, text, kept)
     raise PayloadError(
-        f"_model is {beginning(str(model), 60)!r}; "
+        f"_model is {cut_between_words(str(model), 60)!r}; "
         f"this webhook takes {order_model} and {order_model}.line"
     )
 
@@ -127,7 +127,7 @@ def _check_id(value: object, key: str) -> int:
     # In Python a bool is an int; Odoo sends false for an empty field.
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= HIGHEST_ID:
         raise PayloadError(
-            f"{key} is {beginning(str(value), 40)!r}, which is not the id of an Odoo record"
+            f"{key} is {cut_between_words(str(value), 40)!r}, which is not the id of an Odoo record"
         )
     return value
 

@@ -162,17 +162,17 @@ class Server:
         self,
         application: Callable[..., Iterable[bytes]],
         threads: int,
-        treat: Callable[[Any], RequestPolicy],
+        policy_for: Callable[[Any], RequestPolicy],
     ) -> None:
         self._application = application
-        self._treat = treat
+        self._policy_for = policy_for
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Serve one HTTP request; other protocols are ignored."""
         if scope.proto != "http":
             return
-        policy = self._treat(scope)
+        policy = self._policy_for(scope)
         try:
             body, whole = await _read_body(scope, protocol, policy)
             environ = environ_of(scope, body)
@@ -338,7 +338,7 @@ def serve() -> Server:
     unread_policy = RequestPolicy(urgent_lane, None, strict=False)
     webhook = path_of("odoo-webhook")
 
-    def treat(scope: Any) -> RequestPolicy:
+    def policy_for(scope: Any) -> RequestPolicy:
         path = scope.path.rstrip("/")
         if path == webhook:
             has_secret = authorized(
@@ -349,4 +349,4 @@ def serve() -> Server:
             return unread_policy
         return ready_policy if path == path_of(READINESS) else page_policy
 
-    return Server(application, settings.WEB_THREADS, treat)
+    return Server(application, settings.WEB_THREADS, policy_for)

@@ -10,7 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 from bc_consumer.core.redaction import redacted
 from bc_consumer.installation.public_address import LONGEST_NONCE, PING, proof
 from bc_consumer.ledger import Mark
-from bc_consumer.ledger.marks import in_short
+from bc_consumer.ledger.marks import shorten_ids
 from bc_consumer.messaging.intake import IntakeUnavailable, accept, note_missed
 from bc_consumer.models import Event
 from bc_consumer.models.ledger import WEBHOOK
@@ -62,11 +62,13 @@ def _take_in(request: HttpRequest) -> JsonResponse:
     except IntakeUnavailable:
         return _refuse(
             503,
-            f"BC {in_short(event.order_ids)}: neither the database nor RabbitMQ could keep"
+            f"BC {shorten_ids(event.order_ids)}: neither the database nor RabbitMQ could keep"
             " the event; send it again",
             **{"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
-    logger.info("BC %s: %s, kept in the %s", in_short(event.order_ids), mark.event.value, kept_in)
+    logger.info(
+        "BC %s: %s, kept in the %s", shorten_ids(event.order_ids), mark.event.value, kept_in
+    )
     return JsonResponse({"accepted": event.order_ids, "kept_in": kept_in}, status=202)
 
 

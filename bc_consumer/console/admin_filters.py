@@ -147,6 +147,6 @@ class FailureFilter(admin.SimpleListFilter):
         return queryset.filter(FAILED, failure=self.value()) if self.value() else queryset
 
 
-def _cause(group: failed_orders.Group) -> str:
+def _cause(group: failed_orders.FailureGroup) -> str:
     """Describe a cause in the reader's language: one of its orders' errors, without numbers."""
     return fingerprint(group.error_class, said(group.example_error))

@@ -1,4 +1,4 @@
-"""The figures that pages, health checks and metrics show. Nothing here writes.
+"""The figures that pages, the administration and ``/status.json`` show. Nothing here writes.
 
 Counts are exact; ``core.cached_value`` bounds their cost. With small tables they are milliseconds
 old.
@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce, Now
 
 from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.models import BC, BCLine, JournalEntry, PendingBC
-from bc_consumer.models.ledger import WEBHOOK
+from bc_consumer.models.ledger import WEBHOOK, has_cause
 
 DELAYS = 200
 DELAYS_AMONG = 1000
@@ -133,9 +133,7 @@ def delay_figures() -> DelayFigures:
     A first load's delays only show how long its queue was, so they are left out.
     """
     latest = JournalEntry.objects.order_by("-id").values_list("delay", "causes")[:DELAYS_AMONG]
-    delays = [
-        delay for delay, causes in latest if delay is not None and WEBHOOK in causes.split(",")
-    ]
+    delays = [delay for delay, causes in latest if delay is not None and has_cause(causes, WEBHOOK)]
     known = sorted(delays[:DELAYS])
     return DelayFigures(len(known), percentile(known, 0.5), percentile(known, 0.95))
 

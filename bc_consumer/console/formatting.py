@@ -20,6 +20,7 @@ from django.utils.translation import ngettext, pgettext
 from bc_consumer.console.extra_field_labels import extra_label
 from bc_consumer.console.labels import label
 from bc_consumer.core.decimal_field import ExactDecimalField
+from bc_consumer.core.shortening import cut_between_tags
 from bc_consumer.fields.columns import LINE_COLUMNS, ORDER_COLUMNS
 from bc_consumer.fields.kinds import NUMBERS, SHOWN_AS_MONEY, Kind
 from bc_consumer.models import BC, BCLine, OdooRecord
@@ -151,8 +152,8 @@ def _show_pair(model: type[models.Model], name: str, old: Any, new: Any) -> tupl
 
 def _show_shortly(model: type[models.Model], name: str, value: Any) -> str:
     if isinstance(value, str):  # before it is parsed as HTML
-        return show(model, name, _beginning(value, LONGEST_OF_A_CHANGE))
-    return _beginning(show(model, name, value), LONGEST_OF_A_CHANGE)
+        return show(model, name, cut_between_tags(value, LONGEST_OF_A_CHANGE))
+    return cut_between_tags(show(model, name, value), LONGEST_OF_A_CHANGE)
 
 
 def _line_changes(lines: Mapping[str, Any]) -> Iterator[LineChange]:
@@ -167,7 +168,11 @@ def _line_changes(lines: Mapping[str, Any]) -> Iterator[LineChange]:
 
 def _line_name(odoo_id: str, name: str = "") -> str:
     number = f"#{odoo_id}"
-    return number if name in {"", number} else _beginning(f"{number} {name}", LONGEST_OF_A_CHANGE)
+    return (
+        number
+        if name in {"", number}
+        else cut_between_tags(f"{number} {name}", LONGEST_OF_A_CHANGE)
+    )
 
 
 def field_label(model: type[models.Model], name: str) -> str:
@@ -329,21 +334,9 @@ def shortened(text: str, characters: int = SUMMARY_CHARACTERS) -> str:
 
 def plain_text(html: str) -> str:
     """Return the text of an HTML fragment, or the fragment itself if it can't be parsed."""
-    html = _beginning(html, LONGEST_HTML)
+    html = cut_between_tags(html, LONGEST_HTML)
     try:
         return unescape(strip_tags(html)).strip()
     # Django gives up on hundreds of unclosed tags, Python on "<![" followed by an unknown word.
     except (SuspiciousOperation, AssertionError):
         return html
-
-
-def _beginning(text: str, longest: int) -> str:
-    """Return the first characters of a text, never ending inside an HTML tag."""
-    if len(text) <= longest:
-        return text
-    text = text[:longest]
-    tag = text.rfind("<")
-    follows = text[tag + 1 : tag + 2]
-    if tag > text.rfind(">") and (follows.isalpha() or follows == "/"):
-        text = text[:tag]
-    return f"{text}…"

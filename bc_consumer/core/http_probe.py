@@ -36,7 +36,7 @@ class NoAnswer(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProbeAnswer:
     """An HTTP answer. Header names are in lower case."""
 
     status: int
@@ -51,7 +51,7 @@ class Answer:
 
 def ask(
     url: str, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None
-) -> Answer:
+) -> ProbeAnswer:
     """Send one request. Raises NoAnswer if no HTTP answer comes.
 
     Certificates are checked against certifi's authorities, as Odoo's webhook action does.
@@ -73,7 +73,7 @@ def ask(
         raise _no_answer(error) from None
     finally:
         connection.close()
-    return Answer(
+    return ProbeAnswer(
         response.status, {name.lower(): text for name, text in response.getheaders()}, received
     )
 

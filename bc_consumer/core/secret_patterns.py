@@ -66,14 +66,6 @@ NAMED = re.compile(
 )
 
 
-def beginning(text: str, longest: int) -> str:
-    """Return the first characters of a text that is redacted later, cut between words.
-
-    No redactor recognises part of a secret.
-    """
-    return text if len(text) <= longest else f"{text[:longest].rpartition(' ')[0]}…"
-
-
 def is_recognisable(secret: str) -> bool:
     """Return whether ``secret`` is distinctive enough to be hidden wherever it occurs in a text."""
     is_word = secret.isascii() and secret.isalpha() and secret.islower()

@@ -13,11 +13,11 @@ from bc_consumer.core.redaction import redacted
 from bc_consumer.doctor.account_checks import account_checks
 from bc_consumer.doctor.backlog_checks import backlog_checks
 from bc_consumer.doctor.database_checks import database_checks
+from bc_consumer.doctor.django_checks import django_checks
 from bc_consumer.doctor.findings import Check, Finding, Level, error
 from bc_consumer.doctor.mail_checks import mail_checks
 from bc_consumer.doctor.odoo_checks import odoo_checks
 from bc_consumer.doctor.rabbitmq_checks import rabbitmq_checks
-from bc_consumer.doctor.settings_checks import settings_checks
 from bc_consumer.doctor.webhook_checks import webhook_checks
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Diagnosis:
 def all_checks(*, round_trip: bool) -> list[Check]:
     """Return all checks in a sensible order; ``round_trip`` adds a ping by the public address."""
     return [
-        *settings_checks(),
+        *django_checks(),
         *database_checks(),
         *rabbitmq_checks(),
         *odoo_checks(),

@@ -9,7 +9,12 @@ from bc_consumer.core.http_probe import NoAnswer, Trouble, ask
 from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.findings import Check, Finding, Level, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ADDRESS, odoo_trouble
-from bc_consumer.installation.public_address import Arrival, address_error, ping, webhook_endpoint
+from bc_consumer.installation.public_address import (
+    PingArrival,
+    address_error,
+    ping,
+    webhook_endpoint,
+)
 from bc_consumer.installation.rule_labels import describe_difference
 from bc_consumer.installation.rule_setup import RulesSetup, no_webhooks
 from bc_consumer.odoo import (
@@ -142,11 +147,11 @@ def _round_trip() -> Iterator[Finding]:
         )
     for number, secret in enumerate(settings.ODOO_WEBHOOK_SECRETS, 1):
         outcome = ping(endpoint, secret)
-        if outcome.arrival is Arrival.HERE:
+        if outcome.arrival is PingArrival.HERE:
             yield ok(_("a ping with secret %(number)d came through") % {"number": number})
-        elif outcome.arrival is Arrival.NO_ANSWER:
+        elif outcome.arrival is PingArrival.NO_ANSWER:
             yield unreachable(endpoint, outcome.detail, outcome.trouble)
-        elif outcome.arrival is Arrival.SECRET_REFUSED:
+        elif outcome.arrival is PingArrival.SECRET_REFUSED:
             yield error(
                 _("the running service does not take secret %(number)d of ODOO_WEBHOOK_SECRETS")
                 % {"number": number},
@@ -155,7 +160,7 @@ def _round_trip() -> Iterator[Finding]:
                     " Authorization header on?"
                 ),
             )
-        elif outcome.arrival is Arrival.ELSEWHERE:
+        elif outcome.arrival is PingArrival.ELSEWHERE:
             yield error(
                 _("another copy of this software answers there (its SECRET_KEY is another)"),
                 _("Correct PUBLIC_URL; all processes of a deployment need the same SECRET_KEY."),

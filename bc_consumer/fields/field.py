@@ -21,8 +21,8 @@ class Field:
     ``extra``: it has no column and goes into the copy's ``extra``; Odoo supplies its label.
     ``since``: the first version that has it, if a measured version lacks it whatever its apps.
     ``watched``: Odoo's automation rules fire when it changes.
-    ``told``: its changes are changes of the order for the journal and for applications; if False,
-    it is only stored.
+    ``reported``: its changes are changes of the order for the journal and for applications; if
+    False, it is only stored.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Field:
     extra: bool = False
     since: int = 0
     watched: bool = True
-    told: bool = True
+    reported: bool = True
 
     def __post_init__(self) -> None:
         """Default ``odoo_names`` to the canonical name."""

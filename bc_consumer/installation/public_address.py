@@ -17,14 +17,14 @@ from django.urls import reverse
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from bc_consumer.core.http_probe import Answer, NoAnswer, Trouble, ask
+from bc_consumer.core.http_probe import NoAnswer, ProbeAnswer, Trouble, ask
 
 PING = "ping"
 """The event's name in the URL's query."""
 LONGEST_NONCE = 100
 
 
-class Arrival(enum.Enum):
+class PingArrival(enum.Enum):
     """Where a ping arrived."""
 
     HERE = "here"
@@ -45,7 +45,7 @@ class Ping:
     ``trouble``: why there was no answer, otherwise None.
     """
 
-    arrival: Arrival
+    arrival: PingArrival
     detail: str = ""
     trouble: Trouble | None = None
 
@@ -96,21 +96,21 @@ def ping(endpoint: str, secret: str) -> Ping:
     try:
         answer = ask(f"{endpoint}?event={PING}", "POST", body, headers)
     except NoAnswer as error:
-        return Ping(Arrival.NO_ANSWER, str(error), error.trouble)
+        return Ping(PingArrival.NO_ANSWER, str(error), error.trouble)
     return _read(answer, nonce)
 
 
-def _read(answer: Answer, nonce: str) -> Ping:
+def _read(answer: ProbeAnswer, nonce: str) -> Ping:
     if 300 <= answer.status < 400:
-        return Ping(Arrival.REDIRECTED, _shown(answer.redirects_to))
+        return Ping(PingArrival.REDIRECTED, _shown(answer.redirects_to))
     if answer.status == 401 and "odoo webhook" in answer.headers.get("www-authenticate", ""):
-        return Ping(Arrival.SECRET_REFUSED)
+        return Ping(PingArrival.SECRET_REFUSED)
     pong = _pong(answer.body) if answer.status == 200 else None
     if pong is None:
-        return Ping(Arrival.NOT_US, f"HTTP {answer.status}")
+        return Ping(PingArrival.NOT_US, f"HTTP {answer.status}")
     if not hmac.compare_digest(pong.encode(), proof(nonce).encode()):
-        return Ping(Arrival.ELSEWHERE)
-    return Ping(Arrival.HERE)
+        return Ping(PingArrival.ELSEWHERE)
+    return Ping(PingArrival.HERE)
 
 
 def _pong(body: bytes) -> str | None:

@@ -2,10 +2,10 @@
 
 from django.utils.translation import gettext as _
 
-from bc_consumer.odoo.wanted_rules import Difference, Flaw
+from bc_consumer.odoo.wanted_rules import Flaw, RuleDifference
 
 
-def describe_difference(difference: Difference) -> str:
+def describe_difference(difference: RuleDifference) -> str:
     """Describe a difference in the active language."""
     text = {
         Flaw.MISSING: _("it is missing in Odoo"),

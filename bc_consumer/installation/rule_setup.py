@@ -12,7 +12,7 @@ from functools import cached_property
 
 from django.conf import settings
 
-from bc_consumer.installation.public_address import Arrival, Ping, ping, webhook_endpoint
+from bc_consumer.installation.public_address import Ping, PingArrival, ping, webhook_endpoint
 from bc_consumer.odoo import NoWebhookActions, Odoo, OdooError
 from bc_consumer.odoo.automation_rules import AutomationRules, RuleChanges
 from bc_consumer.odoo.wanted_rules import Comparison, Flaw, FoundAction, FoundRule, RuleSettings
@@ -20,7 +20,7 @@ from bc_consumer.odoo.webhook_url import parse_webhook_url
 from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 PROVEN_WRONG = frozenset(
-    {Arrival.SECRET_REFUSED, Arrival.REDIRECTED, Arrival.NOT_US, Arrival.ELSEWHERE}
+    {PingArrival.SECRET_REFUSED, PingArrival.REDIRECTED, PingArrival.NOT_US, PingArrival.ELSEWHERE}
 )
 LOOKS_AT_A_REPLICA = 5
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -105,7 +105,7 @@ class RulesSetup:
         the production copy. Raises ServesAnother.
         """
         for endpoint, action, rules in self._elsewhere(comparison):
-            if ping(endpoint, action.address.secret).arrival is Arrival.ELSEWHERE:
+            if ping(endpoint, action.address.secret).arrival is PingArrival.ELSEWHERE:
                 raise ServesAnother(endpoint, rules)
 
     def install(self, comparison: Comparison) -> tuple[RuleChanges, Comparison]:

@@ -2,15 +2,17 @@
 ``operations.clock_steps`` after the database's clock was set.
 
 mark (``marks``) → claim and renew → settle, release, put off, fail or hold (``claims``).
-``waiting`` queries what waits; ``circuit_breaker`` and ``call_slots`` decide who may claim rows or
-call Odoo. Every time is the database's. Any room above may import it. Start with ``marks``."""
+``queries`` finds what waits, and in vain; ``circuit_breaker`` and ``call_slots`` decide who may
+claim rows or call Odoo. Every time is the database's. Any room above may import it. Start with
+``marks``."""
 
 from bc_consumer.ledger.claims import (
     RETRY_SECONDS,
-    WAITS,
+    WAITS_FOR_ANOTHER_ORDER,
     Claim,
     LeaseLost,
     LookOutcome,
+    adopt,
     claim,
     claim_also,
     claimed_at,
@@ -29,14 +31,14 @@ from bc_consumer.ledger.claims import (
     take_overdue,
 )
 from bc_consumer.ledger.marks import FORCE, SCRUB, TABLE, Mark, mark, mark_all, reopen
-from bc_consumer.ledger.waiting import adopt, failed, in_vain, outstanding, stuck, stuck_in
+from bc_consumer.ledger.queries import failed, in_vain, outstanding, stuck, stuck_in
 
 __all__ = [
     "FORCE",
     "RETRY_SECONDS",
     "SCRUB",
     "TABLE",
-    "WAITS",
+    "WAITS_FOR_ANOTHER_ORDER",
     "Claim",
     "LeaseLost",
     "LookOutcome",

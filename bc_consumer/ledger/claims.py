@@ -30,8 +30,9 @@ CLAIMABLE = "failed_at IS NULL AND held_reason = ''"
 FREE = "due_at <= {now} AND (claim_token IS NULL OR claimed_until < {now})"
 PROBE_ORDERS = 1
 """Orders in the batch that shows whether Odoo is back."""
-WAITS = "LinesElsewhere"
-"""Error class of an order whose lines the copy has under another order that is failed or held."""
+WAITS_FOR_ANOTHER_ORDER = "LinesElsewhere"
+"""The ``error_class`` of an order whose lines the copy has under another order that is failed or
+held. The value is historical, and rows have it: it stays whatever any class is called."""
 BESIDE_URGENT = 20
 """Most bulk rows in a batch with urgent ones: enough for a load to make progress under a stream of
 events, and few enough not to delay the events."""
@@ -235,6 +236,15 @@ def _free_claims(first: int, beyond: int) -> int:
         )
 
 
+def adopt(run: int) -> int:
+    """Assign to this run what earlier runs marked and nobody has fetched; return how many rows.
+
+    Only the holder of the reconciliation's lock may call this: all earlier runs are over.
+    """
+    others = PendingBC.objects.outstanding().filter(run__isnull=False).exclude(run=run)
+    return others.update_locked(run=run)
+
+
 RETRY_SECONDS = 2.0
 """Delay before an order's second attempt; it doubles with each further one."""
 
@@ -365,7 +375,7 @@ def put_off(token: uuid.UUID, ids: Collection[int], delay: float, why: Message) 
 
     They are due in ``delay`` seconds. ``why`` is shown to operators.
     """
-    _give_back(token, ids, delay, error_class=WAITS, last_error=why)
+    _give_back(token, ids, delay, error_class=WAITS_FOR_ANOTHER_ORDER, last_error=why)
 
 
 def release(

@@ -21,7 +21,6 @@ from typing import Any, Self
 import psycopg2
 from django.db import Error as DatabaseFailure
 from django.db import connection
-from django.db import connection as django_connection
 from psycopg2 import extensions
 
 from bc_consumer.core.database_deadline import (
@@ -108,7 +107,7 @@ class LivenessProbe:
             until = time.monotonic() + CONNECT_SECONDS
             try:
                 if self._connection is None:
-                    parameters = django_connection.get_connection_params()
+                    parameters = connection.get_connection_params()
                     self._connection = psycopg2.connect(**parameters, async_=True)
                     self._wait_for_answer(until)
                 if not self.asking:

@@ -13,19 +13,19 @@ from typing import Any, Protocol, TextIO
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from bc_consumer.reconciliation.dry_run import Drift, Kind
+from bc_consumer.reconciliation.dry_run import Drift, DriftKind
 
 ORDER_WIDTH, FIELD_WIDTH, VALUE_WIDTH = 24, 30, 40
 NARROWEST_VALUE = 12
 KINDS = {
-    Kind.MISSING_HERE: gettext_lazy("order: missing here"),
-    Kind.AWAY_HERE: gettext_lazy("order: archived here"),
-    Kind.GONE_FROM_ODOO: gettext_lazy("order: gone from Odoo"),
-    Kind.OUTSIDE: gettext_lazy("order: not to be copied"),
-    Kind.NOT_READABLE: gettext_lazy("order: access lost"),
-    Kind.LINE_MISSING: gettext_lazy("line: missing here"),
-    Kind.LINE_ONLY_HERE: gettext_lazy("line: only here"),
-    Kind.NOT_COMPARED: gettext_lazy("order: not compared"),
+    DriftKind.MISSING_HERE: gettext_lazy("order: missing here"),
+    DriftKind.AWAY_HERE: gettext_lazy("order: archived here"),
+    DriftKind.GONE_FROM_ODOO: gettext_lazy("order: gone from Odoo"),
+    DriftKind.OUTSIDE: gettext_lazy("order: not to be copied"),
+    DriftKind.NOT_READABLE: gettext_lazy("order: access lost"),
+    DriftKind.LINE_MISSING: gettext_lazy("line: missing here"),
+    DriftKind.LINE_ONLY_HERE: gettext_lazy("line: only here"),
+    DriftKind.NOT_COMPARED: gettext_lazy("order: not compared"),
 }
 
 
@@ -39,7 +39,7 @@ class Report(Protocol):
         """Write the end of the report."""
 
 
-class Table:
+class TableReport:
     """Columns: order, field, Odoo's value, ours. A terminal's width limits long values."""
 
     def __init__(self, out: TextIO) -> None:
@@ -58,7 +58,7 @@ class Table:
         order = f"#{drift.order_id}"
         if drift.name != order:
             order += f" {drift.name}"
-        field = drift.field if drift.kind is Kind.FIELD else str(KINDS[drift.kind])
+        field = drift.field if drift.kind is DriftKind.FIELD else str(KINDS[drift.kind])
         if drift.line_id is not None:
             field += " " + _("(line #%(id)s)") % {"id": drift.line_id}
         if drift.pending:

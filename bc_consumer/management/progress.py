@@ -19,6 +19,8 @@ from bc_consumer.console.formatting import duration, number
 from bc_consumer.models import SyncLog
 from bc_consumer.reconciliation.dry_run import DriftScan
 
+Phase = SyncLog.Phase
+
 BAR_SECONDS, LINE_SECONDS = 0.25, 5.0
 """The interval between two updates."""
 RATE_SECONDS = 15.0
@@ -26,15 +28,15 @@ RATE_SECONDS = 15.0
 CELLS = 24
 CLEAR_LINE = "\r\x1b[K"
 PHASES: dict[str, str | Promise] = {
-    "failed": gettext_lazy("orders given up before"),
-    "mapping": gettext_lazy("fields added since"),
-    "orders": gettext_lazy("looking for changed orders"),
-    "lines": gettext_lazy("looking for changed lines"),
-    "digest of orders": gettext_lazy("comparing counts of orders"),
-    "digest of lines": gettext_lazy("comparing counts of lines"),
-    "drain": gettext_lazy("reading what was found"),
-    "scrub": gettext_lazy("comparing content, whatever the dates say"),
-    "owed": gettext_lazy("orders already pending"),
+    Phase.FAILED: gettext_lazy("orders given up before"),
+    Phase.MAPPING: gettext_lazy("fields added since"),
+    Phase.ORDERS: gettext_lazy("looking for changed orders"),
+    Phase.LINES: gettext_lazy("looking for changed lines"),
+    Phase.DIGEST_OF_ORDERS: gettext_lazy("comparing counts of orders"),
+    Phase.DIGEST_OF_LINES: gettext_lazy("comparing counts of lines"),
+    Phase.DRAIN: gettext_lazy("reading what was found"),
+    Phase.SCRUB: gettext_lazy("comparing content, whatever the dates say"),
+    Phase.OWED: gettext_lazy("orders already pending"),
 }
 
 
@@ -169,8 +171,8 @@ def _reads_text(standing: ProgressState) -> str:
 
 def phase_label(phase: str) -> str:
     """Return the name of a phase in the active language."""
-    if phase.startswith("names of "):
-        return _("names in %(model)s") % {"model": phase.removeprefix("names of ")}
+    if phase.startswith(Phase.NAMES_OF):
+        return _("names in %(model)s") % {"model": phase.removeprefix(Phase.NAMES_OF)}
     return str(PHASES.get(phase, phase))
 
 
@@ -192,7 +194,7 @@ class RunProgress:
     def __call__(self, run: SyncLog, outstanding: int) -> None:
         """Show the progress, unless the last update is recent."""
         if self._first is None:
-            self._first = run.cursor if run.phase == "orders" else 0
+            self._first = run.cursor if run.phase == Phase.ORDERS else 0
         if time.monotonic() < self._next:
             return
         if self._total is None and (run.full or run.window_since is None):
@@ -201,7 +203,7 @@ class RunProgress:
         # Workers update the row; the copy in this process is older.
         done = SyncLog.objects.values_list("bc_count", flat=True).get(pk=run.pk)
         known = max(done + outstanding, self._total or 0)
-        final = self._total is not None or run.phase == "drain"
+        final = self._total is not None or run.phase == Phase.DRAIN
         self._display.show(ProgressState(run.phase, done, known, final, reads=True))
 
 

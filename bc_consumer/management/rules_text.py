@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
-from bc_consumer.installation.public_address import Arrival, Ping
+from bc_consumer.installation.public_address import Ping, PingArrival
 from bc_consumer.installation.rule_labels import describe_difference
 from bc_consumer.installation.rule_setup import AddressRefused, ServesAnother
 from bc_consumer.management.command import exit_code_table
@@ -133,26 +133,26 @@ def advice(comparison: Comparison) -> str:
 def ping_told(endpoint: str, ping: Ping) -> str:
     """Describe the result of a ping, and the fix."""
     text = {
-        Arrival.HERE: _("%(address)s leads here, and takes the secret."),
-        Arrival.SECRET_REFUSED: _(
+        PingArrival.HERE: _("%(address)s leads here, and takes the secret."),
+        PingArrival.SECRET_REFUSED: _(
             "The service at %(address)s does not take the first of ODOO_WEBHOOK_SECRETS: restart"
             " its web process, which reads the settings when it starts. Until then Odoo's events"
             " would be refused and lost."
         ),
-        Arrival.REDIRECTED: _(
+        PingArrival.REDIRECTED: _(
             "%(address)s redirects to %(detail)s: Odoo would make a GET of its POST, and every"
             " event would be lost. Put the address that answers by itself into PUBLIC_URL."
         ),
-        Arrival.NOT_US: _(
+        PingArrival.NOT_US: _(
             "%(address)s answers %(detail)s, and is not this service's webhook: correct PUBLIC_URL,"
             " or the proxy in front (it has to pass /odoo/webhook/ and the Authorization header"
             " on); or the service that runs there is of an elder version."
         ),
-        Arrival.ELSEWHERE: _(
+        PingArrival.ELSEWHERE: _(
             "At %(address)s another copy of this software answers (its SECRET_KEY is another):"
             " correct PUBLIC_URL."
         ),
-        Arrival.NO_ANSWER: _(
+        PingArrival.NO_ANSWER: _(
             "%(address)s can't be reached from this machine (%(detail)s): whether Odoo can was not"
             " checked."
         ),

@@ -16,7 +16,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import asdict, dataclass, field
@@ -204,6 +204,52 @@ def next_batch(waiting: Sequence[Arrival]) -> tuple[list[Arrival], list[Arrival]
     return batch, [arrival for arrival in waiting if arrival not in taken]
 
 
+@dataclass(frozen=True, slots=True)
+class TimeShares:
+    """Until when an attempt to store a batch may take, as times of ``time.monotonic()``."""
+
+    ledger: float
+    """The first attempt, with both stores usable: it leaves time for RabbitMQ."""
+    away: float
+    """An attempt at a database that is known to be away."""
+    away_but_answering: float
+    """The same when it answered and was merely slow: a live server is tried even if the oldest
+    request of the batch is almost out of time."""
+    last: float
+    """The last attempt."""
+
+
+def share_time(ends: Collection[float], now: float, answer: float) -> TimeShares:
+    """Share the time among the attempts to store a batch. Pure.
+
+    ``ends``: the deadlines of its requests that still wait; ``answer``: WEBHOOK_ANSWER_SECONDS.
+    Each request times out at its own deadline, whatever happens to the batch. Therefore only the
+    first attempt ends by the earliest deadline; the last one may take until the latest.
+
+    An example, with 0.8 s to answer, in seconds from now. A request that has just come must be
+    answered at 0.8: the ledger has until 0.6, and RabbitMQ the rest (RABBITMQ_SHARE, 0.2). With a
+    request beside it that has waited for the batch before, and must be answered at 0.15, that one
+    decides: 0.2 before its end would be in the past, but it was not the database that made it wait,
+    so the ledger still has all but LAST_SHARE (0.048) of that time, until 0.102, and RabbitMQ until
+    0.8. One with 0.05 left, less than LATE_SHARE (0.1), decides nothing: the ledger has until 0.6.
+    A database known to be away has AWAY_SECONDS (0.22) from a request's arrival: until 0.22.
+    """
+    # A request that has timed out is stored all the same: Odoo will not send it again.
+    in_time = [end for end in ends if end - now >= LEAST_SECONDS] or [now + answer]
+    first, last = min(in_time), max(in_time)
+    late = min(answer * LATE_SHARE, (last - now) / 2)
+    end = min(end for end in in_time if end - now >= late)
+    # That this batch had to wait for the one before it says nothing against the database.
+    chance = min(end, now + answer * LEAST_SHARE)
+    away = min(AWAY_SECONDS, answer) - answer
+    return TimeShares(
+        ledger=max(end - answer * RABBITMQ_SHARE, chance - answer * LAST_SHARE),
+        away=first + away,
+        away_but_answering=last + away,
+        last=last,
+    )
+
+
 class Intake(threading.Thread):
     """The storing thread; see the module's docstring.
 
@@ -321,33 +367,20 @@ class Intake(threading.Thread):
         ]
 
     def _store_batch(self, batch: Sequence[Arrival]) -> str:
-        """Try the ledger and RabbitMQ within the time to answer; return the place, or "".
-
-        Each request times out at its own deadline, whatever happens here. Therefore only the first
-        attempt, which has to leave time for RabbitMQ, ends by the earliest deadline; the last one
-        may take until the latest.
-        """
+        """Try the ledger and RabbitMQ within the time to answer; return the place, or ""."""
         marks = [mark for arrival in batch for mark in arrival.marks]
-        silence, answer = self.silence_seconds(), settings.WEBHOOK_ANSWER_SECONDS
-        now = time.monotonic()
+        silence, now = self.silence_seconds(), time.monotonic()
         ends = [arrival.until for arrival in batch if not arrival.kept_in.cancelled()]
-        # A request that has timed out is stored all the same: Odoo will not send it again.
-        ends = [end for end in ends if end - now >= LEAST_SECONDS] or [now + answer]
-        last = max(ends)
+        times = share_time(ends, now, settings.WEBHOOK_ANSWER_SECONDS)
+        last = times.last
         if not self.gate.usable:
-            # A live server is tried even if the oldest request of the batch is almost out of time.
-            soon = (last if self.gate.slow else min(ends)) - answer + min(AWAY_SECONDS, answer)
+            soon = times.away_but_answering if self.gate.slow else times.away
             return self._store_while_database_away(marks, soon, last)
         if not publisher().usable:
             # With RabbitMQ away a slow moment of the database must not cause a refusal.
             silence = max(silence, settings.WEBHOOK_DATABASE_SECONDS * ALONE)
             return self._write_to_ledger(marks, last, silence) or self._publish(marks, last)
-        late = min(answer * LATE_SHARE, (last - now) / 2)
-        end = min(end for end in ends if end - now >= late)
-        # That this batch had to wait for the one before it says nothing against the database.
-        chance = min(end, now + answer * LEAST_SHARE)
-        until = max(end - answer * RABBITMQ_SHARE, chance - answer * LAST_SHARE)
-        return self._write_to_ledger(marks, until, silence) or self._publish(marks, last)
+        return self._write_to_ledger(marks, times.ledger, silence) or self._publish(marks, last)
 
     def _store_in_rabbitmq_first(self, batch: Sequence[Arrival]) -> str:
         """Try RabbitMQ first, then the ledger; return the place, or ""."""

@@ -239,6 +239,6 @@ def publisher() -> Publisher:
     return thread
 
 
-def started() -> Publisher | None:
+def started_publisher() -> Publisher | None:
     """Return this process's publisher if it was started, else None."""
     return publisher() if publisher.cache_info().currsize else None

@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
             model_name="copyorigin",
             name="sample",
             field=models.JSONField(
-                help_text="Some of the oldest and newest, and when they were created: see the guard.",
+                help_text="Some of the oldest and newest, and when they were created.",
                 null=True,
                 verbose_name="orders that tell the database again",
             ),

@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from bc_consumer.core.translatable_field import MessageField, MessageModel, MessageQuerySet
@@ -21,6 +21,11 @@ WEBHOOK = "webhook"
 """The cause of a webhook's mark."""
 
 
+def has_cause(causes: str, cause: str) -> bool:
+    """Return whether ``cause`` is among ``causes``, as a row has them: separated by commas."""
+    return cause in causes.split(",")
+
+
 class Event(models.TextChoices):
     """What happened in Odoo according to the mark: a hint, never trusted."""
 
@@ -29,8 +34,18 @@ class Event(models.TextChoices):
 
 
 class PendingBCQuerySet(MessageQuerySet["PendingBC"]):
-    """Rows of the ledger. Every statement locks them by ascending id, so that no two of them ever
-    wait for each other."""
+    """Rows of the ledger.
+
+    What changes several rows locks them by ascending id first, so that no two such statements wait
+    for each other. Only a claim picks them by urgency: it skips those that are locked, and so waits
+    for none.
+    """
+
+    def outstanding(self) -> Self:
+        """Return the rows that a run marked and that were not fetched, failed or held since."""
+        return self.filter(
+            fetched_generation__lt=F("run_generation"), failed_at__isnull=True, held_reason=""
+        )
 
     def locked(self) -> Self:
         """Lock these rows by ascending id and return them; call it in a transaction."""

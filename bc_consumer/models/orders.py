@@ -191,7 +191,7 @@ class CopyOrigin(models.Model):
     sample = models.JSONField(
         _("orders that tell the database again"),
         null=True,
-        help_text=_("Some of the oldest and newest, and when they were created: see the guard."),
+        help_text=_("Some of the oldest and newest, and when they were created."),
     )
 
     class Meta:

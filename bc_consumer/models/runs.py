@@ -1,6 +1,7 @@
 """The reconciliation: its watermark and lock, its runs, and the periods they have proven equal."""
 
 from datetime import timedelta
+from typing import Self
 
 from django.db import models
 from django.db.models.functions import Now
@@ -58,6 +59,18 @@ class SyncState(models.Model):
         return f"{cls.BETWEEN_SLICES}{run}"
 
 
+class SyncLogQuerySet(MessageQuerySet["SyncLog"]):
+    """The records of runs."""
+
+    def without_those_that_gave_way(self) -> Self:
+        """Leave out the polls that ended because a run was waiting.
+
+        They are known by the beginning of the stored sentence: a process of the release before
+        still stores the parts behind it.
+        """
+        return self.exclude(error__startswith=str(SyncLog.GAVE_WAY))
+
+
 class SyncLog(MessageModel):
     """The record of one run of the reconciliation: its cause, findings, outcome and progress."""
 
@@ -74,10 +87,27 @@ class SyncLog(MessageModel):
         COMMAND = "command", _("command")
         POLL = "poll", _("poll")
 
+    class Phase:
+        """The values of ``phase``, and the phases of a dry run; ``reconciliation/run.py`` has
+        their table."""
+
+        FAILED = "failed"
+        MAPPING = "mapping"
+        ORDERS = "orders"
+        LINES = "lines"
+        DIGEST_OF_ORDERS = "digest of orders"
+        DIGEST_OF_LINES = "digest of lines"
+        NAMES_OF = "names of "
+        """The name of a model follows: there is such a phase for each model that has names."""
+        OWED = "owed"
+        """Of a dry run only: what the ledger owes."""
+        SCRUB = "scrub"
+        DRAIN = "drain"
+        DONE = "done"
+        """The run has completed all others."""
+
     GOOD = (Status.OK, Status.PARTIAL)
     """The run completed all phases, so whatever it covered is complete."""
-    DONE = "done"
-    """The phase of a run that has completed all others."""
     INTERRUPTED = gettext("interrupted: the next run goes on")
     GAVE_WAY = gettext("gave way to a run")
     """The error of a poll that ended because a run was waiting."""
@@ -134,7 +164,7 @@ class SyncLog(MessageModel):
     error = MessageField(_("error"), blank=True)
     traceback = models.TextField(_("traceback"), blank=True)
 
-    objects = MessageQuerySet.as_manager()
+    objects = SyncLogQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("synchronisation run")
@@ -143,6 +173,11 @@ class SyncLog(MessageModel):
 
     def __str__(self) -> str:
         return f"{self.started_at:%Y-%m-%d %H:%M} {self.status}"
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether the run ended because its process was told to stop."""
+        return bool(self.error == self.INTERRUPTED)
 
 
 class ProvenPeriod(models.Model):

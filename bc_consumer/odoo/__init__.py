@@ -37,6 +37,7 @@ from bc_consumer.odoo.errors import (
     WrongLanguage,
 )
 from bc_consumer.odoo.field_set import FieldSet, ModelFields
+from bc_consumer.odoo.group_rows import PeriodName
 from bc_consumer.odoo.listing import NAMING_MODELS, Listing
 from bc_consumer.odoo.records import (
     Bucket,
@@ -81,6 +82,7 @@ __all__ = [
     "OdooTorn",
     "OdooUnavailable",
     "OrderSnapshot",
+    "PeriodName",
     "ResponseTooLarge",
     "ServerVersion",
     "UnfitField",

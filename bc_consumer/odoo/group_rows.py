@@ -14,7 +14,7 @@ from bc_consumer.odoo.datetimes import read_datetime
 from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.records import Record
 
-Period = Literal["month", "day"]
+PeriodName = Literal["month", "day"]
 Function = Literal["count", "avg", "sum"]
 
 
@@ -36,10 +36,10 @@ class GroupingMethod(Protocol):
 
     method: str
 
-    def arguments(self, period: Period, function: Function) -> dict[str, Any]:
+    def arguments(self, period: PeriodName, function: Function) -> dict[str, Any]:
         """Return the keyword arguments besides domain and context."""
 
-    def group(self, row: Record, period: Period) -> Group | None:
+    def group(self, row: Record, period: PeriodName) -> Group | None:
         """Read one row; None for the group of records without a write_date.
 
         Raises GroupLacksBounds where the row does not tell the group's period.
@@ -51,12 +51,12 @@ class FormattedReadGroup:
 
     method = "formatted_read_group"
 
-    def arguments(self, period: Period, function: Function) -> dict[str, Any]:
+    def arguments(self, period: PeriodName, function: Function) -> dict[str, Any]:
         """Return the keyword arguments besides domain and context."""
         aggregates = ["__count"] if function == "count" else ["__count", f"id:{function}"]
         return {"groupby": [f"write_date:{period}"], "aggregates": aggregates}
 
-    def group(self, row: Record, period: Period) -> Group | None:
+    def group(self, row: Record, period: PeriodName) -> Group | None:
         """Read one row; None for the group of records without a write_date."""
         label = row.get(f"write_date:{period}")
         if label is False:
@@ -71,7 +71,7 @@ class ReadGroup:
 
     method = "read_group"
 
-    def arguments(self, period: Period, function: Function) -> dict[str, Any]:
+    def arguments(self, period: PeriodName, function: Function) -> dict[str, Any]:
         """Return the keyword arguments besides domain and context."""
         return {
             "fields": [f"id:{function}"],
@@ -79,7 +79,7 @@ class ReadGroup:
             "lazy": False,  # without it the count has another name
         }
 
-    def group(self, row: Record, period: Period) -> Group | None:
+    def group(self, row: Record, period: PeriodName) -> Group | None:
         """Read one row; None for the group of records without a write_date."""
         name = f"write_date:{period}"
         if row.get(name) is False:
@@ -96,13 +96,13 @@ class ReadGroup:
         return Group(start, group_count(row), row.get("id"))
 
 
-def period_end(start: datetime, period: Period) -> datetime:
+def period_end(start: datetime, period: PeriodName) -> datetime:
     """Return the first moment after a month or day."""
     days = calendar.monthrange(start.year, start.month)[1] if period == "month" else 1
     return start + timedelta(days=days)
 
 
-def check_whole_period(first: object, end: object, period: Period) -> datetime:
+def check_whole_period(first: object, end: object, period: PeriodName) -> datetime:
     """Return the start of a group's period. Raises OdooProtocolError if ``end`` doesn't fit it."""
     start = read_datetime(first)
     if read_datetime(end) != period_end(start, period):

@@ -27,7 +27,7 @@ from bc_consumer.odoo.group_rows import (
     Group,
     GroupingMethod,
     GroupLacksBounds,
-    Period,
+    PeriodName,
     ReadGroup,
     period_end,
 )
@@ -62,7 +62,7 @@ class Grouping:
         )
         self._failed_averages = 0
 
-    def buckets(self, model: str, period: Period, domain: Domain) -> list[Bucket]:
+    def buckets(self, model: str, period: PeriodName, domain: Domain) -> list[Bucket]:
         """Count, and sum ids, by period; see ``Listing.order_buckets``."""
         if self._failed_averages < FAILURES:
             try:
@@ -81,7 +81,7 @@ class Grouping:
         return self._sum_small_groups(model, period, domain, counted)
 
     def _sum_small_groups(
-        self, model: str, period: Period, domain: Domain, counted: Sequence[Group]
+        self, model: str, period: PeriodName, domain: Domain, counted: Sequence[Group]
     ) -> list[Bucket]:
         """Ask for the sums that XML-RPC can carry; the other buckets get None."""
         highest = self._highest_id(model) if counted else 0
@@ -106,7 +106,7 @@ class Grouping:
         return max((record_id(record) for record in check_records(answer.value)), default=0)
 
     def _groups(
-        self, model: str, period: Period, domain: Domain, function: Function
+        self, model: str, period: PeriodName, domain: Domain, function: Function
     ) -> list[Group]:
         """Ask by the first method that the server has. Raises CannotGroup if it has none."""
         unknown: dict[str, UnknownMethod] = {}
@@ -145,7 +145,7 @@ class _NoAverage(Exception):
     """The average is not a number, or was rounded on its way."""
 
 
-def _check_groups(groups: list[Group], period: Period) -> list[Group]:
+def _check_groups(groups: list[Group], period: PeriodName) -> list[Group]:
     """Sort groups. Raises OdooProtocolError unless each is another whole month or day of UTC."""
     groups.sort(key=lambda group: group.start)
     for group in groups:
@@ -165,7 +165,7 @@ def _check_groups(groups: list[Group], period: Period) -> list[Group]:
     return groups
 
 
-def _bucket(group: Group, period: Period, id_sum: int | None) -> Bucket:
+def _bucket(group: Group, period: PeriodName, id_sum: int | None) -> Bucket:
     return Bucket(group.start, period_end(group.start, period), group.count, id_sum)
 
 
@@ -192,7 +192,7 @@ def _sum(group: Group) -> int:
     raise OdooProtocolError(_("Odoo summed ids to %(figure)s", figure=repr(group.figure)))
 
 
-def _within(groups: Sequence[Group], period: Period) -> Domain:
+def _within(groups: Sequence[Group], period: PeriodName) -> Domain:
     """Return the domain of records written within any of these periods; joins adjacent ones."""
     runs: list[tuple[datetime, datetime]] = []
     for group in groups:

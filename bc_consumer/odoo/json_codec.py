@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from bc_consumer.core.secret_patterns import beginning
+from bc_consumer.core.shortening import cut_between_words
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.fault_errors import (
@@ -103,7 +103,7 @@ def _integer(text: str) -> int:
 def _number(text: str) -> float:
     value = float(text)
     if value - value != 0:
-        raise ValueError(f"the number {beginning(text, 40)} is too large")
+        raise ValueError(f"the number {cut_between_words(text, 40)} is too large")
     return value
 
 

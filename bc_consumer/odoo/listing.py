@@ -16,7 +16,7 @@ from bc_consumer.fields.columns import LINE_COLUMNS, ORDER_COLUMNS
 from bc_consumer.odoo.datetimes import read_datetime, write_datetime
 from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.field_set import table_of
-from bc_consumer.odoo.group_rows import Period
+from bc_consumer.odoo.group_rows import PeriodName
 from bc_consumer.odoo.grouping import Grouping
 from bc_consumer.odoo.records import Bucket, Listed, Record, check_records, record_id
 from bc_consumer.odoo.scope import Scope
@@ -100,7 +100,7 @@ class Listing:
         return [Listed(record_id(row), _written(row), _order_id(row)) for row in rows]
 
     def order_buckets(
-        self, period: Period, *, since: datetime | None = None, until: datetime | None = None
+        self, period: PeriodName, *, since: datetime | None = None, until: datetime | None = None
     ) -> list[Bucket]:
         """Count orders and sum their ids by month or day of write_date, ascending, UTC.
 
@@ -113,7 +113,7 @@ class Listing:
         return self._grouping.buckets(self.order_model, period, domain)
 
     def line_buckets(
-        self, period: Period, *, since: datetime | None = None, until: datetime | None = None
+        self, period: PeriodName, *, since: datetime | None = None, until: datetime | None = None
     ) -> list[Bucket]:
         """Count lines and sum their ids, by their own write_date, as ``order_buckets`` does."""
         domain = self._scope.line_domain(*_window(since, until))

@@ -139,7 +139,7 @@ class FoundRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class RuleDifference:
     """One flaw of a rule. ``detail``: what Odoo has instead, for people, without secrets."""
 
     flaw: Flaw
@@ -152,7 +152,7 @@ class ComparedRule:
 
     wanted: WantedRule
     found: FoundRule | None
-    differences: tuple[Difference, ...]
+    differences: tuple[RuleDifference, ...]
 
     @property
     def flaws(self) -> frozenset[Flaw]:
@@ -278,38 +278,38 @@ def _place(settings: RuleSettings, rule: FoundRule) -> tuple[str, str] | None:
     return None
 
 
-def _differences(wanted: WantedRule, rule: FoundRule | None) -> tuple[Difference, ...]:
+def _differences(wanted: WantedRule, rule: FoundRule | None) -> tuple[RuleDifference, ...]:
     if rule is None:
-        return (Difference(Flaw.MISSING),)
+        return (RuleDifference(Flaw.MISSING),)
     differences = []
     if not rule.active:
-        differences.append(Difference(Flaw.INACTIVE))
+        differences.append(RuleDifference(Flaw.INACTIVE))
     if rule.name != wanted.name:
-        differences.append(Difference(Flaw.NAME, rule.name))
+        differences.append(RuleDifference(Flaw.NAME, rule.name))
     if (rule.model, rule.trigger) != (wanted.model, wanted.trigger):
-        differences.append(Difference(Flaw.TRIGGER, f"{rule.model}: {rule.trigger}"))
+        differences.append(RuleDifference(Flaw.TRIGGER, f"{rule.model}: {rule.trigger}"))
     if rule.conditions:
-        differences.append(Difference(Flaw.CONDITION, ", ".join(rule.conditions)))
+        differences.append(RuleDifference(Flaw.CONDITION, ", ".join(rule.conditions)))
     if rule.watched != wanted.watched:
-        differences.append(Difference(Flaw.WATCHED, _sets(wanted.watched, rule.watched)))
+        differences.append(RuleDifference(Flaw.WATCHED, _sets(wanted.watched, rule.watched)))
     return (*differences, *_action_differences(wanted, rule))
 
 
-def _action_differences(wanted: WantedRule, rule: FoundRule) -> list[Difference]:
+def _action_differences(wanted: WantedRule, rule: FoundRule) -> list[RuleDifference]:
     expected = parse_webhook_url(wanted.url)
     action = rule.webhook(expected.endpoint)
     if action is None:
-        return [Difference(Flaw.ACTION)]
+        return [RuleDifference(Flaw.ACTION)]
     differences, address = [], action.address
     if (address.endpoint, address.query) != (expected.endpoint, expected.query):
-        differences.append(Difference(Flaw.ADDRESS, address.endpoint))
+        differences.append(RuleDifference(Flaw.ADDRESS, address.endpoint))
     if not same_secret(address.secret, expected.secret):
-        differences.append(Difference(Flaw.SECRET))
+        differences.append(RuleDifference(Flaw.SECRET))
     if action.url != wanted.url and not differences:
         # Equal for this service but perhaps not for a proxy: a slash, the user's name, a port.
-        differences.append(Difference(Flaw.ADDRESS, address.endpoint))
+        differences.append(RuleDifference(Flaw.ADDRESS, address.endpoint))
     if action.sent != wanted.sent:
-        differences.append(Difference(Flaw.SENT, _sets(wanted.sent, action.sent)))
+        differences.append(RuleDifference(Flaw.SENT, _sets(wanted.sent, action.sent)))
     return differences
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from xml.parsers import expat
 
-from bc_consumer.core.secret_patterns import beginning
+from bc_consumer.core.shortening import cut_between_words
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import message_of
 from bc_consumer.odoo.errors import OdooProtocolError
@@ -32,7 +32,7 @@ def _integer(text: str) -> int:
     try:
         value = int(text)
     except ValueError:
-        raise ValueError(f"the integer {beginning(text, 40)}") from None
+        raise ValueError(f"the integer {cut_between_words(text, 40)}") from None
     if abs(value) > LARGEST_INTEGER:
         raise ValueError(f"an integer of {len(text)} digits")
     return value
@@ -44,13 +44,13 @@ def _number(text: str) -> float:
     except ValueError:  # its message would repeat the whole text
         value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f"the number {beginning(text, 40)}")
+        raise ValueError(f"the number {cut_between_words(text, 40)}")
     return value
 
 
 def _boolean(text: str) -> bool:
     if text.strip() not in {"0", "1"}:
-        raise ValueError(f"{beginning(text, 40)} in place of 0 or 1")
+        raise ValueError(f"{cut_between_words(text, 40)} in place of 0 or 1")
     return text.strip() == "1"
 
 
@@ -187,7 +187,7 @@ class _Reader:
             raise OdooProtocolError(
                 _(
                     "Odoo's answer has <%(tag)s> in <%(tags)s>: no XML-RPC",
-                    tag=beginning(tag, 40),
+                    tag=cut_between_words(tag, 40),
                     tags=tags[-1],
                 )
             )

@@ -23,7 +23,7 @@ from dramatiq.errors import DecodeError
 from bc_consumer import ledger
 from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.redaction import redacted
-from bc_consumer.core.secret_patterns import beginning
+from bc_consumer.core.shortening import cut_between_words
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message, joined, message_of
 from bc_consumer.core.translatable import gettext as _
@@ -121,7 +121,9 @@ def _order_of(body: bytes) -> Marks:
     match message.args:
         case (int(odoo_id),) | [int(odoo_id)] if 0 < odoo_id <= HIGHEST_ID:
             return [(odoo_id, ledger.Mark(cause=CAUSE, lane=Lane.BULK))]
-    raise ValueError(_("not an order id: %(args)s", args=beginning(repr(message.args), 200)))
+    raise ValueError(
+        _("not an order id: %(args)s", args=cut_between_words(repr(message.args), 200))
+    )
 
 
 def _keep(queue: str, body: bytes, why: Message) -> None:

@@ -25,7 +25,7 @@ WAKE_UPS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class FailureGroup:
     """Failed orders that share a cause."""
 
     failure: str
@@ -44,7 +44,7 @@ def failed() -> QuerySet[PendingBC]:
     return PendingBC.objects.filter(failed_at__isnull=False)
 
 
-def groups(rows: QuerySet[PendingBC], limit: int | None = None) -> list[Group]:
+def groups(rows: QuerySet[PendingBC], limit: int | None = None) -> list[FailureGroup]:
     """Group failed rows by cause, the largest group first."""
     counted = (
         rows.order_by()
@@ -58,7 +58,7 @@ def groups(rows: QuerySet[PendingBC], limit: int | None = None) -> list[Group]:
     examples = PendingBC.objects.filter(pk__in=[group["one"] for group in found])
     errors = {row.pk: row.last_error for row in examples.only("last_error", "last_error_parts")}
     return [
-        Group(
+        FailureGroup(
             group["failure"] or group["error_class"],
             group["error_class"],
             group["count"],

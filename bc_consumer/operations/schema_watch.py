@@ -46,13 +46,13 @@ def alert_to_missing_fields(odoo: Odoo) -> None:
 
 
 def forget() -> None:
-    """Make the next ``watch`` check again, and alert again if a day has passed."""
+    """Make the next ``alert_to_missing_fields`` look again; it alerts anew if a day has passed."""
     global _looked_at  # noqa: PLW0603
     _looked_at = None
 
 
 def look_anew(odoo: Odoo) -> None:
-    """Ask Odoo again which fields it has, and alert as ``watch`` does.
+    """Ask Odoo again which fields it has, and alert to those that are missing.
 
     Raises whatever the gateway raises.
     """

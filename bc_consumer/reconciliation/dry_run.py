@@ -31,10 +31,12 @@ from bc_consumer.odoo import (
     UnknownField,
 )
 from bc_consumer.reconciliation import scrub, suspect_orders
-from bc_consumer.reconciliation.period_digest import Digest, Model
+from bc_consumer.reconciliation.period_digest import Model, PeriodComparison
 from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.error_policy import NotReadable
 from bc_consumer.refresh.mapping import EXTRA, Extra, MappedOrder, MappingError, map_order
+
+Phase = SyncLog.Phase
 
 MOTION = timedelta(seconds=10)
 """What was written this short a time before the dry run began, or since, may still be on its
@@ -47,7 +49,7 @@ IDS_PAGE = 4096
 """Ids read by one statement."""
 
 
-class Kind(enum.StrEnum):
+class DriftKind(enum.StrEnum):
     """The kind of a difference."""
 
     FIELD = "field"
@@ -66,7 +68,7 @@ class Kind(enum.StrEnum):
     """Odoo fails to read the order, or a value cannot be copied; ``theirs`` is the error."""
 
 
-ARCHIVED = (Kind.GONE_FROM_ODOO, Kind.OUTSIDE)
+ARCHIVED = (DriftKind.GONE_FROM_ODOO, DriftKind.OUTSIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Drift:
 
     order_id: int
     name: str
-    kind: Kind
+    kind: DriftKind
     line_id: int | None = None
     field: str = ""
     theirs: object = None
@@ -133,7 +135,7 @@ class DriftScan:
             drifts = self._compare(batch)
             gone = {drift.order_id for drift in drifts if drift.kind in ARCHIVED}
             self.gone += len(archive_brake.unannounced(gone)) if gone else 0
-            self.unreadable += sum(drift.kind is Kind.NOT_COMPARED for drift in drifts)
+            self.unreadable += sum(drift.kind is DriftKind.NOT_COMPARED for drift in drifts)
             for drift in drifts:
                 self.found += 1
                 yield drift
@@ -169,19 +171,19 @@ class DriftScan:
 
     def _suspects(self) -> Iterator[int]:
         phases: dict[str, Callable[[], Iterator[int]]] = {
-            "orders": self._window_orders,
-            "lines": self._window_lines,
-            "digest of orders": lambda: self._digest_suspects("order"),
-            "digest of lines": lambda: self._digest_suspects("line"),
-            "mapping": self._older_mapping,
-            **{f"names of {m}": self._renamed_orders(m) for m in self._naming_models()},
-            "owed": self._owed_orders,
-            "scrub": self._share_of_the_scrub,
+            Phase.ORDERS: self._window_orders,
+            Phase.LINES: self._window_lines,
+            Phase.DIGEST_OF_ORDERS: lambda: self._digest_suspects("order"),
+            Phase.DIGEST_OF_LINES: lambda: self._digest_suspects("line"),
+            Phase.MAPPING: self._older_mapping,
+            **{f"{Phase.NAMES_OF}{m}": self._renamed_orders(m) for m in self._naming_models()},
+            Phase.OWED: self._owed_orders,
+            Phase.SCRUB: self._share_of_the_scrub,
         }
         if self.only:
-            phases = {"orders": lambda: iter(sorted(self.only))}
+            phases = {Phase.ORDERS: lambda: iter(sorted(self.only))}
         elif self.full:
-            phases = {"orders": self._every_order}
+            phases = {Phase.ORDERS: self._every_order}
         for self.phase, suspects in phases.items():
             self._stop_if_asked()
             yield from suspects()
@@ -239,12 +241,12 @@ class DriftScan:
     def _digest_suspects(self, model: Model) -> Iterator[int]:
         reach = settings.SYNC_OVERLAP_SECONDS + settings.ODOO_LONGEST_TRANSACTION_SECONDS
         settled_before = self._until - timedelta(seconds=reach)
-        digest = Digest(self.odoo, model, settled_before, remember=False)
-        for drift in digest.drifts():
+        comparison = PeriodComparison(self.odoo, model, settled_before, remember=False)
+        for page in comparison.pages():
             self._stop_if_asked()
-            yield from sorted(drift.orders)
-        if digest.note:
-            self.notes.append(digest.note)
+            yield from sorted(page.orders)
+        if comparison.note:
+            self.notes.append(comparison.note)
 
     def _older_mapping(self) -> Iterator[int]:
         ids = suspect_orders.older_mapping(self.odoo, 0, settings.SYNC_PAGE_SIZE)
@@ -336,16 +338,16 @@ def _order_drifts(
         name = str(found.fields["name"]) or name
         yield from _content_drifts(name, found, bc, lines, pending=pending)
     elif isinstance(found, str):
-        yield Drift(odoo_id, name, Kind.NOT_COMPARED, theirs=found, pending=pending)
+        yield Drift(odoo_id, name, DriftKind.NOT_COMPARED, theirs=found, pending=pending)
     elif bc is None:
         if pending and found is Missing.FORBIDDEN and not settings.ODOO_COMPANY_IDS:
             text = message_of(NotReadable())
-            yield Drift(odoo_id, name, Kind.NOT_COMPARED, theirs=text, pending=pending)
+            yield Drift(odoo_id, name, DriftKind.NOT_COMPARED, theirs=text, pending=pending)
     elif found.means_archived and bc.archived_at is None:
-        kind = Kind.GONE_FROM_ODOO if found is Missing.GONE else Kind.OUTSIDE
+        kind = DriftKind.GONE_FROM_ODOO if found is Missing.GONE else DriftKind.OUTSIDE
         yield Drift(odoo_id, name, kind, theirs=found.value, ours=name, pending=pending)
     elif found is Missing.FORBIDDEN and bc.forbidden_at is None:
-        yield Drift(odoo_id, name, Kind.NOT_READABLE, ours=name, pending=pending)
+        yield Drift(odoo_id, name, DriftKind.NOT_READABLE, ours=name, pending=pending)
 
 
 def _content_drifts(
@@ -353,25 +355,27 @@ def _content_drifts(
 ) -> Iterator[Drift]:
     odoo_id = order.odoo_id
     if bc is None:
-        yield Drift(odoo_id, name, Kind.MISSING_HERE, theirs=name, pending=pending)
+        yield Drift(odoo_id, name, DriftKind.MISSING_HERE, theirs=name, pending=pending)
         return
     if bc.is_away:
-        yield Drift(odoo_id, name, Kind.AWAY_HERE, theirs=name, pending=pending)
+        yield Drift(odoo_id, name, DriftKind.AWAY_HERE, theirs=name, pending=pending)
     for field, theirs, ours in _unequal_fields(bc, order.fields, order.extra):
-        yield Drift(odoo_id, name, Kind.FIELD, None, field, theirs, ours, pending)
+        yield Drift(odoo_id, name, DriftKind.FIELD, None, field, theirs, ours, pending)
     kept = set()
     for line in order.lines:
         kept.add(line.odoo_id)
         own = lines.get(line.odoo_id)
         if own is None:
             shown = str(line.fields["name"]).partition("\n")[0]
-            yield Drift(odoo_id, name, Kind.LINE_MISSING, line.odoo_id, "", shown, None, pending)
+            yield Drift(
+                odoo_id, name, DriftKind.LINE_MISSING, line.odoo_id, "", shown, None, pending
+            )
             continue
         for field, theirs, ours in _unequal_fields(own, line.fields, line.extra):
-            yield Drift(odoo_id, name, Kind.FIELD, line.odoo_id, field, theirs, ours, pending)
+            yield Drift(odoo_id, name, DriftKind.FIELD, line.odoo_id, field, theirs, ours, pending)
     for line_id in sorted(lines.keys() - kept):
         ours = str(lines[line_id])
-        yield Drift(odoo_id, name, Kind.LINE_ONLY_HERE, line_id, "", None, ours, pending)
+        yield Drift(odoo_id, name, DriftKind.LINE_ONLY_HERE, line_id, "", None, ours, pending)
 
 
 def _unequal_fields(

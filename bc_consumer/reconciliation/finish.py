@@ -1,16 +1,14 @@
-"""The end of a run: its verdict, what is saved of it, and what people are told about it."""
+"""The end of a run: its verdict, and what people are told about it."""
 
 import logging
-from collections.abc import Mapping
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
-from bc_consumer.core.redaction import redacted
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import NOTHING, Message, joined, ngettext, verbatim
 from bc_consumer.core.translatable import gettext as _
@@ -29,14 +27,6 @@ SAME_DATE = "same date"
 """The key of the alert."""
 POLL_MAY_FAIL_FOR = timedelta(minutes=5)
 """Before people are alerted to failing polls: Odoo restarts now and then."""
-
-
-OWN_COLUMNS = (
-    "status", "ended_at", "window_until", "phase", "cursor", "found_by_window", "found_by_digest",
-    "found_by_names", "scrubbed", "notes", "error", "traceback",
-)  # fmt: skip
-"""Columns that only the process carrying out a run writes. To the other figures each look at an
-order adds its share."""
 
 
 SUMMARISED = (
@@ -97,20 +87,6 @@ def forget_requested_scan(run: SyncLog) -> None:
     state.update(scan_due_at=None)
 
 
-def save(run: SyncLog, more: Mapping[str, int]) -> bool:
-    """Save a run's own columns, and add ``more`` to others; return False where it is not running.
-
-    Somebody else has then ended it, while this process had lost the lock, and its row stays as it
-    is.
-    """
-    run.notes, run.error = redacted(run.notes), redacted(run.error)
-    run.traceback = redacted(run.traceback)
-    columns = {name: getattr(run, name) for name in OWN_COLUMNS}
-    increments = {name: F(name) + count for name, count in more.items()}
-    running = SyncLog.objects.filter(pk=run.pk, status=Status.RUNNING)
-    return running.update(**columns, **increments) > 0
-
-
 # --- what people are told -----------------------------------------------------------------------
 
 
@@ -140,7 +116,7 @@ def _same_date_text(run: SyncLog) -> Message:
 def alert_about(run: SyncLog) -> None:
     """Alert people to what this run shows to need them; end the alerts that it shows to be over."""
     _alert_about_scrub(run)
-    if run.error == SyncLog.INTERRUPTED:
+    if run.was_interrupted:
         return  # a person or a shutdown did it; nobody needs to be told
     is_poll = run.cause == Cause.POLL
     key = "poll failed" if is_poll else "run failed"

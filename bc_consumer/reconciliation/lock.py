@@ -15,9 +15,11 @@ from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
+from bc_consumer.core.translatable import Message
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.models import SyncState
+from bc_consumer.models import SyncLog, SyncState
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ class Lock:
     def __init__(self, lease_seconds: float | None = None) -> None:
         self.owner = f"{uuid.uuid4()}"
         self.lost = threading.Event()
-        self.wanted = threading.Event()
+        self.give_way_requested = threading.Event()
         """Set when a run waits for this holder to give way; only a poll minds it."""
         self._lease = timedelta(seconds=lease_seconds or settings.SYNC_LEASE_SECONDS)
         self._released = threading.Event()
@@ -119,7 +121,7 @@ class Lock:
                     self.lost.set()
                     break
                 if self._own_row().filter(give_way=True).exists():
-                    self.wanted.set()
+                    self.give_way_requested.set()
             except DatabaseFailure as error:
                 # Not fatal: each statement that matters checks by itself that the lock is ours.
                 logger.warning("The lock could not be renewed: %s", error)
@@ -128,6 +130,19 @@ class Lock:
 
 
 # --- for others than the holder -----------------------------------------------------------------
+
+
+def describe_holder() -> Message:
+    """Return which run has the lock, as far as the SyncLog rows tell."""
+    running = SyncLog.objects.filter(status=SyncLog.Status.RUNNING).order_by("-id").first()
+    if running is None:
+        return _("another run")
+    return _(
+        "run %(id)s (%(cause)s, begun at %(time)s)",
+        id=running.pk,
+        cause=_(running.cause),  # the causes' labels are the same words
+        time=f"{timezone.localtime(running.started_at):%H:%M:%S}",
+    )
 
 
 def ask_to_give_way() -> None:

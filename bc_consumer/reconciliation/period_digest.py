@@ -21,12 +21,11 @@ from django.db.models.functions import TruncDay, TruncMonth
 from bc_consumer.core.translatable import Message, message_of, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import BC, BCLine, ProvenPeriod
-from bc_consumer.odoo import CannotGroup, Listed, Odoo
+from bc_consumer.odoo import CannotGroup, Listed, Odoo, PeriodName
 
 logger = logging.getLogger(__name__)
 
 Model = Literal["order", "line"]
-PeriodName = Literal["month", "day"]
 UNDATED = datetime(1, 1, 1, tzinfo=UTC)
 """The day under which rows without a write_date are noted; no other row has it."""
 SPANS = 6
@@ -37,14 +36,14 @@ SPAN_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class ComparedPage:
     """What the comparison of one page of ids showed."""
 
     orders: frozenset[int]
     """To be fetched again."""
     maybe_gone: frozenset[int]
     """Those of them that the copy has, and Odoo does not list under this date."""
-    kept: bool = False
+    stored: bool = False
     """What was compared so far is stored: a run that stops here resumes here."""
 
 
@@ -57,7 +56,7 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class PeriodFigures:
     """What a period holds; ``id_sum`` None: unknown.
 
     ``just_read``: of our own, whether Odoo showed every one of these rows since the run began.
@@ -68,7 +67,7 @@ class Figures:
     id_sum: int | None
     just_read: bool = False
 
-    def equals(self, other: "Figures | None") -> bool:
+    def equals(self, other: "PeriodFigures | None") -> bool:
         """Return whether both may be of the same rows, as far as figures can show."""
         if other is None or self.count != other.count:
             return False
@@ -83,7 +82,7 @@ class Span:
     period: Period
 
 
-class Digest:
+class PeriodComparison:
     """One comparison of all orders, or of all lines.
 
     ``settled_before``: periods that end by then can be proven equal, because no change with such an
@@ -112,7 +111,7 @@ class Digest:
         self.note: Message = verbatim("")
         self._unequal_days: set[datetime] = set()
 
-    def drifts(self) -> Iterator[Drift]:
+    def pages(self) -> Iterator[ComparedPage]:
         """Yield what differs, page by page, and store what is proven equal.
 
         Pages without a difference are yielded too. Where Odoo cannot group, all ids are compared,
@@ -136,10 +135,10 @@ class Digest:
         for span in _join_days(to_compare):
             yield from self._compare(span.period)
             self._remember([(start, to_compare[start]) for start in span.days])
-            yield Drift(frozenset(), frozenset(), kept=True)
+            yield ComparedPage(frozenset(), frozenset(), stored=True)
         self._remember([*months.items()])
 
-    def _is_to_be_proven(self, own: Figures) -> bool:
+    def _is_to_be_proven(self, own: PeriodFigures) -> bool:
         """Return whether to compare ids although figures are equal, as a proof for later nights."""
         return own.end <= self.settled_before and not self.all_follow
 
@@ -152,7 +151,7 @@ class Digest:
 
     def _unproven(
         self, name: PeriodName, within: Period | None
-    ) -> dict[datetime, tuple[Figures | None, Figures]]:
+    ) -> dict[datetime, tuple[PeriodFigures | None, PeriodFigures]]:
         """Return the periods whose figures differ, or were never proven equal.
 
         As start → (Odoo's figures, our own).
@@ -162,21 +161,25 @@ class Digest:
         unproven = {}
         for start in sorted(theirs.keys() | ours.keys()):
             their = theirs.get(start)
-            own = ours.get(start) or Figures(_end(name, start), 0, 0)
+            own = ours.get(start) or PeriodFigures(_end(name, start), 0, 0)
             if not own.equals(their) or proven.get((start, own.end)) != (own.count, own.id_sum):
                 unproven[start] = (their, own)
         return unproven
 
-    def _their_figures(self, name: PeriodName, within: Period | None) -> dict[datetime, Figures]:
+    def _their_figures(
+        self, name: PeriodName, within: Period | None
+    ) -> dict[datetime, PeriodFigures]:
         listing = self.odoo.listing
         ask = listing.order_buckets if self.model == "order" else listing.line_buckets
         since, until = (within.start, within.end) if within else (None, None)
         return {
-            bucket.start: Figures(bucket.end, bucket.count, bucket.id_sum)
+            bucket.start: PeriodFigures(bucket.end, bucket.count, bucket.id_sum)
             for bucket in ask(name, since=since, until=until)
         }
 
-    def _own_figures(self, name: PeriodName, within: Period | None) -> dict[datetime, Figures]:
+    def _own_figures(
+        self, name: PeriodName, within: Period | None
+    ) -> dict[datetime, PeriodFigures]:
         truncate = TruncMonth if name == "month" else TruncDay
         rows = self._own_rows(within or Period(None, None)).filter(write_date__isnull=False)
         synced_at = "synced_at" if self.model == "order" else "bc__synced_at"
@@ -192,7 +195,7 @@ class Digest:
             .order_by("period")
         )
         return {
-            start: Figures(
+            start: PeriodFigures(
                 _end(name, start),
                 count,
                 int(id_sum),
@@ -207,14 +210,14 @@ class Digest:
 
     # --- id by id ------------------------------------------------------------------------------
 
-    def _compare(self, span: Period) -> Iterator[Drift]:
+    def _compare(self, span: Period) -> Iterator[ComparedPage]:
         """Compare ids and dates one by one."""
         listing = self.odoo.listing
         ask = listing.orders if self.model == "order" else listing.lines
         pages = partial(ask, since=span.start, until=span.end)
         yield from self._compare_pages(pages, self._own_rows(span))
 
-    def _compare_undated(self) -> Iterator[Drift]:
+    def _compare_undated(self) -> Iterator[ComparedPage]:
         """Compare the ids of rows that SQL created without a date.
 
         Only a full run compares their content.
@@ -224,7 +227,7 @@ class Digest:
         undated = self._own_rows(Period(None, None)).filter(write_date__isnull=True)
         yield from self._compare_pages(ask, undated)
 
-    def _compare_pages(self, ask: Callable[..., list[Listed]], own: Any) -> Iterator[Drift]:
+    def _compare_pages(self, ask: Callable[..., list[Listed]], own: Any) -> Iterator[ComparedPage]:
         """Compare one page of Odoo's ids at a time with the copy's in the same range."""
         after_id, limit, is_last = 0, settings.SYNC_PAGE_SIZE, False
         while not is_last:
@@ -234,9 +237,9 @@ class Digest:
             if not is_last:
                 after_id = page[-1].id
                 rows = rows.filter(odoo_id__lte=after_id)
-            yield self._page_drift(page, rows)
+            yield self._compare_page(page, rows)
 
-    def _page_drift(self, page: Sequence[Listed], rows: Any) -> Drift:
+    def _compare_page(self, page: Sequence[Listed], rows: Any) -> ComparedPage:
         order = "odoo_id" if self.model == "order" else "bc__odoo_id"
         ours = {
             odoo_id: (write_date, order_id)
@@ -254,7 +257,7 @@ class Digest:
             self._unequal_days.add(_day(write_date or UNDATED))
             only_here.add(order_id)
         maybe_gone = only_here if self.model == "order" else set()
-        return Drift(frozenset(orders | only_here), frozenset(maybe_gone))
+        return ComparedPage(frozenset(orders | only_here), frozenset(maybe_gone))
 
     def _own_rows(self, within: Period) -> Any:
         rows: Any = (
@@ -266,7 +269,9 @@ class Digest:
             rows = rows.filter(write_date__gte=within.start)
         return rows if within.end is None else rows.filter(write_date__lt=within.end)
 
-    def _remember(self, periods: Sequence[tuple[datetime, tuple[Figures | None, Figures]]]) -> None:
+    def _remember(
+        self, periods: Sequence[tuple[datetime, tuple[PeriodFigures | None, PeriodFigures]]]
+    ) -> None:
         """Store the figures of settled days and months in which nothing differed."""
         if not self.remember:
             return
@@ -289,7 +294,9 @@ class Digest:
         )
 
 
-def _join_days(days: Mapping[datetime, tuple[Figures | None, Figures]]) -> Iterator[Span]:
+def _join_days(
+    days: Mapping[datetime, tuple[PeriodFigures | None, PeriodFigures]],
+) -> Iterator[Span]:
     """Join adjacent days, as long as together they have no more rows than SPAN_ROWS."""
     stretches: list[list[datetime]] = []
     for start in sorted(days):
@@ -313,12 +320,12 @@ def _join_days(days: Mapping[datetime, tuple[Figures | None, Figures]]) -> Itera
 
 
 def _make_span(
-    starts: list[datetime], days: Mapping[datetime, tuple[Figures | None, Figures]]
+    starts: list[datetime], days: Mapping[datetime, tuple[PeriodFigures | None, PeriodFigures]]
 ) -> Span:
     return Span(starts, Period(starts[0], days[starts[-1]][1].end))
 
 
-def _enclose(periods: Mapping[datetime, tuple[Figures | None, Figures]]) -> Period:
+def _enclose(periods: Mapping[datetime, tuple[PeriodFigures | None, PeriodFigures]]) -> Period:
     return Period(min(periods), max(own.end for _, own in periods.values()))
 
 

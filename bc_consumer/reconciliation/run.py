@@ -3,7 +3,8 @@
 One run is one SyncLog row. The run takes the lock (``lock``), begins or resumes its row (``start``)
 and goes through its phases, page by page. It keeps its place in that row, so that it can be
 resumed: a nightly run by its next slice, an interrupted first load by the next run. A good run
-moves the watermark in the transaction that ends it, if the lock is still its own (``lock``).
+moves the watermark in the transaction that ends it, if the lock is still its own (``lock``). A poll
+never moves it, nor does a run whose window leaves a gap to it (``_leaves_no_gap``).
 
 The window begins at the watermark, less SYNC_OVERLAP_SECONDS, or at the poll before, and ends at
 Odoo's time when the run begins.
@@ -35,7 +36,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -43,9 +44,11 @@ from typing import Protocol
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import connection, transaction
+from django.db.models import F
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
+from bc_consumer.core.redaction import redacted
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message, joined, message_of
 from bc_consumer.core.translatable import gettext as _
@@ -70,12 +73,10 @@ from bc_consumer.reconciliation.finish import (
     connection_was_lost,
     forget_requested_scan,
     purge_what_is_old,
-    save,
     summary,
     verdict,
     waiting_in_vain,
 )
-from bc_consumer.reconciliation.found_orders import Braked, Findings
 from bc_consumer.reconciliation.lock import (
     AlreadyRunning,
     GaveWay,
@@ -84,10 +85,12 @@ from bc_consumer.reconciliation.lock import (
     LockLost,
     SliceOver,
     ask_to_give_way,
+    describe_holder,
 )
-from bc_consumer.reconciliation.period_digest import Digest, Model
+from bc_consumer.reconciliation.period_digest import Model, PeriodComparison
+from bc_consumer.reconciliation.run_findings import Braked, Findings
 from bc_consumer.reconciliation.schedule import RunRequest
-from bc_consumer.reconciliation.start import FIRST_PHASE, begin, holder
+from bc_consumer.reconciliation.start import begin
 from bc_consumer.refresh import archive_brake, odoo_identity
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.fault_finding import probe_odoo
@@ -96,6 +99,7 @@ from bc_consumer.refresh.odoo_connection import odoo
 logger = logging.getLogger(__name__)
 Status = SyncLog.Status
 Cause = SyncLog.Cause
+Phase = SyncLog.Phase
 
 OUTSTANDING = 4000
 """Orders that one run has marked and that are not fetched yet, at most: so the ledger stays small
@@ -111,7 +115,14 @@ WAIT_SECONDS = 0.2
 """Between two looks at the ledger, or at the lock, while the run waits."""
 PROBE_SECONDS = 5.0
 """Between two calls by which a run itself finds out why the workers leave Odoo alone."""
-
+OWN_COLUMNS = (
+    "status", "ended_at", "window_until", "phase", "cursor", "found_by_window", "found_by_digest",
+    "found_by_names", "scrubbed", "notes", "error", "traceback",
+)  # fmt: skip
+"""Columns that only the process carrying out a run writes. To the other figures each look at an
+order adds its share."""
+NEXT = ""
+"""What the method of a phase returns when the phase is over: the next one of the table follows."""
 
 Marking = Callable[[Sequence[int], ledger.Mark], object]
 """A function of the ledger that marks ids."""
@@ -188,7 +199,7 @@ def _take_lock(cause: SyncLog.Cause, run_id: int | None = None) -> Lock:
         # A poll closes its row a moment before it releases the lock.
         poll_was_running = poll_was_running or Cause.POLL in running
         if not poll_was_running or running - {Cause.POLL} or time.monotonic() >= end:
-            raise AlreadyRunning(holder())
+            raise AlreadyRunning(describe_holder())
         ask_to_give_way()
         if process_state.stopping.wait(WAIT_SECONDS):
             raise Interrupted(_("the process is stopping"))
@@ -254,7 +265,7 @@ class _Runner:
             self._end_failed(Status.REFUSED, error)
         except LockLost as error:
             if self._is_overtaken():
-                raise AlreadyRunning(holder()) from error
+                raise AlreadyRunning(describe_holder()) from error
             self._end_failed(Status.FAILED, error)
         except (OdooError, DatabaseFailure) as error:
             self._end_failed_or_cut_off(error)
@@ -282,15 +293,15 @@ class _Runner:
                 check_language(self.odoo)
             self._save_or_stop()
         phases = self._phases()
-        names = [*phases, SyncLog.DONE]
+        names = [*phases, Phase.DONE]
         if self.run.phase not in names:  # names of a model that the fields no longer refer to
-            self.run.phase, self.run.cursor = FIRST_PHASE, 0
-        while self.run.phase != SyncLog.DONE:
+            self.run.phase, self.run.cursor = Phase.FAILED, 0
+        while self.run.phase != Phase.DONE:
             self._stop_if_asked()
             self._wait_for_room()
             next_phase = phases[self.run.phase]()
             self._has_progressed = True
-            if next_phase == "":
+            if next_phase == NEXT:
                 next_phase = names[names.index(self.run.phase) + 1]
                 self.run.cursor = 0
             self.run.phase = next_phase
@@ -305,26 +316,26 @@ class _Runner:
     def _phases(self) -> dict[str, Callable[[], str]]:
         """Return each phase's method, in the order of the module's table."""
         return {
-            FIRST_PHASE: self._reopen_failed,
-            "mapping": self._mark_older_mapping,
-            "orders": self._compare_orders,
-            "lines": self._compare_lines,
-            "digest of orders": self._digest_orders,
-            "digest of lines": self._digest_lines,
+            Phase.FAILED: self._reopen_failed,
+            Phase.MAPPING: self._mark_older_mapping,
+            Phase.ORDERS: self._compare_orders,
+            Phase.LINES: self._compare_lines,
+            Phase.DIGEST_OF_ORDERS: self._digest_orders,
+            Phase.DIGEST_OF_LINES: self._digest_lines,
             **{
-                f"names of {m}": self._compare_names(m)
+                f"{Phase.NAMES_OF}{m}": self._compare_names(m)
                 for m in suspect_orders.naming_models(self.odoo)
             },
-            "scrub": self._scrub,
-            "drain": self._drain,
+            Phase.SCRUB: self._scrub,
+            Phase.DRAIN: self._drain,
         }
 
-    # --- phases: each does one page, and returns the phase to go on with ("" is the next one) ----
+    # --- phases: each does one page, and returns the phase to go on with ---------------------
 
     def _reopen_failed(self) -> str:
         """Give orders that were given up one more attempt. Polls come too often for this."""
         if self.run.cause == Cause.POLL:
-            return ""
+            return NEXT
         ids = ledger.failed(self.run.cursor, settings.SYNC_PAGE_SIZE)
         return self._mark_page(ids, ledger.reopen)  # read in batches: thousands may have one cause
 
@@ -334,7 +345,7 @@ class _Runner:
         Runs without a digest skip it, and scans that an event asked for.
         """
         if not self.run.digest or self.run.asked_for:
-            return ""  # it scans the whole copy, and may have all of it read again
+            return NEXT  # it scans the whole copy, and may have all of it read again
         return self._mark_page(
             suspect_orders.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
         )
@@ -342,7 +353,7 @@ class _Runner:
     def _mark_page(self, ids: Sequence[int], mark: Marking = ledger.mark) -> str:
         self._mark(ids, mark)
         self.run.cursor = ids[-1] if ids else 0
-        return "" if len(ids) < settings.SYNC_PAGE_SIZE else self.run.phase
+        return NEXT if len(ids) < settings.SYNC_PAGE_SIZE else self.run.phase
 
     def _compare_orders(self) -> str:
         """Compare the orders written in the window. Every run does this."""
@@ -354,23 +365,25 @@ class _Runner:
         page = suspect_orders.orders_page(
             self.odoo, since, self.run.cursor, self.proof, read_by=read_by
         )
-        suspects = self._findings.note("found_by_window", page.differing, page.suspects)
+        suspects = self._findings.count_and_filter("found_by_window", page.differing, page.suspects)
         if read_by is not None:
             self._mark_for_scrub(suspects - page.differing)
             suspects &= page.differing
         self._mark(suspects)
         self.run.cursor = page.last_id
-        return "" if page.is_last else self.run.phase
+        return NEXT if page.is_last else self.run.phase
 
     def _compare_lines(self) -> str:
         """Compare the lines written in the window. A first load skips this."""
         since = self.run.window_since
         if since is None:
-            return ""  # every order was marked, and lines come with their order
+            return NEXT  # every order was marked, and lines come with their order
         page = suspect_orders.lines_page(self.odoo, since, self.run.cursor, self.proof)
-        self._mark(self._findings.note("found_by_window", page.differing, page.suspects))
+        self._mark(
+            self._findings.count_and_filter("found_by_window", page.differing, page.suspects)
+        )
         self.run.cursor = page.last_id
-        return "" if page.is_last else "lines"
+        return NEXT if page.is_last else self.run.phase
 
     def _digest_orders(self) -> str:
         """Compare the figures of all orders, however old.
@@ -378,7 +391,7 @@ class _Runner:
         Runs without a digest go on with the drain, past all the phases between.
         """
         if not self.run.digest:
-            return "drain"
+            return Phase.DRAIN
         self._drain()  # so that what was already found is not found, and counted, again
         return self._digest("order")
 
@@ -388,24 +401,24 @@ class _Runner:
         return self._digest("line")
 
     def _digest(self, model: Model) -> str:
-        digest = Digest(
+        comparison = PeriodComparison(
             self.odoo,
             model,
             self._settled_before(),
             read_since=self.run.started_at,
             all_follow=self.run.full and self.run.window_since is not None,
         )
-        for drift in digest.drifts():
-            self._has_progressed = self._has_progressed or drift.kept
-            self._stop_if_asked(may_end=drift.kept)
-            if not drift.orders:
+        for page in comparison.pages():
+            self._has_progressed = self._has_progressed or page.stored
+            self._stop_if_asked(may_end=page.stored)
+            if not page.orders:
                 continue
-            self._findings.check_brake(drift.maybe_gone)
-            self._mark(self._findings.note("found_by_digest", drift.orders, drift.orders))
+            self._findings.check_brake(page.maybe_gone)
+            self._mark(self._findings.count_and_filter("found_by_digest", page.orders, page.orders))
             self._wait_for_room(may_end=False)
-        if digest.note:
-            self.run.notes = joined("\n", self.run.notes, digest.note)
-        return ""
+        if comparison.note:
+            self.run.notes = joined("\n", self.run.notes, comparison.note)
+        return NEXT
 
     def _settled_before(self) -> datetime:
         """Return the moment before which every write_date has been committed in Odoo."""
@@ -421,7 +434,7 @@ class _Runner:
         def compare_page() -> str:
             since = self.run.window_since
             if since is None or self.run.asked_for:
-                return ""  # a first load has just read every name; no event announces one
+                return NEXT  # a first load has just read every name; no event announces one
             try:
                 page = suspect_orders.names_page(self.odoo, model, since, self.run.cursor)
             except (NoRights, OdooAccessError, UnknownField):
@@ -430,10 +443,12 @@ class _Runner:
                     model=model,
                 )
                 self.run.notes = joined("\n", self.run.notes, note)
-                return ""
-            self._mark(self._findings.note("found_by_names", page.differing, page.suspects))
+                return NEXT
+            self._mark(
+                self._findings.count_and_filter("found_by_names", page.differing, page.suspects)
+            )
             self.run.cursor = page.last_id
-            return "" if page.is_last else self.run.phase
+            return NEXT if page.is_last else self.run.phase
 
         return compare_page
 
@@ -444,20 +459,20 @@ class _Runner:
         cause. Polls and a first load skip it.
         """
         if self.run.cause == Cause.POLL or self.run.window_since is None:
-            return ""
+            return NEXT
         if self.run.full:
             if self.run.cursor == 0:
                 self._drain()
             return self._compare_page_of_orders(None)
         ids = scrub.next_page(self.run)
         self._mark_for_scrub(ids)
-        return self.run.phase if ids else ""
+        return self.run.phase if ids else NEXT
 
     def _drain(self) -> str:
         """Wait until each order that this run marked has been fetched once."""
         while (left := ledger.outstanding(self.run.pk)) > 0:
             self._wait(left)
-        return ""
+        return NEXT
 
     @property
     def proof(self) -> timedelta:
@@ -506,7 +521,7 @@ class _Runner:
         over_time = self.slice_ends_at is not None and time.monotonic() > self.slice_ends_at
         if over_time and may_end and self._has_progressed:
             raise SliceOver
-        if self.run.cause == Cause.POLL and self.lock.wanted.is_set():
+        if self.run.cause == Cause.POLL and self.lock.give_way_requested.is_set():
             raise GaveWay
         if self.progress is not None:
             left = ledger.outstanding(self.run.pk) if outstanding is None else outstanding
@@ -517,14 +532,14 @@ class _Runner:
     def _judge(self) -> tuple[SyncLog.Status, Message]:
         status, why = verdict(self.run)
         if status in SyncLog.GOOD and self.run.digest:
-            odoo_identity.renew(self.odoo)
+            odoo_identity.renew_sample(self.odoo)
         return status, why
 
     def _end(self, status: SyncLog.Status, error: Message) -> None:
         """Close the run; a good one moves the watermark in the same transaction."""
         run = self.run
         run.status, run.error, run.ended_at = status, error, database_now()
-        good = status in {Status.OK, Status.PARTIAL} and run.phase == SyncLog.DONE
+        good = status in {Status.OK, Status.PARTIAL} and run.phase == Phase.DONE
         gapless = good and (run.cause == Cause.POLL or self._leaves_no_gap())
         moves_watermark = gapless and run.cause != Cause.POLL
         self._increments["error_count"] = waiting_in_vain(run).count()
@@ -544,7 +559,7 @@ class _Runner:
         bad_level = logging.WARNING if run.cause == Cause.POLL else logging.ERROR
         logger.log(logging.INFO if good else bad_level, "run %d: %s", run.pk, summary(run))
         alert_about(run)
-        went_through = run.phase == SyncLog.DONE and status != Status.FAILED
+        went_through = run.phase == Phase.DONE and status != Status.FAILED
         if went_through and run.digest and not run.asked_for:
             purge_what_is_old()
 
@@ -602,11 +617,25 @@ class _Runner:
             "odoo_calls": calls - self._saved_calls,
             "odoo_bytes": received - self._saved_bytes,
         }
-        if not save(self.run, {**increments, **self._increments}):
+        if not save_row(self.run, {**increments, **self._increments}):
             return False
         self._saved_calls, self._saved_bytes = calls, received
         self._increments.clear()
         return True
+
+
+def save_row(run: SyncLog, more: Mapping[str, int]) -> bool:
+    """Save a run's own columns, and add ``more`` to others; return False where it is not running.
+
+    Somebody else has then ended it, while this process had lost the lock, and its row stays as it
+    is.
+    """
+    run.notes, run.error = redacted(run.notes), redacted(run.error)
+    run.traceback = redacted(run.traceback)
+    columns = {name: getattr(run, name) for name in OWN_COLUMNS}
+    increments = {name: F(name) + count for name, count in more.items()}
+    running = SyncLog.objects.filter(pk=run.pk, status=Status.RUNNING)
+    return running.update(**columns, **increments) > 0
 
 
 # --- the run's own threads ----------------------------------------------------------------------

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from bc_consumer.core.sql_dialect import database_now
@@ -27,8 +27,6 @@ refused."""
 SCAN_DIGEST_EVERY = timedelta(minutes=5)
 """Between two of these scans with a digest, which alone shows what is gone. Not more often:
 requests may follow each other all day, and a digest counts all of Odoo's orders and lines."""
-GAVE_WAY = Q(error__startswith=str(SyncLog.GAVE_WAY))
-"""By its beginning: a process of the release before still stores the parts behind it."""
 FOR_A_PERSON = (SyncLog.Status.BRAKED, SyncLog.Status.REFUSED)
 """Statuses of a run that a person has to deal with."""
 
@@ -146,14 +144,14 @@ def _digest_is_due(now: datetime) -> bool:
     lately = SyncLog.objects.filter(
         digest=True, asked_for=False, started_at__range=(now - DIGEST_EVERY, now)
     )
-    if lately.filter(status__in=SyncLog.GOOD, phase=SyncLog.DONE).exists():
+    if lately.filter(status__in=SyncLog.GOOD, phase=SyncLog.Phase.DONE).exists():
         return False
-    polls = lately.filter(cause=SyncLog.Cause.POLL).exclude(GAVE_WAY)
+    polls = lately.filter(cause=SyncLog.Cause.POLL).without_those_that_gave_way()
     return _may_try_again(polls, now)
 
 
 def _scan_digest_is_due(now: datetime) -> bool:
-    digests = SyncLog.objects.filter(digest=True).exclude(GAVE_WAY)
+    digests = SyncLog.objects.filter(digest=True).without_those_that_gave_way()
     if digests.filter(started_at__range=(now - SCAN_DIGEST_EVERY, now)).exists():
         return False
     waits_for_a_person = digests.filter(asked_for=True, status__in=FOR_A_PERSON)

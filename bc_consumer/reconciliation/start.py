@@ -5,21 +5,18 @@ from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from bc_consumer import ledger
 from bc_consumer.core import translatable
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.translatable import Message
 from bc_consumer.models import SyncLog, SyncState
 from bc_consumer.reconciliation.schedule import RunRequest
 
 logger = logging.getLogger(__name__)
 Status = SyncLog.Status
 Cause = SyncLog.Cause
+Phase = SyncLog.Phase
 
-FIRST_PHASE = "failed"
-"""See the table of phases in ``run``."""
 KILLED = translatable.gettext("killed: its lease ran out before it ended")
 """The error of a run that ended without closing its row."""
 
@@ -37,7 +34,7 @@ def begin(request: RunRequest) -> SyncLog:
         status=Status.FAILED, ended_at=Now(), error=KILLED
     )
     state = SyncState.objects.get(key=SyncState.KEY)
-    run = SyncLog(started_at=database_now(), cause=request.cause, phase=FIRST_PHASE)
+    run = SyncLog(started_at=database_now(), cause=request.cause, phase=Phase.FAILED)
     run.full, run.forced, run.digest = request.full, request.forced, request.digest
     run.asked_for = request.asked_for
     run.window_since = request.since
@@ -65,7 +62,7 @@ def _since_latest_poll(run: SyncLog, state: SyncState) -> datetime:
     was committed.
     """
     longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
-    polls = SyncLog.objects.filter(cause=Cause.POLL, phase=SyncLog.DONE, window_until__isnull=False)
+    polls = SyncLog.objects.filter(cause=Cause.POLL, phase=Phase.DONE, window_until__isnull=False)
     latest = polls.order_by("-id").values_list("window_until", flat=True).first()
     if latest is None:
         return datetime.min.replace(tzinfo=UTC)
@@ -77,21 +74,8 @@ def _since_latest_poll(run: SyncLog, state: SyncState) -> datetime:
 def _resume_first_load(run: SyncLog) -> None:
     """Resume an interrupted first load at its place, with the window it began with."""
     last = SyncLog.objects.order_by("-id").first()
-    if last is not None and last.window_since is None and last.phase == "orders":
+    if last is not None and last.window_since is None and last.phase == Phase.ORDERS:
         run.phase, run.cursor, run.window_until = last.phase, last.cursor, last.window_until
         run.notes = translatable.gettext(
             "goes on with run %(run)s after order %(order)s", run=last.pk, order=last.cursor
         )
-
-
-def holder() -> Message:
-    """Return which run has the lock, as far as the SyncLog rows tell."""
-    running = SyncLog.objects.filter(status=Status.RUNNING).order_by("-id").first()
-    if running is None:
-        return translatable.gettext("another run")
-    return translatable.gettext(
-        "run %(id)s (%(cause)s, begun at %(time)s)",
-        id=running.pk,
-        cause=translatable.gettext(running.cause),  # the causes' labels are the same words
-        time=f"{timezone.localtime(running.started_at):%H:%M:%S}",
-    )

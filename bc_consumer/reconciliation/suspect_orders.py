@@ -115,7 +115,12 @@ def _empty_page(listed: Sequence[Listed], after_id: int) -> Page:
 
 
 def _is_proven(bc: BC, write_date: datetime | None, proof: timedelta, now: datetime) -> bool:
-    if write_date is None:  # SQL created it: no date shows when it changes
+    """Return whether the copy was read so long after this date that no change can hide behind it.
+
+    ``hidden_changes.is_proven`` asks the same of an order with all its lines, to tell whether a
+    difference that was found was hidden. A missing date counts for the opposite there.
+    """
+    if write_date is None:  # SQL created it: no date shows when it changes, so it is read again
         return False
     # Read in the future: the clock was set back, so the time of the read is unknown.
     return bc.synced_at is not None and write_date + proof < bc.synced_at <= now

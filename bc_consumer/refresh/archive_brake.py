@@ -20,6 +20,7 @@ from bc_consumer import ledger
 from bc_consumer.core.translatable import NOTHING, Message, joined, ngettext, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import BC, Alert, Event, JournalEntry, PendingBC, SyncState
+from bc_consumer.models.ledger import has_cause
 from bc_consumer.odoo import Missing
 from bc_consumer.operations.alerts import alert, amend, resolve_alert
 
@@ -50,7 +51,7 @@ class Held(Exception):
 
 def is_vouched_for(row: PendingBC, found: Missing) -> bool:
     """Return whether more than Odoo's answer says that this order is to be archived."""
-    if ledger.FORCE in row.causes.split(","):
+    if has_cause(row.causes, ledger.FORCE):
         return True
     # Odoo confirmed it when asked for this id alone, and a webhook announced the deletion too.
     return found is Missing.GONE and row.event == Event.DELETED

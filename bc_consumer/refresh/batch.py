@@ -225,7 +225,7 @@ class Batch:
     def _confirm_odoo(self) -> None:
         """Odoo has answered: check that it is our database, and end the outage if we probed."""
         # During an outage a backup may have been restored, or Odoo moved to another server.
-        odoo_identity.ensure(odoo(), again=self.probing)
+        odoo_identity.check_unless_recent(odoo(), in_doubt=self.probing)
         if not self.probing:
             return
         self.probing = False
@@ -298,7 +298,7 @@ class Batch:
                 identity_checked=identity_checked,
             )
         except odoo_identity.CreatedOtherwise as different:
-            odoo_identity.ensure(odoo(), again=True)
+            odoo_identity.check_unless_recent(odoo(), in_doubt=True)
             logger.warning("%s Odoo is ours: a backup was restored there.", different)
             self._apply(fetched_rows, rounds, identity_checked=True)
         except ledger.LeaseLost as lost:

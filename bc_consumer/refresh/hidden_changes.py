@@ -24,8 +24,11 @@ def is_proven(read_at: datetime | None, dates: Iterable[object], now: datetime) 
 
     Odoo shows dates in whole seconds, and a transaction may commit long after its date: a date is
     proven by a read that came later than it by more than Odoo's longest transaction. ``read_at``:
-    when the record was last read; it lies in the future if the clock was set back since. A record
-    that was created by SQL has no date.
+    when the record was last read; it lies in the future if the clock was set back since.
+
+    A record that was created by SQL has no date, so none of its changes could have announced itself
+    by one: it counts as proven, and a difference as hidden. ``suspect_orders``, which decides what
+    to read, takes the same record for not proven, because no date can show when it changes.
     """
     longest = timedelta(seconds=settings.ODOO_LONGEST_TRANSACTION_SECONDS)
     if read_at is None or read_at > now:

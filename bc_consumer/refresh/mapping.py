@@ -20,7 +20,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeGuard
 
-from bc_consumer.core.secret_patterns import beginning
+from bc_consumer.core.shortening import cut_between_words
 from bc_consumer.core.translatable import Message, message_of
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo import Field, FieldSet, Kind, ModelFields, OrderSnapshot
@@ -102,13 +102,13 @@ class Extra:
 class MappedLine:
     """One line's columns, name → value, ready for ``BCLine``; columns that Odoo lacks are left out.
 
-    ``untold``: columns and «extra.name» that do not count as changes of the order.
+    ``unreported``: columns and «extra.name» that do not count as changes of the order.
     """
 
     odoo_id: int
     fields: Mapping[str, object]
     extra: Extra
-    untold: frozenset[str] = frozenset()
+    unreported: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class MappedOrder:
     """One order's columns, name → value, ready for ``BC``, and its lines, ascending by id.
 
     Columns that this Odoo lacks are left out. ``mapping_version``: by what the values were made;
-    see the function. ``untold``: as in MappedLine.
+    see the function. ``unreported``: as in MappedLine.
     """
 
     odoo_id: int
@@ -124,7 +124,7 @@ class MappedOrder:
     extra: Extra
     lines: tuple[MappedLine, ...]
     mapping_version: int
-    untold: frozenset[str] = frozenset()
+    unreported: frozenset[str] = frozenset()
 
 
 class _Unfit(Exception):
@@ -177,10 +177,10 @@ def _map_group(
     version = mapping_version(fields.fingerprint)
     for order, (columns, extra) in zip(snapshots, order_values, strict=True):
         own = tuple(
-            MappedLine(line_id, line_columns, line_extra, line_mapper.untold)
+            MappedLine(line_id, line_columns, line_extra, line_mapper.unreported)
             for (_order_id, line_id), (line_columns, line_extra) in islice(lines, len(order.lines))
         )
-        yield MappedOrder(order.id, columns, extra, own, version, order_mapper.untold)
+        yield MappedOrder(order.id, columns, extra, own, version, order_mapper.unreported)
 
 
 def mapping_version(fingerprint: int) -> int:
@@ -209,10 +209,10 @@ class _Mapper:
 
     def __init__(self, fields: ModelFields, currency: int | None) -> None:
         self.known = [field for field in fields.known if not field.is_relation]
-        self.untold = frozenset(
+        self.unreported = frozenset(
             column
             for field in self.known
-            if not field.told
+            if not field.reported
             for column in field.columns or (f"{EXTRA}{field.name}",)
         )
         self._kept = frozenset(field.name for field in fields.lacking if field.extra)
@@ -447,7 +447,11 @@ def _related(value: object) -> Mapping[str, Any]:
 
 def _unfit(value: object, wanted: Message) -> _Unfit:
     return _Unfit(
-        _("%(value)s is not %(wanted)s", value=beginning(repr(value), LONGEST_SHOWN), wanted=wanted)
+        _(
+            "%(value)s is not %(wanted)s",
+            value=cut_between_words(repr(value), LONGEST_SHOWN),
+            wanted=wanted,
+        )
     )
 
 

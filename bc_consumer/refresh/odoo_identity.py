@@ -100,21 +100,21 @@ _last_check: tuple[Odoo, float] | None = None
 """The gateway that last led to our database, and the monotonic time until which that counts."""
 
 
-def ensure(odoo: Odoo, *, again: bool = False) -> None:
+def check_unless_recent(odoo: Odoo, *, in_doubt: bool = False) -> None:
     """Check the database, unless this process did so by the same gateway within ASK_AGAIN_SECONDS.
 
-    ``again``: check in any case, because there is a reason for doubt. Raises AnotherDatabase, and
+    ``in_doubt``: there is a reason for doubt, so check in any case. Raises AnotherDatabase, and
     what the gateway raises.
     """
     global _last_check  # noqa: PLW0603 (one a process, as the gateway is)
     known = _last_check is not None and _last_check[0] is odoo and time.monotonic() < _last_check[1]
-    if again or not known:
+    if in_doubt or not known:
         check(odoo)
         _last_check = odoo, time.monotonic() + ASK_AGAIN_SECONDS
 
 
 def forget() -> None:
-    """Make the next ``ensure`` check again."""
+    """Make the next ``check_unless_recent`` check in any case."""
     global _last_check  # noqa: PLW0603
     _last_check = None
 
@@ -148,7 +148,7 @@ def accept(odoo: Odoo) -> None:
     _store_sample(sample.among(created))
 
 
-def renew(odoo: Odoo) -> None:
+def renew_sample(odoo: Odoo) -> None:
     """Store the copy's present oldest and newest orders, as far as Odoo confirms them.
 
     Raises what ``check`` raises; then the stored sample stays as it was.

@@ -89,7 +89,9 @@ def _read_outcome(odoo_id: int, began: datetime) -> OrderOutcome:
     name = BC.objects.filter(odoo_id=odoo_id).values_list("name", flat=True).first()
     shown = name or f"#{odoo_id}"
     row = PendingBC.objects.filter(odoo_id=odoo_id).first()
-    if row is not None and (row.failed_at is not None or row.error_class == ledger.WAITS):
+    if row is not None and (
+        row.failed_at is not None or row.error_class == ledger.WAITS_FOR_ANOTHER_ORDER
+    ):
         return OrderOutcome(odoo_id, shown, Outcome.FAILED.value, row.last_error)
     if row is not None and row.held_reason:
         return OrderOutcome(odoo_id, shown, Outcome.HELD.value, row.held_reason)

@@ -39,7 +39,7 @@ from bc_consumer.models import (
     SyncState,
     VersionCounter,
 )
-from bc_consumer.models.ledger import WEBHOOK
+from bc_consumer.models.ledger import WEBHOOK, has_cause
 from bc_consumer.odoo import Missing
 from bc_consumer.refresh import archive_brake, batch_statements, odoo_identity, run_counts
 from bc_consumer.refresh.archive_brake import GONE
@@ -345,7 +345,7 @@ def _compare_order(order: MappedOrder, bc: BC | None, copy: _Copy, now: datetime
     was_proven = bc.mapping_version == order.mapping_version and is_proven(bc.synced_at, dates, now)
     difference = Difference()
     changed = _assign(bc, order.fields, order.extra)
-    fields = _drop_untold(changed, order.untold)
+    fields = _drop_unreported(changed, order.unreported)
     lines = _compare_lines(order, bc, copy, difference)
     must_write = bool(difference.lines) or bc.mapping_version != order.mapping_version
     if created or changed or lines or was_away or must_write:
@@ -373,7 +373,7 @@ def _compare_lines(
         line = copy.lines.get(mapped.odoo_id) or BCLine(odoo_id=mapped.odoo_id)
         before = line.extra
         changed = _assign(line, mapped.fields, mapped.extra)
-        fields = _drop_untold(changed, mapped.untold)
+        fields = _drop_unreported(changed, mapped.unreported)
         added = line._state.adding or line.bc_id != bc.pk
         if added or changed or line.extra != before:
             difference.lines.append(line)
@@ -412,9 +412,9 @@ def _assign(record: OdooRecord, values: Mapping[str, object], extra: Extra) -> d
     return changed
 
 
-def _drop_untold(changed: Mapping[str, object], untold: Set[str]) -> dict[str, object]:
+def _drop_unreported(changed: Mapping[str, object], unreported: Set[str]) -> dict[str, object]:
     """Return the changes that count as changes of the order."""
-    return {name: pair for name, pair in changed.items() if name not in untold}
+    return {name: pair for name, pair in changed.items() if name not in unreported}
 
 
 # --- write --------------------------------------------------------------------------------------
@@ -496,7 +496,7 @@ def _plan_look(
 def _list_looks(claimed: PendingBC, *, early: bool, may_lag: bool) -> Sequence[float]:
     if early and claimed.early:
         return early_looks(settings.EARLY_LOOKS, settings.ODOO_LONGEST_TRANSACTION_SECONDS)
-    if may_lag and WEBHOOK in claimed.causes.split(","):
+    if may_lag and has_cause(claimed.causes, WEBHOOK):
         return CONFIRMING_LOOKS
     return ()
 
@@ -593,7 +593,7 @@ def _count_for_runs(
         counts["line_count"] += result.lines_written if applied else 0
         counts["lines_deleted"] += result.lines_deleted
         by_scrub = result.same_date and result.causes == ledger.SCRUB
-        no_webhook = not by_scrub and WEBHOOK not in result.causes.split(",")
+        no_webhook = not by_scrub and not has_cause(result.causes, WEBHOOK)
         counts["same_date"] += by_scrub
         counts["missed_by_webhooks"] += no_webhook and _is_announced_by_webhooks(result)
     for run, counts in by_run.items():

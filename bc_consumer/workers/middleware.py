@@ -1,8 +1,8 @@
 """Starts and stops the process's own threads together with its Dramatiq worker.
 
-These are the timer, the sweeping thread, the heartbeat and the announcer; the publisher is stopped,
-too. The imports are inside the methods because Django loads this module before its models, which
-all of these need.
+These are the timer, the sweeper, the heartbeat and the announcer; the publisher is stopped, too.
+The imports are inside the methods because Django loads this module before its models, which all of
+these need.
 """
 
 import threading
@@ -17,7 +17,7 @@ STOP_SECONDS = 5.0
 expire with their lease, and RabbitMQ requeues stored events that were not acked."""
 
 
-class TimerMiddleware(Middleware):
+class ThreadsMiddleware(Middleware):
     """Starts the threads with the worker, and signals them to stop before it shuts down."""
 
     def __init__(self) -> None:
@@ -28,12 +28,12 @@ class TimerMiddleware(Middleware):
         from bc_consumer.messaging.change_publisher import Announcer
         from bc_consumer.models import Heartbeat
         from bc_consumer.operations.heartbeats import HeartbeatThread
-        from bc_consumer.workers.worker_threads import Sweeping, Timer
+        from bc_consumer.workers.worker_threads import SweeperThread, Timer
 
         process_state.stopping.clear()
         self._threads = [
             Timer(),
-            Sweeping(),
+            SweeperThread(),
             HeartbeatThread(Heartbeat.Kind.WORKER, process_state.stopping),
             Announcer(process_state.stopping),
         ]
@@ -47,7 +47,7 @@ class TimerMiddleware(Middleware):
         process_state.stopping.set()
         process_state.wake.set()
         change_publisher.wake()
-        sender = publisher.started()
+        sender = publisher.started_publisher()
         if sender is not None:
             sender.close()
             self._threads.append(sender)

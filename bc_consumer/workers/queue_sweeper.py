@@ -12,7 +12,7 @@ from django.db import DataError, IntegrityError, connection
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
-from bc_consumer.ledger.marks import in_short
+from bc_consumer.ledger.marks import shorten_ids
 from bc_consumer.messaging.broker import Broker, publish
 from bc_consumer.messaging.intake import AT_ONCE as MARKS_AT_ONCE
 from bc_consumer.messaging.intake import Marks, decode
@@ -170,7 +170,7 @@ def _mark(marks: Marks) -> None:
     publisher().wake(ledger.mark_all(marks))
     process_state.wake.set()
     marked = sorted({odoo_id for odoo_id, _ in marks})
-    logger.info("%d BC marked from the fallback queue: %s", len(marked), in_short(marked))
+    logger.info("%d BC marked from the fallback queue: %s", len(marked), shorten_ids(marked))
 
 
 def _set_aside(broker: Broker, body: bytes, error: Exception) -> None:

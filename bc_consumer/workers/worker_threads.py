@@ -1,7 +1,8 @@
-"""Two threads of each worker process, so that no order waits for a message or for the scheduler.
+"""The timer of each worker process, and the sweeper of each worker process and scheduler.
 
-They are two because RabbitMQ can block the sweeping one for a minute (only heartbeats detect a
-network that drops packets), and no order must wait for that.
+With them no order waits for a message, and no stored event for the scheduler. They are two threads
+because RabbitMQ can block the sweeper for a minute (only heartbeats detect a network that drops
+packets), and no order must wait for that.
 """
 
 import logging
@@ -45,7 +46,7 @@ class Timer(threading.Thread):
         return LONGEST_SLEEP_SECONDS if due is None else min(due, LONGEST_SLEEP_SECONDS)
 
 
-class Sweeping(threading.Thread):
+class SweeperThread(threading.Thread):
     """Moves stored events to the ledger as soon as possible, and does a full sweep periodically."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from bc_consumer.odoo import (
     OdooAccessError,
     UnknownMethod,
 )
-from bc_consumer.odoo.group_rows import Period
+from bc_consumer.odoo.group_rows import PeriodName
 from bc_consumer.odoo.grouping import Grouping
 from tests.contract.target import GONE_ID, LINE, ORDER, PREFIX, Target, unique, until
 
@@ -94,7 +94,7 @@ def test_sums_are_told_without_averages_too(target: Target) -> None:
     with_averages, without = grouping(target), grouping(target)
     without._failed_averages = 99
     domain = [("id", "in", ids)]
-    periods: tuple[Period, ...] = ("day", "month")
+    periods: tuple[PeriodName, ...] = ("day", "month")
     for period in periods:
         buckets = with_averages.buckets(ORDER, period, domain)
         assert without.buckets(ORDER, period, domain) == buckets

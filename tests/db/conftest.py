@@ -17,7 +17,7 @@ from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import BC, BCLine, Pace, PendingBC, SyncState, VersionCounter
 from bc_consumer.odoo import Odoo
 from bc_consumer.operations import schema_watch
-from bc_consumer.reconciliation import found_orders
+from bc_consumer.reconciliation import run_findings
 from bc_consumer.refresh import odoo_connection, odoo_identity
 from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
@@ -38,7 +38,7 @@ def _figures_are_fresh() -> None:
 @pytest.fixture(autouse=True)
 def _no_webhook_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that the brake stops waits a moment for webhooks; none comes in most tests."""
-    monkeypatch.setattr(found_orders, "WEBHOOK_SECONDS", 0.0)
+    monkeypatch.setattr(run_findings, "WEBHOOK_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from bc_consumer import ledger
 from bc_consumer.ledger import Mark
 from bc_consumer.models import BC, Alert, Event, JournalEntry, Lane, PendingBC, SyncLog
 from bc_consumer.odoo.listing import Listing
-from bc_consumer.reconciliation import found_orders as run_findings
-from bc_consumer.reconciliation.found_orders import Findings
+from bc_consumer.reconciliation import run_findings
 from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.run_findings import Findings
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.batch import work_off

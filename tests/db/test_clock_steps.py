@@ -345,7 +345,12 @@ def test_a_clock_set_forward_is_no_sign_of_deaths() -> None:
 def ran(cause: SyncLog.Cause, status: SyncLog.Status = Status.OK, **values: object) -> None:
     moment = ahead()
     SyncLog.objects.create(
-        cause=cause, status=status, phase=SyncLog.DONE, started_at=moment, ended_at=moment, **values
+        cause=cause,
+        status=status,
+        phase=SyncLog.Phase.DONE,
+        started_at=moment,
+        ended_at=moment,
+        **values,
     )
 
 
@@ -360,7 +365,7 @@ def by_the_hour(settings: LazySettings) -> Callable[[], list[plan.RunRequest]]:
 def test_polls_go_on(by_the_hour: Callable[[], list[plan.RunRequest]]) -> None:
     ran(Cause.POLL, digest=False)
     SyncLog.objects.create(
-        cause=Cause.COMMAND, status=Status.OK, phase=SyncLog.DONE,
+        cause=Cause.COMMAND, status=Status.OK, phase=SyncLog.Phase.DONE,
         started_at=Now() - HOUR / 2, ended_at=Now() - HOUR / 2,
     )  # fmt: skip
     assert by_the_hour() == [plan.RunRequest(Cause.POLL, digest=False)]

@@ -1,4 +1,4 @@
-"""What pages, metrics and health read."""
+"""What pages and ``/status.json`` read."""
 
 import pytest
 from django.utils import timezone

@@ -18,7 +18,7 @@ from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.core.id_set import IdSet
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.management.drift_report import Table
+from bc_consumer.management.drift_report import TableReport
 from bc_consumer.models import (
     BC,
     BCLine,
@@ -30,7 +30,7 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.odoo import Odoo, OdooInterrupted, OdooUnavailable, WrongCredentials
-from bc_consumer.reconciliation.dry_run import Drift, DriftScan, Kind
+from bc_consumer.reconciliation.dry_run import Drift, DriftKind, DriftScan
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import odoo_connection
@@ -63,7 +63,7 @@ def scan(odoo: Odoo, **options: Any) -> list[Drift]:
     return list(DriftScan(odoo, **options).drifts())
 
 
-def kinds(drifts: list[Drift]) -> list[tuple[int, Kind]]:
+def kinds(drifts: list[Drift]) -> list[tuple[int, DriftKind]]:
     return sorted({(drift.order_id, drift.kind) for drift in drifts})
 
 
@@ -105,13 +105,13 @@ def test_each_kind_of_difference_is_found_and_nothing_is_written(
     drifts = scan(odoo, full=full)
 
     assert dump() == before
-    assert {kind for kind in kinds(drifts) if kind[1] is not Kind.FIELD} == {
-        (gone, Kind.GONE_FROM_ODOO),
-        (line_gone, Kind.LINE_ONLY_HERE),
-        (line_added, Kind.LINE_MISSING),
-        (away, Kind.AWAY_HERE),
-        (forbidden, Kind.NOT_READABLE),
-        (new, Kind.MISSING_HERE),
+    assert {kind for kind in kinds(drifts) if kind[1] is not DriftKind.FIELD} == {
+        (gone, DriftKind.GONE_FROM_ODOO),
+        (line_gone, DriftKind.LINE_ONLY_HERE),
+        (line_added, DriftKind.LINE_MISSING),
+        (away, DriftKind.AWAY_HERE),
+        (forbidden, DriftKind.NOT_READABLE),
+        (new, DriftKind.MISSING_HERE),
     }
     assert not any(drift.order_id == same for drift in drifts)
     by_place = {(d.order_id, d.line_id, d.field): (d.theirs, d.ours) for d in drifts}
@@ -139,7 +139,7 @@ def test_an_empty_copy_misses_every_order(simulator: Simulator, odoo: Odoo) -> N
     ids = list(simulator.bulk_create(25, 1, spread_days=90))
     before = dump()
     drifts = scan(odoo)
-    assert kinds(drifts) == [(odoo_id, Kind.MISSING_HERE) for odoo_id in ids]
+    assert kinds(drifts) == [(odoo_id, DriftKind.MISSING_HERE) for odoo_id in ids]
     assert dump() == before
 
 
@@ -154,7 +154,8 @@ def test_pages_and_batches_leave_nothing_out(
     missing = [ids[5], ids[6], ids[38]]
     BC.objects.filter(odoo_id__in=missing).delete()
     expected = sorted(
-        [(i, Kind.GONE_FROM_ODOO) for i in gone] + [(i, Kind.MISSING_HERE) for i in missing]
+        [(i, DriftKind.GONE_FROM_ODOO) for i in gone]
+        + [(i, DriftKind.MISSING_HERE) for i in missing]
     )
     ProvenPeriod.objects.all().delete()
     before = dump()
@@ -169,7 +170,7 @@ def test_an_order_that_odoo_no_longer_has_beyond_its_last_is_found(
     ids = loaded(simulator)
     simulator.delete_order(ids[-1])
     for full in (False, True):
-        assert kinds(scan(odoo, full=full)) == [(ids[-1], Kind.GONE_FROM_ODOO)]
+        assert kinds(scan(odoo, full=full)) == [(ids[-1], DriftKind.GONE_FROM_ODOO)]
 
 
 def test_only_a_full_comparison_sees_what_no_date_tells(
@@ -226,8 +227,12 @@ def test_a_line_that_moved_is_missing_at_one_order_and_too_much_at_the_other(
     moved = line_ids(simulator, ids[1])
     simulator.merge([ids[1]], ids[0])
     drifts = scan(odoo)
-    missing = {d.line_id for d in drifts if d.order_id == ids[0] and d.kind is Kind.LINE_MISSING}
-    only = {d.line_id for d in drifts if d.order_id == ids[1] and d.kind is Kind.LINE_ONLY_HERE}
+    missing = {
+        d.line_id for d in drifts if d.order_id == ids[0] and d.kind is DriftKind.LINE_MISSING
+    }
+    only = {
+        d.line_id for d in drifts if d.order_id == ids[1] and d.kind is DriftKind.LINE_ONLY_HERE
+    }
     assert missing == only == set(moved)
 
 
@@ -277,7 +282,7 @@ def test_an_order_that_odoo_cannot_read_stands_alone(simulator: Simulator, odoo:
     ids = loaded(simulator)
     simulator.faults.poison(ids[1], code=1, text="ValueError: cannot compute")
     (drift,) = scan(odoo, full=True)
-    assert (drift.order_id, drift.kind) == (ids[1], Kind.NOT_COMPARED)
+    assert (drift.order_id, drift.kind) == (ids[1], DriftKind.NOT_COMPARED)
     assert "cannot compute" in str(drift.theirs)
 
 
@@ -299,7 +304,7 @@ def test_an_odoo_that_cannot_group_is_read_id_by_id(simulator: Simulator, odoo: 
     simulator.faults.hide_method("read_group")
     simulator.delete_order(ids[0])
     dry_run = DriftScan(odoo)
-    assert kinds(list(dry_run.drifts())) == [(ids[0], Kind.GONE_FROM_ODOO)]
+    assert kinds(list(dry_run.drifts())) == [(ids[0], DriftKind.GONE_FROM_ODOO)]
     assert any("cannot group" in note for note in dry_run.notes)
 
 
@@ -336,11 +341,11 @@ def test_the_table_has_a_heading_and_cuts_long_values_on_a_terminal_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    drift = Drift(7, "P7", Kind.FIELD, 3, "name", "a\nb" * 100, None, pending=True)
+    drift = Drift(7, "P7", DriftKind.FIELD, 3, "name", "a\nb" * 100, None, pending=True)
     for terminal in (True, False):
         out = io.StringIO()
         monkeypatch.setattr(out, "isatty", lambda terminal=terminal: terminal)
-        table = Table(out)
+        table = TableReport(out)
         with translation.override("en"):
             table.add(drift)
             table.add(drift)
@@ -385,9 +390,13 @@ def test_an_order_outside_the_domain_is_told_as_such(
     reconcile(RunRequest(SyncLog.Cause.COMMAND))
     gateway = with_settings(settings, ODOO_DOMAIN=[["state", "=", "purchase"]])
     [drift] = scan(gateway)
-    assert (drift.order_id, drift.kind, drift.theirs) == (left, Kind.OUTSIDE, "outside the domain")
+    assert (drift.order_id, drift.kind, drift.theirs) == (
+        left,
+        DriftKind.OUTSIDE,
+        "outside the domain",
+    )
     out = io.StringIO()
-    Table(out).add(drift)
+    TableReport(out).add(drift)
     assert "order: not to be copied" in out.getvalue()
 
 

@@ -126,7 +126,7 @@ def test_rule_8_a_run_whose_lock_was_released_by_hand_ends_and_moves_nothing(
     simulator.faults.between_calls(None)
     assert late.status == Status.FAILED
     assert "lock" in late.error
-    assert late.phase != SyncLog.DONE  # it does not go on to the end to learn of it there
+    assert late.phase != SyncLog.Phase.DONE  # it does not go on to the end to learn of it there
     assert SyncState.objects.get().last_sync == watermark
     assert run().status == Status.OK
     assert differences(simulator, sql) == []

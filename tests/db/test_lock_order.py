@@ -12,8 +12,8 @@ from django.db import DatabaseError, connection, transaction
 from bc_consumer import ledger
 from bc_consumer.ledger import Mark
 from bc_consumer.models import JournalEntry, Lane, PendingBC, SyncLog, SyncState
-from bc_consumer.reconciliation import finish
 from bc_consumer.reconciliation.lock import Lock
+from bc_consumer.reconciliation.run import save_row
 from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.writer import Result, apply
 from tests.conftest import ON_SQLITE
@@ -67,7 +67,7 @@ def test_a_run_that_ends_and_a_batch_of_it_do_not_deadlock(run: SyncLog, what: s
             lock.move_watermark(datetime.now(UTC))
             with in_another_thread(batch):
                 run.status = SyncLog.Status.OK
-                assert finish.save(run, {"odoo_calls": 1})
+                assert save_row(run, {"odoo_calls": 1})
     finally:
         lock.give_back()
         batch.join(60)

@@ -11,7 +11,7 @@ from django.db import connection
 
 from bc_consumer.models import BC, BCLine, ProvenPeriod, SyncLog
 from bc_consumer.odoo import Odoo
-from bc_consumer.reconciliation.period_digest import Digest
+from bc_consumer.reconciliation.period_digest import PeriodComparison
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
 from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
@@ -95,9 +95,9 @@ def test_a_day_at_the_settled_moment(
     run()
     ProvenPeriod.objects.all().delete()
     day_after = OLD.replace(hour=0) + timedelta(days=1)
-    list(Digest(odoo, model, day_after - timedelta(seconds=1)).drifts())
+    list(PeriodComparison(odoo, model, day_after - timedelta(seconds=1)).pages())
     assert not ProvenPeriod.objects.exists()
-    list(Digest(odoo, model, day_after).drifts())
+    list(PeriodComparison(odoo, model, day_after).pages())
     assert [period.end for period in ProvenPeriod.objects.all()] == [day_after]
 
 
@@ -124,8 +124,8 @@ def test_what_differs_is_not_remembered_as_proven(
     dated(simulator, "purchase.order", [old_order])
     BCLine.objects.filter(odoo_id__in=[lines[0], lines[3]]).delete()
     settled = datetime.now(UTC)
-    drifts = list(Digest(odoo, "line", settled).drifts())
-    assert [drift.orders for drift in drifts if drift.orders] == [frozenset([old_order])]
+    pages = list(PeriodComparison(odoo, "line", settled).pages())
+    assert [page.orders for page in pages if page.orders] == [frozenset([old_order])]
     assert not ProvenPeriod.objects.filter(model="line").exists()
 
 
@@ -201,19 +201,18 @@ def test_a_comparison_that_ends_in_the_middle_is_gone_on_with(
     def pages() -> int:
         return sum(call.method == "search_read" for call in simulator.calls)
 
-    drifts = Digest(odoo, "order", settled).drifts()
-    for drift in drifts:
-        if drift.kept:
+    for page in PeriodComparison(odoo, "order", settled).pages():
+        if page.stored:
             break
     begun = ProvenPeriod.objects.count()
     assert 1 <= begun <= 10
     simulator.calls_clear()
-    list(Digest(odoo, "order", settled).drifts())
+    list(PeriodComparison(odoo, "order", settled).pages())
     first = pages()
     assert ProvenPeriod.objects.filter(end__lte=settled).count() > begun
     ProvenPeriod.objects.all().delete()
     simulator.calls_clear()
-    list(Digest(odoo, "order", settled).drifts())
+    list(PeriodComparison(odoo, "order", settled).pages())
     assert pages() == first + 1
 
 

@@ -145,7 +145,7 @@ def check_row(row: SyncLog, world: World, code: int) -> None:
     changed = len(of["changed"]) + len(of["line"]) + world.created
     assert row.found_by_window == changed + len(of["unreadable"])
     assert row.found_by_names == 0
-    stopped = row.phase != SyncLog.DONE
+    stopped = row.phase != SyncLog.Phase.DONE
     if not stopped:
         assert row.gone == row.archived + row.held
         least = len(of["deleted"]) + len(of["forbidden"])

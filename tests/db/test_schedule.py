@@ -41,7 +41,11 @@ def ago(**length: float) -> datetime:
 
 def ended(cause: SyncLog.Cause, status: SyncLog.Status, **values: Any) -> SyncLog:
     """Return a run that began and ended a moment ago, unless values differ."""
-    defaults = {"started_at": ago(seconds=1), "ended_at": ago(seconds=1), "phase": SyncLog.DONE}
+    defaults = {
+        "started_at": ago(seconds=1),
+        "ended_at": ago(seconds=1),
+        "phase": SyncLog.Phase.DONE,
+    }
     return SyncLog.objects.create(cause=cause, status=status, **{**defaults, **values})
 
 

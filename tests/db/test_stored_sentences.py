@@ -33,7 +33,7 @@ from bc_consumer.models import (
     SyncLog,
 )
 from bc_consumer.operations import alerts, dead_letters
-from bc_consumer.reconciliation import finish
+from bc_consumer.reconciliation.run import save_row
 from tests.catalogue import Translate, translate  # noqa: F401 - a fixture
 from tests.db.copied import failed, pending
 from tests.db.test_admin import staff, url  # noqa: F401 - fixtures
@@ -127,7 +127,7 @@ def upsert(row: SyncLog) -> None:
 
 
 def end(row: SyncLog) -> None:
-    assert finish.save(row, {})
+    assert save_row(row, {})
 
 
 WAYS = (save_all, save_one, update, bulk_update, update_or_create, upsert, end)

@@ -8,7 +8,7 @@ from django.conf import LazySettings
 from django.test import Client
 
 from bc_consumer.core.http_probe import Trouble
-from bc_consumer.installation.public_address import Arrival, ping, webhook_endpoint
+from bc_consumer.installation.public_address import PingArrival, ping, webhook_endpoint
 from bc_consumer.installation.setting_checks import check_settings
 from tests.services.waiting import free_port
 from tests.unit.odoo.serving import RawServer, http
@@ -35,9 +35,9 @@ def test_rule_14_the_endpoint_ends_with_its_slash(public_url: str, endpoint: str
 
 def test_a_ping_arrives_here_with_each_secret_and_no_other() -> None:
     with serving_site() as url:
-        assert ping(webhook_endpoint(url), SECRET).arrival is Arrival.HERE
-        assert ping(webhook_endpoint(url), "first-test-secret").arrival is Arrival.HERE
-        assert ping(webhook_endpoint(url), "wrong").arrival is Arrival.SECRET_REFUSED
+        assert ping(webhook_endpoint(url), SECRET).arrival is PingArrival.HERE
+        assert ping(webhook_endpoint(url), "first-test-secret").arrival is PingArrival.HERE
+        assert ping(webhook_endpoint(url), "wrong").arrival is PingArrival.SECRET_REFUSED
 
 
 def test_only_our_key_proves_that_it_is_us(settings: LazySettings, client: Client) -> None:
@@ -86,7 +86,7 @@ def test_whatever_else_is_there_is_told_apart(answer: bytes, arrival: str, detai
 )
 def test_why_there_is_no_answer_is_told(endpoint: str, trouble: Trouble) -> None:
     outcome = ping(endpoint, SECRET)
-    assert (outcome.arrival, outcome.trouble) == (Arrival.NO_ANSWER, trouble)
+    assert (outcome.arrival, outcome.trouble) == (PingArrival.NO_ANSWER, trouble)
 
 
 def test_a_closed_port_is_a_matter_of_the_connection() -> None:

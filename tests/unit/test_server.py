@@ -105,8 +105,8 @@ def serve(
     strict: bool = True,
     on_lost: Callable[[], object] | None = None,
 ) -> Protocol:
-    treatment = RequestPolicy(quota or ThreadQuota(4, 4, 1.0), bodies, strict, on_lost)
-    server = Server(application, 4, lambda _scope: treatment)
+    policy = RequestPolicy(quota or ThreadQuota(4, 4, 1.0), bodies, strict, on_lost)
+    server = Server(application, 4, lambda _scope: policy)
     asyncio.run(server.__rsgi__(scope, protocol))
     return protocol
 
@@ -263,8 +263,8 @@ def test_an_event_whose_place_another_took_is_made_known(monkeypatch: pytest.Mon
     lost = Lost()
 
     async def statuses() -> list[int]:
-        treatment = RequestPolicy(ThreadQuota(4, 4, 1.0), BodyReader(1, 4, FOR_EVER), on_lost=lost)
-        server = Server(echo, 4, lambda _scope: treatment)
+        policy = RequestPolicy(ThreadQuota(4, 4, 1.0), BodyReader(1, 4, FOR_EVER), on_lost=lost)
+        server = Server(echo, 4, lambda _scope: policy)
         eldest, newest = Protocol(None), Protocol(b"body")
         reading = asyncio.create_task(server.__rsgi__(post(), eldest))
         await asyncio.sleep(0)

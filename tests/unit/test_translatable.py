@@ -27,8 +27,8 @@ from bc_consumer.core.translatable import (
 from bc_consumer.core.translatable_field import MessageField, MessageModel, MessageQuerySet, said
 from bc_consumer.odoo import domains, errors
 from bc_consumer.reconciliation import lock
-from bc_consumer.reconciliation.found_orders import Braked
 from bc_consumer.reconciliation.lock import LockLost
+from bc_consumer.reconciliation.run_findings import Braked
 from bc_consumer.refresh import error_policy, mapping
 from tests.catalogue import Translate, translate  # noqa: F401 - a fixture
 

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
-from bc_consumer.installation.public_address import Arrival, address_error
+from bc_consumer.installation.public_address import PingArrival, address_error
 from bc_consumer.installation.rule_setup import (
     AddressRefused,
     RulesSetup,
@@ -177,7 +177,7 @@ class Command(RedactedCommand):
             return self._finish(RuleChanges(), comparison)
         if not options["unchecked"]:
             outcome = setup.check_address()
-            if outcome.arrival is Arrival.NO_ANSWER:
+            if outcome.arrival is PingArrival.NO_ANSWER:
                 self._warn(rules_text.ping_told(setup.settings.endpoint, outcome))
         if not options["move"]:
             setup.check_nobody_else(comparison)

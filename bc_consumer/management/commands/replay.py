@@ -205,7 +205,7 @@ def _description() -> str:
     )
 
 
-def _group_facts(group: failed_orders.Group) -> dict[str, Any]:
+def _group_facts(group: failed_orders.FailureGroup) -> dict[str, Any]:
     """Return one cause for the JSON object."""
     return {
         "cause": group.failure,
@@ -218,7 +218,7 @@ def _group_facts(group: failed_orders.Group) -> dict[str, Any]:
     }
 
 
-def _group_lines(group: failed_orders.Group) -> Iterator[str]:
+def _group_lines(group: failed_orders.FailureGroup) -> Iterator[str]:
     """Return one cause for people: how many orders, since when, and the error of one of them."""
     period = f"{moment(group.first_at)} – {moment(group.last_at)}"
     yield f"{number(group.count):>8}  {group.error_class}  {period}"

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand
 
 from bc_consumer.core import process_state
 from bc_consumer.workers.scheduler import Ticker
-from bc_consumer.workers.worker_threads import Sweeping
+from bc_consumer.workers.worker_threads import SweeperThread
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
         logger.info("scheduler: begins")
-        sweeping = Sweeping()
-        sweeping.start()
+        sweeper = SweeperThread()
+        sweeper.start()
         Ticker().run(stop)
-        sweeping.join(STOP_SECONDS)
+        sweeper.join(STOP_SECONDS)

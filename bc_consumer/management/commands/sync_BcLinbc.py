@@ -21,15 +21,19 @@ from bc_consumer.management.command import (
     since,
     stopping_on_signals,
 )
-from bc_consumer.management.drift_report import JsonReport, Report, Table, plain
+from bc_consumer.management.drift_report import JsonReport, Report, TableReport, plain
 from bc_consumer.management.progress import RunProgress, ScanProgress, display
 from bc_consumer.models import SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
 from bc_consumer.reconciliation.dry_run import DriftScan
-from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted, unlock
+from bc_consumer.reconciliation.lock import (
+    AlreadyRunning,
+    Interrupted,
+    describe_holder,
+    unlock,
+)
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.schedule import RunRequest
-from bc_consumer.reconciliation.start import holder
 from bc_consumer.refresh import odoo_identity
 from bc_consumer.refresh.odoo_connection import odoo
 from bc_consumer.refresh.refresh_now import refresh_now
@@ -169,7 +173,7 @@ class Command(RedactedCommand):
         return self._end(code, sync_text.run_error(run), status=run.status)
 
     def _dry_run(self, options: dict[str, Any]) -> Exit:
-        self._report = (JsonReport if self._json else Table)(_stream(self.stdout))
+        self._report = (JsonReport if self._json else TableReport)(_stream(self.stdout))
         shown = display(_stream(self.stderr))
         total = _orders_above(0) if options["full"] else None
         scan = DriftScan(
@@ -235,7 +239,7 @@ class Command(RedactedCommand):
             if not self._json:
                 self.stdout.write(_("Nobody holds the lock."))
             return self._end(Exit.OK)
-        self._facts["held_by"] = who = holder()
+        self._facts["held_by"] = who = describe_holder()
         self.stderr.write(sync_text.unlock_warning(state, who, database_now()))
         if ask and not sys.stdin.isatty():
             return self._end(

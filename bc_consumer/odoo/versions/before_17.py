@@ -17,7 +17,7 @@ from bc_consumer.odoo.group_rows import (
     Function,
     Group,
     GroupLacksBounds,
-    Period,
+    PeriodName,
     ReadGroup,
     check_whole_period,
     group_count,
@@ -211,12 +211,12 @@ class ReadGroupBefore17:
 
     method = "read_group"
 
-    def arguments(self, period: Period, function: Function) -> dict[str, Any]:
+    def arguments(self, period: PeriodName, function: Function) -> dict[str, Any]:
         """Return the keyword arguments besides domain and context."""
         asked = ReadGroup().arguments(period, function)
         return {**asked, "fields": [f"{ID_FIGURE}:{function}(id)"]}
 
-    def group(self, row: Record, period: Period) -> Group | None:
+    def group(self, row: Record, period: PeriodName) -> Group | None:
         """Read one row; None for the group of records without a write_date."""
         if row.get(f"write_date:{period}") is False:
             return None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bc_consumer.odoo import Bucket, CannotGroup, Odoo, OdooFault, OdooProtocolError
-from bc_consumer.odoo.group_rows import FormattedReadGroup, Period, ReadGroup, period_end
+from bc_consumer.odoo.group_rows import FormattedReadGroup, PeriodName, ReadGroup, period_end
 from bc_consumer.odoo.xmlrpc_codec import read_response
 from odoo_simulator import Simulator
 from tests.unit.odoo.serving import TinyOdoo, captured, gateway, serving
@@ -26,7 +26,7 @@ def methods(simulator: Simulator) -> list[str]:
 
 
 def expected(
-    simulator: Simulator, ids: list[int], period: Period, model: str = ORDER
+    simulator: Simulator, ids: list[int], period: PeriodName, model: str = ORDER
 ) -> list[Bucket]:
     """What the buckets of these records have to be, one record at a time."""
     groups: dict[datetime, list[int]] = defaultdict(list)
@@ -40,7 +40,7 @@ def expected(
 
 
 @pytest.mark.parametrize("period", ["month", "day"])
-def test_orders_and_lines_by_period(each_version: Simulator, period: Period) -> None:
+def test_orders_and_lines_by_period(each_version: Simulator, period: PeriodName) -> None:
     each_version.bulk_create(300, lines_per_order=2, spread_days=100)
     for date in ("2024-02-29 23:59:59.999999", "2024-03-01", "2023-12-31 12:00:00"):
         stamped_order(each_version, date)

@@ -1,4 +1,4 @@
-"""A field that the table calls untold is kept, and a change of it is no change of the order."""
+"""A field that the table calls unreported is kept, and a change of it is no change of the order."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from tests.db.conftest import refresh
 ORDER = "purchase.order"
 
 
-def untold(fields: tuple[Field, ...], name: str) -> tuple[Field, ...]:
-    return tuple(replace(one, told=False) if one.name == name else one for one in fields)
+def unreported(fields: tuple[Field, ...], name: str) -> tuple[Field, ...]:
+    return tuple(replace(one, reported=False) if one.name == name else one for one in fields)
 
 
 @pytest.fixture
 def order_id(odoo: Odoo, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> int:
     table = TABLES[ORDER]
-    changed = Table(untold(table.order, "origin"), table.line_model, untold(table.line, "sequence"))
+    changed = Table(
+        unreported(table.order, "origin"), table.line_model, unreported(table.line, "sequence")
+    )
     monkeypatch.setitem(TABLES, ORDER, changed)
     order_id = simulator.create_order(lines=[{"name": "Desk", "product_id": 1, "product_qty": 1}])
     refresh(order_id)

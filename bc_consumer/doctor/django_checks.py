@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 
 
-def settings_checks() -> list[Check]:
+def django_checks() -> list[Check]:
     """Return the check of the settings."""
     return [Check("settings", _("Settings"), _settings)]
 

@@ -31,7 +31,7 @@ class Findings:
         self._gone: set[int] = set()
         """Orders that are gone without an announcement."""
 
-    def note(self, column: str, differing: Set[int], suspects: Set[int]) -> set[int]:
+    def count_and_filter(self, column: str, differing: Set[int], suspects: Set[int]) -> set[int]:
         """Count each order that differs once in the figure ``column``; return the suspects to mark.
 
         Left out of both are orders that this run has already had fetched in vain: they are reported

@@ -2,11 +2,10 @@
 
 from collections.abc import Collection
 
-from django.db.models import Exists, F, Q
+from django.db.models import Exists, Q
 
-from bc_consumer.ledger.claims import WAITS
+from bc_consumer.ledger.claims import WAITS_FOR_ANOTHER_ORDER
 from bc_consumer.models import PendingBC
-from bc_consumer.models.ledger import PendingBCQuerySet
 
 STUCK = Q(failed_at__isnull=False) | ~Q(held_reason="")
 """Failed or held: not claimed until a person, a new mark or a run releases it."""
@@ -36,22 +35,10 @@ def outstanding(run: int) -> int:
 
     Orders that wait for a failed or held one are left out: that may need a person, and take days.
     """
-    return outstanding_rows().filter(run=run).exclude(in_vain()).count()
-
-
-def outstanding_rows() -> PendingBCQuerySet:
-    return PendingBC.objects.filter(
-        fetched_generation__lt=F("run_generation"), failed_at__isnull=True, held_reason=""
-    )
+    return PendingBC.objects.outstanding().filter(run=run).exclude(in_vain()).count()
 
 
 def in_vain() -> Q:
     """Return the condition for orders that wait for another one while any order is stuck."""
     stuck = PendingBC.objects.filter(STUCK)
-    return Q(error_class=WAITS, failed_at__isnull=True) & Q(Exists(stuck))
-
-
-def adopt(run: int) -> int:
-    """Assign to this run what earlier runs marked and nobody has fetched; return how many rows."""
-    others = outstanding_rows().filter(run__isnull=False).exclude(run=run)
-    return others.update_locked(run=run)
+    return Q(error_class=WAITS_FOR_ANOTHER_ORDER, failed_at__isnull=True) & Q(Exists(stuck))
