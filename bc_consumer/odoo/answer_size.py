@@ -26,7 +26,8 @@ TAGS = tuple(
 """Three quarters of an XML-RPC answer are these tags, which are not part of any value."""
 CDATA = b"<!["
 FOUR_BYTES = tuple(bytes([first]) for first in range(0xF0, 0xF5))
-ESCAPED_FOUR_BYTES = (b"\\ud", b"\\uD", b"&#")
+XML_ESCAPES = (b"&#",)
+ESCAPED_FOUR_BYTES = (b"\\ud", b"\\uD", *XML_ESCAPES)
 """How characters beyond U+FFFF begin, in UTF-8 or escaped: with one of them in a text, Python
 keeps four bytes for each of its characters."""
 
@@ -68,6 +69,8 @@ def _bytes_of_character(body: bytes) -> tuple[int, int]:
     if not is_ascii and any(first in body for first in FOUR_BYTES):
         return 4, 4
     width = 1 if is_ascii else 2
-    if any(first in body for first in ESCAPED_FOUR_BYTES):
+    is_escaped = b"\\u" in body
+    beyond = ESCAPED_FOUR_BYTES if is_escaped else XML_ESCAPES
+    if any(first in body for first in beyond):
         return width, 4
-    return width, 2 if b"\\u" in body else width
+    return width, 2 if is_escaped else width

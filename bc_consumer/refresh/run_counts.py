@@ -7,8 +7,10 @@ is fetched after the run's end does not change its figures. docs/operations.md d
 from collections import Counter
 from collections.abc import Collection, Mapping
 
+from django.db import connection
 from django.db.models import F
 
+from bc_consumer.core.sql_dialect import dialect, ids_parameter
 from bc_consumer.models import PendingBC, SyncLog
 
 Counts = Mapping[int, Counter[str]]
@@ -29,8 +31,12 @@ def runs_of(rows: Collection[PendingBC]) -> dict[int, int]:
     }
     if not candidates:
         return {}
-    rows_now = PendingBC.objects.filter(odoo_id__in=sorted(candidates), run__isnull=False)
-    return dict(rows_now.values_list("odoo_id", "run_id"))
+    statement = f"""
+        SELECT odoo_id, run_id FROM {PendingBC._meta.db_table}
+        WHERE odoo_id {dialect().in_ids} AND run_id IS NOT NULL"""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [ids_parameter(candidates)])
+        return dict(cursor.fetchall())
 
 
 def add(counts: Counts) -> None:

@@ -183,6 +183,7 @@ def _apply_in_transaction(
     doubtful: archive_brake.DoubtfulArchivings | None,
     identity_checked: bool,
 ) -> list[Result]:
+    in_bulk = bulk_rows.is_possible()
     with transaction.atomic():
         copy = _Copy.load(batch)
         if not identity_checked:
@@ -190,7 +191,7 @@ def _apply_in_transaction(
         if doubtful is not None:
             archive_brake.check(doubtful)
         now = database_now()
-        differences = [_compare(row, copy, now) for row in batch]
+        differences = [_compare(row, copy, now, in_bulk=in_bulk) for row in batch]
         _write(differences, batch)
         looks = [
             _plan_look(row, difference, copy, early=early, may_lag=may_lag)
@@ -227,8 +228,7 @@ class _Copy:
     @classmethod
     def load(cls, batch: Sequence[FetchedRow]) -> "_Copy":
         ids = [row.claimed.odoo_id for row in batch]
-        locked = BC.objects.select_for_update().filter(odoo_id__in=ids).order_by("odoo_id")
-        created = dict(locked.values_list("odoo_id", "create_date"))
+        created = _lock_orders(ids)
         unchanged = batch_statements.find_unchanged(
             [
                 row.found
@@ -244,9 +244,22 @@ class _Copy:
 
     def is_wholly_new(self, order: MappedOrder) -> bool:
         """Return whether the copy has neither this order nor any of its lines."""
-        return order.odoo_id not in self.created and not any(
-            line.odoo_id in self.lines for line in order.lines
-        )
+        if order.odoo_id in self.created:
+            return False
+        return not self.lines or not any(line.odoo_id in self.lines for line in order.lines)
+
+
+def _lock_orders(ids: Collection[int]) -> dict[int, datetime | None]:
+    """Lock those of these orders that the copy has, ascending; return id → create_date."""
+    locked = BC.objects.select_for_update().order_by("odoo_id")
+    if connection.vendor != "postgresql":
+        return dict(locked.filter(odoo_id__in=ids).values_list("odoo_id", "create_date"))
+    statement = f"""
+        SELECT odoo_id, create_date FROM {BC_TABLE}
+        WHERE odoo_id {dialect().in_ids} ORDER BY odoo_id {dialect().lock}"""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [ids_parameter(ids)])
+        return dict(cursor.fetchall())
 
 
 def _load_lines(
@@ -299,12 +312,13 @@ def _creation_dates(batch: Sequence[FetchedRow], copy: _Copy) -> dict[int, tuple
 # --- compare ------------------------------------------------------------------------------------
 
 
-def _compare(row: FetchedRow, copy: _Copy, now: datetime) -> Difference:
+def _compare(row: FetchedRow, copy: _Copy, now: datetime, *, in_bulk: bool) -> Difference:
+    """Return what the copy lacks; ``in_bulk``: new orders are inserted without objects of them."""
     if row.claimed.odoo_id in copy.unchanged:
         return Difference()
     bc = copy.bcs.get(row.claimed.odoo_id)
     if isinstance(row.found, MappedOrder):
-        if bulk_rows.is_possible() and copy.is_wholly_new(row.found):
+        if in_bulk and copy.is_wholly_new(row.found):
             return _create(row.found)
         return _compare_order(row.found, bc, copy, now)
     if bc is None:
