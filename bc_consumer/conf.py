@@ -116,7 +116,7 @@ WEBHOOK_ANSWER_SECONDS = _env.number("WEBHOOK_ANSWER_SECONDS", _BY_DATABASE)
 EARLY_LOOKS = _env.numbers("EARLY_LOOKS", "0.15 0.5 1 2 3 5 8 15 30 60 120")
 LEASE_SECONDS = _env.number("LEASE_SECONDS", 90, minimum=1)
 BATCH_SIZE = _env.integer("BATCH_SIZE", _BY_DATABASE)
-BATCH_PACE_SECONDS = _env.number("BATCH_PACE_SECONDS", 0.12)
+BATCH_PACE_SECONDS = _env.number("BATCH_PACE_SECONDS", 0.1)
 MAX_ATTEMPTS = _env.integer("MAX_ATTEMPTS", 3, minimum=1)
 SWEEP_SECONDS = _env.number("SWEEP_SECONDS", 5, minimum=0.1)
 # After so many seconds, a message that nobody has acted on counts as lost and is sent again.

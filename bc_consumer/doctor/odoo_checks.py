@@ -15,6 +15,7 @@ from bc_consumer.doctor.database_checks import DATABASE
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.remedies import odoo_fix
 from bc_consumer.odoo import Odoo, OdooError, OdooRefused
+from bc_consumer.odoo.transport_gain import measure_gain
 from bc_consumer.refresh.odoo_connection import FIRST_COMMITTED_MAJOR, odoo_settings
 
 MEASURED = (14, 16, 17, 18, 19)
@@ -170,7 +171,15 @@ class _Server:
         elif settings.ODOO_TRANSPORT == "auto":
             yield ok(_('%(name)s, chosen by "auto"') % {"name": name})
         else:
-            yield ok(name)
+            yield ok(self._compare_protocols() or name)
+
+    def _compare_protocols(self) -> str:
+        """Return what another protocol would gain; "" where none would, or it can't be measured."""
+        try:
+            gain = measure_gain(self.odoo.settings)
+        except OdooError:
+            return ""  # other checks tell what is wrong with reading orders
+        return "" if gain is None else said(gain.text())
 
     def key_will_last(self) -> Iterator[Finding]:
         """Check when the account's API keys expire (18 and later; on 19 after 3 months at most)."""

@@ -17,7 +17,11 @@ from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connection
 
 from bc_consumer.core.redaction import redacted
+from bc_consumer.core.translatable_field import said
 from bc_consumer.installation.public_address import expects_no_webhooks
+from bc_consumer.odoo import OdooError
+from bc_consumer.odoo.transport_gain import measure_gain
+from bc_consumer.refresh.odoo_connection import odoo_settings
 from project.embedded.arrivals import Arrivals
 from project.embedded.simulator import SimulatorProcess, install_rules
 from project.embedded.site import Site
@@ -117,6 +121,7 @@ class Embedded:
             f"  Orders arriving  {site}/",
             f"  Administration   {site}/admin/  login {ADMINISTRATOR}, {password}",
             f"  Odoo             {odoo_words}",
+            *_protocol_line(),
             f"  Data             {settings.DATA_DIR}",
             "",
         ]
@@ -146,6 +151,15 @@ class Embedded:
             *commands,
             "",
         ]
+
+
+def _protocol_line() -> list[str]:
+    """Return what another protocol would gain, in one line; none where it can't be measured."""
+    try:
+        gain = measure_gain(odoo_settings())
+    except OdooError:
+        return []  # the arrivals, and doctor, tell what is wrong
+    return [] if gain is None else [f"  Protocol         {said(gain.text())}"]
 
 
 def _ensure_administrator() -> str:

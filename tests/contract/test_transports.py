@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from bc_consumer.odoo import MissingEndpoint, Odoo, WrongCredentials, WrongDatabase
+from bc_consumer.odoo.transport_gain import measure_gain
 from bc_consumer.refresh.mapping import map_order
 from tests.contract.target import LINE, ORDER, Target, unique
 
@@ -118,3 +119,16 @@ def test_a_key_works_as_a_password(target: Target) -> None:
 def test_one_record_is_created_and_told_as_one(target: Target) -> None:
     assert isinstance(target.create(), int)
     assert len(target.create_together(1)) == 1
+
+
+def test_what_auto_would_gain_is_measured_on_this_very_odoo(target: Target) -> None:
+    odd_orders(target, target.gateway(transport="jsonrpc"))
+    gain = measure_gain(target.gateway(transport="xmlrpc").settings)
+    assert gain is not None
+    assert gain.orders > 0
+    assert gain.now.transport == "xmlrpc"
+    assert gain.auto.transport in target.transports
+    assert gain.auto.bytes < gain.now.bytes
+    assert f"xmlrpc reads {gain.orders} orders in" in gain.text()
+    assert measure_gain(target.gateway(transport="auto").settings) is None
+    assert measure_gain(target.gateway(transport=gain.auto.transport).settings) is None
