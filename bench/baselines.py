@@ -138,9 +138,15 @@ def _copy_in(connection: psycopg2.extensions.connection, contents: dict[str, io.
 
 
 @contextlib.contextmanager
-def empty_view(session: Session, server: OdooServer) -> Iterator[BenchDeployment]:
-    """Serve an empty view at the webhook's address by ``manage.py web``, threads as usual."""
+def empty_view(
+    session: Session, server: OdooServer, *, bare: bool = False
+) -> Iterator[BenchDeployment]:
+    """Serve an empty view at the webhook's address by ``manage.py web``, threads as usual.
+
+    ``bare``: without the project's middleware.
+    """
     deployment = session.deployment(server)
+    deployment.environment["BENCH_BARE"] = "1" if bare else ""
     deployment.environment["DJANGO_SETTINGS_MODULE"] = "bench.empty_settings"
     deployment.start(workers=0, scheduler=False)
     try:

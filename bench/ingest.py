@@ -35,9 +35,20 @@ LIVE = f"""
 
 
 class _Senders:
-    """Sends webhooks to one deployment for one measurement after the other."""
+    """Sends webhooks to one deployment for one measurement after the other.
 
-    def __init__(self, deployment: BenchDeployment, server: OdooServer, options: Options) -> None:
+    ``to_django``: as no rule of Odoo's sends them, so that the server leaves them to Django.
+    """
+
+    def __init__(
+        self,
+        deployment: BenchDeployment,
+        server: OdooServer,
+        options: Options,
+        *,
+        to_django: bool = False,
+    ) -> None:
+        self._content_type = "application/json" + ("; charset=utf-8" if to_django else "")
         self._deployment = deployment
         self._ids = list(server.ids)
         self._seconds = options.seconds_of(10.0, 2.0)
@@ -58,7 +69,8 @@ class _Senders:
         random.shuffle(self._ids)
         ids = list(itertools.islice(itertools.cycle(self._ids), count))
         url = self._deployment.webhook_url
-        with flooding(Plan(url, ids, connections, self._seconds, rate)) as sending:
+        plan = Plan(url, ids, connections, self._seconds, rate, content_type=self._content_type)
+        with flooding(plan) as sending:
             sent = sending.result()
         self.refused += sum(one.status != 202 for one in sent)
         return sent
@@ -75,15 +87,23 @@ def measure(session: Session) -> Table:
         f"{options.workers} workers, {server.name}, {times(rounds, 'round')} of "
         f"{options.seconds_of(10.0, 2.0):g} s"
     )
-    with empty_view(session, server) as idle, session.deployment(server) as deployment:
+    with (
+        empty_view(session, server) as view,
+        empty_view(session, server, bare=True) as bare_view,
+        session.deployment(server) as deployment,
+    ):
         deployment.reconcile()
         deployment.start(workers=0)
-        bare = _Senders(idle, server, options)
+        bare = _Senders(view, server, options, to_django=True)
+        without_middleware = _Senders(bare_view, server, options, to_django=True)
         real = _Senders(deployment, server, options)
-        empty, alone = [], []
+        through_django = _Senders(deployment, server, options, to_django=True)
+        empty, alone, barest, threaded = [], [], [], []
         for _round in range(rounds):
             empty.append(bare.as_fast_as_they_can())
+            barest.append(without_middleware.as_fast_as_they_can())
             alone.append(real.as_fast_as_they_can())
+            threaded.append(through_django.as_fast_as_they_can())
         for _worker in range(options.workers):
             deployment.start_worker()
         _wait_drained(deployment)
@@ -93,6 +113,20 @@ def measure(session: Session) -> Table:
             working.append(real.as_fast_as_they_can())
             _wait_drained(deployment)
         table.rows += _throughput(empty, alone, working)
+        table.rows += [
+            Row.against(
+                "  the same",
+                Figure.of(working, "/s"),
+                "empty view, no middleware",
+                Figure.of(barest, "/s"),
+            ),
+            Row.against(
+                "webhooks/s through Django, no workers",
+                Figure.of(threaded, "/s"),
+                "empty view",
+                Figure.of(empty, "/s"),
+            ),
+        ]
         table.rows += _answer_times("at 300/s", bare.at_rate(), real.at_rate())
         _wait_drained(deployment)
         pending = QUICK_PENDING if options.quick else PENDING

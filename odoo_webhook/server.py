@@ -15,12 +15,12 @@ import io
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -28,10 +28,15 @@ from granian._granian import RSGIProtocolClosed as ProtocolClosed
 
 from odoo_webhook.incoming import ARRIVED, RETRY_AFTER_SECONDS, WITHOUT_BODY, authorized
 
+if TYPE_CHECKING:
+    from odoo_webhook.reception import Reply
+
 logger = logging.getLogger(__name__)
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
+TakeIn = Callable[[Any, bytes, float], Awaitable["Reply | None"]]
+"""Takes a request's head, its body, and when that was complete."""
 
 WHOLE_BYTES = 4 * 2**20
 """Longest response that is handed over at once; the rest of a longer one is streamed."""
@@ -135,6 +140,8 @@ class RequestPolicy:
     strict: bool = True
     """Refuse a body without a length, or too long a one, here; otherwise the application does, by
     the headers."""
+    take_in: TakeIn | None = None
+    """Answers ordinary requests on the event loop; what it leaves goes to the application."""
     on_lost: Callable[[], object] | None = None
     """Called when the request fails before it reaches the application (no thread, no place for its
     body, or a body that was late or cut off), or when the response is a 5xx."""
@@ -175,7 +182,13 @@ class Server:
         policy = self._policy_for(scope)
         try:
             body, whole = await _read_body(scope, protocol, policy)
-            environ = environ_of(scope, body)
+            arrived = time.monotonic()
+            if policy.take_in is not None and whole:
+                reply = await policy.take_in(scope, body, arrived)
+                if reply is not None:
+                    protocol.response_bytes(reply.status, reply.headers, reply.body)
+                    return
+            environ = environ_of(scope, body) | {ARRIVED: arrived}
             async with policy.quota.turn():
                 await self._serve(environ, protocol, policy, keep=whole)
         except Refused as refused:
@@ -283,7 +296,6 @@ def environ_of(scope: Any, body: bytes) -> Environ:
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
         "wsgi.input_terminated": True,
-        ARRIVED: time.monotonic(),
     }
     for name, value in scope.headers.items():
         if "_" in name:
@@ -325,6 +337,7 @@ def serve() -> Server:
     application = import_string(settings.WSGI_APPLICATION)
     from bc_consumer.messaging.intake import note_missed
     from bc_consumer.page_limits import READINESS, pages_at_once, path_of, urgent_paths
+    from odoo_webhook.reception import Reception
 
     pages = pages_at_once(settings.WEB_THREADS)
     urgent = max(1, settings.WEB_THREADS - pages - READY_AT_ONCE)
@@ -334,7 +347,9 @@ def serve() -> Server:
     urgent_lane = ThreadQuota(urgent, MOST_WAITING, WAIT_SECONDS)
     ready_policy = RequestPolicy(ThreadQuota(READY_AT_ONCE, MOST_WAITING, READY_WAIT_SECONDS), None)
     page_policy = RequestPolicy(ThreadQuota(pages, PAGES_WAITING, PAGE_WAIT_SECONDS), forms)
-    event_policy = RequestPolicy(urgent_lane, events, strict=False, on_lost=note_missed)
+    event_policy = RequestPolicy(
+        urgent_lane, events, strict=False, take_in=Reception().take_in, on_lost=note_missed
+    )
     unread_policy = RequestPolicy(urgent_lane, None, strict=False)
     webhook = path_of("odoo-webhook")
 

@@ -1,4 +1,7 @@
-"""The endpoint that Odoo's automation rules call: authenticate → parse → mark → 202."""
+"""The endpoint that Odoo's automation rules call: authenticate → parse → mark → 202.
+
+Under ``manage.py web`` ordinary events are taken in by ``reception``, and all others here.
+"""
 
 import logging
 
@@ -17,6 +20,7 @@ from bc_consumer.models.ledger import WEBHOOK
 from odoo_webhook.incoming import (
     ARRIVED,
     RETRY_AFTER_SECONDS,
+    OrderEvent,
     PayloadError,
     authorized,
     parse,
@@ -51,25 +55,39 @@ def _take_in(request: HttpRequest) -> JsonResponse:
         )
     except PayloadError as error:
         return _refuse(400, str(error))
-    mark = Mark(
+    mark = mark_of(event)
+    try:
+        kept_in = accept(event.order_ids, mark, arrived=request.META.get(ARRIVED))
+    except IntakeUnavailable:
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return _refuse(503, lost_text(event), **headers)
+    return JsonResponse(confirm(event, mark, kept_in), status=202)
+
+
+def mark_of(event: OrderEvent) -> Mark:
+    """Return the ledger's mark of an event."""
+    return Mark(
         cause=WEBHOOK,
         event=Event.DELETED if event.deleted else Event.CHANGED,
         early=settings.ODOO_WEBHOOK_TIMING != "committed",
         payload=redacted(event.text, event.kept),
     )
-    try:
-        kept_in = accept(event.order_ids, mark, arrived=request.META.get(ARRIVED))
-    except IntakeUnavailable:
-        return _refuse(
-            503,
-            f"BC {shorten_ids(event.order_ids)}: neither the database nor RabbitMQ could keep"
-            " the event; send it again",
-            **{"Retry-After": str(RETRY_AFTER_SECONDS)},
-        )
+
+
+def confirm(event: OrderEvent, mark: Mark, kept_in: str) -> dict[str, object]:
+    """Log that the event is kept; return what the caller is answered."""
     logger.info(
         "BC %s: %s, kept in the %s", shorten_ids(event.order_ids), mark.event.value, kept_in
     )
-    return JsonResponse({"accepted": event.order_ids, "kept_in": kept_in}, status=202)
+    return {"accepted": event.order_ids, "kept_in": kept_in}
+
+
+def lost_text(event: OrderEvent) -> str:
+    """Return what the sender of an event is told that nothing could keep."""
+    return (
+        f"BC {shorten_ids(event.order_ids)}: neither the database nor RabbitMQ could keep"
+        " the event; send it again"
+    )
 
 
 def _check_headers(request: HttpRequest) -> JsonResponse | None:

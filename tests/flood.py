@@ -48,6 +48,7 @@ class Plan:
     seconds: float
     rate: float = 0.0
     """All together, a second; 0: as fast as they can."""
+    content_type: str = "application/json"
 
 
 class Sending(Protocol):
@@ -103,7 +104,7 @@ class _Flood:
         self._head = (
             f"POST {parts.path} HTTP/1.1\r\nHost: {parts.hostname}:{parts.port}\r\n"
             f"Authorization: Basic {base64.b64encode(login).decode()}\r\n"
-            "Content-Type: application/json\r\nConnection: close\r\nContent-Length: "
+            f"Content-Type: {plan.content_type}\r\nConnection: close\r\nContent-Length: "
         )
         self._selector = selectors.DefaultSelector()
         self._calls: dict[int, _Call] = {}

@@ -10,6 +10,7 @@ shows that it is alive gets most of that second, and one that does not is abando
 (``ledger/database_gate.py``).
 """
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -93,24 +94,43 @@ def accept(odoo_ids: Sequence[int], mark: ledger.Mark, *, arrived: float | None 
     ``WEBHOOK_ANSWER_SECONDS`` of ``arrived``, a moment of ``time.monotonic()``, by default now; a
     late request still gets LEAST_SHARE of that time from now on.
     """
-    now = time.monotonic()
-    arrived = now if arrived is None else arrived
-    answer = settings.WEBHOOK_ANSWER_SECONDS
-    # A caller that waited long for a thread may have hung up, but its event is still valid.
-    until = max(arrived + answer, now + answer * LEAST_SHARE)
-    gate = intake().gate
-    arrival = Arrival([(odoo_id, mark) for odoo_id in odoo_ids], until)
+    arrival = Arrival.of(odoo_ids, mark, arrived)
     kept_in = ""
-    if not gate.hopeless or publisher().usable:
-        intake().put(arrival)
+    if _hand_over(arrival):
         try:
-            kept_in = arrival.kept_in.result(until - time.monotonic())
+            kept_in = arrival.kept_in.result(arrival.until - time.monotonic())
         except FutureTimeoutError:
-            if not arrival.kept_in.cancel():
-                kept_in = arrival.kept_in.result()  # the result arrived just now
-    if not kept_in or time.monotonic() - arrived > ODOO_WAITS_SECONDS:
+            kept_in = arrival.give_up()
+    return _judge(arrival, kept_in)
+
+
+async def accept_on_loop(
+    odoo_ids: Sequence[int], mark: ledger.Mark, *, arrived: float | None = None
+) -> str:
+    """Do the same as :func:`accept` on an event loop, which goes on with other work meanwhile."""
+    arrival = Arrival.of(odoo_ids, mark, arrived)
+    kept_in = ""
+    if _hand_over(arrival):
+        try:
+            async with asyncio.timeout(arrival.until - time.monotonic()):
+                kept_in = await asyncio.wrap_future(arrival.kept_in)
+        except TimeoutError:
+            kept_in = arrival.give_up()
+    return _judge(arrival, kept_in)
+
+
+def _hand_over(arrival: "Arrival") -> bool:
+    """Give the arrival to the storing thread, unless nothing could store it."""
+    if intake().gate.hopeless and not publisher().usable:
+        return False
+    intake().put(arrival)
+    return True
+
+
+def _judge(arrival: "Arrival", kept_in: str) -> str:
+    if not kept_in or time.monotonic() - arrival.arrived > ODOO_WAITS_SECONDS:
         # This caller has hung up by now, and others may have done so before reaching this code.
-        gate.note_missed()
+        intake().gate.note_missed()
     if not kept_in:
         raise IntakeUnavailable
     return kept_in
@@ -163,8 +183,26 @@ class Arrival:
     marks: Marks
     until: float
     """Deadline for the answer, a time of ``time.monotonic()``."""
+    arrived: float = 0.0
+    """When the request was complete, likewise."""
     kept_in: "Future[str]" = field(default_factory=Future)
     """Resolves to "ledger", "queue" or "" (not stored). Cancelled when the request gives up."""
+
+    @classmethod
+    def of(cls, odoo_ids: Sequence[int], mark: ledger.Mark, arrived: float | None) -> "Arrival":
+        """Return the arrival of this event, with its deadline."""
+        now = time.monotonic()
+        arrived = now if arrived is None else arrived
+        answer = settings.WEBHOOK_ANSWER_SECONDS
+        # A caller that waited long for a thread may have hung up, but its event is still valid.
+        until = max(arrived + answer, now + answer * LEAST_SHARE)
+        return cls([(odoo_id, mark) for odoo_id in odoo_ids], until, arrived)
+
+    def give_up(self) -> str:
+        """Stop waiting; return where it is stored if that became known just now, else ""."""
+        if self.kept_in.cancel() or self.kept_in.cancelled():
+            return ""
+        return self.kept_in.result()
 
     @property
     def payload(self) -> str:

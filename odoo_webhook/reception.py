@@ -1,0 +1,113 @@
+"""Takes in an ordinary webhook on the event loop: no thread, no middleware, the same result.
+
+A thread for each webhook, with Django's request in it, takes three times as much processor as the
+event itself. So ``manage.py web`` takes in here what Odoo's automation rules send: a POST of one
+order in JSON, with a valid secret. Everything else, and all that is to be refused, goes to
+``views.receive``, which is the whole webhook and does the same under any other server.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+
+from bc_consumer.messaging.intake import IntakeUnavailable, accept_on_loop
+from odoo_webhook.incoming import RETRY_AFTER_SECONDS, OrderEvent, PayloadError, parse
+from odoo_webhook.views import confirm, lost_text, mark_of
+
+logger = logging.getLogger(__name__)
+
+LONGEST_BODY = 16 * 1024
+"""Bytes. Reading a longer one would keep the event loop from others for too long; Odoo's have a few
+hundred."""
+MOST_AT_ONCE = 2_000
+"""Webhooks that wait for their answer, in each process; further ones wait for a thread."""
+QUERIES: Mapping[str, str] = {
+    "": "", "event=changed": "changed", "event=created": "created", "event=deleted": "deleted",
+}  # fmt: skip
+"""Query → the parameter ``event``, as rules have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is answered, as granian takes it."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class Reception:
+    """Takes in webhooks of one process; all in its event loop."""
+
+    def __init__(self) -> None:
+        self._waiting = 0
+        self._needs_https: bool = bool(settings.SECURE_SSL_REDIRECT)
+        self._proxy_header, self._proxy_value = _proxy_header()
+
+    async def take_in(self, scope: Any, body: bytes, arrived: float) -> Reply | None:
+        """Store the event and return the reply; None: it is no ordinary one, so Django decides.
+
+        The caller has checked path and secret, and read the body to its end. ``arrived``: when that
+        was, as of ``time.monotonic()``.
+        """
+        event = self._ordinary_event(scope, body)
+        if event is None or self._waiting >= MOST_AT_ONCE:
+            return None
+        self._waiting += 1
+        try:
+            mark = mark_of(event)
+            kept_in = await accept_on_loop(event.order_ids, mark, arrived=arrived)
+        except IntakeUnavailable:
+            logger.warning("webhook refused with 503: %s", lost_text(event))
+            return _reply(503, {"error": lost_text(event)})
+        finally:
+            self._waiting -= 1
+        return _reply(202, confirm(event, mark, kept_in))
+
+    def _ordinary_event(self, scope: Any, body: bytes) -> OrderEvent | None:
+        headers = scope.headers
+        event = QUERIES.get(scope.query_string)
+        if (
+            scope.method != "POST"
+            or event is None
+            or not 0 < len(body) <= LONGEST_BODY
+            or headers.get("content-type") != "application/json"
+            or not self._is_welcome(scope)
+        ):
+            return None
+        try:
+            parsed = parse(body, event, settings.ODOO_ORDER_MODEL)
+        except PayloadError:
+            return None
+        return parsed if len(parsed.order_ids) == 1 else None
+
+    def _is_welcome(self, scope: Any) -> bool:
+        """Return whether Django's middlewares would let this request pass as it is."""
+        if settings.USE_X_FORWARDED_HOST:
+            return False
+        host, _port = split_domain_port(str(scope.headers.get("host", ""))[:300])
+        if not host or not validate_host(host, settings.ALLOWED_HOSTS):
+            return False
+        if not self._needs_https or scope.scheme == "https":
+            return True
+        return bool(
+            self._proxy_header and scope.headers.get(self._proxy_header) == self._proxy_value
+        )
+
+
+def _proxy_header() -> tuple[str, str]:
+    """Return the header by which a proxy says that the caller used https, and its value."""
+    name, value = getattr(settings, "SECURE_PROXY_SSL_HEADER", None) or ("", "")
+    return name.removeprefix("HTTP_").replace("_", "-").lower(), value
+
+
+def _reply(status: int, values: Mapping[str, object]) -> Reply:
+    headers = [("content-type", "application/json")]
+    if status == 503:
+        headers.append(("retry-after", str(RETRY_AFTER_SECONDS)))
+    return Reply(status, headers, json.dumps(values).encode())
