@@ -77,6 +77,7 @@ class Reception:
             or event is None
             or not 0 < len(body) <= LONGEST_BODY
             or headers.get("content-type") != "application/json"
+            or "cookie" in headers
             or not self._is_welcome(scope)
         ):
             return None

@@ -83,6 +83,7 @@ def test_the_reply_and_the_row_are_those_of_the_view(query: str) -> None:
         {"content_type": "text/plain"},
         {"host": "elsewhere.example.com"},
         {"host": ""},
+        {"cookie": "a=b"},
         {"body": b""},
         {"body": b"not JSON"},
         {"body": b'{"_model": "purchase.order", "_id": false}'},
