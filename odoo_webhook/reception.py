@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 LONGEST_BODY = 16 * 1024
 """Bytes. Reading a longer one would keep the event loop from others for too long; Odoo's have a few
 hundred."""
+LONGEST_HOST = 300
+"""Characters; a name has 253 at most."""
 MOST_AT_ONCE = 2_000
 """Webhooks that wait for their answer, in each process; further ones wait for a thread."""
 QUERIES: Mapping[str, str] = {
@@ -44,7 +46,9 @@ class Reply:
 class Reception:
     """Takes in webhooks of one process; all in its event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str) -> None:
+        """``path``: the webhook's, without its final slash."""
+        self._paths = {path, f"{path}/"}
         self._waiting = 0
         self._needs_https: bool = bool(settings.SECURE_SSL_REDIRECT)
         self._proxy_header, self._proxy_value = _proxy_header()
@@ -74,6 +78,7 @@ class Reception:
         event = QUERIES.get(scope.query_string)
         if (
             scope.method != "POST"
+            or scope.path not in self._paths
             or event is None
             or not 0 < len(body) <= LONGEST_BODY
             or headers.get("content-type") != "application/json"
@@ -91,14 +96,20 @@ class Reception:
         """Return whether Django's middlewares would let this request pass as it is."""
         if settings.USE_X_FORWARDED_HOST:
             return False
-        host, _port = split_domain_port(str(scope.headers.get("host", ""))[:300])
+        named = scope.headers.get("host", "")
+        if len(named) > LONGEST_HOST:
+            return False
+        host, _port = split_domain_port(named)
         if not host or not validate_host(host, settings.ALLOWED_HOSTS):
             return False
-        if not self._needs_https or scope.scheme == "https":
-            return True
-        return bool(
-            self._proxy_header and scope.headers.get(self._proxy_header) == self._proxy_value
-        )
+        return not self._needs_https or self._scheme_of(scope) == "https"
+
+    def _scheme_of(self, scope: Any) -> str:
+        """Return the scheme as Django sees it: what a trusted proxy says comes first."""
+        if self._proxy_header and self._proxy_header in scope.headers:
+            is_https = scope.headers.get(self._proxy_header) == self._proxy_value
+            return "https" if is_https else "http"
+        return str(scope.scheme)
 
 
 def _proxy_header() -> tuple[str, str]:

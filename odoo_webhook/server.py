@@ -184,7 +184,11 @@ class Server:
             body, whole = await _read_body(scope, protocol, policy)
             arrived = time.monotonic()
             if policy.take_in is not None and whole:
-                reply = await policy.take_in(scope, body, arrived)
+                try:
+                    reply = await policy.take_in(scope, body, arrived)
+                except BaseException:  # an error of ours, or the caller has hung up
+                    policy.lost()
+                    raise
                 if reply is not None:
                     protocol.response_bytes(reply.status, reply.headers, reply.body)
                     return
@@ -347,11 +351,11 @@ def serve() -> Server:
     urgent_lane = ThreadQuota(urgent, MOST_WAITING, WAIT_SECONDS)
     ready_policy = RequestPolicy(ThreadQuota(READY_AT_ONCE, MOST_WAITING, READY_WAIT_SECONDS), None)
     page_policy = RequestPolicy(ThreadQuota(pages, PAGES_WAITING, PAGE_WAIT_SECONDS), forms)
+    webhook = path_of("odoo-webhook")
     event_policy = RequestPolicy(
-        urgent_lane, events, strict=False, take_in=Reception().take_in, on_lost=note_missed
+        urgent_lane, events, strict=False, take_in=Reception(webhook).take_in, on_lost=note_missed
     )
     unread_policy = RequestPolicy(urgent_lane, None, strict=False)
-    webhook = path_of("odoo-webhook")
 
     def policy_for(scope: Any) -> RequestPolicy:
         path = scope.path.rstrip("/")

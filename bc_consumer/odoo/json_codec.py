@@ -49,8 +49,8 @@ def write_json(value: Any) -> bytes:
 def read_json(body: bytes) -> Any:
     """Read an answer. Raises OdooProtocolError if it is not JSON.
 
-    Also for NaN and infinities, and for nesting too deep. Integers beyond 64 bits become numbers
-    with a fraction, which no id and no whole number may be.
+    Also for NaN and infinities, and for nesting too deep. Integers beyond 64 bits become floats,
+    which no id and no whole number may be; those beyond PostgreSQL's are for the mapping to refuse.
     """
     try:
         return orjson.loads(body)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.errors import OdooFault, OdooProtocolError
 from bc_consumer.odoo.field_set import FieldSet, ModelFields
@@ -132,7 +133,7 @@ def check_records(value: Any) -> Sequence[Record]:
 def record_id(record: Record) -> int:
     """Return the record's id. Raises OdooProtocolError if it has none."""
     number = record.get("id")
-    if isinstance(number, int) and not isinstance(number, bool) and number > 0:
+    if type(number) is int and 0 < number <= HIGHEST_ID:
         return number
     raise OdooProtocolError(_("Odoo gave a record whose id is %(number)s", number=repr(number)))
 
@@ -145,7 +146,9 @@ def build_order(record: Record, field_set: FieldSet) -> OrderSnapshot:
     order_id = record_id(record)
     lines_name = str(field_set.order.odoo_name("order_line"))
     values = _values(record, field_set.order)
-    lines = [_build_line(line, field_set.line) for line in check_records(record.get(lines_name))]
+    if lines_name not in record:
+        raise _left_out(lines_name, record, field_set.order)
+    lines = [_build_line(line, field_set.line) for line in check_records(record[lines_name])]
     currency = record.get(str(field_set.order.odoo_name("currency_id")))
     decimals = currency.get("decimal_places") if isinstance(currency, dict) else None
     return OrderSnapshot(
@@ -172,17 +175,21 @@ def _values(record: Record, fields: ModelFields) -> dict[str, object]:
             related = [_id_and_name(other) for other in check_records(record[odoo_name])]
             values[name] = sorted(related, key=record_id)
     except KeyError as absent:
-        raise OdooProtocolError(
-            _(
-                "Odoo left %(odoo_name)s of %(model)s %(record)s out of its answer",
-                odoo_name=absent.args[0],
-                model=fields.model,
-                record=record_id(record),
-            )
-        ) from None
+        raise _left_out(absent.args[0], record, fields) from None
     for field in fields.derived:
         values[field.name] = field.derive(values)  # type: ignore[misc]
     return values
+
+
+def _left_out(odoo_name: str, record: Record, fields: ModelFields) -> OdooProtocolError:
+    return OdooProtocolError(
+        _(
+            "Odoo left %(odoo_name)s of %(model)s %(record)s out of its answer",
+            odoo_name=odoo_name,
+            model=fields.model,
+            record=record_id(record),
+        )
+    )
 
 
 def _id_and_name(value: Any) -> Any:

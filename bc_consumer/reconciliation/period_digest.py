@@ -15,9 +15,10 @@ from functools import partial
 from typing import Any, Literal
 
 from django.conf import settings
-from django.db.models import Count, Min, Sum
+from django.db.models import Count, Max, Min, Sum
 from django.db.models.functions import TruncDay, TruncMonth
 
+from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message, message_of, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import BC, BCLine, ProvenPeriod
@@ -129,7 +130,7 @@ class PeriodComparison:
         to_compare = {
             start: (their, own)
             for start, (their, own) in days.items()
-            if not own.equals(their) or (self._is_to_be_proven(own) and not own.just_read)
+            if self._are_ids_needed(their, own)
         }
         self._remember([(day, days[day]) for day in days.keys() - to_compare.keys()])
         for span in _join_days(to_compare):
@@ -138,9 +139,18 @@ class PeriodComparison:
             yield ComparedPage(frozenset(), frozenset(), stored=True)
         self._remember([*months.items()])
 
-    def _is_to_be_proven(self, own: PeriodFigures) -> bool:
-        """Return whether to compare ids although figures are equal, as a proof for later nights."""
-        return own.end <= self.settled_before and not self.all_follow
+    def _are_ids_needed(self, their: PeriodFigures | None, own: PeriodFigures) -> bool:
+        """Return whether a day has to be compared id by id.
+
+        Days whose figures are equal are, once they are settled, as a proof for later nights; but
+        not where the run has read all of it, or is going to. An equal count alone says too little
+        for that.
+        """
+        if their is None or not own.equals(their):
+            return True
+        if their.id_sum is not None and (own.just_read or self.all_follow):
+            return False
+        return own.end <= self.settled_before
 
     def _describe_fallback(self, why: Message) -> Message:
         if self.model == "order":
@@ -191,6 +201,7 @@ class PeriodComparison:
                 id_sum=Sum("odoo_id"),
                 read=Count(synced_at),
                 oldest=Min(synced_at),
+                newest=Max(synced_at),
             )
             .order_by("period")
         )
@@ -199,10 +210,15 @@ class PeriodComparison:
                 _end(name, start),
                 count,
                 int(id_sum),
-                self.read_since is not None and read == count and oldest >= self.read_since,
+                read == count and self._is_just_read(oldest, newest),
             )
-            for start, count, id_sum, read, oldest in groups
+            for start, count, id_sum, read, oldest, newest in groups
         }
+
+    def _is_just_read(self, oldest: datetime, newest: datetime) -> bool:
+        # In the future: the database's clock was set back since.
+        since = self.read_since
+        return since is not None and since <= oldest and newest <= database_now()
 
     def _proven(self) -> dict[tuple[datetime, datetime], tuple[int, int]]:
         periods = ProvenPeriod.objects.filter(model=self.model)

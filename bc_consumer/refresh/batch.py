@@ -79,7 +79,7 @@ ROUNDS = 4
 """How often one batch brings further orders along before it waits until Odoo's moves are over."""
 
 FRESH_SECONDS = 1.0
-"""A lease that is no older is not renewed before a call: that is shorter than any."""
+"""A lease that is no older is not renewed before a call; a tenth of a short lease, at most."""
 
 _unreleased: set[uuid.UUID] = set()
 """Tokens of claims that this process could not give back because the database was away."""
@@ -150,7 +150,7 @@ class Batch:
         self.rows = {row.odoo_id: row for row in claim.rows}
         self.probing = claim.probing
         """Odoo was away, and all workers wait for this batch, the probe, to ask it again."""
-        self._fresh_until = time.monotonic() + FRESH_SECONDS
+        self._fresh_until = time.monotonic() + min(FRESH_SECONDS, settings.LEASE_SECONDS / 10)
         self.open = set(self.rows)
         """Rows that are not yet settled, failed or given back."""
         self.failed: set[int] = set()

@@ -132,7 +132,7 @@ def insert_new(orders: Sequence[MappedOrder], synced_at: datetime) -> None:
         )
     )
     lines = [(line, keys[order.odoo_id]) for order in orders for line in order.lines]
-    lines.sort(key=lambda pair: pair[0].odoo_id)  # as every transaction does, so that none deadlock
+    lines.sort(key=lambda pair: pair[0].odoo_id)  # in one order, so that fewer deadlock
     bulk_rows.insert(BCLine, [_line_row(line, key) for line, key in lines])
 
 

@@ -121,13 +121,21 @@ class Embedded:
             f"  Orders arriving  {site}/",
             f"  Administration   {site}/admin/  login {ADMINISTRATOR}, {password}",
             f"  Odoo             {odoo_words}",
-            *_protocol_line(),
+            *self._protocol_line(),
             f"  Data             {settings.DATA_DIR}",
             "",
         ]
         if not self._with_simulator:
             lines += self._advice()
         return "\n".join([*lines, "  Ctrl-C stops everything. Arriving orders:", ""])
+
+    def _protocol_line(self) -> list[str]:
+        """Return what another protocol would gain, in one line; none where it can't be measured."""
+        try:
+            gain = measure_gain(odoo_settings(), self._stopped)
+        except OdooError:
+            return []  # the arrivals, and doctor, tell what is wrong
+        return [] if gain is None else [f"  Protocol         {said(gain.text())}"]
 
     def _advice(self) -> list[str]:
         """Return hints on how Odoo notifies this service."""
@@ -151,15 +159,6 @@ class Embedded:
             *commands,
             "",
         ]
-
-
-def _protocol_line() -> list[str]:
-    """Return what another protocol would gain, in one line; none where it can't be measured."""
-    try:
-        gain = measure_gain(odoo_settings())
-    except OdooError:
-        return []  # the arrivals, and doctor, tell what is wrong
-    return [] if gain is None else [f"  Protocol         {said(gain.text())}"]
 
 
 def _ensure_administrator() -> str:

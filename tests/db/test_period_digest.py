@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from django.conf import LazySettings
 from django.db import connection
 
+from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import BC, BCLine, ProvenPeriod, SyncLog
 from bc_consumer.odoo import Odoo
 from bc_consumer.reconciliation.period_digest import PeriodComparison
@@ -229,3 +231,67 @@ def test_slices_that_are_far_too_short_end_all_the_same(
     assert SyncLog.objects.get().status == Status.OK
     assert slices > 10
     assert differences(simulator, sql) == []
+
+
+def listed_lines(simulator: Simulator, comparison: PeriodComparison) -> int:
+    """Compare, and return how many calls listed lines with a date."""
+    simulator.calls_clear()
+    list(comparison.pages())
+    listings = [call for call in simulator.calls if call.method == "search_read"]
+    return len(listings) - 1  # one asks for lines without a date
+
+
+@pytest.fixture
+def just_read(old_order: int) -> datetime:
+    """Load the order; return when that began."""
+    began = database_now()
+    run()
+    ProvenPeriod.objects.all().delete()
+    return began
+
+
+def test_a_day_that_the_run_has_read_is_proven_without_its_ids(
+    simulator: Simulator, odoo: Odoo, just_read: datetime
+) -> None:
+    settled = datetime.now(UTC)
+    later = database_now()
+    assert listed_lines(simulator, PeriodComparison(odoo, "line", settled, read_since=later)) == 1
+    ProvenPeriod.objects.all().delete()
+    comparison = PeriodComparison(odoo, "line", settled, read_since=just_read)
+    assert listed_lines(simulator, comparison) == 0
+    assert ProvenPeriod.objects.filter(model="line").count() == 2  # the day and its month
+
+
+def test_an_equal_count_alone_proves_nothing(
+    simulator: Simulator, odoo: Odoo, just_read: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where this Odoo can't tell the sum of a large period's ids."""
+    ask = odoo.listing.line_buckets
+    monkeypatch.setattr(
+        odoo.listing,
+        "line_buckets",
+        lambda *args, **named: [replace(one, id_sum=None) for one in ask(*args, **named)],
+    )
+    for options in ({"read_since": just_read}, {"all_follow": True}):
+        ProvenPeriod.objects.all().delete()
+        comparison = PeriodComparison(odoo, "line", datetime.now(UTC), **options)
+        assert listed_lines(simulator, comparison) == 1
+
+
+def test_what_was_read_in_the_future_is_not_just_read(
+    simulator: Simulator, odoo: Odoo, just_read: datetime
+) -> None:
+    """The database's clock was set back since."""
+    BC.objects.update(synced_at=database_now() + timedelta(hours=1))
+    comparison = PeriodComparison(odoo, "line", datetime.now(UTC), read_since=just_read)
+    assert listed_lines(simulator, comparison) == 1
+
+
+def test_where_all_content_follows_ids_are_listed_only_of_what_differs(
+    simulator: Simulator, odoo: Odoo, old_order: int, just_read: datetime
+) -> None:
+    settled = datetime.now(UTC)
+    assert listed_lines(simulator, PeriodComparison(odoo, "line", settled, all_follow=True)) == 0
+    assert not ProvenPeriod.objects.exists(), "nothing was compared yet"
+    BCLine.objects.filter(odoo_id=lines_of(simulator, old_order)[0]).delete()
+    assert listed_lines(simulator, PeriodComparison(odoo, "line", settled, all_follow=True)) == 1

@@ -43,11 +43,17 @@ def _own_intake() -> Any:
 
 
 def take_in(
-    body: bytes = BODY, *, method: str = "POST", query: str = "", scheme: str = "http", **other: str
+    body: bytes = BODY,
+    *,
+    method: str = "POST",
+    path: str = "/odoo/webhook/",
+    query: str = "",
+    scheme: str = "http",
+    **other: str,
 ) -> Reply | None:
     headers = ORDINARY | {name.replace("_", "-"): value for name, value in other.items()}
-    scope = Scope(method, "/odoo/webhook/", Fields(*headers.items()), query, scheme=scheme)
-    return asyncio.run(Reception().take_in(scope, body, time.monotonic()))
+    scope = Scope(method, path, Fields(*headers.items()), query, scheme=scheme)
+    return asyncio.run(Reception("/odoo/webhook").take_in(scope, body, time.monotonic()))
 
 
 @pytest.mark.parametrize("query", ["", "event=changed", "event=created", "event=deleted"])
@@ -76,6 +82,7 @@ def test_the_reply_and_the_row_are_those_of_the_view(query: str) -> None:
     "odd",
     [
         {"method": "PUT"},
+        {"path": "/odoo/webhook//"},
         {"query": "event=ping"},
         {"query": "event=other"},
         {"query": "event=changed&x=1"},
@@ -83,6 +90,7 @@ def test_the_reply_and_the_row_are_those_of_the_view(query: str) -> None:
         {"content_type": "text/plain"},
         {"host": "elsewhere.example.com"},
         {"host": ""},
+        {"host": f"localhost:{'0' * 300}"},
         {"cookie": "a=b"},
         {"body": b""},
         {"body": b"not JSON"},
@@ -105,6 +113,7 @@ def test_where_https_is_needed_the_proxy_has_to_have_said_so(settings: LazySetti
     assert take_in(x_forwarded_proto="http") is None
     assert take_in(x_forwarded_proto="https") is not None
     assert take_in(scheme="https") is not None
+    assert take_in(scheme="https", x_forwarded_proto="http") is None, "as Django has it"
     settings.SECURE_PROXY_SSL_HEADER = None
     assert take_in(x_forwarded_proto="https") is None
 

@@ -11,6 +11,7 @@ import pytest
 from granian._granian import RSGIProtocolClosed
 
 from odoo_webhook import server
+from odoo_webhook.reception import Reply
 from odoo_webhook.server import BodyReader, Refused, RequestPolicy, Server, ThreadQuota, environ_of
 
 FOR_EVER = 60.0
@@ -254,6 +255,31 @@ def test_an_application_that_raises_has_lost_the_event() -> None:
     lost = Lost()
     serve(post(), Protocol(b"body"), application, bodies=BODIES, on_lost=lost)
     assert lost.times == 1
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
+def test_an_event_that_failed_on_the_loop_is_made_known(error: type[BaseException]) -> None:
+    async def take_in(_scope: object, _body: bytes, _arrived: float) -> None:
+        raise error
+
+    lost = Lost()
+    policy = RequestPolicy(ThreadQuota(4, 4, 1.0), BODIES, take_in=take_in, on_lost=lost)
+    served = Server(echo, 4, lambda _scope: policy)
+    with pytest.raises(error):
+        asyncio.run(served.__rsgi__(post(), Protocol(b"body")))
+    assert lost.times == 1
+
+
+def test_what_is_not_taken_in_on_the_loop_reaches_the_application() -> None:
+    async def take_in(_scope: object, body: bytes, _arrived: float) -> Reply | None:
+        return Reply(202, [("x", "y")], b"taken") if body == b"easy" else None
+
+    policy = RequestPolicy(ThreadQuota(4, 4, 1.0), BODIES, take_in=take_in)
+    served = Server(echo, 4, lambda _scope: policy)
+    told = [Protocol(b"easy"), Protocol(b"body")]
+    for protocol in told:
+        asyncio.run(served.__rsgi__(post(), protocol))
+    assert [(one.status, one.sent) for one in told] == [(202, [b"taken"]), (200, [b"body"])]
 
 
 def test_an_event_whose_place_another_took_is_made_known(monkeypatch: pytest.MonkeyPatch) -> None:
