@@ -18,6 +18,8 @@ from bc_consumer.models import BC, BCLine
 from bc_consumer.refresh.mapping import MappedLine, MappedOrder
 
 BC_TABLE, LINE_TABLE = BC._meta.db_table, BCLine._meta.db_table
+# In what follows OFFSET 0 makes PostgreSQL look rows up by their index, one by one. Left to itself
+# it reads the whole table where it knows little of it: while a first load fills it.
 
 
 def find_unchanged(orders: Sequence[MappedOrder]) -> set[int]:
@@ -67,7 +69,8 @@ def _find_equal_orders(orders: Sequence[MappedOrder]) -> dict[int, int]:
     statement = f"""
         SELECT bc.odoo_id, (SELECT count(*) FROM {LINE_TABLE} line WHERE line.bc_id = bc.id)
         FROM {source.sql}
-        JOIN {BC_TABLE} bc ON bc.odoo_id = item.odoo_id
+        CROSS JOIN LATERAL
+            (SELECT * FROM {BC_TABLE} own WHERE own.odoo_id = item.odoo_id OFFSET 0) bc
         WHERE bc.archived_at IS NULL AND bc.forbidden_at IS NULL AND {_are_equal("bc", columns)}"""
     with connection.cursor() as cursor:
         cursor.execute(statement, [*source.parameters(rows), sorted(first.extra.kept)])
@@ -86,9 +89,11 @@ def _count_equal_lines(lines: Sequence[tuple[int, MappedLine]]) -> dict[int, int
     statement = f"""
         SELECT item.order_id, count(*)
         FROM {source.sql}
-        JOIN {LINE_TABLE} line ON line.odoo_id = item.odoo_id
-        JOIN {BC_TABLE} bc ON bc.id = line.bc_id AND bc.odoo_id = item.order_id
-        WHERE {_are_equal("line", columns)}
+        CROSS JOIN LATERAL (
+            SELECT own.*, bc.odoo_id AS order_id
+            FROM {LINE_TABLE} own JOIN {BC_TABLE} bc ON bc.id = own.bc_id
+            WHERE own.odoo_id = item.odoo_id OFFSET 0) line
+        WHERE line.order_id = item.order_id AND {_are_equal("line", columns)}
         GROUP BY item.order_id"""
     with connection.cursor() as cursor:
         cursor.execute(statement, [*source.parameters(rows), sorted(first.extra.kept)])
@@ -111,7 +116,6 @@ def known_lines(line_ids: Collection[int]) -> list[int]:
     """Return those of these lines that the copy has, under whatever order; ascending."""
     if not line_ids:
         return []
-    # Not a join with the ids: PostgreSQL would read the whole table while it grows.
     statement = f"""
         SELECT odoo_id FROM {LINE_TABLE} WHERE odoo_id {dialect().in_ids} ORDER BY odoo_id"""
     with connection.cursor() as cursor:
