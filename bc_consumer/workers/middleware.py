@@ -14,7 +14,7 @@ from dramatiq import Broker, Middleware, Worker
 
 from bc_consumer.core import process_state
 
-POLITENESS = 10
+POLITENESS = 5
 """Added to the niceness of worker processes. On a machine with too few processors for all, events
 are taken in before they are worked off: what waits is fetched together, and costs less."""
 STOP_SECONDS = 5.0
