@@ -5,8 +5,6 @@ The imports are inside the methods because Django loads this module before its m
 these need.
 """
 
-import contextlib
-import os
 import threading
 import time
 
@@ -14,9 +12,6 @@ from dramatiq import Broker, Middleware, Worker
 
 from bc_consumer.core import process_state
 
-POLITENESS = 5
-"""Added to the niceness of worker processes. On a machine with too few processors for all, events
-are taken in before they are worked off: what waits is fetched together, and costs less."""
 STOP_SECONDS = 5.0
 """Grace time for all threads together. Work that PostgreSQL or RabbitMQ blocks is not lost: claims
 expire with their lease, and RabbitMQ requeues stored events that were not acked."""
@@ -27,11 +22,6 @@ class ThreadsMiddleware(Middleware):
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
-
-    def after_process_boot(self, _broker: Broker) -> None:
-        """Let the web processes have the processor first; not called where one process does all."""
-        with contextlib.suppress(OSError):  # a platform that does not allow it
-            os.nice(POLITENESS)
 
     def after_worker_boot(self, _broker: Broker, _worker: Worker) -> None:
         """Start the threads."""
