@@ -41,7 +41,7 @@ class TransportGain:
         """Say it in a sentence."""
         return _(
             "%(now)s reads %(orders)s orders in %(ms)s ms (%(kb)s kB). With ODOO_TRANSPORT=auto,"
-            " %(auto)s does in %(auto_ms)s ms (%(auto_kb)s kB), measured just now",
+            " %(auto)s does it in %(auto_ms)s ms (%(auto_kb)s kB), measured just now",
             now=self.now.transport,
             orders=self.orders,
             ms=f"{1000 * self.now.seconds:.0f}",
