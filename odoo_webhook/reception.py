@@ -1,9 +1,10 @@
 """Takes in an ordinary webhook on the event loop: no thread, no middleware, the same result.
 
-A thread for each webhook, with Django's request in it, takes three times as much processor as the
-event itself. So ``manage.py web`` takes in here what Odoo's automation rules send: a POST of one
-order in JSON, with a valid secret. Everything else, and all that is to be refused, goes to
-``views.receive``, which is the whole webhook and does the same under any other server.
+With a thread and a request of Django for each, a webhook takes nearly three times the processor
+(measured, docs/performance.md). So ``manage.py web`` takes in here what Odoo's automation rules
+send: a POST of one order in JSON, with a valid secret. Everything else, and all that is to be
+refused, goes to ``views.receive``, which is the whole webhook and does the same under any other
+server.
 """
 
 import json

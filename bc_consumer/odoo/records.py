@@ -177,7 +177,8 @@ def _values(record: Record, fields: ModelFields) -> dict[str, object]:
     except KeyError as absent:
         raise _left_out(absent.args[0], record, fields) from None
     for field in fields.derived:
-        values[field.name] = field.derive(values)  # type: ignore[misc]
+        if field.derive is not None:
+            values[field.name] = field.derive(values)
     return values
 
 

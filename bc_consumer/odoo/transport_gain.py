@@ -16,6 +16,8 @@ ORDERS = 40
 """Newest orders that are read by either protocol."""
 LONGEST_SECONDS = 3.0
 """Of one call: nobody waits long to be told this."""
+PATIENCE_SECONDS = 6.0
+"""After so long with one protocol no other one is tried."""
 FASTEST_FIRST = ("json2", "jsonrpc")
 """What "auto" tries before XML-RPC."""
 
@@ -57,7 +59,7 @@ def measure_gain(
 ) -> TransportGain | None:
     """Read the newest orders by both; None where nothing is to be gained, or nothing to be read.
 
-    A dozen calls, of three seconds each at most. ``stop`` breaks them off. Raises what the gateway
+    Also None where this Odoo takes too long. A dozen calls, of three seconds each at most. ``stop`` breaks them off. Raises what the gateway
     raises by the configured protocol.
     """
     faster = [name for name in FASTEST_FIRST if settings.transport not in {name, "auto"}]
@@ -67,12 +69,15 @@ def measure_gain(
         return None
     # Waiting for one's turn is not what is to be measured.
     brief = replace(settings, timeout=min(settings.timeout, LONGEST_SECONDS), calls_per_second=0.0)
+    until = time.monotonic() + PATIENCE_SECONDS
     with closing(Odoo(brief, stop)) as odoo:
         ids = odoo.listing.latest_orders(ORDERS)
         if not ids:
             return None
         now = _read(odoo, ids)
     for name in faster:
+        if time.monotonic() > until:
+            return None
         try:
             with closing(Odoo(replace(brief, transport=name), stop)) as other:
                 return TransportGain(len(ids), now, _read(other, ids))

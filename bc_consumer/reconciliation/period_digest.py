@@ -205,20 +205,17 @@ class PeriodComparison:
             )
             .order_by("period")
         )
+        since, now = self.read_since, database_now()
         return {
             start: PeriodFigures(
                 _end(name, start),
                 count,
                 int(id_sum),
-                read == count and self._is_just_read(oldest, newest),
+                # In the future: the database's clock was set back since.
+                since is not None and read == count and since <= oldest and newest <= now,
             )
             for start, count, id_sum, read, oldest, newest in groups
         }
-
-    def _is_just_read(self, oldest: datetime, newest: datetime) -> bool:
-        # In the future: the database's clock was set back since.
-        since = self.read_since
-        return since is not None and since <= oldest and newest <= database_now()
 
     def _proven(self) -> dict[tuple[datetime, datetime], tuple[int, int]]:
         periods = ProvenPeriod.objects.filter(model=self.model)

@@ -252,7 +252,7 @@ class _Copy:
 def _lock_orders(ids: Collection[int]) -> dict[int, datetime | None]:
     """Lock those of these orders that the copy has, ascending; return id → create_date."""
     locked = BC.objects.select_for_update().order_by("odoo_id")
-    if connection.vendor != "postgresql":
+    if connection.vendor != "postgresql":  # SQLite's driver gives dates as texts
         return dict(locked.filter(odoo_id__in=ids).values_list("odoo_id", "create_date"))
     statement = f"""
         SELECT odoo_id, create_date FROM {BC_TABLE}
