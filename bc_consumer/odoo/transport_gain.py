@@ -59,8 +59,8 @@ def measure_gain(
 ) -> TransportGain | None:
     """Read the newest orders by both; None where nothing is to be gained, or nothing to be read.
 
-    Also None where this Odoo takes too long. A dozen calls, of three seconds each at most. ``stop`` breaks them off. Raises what the gateway
-    raises by the configured protocol.
+    Also None where this Odoo takes too long. A dozen calls, of three seconds each at most; ``stop``
+    breaks them off. Raises what the gateway raises by the configured protocol.
     """
     faster = [name for name in FASTEST_FIRST if settings.transport not in {name, "auto"}]
     if settings.transport in FASTEST_FIRST:
