@@ -129,7 +129,7 @@ async def adversarial_texts(port: int, seen: Seen) -> None:
 
 
 async def random_cookies(port: int, seen: Seen) -> None:
-    path = secrets.choice(["/", "/admin/", "/live/", "/bc/1/"])
+    path = secrets.choice(["/", "/admin/", "/today/", "/bc/1/"])
     await _ask(port, seen, _head(port, "GET", path, f"Cookie: sessionid={secrets.token_hex(16)}"))
 
 

@@ -6,7 +6,6 @@ dead letters that somebody has dealt with.
 
 from collections.abc import Iterable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import admin, messages
@@ -31,6 +30,7 @@ from bc_consumer.console.admin_filters import (
 from bc_consumer.console.admin_html import changes_html, history_html, preformatted
 from bc_consumer.console.admin_read_only import ReadOnlyAdmin
 from bc_consumer.console.labels import causes
+from bc_consumer.console.order import odoo_url
 from bc_consumer.core.translatable_field import said
 from bc_consumer.ledger import Mark, error_fingerprint
 from bc_consumer.messaging.publisher import publisher
@@ -454,21 +454,6 @@ def order_link(odoo_id: int) -> SafeString:
     """Link to an order's own page, which exists for any order in copy, ledger or journal."""
     url = reverse("bc-order", args=[odoo_id])
     return format_html('<a href="{}">#{}</a>', url, odoo_id)
-
-
-def odoo_url(odoo_id: int) -> str:
-    """Return the address of an order in Odoo's own interface, or "" if it can't be determined.
-
-    A user and password in ODOO_URL are left out. ``/web#id=…`` is Odoo 17's address of the form; 18
-    and 19 still understand it.
-    """
-    parts = urlsplit(settings.ODOO_URL)
-    if not parts.hostname:
-        return ""
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = f":{parts.port}" if parts.port else ""
-    site = f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
-    return f"{site}/web#id={odoo_id}&model={settings.ODOO_ORDER_MODEL}&view_type=form"
 
 
 def _without_task_admin() -> None:

@@ -32,4 +32,4 @@ def history_html(odoo_id: int) -> SafeString:
 
 def preformatted(text: str) -> SafeString | str:
     """Return a text with its line breaks preserved."""
-    return format_html("<pre>{}</pre>", text) if text else formatting.NOTHING
+    return format_html('<pre tabindex="0">{}</pre>', text) if text else formatting.NOTHING

@@ -147,7 +147,15 @@ def percentile(ordered: Sequence[float], share: float) -> float | None:
 
 def latest_journal(limit: int) -> list[EntryWithOrder]:
     """Return the newest journal entries with their orders, in two statements."""
-    entries = list(JournalEntry.objects.order_by("-id")[:limit])
+    return _with_orders(list(JournalEntry.objects.order_by("-id")[:limit]))
+
+
+def journal_of_run(run: int, limit: int) -> list[EntryWithOrder]:
+    """Return what a run led to, newest first, in two statements."""
+    return _with_orders(list(JournalEntry.objects.filter(run=run).order_by("-id")[:limit]))
+
+
+def _with_orders(entries: Sequence[JournalEntry]) -> list[EntryWithOrder]:
     ids = {entry.odoo_id for entry in entries}
     bcs = {bc.odoo_id: bc for bc in BC.objects.filter(odoo_id__in=ids).defer("notes", "extra")}
     return [EntryWithOrder(entry, bcs.get(entry.odoo_id)) for entry in entries]

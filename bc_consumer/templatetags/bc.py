@@ -3,17 +3,62 @@
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from django import template
 from django.conf import settings
 from django.db.models import Model
+from django.template import Context
+from django.urls import reverse
 
-from bc_consumer.console import formatting, labels, layout
+from bc_consumer.console import formatting, labels, layout, page
 from bc_consumer.core import translatable_field
-from bc_consumer.models import BCLine
+from bc_consumer.models import BCLine, OperatorAction, SyncLog
+from bc_consumer.operations.rights import may
 
 register = template.Library()
 NOTHING: tuple[object, ...] = (None, "", [], False)
+
+
+@register.simple_tag(takes_context=True)
+def navigation(context: Context) -> list[page.NavigationEntry]:
+    """Return the entries of the navigation; none for a page that has no request."""
+    request = context.get("request")
+    return page.navigation(request) if request is not None else []
+
+
+@register.inclusion_tag("bc_consumer/action_button.html", takes_context=True)
+def action_button(
+    context: Context,
+    kind: str,
+    label: str,
+    *,
+    main: bool = False,
+    confirm: str = "",
+    **parameters: object,
+) -> dict[str, object]:
+    """Show a button that asks for an action; nothing to readers who may not ask for it.
+
+    ``main``: it is what most people want. ``confirm``: what they are to know before.
+    """
+    request = context["request"]
+    return {
+        "permitted": may(request.user, OperatorAction.Kind(kind)),
+        "request": request,
+        "csrf_token": context.get("csrf_token"),
+        "url": reverse("bc-ask", args=[kind]),
+        "next": request.get_full_path(),
+        "label": label,
+        "main": main,
+        "confirm": confirm,
+        "parameters": list(parameters.items()),
+    }
+
+
+@register.simple_tag(takes_context=True)
+def if_permitted(context: Context, kind: str, *, forced: bool = False) -> bool:
+    """Return whether the reader may ask for this kind of action."""
+    return may(context["request"].user, OperatorAction.Kind(kind), forced=forced)
 
 
 @register.filter
@@ -88,3 +133,15 @@ def said(stored: str) -> str:
 def changes(stored: dict[str, Any]) -> formatting.Changes:
     """Return a journal entry's changes, ready to be shown."""
     return formatting.read_changes(stored)
+
+
+@register.filter
+def differences_found(run: SyncLog) -> int:
+    """Return how many orders a run found to differ from Odoo, gone ones included."""
+    return run.found_by_window + run.found_by_digest + run.found_by_names + run.same_date
+
+
+@register.filter
+def as_query(value: object, name: str) -> str:
+    """Return "name=value", encoded for an address."""
+    return urlencode({name: str(value)})

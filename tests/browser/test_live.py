@@ -91,7 +91,7 @@ def test_the_journal_stands_still_while_paused(
         lambda: deployment.sql("SELECT 1 FROM bc_consumer_bc WHERE name = %s", name),
         what="the order in the copy",
     )
-    assert name in deployment.get("/live/").body.decode()
+    assert name in deployment.get("/today/").body.decode()
     assert not window.all("#live [data-entry]")
     window.one("#pause").click()
     window.wait(lambda: top(window, name, "created"), what="the new order")

@@ -58,7 +58,7 @@ class Visitors:
     def _keep_open(self) -> None:
         """Request again and again, like the live page's script, waiting a while each time."""
         while not self._closing.wait(TAB_SECONDS):
-            asked = self._ask("/live/")
+            asked = self._ask("/today/")
             if asked is not None:
                 with asked:
                     asked.settimeout(LEAVE_SECONDS)

@@ -45,9 +45,9 @@ def test_orders_are_for_staff(client: Client, path: str) -> None:
 
 
 def test_the_refreshed_part_is_forbidden_not_redirected(client: Client) -> None:
-    assert client.get("/live/").status_code == 403
+    assert client.get("/today/").status_code == 403
     client.force_login(User.objects.create_user("staff", is_staff=True))
-    assert client.get("/live/").status_code == 200
+    assert client.get("/today/").status_code == 200
 
 
 @pytest.mark.usefixtures("_public")
@@ -156,7 +156,7 @@ def test_what_odoo_said_is_for_staff_and_others_see_the_kind_of_trouble(client: 
         journal(odoo_id, outcome="failed", error=said)
     failed(7, last_error=said, error_class="OdooFault")
     pending(8, last_error=said, error_class="OdooFault")
-    pages = ("/", "/live/", "/bc/7/", "/bc/8/")
+    pages = ("/", "/today/", "/bc/7/", "/bc/8/")
     for path in pages:
         page = text(client, path)
         assert "chief@example.com" not in page, path

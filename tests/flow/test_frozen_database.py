@@ -105,14 +105,14 @@ def test_page_views_while_postgresql_stands_still(
     with probing(deployment, ids) as probed, ExitStack() as viewers:
         private_postgres.pause()
         try:
-            for path in ["/"] * VIEWS + ["/live/", "/admin/"] * 5:
+            for path in ["/"] * VIEWS + ["/today/", "/admin/"] * 5:
                 viewers.enter_context(look(deployment, path))
             threading.Event().wait(THEIR_PATIENCE_SECONDS)
             viewers.close()
             # Open tabs of the live page go on asking, once a second.
             for _ in range(3):
                 for _tab in range(10):
-                    viewers.enter_context(look(deployment, "/live/"))
+                    viewers.enter_context(look(deployment, "/today/"))
                 threading.Event().wait(1.0)
         finally:
             private_postgres.resume()

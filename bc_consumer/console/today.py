@@ -1,19 +1,11 @@
-"""The pages: orders arriving, and everything about one order."""
+"""The first page: is the copy fresh, is it right, what needs somebody, and orders arriving."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import wraps
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.contrib.auth.views import redirect_to_login
-from django.http import (
-    Http404,
-    HttpRequest,
-    HttpResponse,
-    HttpResponseForbidden,
-    HttpResponseRedirect,
-)
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, HttpResponseRedirect
 from django.shortcuts import render
 from django.templatetags.static import static
 from django.urls import reverse
@@ -21,27 +13,19 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
-from bc_consumer.console import formatting, layout
-from bc_consumer.console.counts import Figures, latest_journal, order_story, read_figures
-from bc_consumer.console.labels import copies_sales
+from bc_consumer.console import formatting
+from bc_consumer.console.counts import Figures, latest_journal, read_figures
+from bc_consumer.console.page import is_staff, public_page
 from bc_consumer.core.translatable_field import said
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import Alert, DeadLetter, Heartbeat
 from bc_consumer.operations import dead_letters, failed_orders, heartbeats
 
 LIVE_ENTRIES = 40
-ORDER_ENTRIES = 50
 CAUSES = 3
 CAUSE_CHARACTERS = 160
 WAITING_SECONDS = 60.0
 """An order owed for longer than this raises a notice; normally it takes well under a second."""
-# Nothing inline, nothing from other sites.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-
-View = Callable[..., HttpResponse]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,56 +38,20 @@ class Notice:
     url: str = ""
 
 
-def page(view: View) -> View:
-    """Admit staff only, unless the live page is public, and keep the answers out of caches."""
-
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        if not settings.LIVE_PAGE_PUBLIC and not _is_staff(request):
-            return redirect_to_login(request.get_full_path(), reverse("admin:login"))
-        response = view(request, *args, **kwargs)
-        response["Cache-Control"] = "no-store"
-        response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        return response
-
-    return require_safe(guarded)
-
-
-def _is_staff(request: HttpRequest) -> bool:
-    return request.user.is_active and request.user.is_staff
-
-
-@page
-def live(request: HttpRequest) -> HttpResponse:
+@public_page
+def today(request: HttpRequest) -> HttpResponse:
     """Show the figures and the latest journal entries; a script refreshes the content."""
-    return render(request, "bc_consumer/live.html", _live_context(request))
+    return render(request, "bc_consumer/today.html", _context(request))
 
 
 @require_safe
-def live_content(request: HttpRequest) -> HttpResponse:
+def today_content(request: HttpRequest) -> HttpResponse:
     """Return the refreshed content as HTML; without a login 403 instead of a login page."""
-    if not settings.LIVE_PAGE_PUBLIC and not _is_staff(request):
+    if not settings.LIVE_PAGE_PUBLIC and not is_staff(request):
         return HttpResponseForbidden()
-    response = render(request, "bc_consumer/live_content.html", _live_context(request))
+    response = render(request, "bc_consumer/today_content.html", _context(request))
     response["Cache-Control"] = "no-store"
     return response
-
-
-@page
-def order(request: HttpRequest, odoo_id: int) -> HttpResponse:
-    """Show one order: copy, lines, journal and pending row. 404 if nothing is known about it."""
-    story = order_story(odoo_id, ORDER_ENTRIES)
-    if story is None:
-        raise Http404(_("The copy has no order with this number."))
-    context = {
-        "story": story,
-        "bc": story.bc,
-        "fields": layout.order_page(),
-        "extra": formatting.extra_fields(story.bc, sorted(story.bc.extra)) if story.bc else [],
-        "sales": copies_sales(),
-        "tell_errors": _is_staff(request),
-    }
-    return render(request, "bc_consumer/order.html", context)
 
 
 @require_safe
@@ -112,13 +60,13 @@ def icon(_request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(static("bc_consumer/icon.svg"))
 
 
-def _live_context(request: HttpRequest) -> dict[str, object]:
+def _context(request: HttpRequest) -> dict[str, object]:
     figures = read_figures()
     return {
         "figures": figures,
-        "notices": list(_notices(figures, is_staff=_is_staff(request))),
+        "notices": list(_notices(figures, is_staff=is_staff(request))),
         "journal": latest_journal(LIVE_ENTRIES),
-        "tell_errors": _is_staff(request),
+        "tell_errors": is_staff(request),
     }
 
 

@@ -1,0 +1,124 @@
+"""What operators ask for in a browser, and the pages that follow what becomes of it.
+
+``operations/operator_actions.py`` writes a request down, a worker does it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+
+from bc_consumer.console.action_results import shown_result
+from bc_consumer.console.page import form, page
+from bc_consumer.console.search import odoo_id_in
+from bc_consumer.core.translatable_field import said
+from bc_consumer.models import OperatorAction
+from bc_consumer.operations import operator_actions
+from bc_consumer.operations.action_parameters import READERS, WrongParameters
+from bc_consumer.operations.rights import may, may_see_tracebacks
+
+ROWS = 50
+LISTS = frozenset({"odoo_ids"})
+"""Parameters of which a form may send several values."""
+
+
+@form
+def ask(request: HttpRequest, kind: str = "") -> HttpResponse:
+    """Write down what a form asks for, and go back to its page, which shows the outcome.
+
+    A list of selected orders names the kind by the button that was pressed.
+    """
+    kind = kind or request.POST.get("kind", "")
+    if kind not in OperatorAction.Kind.values or OperatorAction.Kind(kind) not in READERS:
+        raise Http404
+    wanted = OperatorAction.Kind(kind)
+    parameters = _parameters(request, wanted)
+    if not may(request.user, wanted, forced=bool(parameters.get("force"))):
+        raise PermissionDenied
+    try:
+        asked = operator_actions.ask(wanted, request.user, **parameters)
+    except WrongParameters as error:
+        messages.error(request, said(error.args[0]))
+        return HttpResponseRedirect(_way_back(request))
+    return HttpResponseRedirect(f"{_way_back(request)}?{_query(request, asked)}")
+
+
+def _parameters(request: HttpRequest, kind: OperatorAction.Kind) -> dict[str, Any]:
+    return {
+        name: request.POST.getlist(name) if name in LISTS else request.POST.get(name, "")
+        for name in READERS[kind]
+        if name in request.POST
+    }
+
+
+def _way_back(request: HttpRequest) -> str:
+    """Return the path of the page that the form stands on, if it is one of ours."""
+    url = request.POST.get("next", "")
+    if url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()}):
+        return url.partition("?")[0]
+    return reverse("bc-actions")
+
+
+def _query(request: HttpRequest, asked: OperatorAction) -> str:
+    """Keep what the page was asked for, and name the action whose outcome it is to show."""
+    _path, _mark, query = request.POST.get("next", "").partition("?")
+    kept = [pair for pair in query.split("&") if pair and not pair.startswith("action=")]
+    return "&".join([*kept, urlencode({"action": asked.pk})])
+
+
+def action_of(request: HttpRequest) -> OperatorAction | None:
+    """Return the action whose outcome a page is asked to show, if there is one."""
+    number = odoo_id_in(request.GET.get("action", ""))
+    return None if number is None else OperatorAction.objects.filter(pk=number).first()
+
+
+@page
+def actions(request: HttpRequest) -> HttpResponse:
+    """Show who asked for what, and what became of it, newest first."""
+    shown = OperatorAction.objects.order_by("-id").defer("result", "traceback")
+    if (last := odoo_id_in(request.GET.get("below", ""))) is not None:
+        shown = shown.filter(pk__lt=last)
+    rows = list(shown[: ROWS + 1])
+    following = f"below={rows[ROWS - 1].pk}" if len(rows) > ROWS else ""
+    return render(
+        request, "bc_consumer/actions.html", {"actions": rows[:ROWS], "next_query": following}
+    )
+
+
+@page
+def action(request: HttpRequest, number: int) -> HttpResponse:
+    """Show one action with its outcome. 404 if there is none with this number."""
+    return render(request, "bc_consumer/action.html", context_of(request, _found(number)))
+
+
+@page
+def action_content(request: HttpRequest, number: int) -> HttpResponse:
+    """Return the part of a page that tells what became of an action; a script asks for it."""
+    context = context_of(request, _found(number))
+    return render(request, "bc_consumer/action_content.html", context)
+
+
+def context_of(request: HttpRequest, found: OperatorAction | None) -> Mapping[str, Any]:
+    """Return what a page needs to tell of an action."""
+    if found is None:
+        return {"action": None}
+    return {
+        "action": found,
+        "waits_too_long": operator_actions.waiting_too_long(found),
+        "result": shown_result(found),
+        "tell_traceback": may_see_tracebacks(request.user),
+    }
+
+
+def _found(number: int) -> OperatorAction:
+    found = OperatorAction.objects.filter(pk=number).first()
+    if found is None:
+        raise Http404(_("There is no such action; old ones are deleted after a while."))
+    return found

@@ -1,0 +1,89 @@
+"""The runs of the reconciliation: what each found, and how far the one at work is."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from bc_consumer.console import formatting
+from bc_consumer.console.actions import action_of, context_of
+from bc_consumer.console.counts import EntryWithOrder, journal_of_run
+from bc_consumer.console.csv_export import MOST_ROWS, csv_response
+from bc_consumer.console.labels import phase_label
+from bc_consumer.console.page import page
+from bc_consumer.console.search import odoo_id_in
+from bc_consumer.core.translatable_field import said
+from bc_consumer.models import SyncLog, SyncState
+
+ROWS = 50
+JOURNAL_ENTRIES = 100
+FIGURES = (
+    "found_by_window", "found_by_digest", "found_by_names", "gone", "missed_by_webhooks",
+    "scrubbed", "same_date", "bc_count", "applied", "unchanged", "archived", "held",
+    "error_count", "line_count", "lines_deleted", "odoo_calls", "odoo_bytes",
+)  # fmt: skip
+"""Columns with numbers, in the order in which a page tells them."""
+
+
+@page
+def runs(request: HttpRequest) -> HttpResponse:
+    """Show the run at work, and those before, newest first."""
+    shown = SyncLog.objects.order_by("-id")
+    cause = request.GET.get("cause", "")
+    if cause in SyncLog.Cause.values:
+        shown = shown.filter(cause=cause)
+    if (last := odoo_id_in(request.GET.get("below", ""))) is not None:
+        shown = shown.filter(pk__lt=last)
+    rows = list(shown.defer("traceback")[: ROWS + 1])
+    following = request.GET.copy()
+    if len(rows) > ROWS:
+        following["below"] = str(rows[ROWS - 1].pk)
+    context = {
+        "state": SyncState.objects.filter(key=SyncState.KEY).first(),
+        "runs": rows[:ROWS],
+        "causes": SyncLog.Cause.choices,
+        "cause": cause,
+        "next_query": following.urlencode() if len(rows) > ROWS else "",
+        **context_of(request, action_of(request)),
+    }
+    return render(request, "bc_consumer/runs.html", context)
+
+
+@page
+def run(request: HttpRequest, number: int) -> HttpResponse:
+    """Show everything that one run found and did. 404 if there is no such run."""
+    found = SyncLog.objects.filter(pk=number).first()
+    if found is None:
+        raise Http404(_("There is no run with this number; old ones are deleted after a while."))
+    journal: list[EntryWithOrder] = journal_of_run(found.pk, JOURNAL_ENTRIES)
+    context = {
+        "run": found,
+        "is_running": found.status == SyncLog.Status.RUNNING,
+        "phase": phase_label(found.phase),
+        "seconds": ((found.ended_at or timezone.now()) - found.started_at).total_seconds(),
+        "figures": [
+            (formatting.field_label(SyncLog, name), value)
+            for name in FIGURES
+            if (value := getattr(found, name))
+        ],
+        "journal": journal,
+        "tell_errors": True,
+    }
+    return render(request, "bc_consumer/run.html", context)
+
+
+@page
+def runs_csv(_request: HttpRequest) -> HttpResponse:
+    """Return all runs as a file, newest first."""
+    columns = ("id", "started_at", "ended_at", "status", "cause", *FIGURES)
+    header = [*(formatting.field_label(SyncLog, name) for name in columns), _("error")]
+    return csv_response(_("runs"), header, _csv_rows(columns))
+
+
+def _csv_rows(columns: Sequence[str]) -> Iterator[Sequence[Any]]:
+    slim = SyncLog.objects.order_by("-id").defer("traceback")[:MOST_ROWS]
+    for one in slim.iterator(chunk_size=ROWS):
+        yield [*(getattr(one, name) for name in columns), said(one.error)]

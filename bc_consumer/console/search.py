@@ -1,0 +1,53 @@
+"""Finds orders by what people know of one: its name, its id, a supplier, a reference, a product."""
+
+from django.db.models import Q
+
+from bc_consumer.console import known_names
+from bc_consumer.models import BC, BCLine, JournalEntry, PendingBC
+
+LONGEST_WORDS = 100
+"""The most characters that are searched for."""
+LARGEST_ID = 2**63 - 1
+
+
+def odoo_id_in(words: str) -> int | None:
+    """Return the number that was typed, with or without "#"; None if it is not one."""
+    number = words.strip().removeprefix("#")
+    if not (number.isascii() and number.isdecimal()) or len(number) > len(str(LARGEST_ID)):
+        return None
+    return int(number) if int(number) <= LARGEST_ID else None
+
+
+def only_order(words: str) -> int | None:
+    """Return the Odoo id of the one order that these words name exactly; None if there are more.
+
+    An order is named by its name, by "#" and its id, or by its id alone unless another order has
+    that name. It need not be in the copy: the ledger or the journal may know it alone.
+    """
+    words = words.strip()
+    named = list(BC.objects.filter(name__iexact=words).values_list("odoo_id", flat=True)[:2])
+    number = odoo_id_in(words)
+    if number is not None and _is_known(number) and (words.startswith("#") or not named):
+        return number
+    return named[0] if len(named) == 1 else None
+
+
+def _is_known(odoo_id: int) -> bool:
+    return any(
+        model.objects.filter(odoo_id=odoo_id).exists()  # type: ignore[attr-defined]
+        for model in (BC, PendingBC, JournalEntry)
+    )
+
+
+def matching(words: str) -> Q:
+    """Return the filter for orders that these words may mean."""
+    words = words.strip()[:LONGEST_WORDS]
+    found = Q(name__icontains=words) | Q(partner_ref__icontains=words)
+    if (number := odoo_id_in(words)) is not None:
+        found |= Q(odoo_id=number)
+    if suppliers := known_names.ids_like(known_names.suppliers(), words):
+        found |= Q(partner_id__in=suppliers)
+    if products := known_names.ids_like(known_names.products(), words):
+        lines = BCLine.objects.filter(product_id__in=products)
+        found |= Q(pk__in=lines.values("bc_id"))
+    return found

@@ -1,0 +1,37 @@
+// Keeps parts of a page fresh while something is at work, and selects all rows of a list at once.
+// A part names the address of its content, and the class that something in it has meanwhile.
+
+const REFRESH = 1000; // milliseconds
+const TIMEOUT = 5000;
+
+async function refreshed(part) {
+  const answer = await fetch(part.dataset.refresh, {
+    credentials: "same-origin",
+    signal: AbortSignal.timeout(TIMEOUT),
+  });
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (part.innerHTML !== fresh.body.innerHTML) part.replaceChildren(...fresh.body.childNodes);
+}
+
+async function keepFresh(part) {
+  const atWork = () => part.querySelector(`.${part.dataset.refreshWhile}`) !== null;
+  while (atWork()) {
+    await new Promise((after) => setTimeout(after, REFRESH));
+    if (document.hidden) continue;
+    try {
+      await refreshed(part);
+    } catch {
+      // The next look may succeed.
+    }
+  }
+}
+
+document.querySelectorAll("[data-refresh]").forEach(keepFresh);
+document.querySelectorAll("[data-select-all]").forEach((all) => {
+  all.addEventListener("change", () => {
+    all.closest("form").querySelectorAll("tbody input[type=checkbox]").forEach((one) => {
+      one.checked = all.checked;
+    });
+  });
+});

@@ -1,0 +1,123 @@
+"""What needs somebody: the page of failures, that of one cause, their file, and an order's trouble."""
+
+import csv
+import io
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from bc_consumer import ledger
+from bc_consumer.models import Alert
+from tests.db.copied import bc, failed, pending
+
+pytestmark = pytest.mark.django_db
+
+NOT_A_NUMBER = "MappingError amount_total of order # can't be copied"
+
+
+def log_in(client: Client, group: str = "BC operators") -> Client:
+    user = User.objects.create_user(group, is_staff=True)
+    user.groups.add(Group.objects.get(name=group))
+    client.force_login(user)
+    return client
+
+
+def text(client: Client, path: str, language: str = "en") -> str:
+    answer = client.get(path, headers={"Accept-Language": language})
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_a_good_morning_says_so(client: Client) -> None:
+    assert "Nothing needs you" in text(log_in(client), "/failures/")
+
+
+def test_causes_come_with_meaning_advice_example_and_button(client: Client) -> None:
+    bc(1, partner_name="<b>Supplier</b>")
+    for odoo_id in (1, 2, 3):
+        failed(odoo_id, failure=NOT_A_NUMBER)
+    failed(4, failure="NotReadable", error_class="NotReadable", last_error="kept from us")
+    page = text(log_in(client), "/failures/")
+    assert page.index("A value that doesn&#x27;t fit") < page.index("Not readable with our account")
+    assert "Correct the value in Odoo" in page
+    assert "&lt;b&gt;Supplier&lt;/b&gt;" in page
+    assert page.count("Replay these orders") == 2
+
+
+def test_a_viewer_sees_the_causes_and_no_button(client: Client) -> None:
+    failed(1, failure=NOT_A_NUMBER)
+    pending(2, held_reason="too many at once", held_at=timezone.now())
+    viewer = log_in(client, "BC viewers")
+    for path in ("/failures/", "/failures/orders/", "/bc/1/", "/bc/2/", "/runs/", "/connections/"):
+        page = text(viewer, path)
+        assert "<button" in page, "those of the header"
+        assert 'action="/ask/' not in page.replace('action="/ask/"', ""), path
+        assert 'name="kind"' not in page, path
+
+
+def test_held_and_waiting_orders_and_alerts_stand_there_too(client: Client) -> None:
+    pending(5, held_reason="too many at once", held_at=timezone.now())
+    failed(6)
+    pending(
+        7, error_class=ledger.WAITS_FOR_ANOTHER_ORDER, last_error="its line 9 is another order's"
+    )
+    now = timezone.now()
+    Alert.objects.create(key="x", subject="Odoo is away", text="For long", first_at=now, last_at=now)
+    page = text(log_in(client), "/failures/")
+    assert "too many at once" in page
+    assert "Odoo is away" in page
+    assert "Release: look at the selected orders again" in page
+    assert "Archive the selected orders" not in page, "an administrator's"
+
+
+def test_one_cause_has_its_orders_a_page_at_a_time(
+    client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for odoo_id in range(1, 251):
+        failed(odoo_id, failure="one")
+    failed(999, failure="two")
+    operator = log_in(client)
+    seen: list[int] = []
+    query = "cause=one"
+    while query:
+        with django_assert_max_num_queries(16):
+            answer = operator.get(f"/failures/orders/?{query}")
+        seen += [one.pending.odoo_id for one in answer.context["rows"]]
+        query = answer.context["next_query"]
+    assert seen == list(range(1, 251))
+
+
+def test_the_file_has_each_failed_order_with_its_error(client: Client) -> None:
+    bc(2, partner_name="Supplier 002")
+    for odoo_id in range(1, 120):
+        failed(odoo_id, failure="one")
+    answer = log_in(client).get("/failures.csv?cause=one")
+    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
+    assert len(rows) == 1 + 119
+    assert rows[2][:4] == ["2", "P00002", "Supplier 002", "MappingError"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        ({"failed_at": timezone.now(), "error_class": "MappingError", "last_error": "odd"}, "odd"),
+        ({"held_reason": "too many at once"}, "On hold:"),
+        (
+            {"error_class": ledger.WAITS_FOR_ANOTHER_ORDER, "last_error": "waits for #9"},
+            "Mend the other order",
+        ),
+        ({"generation": 2, "fetched_generation": 1}, "To be read from Odoo"),
+        ({"generation": 1, "fetched_generation": 1}, "looked at again at"),
+    ],
+)
+def test_an_order_tells_its_trouble_first(
+    client: Client, trouble: dict[str, object], told: str
+) -> None:
+    bc(1)
+    pending(1, **trouble)
+    page = text(log_in(client), "/bc/1/")
+    assert told in page
+    assert page.index(told) < page.index('id="about"')

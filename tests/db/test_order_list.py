@@ -1,0 +1,194 @@
+"""The list of orders: its search, its filter, its pages, and its file for spreadsheets."""
+
+import csv
+import io
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from bc_consumer.console import csv_export, known_names, orders
+from tests.db.copied import bc, failed, journal, line
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    client.force_login(User.objects.create_user("staff", is_staff=True))
+    return client
+
+
+@pytest.fixture(autouse=True)
+def _names_are_fresh() -> None:
+    for names in known_names.ALL:
+        names.forget()
+
+
+def shown(client: Client, **asked: Any) -> list[str]:
+    """Return the names of the orders that the list shows."""
+    answer = client.get("/orders/", asked)
+    assert answer.status_code == 200
+    return [order.name for order, _pending in answer.context["orders"]]
+
+
+def rows_of(client: Client, language: str = "en", **asked: Any) -> list[list[str]]:
+    """Return the rows of the file, with its header."""
+    answer = client.get("/orders.csv", asked, headers={"Accept-Language": language})
+    assert answer.status_code == 200
+    text = b"".join(answer.streaming_content).decode("utf-8-sig")
+    return list(csv.reader(io.StringIO(text), delimiter=";" if language == "fr" else ","))
+
+
+def test_an_order_that_is_named_is_one_step_away(staff: Client) -> None:
+    bc(42, name="P00042")
+    for words in ("P00042", "p00042", " P00042 ", "42", "#42"):
+        assert staff.get("/search/", {"q": words})["Location"] == "/bc/42/", words
+
+
+def test_an_id_that_only_the_ledger_or_the_journal_knows_is_found(staff: Client) -> None:
+    failed(77)
+    journal(78, "unconfirmed")
+    assert staff.get("/search/", {"q": "77"})["Location"] == "/bc/77/"
+    assert staff.get("/search/", {"q": "#78"})["Location"] == "/bc/78/"
+    assert staff.get("/search/", {"q": "79"})["Location"] == "/orders/?words=79"
+
+
+def test_a_name_of_digits_goes_before_an_id(staff: Client) -> None:
+    bc(7, name="42")
+    bc(42)
+    assert staff.get("/search/", {"q": "42"})["Location"] == "/bc/7/"
+    assert staff.get("/search/", {"q": "#42"})["Location"] == "/bc/42/"
+
+
+def test_a_name_that_two_companies_use_leads_to_both(staff: Client) -> None:
+    bc(1, name="P00001")
+    bc(2, name="P00001")
+    assert staff.get("/search/", {"q": "P00001"})["Location"] == "/orders/?words=P00001"
+    assert len(shown(staff, words="P00001")) == 2
+
+
+@pytest.mark.parametrize(
+    "words", ["P00001", "SO-88", "so-8", "mÉtal", "metal atelier", "perceuse 18", "1"]
+)
+def test_words_find_name_reference_supplier_product_and_id(staff: Client, words: str) -> None:
+    found = bc(1, partner_id=5, partner_name="Atelier Métal & Cie", partner_ref="SO-88")
+    line(found, 11, product_id=9, product_name="Perceuse 18 V")
+    other = bc(20, name="P00020", partner_id=6, partner_name="Papeterie")
+    line(other, 12, product_id=8, product_name="Papier")
+    assert shown(staff, words=words)[-1:] == ["P00001"]
+    if words != "1":
+        assert shown(staff, words=words) == ["P00001"]
+
+
+def test_the_filter_narrows_by_what_an_order_has(staff: Client) -> None:
+    values: dict[str, Any] = {
+        "partner_id": 5,
+        "partner_name": "Métal",
+        "user_id": 3,
+        "user_name": "Somebody",
+        "company_id": 1,
+        "company_name": "Here",
+        "currency_id": 1,
+        "currency_name": "EUR",
+        "amount_total": "100.50",
+        "date_order": datetime(2026, 11, 24, 22, 30, tzinfo=UTC),
+    }
+    bc(1, **values)
+    bc(2, **values | {"partner_id": 6, "partner_name": "Papier"})
+    bc(3, **values | {"user_id": 4, "user_name": "Another"})
+    bc(4, **values | {"company_id": 2, "company_name": "There"})
+    bc(5, **values | {"currency_id": 2, "currency_name": "USD"})
+    bc(6, **values | {"amount_total": "99"})
+    bc(7, **values | {"date_order": datetime(2026, 11, 25, 1, 0, tzinfo=UTC)})
+    bc(8, **values | {"state": "draft"})
+    bc(9, **values, archived_at=datetime(2026, 11, 25, tzinfo=UTC))
+    asked = {
+        "supplier": "metal",
+        "buyer": 3,
+        "company": 1,
+        "currency": 1,
+        "total_from": "100",
+        "total_to": "101",
+        "ordered_from": "2026-11-24",
+        "ordered_to": "2026-11-24",
+        "state": "purchase",
+        "presence": "current",
+    }
+    assert shown(staff, **asked) == ["P00001"]
+    for left_out, others in (
+        ("supplier", 2), ("buyer", 3), ("company", 4), ("currency", 5), ("total_from", 6),
+        ("ordered_to", 7), ("state", 8), ("presence", 9),
+    ):  # fmt: skip
+        narrowed = {name: value for name, value in asked.items() if name != left_out}
+        assert shown(staff, **narrowed) == [f"P{others:05}", "P00001"], left_out
+
+
+def test_a_filter_that_makes_no_sense_is_told_and_shows_nothing(staff: Client) -> None:
+    bc(1)
+    answer = staff.get("/orders/", {"total_from": "much", "buyer": "<script>"})
+    assert answer.context["orders"] == []
+    assert "Total from: Enter a number." in answer.content.decode()
+    assert "<script>" not in answer.content.decode().replace("<script src", "").replace(
+        '<script type="module"', ""
+    )
+
+
+def test_a_page_begins_where_the_one_before_ended(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "ROWS", 2)
+    for odoo_id in range(1, 6):
+        bc(odoo_id, partner_ref="REF")
+    seen: list[str] = []
+    url = "/orders/?words=REF"
+    while url:
+        answer = staff.get(url)
+        seen += [order.name for order, _pending in answer.context["orders"]]
+        url = answer.context["next_url"]
+    assert seen == ["P00005", "P00004", "P00003", "P00002", "P00001"]
+
+
+def test_a_list_takes_the_same_few_statements_however_long(
+    staff: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for odoo_id in range(1, 40):
+        bc(odoo_id)
+        failed(odoo_id)
+    with django_assert_max_num_queries(14):
+        assert len(shown(staff)) == 39
+
+
+def test_a_file_has_what_the_list_shows_as_a_spreadsheet_reads_it(staff: Client) -> None:
+    bc(1, amount_total="1234.5", currency_name="EUR", partner_name="=HYPERLINK(1)", priority="1")
+    bc(2, partner_name="Other")
+    header, row = rows_of(staff, words="P00001")
+    told = dict(zip(header, row, strict=True))
+    assert told["Supplier"] == "'=HYPERLINK(1)", "a spreadsheet would run it"
+    assert (told["Total"], told["Priority"]) == ("1234.5", "urgent")
+    header, row = rows_of(staff, "fr", words="P00001")
+    told = dict(zip(header, row, strict=True))
+    assert told["Total"].startswith("1234,5")
+    assert (told["Fournisseur"], told["Devise"]) == ("'=HYPERLINK(1)", "EUR")
+
+
+def test_a_file_ends_somewhere(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders, "MOST_ROWS", 3)
+    for odoo_id in range(1, 6):
+        bc(odoo_id)
+    assert len(rows_of(staff)) == 1 + 3
+
+
+@pytest.mark.parametrize("value", ["=1", "+1", "-1", "@x", "\tx", "\rx"])
+def test_no_text_begins_a_formula(value: str) -> None:
+    assert csv_export._cell(value, decimal_comma=False) == f"'{value}"
+
+
+def test_the_list_is_for_staff(client: Client) -> None:
+    for path in ("/orders/", "/orders.csv", "/search/?q=1", "/failures/", "/runs/", "/settings/"):
+        answer = client.get(path)
+        assert answer.status_code == 302, path
+        assert answer["Location"].startswith("/admin/login/")
