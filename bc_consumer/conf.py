@@ -144,6 +144,7 @@ BRAKE_SHARE = _env.number("BRAKE_SHARE", 0.02)
 ALERT_MISSED = _env.integer("ALERT_MISSED", 50)
 JOURNAL_DAYS = _env.integer("JOURNAL_DAYS", 180, minimum=1)
 SYNC_LOG_DAYS = _env.integer("SYNC_LOG_DAYS", 400, minimum=1)
+OPERATOR_ACTION_DAYS = _env.integer("OPERATOR_ACTION_DAYS", 400, minimum=1)
 
 # --- Web process --------------------------------------------------------------------------------
 

@@ -84,7 +84,7 @@ def replay(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[
     model_admin.message_user(request, text % {"count": formatting.number(count)}, level)
 
 
-@admin.action(description=_("Delete: it has been dealt with"), permissions=["replay"])
+@admin.action(description=_("Delete: it has been dealt with"), permissions=["dismiss"])
 def dismiss(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
     """Delete the selected dead letters."""
     count, _by_model = queryset.delete()

@@ -7,6 +7,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import capfirst
 
+from bc_consumer.models import OperatorAction
+from bc_consumer.operations.rights import may, may_see_tracebacks
+
+TRACEBACKS = ("traceback", "error_trace")
+"""Columns that not every reader may see."""
+
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Shows every column and changes none; a number in the search box finds that order by index."""
@@ -36,8 +42,24 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may have orders read again, that is, change pending orders."""
-        return request.user.has_perm("bc_consumer.change_pendingbc")
+        """Return whether the user may have orders read again."""
+        return may(request.user, OperatorAction.Kind.REPLAY)
+
+    def has_dismiss_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may delete dead letters."""
+        return may(request.user, OperatorAction.Kind.DELETE_DEAD_LETTERS)
+
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave tracebacks out for those who may not see them."""
+        excluded = tuple(super().get_exclude(request, obj) or ())
+        return excluded if may_see_tracebacks(request.user) else (*excluded, *TRACEBACKS)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave tracebacks out for those who may not see them."""
+        shown = super().get_readonly_fields(request, obj)
+        if may_see_tracebacks(request.user):
+            return shown
+        return [name for name in shown if name not in TRACEBACKS]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

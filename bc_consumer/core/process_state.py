@@ -28,3 +28,10 @@ processor, and events would wait for a free thread."""
 
 wake = threading.Event()
 """Set when a row is due or soon will be, so that the timer checks the ledger again."""
+
+action_asked = threading.Event()
+"""Set when an operator has asked for something in this process, so that its worker looks at once.
+Other processes find it within half a second."""
+
+has_heartbeat = threading.Event()
+"""Set once this process beats, so that others can tell by its number whether it is alive."""

@@ -106,6 +106,18 @@ def joined(between: str, *messages: str) -> Message:
     return _filled(Form(between.replace("%", "%%").join(f"%({name})s" for name in values), values))
 
 
+def first_line(message: Message) -> Message:
+    """Return the first line of a message; of several joined ones the first, with its parts."""
+    if message.form is not None and not message.form.plural:
+        head, newline, _rest = message.form.msgid.partition("\n")
+        first = _filled(Form(head, message.form.values)) if newline else message
+        if isinstance(part := message.form.values.get("part0"), Message) and str(part) == first:
+            return first_line(part)
+        if "\n" not in first:
+            return first
+    return message.changed(lambda text: text.partition("\n")[0])
+
+
 def message_of(error: BaseException) -> Message:
     """Return an error's message: the one it was raised with, else its text verbatim."""
     said = error.args[0] if error.args else None

@@ -5,8 +5,9 @@ from functools import cached_property
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext as _
 
+from bc_consumer.core.translatable import Message, joined
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ACCOUNT, guarded
 from bc_consumer.odoo import NAMING_MODELS, FieldSet, NoRights, Odoo, OdooError
@@ -43,34 +44,41 @@ class _Rights:
             count = len(fields.order.present) + len(fields.line.present)
             if absent := [name for name in fields.absent if name not in later]:
                 yield warning(
-                    _("this Odoo has no %(names)s, or does not show it to the account")
-                    % {"names": ", ".join(absent)},
                     _(
-                        "The copy leaves them out. Install their app, or correct "
-                        "ODOO_EXTRA_FIELDS (manage.py odoo_fields lists the existing fields)."
-                    )
-                    + self._suggestions(fields),
+                        "this Odoo has no %(names)s, or does not show it to the account",
+                        names=", ".join(absent),
+                    ),
+                    joined(
+                        " ",
+                        _(
+                            "The copy leaves them out. Install their app, or correct "
+                            "ODOO_EXTRA_FIELDS (manage.py odoo_fields lists the existing fields)."
+                        ),
+                        *self._suggestions(fields),
+                    ),
                 )
             elif later:
                 yield ok(
-                    _("%(count)d exist; %(names)s came after Odoo %(version)s")
-                    % {"count": count, "names": ", ".join(later), "version": version.text}
+                    _(
+                        "%(count)d exist; %(names)s came after Odoo %(version)s",
+                        count=count,
+                        names=", ".join(later),
+                        version=version.text,
+                    )
                 )
             else:
-                yield ok(_("all %(count)d exist") % {"count": count})
+                yield ok(_("all %(count)d exist", count=count))
 
         return guarded(look)
 
-    def _suggestions(self, fields: FieldSet) -> str:
+    def _suggestions(self, fields: FieldSet) -> list[Message]:
         """Suggest existing fields for those that the settings misspell."""
         misspelt = sorted(set(fields.absent).intersection(fields.chosen))
         near = [
             f"{name}: {', '.join(schema_watch.similar_fields(self.odoo, name))}?"
             for name in misspelt
         ]
-        return "".join(
-            " " + _("Is it %(name)s") % {"name": one} for one in near if ": ?" not in one
-        )
+        return [_("Is it %(name)s", name=one) for one in near if ": ?" not in one]
 
     def orders(self) -> Iterator[Finding]:
         """Read one order exactly as the copy will."""
@@ -88,9 +96,7 @@ class _Rights:
                 return
             fetched = self.odoo.fetch(ids)
             lines = sum(len(order.lines) for order in fetched.orders.values())
-            yield ok(
-                _("order %(id)d was read; its lines: %(lines)d") % {"id": ids[0], "lines": lines}
-            )
+            yield ok(_("order %(id)d was read; its lines: %(lines)d", id=ids[0], lines=lines))
 
         return guarded(look)
 
@@ -98,7 +104,7 @@ class _Rights:
         hidden = [model for model in NAMING_MODELS if not self._may_read(model)]
         if hidden:
             yield warning(
-                _("the account may not read %(models)s") % {"models": ", ".join(hidden)},
+                _("the account may not read %(models)s", models=", ".join(hidden)),
                 _(
                     "If such a record is renamed, the copy shows its new name only once the "
                     "order changes. Give the account the right to read them."
@@ -125,8 +131,10 @@ class _Rights:
             missing = sorted(set(settings.ODOO_COMPANY_IDS) - set(seen))
             if missing:
                 yield error(
-                    _("ODOO_COMPANY_IDS names %(ids)s, which the account does not see")
-                    % {"ids": ", ".join(map(str, missing))},
+                    _(
+                        "ODOO_COMPANY_IDS names %(ids)s, which the account does not see",
+                        ids=", ".join(map(str, missing)),
+                    ),
                     _("Allow the account these companies in Odoo, or correct the setting."),
                 )
             chosen = settings.ODOO_COMPANY_IDS or list(seen)
@@ -140,13 +148,18 @@ class _Rights:
         def look() -> Iterator[Finding]:
             code, codes = settings.ODOO_LANGUAGE, self.odoo.languages()
             if code in codes:
-                yield ok(_("%(code)s is active in Odoo") % {"code": code})
+                yield ok(_("%(code)s is active in Odoo", code=code))
                 return
             yield error(
-                _("Odoo's users have %(codes)s, not %(code)s: the copy would have other names")
-                % {"code": code, "codes": ", ".join(codes)},
-                _("Set ODOO_LANGUAGE=%(fitting)s, or add the language in Odoo's settings.")
-                % {"fitting": language_watch.fitting(self.odoo, codes)},
+                _(
+                    "Odoo's users have %(codes)s, not %(code)s: the copy would have other names",
+                    code=code,
+                    codes=", ".join(codes),
+                ),
+                _(
+                    "Set ODOO_LANGUAGE=%(fitting)s, or add the language in Odoo's settings.",
+                    fitting=language_watch.fitting(self.odoo, codes),
+                ),
             )
 
         return guarded(look)

@@ -5,18 +5,17 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from bc_consumer.console.counts import ledger_figures
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.translatable_field import said
+from bc_consumer.core.time_of_day import last_time
+from bc_consumer.core.translatable import NOTHING, Message, first_line, joined, ngettext
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.database_checks import SCHEMA
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import Alert, Heartbeat, SyncLog, SyncState
 from bc_consumer.operations import heartbeats
-from bc_consumer.reconciliation.schedule import last_time
 
 LATE_RUN = timedelta(hours=2)
 """How long after its time the nightly run may still be going on."""
@@ -40,7 +39,11 @@ def _workers() -> Iterator[Finding]:
     yield _alive(
         Heartbeat.Kind.WORKER,
         error(
-            _("no worker is running: orders are marked, but not fetched") + _heard("worker"),
+            joined(
+                "",
+                _("no worker is running: orders are marked, but not fetched"),
+                _heard("worker"),
+            ),
             _("Start one: manage.py rundramatiq, or docker compose up -d worker."),
         ),
     )
@@ -50,7 +53,11 @@ def _scheduler() -> Iterator[Finding]:
     yield _alive(
         Heartbeat.Kind.SCHEDULER,
         error(
-            _("no scheduler is running: no nightly run, no polling") + _heard("scheduler"),
+            joined(
+                "",
+                _("no scheduler is running: no nightly run, no polling"),
+                _heard("scheduler"),
+            ),
             _("Start it: manage.py scheduler, or docker compose up -d scheduler."),
         ),
     )
@@ -58,19 +65,20 @@ def _scheduler() -> Iterator[Finding]:
 
 def _alive(kind: Heartbeat.Kind, otherwise: Finding) -> Finding:
     count = heartbeats.alive()[kind]
-    return ok(_("running: %(count)d") % {"count": count}) if count else otherwise
+    return ok(_("running: %(count)d", count=count)) if count else otherwise
 
 
-def _heard(kind: str) -> str:
+def _heard(kind: str) -> Message:
     """Return when a process of this kind was last heard of; "" if none has been for a day."""
     last = Heartbeat.objects.filter(kind=kind).order_by("-at").first()
     if last is None:
-        return ""
-    return _(" (last heard of at %(time)s, process %(pid)d on %(host)s)") % {
-        "time": _shown(last.at),
-        "pid": last.pid,
-        "host": last.host,
-    }
+        return NOTHING
+    return _(
+        " (last heard of at %(time)s, process %(pid)d on %(host)s)",
+        time=_shown(last.at),
+        pid=last.pid,
+        host=last.host,
+    )
 
 
 def _shown(moment: datetime) -> str:
@@ -86,25 +94,30 @@ def _runs() -> Iterator[Finding]:
             _("Run: manage.py sync_BcLinbc (the first run loads everything)."),
         )
         return
-    text = _("run %(id)d of %(time)s: %(status)s") % {
-        "id": latest.pk,
-        "time": _shown(latest.started_at),
-        "status": latest.get_status_display(),
-    }
+    text = _(
+        "run %(id)d of %(time)s: %(status)s",
+        id=latest.pk,
+        time=_shown(latest.started_at),
+        status=_(latest.status),
+    )
     if latest.status == SyncLog.Status.PARTIAL:
         yield warning(text, _("Some orders failed: see them under pending orders."))
+    elif latest.status == SyncLog.Status.STOPPED:
+        yield warning(joined(": ", text, latest.error), _("Run it again: manage.py sync_BcLinbc."))
     elif latest.status != SyncLog.Status.OK:
-        first = said(latest.error).partition("\n")[0]
         fix = (
             _("If these orders are really gone: sync_BcLinbc --force.")
             if latest.status == SyncLog.Status.BRAKED
             else _("Correct that, then run: manage.py sync_BcLinbc")
         )
-        yield error(f"{text}: {first}", fix)
+        yield error(joined(": ", text, first_line(latest.error)), fix)
     elif _is_late(state.last_sync):
         yield warning(
-            _("%(run)s; complete up to %(time)s only")
-            % {"run": text, "time": _shown(state.last_sync) if state.last_sync else "–"},
+            _(
+                "%(run)s; complete up to %(time)s only",
+                run=text,
+                time=_shown(state.last_sync) if state.last_sync else "–",
+            ),
             _("Is the scheduler running? Or run: manage.py sync_BcLinbc"),
         )
     else:
@@ -125,8 +138,7 @@ def _backlog() -> Iterator[Finding]:
     age = figures.oldest_owed_seconds
     if figures.failed:
         yield warning(
-            ngettext("%(count)d order has failed", "%(count)d orders have failed", figures.failed)
-            % {"count": figures.failed},
+            ngettext("%(count)d order has failed", "%(count)d orders have failed", figures.failed),
             _("Administration → pending orders → failed: each has its cause."),
         )
     if figures.held:
@@ -135,15 +147,13 @@ def _backlog() -> Iterator[Finding]:
                 "archiving of %(count)d order is on hold",
                 "archiving of %(count)d orders is on hold",
                 figures.held,
-            )
-            % {"count": figures.held},
+            ),
             _("If these orders are really gone from Odoo: sync_BcLinbc --force."),
         )
-    waiting = _("%(count)d orders are waiting to be fetched") % {"count": figures.owed}
+    waiting = _("%(count)d orders are waiting to be fetched", count=figures.owed)
     if age is not None and age > WAITING_SECONDS:
         yield warning(
-            _("%(waiting)s, the oldest for %(minutes)d min")
-            % {"waiting": waiting, "minutes": age // 60},
+            _("%(waiting)s, the oldest for %(minutes)d min", waiting=waiting, minutes=age // 60),
             _("Are workers running, and does Odoo answer? If so, start more workers."),
         )
     else:
@@ -156,8 +166,11 @@ def _breaker() -> Iterator[Finding]:
         yield ok(_("none: workers may call Odoo"))
         return
     yield warning(
-        _("calls to Odoo have been paused for %(minutes)d min: %(reason)s")
-        % {"minutes": pause.seconds // 60, "reason": said(pause.reason)},
+        _(
+            "calls to Odoo have been paused for %(minutes)d min: %(reason)s",
+            minutes=pause.seconds // 60,
+            reason=pause.reason,
+        ),
         _("Correct what it names; workers try again by themselves."),
     )
 
@@ -166,8 +179,12 @@ def _alerts() -> Iterator[Finding]:
     alerts = list(Alert.objects.order_by("-last_at")[: SHOWN_ALERTS + 1])
     for alert in alerts[:SHOWN_ALERTS]:
         yield warning(
-            f"{said(alert.subject) or alert.key} ({_shown(alert.last_at)}):"
-            f" {said(alert.text).partition(chr(10))[0]}",
+            joined(
+                " ",
+                alert.subject or alert.key,
+                f"({_shown(alert.last_at)}):",
+                first_line(alert.text),
+            ),
             _("It disappears once its cause is gone; see docs/operations.md."),
         )
     if not alerts:

@@ -8,11 +8,10 @@ from pathlib import Path
 from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.translatable_field import said
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.core.translatable import message_of, ngettext
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.remedies import database_fix
 from bc_consumer.odoo import OdooRefused
@@ -46,8 +45,11 @@ def _connection() -> Iterator[Finding]:
     except DatabaseFailure as problem:
         text = str(problem).strip().splitlines()
         yield error(
-            _("%(vendor)s: %(text)s")
-            % {"vendor": connection.display_name, "text": " ".join(line.strip() for line in text)},
+            _(
+                "%(vendor)s: %(text)s",
+                vendor=connection.display_name,
+                text=" ".join(line.strip() for line in text),
+            ),
             database_fix(str(problem)),
         )
         return
@@ -56,7 +58,7 @@ def _connection() -> Iterator[Finding]:
 
 def _version() -> Iterator[Finding]:
     number = int(getattr(connection, "pg_version", 0))
-    text = _("PostgreSQL %(version)s answers") % {"version": f"{number // 10000}.{number % 10000}"}
+    text = _("PostgreSQL %(version)s answers", version=f"{number // 10000}.{number % 10000}")
     if number < OLDEST_POSTGRESQL:
         yield error(text, _("Update PostgreSQL: this version of Django takes 14 or later."))
     else:
@@ -68,11 +70,11 @@ def _sqlite() -> Iterator[Finding]:
     usage = shutil.disk_usage(path.parent)
     if usage.free < usage.total * LEAST_FREE_SHARE:
         yield warning(
-            _("SQLite, and only %(free)d MB are free beside it") % {"free": usage.free // 2**20},
-            _("Make room on the disk of %(path)s.") % {"path": path.parent},
+            _("SQLite, and only %(free)d MB are free beside it", free=usage.free // 2**20),
+            _("Make room on the disk of %(path)s.", path=str(path.parent)),
         )
     else:
-        yield ok(_("SQLite, in %(path)s") % {"path": path})
+        yield ok(_("SQLite, in %(path)s", path=str(path)))
 
 
 def _migrations() -> Iterator[Finding]:
@@ -87,15 +89,15 @@ def _migrations() -> Iterator[Finding]:
             "%(count)d migration is not applied: %(names)s …",
             "%(count)d migrations are not applied: %(names)s …",
             len(plan),
-        )
-        % {"count": len(plan), "names": names},
+            names=names,
+        ),
         _("Run: manage.py migrate"),
     )
 
 
 def _clock() -> Iterator[Finding]:
     difference = (database_now() - datetime.now(UTC)).total_seconds()
-    text = _("it differs from this machine's by %(seconds).1f s") % {"seconds": abs(difference)}
+    text = _("it differs from this machine's by %(seconds).1f s", seconds=abs(difference))
     if abs(difference) > CLOCK_SECONDS:
         yield warning(text, _("Let both machines ask a time server (chrony, systemd-timesyncd)."))
     else:
@@ -106,6 +108,6 @@ def _copy() -> Iterator[Finding]:
     try:
         held = held_model()
     except OdooRefused as problem:
-        yield error(said(problem), _("Correct ODOO_ORDER_MODEL, or DATABASE_URL."))
+        yield error(message_of(problem), _("Correct ODOO_ORDER_MODEL, or DATABASE_URL."))
         return
-    yield ok(_("orders of %(model)s") % {"model": held} if held else _("nothing yet"))
+    yield ok(_("orders of %(model)s", model=held) if held else _("nothing yet"))

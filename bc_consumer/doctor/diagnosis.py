@@ -7,9 +7,9 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from django.utils.translation import gettext as _
-
 from bc_consumer.core.redaction import redacted
+from bc_consumer.core.translatable import NOTHING, Message, message_of
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.account_checks import account_checks
 from bc_consumer.doctor.backlog_checks import backlog_checks
 from bc_consumer.doctor.database_checks import database_checks
@@ -59,10 +59,10 @@ def diagnose(checks: Sequence[Check]) -> Iterator[Diagnosis]:
     for check in checks:
         missing = next((need for need in check.needs if need in failed), None)
         if missing is not None:
-            text = _('skipped: depends on "%(title)s"') % {"title": titles[missing]}
+            text = _('skipped: depends on "%(title)s"', title=titles[missing])
             findings: tuple[Finding, ...] = (Finding(Level.SKIPPED, text),)
         else:
-            findings = tuple(_run_check(check)) or (Finding(Level.OK, ""),)
+            findings = tuple(_run_check(check)) or (Finding(Level.OK, NOTHING),)
         found = Diagnosis(check, tuple(_shown(finding) for finding in findings))
         if found.level in {Level.ERROR, Level.SKIPPED}:
             failed.add(check.name)
@@ -75,8 +75,11 @@ def _run_check(check: Check) -> Iterator[Finding]:
     except Exception as problem:
         logger.debug("doctor: %s failed", check.name, exc_info=True)
         yield error(
-            _("the check itself failed: %(kind)s: %(text)s")
-            % {"kind": type(problem).__name__, "text": problem},
+            _(
+                "the check itself failed: %(kind)s: %(text)s",
+                kind=type(problem).__name__,
+                text=message_of(problem),
+            ),
             _("Run doctor with -v 2 for the traceback, and report it."),
         )
 
@@ -85,6 +88,6 @@ def _shown(finding: Finding) -> Finding:
     return Finding(finding.level, _one_line(finding.text), _one_line(finding.fix))
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: Message) -> Message:
     """Join the lines of a text: other programs' messages have several, a finding has one."""
-    return " ".join(redacted(text).split())
+    return redacted(text).changed(lambda part: " ".join(part.split()))

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from django.core import checks
-from django.utils.translation import gettext as _
 
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from django.conf import settings
 from django.core.mail import get_connection
-from django.utils.translation import gettext as _
 
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 
 SECONDS = 5
@@ -42,14 +42,14 @@ def _server() -> Finding:
         connection.open()
     except smtplib.SMTPAuthenticationError:
         return error(
-            _("%(server)s refuses user and password") % {"server": where},
+            _("%(server)s refuses user and password", server=where),
             _("Correct them in EMAIL_URL."),
         )
     except (OSError, smtplib.SMTPException) as problem:
         return error(
-            _("%(server)s can't be reached: %(error)s") % {"server": where, "error": problem},
+            _("%(server)s can't be reached: %(error)s", server=where, error=str(problem)),
             _("Correct host, port and smtp://, smtp+tls:// or smtp+ssl:// in EMAIL_URL."),
         )
     finally:
         connection.close()
-    return ok(_("%(server)s accepts our login") % {"server": where})
+    return ok(_("%(server)s accepts our login", server=where))

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.utils.translation import gettext as _
 
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.translatable_field import said
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.core.translatable import message_of
 from bc_consumer.doctor.database_checks import DATABASE
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.remedies import odoo_fix
@@ -45,7 +45,7 @@ def odoo_checks() -> list[Check]:
 
 def odoo_trouble(problem: OdooError) -> Finding:
     """Return what an error from Odoo means, and what to do about it."""
-    return error(said(problem), odoo_fix(problem))
+    return error(message_of(problem), odoo_fix(problem))
 
 
 def guarded(look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
@@ -72,23 +72,27 @@ class _Server:
         ]
         if missing:
             yield error(
-                _("not set: %(names)s") % {"names": ", ".join(missing)},
+                _("not set: %(names)s", names=", ".join(missing)),
                 _("Put them into .env; docs/settings.md explains them."),
             )
             return
         try:
             where = self.odoo.settings.shown_url
         except OdooRefused as problem:
-            yield error(said(problem), _("Correct that setting."))
+            yield error(message_of(problem), _("Correct that setting."))
             return
         yield ok(
-            _('database "%(database)s" at %(url)s, account "%(login)s"')
-            % {"database": settings.ODOO_DATABASE, "url": where, "login": settings.ODOO_LOGIN}
+            _(
+                'database "%(database)s" at %(url)s, account "%(login)s"',
+                database=settings.ODOO_DATABASE,
+                url=where,
+                login=settings.ODOO_LOGIN,
+            )
         )
 
     def answers(self) -> Iterator[Finding]:
         def look() -> Iterator[Finding]:
-            yield ok(_("Odoo %(version)s answers") % {"version": self.odoo.version().text})
+            yield ok(_("Odoo %(version)s answers", version=self.odoo.version().text))
 
         return guarded(look)
 
@@ -96,11 +100,10 @@ class _Server:
         def look() -> Iterator[Finding]:
             version = self.odoo.version()
             if version.major in MEASURED:
-                yield ok(_("%(version)s has been tested") % {"version": version.text})
+                yield ok(_("%(version)s has been tested", version=version.text))
                 return
             yield warning(
-                _("%(version)s has never been tested with this software")
-                % {"version": version.text},
+                _("%(version)s has never been tested with this software", version=version.text),
                 _("14 and 16 to 19 have. Compare a few orders: sync_BcLinbc --dry-run --full."),
             )
 
@@ -116,9 +119,9 @@ class _Server:
                 yield warning(
                     _(
                         "ODOO_WEBHOOK_TIMING is committed, but Odoo %(version)s calls before "
-                        "its commit (measured): changes would be missed until the nightly run"
-                    )
-                    % {"version": version.text},
+                        "its commit (measured): changes would be missed until the nightly run",
+                        version=version.text,
+                    ),
                     _("Set ODOO_WEBHOOK_TIMING to early or auto, and restart web."),
                 )
             else:
@@ -143,20 +146,23 @@ class _Server:
             login = None
         if login is not None and login.lower() != wanted.lower():
             return warning(
-                _('the API key belongs to "%(login)s", but ODOO_LOGIN is "%(wanted)s"')
-                % {"login": login, "wanted": wanted},
+                _(
+                    'the API key belongs to "%(login)s", but ODOO_LOGIN is "%(wanted)s"',
+                    login=login,
+                    wanted=wanted,
+                ),
                 _(
                     'The copy sees what "%(login)s" may see, and XML-RPC and JSON-RPC refuse '
                     'the key. Put a key of "%(wanted)s" into ODOO_PASSWORD, or correct '
-                    "ODOO_LOGIN."
-                )
-                % {"login": login, "wanted": wanted},
+                    "ODOO_LOGIN.",
+                    login=login,
+                    wanted=wanted,
+                ),
             )
         if login is None and self.odoo.transport == "json2":
-            return ok(_('the API key works on database "%(database)s"') % {"database": database})
+            return ok(_('the API key works on database "%(database)s"', database=database))
         return ok(
-            _('"%(login)s" can log in to database "%(database)s"')
-            % {"login": wanted, "database": database}
+            _('"%(login)s" can log in to database "%(database)s"', login=wanted, database=database)
         )
 
     def protocol_will_last(self) -> Iterator[Finding]:
@@ -169,7 +175,7 @@ class _Server:
                 )
             )
         elif settings.ODOO_TRANSPORT == "auto":
-            yield ok(_('%(name)s, chosen by "auto"') % {"name": name})
+            yield ok(_('%(name)s, chosen by "auto"', name=name))
         else:
             yield ok(self._compare_protocols() or name)
 
@@ -179,7 +185,7 @@ class _Server:
             gain = measure_gain(self.odoo.settings)
         except OdooError:
             return ""  # other checks tell what is wrong with reading orders
-        return "" if gain is None else said(gain.text())
+        return "" if gain is None else gain.text()
 
     def key_will_last(self) -> Iterator[Finding]:
         """Check when the account's API keys expire (18 and later; on 19 after 3 months at most)."""
@@ -192,10 +198,11 @@ class _Server:
             yield ok(_("no API key of this account expires"))
             return
         name, end = min(ends, key=lambda one: one[1])
-        text = _('API key "%(name)s" of this account expires on %(day)s') % {
-            "name": name,
-            "day": f"{end:%Y-%m-%d}",
-        }
+        text = _(
+            'API key "%(name)s" of this account expires on %(day)s',
+            name=name,
+            day=f"{end:%Y-%m-%d}",
+        )
         if end - datetime.now(UTC) < timedelta(days=KEY_DAYS):
             yield warning(
                 text,
@@ -231,9 +238,9 @@ class _Server:
         def look() -> Iterator[Finding]:
             difference = abs((database_now() - self.odoo.server_time()).total_seconds()) - 1
             connection.close()
-            text = _("it differs from the database's by about %(seconds)d s") % {
-                "seconds": max(difference, 0)
-            }
+            text = _(
+                "it differs from the database's by about %(seconds)d s", seconds=max(difference, 0)
+            )
             if difference > CLOCK_SECONDS:
                 yield warning(text, _("Let Odoo's machine and ours ask a time server."))
             else:

@@ -11,7 +11,6 @@ from typing import Any
 import dramatiq
 import pika
 from django.conf import settings
-from django.utils.translation import gettext as _
 from dramatiq.common import dq_name
 from pika.exceptions import (
     AMQPError,
@@ -22,6 +21,7 @@ from pika.exceptions import (
     UnroutableError,
 )
 
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE
@@ -88,8 +88,9 @@ def _connection_fix(problem: Exception) -> str:
     if any(word in text for word in ("NOT_ALLOWED", "AccessDenied", "vhost")):
         return _(
             "Create the virtual host and give the user rights on it (rabbitmqctl add_vhost, "
-            'set_permissions), or correct it in RABBITMQ_URL; %%2F is the vhost "/".'
-        ).replace("%%", "%")
+            'set_permissions), or correct it in RABBITMQ_URL; %%2F is the vhost "/".',
+            vhost="/",  # values turn %% into %
+        )
     if any(word in text for word in ("Incompatible", "StreamLost", "SSL")):
         return _("Something else answers there: correct the port, and amqp:// or amqps://.")
     return _("Check RABBITMQ_URL: host, port, user, password, vhost; and the firewall.")
@@ -128,8 +129,11 @@ def _queues() -> Iterator[Finding]:
                 absent.append(name)
             elif problem.reply_code == PRECONDITION_FAILED:
                 yield error(
-                    _("queue %(queue)s exists with other arguments: %(text)s")
-                    % {"queue": name, "text": problem.reply_text},
+                    _(
+                        "queue %(queue)s exists with other arguments: %(text)s",
+                        queue=name,
+                        text=problem.reply_text,
+                    ),
                     _(
                         "Set a new name in RABBITMQ_QUEUE (RabbitMQ never changes a queue), or "
                         'set RABBITMQ_QUORUM back; docs/operations.md, "Another type of queue".'
@@ -139,7 +143,7 @@ def _queues() -> Iterator[Finding]:
                 yield error(_said(problem), _("Give the user rights on queues of that name."))
     if absent:
         yield warning(
-            _("not there yet: %(queues)s") % {"queues": ", ".join(absent)},
+            _("not there yet: %(queues)s", queues=", ".join(absent)),
             _("The first worker creates them: start one."),
         )
     else:
@@ -193,13 +197,16 @@ def _consumers() -> Iterator[Finding]:
     counts = _counts(settings.RABBITMQ_QUEUE)
     if counts is None or counts[1] == 0:
         yield error(
-            _("queue %(queue)s has no consumers") % {"queue": settings.RABBITMQ_QUEUE},
+            _("queue %(queue)s has no consumers", queue=settings.RABBITMQ_QUEUE),
             _("Start a worker: manage.py rundramatiq (with the same RABBITMQ_QUEUE)."),
         )
         return
     yield ok(
-        _("consumers: %(consumers)d, messages waiting: %(messages)d")
-        % {"consumers": counts[1], "messages": counts[0]}
+        _(
+            "consumers: %(consumers)d, messages waiting: %(messages)d",
+            consumers=counts[1],
+            messages=counts[0],
+        )
     )
 
 
@@ -208,14 +215,16 @@ def _fallback() -> Iterator[Finding]:
     stored, undecodable = _counts(FALLBACK_QUEUE), _counts(UNDECODABLE_QUEUE)
     if undecodable and undecodable[0]:
         yield warning(
-            _("%(count)d messages in %(queue)s are not events of ours")
-            % {"count": undecodable[0], "queue": UNDECODABLE_QUEUE},
+            _(
+                "%(count)d messages in %(queue)s are not events of ours",
+                count=undecodable[0],
+                queue=UNDECODABLE_QUEUE,
+            ),
             _('Bring them in by "manage.py replay --dead-letters"; see docs/operations.md.'),
         )
     if stored and stored[0]:
         yield warning(
-            _("%(count)d events are waiting in %(queue)s")
-            % {"count": stored[0], "queue": FALLBACK_QUEUE},
+            _("%(count)d events are waiting in %(queue)s", count=stored[0], queue=FALLBACK_QUEUE),
             _("Workers import them as soon as the database answers: is one running?"),
         )
     else:

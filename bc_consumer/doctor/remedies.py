@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from django.utils.translation import gettext as _
-
+from bc_consumer.core.translatable import NOTHING, Message
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo import (
     MissingEndpoint,
     MissingField,
@@ -20,7 +20,7 @@ from bc_consumer.odoo import (
 )
 
 
-def database_fix(text: str) -> str:
+def database_fix(text: str) -> Message:
     """Return what to do about an error while connecting to the database."""
     fixes = (
         (
@@ -64,19 +64,19 @@ def database_fix(text: str) -> str:
     return _("Check DATABASE_URL: host, port, user, password, name.")
 
 
-def _first_fix(fixes: Sequence[tuple[Sequence[str], str]], text: str) -> str:
-    """Return the first fix one of whose words (in lower case) the text contains; "" if none."""
+def _first_fix(fixes: Sequence[tuple[Sequence[str], Message]], text: str) -> Message:
+    """Return the first fix one of whose words (in lower case) the text contains, if any."""
     small = text.lower()
 
     def held(words: str) -> bool:
         return all(part in small for part in words.split(" … "))
 
-    return next((fix for signs, fix in fixes if any(map(held, signs))), "")
+    return next((fix for signs, fix in fixes if any(map(held, signs))), NOTHING)
 
 
-def odoo_fix(problem: OdooError) -> str:
+def odoo_fix(problem: OdooError) -> Message:
     """Return what to do about an error from Odoo."""
-    kinds: tuple[tuple[type[OdooError], str], ...] = (
+    kinds: tuple[tuple[type[OdooError], Message], ...] = (
         (WrongDatabase, _("Correct ODOO_DATABASE: Odoo's database selector shows the name.")),
         (
             WrongCredentials,
@@ -119,7 +119,7 @@ def odoo_fix(problem: OdooError) -> str:
     return _network_fix(problem)
 
 
-def _network_fix(problem: OdooError) -> str:
+def _network_fix(problem: OdooError) -> Message:
     text = str(problem)
     fixes = (
         (("resolve host",), _("Correct the host's name in ODOO_URL, or this machine's DNS.")),

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.utils.translation import gettext as _
 
 from bc_consumer.core.http_probe import NoAnswer, Trouble, ask
-from bc_consumer.core.translatable_field import said
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.core.translatable import joined, message_of
 from bc_consumer.doctor.findings import Check, Finding, Level, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ADDRESS, odoo_trouble
 from bc_consumer.installation.public_address import (
@@ -28,7 +28,7 @@ from bc_consumer.odoo import (
 from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison, Flaw
 from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
-URL = "webhook.url"
+URL, PING = "webhook.url", "webhook.ping"
 GRAVE = frozenset(
     {
         Flaw.MISSING,
@@ -49,7 +49,7 @@ def webhook_checks(round_trip: bool) -> list[Check]:
         Check("webhook.answer", _("Webhook's address"), _answers, needs=(URL,)),
     ]
     if round_trip:
-        checks.append(Check("webhook.ping", _("Round trip"), _round_trip, needs=(URL,)))
+        checks.append(Check(PING, _("Round trip"), _round_trip, needs=(URL,)))
     return [*checks, Check("odoo.rules", _("Automation rules"), _rules, needs=(ADDRESS, URL))]
 
 
@@ -67,7 +67,7 @@ def _url() -> Iterator[Finding]:
         if _polls():
             yield Finding(Level.SKIPPED, _("PUBLIC_URL is not set: poll mode, no webhooks"))
         elif reason := no_webhooks():
-            yield error(said(reason), _poll_instead())
+            yield error(message_of(reason), _poll_instead())
         else:
             yield error(
                 _("PUBLIC_URL is not set, and SYNC_POLL_SECONDS is 0: changes go unnoticed"),
@@ -79,7 +79,7 @@ def _url() -> Iterator[Finding]:
         return
     if problem := address_error(url):
         yield error(
-            _("PUBLIC_URL can't be used: %(error)s") % {"error": problem},
+            _("PUBLIC_URL can't be used: %(error)s", error=problem),
             _("Write it as https://copy.example.com"),
         )
         return
@@ -96,8 +96,11 @@ def _answers() -> Iterator[Finding]:
         return
     if answer.redirects_to:
         yield error(
-            _("%(url)s redirects to %(target)s: Odoo would turn its POST into a GET")
-            % {"url": endpoint, "target": answer.redirects_to.partition("?")[0]},
+            _(
+                "%(url)s redirects to %(target)s: Odoo would turn its POST into a GET",
+                url=endpoint,
+                target=answer.redirects_to.partition("?")[0],
+            ),
             _(
                 "Put the address that answers without a redirect into PUBLIC_URL, then run "
                 "odoo_rules install."
@@ -107,13 +110,16 @@ def _answers() -> Iterator[Finding]:
         yield ok(_("it answers without a redirect"))
     elif answer.status == 400:
         yield error(
-            _("%(url)s answers HTTP 400") % {"url": endpoint},
+            _("%(url)s answers HTTP 400", url=endpoint),
             _("Add its host name to ALLOWED_HOSTS, and restart web."),
         )
     else:
         yield error(
-            _("%(url)s answers HTTP %(status)d, and is not our webhook")
-            % {"url": endpoint, "status": answer.status},
+            _(
+                "%(url)s answers HTTP %(status)d, and is not our webhook",
+                url=endpoint,
+                status=answer.status,
+            ),
             _("Is web running? Correct PUBLIC_URL, or let the proxy pass /odoo/webhook/ on."),
         )
 
@@ -133,7 +139,7 @@ def unreachable(endpoint: str, text: str, trouble: Trouble | None) -> Finding:
         Trouble.NOT_HTTP: _("Something else answers there: correct the port in PUBLIC_URL."),
     }
     return error(
-        _("%(url)s can't be reached from here: %(text)s") % {"url": endpoint, "text": text},
+        _("%(url)s can't be reached from here: %(text)s", url=endpoint, text=text),
         fixes[trouble or Trouble.CONNECTION],
     )
 
@@ -148,13 +154,15 @@ def _round_trip() -> Iterator[Finding]:
     for number, secret in enumerate(settings.ODOO_WEBHOOK_SECRETS, 1):
         outcome = ping(endpoint, secret)
         if outcome.arrival is PingArrival.HERE:
-            yield ok(_("a ping with secret %(number)d came through") % {"number": number})
+            yield ok(_("a ping with secret %(number)d came through", number=number))
         elif outcome.arrival is PingArrival.NO_ANSWER:
             yield unreachable(endpoint, outcome.detail, outcome.trouble)
         elif outcome.arrival is PingArrival.SECRET_REFUSED:
             yield error(
-                _("the running service does not take secret %(number)d of ODOO_WEBHOOK_SECRETS")
-                % {"number": number},
+                _(
+                    "the running service does not take secret %(number)d of ODOO_WEBHOOK_SECRETS",
+                    number=number,
+                ),
                 _(
                     "Restart web, which reads the settings when it starts; does the proxy pass the"
                     " Authorization header on?"
@@ -167,7 +175,7 @@ def _round_trip() -> Iterator[Finding]:
             )
         else:
             yield error(
-                _("something else answers there: %(detail)s") % {"detail": outcome.detail},
+                _("something else answers there: %(detail)s", detail=outcome.detail),
                 _("Correct PUBLIC_URL, or let the proxy pass /odoo/webhook/ on."),
             )
 
@@ -177,12 +185,12 @@ def _rules() -> Iterator[Finding]:
     try:
         comparison = RulesSetup(odoo).rules.inspect()
     except NoWebhookActions as problem:
-        yield ok(said(problem)) if _polls() else error(said(problem), _poll_instead())
+        yield ok(message_of(problem)) if _polls() else error(message_of(problem), _poll_instead())
     except NoAutomation as problem:
-        yield error(said(problem), _("Install the module base_automation in Odoo."))
+        yield error(message_of(problem), _("Install the module base_automation in Odoo."))
     except (NoRights, WrongCredentials, MissingModel) as problem:
         yield warning(
-            _("the rules can't be read: %(text)s") % {"text": problem},
+            _("the rules can't be read: %(text)s", text=message_of(problem)),
             _(
                 "Set ODOO_ADMIN_LOGIN and ODOO_ADMIN_PASSWORD to an account with Settings rights;"
                 " or run odoo_rules status --login once."
@@ -203,24 +211,26 @@ def _compared(comparison: Comparison) -> Iterator[Finding]:
     fix = _("Run: manage.py odoo_rules install")
     for one in comparison.rules:
         if one.differences:
-            told = "; ".join(describe_difference(difference) for difference in one.differences)
+            told = joined("; ", *map(describe_difference, one.differences))
             yield (error if _is_grave(one) else warning)(
-                _('"%(rule)s": %(text)s') % {"rule": one.wanted.title, "text": told}, fix
+                _('"%(rule)s": %(text)s', rule=one.wanted.title, text=told), fix
             )
     for rule in comparison.doubles:
         yield warning(
-            _("rule %(id)d is a duplicate: each change is reported twice") % {"id": rule.id}, fix
+            _("rule %(id)d is a duplicate: each change is reported twice", id=rule.id), fix
         )
     for rule in comparison.leftovers:
-        yield warning(_("rule %(id)d calls us but is not needed") % {"id": rule.id}, fix)
+        yield warning(_("rule %(id)d calls us but is not needed", id=rule.id), fix)
     for action in comparison.others:
         yield warning(
-            _("another rule's action (%(id)d) calls us too: each change is reported twice")
-            % {"id": action.id},
+            _(
+                "another rule's action (%(id)d) calls us too: each change is reported twice",
+                id=action.id,
+            ),
             _("Remove it in Odoo, if nobody needs it."),
         )
     if comparison.is_complete:
-        yield ok(_("all %(count)d call this address") % {"count": len(comparison.rules)})
+        yield ok(_("all %(count)d call this address", count=len(comparison.rules)))
 
 
 def _is_grave(one: ComparedRule) -> bool:

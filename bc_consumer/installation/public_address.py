@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.urls import reverse
 from django.utils.crypto import salted_hmac
-from django.utils.translation import gettext as _
 
 from bc_consumer.core.http_probe import NoAnswer, ProbeAnswer, Trouble, ask
+from bc_consumer.core.translatable import NOTHING, Message
+from bc_consumer.core.translatable import gettext as _
 
 PING = "ping"
 """The event's name in the URL's query."""
@@ -68,8 +69,8 @@ def webhook_endpoint(public_url: str = "") -> str:
     return f"{base.removesuffix(path)}{path}/"
 
 
-def address_error(url: str) -> str:
-    """Return what is wrong with a public URL, in the active language; "" if nothing is."""
+def address_error(url: str) -> Message:
+    """Return what is wrong with a public URL; "" if nothing is."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
@@ -79,7 +80,7 @@ def address_error(url: str) -> str:
         return _("it is not an address like https://copy.example.com")
     if "@" in parts.netloc or parts.query or parts.fragment:
         return _("it must hold no credentials, no query and no fragment")
-    return ""
+    return NOTHING
 
 
 def proof(nonce: str) -> str:

@@ -31,7 +31,7 @@ from bc_consumer.ledger.claims import (
     take_overdue,
 )
 from bc_consumer.ledger.marks import FORCE, SCRUB, TABLE, Mark, mark, mark_all, reopen
-from bc_consumer.ledger.queries import failed, in_vain, outstanding, stuck, stuck_in
+from bc_consumer.ledger.queries import failed, in_vain, outstanding, owed, stuck, stuck_in
 
 __all__ = [
     "FORCE",
@@ -58,6 +58,7 @@ __all__ = [
     "mark_all",
     "new_token",
     "outstanding",
+    "owed",
     "put_off",
     "release",
     "release_held",

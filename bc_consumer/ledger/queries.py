@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from django.db.models import Exists, Q
+from django.db.models import Exists, F, Q
 
 from bc_consumer.ledger.claims import WAITS_FOR_ANOTHER_ORDER
 from bc_consumer.models import PendingBC
@@ -36,6 +36,11 @@ def outstanding(run: int) -> int:
     Orders that wait for a failed or held one are left out: that may need a person, and take days.
     """
     return PendingBC.objects.outstanding().filter(run=run).exclude(in_vain()).count()
+
+
+def owed() -> Q:
+    """Return the condition for orders to be fetched: marked since, neither failed nor held."""
+    return Q(generation__gt=F("fetched_generation"), failed_at__isnull=True, held_reason="")
 
 
 def in_vain() -> Q:

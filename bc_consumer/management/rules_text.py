@@ -63,7 +63,9 @@ def told(comparison: Comparison) -> Iterator[str]:
     """Describe the rules in Odoo, one line each."""
     for one in comparison.rules:
         yield _rule(one)
-        yield from (f"    {describe_difference(difference)}" for difference in one.differences)
+        yield from (
+            f"    {said(describe_difference(difference))}" for difference in one.differences
+        )
     for rule in comparison.doubles:
         yield _("%(mark)s rule %(rule)s is a duplicate: each change is reported twice") % {
             "mark": WRONG,

@@ -45,7 +45,7 @@ def exit_codes() -> str:
             ),
             Exit.REFUSED: _("Odoo rejects our access: credentials, rights, database, fields"),
             Exit.DRIFT: _("--dry-run found differences"),
-            Exit.INTERRUPTED: _("interrupted (Ctrl-C, SIGTERM); the next run goes on"),
+            Exit.INTERRUPTED: _("interrupted (Ctrl-C, SIGTERM) or stopped; the next run goes on"),
         }
     )
 
@@ -72,6 +72,7 @@ def run_error(run: SyncLog) -> str:
         SyncLog.Status.FAILED: _("The watermark stays, so the next run finds the same and more."),
         SyncLog.Status.BRAKED: _("If these orders are really gone: sync_BcLinbc --force."),
         SyncLog.Status.REFUSED: _("Correct that, then run again; the watermark stays."),
+        SyncLog.Status.STOPPED: _("The watermark stays; what was marked is read all the same."),
     }.get(SyncLog.Status(run.status))
     return f"{said(run.error)}\n{advice}" if advice else ""
 

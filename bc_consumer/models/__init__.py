@@ -5,6 +5,7 @@ copy. ``ledger`` is what is still to be fetched, ``journal`` what happened, ``ru
 reconciliations.
 """
 
+from bc_consumer.models.actions import OperatorAction, permission_for
 from bc_consumer.models.journal import AnnouncedVersion, JournalEntry, VersionCounter
 from bc_consumer.models.ledger import Event, Lane, PendingBC
 from bc_consumer.models.operations import Alert, DeadLetter, Heartbeat
@@ -26,10 +27,12 @@ __all__ = [
     "JournalEntry",
     "Lane",
     "OdooRecord",
+    "OperatorAction",
     "Pace",
     "PendingBC",
     "ProvenPeriod",
     "SyncLog",
     "SyncState",
     "VersionCounter",
+    "permission_for",
 ]

@@ -12,7 +12,11 @@ from bc_consumer.core.translatable_field import MessageField, MessageModel, Mess
 
 
 class SyncState(models.Model):
-    """The reconciliation's watermark and lock. Only ``reconciliation/lock.py`` writes the lock."""
+    """The reconciliation's watermark and lock.
+
+    Only ``reconciliation/lock.py`` takes the lock; ``operations/run_control.py`` releases it for an
+    operator.
+    """
 
     KEY = "bclinbc"
     HAND_OVER = timedelta(minutes=10)
@@ -21,6 +25,9 @@ class SyncState(models.Model):
     """After so long a run's next message counts as lost, and the scheduler resumes it."""
     BETWEEN_SLICES = "run "
     """Prefix of ``owner`` between two slices of a run."""
+    OF_PROCESS = "process "
+    """Prefix of ``owner`` where the process that holds the lock has a heartbeat. A UUID follows,
+    which begins with the process's number."""
 
     key = models.TextField(_("key"), primary_key=True, default=KEY)
     last_sync = models.DateTimeField(
@@ -81,6 +88,7 @@ class SyncLog(MessageModel):
         FAILED = "failed", _("failed")
         REFUSED = "refused", _("refused")
         BRAKED = "braked", _("braked")
+        STOPPED = "stopped", _("stopped")
 
     class Cause(models.TextChoices):
         NIGHTLY = "nightly", _("nightly")
@@ -163,6 +171,13 @@ class SyncLog(MessageModel):
     notes = MessageField(_("notes"), blank=True)
     error = MessageField(_("error"), blank=True)
     traceback = models.TextField(_("traceback"), blank=True)
+    stop_asked_by = models.TextField(
+        _("asked to stop by"),
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The run ends as soon as it has seen this."),
+    )
 
     objects = SyncLogQuerySet.as_manager()
 

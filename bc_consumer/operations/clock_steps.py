@@ -28,6 +28,7 @@ from bc_consumer import ledger
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import CopyOrigin, Heartbeat, PendingBC, SyncState
+from bc_consumer.operations import action_claims
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,11 @@ def set_right(step: timedelta = timedelta(0)) -> None:
     )
     too_long |= Q(lease_until__gt=Now() + SyncState.HAND_OVER + MARGIN)
     state.filter(too_long).update(lease_until=Now() + lease)
+    actions = action_claims.unfinished()
+    actions.filter(lease_until__gt=Now() + action_claims.LEASE + MARGIN).update(
+        lease_until=Now() + action_claims.LEASE
+    )
+    actions.filter(asked_at__gt=Now() + MARGIN).update(asked_at=Now())
     state.filter(scan_due_at__gt=Now() + MARGIN).update(scan_due_at=Now())
     if beats_ahead or step < timedelta(0) or _ledger_is_ahead():
         CopyOrigin.objects.filter(fields_changed_at__gt=Now() + MARGIN).update(

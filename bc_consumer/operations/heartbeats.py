@@ -45,6 +45,7 @@ class HeartbeatThread(threading.Thread):
 
     def run(self) -> None:
         """Beat until stopped, even while the database is away."""
+        process_state.has_heartbeat.set()
         while not self._stopped.is_set():
             self._run_guarded(self._beat)
             self._stopped.wait(EVERY_SECONDS)

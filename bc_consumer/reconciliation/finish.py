@@ -116,7 +116,7 @@ def _same_date_text(run: SyncLog) -> Message:
 def alert_about(run: SyncLog) -> None:
     """Alert people to what this run shows to need them; end the alerts that it shows to be over."""
     _alert_about_scrub(run)
-    if run.was_interrupted:
+    if run.was_interrupted or run.status == Status.STOPPED:
         return  # a person or a shutdown did it; nobody needs to be told
     is_poll = run.cause == Cause.POLL
     key = "poll failed" if is_poll else "run failed"

@@ -3,11 +3,13 @@
 The lock is one row (SyncState), taken by one statement, with a lease. A killed run loses it when
 its lease ends. Between two slices the nightly run itself holds the lock: any worker may resume that
 run, and no other run may begin.
+
+What others than the holder may do is in ``operations/run_control.py``.
 """
 
 import logging
 import threading
-import uuid
+import time
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -15,13 +17,16 @@ from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
 
-from bc_consumer.core.translatable import Message
+from bc_consumer import ledger
+from bc_consumer.core import process_state
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import SyncLog, SyncState
 
 logger = logging.getLogger(__name__)
+
+HEAR_SECONDS = 1.0
+"""Between two looks at whether the holder is asked to stop, or to give way."""
 
 
 class AlreadyRunning(Exception):
@@ -40,6 +45,10 @@ class GaveWay(Exception):
     """This poll ends because a run waits for the lock."""
 
 
+class Stopped(Exception):
+    """An operator has asked this run to stop; the text is who."""
+
+
 class LockLost(Exception):
     """The lease ran out and somebody else may hold the lock: this run may not write any more."""
 
@@ -48,14 +57,19 @@ class Lock:
     """One attempt to hold the lock: ``take()``, then always ``give_back()`` or ``hand_over()``.
 
     ``lease_seconds`` replaces the setting SYNC_LEASE_SECONDS. While the lock is held, a thread
-    renews the lease whenever a quarter of it has passed.
+    renews the lease whenever a quarter of it has passed, and hears what the holder is asked.
     """
 
     def __init__(self, lease_seconds: float | None = None) -> None:
-        self.owner = f"{uuid.uuid4()}"
+        # It names the process, whose heartbeat then tells whether the holder lives.
+        prefix = SyncState.OF_PROCESS if process_state.has_heartbeat.is_set() else ""
+        self.owner = f"{prefix}{ledger.new_token()}"
         self.lost = threading.Event()
         self.give_way_requested = threading.Event()
         """Set when a run waits for this holder to give way; only a poll minds it."""
+        self.stopped_by = ""
+        """Who has asked the run that is at work to stop; "" while nobody has."""
+        self._run: int | None = None
         self._lease = timedelta(seconds=lease_seconds or settings.SYNC_LEASE_SECONDS)
         self._released = threading.Event()
         self._renewer: threading.Thread | None = None
@@ -82,6 +96,10 @@ class Lock:
         """Raise LockLost when the renewing thread has found that the lock is no longer ours."""
         if self.lost.is_set():
             raise LockLost(_("another run has taken the lock; nothing more is written by this one"))
+
+    def listen_for(self, run: SyncLog) -> None:
+        """Hear from now on when this run, which the holder does, is asked to stop."""
+        self._run, self.stopped_by = run.pk, run.stop_asked_by
 
     def give_back(self) -> None:
         """Release the lock if it is still ours."""
@@ -114,35 +132,32 @@ class Lock:
             self._renewer.join()
 
     def _keep_renewing(self) -> None:
-        while not self._released.wait(self._lease.total_seconds() / 4):
+        quarter = self._lease.total_seconds() / 4
+        renew_at = time.monotonic() + quarter
+        while not self._released.wait(min(quarter, HEAR_SECONDS)):
             try:
-                ours = self._own_row().update(lease_until=Now() + self._lease)
-                if not ours:
-                    self.lost.set()
-                    break
-                if self._own_row().filter(give_way=True).exists():
-                    self.give_way_requested.set()
+                if time.monotonic() >= renew_at:
+                    if not self._own_row().update(lease_until=Now() + self._lease):
+                        self.lost.set()
+                        break
+                    renew_at = time.monotonic() + quarter
+                self._hear()
             except DatabaseFailure as error:
                 # Not fatal: each statement that matters checks by itself that the lock is ours.
                 logger.warning("The lock could not be renewed: %s", error)
                 connection.close()
         connection.close()
 
+    def _hear(self) -> None:
+        if self._own_row().filter(give_way=True).exists():
+            self.give_way_requested.set()
+        if self._run is None:
+            return
+        asked = SyncLog.objects.filter(pk=self._run).exclude(stop_asked_by="")
+        self.stopped_by = asked.values_list("stop_asked_by", flat=True).first() or self.stopped_by
+
 
 # --- for others than the holder -----------------------------------------------------------------
-
-
-def describe_holder() -> Message:
-    """Return which run has the lock, as far as the SyncLog rows tell."""
-    running = SyncLog.objects.filter(status=SyncLog.Status.RUNNING).order_by("-id").first()
-    if running is None:
-        return _("another run")
-    return _(
-        "run %(id)s (%(cause)s, begun at %(time)s)",
-        id=running.pk,
-        cause=_(running.cause),  # the causes' labels are the same words
-        time=f"{timezone.localtime(running.started_at):%H:%M:%S}",
-    )
 
 
 def ask_to_give_way() -> None:
@@ -154,12 +169,3 @@ def let_scheduler_resume(run: int) -> None:
     """Let the scheduler resume this run at once: the message to its next slice was not sent."""
     waiting = SyncState.objects.filter(key=SyncState.KEY, owner=SyncState.owner_between_slices(run))
     waiting.update(lease_until=Now() + SyncState.HAND_OVER - SyncState.SLICE_LATE)
-
-
-def unlock() -> str:
-    """Release the lock, whoever holds it; return the holder, or "". For operators."""
-    state = SyncState.objects.get(key=SyncState.KEY)
-    SyncState.objects.filter(key=SyncState.KEY).update(
-        is_syncing=False, owner="", lease_until=None, give_way=False
-    )
-    return state.owner if state.is_syncing else ""

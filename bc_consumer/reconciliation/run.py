@@ -67,6 +67,7 @@ from bc_consumer.odoo import (
 from bc_consumer.operations import schema_watch
 from bc_consumer.operations.alerts import alert
 from bc_consumer.operations.language_watch import check_language
+from bc_consumer.operations.run_control import describe_holder
 from bc_consumer.reconciliation import schedule, scrub, suspect_orders
 from bc_consumer.reconciliation.finish import (
     alert_about,
@@ -84,8 +85,8 @@ from bc_consumer.reconciliation.lock import (
     Lock,
     LockLost,
     SliceOver,
+    Stopped,
     ask_to_give_way,
-    describe_holder,
 )
 from bc_consumer.reconciliation.period_digest import Model, PeriodComparison
 from bc_consumer.reconciliation.run_findings import Braked, Findings
@@ -236,6 +237,7 @@ class _Runner:
             self.run.phase,
         )
         handed_over = False
+        self.lock.listen_for(self.run)
         try:
             self._check_identity()
             with drain_threads(self.run.pk):
@@ -251,8 +253,8 @@ class _Runner:
             if isinstance(reason, OdooInterrupted):
                 raise Interrupted(message_of(reason)) from reason
             raise
-        except GaveWay:
-            self._end(Status.PARTIAL, SyncLog.GAVE_WAY)
+        except (Stopped, GaveWay) as asked:
+            self._end_as_asked(asked)
         except Braked as error:
             why = message_of(error)
             self._increments["gone"] = self._findings.unarchived()
@@ -518,6 +520,8 @@ class _Runner:
         self.lock.check()
         if process_state.stopping.is_set():
             raise Interrupted(_("the process is stopping"))
+        if self.lock.stopped_by:
+            raise Stopped(self.lock.stopped_by)
         over_time = self.slice_ends_at is not None and time.monotonic() > self.slice_ends_at
         if over_time and may_end and self._has_progressed:
             raise SliceOver
@@ -556,7 +560,8 @@ class _Runner:
             run.status, run.error, good = Status.FAILED, message_of(lost), False
             self._save()
         run.refresh_from_db()
-        bad_level = logging.WARNING if run.cause == Cause.POLL else logging.ERROR
+        harmless = run.cause == Cause.POLL or status == Status.STOPPED
+        bad_level = logging.WARNING if harmless else logging.ERROR
         logger.log(logging.INFO if good else bad_level, "run %d: %s", run.pk, summary(run))
         alert_about(run)
         went_through = run.phase == Phase.DONE and status != Status.FAILED
@@ -571,6 +576,12 @@ class _Runner:
         last_sync = SyncState.objects.get(key=SyncState.KEY).last_sync
         overlap = timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
         return last_sync is not None and since <= last_sync - overlap
+
+    def _end_as_asked(self, asked: Stopped | GaveWay) -> None:
+        if isinstance(asked, Stopped):
+            self._end(Status.STOPPED, _("stopped by %(who)s", who=str(asked)))
+        else:
+            self._end(Status.PARTIAL, SyncLog.GAVE_WAY)
 
     def _end_failed(self, status: SyncLog.Status, error: Exception) -> None:
         self.run.traceback = "".join(traceback.format_exception(error))

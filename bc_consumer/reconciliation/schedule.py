@@ -4,15 +4,14 @@ It goes by the database alone: two schedulers do no harm, and a missed night is 
 that began or ended in the future did so before the clock was set back, and delays nothing.
 """
 
-import itertools
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.time_of_day import last_time
 from bc_consumer.models import SyncLog, SyncState
 
 RETRY_AFTER = timedelta(minutes=15)
@@ -79,14 +78,16 @@ def unfinished_nightly() -> SyncLog | None:
 def nightly_is_due(now: datetime) -> bool:
     """Return whether a nightly run has to begin.
 
-    It has to when none has been good since its time, and the last failure is long enough ago.
+    It has to when none has been good since its time, and the last failure is long enough ago. One
+    that an operator has stopped is not begun again before the next night.
     """
     at: time | None = settings.SYNC_NIGHTLY_AT
     if at is None:
         return False
     since = last_time(now, at)
     nightly = SyncLog.objects.filter(cause=SyncLog.Cause.NIGHTLY, started_at__range=(since, now))
-    return not nightly.filter(status__in=SyncLog.GOOD).exists() and _may_try_again(nightly, now)
+    over = nightly.filter(status__in=(*SyncLog.GOOD, SyncLog.Status.STOPPED))
+    return not over.exists() and _may_try_again(nightly, now)
 
 
 def _may_try_again(runs: QuerySet[SyncLog], now: datetime) -> bool:
@@ -96,28 +97,6 @@ def _may_try_again(runs: QuerySet[SyncLog], now: datetime) -> bool:
     for_a_person = latest.status in FOR_A_PERSON
     wait = ASK_AGAIN_AFTER if for_a_person else RETRY_AFTER
     return not now - wait <= latest.ended_at <= now
-
-
-def last_time(now: datetime, at: time) -> datetime:
-    """Return the latest moment not after ``now`` at which a nightly run was due.
-
-    Everything that asks about the nightly run uses this: leave a day out here, and none is due
-    then.
-    """
-    today = timezone.localtime(now).date()
-    days = (today - timedelta(days=ago) for ago in itertools.count())
-    moments = (_to_utc(day, at) for day in days)
-    return next(moment for moment in moments if moment <= now)
-
-
-def _to_utc(day: date, at: time) -> datetime:
-    """Return this time of this day in UTC.
-
-    In a zone whose clocks skip or repeat it, Python takes it as equal to no moment of another zone
-    (PEP 495). A skipped moment counts as if the clocks had not been changed; of a repeated one the
-    first counts.
-    """
-    return timezone.make_aware(datetime.combine(day, at)).astimezone(UTC)
 
 
 def _due_poll(now: datetime, state: SyncState) -> list[RunRequest]:

@@ -1,7 +1,7 @@
 """Brings single orders up to date at once, for an operator, and reports the outcome of each."""
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -39,13 +39,21 @@ class OrderOutcome:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def refresh_now(odoo_ids: Collection[int], *, forced: bool = False) -> Iterator[OrderOutcome]:
+def refresh_now(
+    odoo_ids: Collection[int],
+    *,
+    forced: bool = False,
+    check: Callable[[], None] | None = None,
+) -> Iterator[OrderOutcome]:
     """Mark these orders in the operator's lane, work them off, and yield each when it is done.
 
-    ``forced``: the brake on archivings does not hold them back. On the way the ledger's other due
-    rows are worked off too, and another worker may take these orders; either way they are waited
-    for. Raises what the gateway raises when Odoo is away or rejects our login, and OdooInterrupted
-    when the process is told to stop: the orders that are not done stay marked.
+    ``forced``: the brake on archivings does not hold them back. ``check`` is called again and again
+    while some are waited for, and may raise to end that; the orders stay marked.
+
+    On the way the ledger's other due rows are worked off too, and another worker may take these
+    orders; either way they are waited for. Raises what the gateway raises when Odoo is away or
+    rejects our login, and OdooInterrupted when the process is told to stop: the orders that are not
+    done stay marked.
     """
     began = database_now()
     cause = ledger.FORCE if forced else "operator"
@@ -60,6 +68,8 @@ def refresh_now(odoo_ids: Collection[int], *, forced: bool = False) -> Iterator[
             raise OdooInterrupted(
                 _("the process is stopping; still marked: BC %(ids)s", ids=f"{left}")
             )
+        if check is not None:
+            check()
         work_off(TURN_SECONDS)
         waiting = _still_waiting(left, generations)
         for odoo_id in left:

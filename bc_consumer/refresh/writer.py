@@ -24,6 +24,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 
 from bc_consumer import ledger
 from bc_consumer.core import bulk_rows
@@ -310,6 +311,20 @@ def _creation_dates(batch: Sequence[FetchedRow], copy: _Copy) -> dict[int, tuple
 
 
 # --- compare ------------------------------------------------------------------------------------
+
+
+def compare_with_copy(odoo_id: int, found: MappedOrder | Missing) -> Difference:
+    """Return what applying this order would change in the copy; nothing is locked or written."""
+    bcs = {bc.odoo_id: bc for bc in BC.objects.filter(odoo_id=odoo_id)}
+    own = {bc.pk for bc in bcs.values()}
+    shown = [line.odoo_id for line in found.lines] if isinstance(found, MappedOrder) else []
+    lines = BCLine.objects.filter(Q(bc__in=own) | Q(odoo_id__in=shown))
+    by_id = {line.odoo_id: line for line in lines}
+    of_order = {pk: [line for line in by_id.values() if line.bc_id == pk] for pk in own}
+    created = {bc.odoo_id: bc.create_date for bc in bcs.values()}
+    copy = _Copy(created, frozenset(), bcs, by_id, of_order)
+    row = FetchedRow(PendingBC(odoo_id=odoo_id), found)
+    return _compare(row, copy, database_now(), in_bulk=False)
 
 
 def _compare(row: FetchedRow, copy: _Copy, now: datetime, *, in_bulk: bool) -> Difference:

@@ -1,6 +1,7 @@
 """Starts and stops the process's own threads together with its Dramatiq worker.
 
-These are the timer, the sweeper, the heartbeat and the announcer; the publisher is stopped, too.
+These are the timer, the sweeper, the heartbeat, the announcer, and the thread that does operators'
+actions; the publisher is stopped, too.
 The imports are inside the methods because Django loads this module before its models, which all of
 these need.
 """
@@ -28,6 +29,7 @@ class ThreadsMiddleware(Middleware):
         from bc_consumer.messaging.change_publisher import Announcer
         from bc_consumer.models import Heartbeat
         from bc_consumer.operations.heartbeats import HeartbeatThread
+        from bc_consumer.workers.operator_actions import ActionsThread
         from bc_consumer.workers.worker_threads import SweeperThread, Timer
 
         process_state.stopping.clear()
@@ -36,6 +38,7 @@ class ThreadsMiddleware(Middleware):
             SweeperThread(),
             HeartbeatThread(Heartbeat.Kind.WORKER, process_state.stopping),
             Announcer(process_state.stopping),
+            ActionsThread(),
         ]
         for thread in self._threads:
             thread.start()
@@ -46,6 +49,7 @@ class ThreadsMiddleware(Middleware):
 
         process_state.stopping.set()
         process_state.wake.set()
+        process_state.action_asked.set()
         change_publisher.wake()
         sender = publisher.started_publisher()
         if sender is not None:

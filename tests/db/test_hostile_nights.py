@@ -16,7 +16,8 @@ from django.db.models import F
 from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.models import BC, PendingBC, SyncLog, SyncState
-from bc_consumer.reconciliation.lock import Interrupted, unlock
+from bc_consumer.operations import run_control
+from bc_consumer.reconciliation.lock import Interrupted
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
@@ -117,7 +118,7 @@ def test_rule_8_a_run_whose_lock_was_released_by_hand_ends_and_moves_nothing(
     def release(_model: str, _method: str) -> None:
         if not released.is_set():
             released.set()
-            unlock()
+            run_control.unlock(force=True)
             connection.close()
             noticed.wait(0.5)
 

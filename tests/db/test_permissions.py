@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bc_consumer import actors  # noqa: F401 - declares the queue that a mark is announced on
-from bc_consumer.installation.permissions import OPERATORS, VIEWERS
+from bc_consumer.installation.permissions import ADMINISTRATORS, OPERATORS, VIEWERS
 from bc_consumer.models import Alert, DeadLetter, PendingBC, SyncLog, SyncState
 from tests.db.copied import bc, failed, journal, line, pending
 
@@ -76,8 +76,8 @@ def pages_of(model: type[Model]) -> Iterable[str]:
 
 
 @pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
-@pytest.mark.parametrize("group", [VIEWERS, OPERATORS])
-def test_both_groups_see_everything(group: str, model: type[Model]) -> None:
+@pytest.mark.parametrize("group", [VIEWERS, OPERATORS, ADMINISTRATORS])
+def test_all_groups_see_everything(group: str, model: type[Model]) -> None:
     client = login(group)
     for page in pages_of(model):
         assert client.get(page).status_code == 200, page
@@ -91,7 +91,7 @@ def test_staff_of_no_group_see_nothing_in_the_administration(model: type[Model])
 
 
 @pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
-@pytest.mark.parametrize("group", [VIEWERS, OPERATORS])
+@pytest.mark.parametrize("group", [VIEWERS, OPERATORS, ADMINISTRATORS])
 def test_nobody_adds_edits_or_deletes(group: str, model: type[Model]) -> None:
     client, before = login(group), everything()
     assert client.get(url(model, "add")).status_code == 403
@@ -119,7 +119,7 @@ def run_action(client: Client, model: type[Model], action: str, **values: str) -
     assert answer.status_code in {200, 302}
 
 
-def test_viewers_may_run_no_action_and_operators_all() -> None:
+def test_viewers_may_run_no_action_and_administrators_all() -> None:
     viewer, before = login(VIEWERS), everything()
     actions = [(model, action) for model in OURS for action in actions_of(model)]
     assert {action for _, action in actions} >= {"read_again", "replay", "dismiss"}
@@ -128,7 +128,7 @@ def test_viewers_may_run_no_action_and_operators_all() -> None:
         run_action(viewer, model, action)
     assert everything() == before
 
-    User.objects.get().groups.set([Group.objects.get(name=OPERATORS)])
+    User.objects.get().groups.set([Group.objects.get(name=ADMINISTRATORS)])
     for model, action in actions:
         assert f'value="{action}"' in viewer.get(url(model)).content.decode()
         before = everything()
@@ -137,8 +137,8 @@ def test_viewers_may_run_no_action_and_operators_all() -> None:
             assert everything() != before, f"{action} of {model.__name__} did nothing"
 
 
-@pytest.mark.parametrize("group", [VIEWERS, OPERATORS])
-def test_neither_group_manages_users(group: str) -> None:
+@pytest.mark.parametrize("group", [VIEWERS, OPERATORS, ADMINISTRATORS])
+def test_no_group_manages_users(group: str) -> None:
     client = login(group)
     for page in ("auth_user_changelist", "auth_user_add", "auth_group_changelist"):
         assert client.get(reverse(f"admin:{page}")).status_code == 403

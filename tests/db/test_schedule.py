@@ -19,10 +19,11 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 from pika.exceptions import StreamLostError
 
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.time_of_day import last_time
 from bc_consumer.models import BC, Alert, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation.lock import Lock
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
-from bc_consumer.reconciliation.schedule import RunRequest, due, last_time
+from bc_consumer.reconciliation.schedule import RunRequest, due
 from bc_consumer.workers import actors, scheduler
 from odoo_simulator import Simulator
 from tests.db.copied import pending

@@ -11,6 +11,7 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from bc_consumer.core import process_state
+from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.diagnosis import Diagnosis, all_checks, diagnose
 from bc_consumer.doctor.findings import Finding, Level
 from bc_consumer.management.command import HelpFormatter, RedactedCommand, at_levels
@@ -80,12 +81,12 @@ class Command(RedactedCommand):
 
     def _tell(self, diagnosis: Diagnosis) -> None:
         for finding in diagnosis.findings:
-            line = diagnosis.check.title
+            line = said(diagnosis.check.title)
             if finding.text:
-                line = _("%(title)s: %(text)s") % {"title": line, "text": finding.text}
+                line = _("%(title)s: %(text)s") % {"title": line, "text": said(finding.text)}
             self.stdout.write(self._styled(finding, f"{MARKS[finding.level]} {line}"))
             if finding.fix:
-                self.stdout.write(f"    → {finding.fix}")
+                self.stdout.write(f"    → {said(finding.fix)}")
 
     def _styled(self, finding: Finding, line: str) -> str:
         style = {Level.WARNING: self.style.WARNING, Level.ERROR: self.style.ERROR}
@@ -116,10 +117,14 @@ def _facts(found: Iterable[Diagnosis], code: Exit) -> dict[str, Any]:
         "checks": [
             {
                 "name": diagnosis.check.name,
-                "title": diagnosis.check.title,
+                "title": said(diagnosis.check.title),
                 "level": diagnosis.level.value,
                 "findings": [
-                    {"level": finding.level.value, "text": finding.text, "fix": finding.fix}
+                    {
+                        "level": finding.level.value,
+                        "text": said(finding.text),
+                        "fix": said(finding.fix),
+                    }
                     for finding in diagnosis.findings
                 ],
             }

@@ -142,7 +142,7 @@ class Command(RedactedCommand):
             )
         if error := address_error(public_url):
             raise CommandError(
-                _("PUBLIC_URL (or --url) can't be used: %(error)s") % {"error": error}
+                _("PUBLIC_URL (or --url) can't be used: %(error)s") % {"error": said(error)}
             )
 
     def _refuse_too_old(self) -> None:

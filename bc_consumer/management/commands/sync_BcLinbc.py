@@ -1,5 +1,6 @@
-"""``manage.py sync_BcLinbc``: reconciles now, compares only, reads single orders, or unlocks."""
+"""``manage.py sync_BcLinbc``: reconciles, compares only, reads single orders, stops, unlocks."""
 
+import getpass
 import json
 import sys
 from typing import Any, TextIO
@@ -10,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import message_of
-from bc_consumer.core.translatable_field import PartsField
+from bc_consumer.core.translatable_field import PartsField, said
 from bc_consumer.management import sync_text
 from bc_consumer.management.command import (
     Exit,
@@ -23,15 +24,11 @@ from bc_consumer.management.command import (
 )
 from bc_consumer.management.drift_report import JsonReport, Report, TableReport, plain
 from bc_consumer.management.progress import RunProgress, ScanProgress, display
-from bc_consumer.models import SyncLog, SyncState
+from bc_consumer.models import OperatorAction, SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
+from bc_consumer.operations import operator_actions, run_control
 from bc_consumer.reconciliation.dry_run import DriftScan
-from bc_consumer.reconciliation.lock import (
-    AlreadyRunning,
-    Interrupted,
-    describe_holder,
-    unlock,
-)
+from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import odoo_identity
@@ -39,7 +36,8 @@ from bc_consumer.refresh.odoo_connection import odoo
 from bc_consumer.refresh.refresh_now import refresh_now
 
 EXCLUDES = {
-    "--unlock": ("--full", "--since", "--bc", "--dry-run", "--force"),
+    "--unlock": ("--full", "--since", "--bc", "--dry-run", "--force", "--stop"),
+    "--stop": ("--full", "--since", "--bc", "--dry-run", "--force"),
     "--bc": ("--full", "--since"),
     "--since": ("--full",),
     "--dry-run": ("--force",),
@@ -49,6 +47,7 @@ EXIT_OF_RUN = {
     SyncLog.Status.PARTIAL: Exit.PARTIAL,
     SyncLog.Status.BRAKED: Exit.BRAKED,
     SyncLog.Status.REFUSED: Exit.REFUSED,
+    SyncLog.Status.STOPPED: Exit.INTERRUPTED,
 }
 """Any other status: ``Exit.FAILED``."""
 
@@ -98,6 +97,11 @@ class Command(RedactedCommand):
             help=_("release the lock, whoever holds it; a run still at work ends as failed"),
         )
         parser.add_argument(
+            "--stop",
+            action="store_true",
+            help=_("ask the run at work, whoever began it, to stop at its next step"),
+        )
+        parser.add_argument(
             "--no-input", "--noinput", action="store_true", help=_("do not ask before --unlock")
         )
 
@@ -142,6 +146,9 @@ class Command(RedactedCommand):
         if options["unlock"]:
             self._facts["command"] = "unlock"
             return self._unlock(ask=not options["no_input"])
+        if options["stop"]:
+            self._facts["command"] = "stop"
+            return self._stop()
         if options["dry_run"]:
             self._facts["command"] = "dry run"
             return self._dry_run(options)
@@ -151,7 +158,7 @@ class Command(RedactedCommand):
         self._facts["command"] = "run"
         return self._run(options)
 
-    # --- the four actions ----------------------------------------------------------------------
+    # --- the actions ----------------------------------------------------------------------
 
     def _run(self, options: dict[str, Any]) -> Exit:
         request = RunRequest(
@@ -232,6 +239,17 @@ class Command(RedactedCommand):
             return self._end(Exit.PARTIAL)
         return self._end(Exit.OK)
 
+    def _stop(self) -> Exit:
+        who = _operator()
+        asked = run_control.ask_to_stop(who)
+        operator_actions.record_done(
+            OperatorAction.Kind.STOP, who, {}, asked.text, refused=not asked.done
+        )
+        self._facts["run"] = asked.run
+        if not self._json:
+            self.stdout.write(said(asked.text))
+        return self._end(Exit.OK)
+
     def _unlock(self, *, ask: bool) -> Exit:
         state = SyncState.objects.get(key=SyncState.KEY)
         if not state.is_syncing:
@@ -239,7 +257,7 @@ class Command(RedactedCommand):
             if not self._json:
                 self.stdout.write(_("Nobody holds the lock."))
             return self._end(Exit.OK)
-        self._facts["held_by"] = who = describe_holder()
+        self._facts["held_by"] = who = run_control.describe_holder()
         self.stderr.write(sync_text.unlock_warning(state, who, database_now()))
         if ask and not sys.stdin.isatty():
             return self._end(
@@ -247,7 +265,11 @@ class Command(RedactedCommand):
             )
         if ask and not self.is_confirmed(_("Release it? [y/N]")):
             return self._end(Exit.FAILED, _("Nothing was changed."))
-        unlock()
+        released = run_control.unlock(force=True)
+        operator_actions.record_done(
+            OperatorAction.Kind.UNLOCK, _operator(), {"force": True}, released.text,
+            refused=not released.done,
+        )  # fmt: skip
         if not self._json:
             self.stdout.write(_("The lock was released. It was held by %(who)s.") % {"who": who})
         return self._end(Exit.OK)
@@ -268,6 +290,14 @@ class Command(RedactedCommand):
         elif self._json:
             self.stdout.write(json.dumps(self._facts, ensure_ascii=False))
         return code
+
+
+def _operator() -> str:
+    """Return who is told as the one who ran this command: the account of the system."""
+    try:
+        return f"{getpass.getuser()} (manage.py)"
+    except (KeyError, OSError):  # a user of a container that has no name
+        return "manage.py"
 
 
 def _stream(wrapper: OutputWrapper) -> TextIO:

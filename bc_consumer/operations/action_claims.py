@@ -1,0 +1,141 @@
+"""What workers do with asked actions: take one, renew its lease, tell its progress, end it.
+
+An action that a worker has in hand is leased. A killed worker's action is taken again where that
+does no harm (``AGAIN``), and otherwise ends as failed.
+"""
+
+import uuid
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+
+from bc_consumer.core.redaction import redacted
+from bc_consumer.core.sql_dialect import dialect
+from bc_consumer.core.translatable import Message
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.models import OperatorAction
+from bc_consumer.operations.action_results import fit
+
+Kind = OperatorAction.Kind
+Status = OperatorAction.Status
+TABLE = OperatorAction._meta.db_table
+
+LEASE = timedelta(seconds=30)
+MOST_ATTEMPTS = 2
+"""An action that was in two workers' hands as they died is not given to a third one."""
+AGAIN = frozenset({Kind.COMPARE, Kind.READ_AGAIN, Kind.DRY_RUN, Kind.DOCTOR, Kind.PING})
+"""Kinds that may be done twice: they only read, or read again what they read."""
+AGAIN_AFTER_STOP = AGAIN | {Kind.RUN}
+"""Kinds that another worker does where one is stopped in good order. A run that begins anew goes on
+with what the one that was interrupted had marked."""
+EXPIRES_AFTER = timedelta(hours=1)
+"""An action that no worker has taken for so long is not begun any more: nobody waits for it, and a
+run in the middle of the day would surprise people."""
+DIED = _("The worker that did it died. Ask for it again.")
+EXPIRED = _("No worker took it within an hour. Is one running? Then ask for it again.")
+
+
+def unfinished() -> QuerySet[OperatorAction]:
+    """Return the actions that are asked for or running."""
+    return OperatorAction.objects.filter(status__in=OperatorAction.UNFINISHED)
+
+
+def any_asked() -> bool:
+    """Return whether any action waits for a worker."""
+    return unfinished().filter(status=Status.ASKED).exists()
+
+
+def take(kinds: Collection[OperatorAction.Kind], token: uuid.UUID) -> OperatorAction | None:
+    """Lease the oldest asked action of one of these kinds; None where there is none."""
+    if not unfinished().filter(status=Status.ASKED, kind__in=kinds).exists():
+        return None  # a read alone: on SQLite an UPDATE would wait for whoever writes
+    sql = dialect()
+    marks = ", ".join(["%s"] * len(kinds))
+    statement = f"""
+        WITH next AS MATERIALIZED (
+            SELECT id FROM {TABLE}
+            WHERE status = '{Status.ASKED}' AND kind IN ({marks})
+            ORDER BY id LIMIT 1 {sql.skip_locked})
+        UPDATE {TABLE} SET status = '{Status.RUNNING}', claim_token = %s, attempts = attempts + 1,
+            started_at = {sql.now}, lease_until = {sql.later.format("%s")}
+        WHERE id IN (SELECT id FROM next)
+        RETURNING *"""
+    parameters = [*(kind.value for kind in kinds), token.hex, LEASE.total_seconds()]
+    return next(iter(OperatorAction.objects.raw(statement, parameters)), None)
+
+
+def renew(tokens: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Renew the leases of actions in hand; return the tokens of those that are still ours."""
+    ours = OperatorAction.objects.filter(status=Status.RUNNING, claim_token__in=tokens)
+    ours.update(lease_until=Now() + LEASE)
+    return set(ours.values_list("claim_token", flat=True))  # type: ignore[arg-type]
+
+
+def tell_progress(
+    token: uuid.UUID, done: int, total: int | None, result: Mapping[str, Any] | None
+) -> bool:
+    """Store how far an action is, and what it found so far; return whether it is still ours."""
+    values: dict[str, Any] = {"done": done, "total": total}
+    if result is not None:
+        values["result"] = fit(result)
+    return bool(_held_under(token).update(**values))
+
+
+def end(
+    token: uuid.UUID,
+    status: OperatorAction.Status,
+    outcome: Message,
+    result: Mapping[str, Any] | None = None,
+    traceback: str = "",
+) -> bool:
+    """End an action; return False where it is no longer ours, and stays as it is."""
+    values: dict[str, Any] = {} if result is None else {"result": fit(result)}
+    return bool(
+        _held_under(token).update(
+            status=status,
+            outcome=redacted(outcome),
+            traceback=redacted(traceback),
+            ended_at=Now(),
+            claim_token=None,
+            lease_until=None,
+            **values,
+        )
+    )
+
+
+def give_back(token: uuid.UUID) -> bool:
+    """Leave an action to another worker, because this process is stopping."""
+    return bool(
+        _held_under(token).update(
+            status=Status.ASKED,
+            claim_token=None,
+            lease_until=None,
+            started_at=None,
+            attempts=F("attempts") - 1,
+        )
+    )
+
+
+def close_abandoned() -> int:
+    """End what dead workers left and what nobody took, or have it taken again; return how many."""
+    if not unfinished().filter(_abandoned()).exists():
+        return 0
+    dead = OperatorAction.objects.filter(status=Status.RUNNING, lease_until__lt=Now())
+    nobody = {"claim_token": None, "lease_until": None}
+    again = dead.filter(kind__in=AGAIN, attempts__lt=MOST_ATTEMPTS)
+    count = again.update(status=Status.ASKED, started_at=None, done=0, total=None, **nobody)
+    count += dead.update(status=Status.FAILED, outcome=DIED, ended_at=Now(), **nobody)
+    late = OperatorAction.objects.filter(status=Status.ASKED, asked_at__lt=Now() - EXPIRES_AFTER)
+    return count + late.update(status=Status.EXPIRED, outcome=EXPIRED, ended_at=Now())
+
+
+def _abandoned() -> Q:
+    dead = Q(status=Status.RUNNING, lease_until__lt=Now())
+    return dead | Q(status=Status.ASKED, asked_at__lt=Now() - EXPIRES_AFTER)
+
+
+def _held_under(token: uuid.UUID) -> QuerySet[OperatorAction]:
+    return OperatorAction.objects.filter(status=Status.RUNNING, claim_token=token)

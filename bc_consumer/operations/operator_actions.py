@@ -1,0 +1,208 @@
+"""Takes what operators ask for, and keeps the record of it: who, when, what, and the outcome.
+
+A page calls ``ask``. What needs Odoo, or takes long, a worker does
+(``workers/operator_actions.py``): the page shows the row that ``ask`` returns until it is finished.
+What takes a few statements is done at once (``AT_ONCE``). What a page or a command has done by
+itself is recorded by ``record_done``.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from bc_consumer import ledger
+from bc_consumer.core import process_state
+from bc_consumer.core.redaction import redacted
+from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import Message, ngettext
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.messaging.publisher import publisher
+from bc_consumer.models import Heartbeat, Lane, OperatorAction
+from bc_consumer.operations import action_parameters, heartbeats, run_control
+from bc_consumer.operations.action_claims import close_abandoned, unfinished
+from bc_consumer.operations.action_results import fit
+from bc_consumer.operations.rights import Requester, check_right
+from bc_consumer.operations.run_control import Answer
+
+logger = logging.getLogger(__name__)
+Kind = OperatorAction.Kind
+Status = OperatorAction.Status
+
+MOST_OF_ONE_USER = 10
+MOST_OF_ALL = 50
+"""Unfinished actions, of one user and of all. Users who press at the same instant may exceed them
+by one each."""
+WAITING = timedelta(seconds=10)
+"""Workers take an action within a second, unless they have another one of its lane in hand."""
+LONGEST_NAME = 150
+
+
+class TooManyActions(Exception):
+    """Too much is asked for that is not finished; the text, a Message, says what to do."""
+
+
+def ask(kind: OperatorAction.Kind, user: Requester, **parameters: object) -> OperatorAction:
+    """Ask for an action; return its row, or that of one alike that is not finished.
+
+    ``action_parameters.READERS`` has the parameters of each kind. Raises PermissionDenied,
+    WrongParameters and TooManyActions, whose texts are for the reader.
+    """
+    kind = Kind(kind)
+    checked = action_parameters.check(kind, parameters)
+    check_right(user, kind, forced=bool(checked.get("force")))
+    if (at_once := AT_ONCE.get(kind)) is not None:
+        done, outcome, facts = at_once(user, checked)
+        return record_done(kind, user, checked, outcome, facts, refused=not done)
+    close_abandoned()
+    fingerprint = _fingerprint(kind, checked)
+    alike = unfinished().filter(fingerprint=fingerprint)
+    if (known := alike.first()) is not None:
+        return known
+    _check_room(user)
+    try:
+        with transaction.atomic():
+            action = OperatorAction.objects.create(
+                kind=kind,
+                **_identity(user),
+                asked_at=database_now(),
+                parameters=checked,
+                fingerprint=fingerprint,
+            )
+    except IntegrityError:
+        return alike.get()  # somebody asked for the same at the same moment
+    logger.info("%s asks for action %d, %s: %s", action.asked_by, action.pk, kind, checked)
+    process_state.action_asked.set()
+    return action
+
+
+def record_done(
+    kind: OperatorAction.Kind,
+    user: Requester | str,
+    parameters: Mapping[str, Any],
+    outcome: Message,
+    result: Mapping[str, Any] | None = None,
+    *,
+    refused: bool = False,
+) -> OperatorAction:
+    """Record what a page, or a command, has just done; return the row.
+
+    ``user``: who did it; a text names a command's user. ``refused``: it was not done; ``outcome``
+    says why. The caller has checked the right to do it.
+    """
+    kept = action_parameters.check_recorded(parameters)
+    now = database_now()
+    action = OperatorAction.objects.create(
+        kind=kind,
+        **_identity(user),
+        asked_at=now,
+        started_at=now,
+        ended_at=now,
+        parameters=kept,
+        fingerprint=_fingerprint(kind, kept),
+        status=Status.REFUSED if refused else Status.DONE,
+        outcome=redacted(outcome),
+        result=fit(result or {}),
+    )
+    logger.info("%s: action %d, %s: %s", action.asked_by, action.pk, kind, outcome)
+    return action
+
+
+def waiting_too_long(action: OperatorAction) -> bool:
+    """Return whether no worker has taken this action although it was asked for a while ago."""
+    return action.status == Status.ASKED and database_now() - action.asked_at > WAITING
+
+
+def reason_for_waiting() -> Message:
+    """Return why an action that waits too long may do so."""
+    if not heartbeats.alive()[Heartbeat.Kind.WORKER]:
+        return _("No worker is running: start one.")
+    return _("The workers have other actions in hand; this one follows.")
+
+
+def mark_differences(
+    action: OperatorAction, user: Requester, odoo_ids: Collection[int]
+) -> OperatorAction:
+    """Have orders that a dry run found to differ read again; return the record of it.
+
+    Orders that are not among its differences are left out. Raises what ``ask`` raises.
+    """
+    return ask(Kind.MARK_DIFFERENCES, user, action=action.pk, odoo_ids=list(odoo_ids))
+
+
+# --- what is done at once -----------------------------------------------------------------------
+
+Outcome = tuple[bool, Message, Mapping[str, Any]]
+"""Whether it was done, a sentence about it, and the result."""
+
+
+def _stop(user: Requester, checked: dict[str, Any]) -> Outcome:
+    return _of_answer(run_control.ask_to_stop(user.get_username(), checked["run"]))
+
+
+def _unlock(_user: Requester, checked: dict[str, Any]) -> Outcome:
+    return _of_answer(run_control.unlock(force=checked["force"]))
+
+
+def _of_answer(answer: Answer) -> Outcome:
+    return answer.done, answer.text, {} if answer.run is None else {"run": answer.run}
+
+
+def _mark_differences(_user: Requester, checked: dict[str, Any]) -> Outcome:
+    dry_run = OperatorAction.objects.filter(pk=checked["action"], kind=Kind.DRY_RUN).first()
+    if dry_run is None:
+        return False, _("There is no such dry run any more."), {}
+    different = {order["odoo_id"] for order in dry_run.result.get("orders", ())}
+    ids = sorted(different.intersection(checked["odoo_ids"]))
+    if not ids:
+        return False, _("None of these orders is among its differences."), {}
+    mark = ledger.Mark(cause="operator", lane=Lane.OPERATOR)
+    publisher().wake(ledger.mark(ids, mark))
+    process_state.wake.set()
+    text = ngettext(
+        "%(count)s order is marked, and will be read from Odoo in a moment.",
+        "%(count)s orders are marked, and will be read from Odoo in a moment.",
+        len(ids),
+    )
+    return True, text, {"odoo_ids": ids}
+
+
+AT_ONCE: Mapping[OperatorAction.Kind, Callable[[Requester, dict[str, Any]], Outcome]] = {
+    Kind.STOP: _stop,
+    Kind.UNLOCK: _unlock,
+    Kind.MARK_DIFFERENCES: _mark_differences,
+}
+"""Kinds that need no worker: a few statements each, and no call to Odoo."""
+
+
+# --- what a row is made of ----------------------------------------------------------------------
+
+
+def _identity(user: Requester | str) -> dict[str, str]:
+    if isinstance(user, str):
+        return {"asked_by": user[:LONGEST_NAME], "user_id": ""}
+    return {"asked_by": user.get_username()[:LONGEST_NAME], "user_id": str(user.pk)}
+
+
+def _fingerprint(kind: OperatorAction.Kind, parameters: Mapping[str, Any]) -> str:
+    text = json.dumps([kind.value, parameters], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_room(user: Requester) -> None:
+    open_actions = unfinished()
+    if open_actions.count() >= MOST_OF_ALL:
+        raise TooManyActions(
+            _("%(count)s actions are not finished: wait until some are.", count=MOST_OF_ALL)
+        )
+    if open_actions.filter(user_id=str(user.pk)).count() >= MOST_OF_ONE_USER:
+        raise TooManyActions(
+            _(
+                "%(count)s actions that you asked for are not finished: wait until some are.",
+                count=MOST_OF_ONE_USER,
+            )
+        )

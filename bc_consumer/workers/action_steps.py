@@ -1,0 +1,426 @@
+"""What each kind of action does. ``STEPS`` is the table; ``operator_actions`` calls it.
+
+A step gets the action in hand: its parameters, ``check`` and ``tell``. It returns how the action
+ended, or raises: an error whose message was made for people becomes the outcome.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from bc_consumer import ledger
+from bc_consumer.core import process_state
+from bc_consumer.core.translatable import NOTHING, Message, joined, message_of, ngettext
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.doctor.diagnosis import all_checks, diagnose
+from bc_consumer.doctor.findings import Check, Level
+from bc_consumer.doctor.webhook_checks import PING, URL, webhook_checks
+from bc_consumer.models import JournalEntry, OperatorAction, PendingBC, SyncLog
+from bc_consumer.operations import alert_channels, failed_orders
+from bc_consumer.reconciliation.dry_run import Drift, DriftScan
+from bc_consumer.reconciliation.finish import summary
+from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted
+from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.schedule import RunRequest
+from bc_consumer.refresh import odoo_identity
+from bc_consumer.refresh.compare_order import OrderComparison, compare
+from bc_consumer.refresh.odoo_connection import odoo
+from bc_consumer.refresh.refresh_now import UNCHANGED, OrderOutcome, refresh_now
+
+Kind = OperatorAction.Kind
+Status = OperatorAction.Status
+
+LANES: Mapping[str, Collection[OperatorAction.Kind]] = {
+    "long": (Kind.RUN, Kind.DRY_RUN),
+    "orders": (Kind.READ_AGAIN, Kind.REPLAY, Kind.RELEASE, Kind.ARCHIVE),
+    "quick": (Kind.COMPARE, Kind.DOCTOR, Kind.PING, Kind.TEST_ALERT),
+}
+"""A process does one action of each lane at a time, so that nothing waits for a run of hours."""
+DEADLINES: Mapping[OperatorAction.Kind, int] = {
+    Kind.COMPARE: 120,
+    Kind.READ_AGAIN: 600,
+    Kind.REPLAY: 1800,
+    Kind.RELEASE: 900,
+    Kind.ARCHIVE: 900,
+    Kind.RUN: 24 * 3600,
+    Kind.DRY_RUN: 12 * 3600,
+    Kind.DOCTOR: 600,
+    Kind.PING: 120,
+    Kind.TEST_ALERT: 120,
+}
+"""In seconds."""
+ORDERS_SHOWN = 500
+"""Differing orders in the result of a dry run."""
+DIFFERENCES_SHOWN = 50
+"""Differences of one of them."""
+FOLLOWED_AT_ONCE = 5000
+"""Orders that one statement looks for in the ledger, while a replay is followed."""
+FOLLOW_SECONDS = 1.0
+MARGIN_SECONDS = 30.0
+"""A replay is followed until so long before its deadline: it ends with what it knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How an action ended."""
+
+    outcome: Message
+    result: Mapping[str, Any] | None = None
+    """None: what was told last stays."""
+    status: OperatorAction.Status = Status.DONE
+    traceback: str = ""
+
+
+class InHand(Protocol):
+    """The action as a step sees it."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Checked, see ``operations/action_parameters.py``."""
+
+    def seconds_left(self) -> float:
+        """Return the time until the deadline."""
+
+    def check(self) -> None:
+        """Raise if the action must end here."""
+
+    def tell(
+        self,
+        done: int,
+        total: int | None = None,
+        result: Mapping[str, Any] | None = None,
+        *,
+        now: bool = False,
+    ) -> None:
+        """Check, and store how far it is."""
+
+
+# --- orders -------------------------------------------------------------------------------------
+
+
+def _compare(action: InHand) -> Finished:
+    found = compare(action.parameters["odoo_id"])
+    return Finished(_comparison_told(found), {"order": found})
+
+
+def _comparison_told(found: OrderComparison) -> Message:
+    name = found.name
+    if found.in_odoo == "forbidden":
+        return _("%(order)s: Odoo keeps it from our account.", order=name)
+    if found.in_odoo == "absent":
+        return _("%(order)s: Odoo does not have it, or it is not to be copied.", order=name)
+    if not found.in_copy:
+        return _("%(order)s: Odoo has it, and the copy does not.", order=name)
+    if not found.changes.get("fields") and not found.changes.get("lines"):
+        return _("%(order)s: the copy is as Odoo is.", order=name)
+    return _("%(order)s: the copy differs from Odoo.", order=name)
+
+
+def _read_again(action: InHand) -> Finished:
+    return _refresh(action, action.parameters["odoo_ids"])
+
+
+def _release(action: InHand) -> Finished:
+    return _let_go(action, forced=False)
+
+
+def _archive(action: InHand) -> Finished:
+    return _let_go(action, forced=True)
+
+
+def _let_go(action: InHand, *, forced: bool) -> Finished:
+    """Have held orders looked at again; ``forced``: past the brake, as ``--bc ID --force``."""
+    rows = PendingBC.objects.filter(odoo_id__in=action.parameters["odoo_ids"])
+    held = list(rows.exclude(held_reason="").values_list("odoo_id", flat=True))
+    if not held:
+        return Finished(_("None of these orders is on hold any more."), {}, Status.REFUSED)
+    return _refresh(action, held, forced=forced)
+
+
+def _refresh(action: InHand, odoo_ids: Collection[int], *, forced: bool = False) -> Finished:
+    orders: list[OrderOutcome] = []
+    for outcome in refresh_now(odoo_ids, forced=forced, check=action.check):
+        orders.append(outcome)
+        action.tell(len(orders), len(odoo_ids), {"orders": orders})
+    outcomes = [one.outcome for one in orders]
+    failed = outcomes.count(JournalEntry.Outcome.FAILED)
+    held = outcomes.count(JournalEntry.Outcome.HELD)
+    same = outcomes.count(UNCHANGED)
+    text = joined(
+        " ",
+        _(
+            "Read from Odoo: %(count)s, of which unchanged: %(same)s.",
+            count=len(orders),
+            same=same,
+        ),
+        _("Failed: %(count)s.", count=failed) if failed else NOTHING,
+        _("Still on hold: %(count)s.", count=held) if held else NOTHING,
+    )
+    action.tell(len(orders), len(orders), now=True)
+    return Finished(text, {"orders": orders})
+
+
+# --- replay -------------------------------------------------------------------------------------
+
+
+def _replay(action: InHand) -> Finished:
+    """Mark failed orders again, in slices, and follow them until they are through."""
+    wanted = action.parameters
+    rows = failed_orders.failed()
+    if wanted["failure"]:
+        rows = rows.filter(failure=wanted["failure"])
+    elif wanted["odoo_ids"]:
+        rows = rows.filter(pk__in=wanted["odoo_ids"])
+    ids = list(rows.order_by("pk").values_list("pk", flat=True))
+    if not ids:
+        return Finished(_("No such failed orders."), {}, Status.REFUSED)
+    replayed = 0
+    for some in _slices(ids, failed_orders.AT_ONCE):
+        replayed += failed_orders.replay(failed_orders.failed().filter(pk__in=some))
+        action.tell(0, len(ids), {"replayed": replayed})
+    waiting, failed = _follow(action, ids, replayed)
+    facts = {"replayed": replayed, "waiting": waiting, "failed": failed}
+    through = len(ids) - waiting - failed
+    text = joined(
+        " ",
+        ngettext("%(count)s order was replayed.", "%(count)s orders were replayed.", replayed),
+        _("Through: %(through)s, failed again: %(failed)s.", through=through, failed=failed),
+        _("Still waiting: %(count)s.", count=waiting) if waiting else NOTHING,
+    )
+    return Finished(text, facts | {"through": through})
+
+
+def _follow(action: InHand, ids: list[int], replayed: int) -> tuple[int, int]:
+    """Tell how many are through until all are, or time is up; return those waiting, and failed."""
+    while True:
+        waiting = failed = 0
+        for some in _slices(ids, FOLLOWED_AT_ONCE):
+            rows = PendingBC.objects.filter(pk__in=some)
+            failed += rows.filter(failed_at__isnull=False).count()
+            waiting += rows.filter(ledger.owed()).count()
+        if process_state.stopping.is_set():
+            return waiting, failed  # other workers read what waits
+        action.tell(
+            len(ids) - waiting,
+            len(ids),
+            {"replayed": replayed, "waiting": waiting, "failed": failed},
+        )
+        if not waiting or action.seconds_left() < MARGIN_SECONDS:
+            return waiting, failed
+        process_state.stopping.wait(FOLLOW_SECONDS)
+
+
+def _slices(ids: list[int], size: int) -> Iterable[list[int]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))
+
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+def _run(action: InHand) -> Finished:
+    """Reconcile here and now, as the command does."""
+    wanted = action.parameters
+    request = RunRequest(
+        SyncLog.Cause.COMMAND,
+        full=wanted["full"],
+        since=_since(wanted),
+        forced=wanted["force"],
+    )
+    progress = _RunProgress(action)
+    try:
+        run = reconcile(request, progress)
+    except AlreadyRunning as running:
+        text = _(
+            "Another run is at work: %(run)s. Wait until it is over, or stop it.",
+            run=message_of(running),
+        )
+        return Finished(text, {}, Status.REFUSED)
+    except Interrupted:
+        if progress.reason is None:
+            raise
+        raise progress.reason from None
+    went_well = run.status in {*SyncLog.GOOD, SyncLog.Status.STOPPED}
+    return Finished(
+        summary(run), {"run": run.pk, "status": run.status}, Status.DONE if went_well
+        else Status.FAILED,
+    )  # fmt: skip
+
+
+class _RunProgress:
+    """Tells of the run, and interrupts it where the action must end."""
+
+    def __init__(self, action: InHand) -> None:
+        self._action = action
+        self._is_told = False
+        self.reason: Exception | None = None
+
+    def __call__(self, run: SyncLog, outstanding: int) -> None:
+        facts = {"run": run.pk, "phase": run.phase, "outstanding": outstanding}
+        found = run.found_by_window + run.found_by_digest + run.found_by_names
+        try:
+            self._action.tell(found, None, facts, now=not self._is_told)
+        except Exception as reason:
+            self.reason = reason
+            raise Interrupted(message_of(reason)) from reason
+        self._is_told = True
+
+
+def _since(wanted: Mapping[str, Any]) -> datetime | None:
+    return datetime.fromisoformat(wanted["since"]) if wanted["since"] else None
+
+
+def _dry_run(action: InHand) -> Finished:
+    """Look for differences and keep those of the first orders."""
+    report = _DriftReport()
+
+    def tell(scan: DriftScan) -> None:
+        action.tell(scan.compared, None, {"phase": scan.phase, "found": scan.found})
+
+    wanted = action.parameters
+    scan = DriftScan(odoo(), full=wanted["full"], since=_since(wanted), tell=tell)
+    for drift in scan.drifts():
+        report.add(drift)
+    facts = {
+        "full": scan.full,
+        "compared": scan.compared,
+        "found": scan.found,
+        "differing_orders": report.count,
+        "pending": report.pending,
+        "gone": scan.gone,
+        "unreadable": scan.unreadable,
+        "notes": scan.notes,
+        "would_stop_a_run": _obstacle(scan),
+        "orders": report.orders,
+    }
+    if not scan.found:
+        return Finished(_("No difference in %(count)s orders.", count=scan.compared), facts)
+    text = _(
+        "Differences: %(found)s, in orders: %(orders)s. Compared: %(compared)s.",
+        found=scan.found,
+        orders=report.count,
+        compared=scan.compared,
+    )
+    return Finished(text, facts)
+
+
+def _obstacle(scan: DriftScan) -> Message:
+    """Return what would keep a run from putting these differences right, if anything would."""
+    try:
+        odoo_identity.check(scan.odoo)
+    except odoo_identity.AnotherDatabase as another:
+        return message_of(another)
+    return scan.reason_to_stop()
+
+
+@dataclass(slots=True)
+class _DriftReport:
+    """The differences by order; of the first orders they are kept."""
+
+    orders: list[dict[str, Any]] = field(default_factory=list)
+    count: int = 0
+    pending: int = 0
+    _last: int | None = None
+
+    def add(self, drift: Drift) -> None:
+        """Count a difference, and keep it while there is room."""
+        if drift.order_id != self._last:
+            self._last = drift.order_id
+            self.count += 1
+            self.pending += drift.pending
+            if len(self.orders) < ORDERS_SHOWN:
+                self.orders.append(
+                    {
+                        "odoo_id": drift.order_id,
+                        "name": drift.name,
+                        "pending": drift.pending,
+                        "count": 0,
+                        "differences": [],
+                    }
+                )
+        if self.count > len(self.orders):
+            return
+        order = self.orders[-1]
+        order["count"] += 1
+        if order["count"] <= DIFFERENCES_SHOWN:
+            order["differences"].append(
+                {
+                    "kind": drift.kind.value,
+                    "line_id": drift.line_id,
+                    "field": drift.field,
+                    "odoo": drift.theirs,
+                    "here": drift.ours,
+                }
+            )
+
+
+# --- what is wrong ------------------------------------------------------------------------------
+
+
+def _doctor(action: InHand) -> Finished:
+    return _diagnose(action, all_checks(round_trip=action.parameters["round_trip"]))
+
+
+def _ping(action: InHand) -> Finished:
+    checks = [check for check in webhook_checks(True) if check.name in {URL, PING}]
+    return _diagnose(action, checks)
+
+
+def _diagnose(action: InHand, checks: list[Check]) -> Finished:
+    found: list[dict[str, Any]] = []
+    counts = dict.fromkeys(Level, 0)
+    for diagnosis in diagnose(checks):
+        for finding in diagnosis.findings:
+            counts[finding.level] += 1
+        found.append(
+            {
+                "name": diagnosis.check.name,
+                "title": diagnosis.check.title,
+                "level": diagnosis.level.value,
+                "findings": [
+                    {"level": finding.level.value, "text": finding.text, "fix": finding.fix}
+                    for finding in diagnosis.findings
+                ],
+            }
+        )
+        action.tell(len(found), len(checks), {"checks": found})
+    action.tell(len(found), len(checks), now=True)
+    if counts[Level.ERROR] or counts[Level.WARNING]:
+        text = _(
+            "Errors: %(errors)d, warnings: %(warnings)d.",
+            errors=counts[Level.ERROR],
+            warnings=counts[Level.WARNING],
+        )
+    else:
+        text = _("All is in order.")
+    return Finished(text, {"checks": found})
+
+
+def _test_alert(_action: InHand) -> Finished:
+    channels = [channel.setting for channel in alert_channels.channels_in_use()]
+    if not channels:
+        text = _("Alerts reach nobody: set ALERT_EMAILS, and EMAIL_URL with it.")
+        return Finished(text, {}, Status.REFUSED)
+    began = time.monotonic()
+    sent = alert_channels.send_test()
+    facts = {"channels": channels, "seconds": round(time.monotonic() - began, 1)}
+    if not sent:
+        text = _("It could not be sent by all of them; the log of the worker has the reason.")
+        return Finished(text, facts, Status.FAILED)
+    return Finished(_("A test alert was sent. Has it arrived?"), facts)
+
+
+STEPS: Mapping[OperatorAction.Kind, Callable[[InHand], Finished]] = {
+    Kind.COMPARE: _compare,
+    Kind.READ_AGAIN: _read_again,
+    Kind.REPLAY: _replay,
+    Kind.RELEASE: _release,
+    Kind.ARCHIVE: _archive,
+    Kind.RUN: _run,
+    Kind.DRY_RUN: _dry_run,
+    Kind.DOCTOR: _doctor,
+    Kind.PING: _ping,
+    Kind.TEST_ALERT: _test_alert,
+}
+"""The kinds that workers do."""
