@@ -1,10 +1,137 @@
 """What an action has found, ready to be shown: the page's part for its kind, and what it tells."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from bc_consumer.models import OperatorAction
+from django.utils.translation import gettext as _
+
+from bc_consumer.console import formatting
+from bc_consumer.console.labels import label, phase_label
+from bc_consumer.core.translatable_field import said
+from bc_consumer.models import BC, BCLine, JournalEntry, OperatorAction
+from bc_consumer.operations.action_results import messages_in
+
+Kind = OperatorAction.Kind
+Told = dict[str, Any]
+UNCHANGED = "unchanged"
+"""The outcome of an order that was read and is as it was; the journal has none for it."""
 
 
-def shown_result(action: OperatorAction) -> dict[str, Any] | None:
-    """Return the template for the action's result, and its context; None where a sentence is all."""
-    return None
+def shown_result(action: OperatorAction) -> Told | None:
+    """Return the template for an action's result, with its context; None where there is none."""
+    shown = SHOWN.get(OperatorAction.Kind(action.kind))
+    result = messages_in(action.result)
+    return shown(action, result) if shown is not None and result else None
+
+
+def _comparison(_action: OperatorAction, result: Mapping[str, Any]) -> Told | None:
+    order = result.get("order")
+    if not order:
+        return None
+    return {
+        "template": "bc_consumer/result_comparison.html",
+        "changes": formatting.read_changes(order["changes"]),
+        "in_both": order["in_copy"] and order["in_odoo"] == "present",
+    }
+
+
+def _orders(_action: OperatorAction, result: Mapping[str, Any]) -> Told:
+    return {
+        "template": "bc_consumer/result_orders.html",
+        "orders": [
+            {
+                **order,
+                "label": _outcome_label(order["outcome"]),
+                "error": said(order["error"]),
+                "changes": formatting.read_changes(order["changes"]),
+            }
+            for order in result.get("orders", ())
+        ],
+    }
+
+
+def _outcome_label(outcome: str) -> str:
+    if outcome == UNCHANGED:
+        return _("unchanged: the copy was as Odoo is")
+    labels = dict(JournalEntry.Outcome.choices)
+    return str(labels.get(outcome, outcome))
+
+
+def _run(_action: OperatorAction, result: Mapping[str, Any]) -> Told:
+    return {
+        "template": "bc_consumer/result_run.html",
+        "run": result.get("run"),
+        "phase": phase_label(result.get("phase", "")),
+        "outstanding": result.get("outstanding", 0),
+    }
+
+
+def _differences(action: OperatorAction, result: Mapping[str, Any]) -> Told:
+    return {
+        "template": "bc_consumer/result_differences.html",
+        "action": action,
+        "orders": [_difference(order) for order in result.get("orders", ())],
+        "more": max(result.get("differing_orders", 0) - len(result.get("orders", ())), 0),
+        "obstacle": said(result.get("would_stop_a_run") or ""),
+        "notes": [said(note) for note in result.get("notes", ())],
+        "phase": phase_label(result.get("phase", "")) if action.is_unfinished else "",
+    }
+
+
+def _difference(order: Mapping[str, Any]) -> Told:
+    differences = [
+        {
+            "label": _difference_label(one),
+            "here": _shown_value(one, one["here"]),
+            "odoo": _shown_value(one, one["odoo"]),
+        }
+        for one in order["differences"]
+    ]
+    return {
+        **order,
+        "differences": differences,
+        "more": max(order["count"] - len(differences), 0),
+    }
+
+
+def _difference_label(one: Mapping[str, Any]) -> str:
+    line = _("line %(id)s: ") % {"id": one["line_id"]} if one["line_id"] else ""
+    if not one["field"]:
+        return line + label("difference", one["kind"])
+    return line + formatting.field_label(BCLine if one["line_id"] else BC, one["field"])
+
+
+def _shown_value(one: Mapping[str, Any], value: Any) -> str:
+    if not one["field"]:
+        return formatting.NOTHING if value in (None, "") else str(value)
+    return formatting.show(BCLine if one["line_id"] else BC, one["field"], value)
+
+
+def _checks(_action: OperatorAction, result: Mapping[str, Any]) -> Told:
+    return {
+        "template": "bc_consumer/result_checks.html",
+        "checks": [
+            {
+                **check,
+                "title": said(check["title"]),
+                "findings": [
+                    {**one, "text": said(one["text"]), "fix": said(one["fix"])}
+                    for one in check["findings"]
+                ],
+            }
+            for check in result.get("checks", ())
+        ],
+    }
+
+
+SHOWN: Mapping[OperatorAction.Kind, Callable[[OperatorAction, Mapping[str, Any]], Told | None]] = {
+    Kind.COMPARE: _comparison,
+    Kind.READ_AGAIN: _orders,
+    Kind.RELEASE: _orders,
+    Kind.ARCHIVE: _orders,
+    Kind.RUN: _run,
+    Kind.DRY_RUN: _differences,
+    Kind.DOCTOR: _checks,
+    Kind.PING: _checks,
+}
+"""Of the other kinds the outcome's sentence tells all."""

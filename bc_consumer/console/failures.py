@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
@@ -85,7 +85,7 @@ def failed_of_cause(request: HttpRequest) -> HttpResponse:
 
 
 @page
-def failures_csv(request: HttpRequest) -> HttpResponse:
+def failures_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Return failed orders as a file: those of one cause, or all."""
     rows = _failed(request.GET.get("cause", "")[:LONGEST_CAUSE]).order_by("odoo_id")
     header = (

@@ -88,6 +88,18 @@ PHASE: Mapping[str, Label] = {
     SyncLog.Phase.OWED: _("orders already pending"),
 }
 
+DIFFERENCE: Mapping[str, Label] = {
+    "missing here": _("order: missing here"),
+    "archived here": _("order: archived here"),
+    "gone from Odoo": _("order: gone from Odoo"),
+    "not to be copied": _("order: not to be copied"),
+    "not readable": _("order: access lost"),
+    "line missing": _("line: missing here"),
+    "line only here": _("line: only here"),
+    "not compared": _("order: not compared"),
+}
+"""What a dry run found of an order or a line as a whole."""
+
 BY_FIELD: Mapping[str, Mapping[str, Label]] = {
     "state": STATE,
     "invoice_status": INVOICE_STATUS,
@@ -95,6 +107,7 @@ BY_FIELD: Mapping[str, Mapping[str, Label]] = {
     "priority": PRIORITY,
     "display_type": DISPLAY_TYPE,
     "archived_reason": ARCHIVED_REASON,
+    "difference": DIFFERENCE,
 }
 BY_FIELD_OF_SALES: Mapping[str, Mapping[str, Label]] = {
     **BY_FIELD,

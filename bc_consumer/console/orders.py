@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
@@ -49,7 +49,7 @@ def find(request: HttpRequest) -> HttpResponse:
 
 
 @page
-def orders_csv(request: HttpRequest) -> HttpResponse:
+def orders_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Return the filtered orders as a file, with every column that an order's page shows."""
     columns = ["odoo_id", "name", "state", *layout.order_page(), *layout.ADMIN_AMOUNTS[:4]]
     columns = list(dict.fromkeys(columns))

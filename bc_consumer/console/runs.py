@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -76,7 +76,7 @@ def run(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @page
-def runs_csv(_request: HttpRequest) -> HttpResponse:
+def runs_csv(_request: HttpRequest) -> StreamingHttpResponse:
     """Return all runs as a file, newest first."""
     columns = ("id", "started_at", "ended_at", "status", "cause", *FIGURES)
     header = [*(formatting.field_label(SyncLog, name) for name in columns), _("error")]

@@ -34,8 +34,7 @@ def only_order(words: str) -> int | None:
 
 def _is_known(odoo_id: int) -> bool:
     return any(
-        model.objects.filter(odoo_id=odoo_id).exists()  # type: ignore[attr-defined]
-        for model in (BC, PendingBC, JournalEntry)
+        model.objects.filter(odoo_id=odoo_id).exists() for model in (BC, PendingBC, JournalEntry)
     )
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from bc_consumer import actors  # noqa: F401 - declares the queue that a mark is announced on
-from bc_consumer.console.admin import odoo_url
+from bc_consumer.console.order import odoo_url
 from bc_consumer.models import (
     BC,
     BCLine,
@@ -150,7 +150,7 @@ def test_lists_are_narrowed(staff: Client, model: type[BC], query: str, found: l
 def test_errors_are_readable_and_escaped(staff: Client) -> None:
     failed(1)
     page = staff.get(url(PendingBC, "change", 1)).content.decode()
-    assert "<pre>Traceback\n  File &quot;&lt;odd&gt;&quot;</pre>" in page
+    assert '<pre tabindex="0">Traceback\n  File &quot;&lt;odd&gt;&quot;</pre>' in page
     assert "amount_total of order 7 can&#x27;t be copied" in page
     filters = staff.get(url(PendingBC)).content.decode()
     assert "MappingError (1)" in filters

@@ -1,7 +1,8 @@
-"""What needs somebody: the page of failures, that of one cause, their file, and an order's trouble."""
+"""What needs somebody: the failures, those of one cause, their file, and an order's trouble."""
 
 import csv
 import io
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -65,7 +66,7 @@ def test_held_and_waiting_orders_and_alerts_stand_there_too(client: Client) -> N
         7, error_class=ledger.WAITS_FOR_ANOTHER_ORDER, last_error="its line 9 is another order's"
     )
     now = timezone.now()
-    Alert.objects.create(key="x", subject="Odoo is away", text="For long", first_at=now, last_at=now)
+    Alert.objects.create(key="x", subject="Odoo is away", first_at=now, last_at=now)
     page = text(log_in(client), "/failures/")
     assert "too many at once" in page
     assert "Odoo is away" in page
@@ -95,7 +96,7 @@ def test_the_file_has_each_failed_order_with_its_error(client: Client) -> None:
     for odoo_id in range(1, 120):
         failed(odoo_id, failure="one")
     answer = log_in(client).get("/failures.csv?cause=one")
-    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
+    rows = list(csv.reader(io.StringIO(answer.getvalue().decode("utf-8-sig"))))
     assert len(rows) == 1 + 119
     assert rows[2][:4] == ["2", "P00002", "Supplier 002", "MappingError"]
 
@@ -114,7 +115,7 @@ def test_the_file_has_each_failed_order_with_its_error(client: Client) -> None:
     ],
 )
 def test_an_order_tells_its_trouble_first(
-    client: Client, trouble: dict[str, object], told: str
+    client: Client, trouble: dict[str, Any], told: str
 ) -> None:
     bc(1)
     pending(1, **trouble)

@@ -39,7 +39,7 @@ def rows_of(client: Client, language: str = "en", **asked: Any) -> list[list[str
     """Return the rows of the file, with its header."""
     answer = client.get("/orders.csv", asked, headers={"Accept-Language": language})
     assert answer.status_code == 200
-    text = b"".join(answer.streaming_content).decode("utf-8-sig")
+    text = answer.getvalue().decode("utf-8-sig")
     return list(csv.reader(io.StringIO(text), delimiter=";" if language == "fr" else ","))
 
 
