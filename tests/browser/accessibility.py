@@ -18,7 +18,7 @@ AXE = Path(__file__).resolve().parents[2] / "var/npm/node_modules/axe-core/axe.m
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 RUN = """
 const [standards, done] = arguments;
-axe.run(document, {runOnly: {type: "tag", values: standards}, 
+axe.run(document, {runOnly: {type: "tag", values: standards},
   resultTypes: ["violations"], preload: false})
   .then((found) => done(found.violations), (error) => done([{id: String(error), nodes: []}]));
 """
