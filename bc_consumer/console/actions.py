@@ -44,10 +44,10 @@ def ask(request: HttpRequest, kind: str = "") -> HttpResponse:
         raise PermissionDenied
     try:
         asked = operator_actions.ask(wanted, request.user, **parameters)
-    except WrongParameters as error:
+    except (WrongParameters, operator_actions.TooManyActions) as error:
         messages.error(request, said(error.args[0]))
-        return HttpResponseRedirect(_way_back(request))
-    return HttpResponseRedirect(f"{_way_back(request)}?{_query(request, asked)}")
+        return HttpResponseRedirect(_page_of_form(request) or reverse("bc-actions"))
+    return HttpResponseRedirect(_page_with(request, asked))
 
 
 def _parameters(request: HttpRequest, kind: OperatorAction.Kind) -> dict[str, Any]:
@@ -58,19 +58,20 @@ def _parameters(request: HttpRequest, kind: OperatorAction.Kind) -> dict[str, An
     }
 
 
-def _way_back(request: HttpRequest) -> str:
-    """Return the path of the page that the form stands on, if it is one of ours."""
+def _page_of_form(request: HttpRequest) -> str:
+    """Return the address of the page that the form stands on, if it is one of ours; else ""."""
     url = request.POST.get("next", "")
-    if url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()}):
-        return url.partition("?")[0]
-    return reverse("bc-actions")
+    ours = url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()})
+    return url if ours else ""
 
 
-def _query(request: HttpRequest, asked: OperatorAction) -> str:
-    """Keep what the page was asked for, and name the action whose outcome it is to show."""
-    _path, _mark, query = request.POST.get("next", "").partition("?")
+def _page_with(request: HttpRequest, asked: OperatorAction) -> str:
+    """Return the page that shows the outcome: that of the form, or else the action's own."""
+    path, _mark, query = _page_of_form(request).partition("?")
+    if not path:
+        return reverse("bc-action", args=[asked.pk])
     kept = [pair for pair in query.split("&") if pair and not pair.startswith("action=")]
-    return "&".join([*kept, urlencode({"action": asked.pk})])
+    return f"{path}?{'&'.join([*kept, urlencode({'action': asked.pk})])}"
 
 
 def action_of(request: HttpRequest) -> OperatorAction | None:

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from bc_consumer import ledger
 from bc_consumer.console.actions import action_of, context_of
@@ -89,7 +90,8 @@ def failures_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Return failed orders as a file: those of one cause, or all."""
     rows = _failed(request.GET.get("cause", "")[:LONGEST_CAUSE]).order_by("odoo_id")
     header = (
-        _("Odoo id"), _("Order"), _("Supplier"), _("Kind of error"), _("Error"), _("Attempts"),
+        _("Odoo id"), pgettext("column of a list", "Order"), _("Supplier"), _("Kind of error"),
+        _("Error"), _("Attempts"),
         _("First failed"), _("Given up"),
     )  # fmt: skip
     return csv_response(_("failed orders"), header, _csv_rows(rows))
