@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from odoo_simulator import Simulator
@@ -35,7 +37,7 @@ def _users(deployment: Deployment) -> None:
     make_users(deployment)
 
 
-def copied(deployment: Deployment, odoo: Simulator, **values: object) -> tuple[int, str]:
+def copied(deployment: Deployment, odoo: Simulator, **values: Any) -> tuple[int, str]:
     """Make an order in Odoo, and wait for it; return its id and its name."""
     odoo_id = odoo.create_order(lines=LINES, **values)
     order = odoo.order(odoo_id)
