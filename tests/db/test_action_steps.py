@@ -371,7 +371,8 @@ class AtWork:
         self.thread = threading.Thread(target=self._work)
         self.thread.start()
         running = SyncLog.objects.filter(status=SyncLog.Status.RUNNING)
-        self.run = wait_until(running.first, what="the run to begin")
+        wait_until(running.exists, what="the run to begin")
+        self.run = running.get()
 
     def _work(self) -> None:
         try:

@@ -454,8 +454,7 @@ def step(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
         return Finished(gettext("BC %(id)s is gone", id=7), {"x": 1})
 
     monkeypatch.setattr(worker, "TELL_SECONDS", 0.0)
-    monkeypatch.setattr(action_steps, "STEPS", action_steps.STEPS | {Kind.DOCTOR: wait})
-    monkeypatch.setattr(worker, "STEPS", action_steps.STEPS)
+    monkeypatch.setattr(worker, "STEPS", {**action_steps.STEPS, Kind.DOCTOR: wait})
     yield given
     given["go"].set()
 
@@ -512,7 +511,7 @@ def test_leases_are_renewed_as_long_as_it_is_in_hand(work: Work, step: dict[str,
 def test_a_deadline_ends_it(
     work: Work, step: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "DEADLINES", action_steps.DEADLINES | {Kind.DOCTOR: 0})
+    monkeypatch.setattr(worker, "DEADLINES", {Kind.DOCTOR: 0})
     action = ask(Kind.DOCTOR, user())
     work.round()
     assert (fresh(action).status, fresh(action).outcome) == (
