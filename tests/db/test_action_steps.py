@@ -123,7 +123,7 @@ def test_an_order_that_is_alike_is_told_to_be(
     action = perform(Kind.COMPARE, odoo_id=ids[0])
     assert (action.status, action.outcome) == (
         Status.DONE,
-        f"P{ids[0]:05}: the copy is as Odoo is.",
+        f"P{ids[0]:05}: the copy equals Odoo.",
     )
     order = action.result["order"]
     assert (order["in_copy"], order["in_odoo"], order["changes"]) == (True, "present", {})
