@@ -2,5 +2,6 @@
 
 Commands, the embedded project and the root's ``actors`` may import it; dramatiq loads
 ``middleware`` by its name. Start with ``actors``; ``worker_threads`` finds due orders without a
-message, ``queue_sweeper`` moves stored events to the ledger, ``scheduler`` does what is due.
+message, ``queue_sweeper`` moves stored events to the ledger, ``scheduler`` does what is due,
+``operator_actions`` what operators ask for.
 """

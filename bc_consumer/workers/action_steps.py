@@ -114,7 +114,7 @@ def _comparison_told(found: OrderComparison) -> Message:
     if not found.in_copy:
         return _("%(order)s: Odoo has it, and the copy does not.", order=name)
     if not found.changes.get("fields") and not found.changes.get("lines"):
-        return _("%(order)s: the copy is as Odoo is.", order=name)
+        return _("%(order)s: the copy equals Odoo.", order=name)
     return _("%(order)s: the copy differs from Odoo.", order=name)
 
 

@@ -18,6 +18,8 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import translation
 
+from bc_consumer.core.translatable import Message, first_line, joined, verbatim
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.diagnosis import diagnose
 from bc_consumer.doctor.findings import Check, Finding, Level, error
 from bc_consumer.models import Heartbeat, SyncLog, SyncState
@@ -268,3 +270,32 @@ def test_a_check_that_fails_itself_hides_no_other() -> None:
     assert "ValueError" in one.findings[0].text
     assert "first-test-secret" not in one.findings[0].text
     assert two.level is Level.OK
+
+
+def test_a_test_alert_is_sent_and_nothing_is_checked(
+    db: None, settings: LazySettings, mailoutbox: list[Any]
+) -> None:
+    settings.ALERT_EMAILS = []
+    assert "set ALERT_EMAILS" in doctor("--test-alert").out
+    settings.ALERT_EMAILS = ["operators@example.com"]
+    said = doctor("--test-alert")
+    assert (said.code, said.out) == (0, "A test alert was sent. Has it arrived?\n")
+    assert [message.subject for message in mailoutbox] == ["[BC] a test alert"]
+    settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = SMTP, "127.0.0.1", 1
+    assert doctor("--test-alert").code == 2
+
+
+@pytest.mark.parametrize(
+    ("message", "first"),
+    [
+        (verbatim("one\ntwo"), "one"),
+        (joined("\n", _("BC %(id)s is gone", id=7), "two"), "BC 7 is gone"),
+        (joined("\n", joined("\n", _("BC %(id)s is gone", id=7), "x"), "y"), "BC 7 is gone"),
+        (joined(": ", _("BC %(id)s is gone", id=7), "b\nc"), "BC 7 is gone: b"),
+        (_("BC %(id)s is gone", id=7), "BC 7 is gone"),
+    ],
+)
+def test_the_first_line_of_a_message_keeps_its_parts(message: Message, first: str) -> None:
+    line = first_line(message)
+    assert line == first
+    assert (line.form is not None) == ("gone" in first)

@@ -138,6 +138,24 @@ def test_viewers_may_run_no_action_and_administrators_all() -> None:
 
 
 @pytest.mark.parametrize("group", [VIEWERS, OPERATORS, ADMINISTRATORS])
+def test_viewers_see_everything_but_tracebacks(group: str) -> None:
+    SyncLog.objects.update(traceback="File run.py, line 7")
+    PendingBC.objects.update(traceback="File writer.py, line 9")
+    client = login(group)
+    for model, trace in ((SyncLog, "File run.py"), (PendingBC, "File writer.py")):
+        shown = client.get(url(model, "change", model._default_manager.latest("pk").pk))
+        assert shown.status_code == 200
+        assert (trace in shown.content.decode()) == (group != VIEWERS)
+
+
+def test_operators_delete_no_dead_letters() -> None:
+    client = login(OPERATORS)
+    assert 'value="dismiss"' not in client.get(url(DeadLetter)).content.decode()
+    run_action(client, DeadLetter, "dismiss")
+    assert DeadLetter.objects.exists()
+
+
+@pytest.mark.parametrize("group", [VIEWERS, OPERATORS, ADMINISTRATORS])
 def test_no_group_manages_users(group: str) -> None:
     client = login(group)
     for page in ("auth_user_changelist", "auth_user_add", "auth_group_changelist"):

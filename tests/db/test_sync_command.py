@@ -24,7 +24,17 @@ from bc_consumer.core import process_state as process
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable_field import PartsField
 from bc_consumer.management import progress
-from bc_consumer.models import BC, Alert, JournalEntry, PendingBC, SyncLog, SyncState
+from bc_consumer.models import (
+    BC,
+    Alert,
+    JournalEntry,
+    OperatorAction,
+    PendingBC,
+    SyncLog,
+    SyncState,
+)
+from bc_consumer.operations import run_control
+from bc_consumer.reconciliation import lock
 from bc_consumer.reconciliation.lock import Lock
 from bc_consumer.refresh import odoo_connection
 from odoo_simulator import Simulator
@@ -125,6 +135,8 @@ def test_a_run_that_failed_exits_with_1_and_one_sentence(simulator: Simulator) -
         ["--bc", "1", "--full"],
         ["--dry-run", "--force"],
         ["--unlock", "--bc", "1"],
+        ["--stop", "--bc", "1"],
+        ["--unlock", "--stop"],
         ["--what"],
     ],
 )
@@ -541,6 +553,50 @@ def test_unlock_asks_first(
 def test_unlock_tells_a_dead_holder_from_a_live_one(held: SyncLog) -> None:
     SyncState.objects.update(lease_until=database_now() - timedelta(seconds=1))
     assert "seems dead" in sync("--unlock", "--no-input", "--json").err
+
+
+@in_process
+def test_stop_says_when_no_run_is_at_work() -> None:
+    said = sync("--stop")
+    assert (said.code, said.out) == (0, "No run is at work.\n")
+    assert sync("--stop", "--json").json["run"] is None
+
+
+def test_stop_asks_the_run_at_work_and_is_recorded(held: SyncLog) -> None:
+    said = sync("--stop")
+    assert said.code == 0
+    assert said.out.startswith(f"run {held.pk} (nightly, begun at")
+    held.refresh_from_db()
+    assert held.stop_asked_by.endswith("manage.py)")
+    assert not lock_is_free(), "the run itself gives the lock back, in good order"
+    record = OperatorAction.objects.get()
+    assert (record.kind, record.asked_by) == (OperatorAction.Kind.STOP, held.stop_asked_by)
+
+
+def test_an_unlock_by_command_is_recorded(held: SyncLog) -> None:
+    sync("--unlock", "--no-input")
+    record = OperatorAction.objects.get()
+    assert (record.kind, record.parameters) == (OperatorAction.Kind.UNLOCK, {"force": True})
+    assert f"run {held.pk}" in record.outcome
+
+
+@in_process
+def test_a_stopped_run_exits_as_an_interrupted_one(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "HEAR_SECONDS", 0.05)
+    simulator.create_order(lines=LINES)
+
+    def stop_it(_model: str, _method: str) -> None:
+        run_control.ask_to_stop("chief")
+        connection.close()
+
+    simulator.faults.between_calls(stop_it)
+    simulator.faults.latency(0.2)
+    said = sync()
+    assert said.code == 130
+    assert "stopped by chief" in said.err
+    assert "Traceback" not in said.err
 
 
 # --- as a process, on PostgreSQL ----------------------------------------------------------------
