@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from django.conf import LazySettings
 from django.core import mail
@@ -9,7 +11,7 @@ from django.core import mail
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.models import Alert
 from bc_consumer.operations import alert_channels, alerts
-from bc_consumer.operations.alert_channels import Channel
+from bc_consumer.operations.alert_channels import Channel, Outgoing
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +22,12 @@ def chat(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> list[tuple[
     told: list[tuple[str, str]] = []
     settings.ALERT_EMAILS = ["ops@example.com"]
     settings.ALERT_CHAT_URL = "https://chat.example.com/hook"
-    channel = Channel("ALERT_CHAT_URL", lambda subject, text: told.append((subject, text)))
+    settings.ALERT_COOL_DOWN_MINUTES = 0
+
+    def tell(message: Outgoing, _addresses: Sequence[str]) -> None:
+        told.append((message.subject.removeprefix("[BC] "), message.text))
+
+    channel = Channel("ALERT_CHAT_URL", tell)
     monkeypatch.setattr(alert_channels, "CHANNELS", (*alert_channels.CHANNELS, channel))
     return told
 
@@ -45,8 +52,8 @@ def test_one_whose_setting_is_empty_tells_nobody(
 def test_a_channel_that_fails_keeps_the_others_from_nothing_and_is_tried_again(
     chat: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def away(subject: str, text: str) -> None:
-        raise ConnectionRefusedError(subject, text)
+    def away(_message: Outgoing, _addresses: Sequence[str]) -> None:
+        raise ConnectionRefusedError(111, "Connection refused")
 
     monkeypatch.setattr(
         alert_channels, "CHANNELS", (Channel("ALERT_EMAILS", away), *alert_channels.CHANNELS[1:])
@@ -54,4 +61,5 @@ def test_a_channel_that_fails_keeps_the_others_from_nothing_and_is_tried_again(
     alerts.alert("key", verbatim("subject"), verbatim("text"))
     assert chat == [("subject", "text")]
     assert "could not be sent by ALERT_EMAILS" in caplog.text
-    assert Alert.objects.get().mailed_at is None, "it is sent with the next occurrence"
+    assert list(Alert.objects.get().sent) == ["ALERT_CHAT_URL"]
+    monkeypatch.undo()
