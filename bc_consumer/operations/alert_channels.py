@@ -10,7 +10,7 @@ from its message.
 import enum
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.core.mail import send_mail
@@ -68,7 +68,7 @@ class Recipient:
     """Who takes a message or refuses it: one URL, or all addresses of a channel."""
 
     channel: Channel
-    addresses: tuple[str, ...]
+    addresses: tuple[str, ...] = field(repr=False)
     name: str
     """Stays the same while the address does; tells nothing of it."""
     label: str

@@ -5,10 +5,10 @@ only a process that sends or checks something imports it.
 """
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +21,7 @@ LONGEST_REASON = 300
 SHORTEST_PART = 3
 """Characters of a part of a URL that is hidden in what its own service said."""
 
+_loading = threading.Lock()
 _complaints: ContextVar[list[str] | None] = ContextVar("apprise_complaints", default=None)
 """What apprise logs about the present call. It returns no reasons."""
 
@@ -33,15 +34,17 @@ def send(url: str, subject: str, text: str, kind: str) -> None:
     message. Neither quotes anything of the URL.
     """
     with _collect_complaints() as complaints:
-        service = _service(url)
-        if service is None:
-            raise ValueError(_reason(url, complaints) or "apprise can't use this URL")
-        sender = _apprise().Apprise(asset=service.asset)
-        sender.add(service)
         try:
+            service = _service(url)
+            if service is None:
+                raise ValueError("apprise can't use this URL")  # its reason quotes the URL
+            sender = _apprise().Apprise(asset=service.asset)
+            sender.add(service)
             taken = sender.notify(
                 body=text or subject, title=subject, notify_type=kind, body_format="text"
             )
+        except ValueError:
+            raise
         except Exception as error:  # noqa: BLE001 (a service's own; its text may quote the URL)
             raise OSError(_reason(url, [f"{type(error).__name__}: {error}"])) from None
         if not taken:
@@ -68,17 +71,16 @@ def _service(url: str) -> Any:
         image_url_mask="",
         image_url_logo="",
     )
-    try:
-        return module.Apprise.instantiate(url, asset=asset)
-    except Exception:  # noqa: BLE001 (of a URL that its parser did not expect)
-        return None
+    return module.Apprise.instantiate(url, asset=asset)
 
 
-@cache
 def _apprise() -> ModuleType:
-    import apprise
+    with _loading:
+        import apprise
 
-    logging.getLogger("apprise").addFilter(_collect)
+        # While one thread loads the services, another would not find its own.
+        apprise.NotificationManager().load_modules()
+        logging.getLogger("apprise").addFilter(_collect)  # once, however often it is called
     return apprise
 
 
