@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-BETWEEN_URLS = re.compile(r"[\s,]+(?=[a-zA-Z][a-zA-Z0-9+.-]*://)")
+BETWEEN_URLS = re.compile(r"(?<![\s,])[\s,]++(?=[a-zA-Z][a-zA-Z0-9+.-]*+://)")
 
 
 class Environment:

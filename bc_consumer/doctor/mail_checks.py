@@ -7,9 +7,9 @@ from django.conf import settings
 from django.core.mail import get_connection
 from django.utils.translation import gettext as _
 
+from bc_consumer.core import apprise_channel
 from bc_consumer.core.secret_urls import shown
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
-from bc_consumer.operations import apprise_channel
 from bc_consumer.operations.heartbeat_url import fail_url
 
 SECONDS = 5

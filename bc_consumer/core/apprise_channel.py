@@ -4,6 +4,7 @@ Importing apprise with its services takes a second of processor and 43 MB (measu
 only a process that sends or checks something imports it.
 """
 
+import importlib
 import logging
 import threading
 from collections.abc import Iterator
@@ -76,8 +77,7 @@ def _service(url: str) -> Any:
 
 def _apprise() -> ModuleType:
     with _loading:
-        import apprise
-
+        apprise = importlib.import_module("apprise")
         # While one thread loads the services, another would not find its own.
         apprise.NotificationManager().load_modules()
         logging.getLogger("apprise").addFilter(_collect)  # once, however often it is called
