@@ -158,6 +158,18 @@ PAGE_DATABASE_SECONDS = _env.number("PAGE_DATABASE_SECONDS", 5)
 # The live page needs a login unless this is set; ./start sets it for its demonstration.
 LIVE_PAGE_PUBLIC = _env.flag("LIVE_PAGE_PUBLIC", False)
 ALERT_EMAILS = _env.words("ALERT_EMAILS")
+# Chats, SMS, push services: URLs of apprise, all of them secret.
+ALERT_URLS = _env.urls("ALERT_URLS")
+# An alert whose cause lasts is sent again after so many hours; 0: only once.
+ALERT_AGAIN_HOURS = _env.number("ALERT_AGAIN_HOURS", 24)
+# An alert is over when its cause has been gone for so long: one that comes and goes is sent once.
+ALERT_COOL_DOWN_MINUTES = _env.number("ALERT_COOL_DOWN_MINUTES", 10)
 # Outages of Odoo shorter than this resolve themselves and send no alert.
 ALERT_ODOO_AWAY_SECONDS = _env.number("ALERT_ODOO_AWAY_SECONDS", 600)
+# Called after each good nightly run, so that a monitor notices when none comes; secret.
+HEARTBEAT_URL = _env.url("HEARTBEAT_URL", ("https", "http"))
+# Called after a nightly run that failed: a URL, or a path that is added to HEARTBEAT_URL.
+HEARTBEAT_FAIL_URL = _env.text("HEARTBEAT_FAIL_URL")
+# line: for people. json: one object per line, for log collectors.
+LOG_FORMAT = _env.choice("LOG_FORMAT", "line", ("line", "json"))
 LOG_LEVEL = _env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))

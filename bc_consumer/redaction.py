@@ -1,15 +1,18 @@
-"""Log formatter and exception reporter that keep secrets out of log lines and error pages.
+"""Log formatters and exception reporter that keep secrets out of log lines and error pages.
 
-``RedactingFormatter`` is for LOGGING; ``bc_consumer.conf`` sets the other two as Django's
-DEFAULT_EXCEPTION_REPORTER and DEFAULT_EXCEPTION_REPORTER_FILTER.
+``RedactingFormatter`` and ``RedactingJSONFormatter`` are for LOGGING; ``bc_consumer.conf`` sets the
+other two as Django's DEFAULT_EXCEPTION_REPORTER and DEFAULT_EXCEPTION_REPORTER_FILTER.
 """
 
+import json
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.safestring import SafeString
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
+from bc_consumer.core.log_context import current_facts
 from bc_consumer.core.redaction import current_redactor, redacted
 from bc_consumer.core.secret_patterns import Redactor
 
@@ -20,6 +23,13 @@ RANGES_NOT_IN_A_LINE = (
 ESCAPES = {
     character: chr(character).encode("unicode_escape").decode()
     for first, last in RANGES_NOT_IN_A_LINE
+    for character in range(first, last + 1)
+}
+SURROGATES = (0xD800, 0xDFFF)
+"""Halves of characters, which no UTF-8 stream takes."""
+ESCAPES_IN_JSON = {
+    character: f"\\u{character:04x}"
+    for first, last in (*RANGES_NOT_IN_A_LINE, SURROGATES)
     for character in range(first, last + 1)
 }
 
@@ -34,6 +44,35 @@ class RedactingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return line and traceback without secrets."""
         return redacted(super().format(record))
+
+
+class RedactingJSONFormatter(logging.Formatter):
+    """Writes one JSON object per record, in one line; hides secrets and cuts long texts.
+
+    Beside the record's own values it has those of ``core/log_context.py``: which orders the work is
+    about (``order``, an id or a list of ids), why (``cause``), and within which run (``run``).
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the object. Its texts are redacted one by one, so that it stays valid JSON."""
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        facts: dict[str, Any] = {
+            "time": moment.replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": redacted(record.getMessage()),
+            "process": record.process,
+            "thread": record.threadName,
+        }
+        facts |= {
+            name: redacted(fact) if isinstance(fact, str) else fact
+            for name, fact in current_facts().items()
+        }
+        if record.exc_info:
+            facts["exception"] = redacted(self.formatException(record.exc_info))
+        if record.stack_info:
+            facts["stack"] = redacted(self.formatStack(record.stack_info))
+        return json.dumps(facts, ensure_ascii=False, default=str).translate(ESCAPES_IN_JSON)
 
 
 class RedactingReporterFilter(SafeExceptionReporterFilter):

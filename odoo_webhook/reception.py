@@ -8,7 +8,6 @@ server.
 """
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +17,7 @@ from django.http.request import split_domain_port, validate_host
 
 from bc_consumer.messaging.intake import IntakeUnavailable, accept_on_loop
 from odoo_webhook.incoming import RETRY_AFTER_SECONDS, OrderEvent, PayloadError, parse
-from odoo_webhook.views import confirm, lost_text, mark_of
-
-logger = logging.getLogger(__name__)
+from odoo_webhook.views import confirm, mark_of, report_lost
 
 LONGEST_BODY = 16 * 1024
 """Bytes. Reading a longer one would keep the event loop from others for too long; Odoo's have a few
@@ -68,8 +65,7 @@ class Reception:
             mark = mark_of(event)
             kept_in = await accept_on_loop(event.order_ids, mark, arrived=arrived)
         except IntakeUnavailable:
-            logger.warning("webhook refused with 503: %s", lost_text(event))
-            return _reply(503, {"error": lost_text(event)})
+            return _reply(503, {"error": report_lost(event)})
         finally:
             self._waiting -= 1
         return _reply(202, confirm(event, mark, kept_in))

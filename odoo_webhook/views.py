@@ -10,6 +10,7 @@ from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from bc_consumer.core.log_context import logging_about
 from bc_consumer.core.redaction import redacted
 from bc_consumer.installation.public_address import LONGEST_NONCE, PING, proof
 from bc_consumer.ledger import Mark
@@ -57,10 +58,11 @@ def _take_in(request: HttpRequest) -> JsonResponse:
         return _refuse(400, str(error))
     mark = mark_of(event)
     try:
-        kept_in = accept(event.order_ids, mark, arrived=request.META.get(ARRIVED))
+        with logging_about(order=event.order_ids, cause=mark.cause):
+            kept_in = accept(event.order_ids, mark, arrived=request.META.get(ARRIVED))
     except IntakeUnavailable:
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        return _refuse(503, lost_text(event), **headers)
+        return JsonResponse({"error": report_lost(event)}, status=503, headers=headers)
     return JsonResponse(confirm(event, mark, kept_in), status=202)
 
 
@@ -76,18 +78,22 @@ def mark_of(event: OrderEvent) -> Mark:
 
 def confirm(event: OrderEvent, mark: Mark, kept_in: str) -> dict[str, object]:
     """Log that the event is kept; return what the caller is answered."""
-    logger.info(
-        "BC %s: %s, kept in the %s", shorten_ids(event.order_ids), mark.event.value, kept_in
-    )
+    with logging_about(order=event.order_ids, cause=mark.cause):
+        logger.info(
+            "BC %s: %s, kept in the %s", shorten_ids(event.order_ids), mark.event.value, kept_in
+        )
     return {"accepted": event.order_ids, "kept_in": kept_in}
 
 
-def lost_text(event: OrderEvent) -> str:
-    """Return what the sender of an event is told that nothing could keep."""
-    return (
+def report_lost(event: OrderEvent) -> str:
+    """Log that nothing could keep the event; return what its sender is told."""
+    why = (
         f"BC {shorten_ids(event.order_ids)}: neither the database nor RabbitMQ could keep"
         " the event; send it again"
     )
+    with logging_about(order=event.order_ids, cause=WEBHOOK):
+        logger.warning("webhook refused with 503: %s", why)
+    return why
 
 
 def _check_headers(request: HttpRequest) -> JsonResponse | None:

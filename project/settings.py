@@ -31,6 +31,7 @@ VARIABLES_OF_FILES = frozenset(os.environ) - _given
 # Everything about Odoo, RabbitMQ, webhook, workers and reconciliation; loaded after .env.
 from bc_consumer.conf import *  # noqa: E402, F403
 from bc_consumer.conf import (  # noqa: E402
+    LOG_FORMAT,
     LOG_LEVEL,
     POSTGRESQL_OPTIONS,
     SQLITE_OPTIONS,
@@ -167,9 +168,10 @@ LOGGING = {
         "line": {
             "()": "bc_consumer.redaction.RedactingFormatter",
             "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
-        }
+        },
+        "json": {"()": "bc_consumer.redaction.RedactingJSONFormatter"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         **{name: {"level": LOG_LEVEL} for name in ("bc_consumer", "odoo_webhook", "project")},

@@ -124,6 +124,15 @@ def _checks(_action: OperatorAction, result: Mapping[str, Any]) -> Told:
     }
 
 
+def _channels(_action: OperatorAction, result: Mapping[str, Any]) -> Told:
+    return {
+        "template": "bc_consumer/result_channels.html",
+        "channels": [
+            {"name": one["name"], "error": said(one["error"])} for one in result.get("channels", ())
+        ],
+    }
+
+
 SHOWN: Mapping[OperatorAction.Kind, Callable[[OperatorAction, Mapping[str, Any]], Told | None]] = {
     Kind.COMPARE: _comparison,
     Kind.READ_AGAIN: _orders,
@@ -133,5 +142,6 @@ SHOWN: Mapping[OperatorAction.Kind, Callable[[OperatorAction, Mapping[str, Any]]
     Kind.DRY_RUN: _differences,
     Kind.DOCTOR: _checks,
     Kind.PING: _checks,
+    Kind.TEST_ALERT: _channels,
 }
 """Of the other kinds the outcome's sentence tells all."""

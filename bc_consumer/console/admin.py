@@ -314,8 +314,13 @@ class PendingBCAdmin(ReadOnlyAdmin):
 class AlertAdmin(ReadOnlyAdmin):
     """Alerts that were sent and are not resolved."""
 
-    list_display = ("about", "text_shown", "first_at", "last_at", "count", "mailed_at")
-    exclude = ("subject", "text")
+    list_display = (
+        "about", "text_shown", "first_at", "last_at", "count", "mailed_at", "acknowledged_by",
+        "muted_until",
+    )  # fmt: skip
+    exclude = (
+        "subject", "text", "sent", "tried_at", "resolved_at", "over_subject", "over_text",
+    )  # fmt: skip
     readonly_fields = ("about", "text_shown")
 
     @admin.display(description=_("about"), ordering="key")

@@ -3,12 +3,15 @@
 import ast
 import contextlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import time
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+BETWEEN_URLS = re.compile(r"(?<![\s,])[\s,]++(?=[a-zA-Z][a-zA-Z0-9+.-]*+://)")
 
 
 class Environment:
@@ -84,6 +87,10 @@ class Environment:
     def words(self, name: str, default: str = "") -> list[str]:
         """Return the variable's comma-separated items."""
         return [item.strip() for item in self.text(name, default).split(",") if item.strip()]
+
+    def urls(self, name: str) -> list[str]:
+        """Return the URLs, separated by commas or white space; a URL may contain commas itself."""
+        return [item for item in BETWEEN_URLS.split(self.text(name).strip(", ")) if item]
 
     def numbers(self, name: str, default: str) -> tuple[float, ...]:
         """Return the ascending numbers of at least 0, separated by spaces or commas."""

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from types import TracebackType
 from typing import IO, Any, overload
@@ -18,12 +18,15 @@ from urllib.parse import unquote, urlsplit
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from bc_consumer.core.secret_patterns import LONGEST, Redactor
+from bc_consumer.core.secret_patterns import LONGEST, Redactor, is_recognisable
+from bc_consumer.core.secret_urls import secret_parts
 from bc_consumer.core.translatable import Message
 
 SECRETS = ("SECRET_KEY", "ODOO_PASSWORD", "ODOO_ADMIN_PASSWORD", "EMAIL_HOST_PASSWORD")
 LISTS_OF_SECRETS = ("SECRET_KEY_FALLBACKS", "ODOO_WEBHOOK_SECRETS")
 URLS = ("ODOO_URL", "RABBITMQ_URL", "PUBLIC_URL")
+SECRET_URLS = ("ALERT_URLS", "HEARTBEAT_URL", "HEARTBEAT_FAIL_URL")
+"""Settings with URLs in which anything may be a token."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 """Variables that libcurl and Odoo's own client read; their upper-case forms count too."""
 
@@ -67,8 +70,16 @@ def _of_settings() -> Iterator[tuple[str, str]]:
         yield from ((name, str(value)) for value in getattr(settings, name, ()))
     for name in URLS:
         yield from ((name, password) for password in _of_url(getattr(settings, name, "")))
+    for name in SECRET_URLS:
+        yield from ((name, part) for part in _of_secret_urls(getattr(settings, name, "")))
     for database in settings.DATABASES.values():
         yield "DATABASES", str(database.get("PASSWORD") or "")
+
+
+def _of_secret_urls(urls: str | Iterable[str]) -> Iterator[str]:
+    """Yield what may be a token, except for words, which many paths contain."""
+    for url in [urls] if isinstance(urls, str) else urls:
+        yield from filter(is_recognisable, secret_parts(url))
 
 
 def _of_url(url: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 from django.db import connection
 
+from bc_consumer.core import apprise_channel
 from bc_consumer.core.redaction import secret_values
 from bc_consumer.core.secret_patterns import is_recognisable
 from bc_consumer.installation.public_address import address_error, expects_no_webhooks
@@ -31,7 +32,7 @@ RULES_NAME = re.compile(r"[\w][\w .-]{0,39}")
 @register()
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Check what can be judged without asking any other system."""
-    return [*_odoo(), *_choice(), *_webhook(), *_public_url(), *_workers()]
+    return [*_odoo(), *_choice(), *_webhook(), *_public_url(), *_workers(), *_alerts()]
 
 
 @register(deploy=True)
@@ -214,4 +215,31 @@ def _exchange() -> Iterator[CheckMessage]:
             f"RABBITMQ_EXCHANGE {exchange!r} can't be used as the name of an exchange.",
             hint='Choose one of 255 bytes at most that does not begin with "amq.".',
             id="bc.E021",
+        )
+
+
+def _alerts() -> Iterator[CheckMessage]:
+    unusable = [
+        str(number)
+        for number, url in enumerate(settings.ALERT_URLS, 1)
+        if not apprise_channel.is_usable(url)
+    ]
+    if unusable:
+        yield Error(
+            f"ALERT_URLS: apprise can't use number {', '.join(unusable)} of its URLs.",
+            hint="Write each as https://github.com/caronc/apprise/wiki says for its service.",
+            id="bc.E050",
+        )
+    fail = settings.HEARTBEAT_FAIL_URL
+    if fail and not fail.startswith(("/", "https://", "http://")):
+        yield Error(
+            "HEARTBEAT_FAIL_URL is neither a URL nor a path.",
+            hint="Write it with https://, or as what is added to HEARTBEAT_URL: /fail",
+            id="bc.E051",
+        )
+    if fail.startswith("/") and not settings.HEARTBEAT_URL:
+        yield Error(
+            "HEARTBEAT_FAIL_URL is a path, and HEARTBEAT_URL, to which it is added, is not set.",
+            hint="Set HEARTBEAT_URL, or write HEARTBEAT_FAIL_URL with https://",
+            id="bc.E052",
         )

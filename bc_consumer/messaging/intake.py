@@ -20,6 +20,7 @@ import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
@@ -31,6 +32,7 @@ from django.db import connection
 from bc_consumer import ledger
 from bc_consumer.core.database_deadline import database_deadline, installed
 from bc_consumer.core.id_set import HIGHEST_ID
+from bc_consumer.core.log_context import logging_about
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.ledger.database_gate import DatabaseGate, LivenessProbe, StatementWait, Verdict
 from bc_consumer.messaging.publisher import publisher
@@ -288,6 +290,12 @@ def share_time(ends: Collection[float], now: float, answer: float) -> TimeShares
     )
 
 
+def _logging_about(batch: Sequence[Arrival]) -> AbstractContextManager[None]:
+    marks = [mark for arrival in batch for mark in arrival.marks]
+    causes = dict.fromkeys(mark.cause for _odoo_id, mark in marks)
+    return logging_about(order={odoo_id for odoo_id, _mark in marks}, cause=",".join(causes))
+
+
 class Intake(threading.Thread):
     """The storing thread; see the module's docstring.
 
@@ -325,12 +333,12 @@ class Intake(threading.Thread):
             batch, expiring = self._choose_batch()
             kept_in = ""
             began = time.monotonic()
-            try:
-                kept_in = (
-                    self._store_in_rabbitmq_first(batch) if expiring else self._store_batch(batch)
-                )
-            except Exception:
-                logger.exception("%d events could not be stored", len(batch))
+            store = self._store_in_rabbitmq_first if expiring else self._store_batch
+            with _logging_about(batch):
+                try:
+                    kept_in = store(batch)
+                except Exception:
+                    logger.exception("%d events could not be stored", len(batch))
             for arrival in batch:
                 with contextlib.suppress(InvalidStateError):
                     arrival.kept_in.set_result(kept_in)

@@ -6,8 +6,20 @@ from django.utils.translation import gettext_lazy as _
 from bc_consumer.core.translatable_field import MessageField, MessageModel, MessageQuerySet
 
 
+class OpenAlerts(models.Manager["Alert"]):
+    """Alerts whose cause lasts."""
+
+    def get_queryset(self) -> models.QuerySet["Alert"]:
+        """Leave out those that are resolved."""
+        return MessageQuerySet(self.model, using=self._db).filter(resolved_at=None)
+
+
 class Alert(MessageModel):
-    """An alert that people were sent, kept so that it is sent once."""
+    """An alert, with what people were told of it. ``operations/alerts.py`` alone writes it.
+
+    A resolved one stays for a while, unseen: it may recur within minutes, and may be muted.
+    ``objects`` leaves it out, ``known`` has it.
+    """
 
     key = models.TextField(_("about"), primary_key=True)
     subject = MessageField(_("subject"), default="", db_default="")
@@ -15,9 +27,23 @@ class Alert(MessageModel):
     first_at = models.DateTimeField(_("first"))
     last_at = models.DateTimeField(_("latest"))
     count = models.PositiveIntegerField(_("times"), default=1)
-    mailed_at = models.DateTimeField(_("mailed"), null=True)
+    mailed_at = models.DateTimeField(_("sent"), null=True)
+    """When somebody last took it."""
+    sent = models.JSONField(default=dict, db_default={})
+    """When each recipient took it, in seconds since 1970, by the recipient's name."""
+    tried_at = models.DateTimeField(null=True)
+    """When sending it last began; empty once everybody has taken it."""
+    acknowledged_at = models.DateTimeField(_("acknowledged"), null=True)
+    acknowledged_by = models.TextField(_("acknowledged by"), default="", db_default="")
+    muted_until = models.DateTimeField(_("muted until"), null=True)
+    muted_by = models.TextField(_("muted by"), default="", db_default="")
+    resolved_at = models.DateTimeField(_("resolved"), null=True)
+    over_subject = MessageField(default="", db_default="")
+    """The message that it is over, until that is sent; empty if there is none."""
+    over_text = MessageField(default="", db_default="")
 
-    objects = MessageQuerySet.as_manager()
+    objects = OpenAlerts()
+    known = MessageQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("alert")

@@ -143,7 +143,7 @@ def alert_to_dead_letters(broker: Broker) -> None:
     """Alert people once while messages wait in the queues; resolve the alert when none do."""
     found = {name: count for name, count in waiting(broker).items() if count}
     if not found:
-        resolve_alert(ALERT)
+        resolve_alert(ALERT, _("no message is left that could not be processed"))
         return
     told = joined(
         ", ",

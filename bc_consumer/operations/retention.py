@@ -4,10 +4,10 @@ import logging
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from bc_consumer.models import JournalEntry, OperatorAction, SyncLog
+from bc_consumer.models import Alert, JournalEntry, OperatorAction, SyncLog
 
 logger = logging.getLogger(__name__)
 
@@ -16,12 +16,14 @@ IDLE_POLLS_STAY = timedelta(days=1)
 ACTIONS_KEPT = 20_000
 RESULTS_KEPT = 1_000
 """Results of operators' actions, up to 200 kB each; the outcome of older ones stays."""
+RESOLVED_ALERTS_STAY = timedelta(days=7)
 
 
 def purge() -> None:
     """Delete journal entries, ended runs and operators' actions that are older than their settings.
 
     Polls that found nothing are deleted after a day: with one every few seconds there are many.
+    Alerts that are over are deleted after a week, unless they are muted for longer.
     """
     journal_limit = Now() - timedelta(days=settings.JOURNAL_DAYS)
     entries = _delete_in_batches(JournalEntry.objects.filter(at__lt=journal_limit))
@@ -29,6 +31,8 @@ def purge() -> None:
     runs = _delete_in_batches(SyncLog.objects.filter(ended_at__lt=run_limit))
     idle = SyncLog.objects.filter(cause=SyncLog.Cause.POLL, bc_count=0)
     runs += _delete_in_batches(idle.filter(ended_at__lt=Now() - IDLE_POLLS_STAY))
+    audible = Q(muted_until=None) | Q(muted_until__lt=Now())
+    Alert.known.filter(audible, resolved_at__lt=Now() - RESOLVED_ALERTS_STAY).delete()
     actions = _purge_actions()
     if entries or runs or actions:
         logger.info(

@@ -14,10 +14,10 @@ from bc_consumer.core.translatable import NOTHING, Message, joined, ngettext, ve
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.installation.public_address import expects_no_webhooks
 from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog, SyncState
-from bc_consumer.operations import retention
+from bc_consumer.operations import heartbeat_url, retention
 from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.refresh import archive_brake
-from bc_consumer.refresh.batch import REFUSED
+from bc_consumer.refresh.batch import ACCEPTED, REFUSED
 
 logger = logging.getLogger(__name__)
 Status = SyncLog.Status
@@ -129,8 +129,10 @@ def alert_about(run: SyncLog) -> None:
                 key, _("a poll failed") if is_poll else _("a reconciliation failed"), summary(run)
             )
     elif run.status in SyncLog.GOOD:
-        resolve_alert(key)
-        resolve_alert(REFUSED)
+        resolve_alert(
+            key, _("a poll was good again") if is_poll else _("a reconciliation was good again")
+        )
+        resolve_alert(REFUSED, ACCEPTED)
         if run.status == Status.OK and run.digest:
             _end_alerts()
     if run.cause == Cause.NIGHTLY and run.window_since is not None:
@@ -190,12 +192,21 @@ def _any_run_was_good_lately() -> bool:
 def _end_alerts() -> None:
     """End the alerts that a digest without trouble has shown to be out of date."""
     if not PendingBC.objects.exclude(held_reason="").exists():
-        resolve_alert(archive_brake.KEY)
+        resolve_alert(archive_brake.KEY, archive_brake.NONE_HELD)
     if not BC.objects.filter(forbidden_at__isnull=False).exists():
         resolve_alert("forbidden")
 
 
 # --- afterwards ---------------------------------------------------------------------------------
+
+
+def report_to_monitor(run: SyncLog) -> None:
+    """Tell the monitor outside how a nightly run ended; its alert comes when nothing is told.
+
+    A run that was interrupted has not failed: another slice, or the next night, goes on.
+    """
+    if run.cause == Cause.NIGHTLY and not run.was_interrupted:
+        heartbeat_url.report_nightly_run(good=run.status in SyncLog.GOOD)
 
 
 def purge_what_is_old() -> None:

@@ -48,6 +48,7 @@ from django.db.models import F
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
+from bc_consumer.core.log_context import logging_about
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message, joined, message_of
@@ -74,6 +75,7 @@ from bc_consumer.reconciliation.finish import (
     connection_was_lost,
     forget_requested_scan,
     purge_what_is_old,
+    report_to_monitor,
     summary,
     verdict,
     waiting_in_vain,
@@ -230,6 +232,10 @@ class _Runner:
 
     def execute(self) -> SyncLog:
         """Go through the phases; end the run and release the lock, whatever happens."""
+        with logging_about(run=self.run.pk, cause=self.run.cause):
+            return self._execute()
+
+    def _execute(self) -> SyncLog:
         logger.info(
             "run %d (%s) begins or goes on, at phase %s",
             self.run.pk,
@@ -564,6 +570,7 @@ class _Runner:
         bad_level = logging.WARNING if harmless else logging.ERROR
         logger.log(logging.INFO if good else bad_level, "run %d: %s", run.pk, summary(run))
         alert_about(run)
+        report_to_monitor(run)
         went_through = run.phase == Phase.DONE and status != Status.FAILED
         if went_through and run.digest and not run.asked_for:
             purge_what_is_old()
@@ -674,7 +681,9 @@ def drain_threads(run: int) -> Iterator[None]:
 def _work_until(run: int, stop: threading.Event) -> None:
     while not stop.is_set() and not process_state.stopping.is_set():
         try:
-            if not work_off(turn=1.0, run=run):
+            with logging_about(run=run):
+                worked_off = work_off(turn=1.0, run=run)
+            if not worked_off:
                 stop.wait(0.05)
         except DatabaseFailure as error:
             logger.warning("The run's own threads wait for the database: %s", error)

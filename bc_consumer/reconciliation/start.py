@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 
 from bc_consumer import ledger
 from bc_consumer.core import translatable
+from bc_consumer.core.log_context import logging_about
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import SyncLog, SyncState
 from bc_consumer.reconciliation.schedule import RunRequest
@@ -48,7 +49,8 @@ def begin(request: RunRequest) -> SyncLog:
     if request.cause != Cause.POLL:  # polls come too often to try held orders again
         ledger.release_held(forced=request.forced, run=run.pk)
     if adopted := ledger.adopt(run.pk):
-        logger.info("run %d waits for %d orders that earlier runs marked, too", run.pk, adopted)
+        with logging_about(run=run.pk, cause=run.cause):
+            logger.info("run %d waits for %d orders that earlier runs marked, too", run.pk, adopted)
     return run
 
 

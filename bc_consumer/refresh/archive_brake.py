@@ -34,6 +34,8 @@ HELD = _("archiving on hold")
 """The subject of the alert about held orders."""
 STOPPED = _("a reconciliation was stopped")
 """The subject of the same alert when it is about a run that was stopped."""
+NONE_HELD = _("no order is held any more")
+"""The subject of the message that the alert is over."""
 IDS_SHOWN = 10
 """Held orders whose ids the alert names."""
 REWRITES = 5
@@ -231,7 +233,7 @@ def update_alert(*, more: bool) -> None:
         if not held.count:
             # By its beginning: a process of the release before still stores the parts behind it.
             if Alert.objects.filter(key=KEY).exclude(subject__startswith=str(STOPPED)).exists():
-                resolve_alert(KEY)
+                resolve_alert(KEY, NONE_HELD)
         elif more and attempt == 0:
             alert(KEY, HELD, held.text())
         else:

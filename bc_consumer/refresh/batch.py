@@ -21,7 +21,7 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
@@ -29,6 +29,7 @@ from django.db import transaction
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
+from bc_consumer.core.log_context import logging_about
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import joined, message_of, ngettext
@@ -73,6 +74,8 @@ LONGEST_WAIT_SECONDS = 1.0
 """The longest single wait for the turn to claim; then the ledger is asked again."""
 AWAY, REFUSED = "odoo away", "odoo refuses"
 """Keys of alerts."""
+ACCEPTED = _("Odoo accepts our access again")
+"""The subject of the message that the second one is over."""
 UNKNOWN_LOGGED = 20
 """Ids in one line of the log, of orders that neither Odoo nor the copy has."""
 ROUNDS = 4
@@ -165,6 +168,10 @@ class Batch:
 
         Raises only errors that no reaction is defined for.
         """
+        with _logging_about(self.rows.values()):
+            self._run()
+
+    def _run(self) -> None:
         try:
             while self.parts:
                 self._fetch_and_apply(self.parts.popleft())
@@ -193,16 +200,17 @@ class Batch:
         ids = self._renew(odoo_ids)
         if not ids:
             return
-        try:
-            fetched = odoo().fetch(ids)
-        except Exception as error:
-            if not is_about_orders(error):
-                raise
-            self._handle_fault(ids, error)
-        else:
-            self._confirm_odoo()
-            schema_watch.alert_to_missing_fields(odoo())
-            self._apply(self._map(fetched), rounds)
+        with self._logging_about(ids):
+            try:
+                fetched = odoo().fetch(ids)
+            except Exception as error:
+                if not is_about_orders(error):
+                    raise
+                self._handle_fault(ids, error)
+            else:
+                self._confirm_odoo()
+                schema_watch.alert_to_missing_fields(odoo())
+                self._apply(self._map(fetched), rounds)
 
     def _renew(self, odoo_ids: Iterable[int]) -> list[int]:
         """Renew the lease of the whole batch; return those of these orders that are still ours.
@@ -220,7 +228,8 @@ class Batch:
     def _drop_lost(self, odoo_ids: Collection[int]) -> None:
         self.open.difference_update(odoo_ids)
         for odoo_id in sorted(odoo_ids):
-            logger.warning("BC %d: our lease ran out; another worker has it", odoo_id)
+            with self._logging_about([odoo_id]):
+                logger.warning("BC %d: our lease ran out; another worker has it", odoo_id)
 
     def _confirm_odoo(self) -> None:
         """Odoo has answered: check that it is our database, and end the outage if we probed."""
@@ -237,7 +246,7 @@ class Batch:
             )
             logger.warning("Odoo answers again. %s", text)
             resolve_alert(AWAY, _("Odoo answers again"), text)
-            resolve_alert(REFUSED, _("Odoo accepts our access again"), text)
+            resolve_alert(REFUSED, ACCEPTED, text)
 
     def _map(self, fetched: Fetched) -> list[FetchedRow]:
         """Map what was fetched, and fail the orders that cannot be mapped or read.
@@ -407,18 +416,12 @@ class Batch:
             )
         for result in results:
             self.open.discard(result.odoo_id)
-            if result.outcome is None:
-                logger.debug("BC %d unchanged (%s)", result.odoo_id, result.causes)
-            else:
-                logger.info(
-                    "BC %d %s (%s): %d lines written, %d deleted%s",
-                    result.odoo_id,
-                    result.outcome.value,
-                    result.causes,
-                    result.lines_written,
-                    result.lines_deleted,
-                    "" if result.delay is None else f", {result.delay:.2f} s after its first mark",
-                )
+            with self._logging_about([result.odoo_id]):
+                _log_result(result)
+
+    def _logging_about(self, odoo_ids: Iterable[int]) -> AbstractContextManager[None]:
+        """State these orders, their causes and runs in each log line within the block."""
+        return _logging_about(self.rows[i] for i in odoo_ids if i in self.rows)
 
     # --- whose fault an error is ---------------------------------------------------------------
 
@@ -477,16 +480,17 @@ class Batch:
             return
         self.open.discard(odoo_id)
         self.failed.add(odoo_id)
-        logger.log(
-            logging.ERROR if last else logging.WARNING,
-            "BC %d failed (%s), attempt %d of %d%s: %s",
-            odoo_id,
-            row.causes,
-            row.attempts + 1,
-            settings.MAX_ATTEMPTS,
-            ", given up until it is marked again or replayed" if last else "",
-            text,
-        )
+        with self._logging_about([odoo_id]):
+            logger.log(
+                logging.ERROR if last else logging.WARNING,
+                "BC %d failed (%s), attempt %d of %d%s: %s",
+                odoo_id,
+                row.causes,
+                row.attempts + 1,
+                settings.MAX_ATTEMPTS,
+                ", given up until it is marked again or replayed" if last else "",
+                text,
+            )
 
     # --- when no order is at fault --------------------------------------------------------------
 
@@ -544,6 +548,30 @@ class Batch:
         ledger.release(self.token, given_back, delay, batch_limit)
         logger.info("%d orders given back: %s: BC %s", len(given_back), why, sorted(given_back))
         self.open = self.open - given_back
+
+
+def _logging_about(rows: Iterable[PendingBC]) -> AbstractContextManager[None]:
+    given = list(rows)
+    causes = dict.fromkeys(cause for row in given for cause in row.causes.split(","))
+    runs = {row.run_id for row in given if row.run_id is not None}
+    return logging_about(
+        order=[row.odoo_id for row in given], cause=",".join(causes), run=runs or None
+    )
+
+
+def _log_result(result: Result) -> None:
+    if result.outcome is None:
+        logger.debug("BC %d unchanged (%s)", result.odoo_id, result.causes)
+        return
+    logger.info(
+        "BC %d %s (%s): %d lines written, %d deleted%s",
+        result.odoo_id,
+        result.outcome.value,
+        result.causes,
+        result.lines_written,
+        result.lines_deleted,
+        "" if result.delay is None else f", {result.delay:.2f} s after its first mark",
+    )
 
 
 def _split_by_limit(rows: Iterable[PendingBC]) -> list[list[int]]:

@@ -4,7 +4,6 @@ A step gets the action in hand: its parameters, ``check`` and ``tell``. It retur
 ended, or raises: an error whose message was made for people becomes the outcome.
 """
 
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +17,7 @@ from bc_consumer.doctor.diagnosis import all_checks, diagnose
 from bc_consumer.doctor.findings import Check, Level
 from bc_consumer.doctor.webhook_checks import PING, URL, webhook_checks
 from bc_consumer.models import JournalEntry, OperatorAction, PendingBC, SyncLog
-from bc_consumer.operations import alert_channels, failed_orders
+from bc_consumer.operations import alerts, failed_orders
 from bc_consumer.reconciliation.dry_run import Drift, DriftScan
 from bc_consumer.reconciliation.finish import summary
 from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted
@@ -398,17 +397,14 @@ def _diagnose(action: InHand, checks: list[Check]) -> Finished:
 
 
 def _test_alert(_action: InHand) -> Finished:
-    channels = [channel.setting for channel in alert_channels.channels_in_use()]
-    if not channels:
-        text = _("Alerts reach nobody: set ALERT_EMAILS, and EMAIL_URL with it.")
+    results = alerts.send_test_alert()
+    if not results:
+        text = _("Alerts reach nobody: set ALERT_EMAILS or ALERT_URLS.")
         return Finished(text, {}, Status.REFUSED)
-    began = time.monotonic()
-    sent = alert_channels.send_test()
-    facts = {"channels": channels, "seconds": round(time.monotonic() - began, 1)}
-    if not sent:
-        text = _("It could not be sent by all of them; the log of the worker has the reason.")
-        return Finished(text, facts, Status.FAILED)
-    return Finished(_("A test alert was sent. Has it arrived?"), facts)
+    facts = {"channels": [{"name": one.label, "error": one.error} for one in results]}
+    if all(one.taken for one in results):
+        return Finished(_("A test alert was sent. Has it arrived?"), facts)
+    return Finished(_("Not every channel has taken it."), facts, Status.FAILED)
 
 
 STEPS: Mapping[OperatorAction.Kind, Callable[[InHand], Finished]] = {

@@ -9,6 +9,7 @@ from django.db import Error as DatabaseFailure
 from django.db import connection
 
 from bc_consumer.core import process_state
+from bc_consumer.core.log_context import logging_about
 from bc_consumer.messaging.publisher import ACTOR, FAILURES
 from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted, let_scheduler_resume
 from bc_consumer.reconciliation.run import reconcile_slice
@@ -41,9 +42,11 @@ def refresh_bc(odoo_id: int) -> None:
         looks = work_off()
     except DatabaseFailure as error:
         # The mark is in the ledger, so the timer tries again once the database is back.
-        logger.warning("BC %d: left to the timer, the database failed: %s", odoo_id, error)
+        with logging_about(order=odoo_id):
+            logger.warning("BC %d: left to the timer, the database failed: %s", odoo_id, error)
     else:
-        logger.debug("message for BC %d: %d orders looked at", odoo_id, looks)
+        with logging_about(order=odoo_id):
+            logger.debug("message for BC %d: %d orders looked at", odoo_id, looks)
     process_state.wake.set()
 
 

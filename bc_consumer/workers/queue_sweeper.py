@@ -1,4 +1,4 @@
-"""Moves events from the fallback queue to the ledger, and sends lost wake-ups again."""
+"""Does what is due every few seconds: stored events, lost wake-ups, alerts."""
 
 import logging
 import time
@@ -12,12 +12,13 @@ from django.db import DataError, IntegrityError, connection
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
+from bc_consumer.core.log_context import logging_about
 from bc_consumer.ledger.marks import shorten_ids
 from bc_consumer.messaging.broker import Broker, publish
 from bc_consumer.messaging.intake import AT_ONCE as MARKS_AT_ONCE
 from bc_consumer.messaging.intake import Marks, decode
 from bc_consumer.messaging.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE, publisher
-from bc_consumer.operations import dead_letters
+from bc_consumer.operations import alerts, dead_letters
 
 logger = logging.getLogger(__name__)
 
@@ -58,11 +59,12 @@ class Sweeper:
 
 
 def sweep() -> None:
-    """Do a full sweep: stored events, dead letters, lost messages.
+    """Do a full sweep: stored events, dead letters, lost messages, alerts that wait.
 
     Raises Django's DatabaseError or InterfaceError; an unreachable RabbitMQ is not an error.
     """
     _run_with_rabbitmq(_move_stored, dead_letters.alert_to_dead_letters, _send_again)
+    alerts.send_what_waits()
 
 
 def _run_with_rabbitmq(*steps: Callable[[Broker], None]) -> bool:
@@ -170,7 +172,8 @@ def _mark(marks: Marks) -> None:
     publisher().wake(ledger.mark_all(marks))
     process_state.wake.set()
     marked = sorted({odoo_id for odoo_id, _ in marks})
-    logger.info("%d BC marked from the fallback queue: %s", len(marked), shorten_ids(marked))
+    with logging_about(order=marked, cause=",".join(sorted({mark.cause for _, mark in marks}))):
+        logger.info("%d BC marked from the fallback queue: %s", len(marked), shorten_ids(marked))
 
 
 def _set_aside(broker: Broker, body: bytes, error: Exception) -> None:
@@ -186,6 +189,7 @@ def _send_again(broker: Broker) -> None:
     if queue.message_count == 0 and queue.consumer_count > 0:
         overdue = ledger.take_overdue(settings.RESEND_SECONDS, RESEND_LIMIT)
         if overdue:
-            logger.info("%d messages sent again: BC %s", len(overdue), overdue)
+            with logging_about(order=overdue):
+                logger.info("%d messages sent again: BC %s", len(overdue), overdue)
             publisher().wake(overdue)
     connection.close_if_unusable_or_obsolete()

@@ -449,6 +449,21 @@ def nobody_gets_alerts(setup: Setup) -> None:
     setup.settings.ALERT_EMAILS = []
 
 
+@broken("alert urls", "error", cause="ALERT_URLS 2 can't be used", fix="send_test_alert")
+def an_alert_url_is_misspelt(setup: Setup) -> None:
+    setup.settings.ALERT_URLS = ["json://example.com/hook", "slak://not the password"]
+
+
+@broken("settings", "error", cause="bc.E050", fix="apprise")
+def an_alert_url_can_not_be_used(setup: Setup) -> None:
+    setup.settings.ALERT_URLS = ["slack://not the password"]
+
+
+@broken("heartbeat url", "warning", cause="it is never called", fix="SYNC_NIGHTLY_AT")
+def a_monitor_waits_for_nights_that_never_come(setup: Setup) -> None:
+    setup.settings.HEARTBEAT_URL, setup.settings.SYNC_NIGHTLY_AT = "https://hc.example.com/x", None
+
+
 @broken("settings", "error", cause="bc.E002", fix="LEASE_SECONDS")
 def a_setting_contradicts_another(setup: Setup) -> None:
     setup.settings.LEASE_SECONDS = 10

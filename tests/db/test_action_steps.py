@@ -687,9 +687,9 @@ def test_a_test_alert_is_sent_by_the_channels(
     settings.ALERT_EMAILS = ["operators@example.com"]
     action = perform(Kind.TEST_ALERT)
     assert action.status == Status.DONE
-    assert action.result["channels"] == ["ALERT_EMAILS"]
+    assert action.result["channels"] == [{"name": "ALERT_EMAILS", "error": ""}]
     (message,) = mail.outbox
-    assert message.subject == "[BC] a test alert"
+    assert message.subject == "[BC] test alert"
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
     assert perform(Kind.TEST_ALERT).status == Status.FAILED

@@ -198,6 +198,7 @@ def together(count: int, work: Callable[[], object]) -> None:
 def test_rule_7_a_long_outage_is_told_once_and_so_is_its_end(
     simulator: Simulator, settings: LazySettings
 ) -> None:
+    settings.ALERT_COOL_DOWN_MINUTES = 0
     settings.ALERT_EMAILS = ["someone@example.com"]
     settings.ALERT_ODOO_AWAY_SECONDS = 300
     ledger.mark([simulator.create_order(lines=LINES)], WEBHOOK)
@@ -221,6 +222,7 @@ def test_rule_7_a_long_outage_is_told_once_and_so_is_its_end(
 def test_rule_7_a_refusal_is_told_at_once_asked_about_rarely_and_ends_by_itself(
     simulator: Simulator, settings: LazySettings
 ) -> None:
+    settings.ALERT_COOL_DOWN_MINUTES = 0
     settings.ALERT_EMAILS = ["someone@example.com"]
     ledger.mark([simulator.create_order(lines=LINES)], WEBHOOK)
     simulator.faults.deny_model("purchase.order")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.conf import LazySettings
+from django.core import mail
 from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
@@ -387,10 +388,13 @@ def test_a_night_that_lies_ahead_does_not_count(settings: LazySettings) -> None:
     assert [one.cause for one in plan.due()] == [Cause.NIGHTLY]
 
 
-def test_people_are_told_again() -> None:
+def test_people_are_told_again(settings: LazySettings) -> None:
+    settings.ALERT_EMAILS = ["ops@example.com"]
     alerts.alert("key", verbatim("subject"), verbatim("text"))
-    Alert.objects.update(mailed_at=ahead() + 24 * HOUR * 365)
+    later = ahead() + 24 * HOUR * 365
+    Alert.objects.update(mailed_at=later, sent={"ALERT_EMAILS": later.timestamp()})
     alerts.alert("key", verbatim("subject"), verbatim("text"))
+    assert len(mail.outbox) == 2
     mailed_at = Alert.objects.get().mailed_at
     assert mailed_at is not None
     assert mailed_at <= database_now()

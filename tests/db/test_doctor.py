@@ -27,6 +27,7 @@ from odoo_simulator import Simulator
 from odoo_simulator.base_data import ADMINISTRATOR
 from tests.db.broken_setups import BROKEN, Broken, Setup, key, mailing
 from tests.services.waiting import free_port
+from tests.unit.odoo.serving import RawServer, http
 from tests.unit.site import serving_site
 
 SMTP = "django.core.mail.backends.smtp.EmailBackend"
@@ -236,6 +237,29 @@ def test_without_recipients_no_mail_server_is_asked_for(setup: Setup) -> None:
     assert finding["level"] == "warning"
 
 
+def test_channels_and_the_monitor_are_told_without_their_secrets(setup: Setup) -> None:
+    checks = doctor("--json").checks
+    for name in ("alert urls", "heartbeat url"):
+        assert checks[name]["level"] == "ok"
+        assert checks[name]["findings"][0]["text"].startswith("none")
+    setup.settings.ALERT_EMAILS = []
+    url = f"jsons://127.0.0.1:{free_port()}/hooks/T0kenOfTheChat"
+    with RawServer(lambda _incoming: http(b"OK")) as monitor:
+        setup.settings.ALERT_URLS = [url, "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"]
+        setup.settings.HEARTBEAT_URL = f"{monitor.url}/T0kenOfTheMonitor"
+        setup.settings.HEARTBEAT_FAIL_URL = "/fail"
+        said = doctor("--json")
+        assert not monitor.requests, "it would take that for a good run"
+    assert "T0kenOf" not in said.out
+    assert [finding["text"] for finding in said.checks["alert urls"]["findings"]] == [
+        "ALERT_URLS 1 (jsons://127.0.0.1) is well formed",
+        "ALERT_URLS 2 (slack://T1J…) is well formed",
+    ]
+    for name in ("mail", "alert urls", "heartbeat url", "settings"):
+        assert said.checks[name]["level"] == "ok", said.checks[name]
+    assert "good or failed" in said.checks["heartbeat url"]["findings"][0]["text"]
+
+
 @pytest.mark.simulator(version=17, languages=("fr_FR",))
 def test_the_language_of_a_french_database_is_asked_for(setup: Setup) -> None:
     [finding] = doctor("--json").checks["odoo.language"]["findings"]
@@ -270,19 +294,6 @@ def test_a_check_that_fails_itself_hides_no_other() -> None:
     assert "ValueError" in one.findings[0].text
     assert "first-test-secret" not in one.findings[0].text
     assert two.level is Level.OK
-
-
-def test_a_test_alert_is_sent_and_nothing_is_checked(
-    db: None, settings: LazySettings, mailoutbox: list[Any]
-) -> None:
-    settings.ALERT_EMAILS = []
-    assert "set ALERT_EMAILS" in doctor("--test-alert").out
-    settings.ALERT_EMAILS = ["operators@example.com"]
-    said = doctor("--test-alert")
-    assert (said.code, said.out) == (0, "A test alert was sent. Has it arrived?\n")
-    assert [message.subject for message in mailoutbox] == ["[BC] a test alert"]
-    settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = SMTP, "127.0.0.1", 1
-    assert doctor("--test-alert").code == 2
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def poison_some(simulator: Simulator, ids: list[int]) -> dict[int, str]:
 def test_rule_6_seven_bad_orders_fail_alone_and_one_replay_brings_them(
     simulator: Simulator, settings: LazySettings
 ) -> None:
+    settings.ALERT_COOL_DOWN_MINUTES = 0
     settings.ALERT_EMAILS = ["someone@example.com"]
     settings.BATCH_SIZE = 25
     ids = make(simulator, 60)

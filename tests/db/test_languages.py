@@ -148,6 +148,7 @@ def test_alerts_are_mailed_in_the_project_s_language_and_shown_in_the_reader_s(
     settings: LazySettings,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    settings.ALERT_COOL_DOWN_MINUTES = 0
     settings.ALERT_EMAILS = ["someone@example.com"]
     settings.LANGUAGE_CODE = "fr"
     with override("en"), caplog.at_level(logging.ERROR):

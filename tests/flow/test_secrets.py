@@ -27,7 +27,14 @@ from tests.services.postgres import Database
 from tests.services.rabbitmq import RabbitMQ
 
 LINES = [{"name": "A shelf", "product_qty": 2}]
-SIMPLER = {"webhook": "", "second webhook": "", "typed": "", "mail": "'&</+% "}
+SIMPLER = {
+    "chat": "",
+    "monitor": "",
+    "webhook": "",
+    "second webhook": "",
+    "typed": "",
+    "mail": "'&</+% ",
+}
 """What may hold no comma, stands in a form, or has to be ASCII."""
 
 
@@ -83,7 +90,7 @@ class Scene:
 @pytest.fixture
 def hidden() -> dict[str, Secret]:
     names = "Odoo, Odoo's administrator, Odoo's proxy, PostgreSQL, RabbitMQ, mail, SECRET_KEY"
-    names += ", webhook, second webhook, typed, proxy, wrong"
+    names += ", webhook, second webhook, typed, proxy, wrong, chat, monitor"
     return {name: Secret.new(SIMPLER.get(name, AROUND)) for name in names.split(", ")}
 
 
@@ -121,6 +128,8 @@ def settings_of(hidden: Mapping[str, Secret], mail: MailServer) -> dict[str, str
         "ODOO_WEBHOOK_TIMING": "committed",
         "EMAIL_URL": f"smtp://us:{quote(hidden['mail'].value, safe='')}@127.0.0.1:{mail.port}",
         "ALERT_EMAILS": "somebody@example.com",
+        "ALERT_URLS": f"json://127.0.0.1:1/{hidden['chat'].value}",
+        "HEARTBEAT_URL": f"http://127.0.0.1:1/{hidden['monitor'].value}",
         "ALERT_ODOO_AWAY_SECONDS": "0",
         "MAX_ATTEMPTS": "1",
         "SWEEP_SECONDS": "0.2",
@@ -291,6 +300,9 @@ def mail_is_refused(one: Scene) -> None:
         "shell", "-c", "from bc_consumer.operations.alerts import alert; alert('x', 'y', 'z')"
     )
     assert "could not be sent by ALERT_EMAILS" in said
+    assert "could not be sent by ALERT_URLS 1 (json://127.0.0.1)" in said
+    one.manage("send_test_alert")
+    one.manage("alerts")
     one.mail.refuse = False
 
 

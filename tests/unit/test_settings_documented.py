@@ -25,6 +25,7 @@ READERS = frozenset(
         "numbers",
         "choice",
         "url",
+        "urls",
         "time_of_day",
     }
 )

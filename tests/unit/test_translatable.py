@@ -206,7 +206,8 @@ def test_nothing_that_is_stored_or_mailed_is_in_english_alone() -> None:
     assert not found, f"make these messages (core/translatable.py): {json.dumps(found, indent=1)}"
     assert len(TELLING) > 20
     assert {
-        "error", "notes", "last_error", "held_reason", "reason", "why", "subject", "text", "outcome"
+        "error", "notes", "last_error", "held_reason", "reason", "why", "subject", "text",
+        "over_subject", "over_text", "outcome",
     } == COLUMNS  # fmt: skip
 
 

@@ -15,7 +15,6 @@ from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.diagnosis import Diagnosis, all_checks, diagnose
 from bc_consumer.doctor.findings import Finding, Level
 from bc_consumer.management.command import HelpFormatter, RedactedCommand, at_levels
-from bc_consumer.operations import alert_channels
 
 MARKS = {Level.OK: "✓", Level.WARNING: "!", Level.ERROR: "✗", Level.SKIPPED: "–"}
 NOISY = ("pika", "bc_consumer", "django")
@@ -58,30 +57,13 @@ class Command(RedactedCommand):
             action="store_true",
             help=_("send a ping through PUBLIC_URL with each secret; it marks nothing"),
         )
-        parser.add_argument(
-            "--test-alert",
-            action="store_true",
-            help=_("send a test alert by every channel, and check nothing"),
-        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run the checks, and exit with the code of the worst finding."""
         process_state.stopping.clear()
-        if options["test_alert"]:
-            self._send_test_alert()
-            return
         muted = NOISY if options["verbosity"] < 2 else ()
         with at_levels(dict.fromkeys(muted, logging.CRITICAL)):
             self._look(options)
-
-    def _send_test_alert(self) -> None:
-        if not alert_channels.channels_in_use():
-            self.stderr.write(_("Alerts reach nobody: set ALERT_EMAILS, and EMAIL_URL with it."))
-            sys.exit(int(Exit.ERRORS))
-        if not alert_channels.send_test():
-            self.stderr.write(_("It could not be sent by all channels: see the log."))
-            sys.exit(int(Exit.ERRORS))
-        self.stdout.write(_("A test alert was sent. Has it arrived?"))
 
     def _look(self, options: dict[str, Any]) -> None:
         found = []
