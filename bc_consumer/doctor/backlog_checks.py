@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bc_consumer.console.counts import ledger_figures
+from bc_consumer.console.formatting import duration, moment, number
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.database_checks import SCHEMA
@@ -67,14 +67,10 @@ def _heard(kind: str) -> str:
     if last is None:
         return ""
     return _(" (last heard of at %(time)s, process %(pid)d on %(host)s)") % {
-        "time": _shown(last.at),
+        "time": moment(last.at),
         "pid": last.pid,
         "host": last.host,
     }
-
-
-def _shown(moment: datetime) -> str:
-    return timezone.localtime(moment).strftime("%Y-%m-%d %H:%M")
 
 
 def _runs() -> Iterator[Finding]:
@@ -88,7 +84,7 @@ def _runs() -> Iterator[Finding]:
         return
     text = _("run %(id)d of %(time)s: %(status)s") % {
         "id": latest.pk,
-        "time": _shown(latest.started_at),
+        "time": moment(latest.started_at),
         "status": latest.get_status_display(),
     }
     if latest.status == SyncLog.Status.PARTIAL:
@@ -104,7 +100,7 @@ def _runs() -> Iterator[Finding]:
     elif _is_late(state.last_sync):
         yield warning(
             _("%(run)s; complete up to %(time)s only")
-            % {"run": text, "time": _shown(state.last_sync) if state.last_sync else "–"},
+            % {"run": text, "time": moment(state.last_sync) if state.last_sync else "–"},
             _("Is the scheduler running? Or run: manage.py sync_BcLinbc"),
         )
     else:
@@ -125,25 +121,28 @@ def _backlog() -> Iterator[Finding]:
     age = figures.oldest_owed_seconds
     if figures.failed:
         yield warning(
-            ngettext("%(count)d order has failed", "%(count)d orders have failed", figures.failed)
-            % {"count": figures.failed},
+            ngettext("%(count)s order has failed", "%(count)s orders have failed", figures.failed)
+            % {"count": number(figures.failed)},
             _("Administration → pending orders → failed: each has its cause."),
         )
     if figures.held:
         yield warning(
             ngettext(
-                "archiving of %(count)d order is on hold",
-                "archiving of %(count)d orders is on hold",
+                "archiving of %(count)s order is on hold",
+                "archiving of %(count)s orders is on hold",
                 figures.held,
             )
-            % {"count": figures.held},
+            % {"count": number(figures.held)},
             _("If these orders are really gone from Odoo: sync_BcLinbc --force."),
         )
-    waiting = _("%(count)d orders are waiting to be fetched") % {"count": figures.owed}
+    waiting = ngettext(
+        "%(count)s order is waiting to be fetched",
+        "%(count)s orders are waiting to be fetched",
+        figures.owed,
+    ) % {"count": number(figures.owed)}
     if age is not None and age > WAITING_SECONDS:
         yield warning(
-            _("%(waiting)s, the oldest for %(minutes)d min")
-            % {"waiting": waiting, "minutes": age // 60},
+            _("%(waiting)s, the oldest for %(time)s") % {"waiting": waiting, "time": duration(age)},
             _("Are workers running, and does Odoo answer? If so, start more workers."),
         )
     else:
@@ -156,8 +155,8 @@ def _breaker() -> Iterator[Finding]:
         yield ok(_("none: workers may call Odoo"))
         return
     yield warning(
-        _("calls to Odoo have been paused for %(minutes)d min: %(reason)s")
-        % {"minutes": pause.seconds // 60, "reason": said(pause.reason)},
+        _("calls to Odoo have been paused for %(time)s: %(reason)s")
+        % {"time": duration(pause.seconds), "reason": said(pause.reason)},
         _("Correct what it names; workers try again by themselves."),
     )
 
@@ -166,7 +165,7 @@ def _alerts() -> Iterator[Finding]:
     alerts = list(Alert.objects.order_by("-last_at")[: SHOWN_ALERTS + 1])
     for alert in alerts[:SHOWN_ALERTS]:
         yield warning(
-            f"{said(alert.subject) or alert.key} ({_shown(alert.last_at)}):"
+            f"{said(alert.subject) or alert.key} ({moment(alert.last_at)}):"
             f" {said(alert.text).partition(chr(10))[0]}",
             _("It disappears once its cause is gone; see docs/operations.md."),
         )

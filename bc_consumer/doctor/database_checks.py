@@ -11,6 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from bc_consumer.console.formatting import duration
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
@@ -95,7 +96,7 @@ def _migrations() -> Iterator[Finding]:
 
 def _clock() -> Iterator[Finding]:
     difference = (database_now() - datetime.now(UTC)).total_seconds()
-    text = _("it differs from this machine's by %(seconds).1f s") % {"seconds": abs(difference)}
+    text = _("it differs from this machine's by %(time)s") % {"time": duration(abs(difference))}
     if abs(difference) > CLOCK_SECONDS:
         yield warning(text, _("Let both machines ask a time server (chrony, systemd-timesyncd)."))
     else:

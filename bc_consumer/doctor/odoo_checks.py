@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext as _
 
+from bc_consumer.console.formatting import day
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.database_checks import DATABASE
@@ -194,7 +195,7 @@ class _Server:
         name, end = min(ends, key=lambda one: one[1])
         text = _('API key "%(name)s" of this account expires on %(day)s') % {
             "name": name,
-            "day": f"{end:%Y-%m-%d}",
+            "day": day(end),
         }
         if end - datetime.now(UTC) < timedelta(days=KEY_DAYS):
             yield warning(

@@ -22,6 +22,7 @@ from pika.exceptions import (
     UnroutableError,
 )
 
+from bc_consumer.console.formatting import number
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE
@@ -198,8 +199,8 @@ def _consumers() -> Iterator[Finding]:
         )
         return
     yield ok(
-        _("consumers: %(consumers)d, messages waiting: %(messages)d")
-        % {"consumers": counts[1], "messages": counts[0]}
+        _("consumers: %(consumers)s, messages waiting: %(messages)s")
+        % {"consumers": number(counts[1]), "messages": number(counts[0])}
     )
 
 
@@ -208,14 +209,14 @@ def _fallback() -> Iterator[Finding]:
     stored, undecodable = _counts(FALLBACK_QUEUE), _counts(UNDECODABLE_QUEUE)
     if undecodable and undecodable[0]:
         yield warning(
-            _("%(count)d messages in %(queue)s are not events of ours")
-            % {"count": undecodable[0], "queue": UNDECODABLE_QUEUE},
+            _("%(count)s messages in %(queue)s are not events of ours")
+            % {"count": number(undecodable[0]), "queue": UNDECODABLE_QUEUE},
             _('Bring them in by "manage.py replay --dead-letters"; see docs/operations.md.'),
         )
     if stored and stored[0]:
         yield warning(
-            _("%(count)d events are waiting in %(queue)s")
-            % {"count": stored[0], "queue": FALLBACK_QUEUE},
+            _("%(count)s events are waiting in %(queue)s")
+            % {"count": number(stored[0]), "queue": FALLBACK_QUEUE},
             _("Workers import them as soon as the database answers: is one running?"),
         )
     else:

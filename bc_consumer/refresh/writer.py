@@ -403,6 +403,28 @@ def _compare_lines(
     return journalled
 
 
+def difference_to_copy(
+    odoo_id: int, found: MappedOrder | Missing, bc: BC | None, now: datetime
+) -> Difference:
+    """Return what applying this one order would change, and write nothing.
+
+    ``bc``: the copy's order of this id, None if it has none; its fields are overwritten, unsaved.
+    """
+    own = [] if bc is None else list(bc.lines.all())
+    wanted = [line.odoo_id for line in found.lines] if isinstance(found, MappedOrder) else []
+    # A line that Odoo has moved here is still under another order in the copy.
+    elsewhere = BCLine.objects.filter(odoo_id__in=wanted)
+    copy = _Copy(
+        created={},
+        unchanged=frozenset(),
+        bcs={} if bc is None else {odoo_id: bc},
+        lines={line.odoo_id: line for line in (*elsewhere, *own)},
+        lines_of={} if bc is None else {bc.pk: own},
+    )
+    row = FetchedRow(PendingBC(odoo_id=odoo_id), found)
+    return _compare(row, copy, now, in_bulk=False)
+
+
 def _assign(record: OdooRecord, values: Mapping[str, object], extra: Extra) -> dict[str, object]:
     """Set the values that differ; return field → [old, new].
 
