@@ -31,7 +31,7 @@ def _comparison(_action: OperatorAction, result: Mapping[str, Any]) -> Told | No
     return {
         "template": "bc_consumer/result_comparison.html",
         "changes": formatting.read_changes(order["changes"]),
-        "in_both": order["in_copy"] and order["in_odoo"] == "present",
+        "in_both": order["exists_in_copy"] and order["exists_in_odoo"] is True,
     }
 
 

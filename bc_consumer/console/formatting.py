@@ -133,7 +133,7 @@ def _field_changes(
     return tuple(
         FieldChange(
             field_label(model, name),
-            *_show_pair(model, name, old, new),
+            *show_pair(model, name, old, new),
             name in minor,
         )
         for name, (old, new) in changed.items()
@@ -141,13 +141,33 @@ def _field_changes(
     )
 
 
-def _show_pair(model: type[models.Model], name: str, old: Any, new: Any) -> tuple[str, str]:
-    """Format both values alike: SQLite forgets that yen have no decimals, fresh values do not."""
+def show_pair(model: type[models.Model], name: str, old: Any, new: Any) -> tuple[str, str]:
+    """Format two values of a column that differ, so that they are seen to differ.
+
+    SQLite forgets that yen have no decimals, fresh values do not: amounts are formatted alike.
+    """
     if isinstance(_field(model, name), ExactDecimalField):
         known = [str(value) for value in (old, new) if value is not None]
         if any("." not in value for value in known):
             return quantity(old), quantity(new)
-    return _show_shortly(model, name, old), _show_shortly(model, name, new)
+    one, other = _show_shortly(model, name, old), _show_shortly(model, name, new)
+    if one != other:
+        return one, other
+    moments = _datetime(old), _datetime(new)
+    if moments[0] is not None and moments[1] is not None:  # of the same minute
+        return moment_with_seconds(moments[0]), moment_with_seconds(moments[1])
+    # They may differ in what is not shown, as two HTML texts in their tags.
+    return (
+        cut_between_tags(str(old), LONGEST_OF_A_CHANGE),
+        cut_between_tags(str(new), LONGEST_OF_A_CHANGE),
+    )
+
+
+def _datetime(value: Any) -> datetime | None:
+    """Return a moment as the database or JSON has it; None for any other value."""
+    if isinstance(value, str) and len(value) <= LONGEST_MOMENT and MOMENT.fullmatch(value):
+        return parse_datetime(value)
+    return value if isinstance(value, datetime) else None
 
 
 def _show_shortly(model: type[models.Model], name: str, value: Any) -> str:
@@ -286,6 +306,11 @@ def moment(value: datetime | date | None) -> str:
     if isinstance(value, datetime) and timezone.is_aware(value):
         value = timezone.localtime(value)
     return formats.date_format(value, pgettext("format of a date with time", "Y-m-d H:i"))
+
+
+def moment_with_seconds(value: datetime) -> str:
+    """Format a date and time to the second in the project's time zone."""
+    return f"{moment(value)}:{timezone.localtime(value):%S}"
 
 
 def day(value: date | None) -> str:

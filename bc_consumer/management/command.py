@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, TextIO, cast
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, DjangoHelpFormatter
+from django.core.management.base import BaseCommand, DjangoHelpFormatter, OutputWrapper
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
@@ -24,6 +24,9 @@ from django.utils.translation import gettext as _
 from bc_consumer.core import process_state
 from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.redaction import RedactingStream
+from bc_consumer.management.silence import silence_is_told
+from bc_consumer.management.tables import wrapped
+from bc_consumer.management.terminal import StatusLine, log_above
 
 AGO = re.compile(r"(\d{1,5})([mhdw])")
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -38,6 +41,8 @@ QUIET_LEVELS = {"bc_consumer": logging.WARNING, "bc_consumer.operations.alerts":
 
 class RedactedCommand(BaseCommand):
     """Hides secrets in everything that a command writes to ``self.stdout`` and ``self.stderr``."""
+
+    _line: StatusLine | None = None
 
     def __init__(
         self, stdout: TextIO | None = None, stderr: TextIO | None = None, **options: Any
@@ -61,11 +66,66 @@ class RedactedCommand(BaseCommand):
             sys.exit(1)
         return result
 
+    @contextmanager
+    def at_work(self, verbosity: int) -> Iterator[StatusLine]:
+        """Show what a person wants to see while the command works; return its status line.
+
+        That is: no log line for each order (``quiet``), none that the result will repeat, and a
+        silent Odoo before its deadline.
+        """
+        stderr = stream_of(self.stderr)
+        line = StatusLine(stderr)
+        with (
+            quiet(verbosity),
+            log_above(line, whole=shows_all(verbosity)),
+            self._output_above(line),
+            silence_is_told(line, stderr),
+        ):
+            self._line = line
+            try:
+                yield line
+            finally:
+                self._line = None
+                line.clear()
+
+    @contextmanager
+    def _output_above(self, line: StatusLine) -> Iterator[None]:
+        """Let what the command writes appear above its status line, too."""
+        before = [(wrapper, stream_of(wrapper)) for wrapper in (self.stdout, self.stderr)]
+        for wrapper, stream in before:
+            vars(wrapper)["_out"] = line.above(stream)
+        try:
+            yield
+        finally:
+            for wrapper, stream in before:
+                vars(wrapper)["_out"] = stream
+
+    def tell(self, text: str, indent: str = "") -> None:
+        """Write for people; the long lines of a terminal go on with ``indent``."""
+        self._clear_line()
+        self.stdout.write(wrapped(text, self.stdout, indent))
+
+    def complain(self, text: str) -> None:
+        """Write an error, or what somebody has to decide, for people."""
+        self._clear_line()
+        self.stderr.write(wrapped(text, self.stderr))
+
+    def _clear_line(self) -> None:
+        """Remove what the status line said of the time before this result."""
+        if self._line is not None:
+            self._line.clear()
+
     def is_confirmed(self, question: str) -> bool:
         """Ask the person at the terminal; return whether the answer is yes."""
         self.stderr.write(question + " ", ending="")
         self.stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes", _("y"), _("yes")}
+
+
+def stream_of(wrapper: OutputWrapper) -> TextIO:
+    """Return the stream inside Django's wrapper, which adds newlines and colours."""
+    stream: TextIO = vars(wrapper)["_out"]
+    return stream
 
 
 def _hiding(stream: TextIO) -> TextIO:
@@ -102,11 +162,18 @@ class HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Keeps the line breaks of a description and of the table of exit codes."""
 
 
-def order_id(text: str) -> int:
-    """Read the id of an order in Odoo; raise ArgumentTypeError for anything else."""
-    if not text.isdecimal() or not 0 < int(text) <= HIGHEST_ID:
+def order(text: str) -> int | str:
+    """Read an order's id in Odoo («12», or «#12» as our output writes it), else its reference.
+
+    ``order_names.find_orders`` finds the id to a reference. Raises ArgumentTypeError for a number
+    that is no id, and for a text that names nothing.
+    """
+    number = text.strip().removeprefix("#")
+    if number.isdecimal() and 0 < int(number) <= HIGHEST_ID:
+        return int(number)
+    if number.isdecimal() or not number or text.startswith("#"):
         raise argparse.ArgumentTypeError(_('"%(text)s" is not an order id') % {"text": text})
-    return int(text)
+    return text.strip()
 
 
 def since(text: str) -> datetime:
@@ -166,11 +233,17 @@ def stopping_on_signals() -> Iterator[None]:
 @contextmanager
 def quiet(verbosity: int) -> Iterator[None]:
     """Keep log lines about single orders back, unless ``-v 2`` or LOG_LEVEL asks for them."""
-    if verbosity > 1 or settings.LOG_LEVEL != "INFO":
+    if shows_all(verbosity):
         yield
         return
-    with at_levels(QUIET_LEVELS):
+    configured = logging.getLevelNamesMapping()[settings.LOG_LEVEL]
+    with at_levels({name: max(level, configured) for name, level in QUIET_LEVELS.items()}):
         yield
+
+
+def shows_all(verbosity: int) -> bool:
+    """Return whether ``-v 2`` or LOG_LEVEL asks for every log line."""
+    return verbosity > 1 or settings.LOG_LEVEL == "DEBUG"
 
 
 @contextmanager

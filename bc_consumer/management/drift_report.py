@@ -4,7 +4,6 @@ Neither keeps what it has written, so a report may have any length.
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -13,10 +12,13 @@ from typing import Any, Protocol, TextIO
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from bc_consumer.console.formatting import NOTHING, field_label, show_pair
+from bc_consumer.management.changes_text import one_line
+from bc_consumer.management.tables import GAP, NARROWEST, cut, cut_pair, width_of, wrapped
+from bc_consumer.models import BC, BCLine
 from bc_consumer.reconciliation.dry_run import Drift, DriftKind
 
 ORDER_WIDTH, FIELD_WIDTH, VALUE_WIDTH = 24, 30, 40
-NARROWEST_VALUE = 12
 KINDS = {
     DriftKind.MISSING_HERE: gettext_lazy("order: missing here"),
     DriftKind.AWAY_HERE: gettext_lazy("order: archived here"),
@@ -45,9 +47,9 @@ class TableReport:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._width = None
-        if out.isatty():
-            left = shutil.get_terminal_size().columns - ORDER_WIDTH - FIELD_WIDTH - 6
-            self._width = max(left // 2, NARROWEST_VALUE)
+        if (longest := width_of(out)) is not None:
+            left = longest - ORDER_WIDTH - FIELD_WIDTH - 3 * len(GAP)
+            self._width = max(left // 2, NARROWEST)
         self._begun = False
 
     def add(self, drift: Drift) -> None:
@@ -58,20 +60,33 @@ class TableReport:
         order = f"#{drift.order_id}"
         if drift.name != order:
             order += f" {drift.name}"
-        field = drift.field if drift.kind is DriftKind.FIELD else str(KINDS[drift.kind])
+        theirs, ours = _shown(drift.theirs), _shown(drift.ours)
+        if drift.kind is DriftKind.FIELD:
+            model = BC if drift.line_id is None else BCLine
+            field = field_label(model, drift.field)
+            theirs, ours = map(one_line, show_pair(model, drift.field, drift.theirs, drift.ours))
+        else:
+            field = str(KINDS[drift.kind])
         if drift.line_id is not None:
             field += " " + _("(line #%(id)s)") % {"id": drift.line_id}
         if drift.pending:
             order += " " + _("[pending]")
-        self._row(order, field, _shown(drift.theirs), _shown(drift.ours))
+        if drift.kind is DriftKind.NOT_COMPARED and self._width is not None:
+            # An error is too long for a column.
+            self._row(order, field, NOTHING, NOTHING)
+            self._out.write(wrapped(f"    {theirs}", self._out) + "\n")
+        else:
+            self._row(order, field, theirs, ours)
 
     def close(self, facts: Mapping[str, Any]) -> None:
         """Write nothing: the command prints the totals in words."""
 
     def _row(self, order: str, field: str, theirs: str, ours: str) -> None:
-        width = self._width or VALUE_WIDTH
-        cells = (_cut(theirs, self._width), _cut(ours, self._width))
-        row = f"{order:{ORDER_WIDTH}}  {field:{FIELD_WIDTH}}  {cells[0]:{width}}  {cells[1]}"
+        theirs, ours = cut_pair(theirs, ours, self._width)
+        if self._width is not None:
+            order, field = cut(order, ORDER_WIDTH), cut(field, FIELD_WIDTH)
+        cells = (f"{order:{ORDER_WIDTH}}", f"{field:{FIELD_WIDTH}}")
+        row = GAP.join([*cells, f"{theirs:{self._width or VALUE_WIDTH}}", ours])
         self._out.write(row.rstrip() + "\n")
 
 
@@ -112,12 +127,4 @@ def plain(value: object) -> object:
 
 
 def _shown(value: object) -> str:
-    if value is None or value == "":
-        return "—"
-    if isinstance(value, str):
-        return " ".join(value.split())
-    return str(value)
-
-
-def _cut(text: str, width: int | None) -> str:
-    return text if width is None or len(text) <= width else text[: width - 1] + "…"
+    return NOTHING if value is None or value == "" else one_line(str(value))

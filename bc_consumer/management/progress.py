@@ -3,8 +3,6 @@
 docs/decisions/0035-libraries-weighed.md says why no library draws the bar.
 """
 
-import logging
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bc_consumer.console.formatting import duration, number
+from bc_consumer.management.terminal import StatusLine
 from bc_consumer.models import SyncLog
 from bc_consumer.reconciliation.dry_run import DriftScan
 
@@ -26,7 +25,8 @@ BAR_SECONDS, LINE_SECONDS = 0.25, 5.0
 RATE_SECONDS = 15.0
 """The rate is an average over this many seconds."""
 CELLS = 24
-CLEAR_LINE = "\r\x1b[K"
+WIDE = 100
+"""Columns of a terminal that has room for all cells and for the text behind them."""
 PHASES: dict[str, str | Promise] = {
     Phase.FAILED: gettext_lazy("orders given up before"),
     Phase.MAPPING: gettext_lazy("fields added since"),
@@ -37,6 +37,10 @@ PHASES: dict[str, str | Promise] = {
     Phase.DRAIN: gettext_lazy("reading what was found"),
     Phase.SCRUB: gettext_lazy("comparing content, whatever the dates say"),
     Phase.OWED: gettext_lazy("orders already pending"),
+}
+PHASES_OF_A_FIRST_LOAD: dict[str, str | Promise] = {
+    Phase.ORDERS: gettext_lazy("listing the orders"),
+    Phase.DRAIN: gettext_lazy("reading the orders"),
 }
 
 
@@ -52,6 +56,8 @@ class ProgressState:
     """``known`` no longer grows, so the remaining time can be estimated."""
     reads: bool = False
     """The figures count reads, of which an order may need several."""
+    failed: int = 0
+    first_load: bool = False
 
 
 class Display(Protocol):
@@ -83,38 +89,26 @@ class _Rate:
 
 
 class Bar:
-    """Redraws one line of a terminal. Log lines appear above it."""
+    """Draws the state in the status line of a terminal."""
 
     seconds = BAR_SECONDS
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
+    def __init__(self, line: StatusLine) -> None:
+        self._line = line
         self._rate = _Rate()
-        self._handlers = list(logging.getLogger().handlers)
-        for handler in self._handlers:
-            handler.addFilter(self._make_room)
 
     def show(self, standing: ProgressState) -> None:
         """Draw the bar."""
         text = told(standing, self._rate.add(standing.done))
         if standing.final and standing.known:
-            full = min(CELLS * standing.done // standing.known, CELLS)
-            text = f"{'█' * full}{'░' * (CELLS - full)} {text}"
-        columns = shutil.get_terminal_size().columns
-        self._out.write(CLEAR_LINE + text[: columns - 1])
-        self._out.flush()
+            cells = CELLS if self._line.columns >= WIDE else CELLS // 2
+            full = min(cells * standing.done // standing.known, cells)
+            text = f"{'█' * full}{'░' * (cells - full)} {text}"
+        self._line.show(text)
 
     def close(self) -> None:
         """Remove the bar."""
-        for handler in self._handlers:
-            handler.removeFilter(self._make_room)
-        self._out.write(CLEAR_LINE)
-        self._out.flush()
-
-    def _make_room(self, _record: logging.LogRecord) -> bool:
-        self._out.write(CLEAR_LINE)
-        self._out.flush()
-        return True
+        self._line.show("")
 
 
 class Lines:
@@ -135,9 +129,9 @@ class Lines:
         """Do nothing: the lines stay."""
 
 
-def display(out: TextIO) -> Display:
-    """Return the display that suits this stream."""
-    return Bar(out) if out.isatty() else Lines(out)
+def display(line: StatusLine, out: TextIO) -> Display:
+    """Return the display that suits a terminal with this status line, or else this stream."""
+    return Bar(line) if line.is_on_terminal else Lines(out)
 
 
 def told(standing: ProgressState, rate: float) -> str:
@@ -149,8 +143,13 @@ def told(standing: ProgressState, rate: float) -> str:
         parts.append(_("%(rate)s/s") % {"rate": number(round(rate))})
         if standing.final and known is not None and known > standing.done:
             parts.append(_("%(time)s left") % {"time": duration((known - standing.done) / rate)})
-    parts.append(phase_label(standing.phase))
-    return " · ".join(parts)
+    if standing.failed:
+        parts.append(_("%(count)s failed") % {"count": number(standing.failed)})
+    phase = phase_label(standing.phase)
+    if standing.first_load:
+        phase = str(PHASES_OF_A_FIRST_LOAD.get(standing.phase, phase))
+        parts.insert(0, _("first load"))
+    return " · ".join([*parts, phase])
 
 
 def _orders_text(standing: ProgressState) -> str:
@@ -197,14 +196,22 @@ class RunProgress:
             self._first = run.cursor if run.phase == Phase.ORDERS else 0
         if time.monotonic() < self._next:
             return
-        if self._total is None and (run.full or run.window_since is None):
+        if self._total is None and (run.full or run.is_first_load):
             self._total = self._count(self._first)
         self._next = time.monotonic() + self._display.seconds
         # Workers update the row; the copy in this process is older.
-        done = SyncLog.objects.values_list("bc_count", flat=True).get(pk=run.pk)
-        known = max(done + outstanding, self._total or 0)
-        final = self._total is not None or run.phase == Phase.DRAIN
-        self._display.show(ProgressState(run.phase, done, known, final, reads=True))
+        row = SyncLog.objects.values_list("bc_count", "error_count")
+        done, failed = row.get(pk=run.pk)
+        standing = ProgressState(
+            run.phase,
+            done,
+            max(done + outstanding, self._total or 0),
+            final=self._total is not None or run.phase == Phase.DRAIN,
+            reads=True,
+            failed=failed,
+            first_load=run.is_first_load,
+        )
+        self._display.show(standing)
 
 
 class ScanProgress:

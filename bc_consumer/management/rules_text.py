@@ -10,6 +10,7 @@ from bc_consumer.installation.public_address import Ping, PingArrival
 from bc_consumer.installation.rule_labels import describe_difference
 from bc_consumer.installation.rule_setup import AddressRefused, ServesAnother
 from bc_consumer.management.command import exit_code_table
+from bc_consumer.management.tables import aligned
 from bc_consumer.odoo.automation_rules import RuleChanges
 from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison, Flaw, FoundRule
 from bc_consumer.odoo.webhook_url import mask_url, parse_webhook_url
@@ -59,13 +60,19 @@ def exit_codes() -> str:
     )
 
 
-def told(comparison: Comparison) -> Iterator[str]:
-    """Describe the rules in Odoo, one line each."""
-    for one in comparison.rules:
-        yield _rule(one)
+def told(comparison: Comparison, width: int | None = None) -> Iterator[str]:
+    """Describe the rules in Odoo, one line each; ``width``: the longest line."""
+    addresses = {_address(one) for one in comparison.rules if one.found is not None}
+    rows = [_row(one) for one in comparison.rules]
+    for one, line in zip(comparison.rules, aligned(rows, width=width), strict=True):
+        yield line
         yield from (
             f"    {said(describe_difference(difference))}" for difference in one.differences
         )
+        if len(addresses) > 1 and one.found is not None:
+            yield f"    → {_address(one)}"
+    if len(addresses) == 1:
+        yield _("They call %(address)s") % {"address": addresses.pop()}
     for rule in comparison.doubles:
         yield _("%(mark)s rule %(rule)s is a duplicate: each change is reported twice") % {
             "mark": WRONG,
@@ -83,13 +90,16 @@ def told(comparison: Comparison) -> Iterator[str]:
         ) % {"mark": NOTE, "action": action.id, "rule": action.rule_id or "–"}
 
 
-def _rule(one: ComparedRule) -> str:
-    mark = WRONG if one.differences else GOOD
-    if one.found is None:
-        return f"{mark} {one.wanted.title}"
-    action = one.found.webhook(parse_webhook_url(one.wanted.url).endpoint)
-    url = mask_url(action.url) if action is not None else "–"
-    return f"{mark} {one.wanted.title}: {_('rule %(id)d') % {'id': one.found.id}} → {url}"
+def _row(one: ComparedRule) -> tuple[str, str]:
+    mark = f"{WRONG if one.differences else GOOD} {one.wanted.title}"
+    return mark, "–" if one.found is None else _("rule %(id)d") % {"id": one.found.id}
+
+
+def _address(one: ComparedRule) -> str:
+    """Return the address that a rule in Odoo calls, without its secret."""
+    endpoint = parse_webhook_url(one.wanted.url).endpoint
+    action = None if one.found is None else one.found.webhook(endpoint)
+    return "–" if action is None else mask_url(action.url).partition("?")[0]
 
 
 def _named(rule: FoundRule) -> str:
@@ -129,7 +139,20 @@ def advice(comparison: Comparison) -> str:
     """Name the command that repairs the rules; "" when they are complete."""
     if comparison.is_complete:
         return ""
-    return _("odoo_rules install puts that right.")
+    return _("Run: manage.py odoo_rules install")
+
+
+def all_right() -> str:
+    """Tell that nothing has to be done."""
+    return _("All is as it should be.")
+
+
+def address_unknown() -> str:
+    """Explain why the rules were not compared wholly."""
+    return _(
+        "PUBLIC_URL is not set: whether these rules call this site, with its secret, can't be"
+        " told. Set it, or give --url https://…"
+    )
 
 
 def ping_told(endpoint: str, ping: Ping) -> str:

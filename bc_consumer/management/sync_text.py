@@ -10,7 +10,9 @@ from django.utils.translation import ngettext, pgettext
 
 from bc_consumer.console.formatting import duration, field_label, number, read_changes
 from bc_consumer.core.translatable_field import said
+from bc_consumer.management.changes_text import changes_told
 from bc_consumer.management.command import Exit, exit_code_table
+from bc_consumer.management.tables import aligned
 from bc_consumer.models import JournalEntry, SyncLog, SyncState
 from bc_consumer.refresh.refresh_now import UNCHANGED, OrderOutcome
 
@@ -50,26 +52,39 @@ def exit_codes() -> str:
     )
 
 
-def run_told(run: SyncLog) -> str:
-    """Describe the result of a run."""
+def run_told(run: SyncLog, width: int | None = None) -> str:
+    """Describe the result of a run: a line, and below it the figures that are not zero.
+
+    ``width``: the longest line, None for any.
+    """
     took = duration((run.ended_at or run.started_at) - run.started_at)
-    head = _("Run %(id)s: %(status)s, after %(time)s.") % {
-        "id": run.pk,
-        "status": run.get_status_display(),
-        "time": took,
-    }
-    figures = [f"{field_label(SyncLog, name)}: {number(getattr(run, name))}" for name in FIGURES]
-    return "\n".join([head, " · ".join(figures), *filter(None, said(run.notes).splitlines())])
+    text = (
+        _("First load (run %(id)s): %(status)s, after %(time)s.")
+        if run.is_first_load
+        else _("Run %(id)s: %(status)s, after %(time)s.")
+    )
+    head = text % {"id": run.pk, "status": run.get_status_display(), "time": took}
+    if run.status == SyncLog.Status.OK and not run.applied and not run.is_first_load:
+        head += " " + _("Nothing differed.")
+    figures = [
+        (field_label(SyncLog, name), number(count))
+        for name in FIGURES
+        if (count := getattr(run, name))
+    ]
+    notes = [note for note in said(run.notes).splitlines() if note != said(SyncLog.FIRST_LOAD)]
+    return "\n".join([head, *aligned(figures, right={1}, margin="  ", width=width), *notes])
 
 
 def run_error(run: SyncLog) -> str:
     """Describe the error of a run and the fix; "" when there is none."""
     advice = {
         SyncLog.Status.PARTIAL: _(
-            "The failed orders are in the administration, under pending orders; they are tried"
-            " again when they change, or by sync_BcLinbc --bc ID."
+            "manage.py replay shows the failed orders by cause. They are tried again when they"
+            " change, by the next run, or at once by sync_BcLinbc --bc ORDER."
         ),
-        SyncLog.Status.FAILED: _("The watermark stays, so the next run finds the same and more."),
+        SyncLog.Status.FAILED: _("The first load is not complete: the next run goes on with it.")
+        if run.is_first_load
+        else _("The watermark stays, so the next run finds the same and more."),
         SyncLog.Status.BRAKED: _("If these orders are really gone: sync_BcLinbc --force."),
         SyncLog.Status.REFUSED: _("Correct that, then run again; the watermark stays."),
         SyncLog.Status.STOPPED: _("The watermark stays; what was marked is read all the same."),
@@ -117,8 +132,8 @@ def _run_would(facts: Mapping[str, Any], why: str) -> str:
     return _("Nothing was changed; sync_BcLinbc puts it right.")
 
 
-def brought_told(brought: OrderOutcome) -> str:
-    """Describe the result for one order."""
+def brought_told(brought: OrderOutcome, width: int | None = None) -> str:
+    """Describe the result for one order, field by field; ``width``: the longest line."""
     if brought.outcome == UNCHANGED:
         outcome = pgettext("what became of an order", "unchanged")
     elif brought.outcome == JournalEntry.Outcome.UNCONFIRMED:
@@ -127,13 +142,17 @@ def brought_told(brought: OrderOutcome) -> str:
         outcome = str(JournalEntry.Outcome(brought.outcome).label)
     number_ = f"#{brought.odoo_id}"
     order = number_ if brought.name == number_ else f"{number_} {brought.name}"
-    detail = said(brought.error) or read_changes(brought.changes).summary()
-    return f"{order}: {outcome}" + (f" — {detail}" if detail else "")
+    if brought.error:
+        return f"{order}: {outcome} — {said(brought.error)}"
+    changes = read_changes(brought.changes)
+    if changes.first_lines is not None:
+        outcome += f" — {changes.summary()}"
+    return "\n".join([f"{order}: {outcome}", *changes_told(changes, width)])
 
 
 def orders_held() -> str:
     """Name the command that releases the orders held by the brake."""
-    return _("If these orders are really gone: sync_BcLinbc --bc ID --force.")
+    return _("If these orders are really gone: sync_BcLinbc --bc ORDER --force.")
 
 
 def locked(running: Exception) -> str:

@@ -117,6 +117,8 @@ class SyncLog(MessageModel):
     GOOD = (Status.OK, Status.PARTIAL)
     """The run completed all phases, so whatever it covered is complete."""
     INTERRUPTED = gettext("interrupted: the next run goes on")
+    FIRST_LOAD = gettext("first load: every order is read")
+    """A note."""
     GAVE_WAY = gettext("gave way to a run")
     """The error of a poll that ended because a run was waiting."""
 
@@ -188,6 +190,16 @@ class SyncLog(MessageModel):
 
     def __str__(self) -> str:
         return f"{self.started_at:%Y-%m-%d %H:%M} {self.status}"
+
+    @property
+    def is_first_load(self) -> bool:
+        """Whether this run loads every order, because no run has succeeded before it."""
+        return self.window_since is None
+
+    @property
+    def kind(self) -> str:
+        """Its cause, and whether it is a first load, for the log."""
+        return f"{self.cause}, first load" if self.is_first_load else self.cause
 
     @property
     def was_interrupted(self) -> bool:

@@ -45,11 +45,14 @@ from bc_consumer.odoo.records import (
     LineSnapshot,
     Listed,
     Missing,
+    NamedOrder,
     OrderSnapshot,
     ServerVersion,
 )
+from bc_consumer.odoo.silence import CALLS, Silence
 
 __all__ = [
+    "CALLS",
     "NAMING_MODELS",
     "TABLES",
     "Bucket",
@@ -66,6 +69,7 @@ __all__ = [
     "MissingField",
     "MissingModel",
     "ModelFields",
+    "NamedOrder",
     "NoAutomation",
     "NoRights",
     "NoWebhookActions",
@@ -85,6 +89,7 @@ __all__ = [
     "PeriodName",
     "ResponseTooLarge",
     "ServerVersion",
+    "Silence",
     "UnfitField",
     "UnknownField",
     "UnknownMethod",

@@ -21,6 +21,7 @@ from bc_consumer.odoo.call_limits import LONGEST_WAIT, CallLimits, ProcessCallLi
 from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import OdooError, OdooInterrupted, ResponseTooLarge
 from bc_consumer.odoo.http_errors import check_status, error_of_curl
+from bc_consumer.odoo.silence import CALLS
 
 PAUSE_WITHOUT_SOCKET = 0.005  # seconds; while a name is resolved there is no socket to wait on
 
@@ -178,7 +179,8 @@ class Connection:
         else:
             curl.setopt(pycurl.POSTFIELDS, request.body)  # makes it a POST
         curl.setopt(pycurl.HTTPHEADER, _headers_of(request))
-        error = self._perform()
+        with CALLS.under_way(self._settings.timeout):
+            error = self._perform()
         if error is not None:
             raise error
         body, self._body = b"".join(self._body), []  # the connection lasts as long as its thread
@@ -230,6 +232,7 @@ class Connection:
             time.sleep(min(wait, PAUSE_WITHOUT_SOCKET))
 
     def _on_header(self, line: bytes) -> None:
+        CALLS.hear()
         text = line.decode("iso-8859-1").strip()
         if text.startswith("HTTP/"):
             # Headers of a proxy, or of an interim answer, may have come before.
@@ -240,6 +243,7 @@ class Connection:
             self._headers[name.strip().lower()] = value.strip()
 
     def _on_data(self, data: bytes) -> int:
+        CALLS.hear()
         self.received += len(data)
         if self.received > self._settings.max_response_bytes:
             self._body.clear()

@@ -18,7 +18,14 @@ from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.field_set import table_of
 from bc_consumer.odoo.group_rows import PeriodName
 from bc_consumer.odoo.grouping import Grouping
-from bc_consumer.odoo.records import Bucket, Listed, Record, check_records, record_id
+from bc_consumer.odoo.records import (
+    Bucket,
+    Listed,
+    NamedOrder,
+    Record,
+    check_records,
+    record_id,
+)
 from bc_consumer.odoo.scope import Scope
 from bc_consumer.odoo.transports import ModelCalls
 from bc_consumer.odoo.versions.odoo_14 import LoadArgument
@@ -205,6 +212,18 @@ class Listing:
         options = {"order": "id desc", "limit": limit}
         return sorted(self._search(self._scope.order_domain(), **options), reverse=True)
 
+    def named(self, name: str, *, limit: int) -> list[NamedOrder]:
+        """List the orders whose reference is this one, ascending by id, at most ``limit``.
+
+        Several companies may use the same references. One call.
+        """
+        domain = self._scope.order_domain(("name", "=", name))
+        fields = ["name", "company_id"]
+        rows = self._search_read(self.order_model, domain, fields, limit=limit)
+        return [
+            NamedOrder(record_id(row), str(row.get("name") or ""), _company(row)) for row in rows
+        ]
+
     def _search(self, domain: Domain, **options: Any) -> set[int]:
         kwargs = {"order": "id", "context": self._context, **options}
         answer = self._calls.execute(self.order_model, "search", [domain], kwargs).value
@@ -284,6 +303,12 @@ def _order_id(row: Record) -> int | None:
     raise OdooProtocolError(
         _("Odoo gave line %(row)s the order %(value)s", row=record_id(row), value=repr(value))
     )
+
+
+def _company(row: Record) -> str:
+    """Return the name of an order's company, which Odoo sends as ``[id, name]`` or False."""
+    value = row.get("company_id")
+    return str(value[1]) if isinstance(value, list) and len(value) == 2 else ""
 
 
 def _renamed_since(model: str, since: str) -> list[object]:

@@ -104,6 +104,15 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedOrder:
+    """An order by its reference; ``company``: its company's name, "" if Odoo gave none."""
+
+    id: int
+    name: str
+    company: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bucket:
     """The number of orders, or lines, whose write_date lies in one month or day of UTC.
 

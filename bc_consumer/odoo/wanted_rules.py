@@ -77,7 +77,10 @@ class RuleSettings:
 
 @dataclass(frozen=True, slots=True)
 class WantedRule:
-    """One rule as it should be. ``watched`` is empty for "deleted", which always fires."""
+    """One rule as it should be. ``watched`` is empty for "deleted", which always fires.
+
+    ``url``: "" where this service does not know its own address; it can't be compared then.
+    """
 
     model: str
     event: str
@@ -204,7 +207,9 @@ def wanted_rules(
             model=model,
             event=event,
             name=rule_name(settings.name, model, event),
-            url=compose_webhook_url(settings.endpoint, settings.secret, event, model),
+            url=compose_webhook_url(settings.endpoint, settings.secret, event, model)
+            if settings.endpoint
+            else "",
             watched=frozenset(candidates[model]).intersection(stored[model])
             if event == CHANGED
             else frozenset(),
@@ -299,7 +304,11 @@ def _action_differences(wanted: WantedRule, rule: FoundRule) -> list[RuleDiffere
     expected = parse_webhook_url(wanted.url)
     action = rule.webhook(expected.endpoint)
     if action is None:
-        return [RuleDifference(Flaw.ACTION)]
+        is_known = bool(wanted.url) or not rule.actions
+        return [RuleDifference(Flaw.ACTION)] if is_known else []
+    sent = _sent_differences(wanted, action)
+    if not wanted.url:
+        return sent
     differences, address = [], action.address
     if (address.endpoint, address.query) != (expected.endpoint, expected.query):
         differences.append(RuleDifference(Flaw.ADDRESS, address.endpoint))
@@ -308,9 +317,13 @@ def _action_differences(wanted: WantedRule, rule: FoundRule) -> list[RuleDiffere
     if action.url != wanted.url and not differences:
         # Equal for this service but perhaps not for a proxy: a slash, the user's name, a port.
         differences.append(RuleDifference(Flaw.ADDRESS, address.endpoint))
-    if action.sent != wanted.sent:
-        differences.append(RuleDifference(Flaw.SENT, _sets(wanted.sent, action.sent)))
-    return differences
+    return [*differences, *sent]
+
+
+def _sent_differences(wanted: WantedRule, action: FoundAction) -> list[RuleDifference]:
+    if action.sent == wanted.sent:
+        return []
+    return [RuleDifference(Flaw.SENT, _sets(wanted.sent, action.sent))]
 
 
 def _sets(wanted: frozenset[str], found: frozenset[str]) -> str:

@@ -104,6 +104,9 @@ Status = SyncLog.Status
 Cause = SyncLog.Cause
 Phase = SyncLog.Phase
 
+END_LINE = "run %d (%s): %s"
+INTERNAL_ERROR_LINE = "run %d failed by an unexpected internal error"
+"""Log lines whose cause a command tells in its result."""
 OUTSTANDING = 4000
 """Orders that one run has marked and that are not fetched yet, at most: so the ledger stays small
 however much is found."""
@@ -239,7 +242,7 @@ class _Runner:
         logger.info(
             "run %d (%s) begins or goes on, at phase %s",
             self.run.pk,
-            self.run.cause,
+            self.run.kind,
             self.run.phase,
         )
         handed_over = False
@@ -278,7 +281,7 @@ class _Runner:
         except (OdooError, DatabaseFailure) as error:
             self._end_failed_or_cut_off(error)
         except Exception as error:
-            logger.exception("run %d failed by an unexpected internal error", self.run.pk)
+            logger.exception(INTERNAL_ERROR_LINE, self.run.pk)
             self._end_failed(Status.FAILED, error)
         finally:
             if not handed_over:
@@ -568,7 +571,8 @@ class _Runner:
         run.refresh_from_db()
         harmless = run.cause == Cause.POLL or status == Status.STOPPED
         bad_level = logging.WARNING if harmless else logging.ERROR
-        logger.log(logging.INFO if good else bad_level, "run %d: %s", run.pk, summary(run))
+        level = logging.INFO if good else bad_level
+        logger.log(level, END_LINE, run.pk, run.kind, summary(run))
         alert_about(run)
         report_to_monitor(run)
         went_through = run.phase == Phase.DONE and status != Status.FAILED

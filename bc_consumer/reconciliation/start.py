@@ -10,6 +10,7 @@ from bc_consumer import ledger
 from bc_consumer.core import translatable
 from bc_consumer.core.log_context import logging_about
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import joined
 from bc_consumer.models import SyncLog, SyncState
 from bc_consumer.reconciliation.schedule import RunRequest
 
@@ -43,7 +44,8 @@ def begin(request: RunRequest) -> SyncLog:
         run.window_since = state.last_sync - timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
         if request.asked_for or (request.cause == Cause.POLL and not request.digest):
             run.window_since = max(run.window_since, _since_latest_poll(run, state))
-    if state.last_sync is None and request.since is None:
+    if run.is_first_load:
+        run.notes = SyncLog.FIRST_LOAD
         _resume_first_load(run)
     run.save()
     if request.cause != Cause.POLL:  # polls come too often to try held orders again
@@ -78,6 +80,7 @@ def _resume_first_load(run: SyncLog) -> None:
     last = SyncLog.objects.order_by("-id").first()
     if last is not None and last.window_since is None and last.phase == Phase.ORDERS:
         run.phase, run.cursor, run.window_until = last.phase, last.cursor, last.window_until
-        run.notes = translatable.gettext(
+        place = translatable.gettext(
             "goes on with run %(run)s after order %(order)s", run=last.pk, order=last.cursor
         )
+        run.notes = joined("\n", run.notes, place)

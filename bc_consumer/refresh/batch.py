@@ -56,6 +56,12 @@ from bc_consumer.signals import bc_synced
 logger = logging.getLogger(__name__)
 Outcome = JournalEntry.Outcome
 
+FAILED_LINE = "BC %d failed (%s), attempt %d of %d%s: %s"
+HELD_LINE = "BC %s held: %s"
+SPLIT_LINE = "A batch of %d orders failed and is split: %s"
+AWAY_LINE = "Odoo is away. %s %s"
+"""Log lines whose causes a command tells in its result."""
+
 TURN_SECONDS = 60.0
 """One call works no longer than this, so that a message is acked long before any time limit."""
 ELSEWHERE_SECONDS = 0.3
@@ -354,7 +360,7 @@ class Batch:
             )
         self.open.difference_update(held.ids)
         if ids:
-            logger.warning("BC %s held: %s", sorted(ids), held.reason)
+            logger.warning(HELD_LINE, sorted(ids), held.reason)
             archive_brake.update_alert(more=True)
 
     def _bring_along(
@@ -435,7 +441,7 @@ class Batch:
         elif reaction_to(error) is Reaction.SLOW:
             self._put_off_slow(ids, error)
         else:
-            logger.warning("A batch of %d orders failed and is split: %s", len(ids), error)
+            logger.warning(SPLIT_LINE, len(ids), error)
             middle = len(ids) // 2
             self.parts.extend((ids[:middle], ids[middle:]))
         if reaction_to(error) is Reaction.SLOW:
@@ -483,7 +489,7 @@ class Batch:
         with self._logging_about([odoo_id]):
             logger.log(
                 logging.ERROR if last else logging.WARNING,
-                "BC %d failed (%s), attempt %d of %d%s: %s",
+                FAILED_LINE,
                 odoo_id,
                 row.causes,
                 row.attempts + 1,
@@ -529,7 +535,7 @@ class Batch:
         if refused:
             alert(REFUSED, _("Odoo rejects our access"), joined(" ", retry, message_of(error)))
             return
-        logger.warning("Odoo is away. %s %s", retry, error)
+        logger.warning(AWAY_LINE, retry, error)
         if known.seconds >= settings.ALERT_ODOO_AWAY_SECONDS:
             minutes = round(known.seconds / 60)
             lasted = ngettext(

@@ -24,7 +24,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
 
 from bc_consumer import ledger
 from bc_consumer.core import bulk_rows
@@ -313,20 +312,6 @@ def _creation_dates(batch: Sequence[FetchedRow], copy: _Copy) -> dict[int, tuple
 # --- compare ------------------------------------------------------------------------------------
 
 
-def compare_with_copy(odoo_id: int, found: MappedOrder | Missing) -> Difference:
-    """Return what applying this order would change in the copy; nothing is locked or written."""
-    bcs = {bc.odoo_id: bc for bc in BC.objects.filter(odoo_id=odoo_id)}
-    own = {bc.pk for bc in bcs.values()}
-    shown = [line.odoo_id for line in found.lines] if isinstance(found, MappedOrder) else []
-    lines = BCLine.objects.filter(Q(bc__in=own) | Q(odoo_id__in=shown))
-    by_id = {line.odoo_id: line for line in lines}
-    of_order = {pk: [line for line in by_id.values() if line.bc_id == pk] for pk in own}
-    created = {bc.odoo_id: bc.create_date for bc in bcs.values()}
-    copy = _Copy(created, frozenset(), bcs, by_id, of_order)
-    row = FetchedRow(PendingBC(odoo_id=odoo_id), found)
-    return _compare(row, copy, database_now(), in_bulk=False)
-
-
 def _compare(row: FetchedRow, copy: _Copy, now: datetime, *, in_bulk: bool) -> Difference:
     """Return what the copy lacks; ``in_bulk``: new orders are inserted without objects of them."""
     if row.claimed.odoo_id in copy.unchanged:
@@ -416,6 +401,28 @@ def _compare_lines(
             difference.deleted_lines.append(line.odoo_id)
             journalled.setdefault("deleted", {})[str(line.odoo_id)] = str(line)
     return journalled
+
+
+def difference_to_copy(
+    odoo_id: int, found: MappedOrder | Missing, bc: BC | None, now: datetime
+) -> Difference:
+    """Return what applying this one order would change, and write nothing.
+
+    ``bc``: the copy's order of this id, None if it has none; its fields are overwritten, unsaved.
+    """
+    own = [] if bc is None else list(bc.lines.all())
+    wanted = [line.odoo_id for line in found.lines] if isinstance(found, MappedOrder) else []
+    # A line that Odoo has moved here is still under another order in the copy.
+    elsewhere = BCLine.objects.filter(odoo_id__in=wanted)
+    copy = _Copy(
+        created={},
+        unchanged=frozenset(),
+        bcs={} if bc is None else {odoo_id: bc},
+        lines={line.odoo_id: line for line in (*elsewhere, *own)},
+        lines_of={} if bc is None else {bc.pk: own},
+    )
+    row = FetchedRow(PendingBC(odoo_id=odoo_id), found)
+    return _compare(row, copy, now, in_bulk=False)
 
 
 def _assign(record: OdooRecord, values: Mapping[str, object], extra: Extra) -> dict[str, object]:

@@ -101,19 +101,22 @@ class InHand(Protocol):
 
 def _compare(action: InHand) -> Finished:
     found = compare(action.parameters["odoo_id"])
-    return Finished(_comparison_told(found), {"order": found})
+    status = Status.FAILED if found.error else Status.DONE
+    return Finished(_comparison_told(found), {"order": found.plain()}, status)
 
 
 def _comparison_told(found: OrderComparison) -> Message:
     name = found.name
-    if found.in_odoo == "forbidden":
+    if found.error:
+        return joined(": ", name, found.error)
+    if found.exists_in_odoo == "forbidden":
         return _("%(order)s: Odoo keeps it from our account.", order=name)
-    if found.in_odoo == "absent":
+    if not found.exists_in_odoo:
         return _("%(order)s: Odoo does not have it, or it is not to be copied.", order=name)
-    if not found.in_copy:
+    if not found.exists_in_copy:
         return _("%(order)s: Odoo has it, and the copy does not.", order=name)
-    if not found.changes.get("fields") and not found.changes.get("lines"):
-        return _("%(order)s: the copy equals Odoo.", order=name)
+    if found.is_equal:
+        return _("%(order)s: the copy is as Odoo is.", order=name)
     return _("%(order)s: the copy differs from Odoo.", order=name)
 
 

@@ -78,6 +78,14 @@ def test_what_exists_is_told_from_what_is_gone(target: Target) -> None:
     assert target.odoo.listing.count_orders(after_id=GONE_ID) == 0
 
 
+def test_an_order_is_found_by_its_reference(target: Target) -> None:
+    order_id = target.create()
+    snapshot = target.odoo.fetch([order_id]).orders[order_id]
+    found = target.odoo.listing.named(str(snapshot.values["name"]), limit=10)
+    (ours,) = [one for one in found if one.id == order_id]
+    assert (ours.name, bool(ours.company)) == (snapshot.values["name"], True)
+
+
 def test_average_times_count_is_the_sum(target: Target) -> None:
     ids = [target.create(target.line(), target.line()) for _ in range(7)]
     lines = [line for number in ids for line in target.line_ids(number)]

@@ -353,7 +353,7 @@ def test_the_table_has_a_heading_and_cuts_long_values_on_a_terminal_alone(
         assert heading.split() == ["order", "field", "Odoo", "here"]
         assert first == second
         assert first.startswith("#7 P7 [pending]")
-        assert "name (line #3)" in first
+        assert "Description (line #3)" in first
         assert first.endswith("—")
         assert ("…" in first, len(first) <= 100) == (terminal, terminal)
 

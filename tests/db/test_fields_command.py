@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -58,13 +59,51 @@ def test_lines_of_sales_by_the_names_of_this_version(
     assert rows["qty_delivered"]["way"] == "extra"
 
 
-def test_the_table_says_it_in_words_and_can_be_searched() -> None:
-    text = told("--search", "reminder")
-    assert "mail_reminder_confirmed" in text
-    assert "possible: extra, true or false" in text
-    assert "partner_id" not in text
-    assert "name them in ODOO_EXTRA_FIELDS" in text
-    assert "can't be copied: binary" in told("--search", "tax_totals")
+def test_the_tables_are_those_copied_those_that_could_be_and_those_that_can_t() -> None:
+    text = told("--search", "tax")
+    tables = [
+        [re.split(r"  +", line.strip()) for line in t.splitlines()] for t in text.split("\n\n")
+    ]
+    heading = ["field", "type", "label in Odoo", "in the copy"]
+    rounding = "Tax calculation rounding method"
+    assert tables == [
+        [
+            ["Copied: 2"],
+            heading,
+            ["amount_tax", "monetary", "Taxes", "amount_tax"],
+            ["amount_untaxed", "monetary", "Untaxed Amount", "amount_untaxed"],
+        ],
+        [
+            ["Could be copied into extra, by naming them in ODOO_EXTRA_FIELDS: 2"],
+            heading,
+            ["tax_calculation_rounding_method", "selection", rounding, "a text *"],
+            ["tax_country_id", "many2one (res.country)", "Tax Country", "id and name *"],
+        ],
+        [
+            ["Can't be copied, because of their type: 1"],
+            heading,
+            ["tax_totals", "binary", "Tax Totals", "—"],
+        ],
+        [
+            ["* Odoo does not store it: a change of it alone goes unnoticed."],
+            ["5 fields of purchase.order, 2 of them in the copy."],
+        ],
+    ]
+    starts = {line.find("monetary") for line in text.splitlines() if "monetary" in line}
+    assert len(starts) == 1, "columns stand below each other"
+
+
+def test_on_a_terminal_no_name_is_cut_and_no_line_is_long(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: True)
+    call_command("odoo_fields", stdout=out)
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 100
+    shown = {line.split()[0] for line in lines if line.startswith("  ")}
+    assert simulator.models["purchase.order"].fields.keys() <= shown
 
 
 def test_an_odoo_that_is_away_is_told_in_a_sentence(simulator: Simulator) -> None:

@@ -22,8 +22,9 @@ from bc_consumer.ledger import Mark, error_fingerprint
 from bc_consumer.messaging import intake
 from bc_consumer.messaging.broker import Broker, publish
 from bc_consumer.messaging.publisher import ACTOR, UNDECODABLE_QUEUE
-from bc_consumer.models import Alert, DeadLetter, Lane, PendingBC
+from bc_consumer.models import BC, Alert, DeadLetter, Lane, PendingBC
 from bc_consumer.operations import dead_letters
+from bc_consumer.refresh import odoo_connection
 from bc_consumer.workers.queue_sweeper import sweep
 from tests.db.copied import failed, pending
 
@@ -111,10 +112,52 @@ def test_those_chosen_are_marked_and_no_others(
 def test_a_dry_run_shows_causes_with_their_numbers_and_changes_nothing(replay: Replay) -> None:
     assert replay("--all", "--dry-run") == 0
     told = replay.out.getvalue()
-    assert "       2  OdooFault" in told
-    assert "BC 1: Odoo fault 1: order 1 cannot be computed" in told
+    heading, first, example, *_rest = told.splitlines()
+    assert heading.split() == ["orders", "error", "first", "failed", "last", "failed"]
+    assert first.split()[:2] == ["2", "OdooFault"]
+    assert heading.index("error") == first.index("OdooFault")
+    assert example.strip() == "BC 1: Odoo fault 1: order 1 cannot be computed"
     assert "4 failed orders." in told
     assert not marked()
+
+
+@pytest.mark.usefixtures("four_failed")
+def test_orders_that_the_copy_has_may_be_named_by_their_references(replay: Replay) -> None:
+    for odoo_id, name in ((1, "P00001"), (3, "P00003"), (8, "P00042"), (9, "P00042")):
+        BC.objects.create(odoo_id=odoo_id, name=name, company_name=f"Company {odoo_id}")
+    assert replay("--bc", "P00001", "3", "--yes") == 0
+    assert "BC 1 P00001: Odoo fault 1" in replay.out.getvalue()
+    assert marked() == {1, 3}
+    assert replay("--bc", "P00042", "--yes") == 2
+    for line in ("  #8  P00042  Company 8", "  #9  P00042  Company 9"):
+        assert line in replay.err.getvalue().splitlines()
+    assert marked() == {1, 3}
+
+
+@pytest.mark.usefixtures("four_failed")
+def test_a_reference_that_only_odoo_could_know_needs_odoo(
+    replay: Replay, settings: LazySettings
+) -> None:
+    settings.ODOO_URL = "http://127.0.0.1:1"
+    odoo_connection.odoo.cache_clear()
+    told = replay.json("--bc", "P00099", "--yes")
+    assert told["exit_code"] == 1
+    assert "Give the order's Odoo id instead" in told["error"]
+    odoo_connection.odoo.cache_clear()
+
+
+@pytest.mark.usefixtures("four_failed")
+def test_on_a_terminal_no_line_is_long(replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "200")
+    PendingBC.objects.filter(pk=4).update(last_error="needs more time " * 12)
+    screen = Terminal()
+    call_command("replay", "--all", "--dry-run", stdout=screen, stderr=screen)
+    lines = screen.getvalue().splitlines()
+    assert 90 < max(map(len, lines)) <= 100
 
 
 @pytest.mark.usefixtures("four_failed")

@@ -64,11 +64,14 @@ APPLIED = {
 
 
 def figures(said: Said) -> dict[str, int]:
-    """Read the figures on the terminal."""
-    line = next(line for line in said.out.splitlines() if " · " in line)
+    """Read the figures on the terminal; those that it does not show are zero."""
     labels = {field_label(SyncLog, name): name for name in sync_text.FIGURES}
-    pairs = (one.rsplit(": ", 1) for one in line.split(" · "))
-    return {labels[label]: int(value.replace(",", "")) for label, value in pairs}
+    told = dict.fromkeys(labels.values(), 0)
+    for line in said.out.splitlines():
+        label, _blank, value = line.strip().rpartition("  ")
+        if label.strip() in labels:
+            told[labels[label.strip()]] = int(value.replace(",", ""))
+    return told
 
 
 class World:
@@ -412,4 +415,5 @@ def test_what_is_read_twice_is_called_reads_and_not_orders(simulator: Simulator)
     run = reconcile(RunRequest(Cause.COMMAND))
     assert run.bc_count >= 5
     assert str(SyncLog._meta.get_field("bc_count").verbose_name) == "reads of orders"
-    assert f"Reads of orders: {number_format(run.bc_count)}" in sync_text.run_told(run)
+    told = sync_text.run_told(run)
+    assert re.search(rf"^  Reads of orders +{number_format(run.bc_count)}$", told, re.MULTILINE)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +24,7 @@ from django.utils import translation
 from bc_consumer.core import process_state as process
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable_field import PartsField
-from bc_consumer.management import progress
+from bc_consumer.management import progress, silence, sync_text
 from bc_consumer.models import (
     BC,
     Alert,
@@ -91,7 +92,7 @@ def test_a_run_that_went_well_exits_with_0(simulator: Simulator) -> None:
     said = sync()
     assert said.code == 0, said.err
     assert "ok" in said.out
-    assert "Applied: 12" in said.out
+    assert re.search(r"^  Applied +12$", said.out, re.MULTILINE)
     assert differences(simulator, sql) == []
     assert lock_is_free()
 
@@ -116,7 +117,7 @@ def test_a_run_that_failed_exits_with_1_and_one_sentence(simulator: Simulator) -
     said = sync("--json")
     assert (said.code, said.json["exit_code"], said.json["status"]) == (1, 1, "failed")
     assert "connection refused" in said.json["error"]
-    assert "The watermark stays" in said.err
+    assert "The first load is not complete" in said.err
     assert "Traceback" not in said.err
     assert lock_is_free()
 
@@ -129,7 +130,8 @@ def test_a_run_that_failed_exits_with_1_and_one_sentence(simulator: Simulator) -
         ["--since", "2999-01-01"],
         ["--since", "2026-02-30"],
         ["--bc", "0"],
-        ["--bc", "P00012"],
+        ["--bc", ""],
+        ["--bc", "#P00012"],
         ["--bc", str(2**31)],
         ["--since", "2d", "--full"],
         ["--bc", "1", "--full"],
@@ -338,6 +340,161 @@ def test_the_progress_counts_the_orders_that_are_copied(
     assert "of 7 " not in said.err
 
 
+@in_process
+def test_the_summary_is_a_table_of_what_is_not_zero(simulator: Simulator) -> None:
+    ids = list(simulator.bulk_create(1200, 1, spread_days=30))
+    assert sync().code == 0
+    simulator.write_order(ids[0], partner_ref="new")
+    said = sync()
+    head, *lines = said.out.splitlines()
+    assert re.fullmatch(r"Run \d+: ok, after [\d.]+ m?s\.", head)
+    table = dict(re.split(r"  +", line.strip()) for line in lines)
+    assert table["Applied"] == "1"
+    assert "0" not in table.values()
+    assert len({len(line) for line in lines}) == 1, "the numbers end below each other"
+    run = SyncLog.objects.order_by("-pk")[0]
+    with translation.override("fr"):
+        # No-break spaces group digits in French.
+        assert "1\xa0200" in sync_text.run_told(SyncLog(**vars_of(run) | {"bc_count": 1200}))
+
+
+def vars_of(run: SyncLog) -> dict[str, Any]:
+    return {field.attname: getattr(run, field.attname) for field in SyncLog._meta.concrete_fields}
+
+
+@in_process
+def test_a_first_load_is_called_so_by_command_progress_log_and_row_and_no_later_run(
+    simulator: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress.Lines, "seconds", 0.0)
+    caplog.set_level(logging.INFO)
+    simulator.bulk_create(6, 1, spread_days=10)
+    first = sync("-v", "2")
+    assert first.out.startswith(f"First load (run {SyncLog.objects.get().pk}): ok")
+    assert "first load · 0 of 6 reads of orders · listing the orders" in first.err
+    assert "(command, first load): ok" in caplog.text
+    assert SyncLog.objects.get().notes == "first load: every order is read"
+    assert first.out.count("irst load") == 1, "the table does not repeat the note"
+    caplog.clear()
+    second = sync("-v", "2")
+    assert "irst load" not in second.out + second.err + caplog.text
+    assert SyncLog.objects.order_by("-pk")[0].notes == ""
+
+
+# --- on a terminal ------------------------------------------------------------------------------
+
+
+class Screen(io.StringIO):
+    """Both outputs of a command, and the log, on one terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
+    monkeypatch.setenv("COLUMNS", "120")
+    screen = Screen()
+    handler = logging.StreamHandler(screen)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    yield screen
+    logging.getLogger().removeHandler(handler)
+    assert handler.filters == []
+    assert handler.stream is screen
+
+
+def sync_on(screen: Screen, *arguments: str) -> int:
+    try:
+        with translation.override("en"):
+            call_command("sync_BcLinbc", *arguments, stdout=screen, stderr=screen, no_color=True)
+    except SystemExit as left:
+        return int(left.code or 0)
+    return 0
+
+
+def seen(screen: Screen) -> str:
+    """Return what stays on the screen: of each line, what was written last."""
+    return re.sub(r"[^\n]*\r\x1b\[K", "", screen.getvalue())
+
+
+@in_process
+@pytest.mark.parametrize("options", [[], ["--bc", "1"], ["--dry-run"]])
+def test_a_terminal_is_told_once_why_odoo_was_not_asked(
+    simulator: Simulator, screen: Screen, options: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    simulator.bulk_create(3, 1, spread_days=1)
+    simulator.faults.fault_all(1, "psycopg2.OperationalError: connection refused")
+    assert sync_on(screen, *options) == 1
+    assert seen(screen).count("connection refused") == 1, seen(screen)
+    if options != ["--dry-run"]:
+        assert "connection refused" in caplog.text, "the log keeps it"
+
+
+@in_process
+@pytest.mark.parametrize("options", [[], ["--bc", "1", "2"]])
+def test_a_terminal_is_told_once_why_an_order_failed(
+    simulator: Simulator, screen: Screen, options: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = list(simulator.bulk_create(4, 1, spread_days=1))
+    simulator.faults.poison(ids[0], code=1, text="ValueError: cannot compute")
+    assert sync_on(screen, *options) == 3
+    assert seen(screen).count("cannot compute") == 1, seen(screen)
+    assert caplog.text.count(f"BC {ids[0]} failed") >= 1
+
+
+@in_process
+def test_with_v_2_a_terminal_shows_every_line(simulator: Simulator, screen: Screen) -> None:
+    simulator.bulk_create(3, 1, spread_days=1)
+    simulator.faults.fault_all(1, "psycopg2.OperationalError: connection refused")
+    assert sync_on(screen, "-v", "2") == 1
+    assert "ERROR bc_consumer.reconciliation.run: run " in seen(screen)
+
+
+@in_process
+def test_log_lines_and_rows_stand_above_the_bar(
+    simulator: Simulator, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress.Bar, "seconds", 0.0)
+    monkeypatch.setattr(progress, "BAR_SECONDS", 0.0)
+    ids = list(simulator.bulk_create(6, 1, spread_days=10))
+    sync()
+    simulator.write_order(ids, partner_ref="new")
+    logger = logging.getLogger("bc_consumer.test")
+    simulator.faults.between_calls(lambda *_: logger.warning("something happened"))
+    assert sync_on(screen, "--dry-run", "--full") == 7
+    lines = seen(screen).splitlines()
+    assert "WARNING bc_consumer.test: something happened" in lines
+    assert len([line for line in lines if line.startswith("#")]) == 12
+    assert "6 of 6 orders" in screen.getvalue(), "the bar was there"
+    assert "of 6 orders" not in seen(screen)
+    assert max(map(len, lines)) <= 100
+
+
+@in_process
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("options", [[], ["--bc", "1"], ["--dry-run"]])
+def test_a_silent_odoo_is_told_while_it_is_waited_for(
+    simulator: Simulator,
+    screen: Screen,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    terminal: bool,
+) -> None:
+    assert silence.SILENT_SECONDS + silence.LOOK_SECONDS <= 5
+    monkeypatch.setattr(silence, "SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(silence, "LOOK_SECONDS", 0.02)
+    simulator.create_order(lines=LINES)
+    simulator.faults.latency(0.6)
+    words = "Odoo has not answered for 1 s; waiting up to 30 s"
+    if terminal:
+        assert sync_on(screen, *options) in {0, 7}
+        assert words in screen.getvalue()
+        assert words not in seen(screen), "it is over"
+    else:
+        assert sync(*options).err.count(words) == 1, "not for each call"
+
+
 # --- dry runs -----------------------------------------------------------------------------------
 
 
@@ -369,7 +526,7 @@ def test_a_dry_run_that_finds_differences_exits_with_7(simulator: Simulator) -> 
     simulator.delete_order(ids[4])
     said = sync("--dry-run")
     assert said.code == 7
-    assert "partner_ref" in said.out
+    assert "Supplier's reference" in said.out
     assert "order: gone from Odoo" in said.out
     assert "in orders: 2" in said.out
     said = sync("--dry-run", "--json")
@@ -433,11 +590,11 @@ def test_single_orders_are_brought_at_once_and_told(simulator: Simulator) -> Non
     simulator.write_order(old, partner_ref="REF-7")
     said = sync("--bc", str(old), str(new), str(same))
     assert said.code == 0
-    told = dict(line.split(" ", 1) for line in said.out.splitlines())
-    assert "changed" in told[f"#{old}"]
-    assert "REF-7" in told[f"#{old}"]
-    assert "created" in told[f"#{new}"]
-    assert "unchanged" in told[f"#{same}"]
+    blocks = re.split(r"\n(?=#)", said.out.rstrip())
+    told = dict(block.split(" ", 1) for block in blocks)
+    assert re.search(r"changed\n    Supplier's reference +— → REF-7$", told[f"#{old}"])
+    assert told[f"#{new}"] == f"P{new:05}: created — 1 line"
+    assert told[f"#{same}"] == f"P{same:05}: unchanged"
     assert not PendingBC.objects.exists()
     assert not SyncLog.objects.exists()
     entry = JournalEntry.objects.get(odoo_id=new)
@@ -496,6 +653,48 @@ def test_single_orders_stay_marked_while_odoo_is_away(simulator: Simulator) -> N
     assert said.code == 1
     assert "stay marked" in said.err
     assert PendingBC.objects.get().odoo_id == order_id
+
+
+@in_process
+def test_orders_are_named_by_their_references_too(simulator: Simulator) -> None:
+    here, there = (simulator.create_order(lines=LINES) for _ in range(2))
+    sync("--bc", f"#{here}")
+    said = sync("--bc", f"p{here:05}", f"P{there:05}", str(here), "--json")
+    assert [row["id"] for row in said.json["orders"]] == [here, there]
+    assert (said.code, said.json["orders"][1]["outcome"]) == (0, "created")
+    simulator.write_order([here, there], partner_ref="new")
+    said = sync("--dry-run", "--bc", f"P{there:05}", "--json")
+    assert {row["order_id"] for row in said.json["differences"]} == {there}
+
+
+@in_process
+@pytest.mark.parametrize("copied", [True, False])
+def test_a_reference_of_several_companies_lists_them_and_does_nothing(
+    simulator: Simulator, copied: bool
+) -> None:
+    company = simulator.add_company("Other & Sons")
+    one = simulator.create_order(name="P00042", lines=LINES)
+    other = simulator.create_order(name="P00042", company_id=company, lines=LINES)
+    if copied:
+        sync()
+    before = JournalEntry.objects.count()
+    for options in (["--bc", "P00042"], ["--dry-run", "--bc", "P00042"]):
+        said = sync(*options)
+        assert said.code == 2
+        assert re.search(rf"^  #{one} +P00042  \S", said.err, re.MULTILINE)
+        assert re.search(rf"^  #{other} +P00042  Other & Sons$", said.err, re.MULTILINE)
+    assert sync("--bc", "P00042", "--json").json["status"] == "usage"
+    assert JournalEntry.objects.count() == before
+    assert not PendingBC.objects.exists()
+
+
+@in_process
+def test_a_reference_that_nobody_has_is_told_and_does_nothing(simulator: Simulator) -> None:
+    order_id = simulator.create_order(lines=LINES)
+    said = sync("--bc", str(order_id), "P99999")
+    assert (said.code, said.out) == (2, "")
+    assert 'No order is called "P99999"' in said.err
+    assert not BC.objects.exists()
 
 
 # --- the lock -----------------------------------------------------------------------------------

@@ -398,6 +398,58 @@ def test_without_any_secret_one_is_proposed(odoo17: Simulator, settings: LazySet
     assert rules(odoo17) == {}
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_status_without_an_address_says_which_rules_there_are(
+    odoo: Simulator, settings: LazySettings, options: list[str]
+) -> None:
+    odoo_rules("install")
+    settings.PUBLIC_URL = ""
+    said = odoo_rules("status", *options)
+    assert said.code == 2, "it can't be told whether all is as it should be"
+    if options:
+        assert [one["differences"] for one in said.json["rules"]] == [[], [], [], []]
+        assert all(one["id"] for one in said.json["rules"])
+        assert said.json["complete"] is False
+        assert "PUBLIC_URL" in said.json["error"]
+    else:
+        assert said.out.count("✓") == 4
+        assert "They call http://odoo:***@127.0.0.1:1/odoo/webhook/" in said.out
+        assert "PUBLIC_URL is not set" in said.err
+
+
+def test_status_without_an_address_tells_the_flaws_that_it_can_see(
+    odoo17: Simulator, settings: LazySettings
+) -> None:
+    odoo_rules("install")
+    settings.PUBLIC_URL = ""
+    odoo17.write("base.automation", [rules(odoo17)[RULES[0]]["id"]], {"active": False})
+    odoo17.unlink("base.automation", [rules(odoo17)[RULES[1]]["id"]])
+    said = odoo_rules("status")
+    assert (said.code, said.out.count("✓"), said.out.count("✗")) == (2, 2, 2)
+    assert "it is archived" in said.out
+    assert "it is missing in Odoo" in said.out
+    assert "another address" not in said.out
+    assert "odoo_rules install" in said.out
+
+
+def test_rules_are_told_in_short_lines_and_their_address_once(odoo17: Simulator) -> None:
+    odoo_rules("install")
+    said = odoo_rules("status")
+    assert said.out.splitlines() == [
+        "✓ purchase.order changed       rule 1",
+        "✓ purchase.order deleted       rule 2",
+        "✓ purchase.order.line changed  rule 3",
+        "✓ purchase.order.line deleted  rule 4",
+        "They call http://odoo:***@127.0.0.1:1/odoo/webhook/",
+        "All is as it should be.",
+    ]
+    action = action_of(odoo17, RULES[3])["id"]
+    odoo17.write("ir.actions.server", [action], {"webhook_url": "http://x.example.com/odoo/"})
+    lines = odoo_rules("status").out.splitlines()
+    assert "    → http://x.example.com/odoo/" in lines
+    assert lines[-1] == "Run: manage.py odoo_rules install"
+
+
 # --- what can be in the way ---------------------------------------------------------------------
 
 

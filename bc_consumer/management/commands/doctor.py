@@ -9,12 +9,15 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
+from bc_consumer.console.formatting import number
 from bc_consumer.core import process_state
 from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.diagnosis import Diagnosis, all_checks, diagnose
 from bc_consumer.doctor.findings import Finding, Level
 from bc_consumer.management.command import HelpFormatter, RedactedCommand, at_levels
+from bc_consumer.management.tables import wrapped
 
 MARKS = {Level.OK: "✓", Level.WARNING: "!", Level.ERROR: "✗", Level.SKIPPED: "–"}
 NOISY = ("pika", "bc_consumer", "django")
@@ -62,31 +65,38 @@ class Command(RedactedCommand):
         """Run the checks, and exit with the code of the worst finding."""
         process_state.stopping.clear()
         muted = NOISY if options["verbosity"] < 2 else ()
-        with at_levels(dict.fromkeys(muted, logging.CRITICAL)):
+        with (
+            self.at_work(options["verbosity"]),
+            at_levels(dict.fromkeys(muted, logging.CRITICAL)),
+        ):
             self._look(options)
 
     def _look(self, options: dict[str, Any]) -> None:
         found = []
-        for diagnosis in diagnose(all_checks(round_trip=options["webhook"])):
+        checks = all_checks(round_trip=options["webhook"])
+        width = max(len(check.title) for check in checks)
+        for diagnosis in diagnose(checks):
             found.append(diagnosis)
             if not options["json"]:
-                self._tell(diagnosis)
+                self._tell(diagnosis, width)
         code = _exit_of(found)
         if options["json"]:
             self.stdout.write(json.dumps(_facts(found, code), ensure_ascii=False))
         else:
-            self.stdout.write(_summary(found))
+            self.tell(_summary(found))
         if code:
             sys.exit(int(code))
 
-    def _tell(self, diagnosis: Diagnosis) -> None:
+    def _tell(self, diagnosis: Diagnosis, width: int) -> None:
+        """Write a line for each finding, its text in a column of its own, and the fix below."""
+        indent = " " * (width + 4)
         for finding in diagnosis.findings:
-            line = said(diagnosis.check.title)
-            if finding.text:
-                line = _("%(title)s: %(text)s") % {"title": line, "text": said(finding.text)}
-            self.stdout.write(self._styled(finding, f"{MARKS[finding.level]} {line}"))
+            title = said(diagnosis.check.title)
+            line = f"{MARKS[finding.level]} {title:{width}}  {said(finding.text)}"
+            line = wrapped(line.rstrip(), self.stdout, indent)
+            self.stdout.write(self._styled(finding, line))
             if finding.fix:
-                self.stdout.write(f"    → {said(finding.fix)}")
+                self.tell(f"    → {said(finding.fix)}", indent="  ")
 
     def _styled(self, finding: Finding, line: str) -> str:
         style = {Level.WARNING: self.style.WARNING, Level.ERROR: self.style.ERROR}
@@ -103,12 +113,17 @@ def _exit_of(found: Iterable[Diagnosis]) -> Exit:
 def _summary(found: Iterable[Diagnosis]) -> str:
     findings = [finding for diagnosis in found for finding in diagnosis.findings]
     counts = {level: sum(finding.level is level for finding in findings) for level in Level}
-    if not counts[Level.ERROR] and not counts[Level.WARNING]:
+    errors, warnings = counts[Level.ERROR], counts[Level.WARNING]
+    if not errors and not warnings:
         return _("All is in order.")
-    return _("Errors: %(errors)d, warnings: %(warnings)d.") % {
-        "errors": counts[Level.ERROR],
-        "warnings": counts[Level.WARNING],
-    }
+    told = []
+    if errors:
+        text = ngettext("%(count)s error", "%(count)s errors", errors)
+        told.append(text % {"count": number(errors)})
+    if warnings:
+        text = ngettext("%(count)s warning", "%(count)s warnings", warnings)
+        told.append(text % {"count": number(warnings)})
+    return _("%(found)s. What to do stands behind each arrow (→).") % {"found": ", ".join(told)}
 
 
 def _facts(found: Iterable[Diagnosis], code: Exit) -> dict[str, Any]:

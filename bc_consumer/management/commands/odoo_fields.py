@@ -1,8 +1,7 @@
 """``manage.py odoo_fields``: lists the fields of this Odoo, and how each would be copied."""
 
 import json
-import shutil
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,8 +10,10 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from bc_consumer.console.formatting import NOTHING, number
 from bc_consumer.core.translatable_field import said
 from bc_consumer.management.command import RedactedCommand
+from bc_consumer.management.tables import aligned, width_of
 from bc_consumer.odoo import Kind, OdooError
 from bc_consumer.odoo.field_report import FieldChoice, Way, list_field_choices
 from bc_consumer.odoo.field_set import table_of
@@ -29,7 +30,9 @@ AS: dict[Kind, Promise] = {
     Kind.MANY2ONE: gettext_lazy("id and name"),
     Kind.MANY2MANY: gettext_lazy("a list of ids and names"),
 }
-NAME_WIDTH, TYPE_WIDTH, LABEL_WIDTH = 34, 26, 30
+GROUPS = ((Way.COLUMN, Way.EXTRA), (Way.POSSIBLE,), (Way.IMPOSSIBLE,))
+"""The ways of each table that is printed."""
+NOT_STORED = "*"
 
 
 class Command(RedactedCommand):
@@ -50,7 +53,8 @@ class Command(RedactedCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Read the fields from Odoo and print them; exit code 1 when Odoo does not answer."""
         try:
-            model, found = self._fields(lines=options["lines"])
+            with self.at_work(options["verbosity"]):
+                model, found = self._fields(lines=options["lines"])
         except OdooError as error:
             raise CommandError(said(error)) from error
         wanted = options["search"].lower()
@@ -76,46 +80,51 @@ class Command(RedactedCommand):
         )
 
     def _print(self, model: str, shown: list[FieldChoice], setting: str) -> None:
-        width = shutil.get_terminal_size().columns if self.stdout.isatty() else None
-        self._row((_("field"), _("type"), _("label in Odoo"), _("in the copy")), width)
-        for choice in shown:
-            kind = f"{choice.type} ({choice.relation})" if choice.relation else choice.type
-            self._row((choice.name, kind, choice.label, _told(choice)), width)
-        copied = sum(choice.way in {Way.COLUMN, Way.EXTRA} for choice in shown)
-        facts = {"count": len(shown), "model": model, "copied": copied, "setting": setting}
-        self.stdout.write("")
-        text = _("%(count)d fields of %(model)s, %(copied)d of them in the copy.") % facts
-        self.stdout.write(text + " " + _("To copy more, name them in %(setting)s.") % facts)
+        for ways in GROUPS:
+            group = [choice for choice in shown if choice.way in ways]
+            if group:
+                heading = _heading(ways, setting, len(group))
+                self.stdout.write("\n".join([heading, *self._table(group)]))
+                self.stdout.write("")
+        if any(not choice.stored and choice.way in {Way.EXTRA, Way.POSSIBLE} for choice in shown):
+            text = _("%(mark)s Odoo does not store it: a change of it alone goes unnoticed.")
+            self.tell(text % {"mark": NOT_STORED})
+        copied = sum(choice.way in GROUPS[0] for choice in shown)
+        text = _("%(count)s fields of %(model)s, %(copied)s of them in the copy.")
+        self.tell(text % {"count": number(len(shown)), "model": model, "copied": number(copied)})
 
-    def _row(self, cells: tuple[str, str, str, str], width: int | None) -> None:
-        name, kind, label, told = cells
-        line = f"{name:{NAME_WIDTH}} {kind:{TYPE_WIDTH}} {label:{LABEL_WIDTH}} {told}".rstrip()
-        self.stdout.write(line if width is None else line[:width])
+    def _table(self, group: Sequence[FieldChoice]) -> list[str]:
+        rows = [(_("field"), _("type"), _("label in Odoo"), _("in the copy"))]
+        for choice in group:
+            kind = f"{choice.type} ({choice.relation})" if choice.relation else choice.type
+            rows.append((choice.name, kind, choice.label, _form(choice)))
+        # Names are there to be copied into a setting.
+        return aligned(rows, margin="  ", width=width_of(self.stdout), whole={0, 3})
+
+
+def _heading(ways: tuple[Way, ...], setting: str, count: int) -> str:
+    text = {
+        Way.COLUMN: _("Copied: %(count)s"),
+        Way.POSSIBLE: _("Could be copied into extra, by naming them in %(setting)s: %(count)s"),
+        Way.IMPOSSIBLE: _("Can't be copied, because of their type: %(count)s"),
+    }[ways[0]]
+    return text % {"setting": setting, "count": number(count)}
 
 
 def _setting(*, lines: bool) -> str:
     return "ODOO_EXTRA_LINE_FIELDS" if lines else "ODOO_EXTRA_FIELDS"
 
 
-def _told(choice: FieldChoice) -> str:
-    """Describe in a few words how a field is copied."""
-    return "; ".join(_parts(choice))
-
-
-def _parts(choice: FieldChoice) -> Iterator[str]:
+def _form(choice: FieldChoice) -> str:
+    """Describe in a few words how the copy holds a field, or would."""
     if choice.way is Way.COLUMN:
-        yield _("yes: %(columns)s") % {"columns": ", ".join(choice.columns)}
-        return
+        return ", ".join(choice.columns)
     if choice.way is Way.IMPOSSIBLE or choice.kind is None:
-        yield _("can't be copied: %(type)s") % {"type": choice.type}
-        return
-    form = AS[choice.kind]
+        return NOTHING
+    form = str(AS[choice.kind])
     if choice.way is Way.EXTRA:
-        yield _("yes: extra, %(form)s") % {"form": form}
-    else:
-        yield _("possible: extra, %(form)s") % {"form": form}
-    if not choice.stored:
-        yield _("Odoo does not store it: a change of it alone goes unnoticed")
+        form = _("extra: %(form)s") % {"form": form}
+    return form if choice.stored else f"{form} {NOT_STORED}"
 
 
 def _plain(choice: FieldChoice) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from bc_consumer.installation.rule_setup import (
     no_webhooks,
 )
 from bc_consumer.management import rules_text
-from bc_consumer.management.command import HelpFormatter, RedactedCommand, quiet
+from bc_consumer.management.command import HelpFormatter, RedactedCommand
 from bc_consumer.management.rules_text import Exit
+from bc_consumer.management.tables import width_of, wrapped
 from bc_consumer.odoo import NoAutomation, NoWebhookActions, OdooError, OdooRefused
 from bc_consumer.odoo.automation_rules import RuleChanges
 from bc_consumer.odoo.wanted_rules import Comparison
@@ -87,7 +88,7 @@ class Command(RedactedCommand):
         """Run the chosen action, and exit with the code of its result."""
         self._facts: dict[str, Any] = {}
         self._json: bool = options["json"]
-        with quiet(options["verbosity"]):
+        with self.at_work(options["verbosity"]):
             code = self._run_guarded(options)
         if self._json:
             self.stdout.write(json.dumps({**self._facts, "exit": int(code)}, ensure_ascii=False))
@@ -116,7 +117,7 @@ class Command(RedactedCommand):
     def _run(self, options: dict[str, Any]) -> Exit:
         what = options["what"]
         public_url = options["url"] or settings.PUBLIC_URL
-        if what != "remove":
+        if what == "install" or (what == "status" and public_url):
             self._check_settings(public_url)
         if what == "install" and not settings.ODOO_WEBHOOK_SECRETS:
             self._refuse_too_old()
@@ -127,7 +128,7 @@ class Command(RedactedCommand):
             comparison = setup.rules.inspect()
             self._facts["odoo"] = odoo.settings.shown_url
             if what == "status":
-                return self._status(comparison)
+                return self._status(comparison, is_address_known=bool(public_url))
             if what == "remove":
                 return self._remove(setup, comparison, options)
             return self._install(setup, comparison, options)
@@ -166,9 +167,15 @@ class Command(RedactedCommand):
 
     # --- the three actions ---
 
-    def _status(self, comparison: Comparison) -> Exit:
+    def _status(self, comparison: Comparison, *, is_address_known: bool) -> Exit:
         self._tell(comparison)
-        return Exit.OK if comparison.is_complete else Exit.DRIFT
+        if not is_address_known:
+            self._facts["complete"] = False
+            return self._fail(Exit.USAGE, rules_text.address_unknown())
+        if not comparison.is_complete:
+            return Exit.DRIFT
+        self._say(rules_text.all_right())
+        return Exit.OK
 
     def _install(self, setup: RulesSetup, comparison: Comparison, options: dict[str, Any]) -> Exit:
         if options["rotate"] and not carries_other_secret(comparison):
@@ -231,26 +238,26 @@ class Command(RedactedCommand):
 
     def _tell(self, comparison: Comparison) -> None:
         self._facts |= facts(comparison)
-        for line in rules_text.told(comparison):
+        for line in rules_text.told(comparison, width_of(self.stdout)):
             self._say(line)
         if advice := rules_text.advice(comparison):
             self._say(advice)
 
     def _say(self, text: str) -> None:
         if not self._json:
-            self.stdout.write(text)
+            self.tell(text)
 
     def _warn(self, text: str) -> None:
         self._facts.setdefault("warnings", []).append(text)
         if not self._json:
-            self.stderr.write(self.style.WARNING(text))
+            self.stderr.write(self.style.WARNING(wrapped(text, self.stderr)))
 
     def _fail(self, code: Exit, text: str) -> Exit:
         for secret in settings.ODOO_WEBHOOK_SECRETS:
             text = text.replace(secret, "***")
         self._facts["error"] = text
         if not self._json:
-            self.stderr.write(self.style.ERROR(text))
+            self.complain(text)
         return code
 
 

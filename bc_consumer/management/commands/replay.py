@@ -23,17 +23,21 @@ from bc_consumer.management.command import (
     HelpFormatter,
     RedactedCommand,
     exit_code_table,
-    order_id,
-    quiet,
+    order,
     since,
 )
+from bc_consumer.management.order_names import NotOneOrder, find_orders
+from bc_consumer.management.tables import aligned, wrapped
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.publisher import FAILURES
-from bc_consumer.models import PendingBC
+from bc_consumer.models import BC, PendingBC
+from bc_consumer.odoo import OdooError
 from bc_consumer.operations import dead_letters, failed_orders
 
 FILTERS = ("bc", "error", "since")
 ERROR_CHARACTERS = 300
+MARGIN = "  "
+INDENT = 10
 
 
 class Command(RedactedCommand):
@@ -57,7 +61,11 @@ class Command(RedactedCommand):
         )
         parser.formatter_class = HelpFormatter
         parser.add_argument(
-            "--bc", type=order_id, nargs="+", metavar="ID", help=_("failed orders of these ids")
+            "--bc",
+            type=order,
+            nargs="+",
+            metavar="ORDER",
+            help=_("these failed orders, by Odoo id or reference (P00042)"),
         )
         parser.add_argument(
             "--error",
@@ -91,8 +99,12 @@ class Command(RedactedCommand):
         self._broker = broker if isinstance(broker, Broker) else None
         self._facts: dict[str, Any] = {}
         try:
-            with quiet(options["verbosity"]):
+            with self.at_work(options["verbosity"]):
                 code = self._do(options)
+        except NotOneOrder as error:
+            code = self._end(Exit.USAGE, str(error))
+        except OdooError as error:
+            code = self._end(Exit.FAILED, _names_unknown(error))
         except FAILURES as error:
             code = self._end(Exit.FAILED, _rabbitmq_failed(error))
         except DatabaseFailure as error:
@@ -105,11 +117,12 @@ class Command(RedactedCommand):
     def _do(self, options: dict[str, Any]) -> Exit:
         chosen = options["all"] or any(options[name] for name in FILTERS)
         letters = options["dead_letters"]
-        rows = _chosen(options)
+        wanted = find_orders(options["bc"] or ())
+        rows = _chosen(options, wanted)
         # With --dead-letters alone, no failed order is replayed.
         orders = rows.none() if letters and not chosen else rows
         waiting = self._waiting() if letters else {}
-        count = self._show(orders, waiting, options["bc"] or ())
+        count = self._show(orders, waiting, wanted)
         if options["dry_run"]:
             return self._end(Exit.OK)
         if not chosen and not letters:
@@ -144,7 +157,7 @@ class Command(RedactedCommand):
             "not_failed": not_failed,
             "dead_letters": dict(waiting),
         }
-        lines = [line for group in groups for line in _group_lines(group)]
+        lines = self._groups_told(groups)
         if groups:
             text = ngettext("%(count)s failed order.", "%(count)s failed orders.", count)
             lines.append(text % {"count": number(count)})
@@ -153,7 +166,9 @@ class Command(RedactedCommand):
         if not_failed:
             text = _("Not failed, so there is nothing to replay: BC %(ids)s")
             lines.append(text % {"ids": ", ".join(map(str, not_failed))})
-        lines += [f"{number(found):>8}  {queue}" for queue, found in waiting.items()]
+        if waiting:
+            queues = [(number(found), queue) for queue, found in waiting.items()]
+            lines += [_("Dead letters in RabbitMQ:"), *aligned(queues, right={0}, margin=MARGIN)]
         self._say("\n".join(lines))
         return count
 
@@ -167,25 +182,47 @@ class Command(RedactedCommand):
         self._say("\n".join(_result_lines(replayed, brought)))
         return self._end(Exit.OK)
 
+    def _groups_told(self, groups: Sequence[failed_orders.FailureGroup]) -> list[str]:
+        """Return each cause: how many orders, since when, and the error of one of them."""
+        if not groups:
+            return []
+        names = dict(
+            BC.objects.filter(odoo_id__in=[group.example for group in groups]).values_list(
+                "odoo_id", "name"
+            )
+        )
+        rows = [(_("orders"), _("error"), _("first failed"), _("last failed"))]
+        for group in groups:
+            moments = moment(group.first_at), moment(group.last_at)
+            rows.append((number(group.count), group.error_class, *moments))
+        heading, *lines = aligned(rows, right={0}, margin=MARGIN)
+        told = [heading]
+        for group, line in zip(groups, lines, strict=True):
+            error = shortened(said(group.example_error), ERROR_CHARACTERS)
+            name = " ".join(filter(None, (str(group.example), names.get(group.example, ""))))
+            example = _("BC %(id)s: %(error)s") % {"id": name, "error": error}
+            told += [line, wrapped(" " * INDENT + example, self.stdout)]
+        return told
+
     def _say(self, text: str) -> None:
         """Write for people; with --json, ``_end`` writes the only output."""
         if not self._json:
-            self.stdout.write(text)
+            self.tell(text)
 
     def _end(self, code: Exit, error: str = "") -> Exit:
         """Write the error, and the JSON object; return the exit code."""
         if error:
-            self.stderr.write(error)
+            self.complain(error)
         if self._json:
             told = {"status": code.name.lower(), "exit_code": int(code), "error": error}
             self.stdout.write(json.dumps(self._facts | told, ensure_ascii=False))
         return code
 
 
-def _chosen(options: dict[str, Any]) -> QuerySet[PendingBC]:
+def _chosen(options: dict[str, Any], wanted: Sequence[int]) -> QuerySet[PendingBC]:
     rows = failed_orders.failed()
     if options["bc"]:
-        rows = rows.filter(pk__in=options["bc"])
+        rows = rows.filter(pk__in=wanted)
     if options["error"]:
         rows = rows.filter(failed_orders.with_error_text(options["error"]))
     if options["since"]:
@@ -218,17 +255,9 @@ def _group_facts(group: failed_orders.FailureGroup) -> dict[str, Any]:
     }
 
 
-def _group_lines(group: failed_orders.FailureGroup) -> Iterator[str]:
-    """Return one cause for people: how many orders, since when, and the error of one of them."""
-    period = f"{moment(group.first_at)} – {moment(group.last_at)}"
-    yield f"{number(group.count):>8}  {group.error_class}  {period}"
-    error = shortened(said(group.example_error), ERROR_CHARACTERS)
-    yield " " * 10 + _("BC %(id)s: %(error)s") % {"id": group.example, "error": error}
-
-
 def _nothing_chosen() -> str:
     return _(
-        "Nothing was changed. Say which: --all, --error CLASS_OR_TEXT, --since WHEN, --bc ID …"
+        "Nothing was changed. Say which: --all, --error CLASS_OR_TEXT, --since WHEN, --bc ORDER …"
     )
 
 
@@ -248,8 +277,10 @@ def _question(count: int, waiting: Mapping[str, int]) -> str:
 def _result_lines(replayed: int, brought: dead_letters.Imported) -> Iterator[str]:
     if replayed:
         text = ngettext(
-            "%(count)s order is marked: workers read it in a moment.",
-            "%(count)s orders are marked: workers read them in a moment.",
+            "%(count)s order is marked: workers read it in a moment. If it fails again, replay"
+            " shows it.",
+            "%(count)s orders are marked: workers read them in a moment. replay shows those that"
+            " fail again.",
             replayed,
         )
         yield text % {"count": number(replayed)}
@@ -267,6 +298,13 @@ def _result_lines(replayed: int, brought: dead_letters.Imported) -> Iterator[str
             brought.kept,
         )
         yield text % {"count": number(brought.kept)}
+
+
+def _names_unknown(error: Exception) -> str:
+    return _(
+        "The copy has no order of this reference, and Odoo could not be asked: %(error)s\n"
+        "Nothing was changed. Give the order's Odoo id instead."
+    ) % {"error": said(error)}
 
 
 def _rabbitmq_failed(error: Exception) -> str:

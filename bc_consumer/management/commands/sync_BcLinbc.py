@@ -3,9 +3,9 @@
 import getpass
 import json
 import sys
-from typing import Any, TextIO
+from typing import Any
 
-from django.core.management.base import CommandParser, OutputWrapper
+from django.core.management.base import CommandParser
 from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext as _
 
@@ -17,13 +17,16 @@ from bc_consumer.management.command import (
     Exit,
     HelpFormatter,
     RedactedCommand,
-    order_id,
-    quiet,
+    order,
     since,
     stopping_on_signals,
+    stream_of,
 )
 from bc_consumer.management.drift_report import JsonReport, Report, TableReport, plain
+from bc_consumer.management.order_names import NotOneOrder, find_orders
 from bc_consumer.management.progress import RunProgress, ScanProgress, display
+from bc_consumer.management.tables import width_of
+from bc_consumer.management.terminal import StatusLine
 from bc_consumer.models import OperatorAction, SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
 from bc_consumer.operations import operator_actions, run_control
@@ -81,7 +84,11 @@ class Command(RedactedCommand):
             help=_("report the differences, and change nothing: order, field, Odoo's value, ours"),
         )
         parser.add_argument(
-            "--bc", type=order_id, nargs="+", metavar="ID", help=_("these orders alone, at once")
+            "--bc",
+            type=order,
+            nargs="+",
+            metavar="ORDER",
+            help=_("these orders alone, at once, by Odoo id or reference (P00042)"),
         )
         parser.add_argument(
             "--force",
@@ -111,8 +118,8 @@ class Command(RedactedCommand):
         self._json: bool = options["json"]
         self._report: Report | None = None
         self._facts: dict[str, Any] = {}
-        with quiet(options["verbosity"]), stopping_on_signals():
-            code = self._run_guarded(options)
+        with self.at_work(options["verbosity"]) as line, stopping_on_signals():
+            code = self._run_guarded(options, line)
         if code:
             sys.exit(int(code))
 
@@ -123,10 +130,12 @@ class Command(RedactedCommand):
                     names = {"one": one, "other": other}
                     self._parser.error(_("%(one)s and %(other)s exclude each other") % names)
 
-    def _run_guarded(self, options: dict[str, Any]) -> Exit:
+    def _run_guarded(self, options: dict[str, Any], line: StatusLine) -> Exit:
         """Turn each expected error into a sentence and an exit code."""
         try:
-            return self._do(options)
+            return self._do(options, line)
+        except NotOneOrder as error:
+            return self._end(Exit.USAGE, str(error))
         except AlreadyRunning as running:
             return self._end(Exit.LOCKED, sync_text.locked(running))
         except (Interrupted, OdooInterrupted, KeyboardInterrupt):
@@ -142,7 +151,7 @@ class Command(RedactedCommand):
         except DatabaseFailure as error:
             return self._end(Exit.FAILED, sync_text.database_failed(error))
 
-    def _do(self, options: dict[str, Any]) -> Exit:
+    def _do(self, options: dict[str, Any], line: StatusLine) -> Exit:
         if options["unlock"]:
             self._facts["command"] = "unlock"
             return self._unlock(ask=not options["no_input"])
@@ -151,23 +160,23 @@ class Command(RedactedCommand):
             return self._stop()
         if options["dry_run"]:
             self._facts["command"] = "dry run"
-            return self._dry_run(options)
+            return self._dry_run(options, line)
         if options["bc"]:
             self._facts["command"] = "orders"
-            return self._orders(options["bc"], forced=options["force"])
+            return self._orders(find_orders(options["bc"]), forced=options["force"])
         self._facts["command"] = "run"
-        return self._run(options)
+        return self._run(options, line)
 
     # --- the actions ----------------------------------------------------------------------
 
-    def _run(self, options: dict[str, Any]) -> Exit:
+    def _run(self, options: dict[str, Any], line: StatusLine) -> Exit:
         request = RunRequest(
             SyncLog.Cause.COMMAND,
             full=options["full"],
             since=options["since"],
             forced=options["force"],
         )
-        shown = display(_stream(self.stderr))
+        shown = display(line, stream_of(self.stderr))
         try:
             run = reconcile(request, RunProgress(shown, _orders_above))
         finally:
@@ -176,18 +185,19 @@ class Command(RedactedCommand):
         self._facts["run"] = {one.attname: plain(getattr(run, one.attname)) for one in columns}
         code = EXIT_OF_RUN.get(SyncLog.Status(run.status), Exit.FAILED)
         if not self._json:
-            self.stdout.write(sync_text.run_told(run))
+            self.tell(sync_text.run_told(run, width_of(self.stdout)))
         return self._end(code, sync_text.run_error(run), status=run.status)
 
-    def _dry_run(self, options: dict[str, Any]) -> Exit:
-        self._report = (JsonReport if self._json else TableReport)(_stream(self.stdout))
-        shown = display(_stream(self.stderr))
+    def _dry_run(self, options: dict[str, Any], line: StatusLine) -> Exit:
+        only = find_orders(options["bc"] or ())
+        self._report = (JsonReport if self._json else TableReport)(stream_of(self.stdout))
+        shown = display(line, stream_of(self.stderr))
         total = _orders_above(0) if options["full"] else None
         scan = DriftScan(
             odoo(),
             full=options["full"],
             since=options["since"],
-            only=options["bc"] or (),
+            only=only,
             tell=ScanProgress(shown, total),
         )
         orders, pending, last = 0, 0, None
@@ -211,7 +221,7 @@ class Command(RedactedCommand):
         of_a_run, why = _a_run_would(scan)
         self._facts["run_exit_code"] = int(of_a_run)
         if not self._json:
-            self.stdout.write(sync_text.drift_told(self._facts, why))
+            self.tell(sync_text.drift_told(self._facts, why))
         if scan.found:
             return self._end(Exit.DRIFT, status="different")
         return self._end(Exit.OK, status="equal")
@@ -232,7 +242,7 @@ class Command(RedactedCommand):
                 }
             )
             if not self._json:
-                self.stdout.write(sync_text.brought_told(brought))
+                self.tell(sync_text.brought_told(brought, width_of(self.stdout)))
         if "held" in outcomes:
             return self._end(Exit.BRAKED, sync_text.orders_held())
         if outcomes & {"failed", "unconfirmed"}:
@@ -258,7 +268,7 @@ class Command(RedactedCommand):
                 self.stdout.write(_("Nobody holds the lock."))
             return self._end(Exit.OK)
         self._facts["held_by"] = who = run_control.describe_holder()
-        self.stderr.write(sync_text.unlock_warning(state, who, database_now()))
+        self.complain(sync_text.unlock_warning(state, who, database_now()))
         if ask and not sys.stdin.isatty():
             return self._end(
                 Exit.USAGE, _("Nothing was changed: nobody can be asked here, so add --no-input.")
@@ -271,7 +281,7 @@ class Command(RedactedCommand):
             refused=not released.done,
         )  # fmt: skip
         if not self._json:
-            self.stdout.write(_("The lock was released. It was held by %(who)s.") % {"who": who})
+            self.tell(_("The lock was released. It was held by %(who)s.") % {"who": who})
         return self._end(Exit.OK)
 
     # --- the end -------------------------------------------------------------------------------
@@ -279,7 +289,7 @@ class Command(RedactedCommand):
     def _end(self, code: Exit, error: str = "", *, status: str = "") -> Exit:
         """Write the error, and complete the JSON object."""
         if error:
-            self.stderr.write(error)
+            self.complain(error)
         self._facts |= {
             "status": status or code.name.lower(),
             "exit_code": int(code),
@@ -298,12 +308,6 @@ def _operator() -> str:
         return f"{getpass.getuser()} (manage.py)"
     except (KeyError, OSError):  # a user of a container that has no name
         return "manage.py"
-
-
-def _stream(wrapper: OutputWrapper) -> TextIO:
-    """Return the stream inside Django's wrapper, which adds newlines and colours."""
-    stream: TextIO = vars(wrapper)["_out"]
-    return stream
 
 
 def _a_run_would(scan: DriftScan) -> tuple[Exit, str]:

@@ -219,6 +219,22 @@ def test_orders_are_counted_within_the_domain_alone(each_version: Simulator) -> 
     assert counts == [3, 2, 0, 0]
 
 
+def test_orders_are_found_by_their_reference_with_their_companies(each_version: Simulator) -> None:
+    company = each_version.add_company("Other")
+    ids = [each_version.create_order(name="P00042", company_id=one) for one in (1, company)]
+    each_version.create_order(name="P000421")
+    listing = gateway(each_version).listing
+    found = listing.named("P00042", limit=10)
+    assert [(one.id, one.name) for one in found] == [(odoo_id, "P00042") for odoo_id in ids]
+    assert found[1].company == "Other"
+    assert [one.id for one in listing.named("P00042", limit=1)] == ids[:1]
+    assert listing.named("P0004", limit=10) == []
+    assert [
+        one.id
+        for one in gateway(each_version, company_ids=(company,)).listing.named("P00042", limit=10)
+    ] == ids[1:]
+
+
 @pytest.mark.parametrize("answer", [True, -1, "3", [3]])
 def test_what_is_no_count_is_refused(answer: object) -> None:
     with (
