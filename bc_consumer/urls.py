@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from bc_consumer.console import health, views
+from bc_consumer.console import health, metrics, views
 
 urlpatterns = [
     path("", views.live, name="bc-live"),
@@ -11,6 +11,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("status.json", health.status, name="status"),
+    path("metrics", metrics.metrics, name="metrics"),
     # Browsers ask for it on pages that name no icon, such as the administration's.
     path("favicon.ico", views.icon),
 ]

@@ -21,7 +21,9 @@ from django.core.signals import setting_changed
 from bc_consumer.core.secret_patterns import LONGEST, Redactor
 from bc_consumer.core.translatable import Message
 
-SECRETS = ("SECRET_KEY", "ODOO_PASSWORD", "ODOO_ADMIN_PASSWORD", "EMAIL_HOST_PASSWORD")
+SECRETS = (
+    "SECRET_KEY", "ODOO_PASSWORD", "ODOO_ADMIN_PASSWORD", "EMAIL_HOST_PASSWORD", "METRICS_TOKEN",
+)  # fmt: skip
 LISTS_OF_SECRETS = ("SECRET_KEY_FALLBACKS", "ODOO_WEBHOOK_SECRETS")
 URLS = ("ODOO_URL", "RABBITMQ_URL", "PUBLIC_URL")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")

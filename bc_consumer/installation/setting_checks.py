@@ -31,7 +31,7 @@ RULES_NAME = re.compile(r"[\w][\w .-]{0,39}")
 @register()
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Check what can be judged without asking any other system."""
-    return [*_odoo(), *_choice(), *_webhook(), *_public_url(), *_workers()]
+    return [*_odoo(), *_choice(), *_webhook(), *_public_url(), *_metrics(), *_workers()]
 
 
 @register(deploy=True)
@@ -169,6 +169,15 @@ def _public_url() -> Iterator[CheckMessage]:
             f"ODOO_RULES_NAME {settings.ODOO_RULES_NAME!r} can't be a part of a rule's name.",
             hint="Use up to 40 letters, digits, blanks, dots and dashes.",
             id="bc.E012",
+        )
+
+
+def _metrics() -> Iterator[CheckMessage]:
+    if settings.METRICS_TOKEN and len(settings.METRICS_TOKEN) < SHORTEST_SECRET:
+        yield checks.Warning(
+            f"METRICS_TOKEN has fewer than {SHORTEST_SECRET} characters.",
+            hint="python -c 'import secrets; print(secrets.token_urlsafe(24))'",
+            id="bc.W060",
         )
 
 

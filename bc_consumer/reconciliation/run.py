@@ -71,6 +71,7 @@ from bc_consumer.reconciliation import schedule, scrub, suspect_orders
 from bc_consumer.reconciliation.finish import (
     alert_about,
     connection_was_lost,
+    count,
     forget_requested_scan,
     purge_what_is_old,
     summary,
@@ -549,13 +550,15 @@ class _Runner:
                     self.lock.move_watermark(run.window_until)
                 if gapless:  # otherwise what was missed may be older than the window
                     forget_requested_scan(run)
-                self._save()
+                ended = self._save()
         except LockLost as lost:
             if self._is_overtaken():
                 raise
             run.status, run.error, good = Status.FAILED, message_of(lost), False
-            self._save()
+            ended = self._save()
         run.refresh_from_db()
+        if ended:
+            count(run)
         bad_level = logging.WARNING if run.cause == Cause.POLL else logging.ERROR
         logger.log(logging.INFO if good else bad_level, "run %d: %s", run.pk, summary(run))
         alert_about(run)

@@ -25,6 +25,7 @@ from bc_consumer.management.drift_report import JsonReport, Report, TableReport,
 from bc_consumer.management.progress import RunProgress, ScanProgress, display
 from bc_consumer.models import SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
+from bc_consumer.operations.metric_totals import FlushThread
 from bc_consumer.reconciliation.dry_run import DriftScan
 from bc_consumer.reconciliation.lock import (
     AlreadyRunning,
@@ -161,9 +162,12 @@ class Command(RedactedCommand):
             forced=options["force"],
         )
         shown = display(_stream(self.stderr))
+        flusher = FlushThread()  # a first load takes hours
+        flusher.start()
         try:
             run = reconcile(request, RunProgress(shown, _orders_above))
         finally:
+            flusher.close()
             shown.close()
         columns = (one for one in SyncLog._meta.concrete_fields if not isinstance(one, PartsField))
         self._facts["run"] = {one.attname: plain(getattr(run, one.attname)) for one in columns}
