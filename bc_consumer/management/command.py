@@ -24,7 +24,6 @@ from django.utils.translation import gettext as _
 from bc_consumer.core import process_state
 from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.redaction import RedactingStream
-from bc_consumer.operations import metric_totals
 
 AGO = re.compile(r"(\d{1,5})([mhdw])")
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -56,7 +55,6 @@ class RedactedCommand(BaseCommand):
             try:
                 result: str | None = super().execute(*args, **options)
             finally:
-                metric_totals.flush_guarded()
                 sys.stdout.flush()
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,12 +1,14 @@
 """Adds what processes have counted to the totals in the database, every few seconds.
 
-A worker and a scheduler do it with each heartbeat, a web process in a thread of its own, a command
-when it ends; each of them once more at its orderly end. A process that is killed takes with it what
-it had counted since. What could not be stored is counted on, and stored later.
+A worker and a scheduler do it with each heartbeat, a web process and ``sync_BcLinbc`` in a thread of
+their own; each of them once more at its orderly end. A process that is killed takes with it what it
+had counted since. What could not be stored is counted on, and stored later.
 """
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.db import Error as DatabaseFailure
 from django.db import connection
@@ -17,7 +19,7 @@ from bc_consumer.models import MetricTotal
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 10.0
-"""Between two flushes of a web process; workers flush with each heartbeat, as often."""
+"""Between two flushes of such a thread; workers flush with each heartbeat, as often."""
 END_SECONDS = 2.0
 """How long the end of a process waits for the last flush."""
 
@@ -55,11 +57,22 @@ def flush_guarded() -> None:
         logger.exception("metrics: unexpected internal error")
 
 
-def flush_at_end() -> None:
-    """Store what is left at the end of a process, for END_SECONDS at most, whatever is down."""
+def flush_at_end(seconds: float = END_SECONDS) -> None:
+    """Store what is left at the end of a process; wait ``seconds`` at most, whatever is down."""
     thread = FlushThread()
     thread.start()
-    thread.close()
+    thread.close(seconds)
+
+
+@contextmanager
+def flushing() -> Iterator[None]:
+    """Flush every few seconds during the block, and at its end."""
+    thread = FlushThread()
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.close()
 
 
 class FlushThread(threading.Thread):
@@ -75,10 +88,10 @@ class FlushThread(threading.Thread):
             self._flush()
         self._flush()
 
-    def close(self) -> None:
-        """Flush once more and end, within END_SECONDS."""
+    def close(self, seconds: float = END_SECONDS) -> None:
+        """Flush once more and end; wait ``seconds`` at most for that."""
         self._stopped.set()
-        self.join(END_SECONDS)
+        self.join(seconds)
 
     def _flush(self) -> None:
         flush_guarded()

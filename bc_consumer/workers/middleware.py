@@ -62,4 +62,4 @@ class ThreadsMiddleware(Middleware):
         end = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
             thread.join(max(end - time.monotonic(), 0.0))
-        metric_totals.flush_at_end()
+        metric_totals.flush_at_end(max(end - time.monotonic(), 0.0))

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bc_consumer import ledger
 from bc_consumer.console import gauges, metrics
-from bc_consumer.console.counts import CopyFigures
+from bc_consumer.console.counts import CopyFigures, copy_figures
 from bc_consumer.core.background_answer import BackgroundAnswer
 from bc_consumer.core.totals import totals
 from bc_consumer.core.translatable import verbatim
@@ -35,6 +35,7 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.models.metrics import COUNTED, REFRESHES, RUNS, WEBHOOK_EVENTS
+from bc_consumer.odoo import Odoo
 from bc_consumer.operations import metric_totals
 from bc_consumer.operations.heartbeats import HeartbeatThread
 from bc_consumer.reconciliation.run import reconcile
@@ -191,7 +192,7 @@ def test_it_tells_an_outage_and_a_run_at_work(client: Client, single_rows: None)
 def test_a_copy_that_takes_long_to_count_delays_nothing_and_keeps_its_last_size(
     client: Client, single_rows: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted, may_count = gauges.copy_figures(), threading.Event()
+    counted, may_count = copy_figures(), threading.Event()
 
     def count_slowly() -> CopyFigures:
         may_count.wait(30)
@@ -201,7 +202,7 @@ def test_a_copy_that_takes_long_to_count_delays_nothing_and_keeps_its_last_size(
     monkeypatch.setattr(gauges, "_copy_answer", slow)
     monkeypatch.setattr(metrics, "ANSWER_SECONDS", 0.05)
     assert scrape(client)["bc_copy_lines"] == 0
-    gauges.copy_figures.forget()
+    copy_figures.forget()
     assert "bc_copy_lines" not in scrape(client)
     under_way = slow.ask()
     may_count.set()
@@ -321,8 +322,8 @@ def test_the_refreshes_are_the_journal_s(
 
 def test_calls_bytes_and_errors_of_odoo_are_the_gateway_s(
     client: Client,
-    odoo,
-    simulator: Simulator,  # type: ignore[no-untyped-def]
+    odoo: Odoo,
+    simulator: Simulator,
 ) -> None:
     order = simulator.create_order(lines=LINES)
     simulator.faults.poison(order)

@@ -22,7 +22,7 @@ ORDERS = 60
 TOTAL = "SELECT COALESCE(sum(value), 0) FROM bc_consumer_metrictotal WHERE series LIKE %s"
 
 
-def scrape(deployment: Deployment) -> Mapping[str, float]:
+def scrape(deployment: Deployment) -> dict[str, float]:
     answer = deployment.get("/metrics", {"Authorization": f"Bearer {TOKEN}"})
     assert answer.status == 200
     assert answer.seconds < SCRAPE_SECONDS

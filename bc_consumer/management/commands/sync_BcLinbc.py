@@ -25,7 +25,7 @@ from bc_consumer.management.drift_report import JsonReport, Report, TableReport,
 from bc_consumer.management.progress import RunProgress, ScanProgress, display
 from bc_consumer.models import SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
-from bc_consumer.operations.metric_totals import FlushThread
+from bc_consumer.operations import metric_totals
 from bc_consumer.reconciliation.dry_run import DriftScan
 from bc_consumer.reconciliation.lock import (
     AlreadyRunning,
@@ -148,7 +148,8 @@ class Command(RedactedCommand):
             return self._dry_run(options)
         if options["bc"]:
             self._facts["command"] = "orders"
-            return self._orders(options["bc"], forced=options["force"])
+            with metric_totals.flushing():
+                return self._orders(options["bc"], forced=options["force"])
         self._facts["command"] = "run"
         return self._run(options)
 
@@ -162,12 +163,10 @@ class Command(RedactedCommand):
             forced=options["force"],
         )
         shown = display(_stream(self.stderr))
-        flusher = FlushThread()  # a first load takes hours
-        flusher.start()
         try:
-            run = reconcile(request, RunProgress(shown, _orders_above))
+            with metric_totals.flushing():  # a first load takes hours
+                run = reconcile(request, RunProgress(shown, _orders_above))
         finally:
-            flusher.close()
             shown.close()
         columns = (one for one in SyncLog._meta.concrete_fields if not isinstance(one, PartsField))
         self._facts["run"] = {one.attname: plain(getattr(run, one.attname)) for one in columns}
