@@ -153,8 +153,10 @@ WEB_THREADS = _env.integer("WEB_THREADS", 64, minimum=1)
 # For all statements of one page together; 0: no limit. PostgreSQL only.
 PAGE_DATABASE_SECONDS = _env.number("PAGE_DATABASE_SECONDS", 5)
 
-# --- Pages, alerts, logs ------------------------------------------------------------------------
+# --- Pages, metrics, alerts, logs ---------------------------------------------------------------
 
+# The bearer token that a monitoring system shows to read /metrics; none: there is no such page.
+METRICS_TOKEN = _env.text("METRICS_TOKEN")
 # The live page needs a login unless this is set; ./start sets it for its demonstration.
 LIVE_PAGE_PUBLIC = _env.flag("LIVE_PAGE_PUBLIC", False)
 ALERT_EMAILS = _env.words("ALERT_EMAILS")

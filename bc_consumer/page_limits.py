@@ -29,7 +29,8 @@ RETRY_AFTER_SECONDS = 5
 AWAY = (OperationalError, InterfaceError)
 URGENT = ("odoo-webhook", "healthz")
 """Names of URLs that are never held up: they wait for nothing without a deadline."""
-READINESS = "readyz"
+PROMPT = ("readyz", "metrics")
+"""Names of URLs whose views ask servers, with a short deadline of their own."""
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -44,6 +45,12 @@ def pages_at_once(threads: int) -> int:
 def urgent_paths() -> frozenset[str]:
     """Return the paths of webhook and /healthz in this project, without a trailing slash."""
     return frozenset(path for path in map(path_of, URGENT) if path)
+
+
+@cache
+def prompt_paths() -> frozenset[str]:
+    """Return the paths of the readiness check and of the metrics, likewise."""
+    return frozenset(path for path in map(path_of, PROMPT) if path)
 
 
 @cache
@@ -70,7 +77,7 @@ class PageLimitsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer the request, or refuse it with a 503."""
         path = request.path_info.rstrip("/")
-        if path in urgent_paths() or path == path_of(READINESS):
+        if path in urgent_paths() or path in prompt_paths():
             return self.get_response(request)
         if not self._has_turn():
             return _unavailable(request, away=False)

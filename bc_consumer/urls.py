@@ -7,6 +7,7 @@ from bc_consumer.console import (
     connections,
     failures,
     health,
+    metrics,
     order,
     orders,
     runs,
@@ -37,6 +38,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("status.json", health.status, name="status"),
+    path("metrics", metrics.metrics, name="metrics"),
     # Browsers ask for it on pages that name no icon, such as the administration's.
     path("favicon.ico", today.icon),
 ]

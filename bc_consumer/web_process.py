@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import connection
 from django.urls import get_resolver
 
+from bc_consumer.console import metrics
 from bc_consumer.console.health import STATUS_SECONDS
 from bc_consumer.core import database_deadline
 from bc_consumer.messaging.intake import intake
@@ -36,6 +37,7 @@ def prepare() -> None:
             database_deadline.LONGEST_SECONDS if settings.PAGE_DATABASE_SECONDS else None
         )
         _end_statements_that_nobody_waits_for()
+    metrics.begin_to_flush()
     end = time.monotonic() + LONGEST_SECONDS
     connected = publisher().connect()
     begun = intake().begun

@@ -170,8 +170,11 @@ class Server:
         application: Callable[..., Iterable[bytes]],
         threads: int,
         policy_for: Callable[[Any], RequestPolicy],
+        on_end: Callable[[], object] = bool,
     ) -> None:
+        """``on_end`` is called when the process ends in good order, after the last request."""
         self._application = application
+        self._on_end = on_end
         self._policy_for = policy_for
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
 
@@ -202,6 +205,10 @@ class Server:
             if refused.status == 503:
                 headers.append(("retry-after", str(RETRY_AFTER_SECONDS)))
             protocol.response_str(refused.status, headers, f"{refused.why}\n")
+
+    def __rsgi_del__(self, _loop: Any) -> None:
+        """End: granian calls this before it ends its process without Python's own clean-up."""
+        self._on_end()
 
     async def _serve(
         self, environ: Environ, protocol: Any, policy: RequestPolicy, *, keep: bool
@@ -316,15 +323,15 @@ WAIT_SECONDS = 10.0
 """How long a webhook or /healthz may wait for a thread. An event counts even if the caller has hung
 up by then, so this is longer than Odoo's timeout of 1 s."""
 MOST_WAITING = 2_000
-"""Requests to the webhook and /healthz, and to /readyz, that may wait for a thread."""
+"""Requests to the webhook and /healthz, and to /readyz and /metrics, that may wait for a thread."""
 PAGES_WAITING = 128
 """Page requests that may wait for a thread."""
 PAGE_WAIT_SECONDS = 5.0
 """How long a page request may wait for a thread."""
 READY_AT_ONCE = 4
-"""Threads for the readiness check."""
+"""Threads for the readiness check and the metrics."""
 READY_WAIT_SECONDS = 1.0
-"""How long a readiness check may wait for a thread."""
+"""How long either may wait for a thread."""
 EVENT_SECONDS = 5.0
 """Deadline for reading a webhook's body. Odoo itself waits one second for the response."""
 EVENTS_AT_ONCE = 256
@@ -339,8 +346,9 @@ def serve() -> Server:
     """Return granian's target for the project's WSGI_APPLICATION."""
     # Importing the project's module sets up Django; modules that need models are imported after it.
     application = import_string(settings.WSGI_APPLICATION)
+    from bc_consumer.console.metrics import begin_to_flush
     from bc_consumer.messaging.intake import note_missed
-    from bc_consumer.page_limits import READINESS, pages_at_once, path_of, urgent_paths
+    from bc_consumer.page_limits import pages_at_once, path_of, prompt_paths, urgent_paths
     from odoo_webhook.reception import Reception
 
     pages = pages_at_once(settings.WEB_THREADS)
@@ -349,7 +357,9 @@ def serve() -> Server:
     events = BodyReader(EVENTS_AT_ONCE, settings.WEBHOOK_MAX_BODY_BYTES, EVENT_SECONDS)
     forms = BodyReader(FORMS_AT_ONCE, largest_form, FORM_SECONDS)
     urgent_lane = ThreadQuota(urgent, MOST_WAITING, WAIT_SECONDS)
-    ready_policy = RequestPolicy(ThreadQuota(READY_AT_ONCE, MOST_WAITING, READY_WAIT_SECONDS), None)
+    prompt_policy = RequestPolicy(
+        ThreadQuota(READY_AT_ONCE, MOST_WAITING, READY_WAIT_SECONDS), None
+    )
     page_policy = RequestPolicy(ThreadQuota(pages, PAGES_WAITING, PAGE_WAIT_SECONDS), forms)
     webhook = path_of("odoo-webhook")
     event_policy = RequestPolicy(
@@ -366,6 +376,6 @@ def serve() -> Server:
             return event_policy if has_secret else unread_policy
         if path in urgent_paths():
             return unread_policy
-        return ready_policy if path == path_of(READINESS) else page_policy
+        return prompt_policy if path in prompt_paths() else page_policy
 
-    return Server(application, settings.WEB_THREADS, policy_for)
+    return Server(application, settings.WEB_THREADS, policy_for, begin_to_flush().close)

@@ -12,12 +12,14 @@ from django.views.decorators.csrf import csrf_exempt
 
 from bc_consumer.core.log_context import logging_about
 from bc_consumer.core.redaction import redacted
+from bc_consumer.core.totals import totals
 from bc_consumer.installation.public_address import LONGEST_NONCE, PING, proof
 from bc_consumer.ledger import Mark
 from bc_consumer.ledger.marks import shorten_ids
 from bc_consumer.messaging.intake import IntakeUnavailable, accept, note_missed
 from bc_consumer.models import Event
 from bc_consumer.models.ledger import WEBHOOK
+from bc_consumer.models.metrics import WEBHOOK_REJECTIONS
 from odoo_webhook.incoming import (
     ARRIVED,
     RETRY_AFTER_SECONDS,
@@ -136,5 +138,7 @@ def _answer_ping(body: bytes) -> JsonResponse:
 
 
 def _refuse(status: int, why: str, **headers: str) -> JsonResponse:
+    if status != 503:  # an event, which the intake has counted
+        totals.add(WEBHOOK_REJECTIONS, status=str(status))
     logger.warning("webhook refused with %d: %s", status, why)
     return JsonResponse({"error": why}, status=status, headers=headers)

@@ -3,7 +3,7 @@
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 
-MACHINE_PATHS = ("/odoo/", "/healthz", "/readyz", "/status.json")
+MACHINE_PATHS = ("/odoo/", "/healthz", "/readyz", "/status.json", "/metrics")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

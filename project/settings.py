@@ -49,7 +49,13 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 HTTPS = env.flag("HTTPS", False)
 SECURE_SSL_REDIRECT = HTTPS
 # Odoo's client turns a redirected POST into a GET, and the event would be lost.
-SECURE_REDIRECT_EXEMPT = [r"^odoo/webhook/?$", r"^healthz$", r"^readyz$", r"^status\.json$"]
+SECURE_REDIRECT_EXEMPT = [
+    r"^odoo/webhook/?$",
+    r"^healthz$",
+    r"^readyz$",
+    r"^status\.json$",
+    r"^metrics$",
+]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

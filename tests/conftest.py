@@ -11,6 +11,7 @@ import pytest
 from django.db import connections
 from django.utils import translation
 
+from bc_consumer.core.totals import totals
 from odoo_simulator import Simulator
 from tests import emptying
 from tests.dealing import dealt
@@ -73,6 +74,12 @@ def _no_language_left_behind() -> Iterator[None]:
     """A request in French leaves its thread French; the next test reads English."""
     yield
     translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_counted() -> None:
+    """What an earlier test counted is not flushed in this one."""
+    totals.take()
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,11 @@ class CachedValue(Generic[T]):
         finally:
             self._asking.release()
 
+    @property
+    def latest(self) -> T | None:
+        """The last answer, however old; None before the first one."""
+        return None if self._known is None else self._known[0]
+
     def forget(self) -> None:
         """Discard the cached answer."""
         self._known = None

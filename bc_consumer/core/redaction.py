@@ -22,7 +22,9 @@ from bc_consumer.core.secret_patterns import LONGEST, Redactor, is_recognisable
 from bc_consumer.core.secret_urls import secret_parts
 from bc_consumer.core.translatable import Message
 
-SECRETS = ("SECRET_KEY", "ODOO_PASSWORD", "ODOO_ADMIN_PASSWORD", "EMAIL_HOST_PASSWORD")
+SECRETS = (
+    "SECRET_KEY", "ODOO_PASSWORD", "ODOO_ADMIN_PASSWORD", "EMAIL_HOST_PASSWORD", "METRICS_TOKEN",
+)  # fmt: skip
 LISTS_OF_SECRETS = ("SECRET_KEY_FALLBACKS", "ODOO_WEBHOOK_SECRETS")
 URLS = ("ODOO_URL", "RABBITMQ_URL", "PUBLIC_URL")
 SECRET_URLS = ("ALERT_URLS", "HEARTBEAT_URL", "HEARTBEAT_FAIL_URL")

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import dramatiq
-import pika
 from django.conf import settings
 from dramatiq.common import dq_name
 from pika.exceptions import (
@@ -25,6 +24,7 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE
+from bc_consumer.messaging.queue_counts import QueueCount, count_messages, short_connection
 
 SECONDS = 3.0
 NOT_FOUND, PRECONDITION_FAILED = 404, 406
@@ -54,16 +54,8 @@ def _unused() -> Iterator[Finding]:
 def _channel() -> Iterator[Any]:
     broker = dramatiq.get_broker()
     assert isinstance(broker, Broker)  # noqa: S101 (these checks are only given with RABBITMQ_URL)
-    parameters = pika.URLParameters(settings.RABBITMQ_URL)
-    parameters.socket_timeout = parameters.stack_timeout = SECONDS
-    parameters.blocked_connection_timeout = SECONDS
-    parameters.connection_attempts = 1
-    connection = pika.BlockingConnection(parameters)
-    try:
+    with short_connection(SECONDS) as connection:
         yield connection.channel()
-    finally:
-        if connection.is_open:
-            connection.close()
 
 
 def _connection() -> Iterator[Finding]:
@@ -183,19 +175,14 @@ def _publishing() -> Iterator[Finding]:
         yield ok(_("a message was confirmed"))
 
 
-def _counts(name: str) -> tuple[int, int] | None:
-    """Return a queue's numbers of ready messages and consumers; None if there is no such queue."""
-    try:
-        with _channel() as channel:
-            method = channel.queue_declare(name, passive=True).method
-    except ChannelClosedByBroker:
-        return None
-    return method.message_count, method.consumer_count
+def _counts(name: str) -> QueueCount | None:
+    """Return what a queue holds; None if there is no such queue."""
+    return count_messages([name], SECONDS).get(name)
 
 
 def _consumers() -> Iterator[Finding]:
     counts = _counts(settings.RABBITMQ_QUEUE)
-    if counts is None or counts[1] == 0:
+    if counts is None or counts.consumers == 0:
         yield error(
             _("queue %(queue)s has no consumers", queue=settings.RABBITMQ_QUEUE),
             _("Start a worker: manage.py rundramatiq (with the same RABBITMQ_QUEUE)."),
@@ -204,8 +191,8 @@ def _consumers() -> Iterator[Finding]:
     yield ok(
         _(
             "consumers: %(consumers)d, messages waiting: %(messages)d",
-            consumers=counts[1],
-            messages=counts[0],
+            consumers=counts.consumers,
+            messages=counts.messages,
         )
     )
 
@@ -213,18 +200,22 @@ def _consumers() -> Iterator[Finding]:
 def _fallback() -> Iterator[Finding]:
     """Check for events stored while the database was away, and for those that could not be read."""
     stored, undecodable = _counts(FALLBACK_QUEUE), _counts(UNDECODABLE_QUEUE)
-    if undecodable and undecodable[0]:
+    if undecodable is not None and undecodable.messages:
         yield warning(
             _(
                 "%(count)d messages in %(queue)s are not events of ours",
-                count=undecodable[0],
+                count=undecodable.messages,
                 queue=UNDECODABLE_QUEUE,
             ),
             _('Bring them in by "manage.py replay --dead-letters"; see docs/operations.md.'),
         )
-    if stored and stored[0]:
+    if stored is not None and stored.messages:
         yield warning(
-            _("%(count)d events are waiting in %(queue)s", count=stored[0], queue=FALLBACK_QUEUE),
+            _(
+                "%(count)d events are waiting in %(queue)s",
+                count=stored.messages,
+                queue=FALLBACK_QUEUE,
+            ),
             _("Workers import them as soon as the database answers: is one running?"),
         )
     else:

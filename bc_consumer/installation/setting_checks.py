@@ -32,7 +32,9 @@ RULES_NAME = re.compile(r"[\w][\w .-]{0,39}")
 @register()
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Check what can be judged without asking any other system."""
-    return [*_odoo(), *_choice(), *_webhook(), *_public_url(), *_workers(), *_alerts()]
+    return [
+        *_odoo(), *_choice(), *_webhook(), *_public_url(), *_metrics(), *_workers(), *_alerts(),
+    ]  # fmt: skip
 
 
 @register(deploy=True)
@@ -170,6 +172,15 @@ def _public_url() -> Iterator[CheckMessage]:
             f"ODOO_RULES_NAME {settings.ODOO_RULES_NAME!r} can't be a part of a rule's name.",
             hint="Use up to 40 letters, digits, blanks, dots and dashes.",
             id="bc.E012",
+        )
+
+
+def _metrics() -> Iterator[CheckMessage]:
+    if settings.METRICS_TOKEN and len(settings.METRICS_TOKEN) < SHORTEST_SECRET:
+        yield checks.Warning(
+            f"METRICS_TOKEN has fewer than {SHORTEST_SECRET} characters.",
+            hint="python -c 'import secrets; print(secrets.token_urlsafe(24))'",
+            id="bc.W060",
         )
 
 

@@ -33,10 +33,12 @@ from bc_consumer import ledger
 from bc_consumer.core.database_deadline import database_deadline, installed
 from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.log_context import logging_about
+from bc_consumer.core.totals import totals
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.ledger.database_gate import DatabaseGate, LivenessProbe, StatementWait, Verdict
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Event, Lane
+from bc_consumer.models.metrics import REFUSED, WEBHOOK_EVENTS
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +132,7 @@ def _hand_over(arrival: "Arrival") -> bool:
 
 
 def _judge(arrival: "Arrival", kept_in: str) -> str:
+    totals.add(WEBHOOK_EVENTS, kept_in=kept_in or REFUSED)
     if not kept_in or time.monotonic() - arrival.arrived > ODOO_WAITS_SECONDS:
         # This caller has hung up by now, and others may have done so before reaching this code.
         intake().gate.note_missed()

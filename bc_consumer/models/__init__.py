@@ -8,6 +8,7 @@ reconciliations.
 from bc_consumer.models.actions import OperatorAction, permission_for
 from bc_consumer.models.journal import AnnouncedVersion, JournalEntry, VersionCounter
 from bc_consumer.models.ledger import Event, Lane, PendingBC
+from bc_consumer.models.metrics import MetricTotal
 from bc_consumer.models.operations import Alert, DeadLetter, Heartbeat
 from bc_consumer.models.orders import BC, BCLine, BCQuerySet, CopyOrigin, OdooRecord
 from bc_consumer.models.runs import ProvenPeriod, SyncLog, SyncState
@@ -26,6 +27,7 @@ __all__ = [
     "Heartbeat",
     "JournalEntry",
     "Lane",
+    "MetricTotal",
     "OdooRecord",
     "OperatorAction",
     "Pace",

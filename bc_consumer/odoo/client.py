@@ -11,6 +11,7 @@ from typing import Any
 
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.call_limits import CallLimits
+from bc_consumer.odoo.call_observer import CallObserver
 from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.domains import check_domain
 from bc_consumer.odoo.errors import OdooProtocolError
@@ -37,17 +38,19 @@ class Odoo:
         settings: OdooSettings,
         stop: threading.Event | None = None,
         call_limits: CallLimits | None = None,
+        observer: CallObserver | None = None,
     ) -> None:
         """Sends nothing yet. Raises OdooRefused for an order model that can't be copied.
 
         ``call_limits``: what each HTTP exchange waits for; by default the limits of this process.
+        ``observer``: who is told of exchanges and failures.
         """
         self.settings = settings
         stop = stop or threading.Event()
         self._version: ServerVersion | None = None
-        self._http = HttpSession(settings, stop, call_limits)
+        self._http = HttpSession(settings, stop, call_limits, observer)
         self._transport: Transport = make_transport(settings, self._http, stop)
-        self._calls = ModelCalls(self._transport, settings.login)
+        self._calls = ModelCalls(self._transport, settings.login, observer)
         self._scope = Scope(
             settings.language, check_domain(settings.domain), tuple(settings.company_ids)
         )

@@ -18,6 +18,7 @@ import pycurl
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.answer_size import check_memory
 from bc_consumer.odoo.call_limits import LONGEST_WAIT, CallLimits, ProcessCallLimits
+from bc_consumer.odoo.call_observer import CallObserver, NoObserver
 from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import OdooError, OdooInterrupted, ResponseTooLarge
 from bc_consumer.odoo.http_errors import check_status, error_of_curl
@@ -92,6 +93,7 @@ class HttpSession:
         settings: OdooSettings,
         stop: threading.Event,
         call_limits: CallLimits | None = None,
+        observer: CallObserver | None = None,
     ) -> None:
         self.calls = 0
         self.bytes = 0
@@ -100,6 +102,7 @@ class HttpSession:
         self._call_limits = call_limits or ProcessCallLimits(
             settings.concurrent_calls, settings.calls_per_second, stop
         )
+        self._observer = observer or NoObserver()
         self._counting = threading.Lock()
         self._local = threading.local()
 
@@ -128,6 +131,7 @@ class HttpSession:
         finally:
             with self._counting:
                 self.bytes += connection.received
+            self._observer.exchange_ended(time.monotonic() - began, connection.received)
         if not (request.tells_errors and _is_json(headers)):
             check_status(status, headers, body, request.path, self._settings)
         check_memory(body, self._settings.max_response_bytes)

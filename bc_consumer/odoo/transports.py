@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from bc_consumer.core.translatable import gettext as _
+from bc_consumer.odoo.call_observer import CallObserver, NoObserver
 from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import (
     MissingEndpoint,
@@ -82,9 +83,12 @@ def make_transport(settings: OdooSettings, http: HttpSession, stop: threading.Ev
 class ModelCalls:
     """Calls methods of Odoo's models by one transport, and logs each call. Thread-safe."""
 
-    def __init__(self, transport: Transport, account: str) -> None:
+    def __init__(
+        self, transport: Transport, account: str, observer: CallObserver | None = None
+    ) -> None:
         self._transport = transport
         self._account = account  # the login, for error messages
+        self._observer = observer or NoObserver()
 
     def execute(
         self,
@@ -103,12 +107,12 @@ class ModelCalls:
         try:
             answer = self._transport.execute(model, method, args, kwargs)
         except OdooAccessError as error:
-            self._log_failure(model, method, error)
+            self._tell_failure(model, method, error)
             if needed_models is not None:
                 self._raise_if_no_rights(error, (model, *needed_models))
             raise
         except OdooError as error:
-            self._log_failure(model, method, error)
+            self._tell_failure(model, method, error)
             raise
         logger.debug(
             "%s.%s: %d ids, %.0f ms, %d bytes",
@@ -144,7 +148,8 @@ class ModelCalls:
             except OdooFault:
                 continue
 
-    def _log_failure(self, model: str, method: str, error: OdooError) -> None:
+    def _tell_failure(self, model: str, method: str, error: OdooError) -> None:
+        self._observer.call_failed(error)
         logger.debug("%s.%s failed: %s: %s", model, method, type(error).__name__, error)
 
 

@@ -21,7 +21,7 @@ from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.ledger import call_slots
 from bc_consumer.models import Heartbeat
-from bc_consumer.operations import clock_steps
+from bc_consumer.operations import clock_steps, metric_totals
 
 logger = logging.getLogger(__name__)
 
@@ -47,13 +47,14 @@ class HeartbeatThread(threading.Thread):
         """Beat until stopped, even while the database is away."""
         process_state.has_heartbeat.set()
         while not self._stopped.is_set():
-            self._run_guarded(self._beat)
+            self._run_guarded(self._beat, metric_totals.flush)
             self._stopped.wait(EVERY_SECONDS)
         self._run_guarded(self._leave)
 
-    def _run_guarded(self, work: Callable[[], None]) -> None:
+    def _run_guarded(self, *steps: Callable[[], None]) -> None:
         try:
-            work()
+            for step in steps:
+                step()
         except DatabaseFailure as error:
             logger.debug("heartbeat: the database is away: %s", error)
         except Exception:

@@ -10,10 +10,12 @@ from django.db.models.functions import Now
 
 from bc_consumer import ledger
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.totals import totals
 from bc_consumer.core.translatable import NOTHING, Message, joined, ngettext, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.installation.public_address import expects_no_webhooks
 from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog, SyncState
+from bc_consumer.models.metrics import RUN_DIFFERENCES, RUN_MISSED, RUNS
 from bc_consumer.operations import heartbeat_url, retention
 from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.refresh import archive_brake
@@ -58,6 +60,20 @@ def verdict(run: SyncLog) -> tuple[SyncLog.Status, Message]:
 def waiting_in_vain(run: SyncLog) -> QuerySet[PendingBC]:
     """Return the orders of this run that wait for another one that was given up or is held."""
     return PendingBC.objects.filter(ledger.in_vain(), run=run.pk)
+
+
+def count(run: SyncLog) -> None:
+    """Count an ended run for the monitoring; only whoever ended its row calls this."""
+    totals.add(RUNS, cause=run.cause, status=run.status)
+    found = {
+        "window": run.found_by_window,
+        "digest": run.found_by_digest,
+        "names": run.found_by_names,
+        "scrub": run.same_date,
+    }
+    for found_by, orders in found.items():
+        totals.add(RUN_DIFFERENCES, orders, found_by=found_by)
+    totals.add(RUN_MISSED, run.missed_by_webhooks)
 
 
 def connection_was_lost(error: Exception) -> bool:

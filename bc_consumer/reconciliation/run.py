@@ -73,6 +73,7 @@ from bc_consumer.reconciliation import schedule, scrub, suspect_orders
 from bc_consumer.reconciliation.finish import (
     alert_about,
     connection_was_lost,
+    count,
     forget_requested_scan,
     purge_what_is_old,
     report_to_monitor,
@@ -562,13 +563,15 @@ class _Runner:
                     self.lock.move_watermark(run.window_until)
                 if gapless:  # otherwise what was missed may be older than the window
                     forget_requested_scan(run)
-                self._save()
+                ended = self._save()
         except LockLost as lost:
             if self._is_overtaken():
                 raise
             run.status, run.error, good = Status.FAILED, message_of(lost), False
-            self._save()
+            ended = self._save()
         run.refresh_from_db()
+        if ended:
+            count(run)
         harmless = run.cause == Cause.POLL or status == Status.STOPPED
         bad_level = logging.WARNING if harmless else logging.ERROR
         level = logging.INFO if good else bad_level

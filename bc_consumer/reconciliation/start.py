@@ -12,6 +12,7 @@ from bc_consumer.core.log_context import logging_about
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import joined
 from bc_consumer.models import SyncLog, SyncState
+from bc_consumer.reconciliation.finish import count
 from bc_consumer.reconciliation.schedule import RunRequest
 
 logger = logging.getLogger(__name__)
@@ -32,9 +33,7 @@ def begin(request: RunRequest) -> SyncLog:
     """
     # Claims of killed runs, and those that a run could not give back while the database was away.
     ledger.free_claims_of_runs()
-    SyncLog.objects.filter(status=Status.RUNNING).update(
-        status=Status.FAILED, ended_at=Now(), error=KILLED
-    )
+    _close_killed_runs()
     state = SyncState.objects.get(key=SyncState.KEY)
     run = SyncLog(started_at=database_now(), cause=request.cause, phase=Phase.FAILED)
     run.full, run.forced, run.digest = request.full, request.forced, request.digest
@@ -54,6 +53,14 @@ def begin(request: RunRequest) -> SyncLog:
         with logging_about(run=run.pk, cause=run.cause):
             logger.info("run %d waits for %d orders that earlier runs marked, too", run.pk, adopted)
     return run
+
+
+def _close_killed_runs() -> None:
+    running = SyncLog.objects.filter(status=Status.RUNNING)
+    for run in running:
+        if running.filter(pk=run.pk).update(status=Status.FAILED, ended_at=Now(), error=KILLED):
+            run.refresh_from_db()
+            count(run)
 
 
 def _since_latest_poll(run: SyncLog, state: SyncState) -> datetime:

@@ -39,7 +39,7 @@ from bc_consumer.models import BC, JournalEntry, PendingBC
 from bc_consumer.odoo import Fetched, Missing, OdooError, OdooUnavailable
 from bc_consumer.operations import failed_orders, schema_watch
 from bc_consumer.operations.alerts import alert, resolve_alert
-from bc_consumer.refresh import archive_brake, odoo_identity, run_counts
+from bc_consumer.refresh import archive_brake, look_counts, odoo_identity, run_counts
 from bc_consumer.refresh.error_policy import (
     NotReadable,
     Reaction,
@@ -359,6 +359,7 @@ class Batch:
                 {run: Counter(held=count, gone=gone_counts[run]) for run, count in counted.items()}
             )
         self.open.difference_update(held.ids)
+        look_counts.count_held(len(ids))
         if ids:
             logger.warning(HELD_LINE, sorted(ids), held.reason)
             archive_brake.update_alert(more=True)
@@ -400,6 +401,7 @@ class Batch:
 
     def _finish(self, results: Sequence[Result]) -> None:
         self.results.extend(results)
+        look_counts.count_looks(results)
         unknown = [result.odoo_id for result in results if result.unknown]
         if unknown:
             logger.info(
@@ -486,6 +488,7 @@ class Batch:
             return
         self.open.discard(odoo_id)
         self.failed.add(odoo_id)
+        look_counts.count_failure(given_up=last)
         with self._logging_about([odoo_id]):
             logger.log(
                 logging.ERROR if last else logging.WARNING,

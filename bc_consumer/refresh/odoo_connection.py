@@ -12,6 +12,7 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.ledger.call_slots import call_limits
 from bc_consumer.models import BC, CopyOrigin, ProvenPeriod, SyncState
 from bc_consumer.odoo import Odoo, OdooRefused, OdooSettings
+from bc_consumer.refresh.call_counts import CountingObserver
 
 FIRST_COMMITTED_MAJOR = 19
 """From this major version on Odoo sends webhooks after its commit (measured on 17, 18 and 19)."""
@@ -28,6 +29,7 @@ def odoo() -> Odoo:
         odoo_settings(),
         stop=process_state.stopping,
         call_limits=call_limits(process_state.stopping),
+        observer=CountingObserver(),
     )
 
 

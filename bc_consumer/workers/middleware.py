@@ -61,6 +61,9 @@ class ThreadsMiddleware(Middleware):
 
         Dramatiq closes the broker next.
         """
+        from bc_consumer.operations import metric_totals
+
         end = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
             thread.join(max(end - time.monotonic(), 0.0))
+        metric_totals.flush_at_end(max(end - time.monotonic(), 0.0))

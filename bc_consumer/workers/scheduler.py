@@ -13,6 +13,7 @@ from bc_consumer.messaging.change_publisher import Announcer
 from bc_consumer.messaging.change_publisher import wake as wake_announcer
 from bc_consumer.messaging.publisher import FAILURES
 from bc_consumer.models import Heartbeat, SyncLog
+from bc_consumer.operations import metric_totals
 from bc_consumer.operations.heartbeats import STOP_SECONDS, HeartbeatThread
 from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
@@ -54,6 +55,7 @@ class Ticker:
         wake_announcer()
         for thread in (heartbeat, announcer):
             thread.join(STOP_SECONDS)
+        metric_totals.flush_at_end()
 
     def tick(self) -> None:
         """Start each run that is due."""

@@ -10,7 +10,7 @@ from django.conf import LazySettings
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
-from bc_consumer.console import admin_filters, counts, extra_field_labels
+from bc_consumer.console import admin_filters, counts, extra_field_labels, gauges
 from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.ledger import circuit_breaker
@@ -28,7 +28,7 @@ def _figures_are_fresh() -> None:
     """Figures may be a moment old; a test's are not the previous test's."""
     for paced in (
         counts.copy_figures, counts.ledger_figures, admin_filters.companies,
-        extra_field_labels.known_labels,
+        extra_field_labels.known_labels, gauges.last_runs,
     ):  # fmt: skip
         paced.forget()
     schema_watch.forget()

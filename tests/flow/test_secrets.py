@@ -33,6 +33,7 @@ SIMPLER = {
     "webhook": "",
     "second webhook": "",
     "typed": "",
+    "metrics": "",
     "mail": "'&</+% ",
 }
 """What may hold no comma, stands in a form, or has to be ASCII."""
@@ -90,7 +91,7 @@ class Scene:
 @pytest.fixture
 def hidden() -> dict[str, Secret]:
     names = "Odoo, Odoo's administrator, Odoo's proxy, PostgreSQL, RabbitMQ, mail, SECRET_KEY"
-    names += ", webhook, second webhook, typed, proxy, wrong, chat, monitor"
+    names += ", webhook, second webhook, typed, proxy, wrong, chat, monitor, metrics"
     return {name: Secret.new(SIMPLER.get(name, AROUND)) for name in names.split(", ")}
 
 
@@ -126,6 +127,7 @@ def settings_of(hidden: Mapping[str, Secret], mail: MailServer) -> dict[str, str
         "ODOO_ADMIN_PASSWORD": hidden["Odoo's administrator"].value,
         "ODOO_WEBHOOK_SECRETS": f"{hidden['webhook'].value},{hidden['second webhook'].value}",
         "ODOO_WEBHOOK_TIMING": "committed",
+        "METRICS_TOKEN": hidden["metrics"].value,
         "EMAIL_URL": f"smtp://us:{quote(hidden['mail'].value, safe='')}@127.0.0.1:{mail.port}",
         "ALERT_EMAILS": "somebody@example.com",
         "ALERT_URLS": f"json://127.0.0.1:1/{hidden['chat'].value}",
@@ -252,6 +254,9 @@ def callers_do_it_wrong(one: Scene) -> None:
     ):
         answer = one.deployment.post(body, headers=headers)
         assert 400 <= answer.status < 500, what
+    token = one.secrets["metrics"].value
+    assert one.get(f"/metrics?token={token}").status == 401
+    assert one.get("/metrics", Authorization=f"Basic {token}").status == 401
 
 
 def odoo_repeats_what_it_was_sent(one: Scene) -> None:
@@ -317,6 +322,8 @@ def servers_go_away(one: Scene, cookies: str) -> None:
     assert one.get("/", Cookie=cookies).status == 503
     one.get("/readyz")
     one.get("/status.json")
+    token = one.secrets["metrics"].value
+    assert one.get("/metrics", Authorization=f"Bearer {token}").status == 200
     one.manage("sync_BcLinbc", "--traceback")
     one.to_rabbitmq.refuse()
     assert one.post("an event without either", order).status == 503

@@ -29,7 +29,7 @@ from bc_consumer.management.tables import width_of
 from bc_consumer.management.terminal import StatusLine
 from bc_consumer.models import OperatorAction, SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
-from bc_consumer.operations import operator_actions, run_control
+from bc_consumer.operations import metric_totals, operator_actions, run_control
 from bc_consumer.reconciliation.dry_run import DriftScan
 from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted
 from bc_consumer.reconciliation.run import reconcile
@@ -163,7 +163,8 @@ class Command(RedactedCommand):
             return self._dry_run(options, line)
         if options["bc"]:
             self._facts["command"] = "orders"
-            return self._orders(find_orders(options["bc"]), forced=options["force"])
+            with metric_totals.flushing():
+                return self._orders(find_orders(options["bc"]), forced=options["force"])
         self._facts["command"] = "run"
         return self._run(options, line)
 
@@ -178,7 +179,8 @@ class Command(RedactedCommand):
         )
         shown = display(line, stream_of(self.stderr))
         try:
-            run = reconcile(request, RunProgress(shown, _orders_above))
+            with metric_totals.flushing():  # a first load takes hours
+                run = reconcile(request, RunProgress(shown, _orders_above))
         finally:
             shown.close()
         columns = (one for one in SyncLog._meta.concrete_fields if not isinstance(one, PartsField))
