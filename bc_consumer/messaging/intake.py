@@ -29,6 +29,7 @@ from django.db import Error as DatabaseFailure
 from django.db import connection
 
 from bc_consumer import ledger
+from bc_consumer.core import process_state
 from bc_consumer.core.database_deadline import database_deadline, installed
 from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.translatable import gettext as _
@@ -133,6 +134,7 @@ def _judge(arrival: "Arrival", kept_in: str) -> str:
         intake().gate.note_missed()
     if not kept_in:
         raise IntakeUnavailable
+    process_state.webhook.note()
     return kept_in
 
 

@@ -5,7 +5,7 @@ Start with ``Odoo.fetch``, and go on in ``orders.py``; how a call then reaches O
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,15 +37,17 @@ class Odoo:
         settings: OdooSettings,
         stop: threading.Event | None = None,
         call_limits: CallLimits | None = None,
+        on_answer: Callable[[], object] | None = None,
     ) -> None:
         """Sends nothing yet. Raises OdooRefused for an order model that can't be copied.
 
         ``call_limits``: what each HTTP exchange waits for; by default the limits of this process.
+        ``on_answer`` is called whenever Odoo has answered, in whichever thread.
         """
         self.settings = settings
         stop = stop or threading.Event()
         self._version: ServerVersion | None = None
-        self._http = HttpSession(settings, stop, call_limits)
+        self._http = HttpSession(settings, stop, call_limits, on_answer)
         self._transport: Transport = make_transport(settings, self._http, stop)
         self._calls = ModelCalls(self._transport, settings.login)
         self._scope = Scope(

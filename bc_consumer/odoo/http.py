@@ -6,7 +6,7 @@ second, which no socket timeout ends. Each thread keeps its connection, where th
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -91,11 +91,14 @@ class HttpSession:
         settings: OdooSettings,
         stop: threading.Event,
         call_limits: CallLimits | None = None,
+        on_answer: Callable[[], object] | None = None,
     ) -> None:
+        """``on_answer`` is called whenever Odoo has answered, be it with an error of its own."""
         self.calls = 0
         self.bytes = 0
         self._settings = settings
         self._stop = stop
+        self._on_answer = on_answer
         self._call_limits = call_limits or ProcessCallLimits(
             settings.concurrent_calls, settings.calls_per_second, stop
         )
@@ -129,6 +132,8 @@ class HttpSession:
                 self.bytes += connection.received
         if not (request.tells_errors and _is_json(headers)):
             check_status(status, headers, body, request.path, self._settings)
+        if self._on_answer is not None:
+            self._on_answer()
         check_memory(body, self._settings.max_response_bytes)
         return Response(status, headers, body, seconds=time.monotonic() - began)
 

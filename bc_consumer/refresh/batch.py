@@ -39,6 +39,7 @@ from bc_consumer.odoo import Fetched, Missing, OdooError, OdooUnavailable
 from bc_consumer.operations import failed_orders, schema_watch
 from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.refresh import archive_brake, odoo_identity, run_counts
+from bc_consumer.refresh.delay import Delay, OdooClock
 from bc_consumer.refresh.error_policy import (
     NotReadable,
     Reaction,
@@ -156,6 +157,8 @@ class Batch:
         self.failed: set[int] = set()
         self.results: list[Result] = []
         """Of the looks that are committed."""
+        self._odoo_clock: OdooClock | None = None
+        """As the latest fetch showed it."""
         self.parts: deque[Collection[int]] = deque(_split_by_limit(claim.rows))
         """What is fetched together, one part after the other. Halves of a part that failed go to
         the end, so that good orders don't wait for the search for the bad one."""
@@ -193,6 +196,7 @@ class Batch:
         ids = self._renew(odoo_ids)
         if not ids:
             return
+        began = time.monotonic()
         try:
             fetched = odoo().fetch(ids)
         except Exception as error:
@@ -200,6 +204,7 @@ class Batch:
                 raise
             self._handle_fault(ids, error)
         else:
+            self._odoo_clock = OdooClock(fetched.began_at, began, time.monotonic() - began)
             self._confirm_odoo()
             schema_watch.alert_to_missing_fields(odoo())
             self._apply(self._map(fetched), rounds)
@@ -296,6 +301,7 @@ class Batch:
                 odoo().may_lag,
                 doubtful,
                 identity_checked=identity_checked,
+                odoo_clock=self._odoo_clock,
             )
         except odoo_identity.CreatedOtherwise as different:
             odoo_identity.check_unless_recent(odoo(), in_doubt=True)
@@ -329,7 +335,7 @@ class Batch:
         """Hold back archivings that look like a wrong database, and journal them."""
         rows = [self.rows[i] for i in sorted(held.ids)]
         with transaction.atomic():
-            runs = run_counts.runs_of(rows)
+            runs = {i: run.key for i, run in run_counts.runs_of(rows).items()}
             run_counts.lock(runs.values())
             ids = ledger.hold(self.token, rows, held.reason)
             now, outcome = database_now(), JournalEntry.Outcome.HELD
@@ -417,7 +423,7 @@ class Batch:
                     result.causes,
                     result.lines_written,
                     result.lines_deleted,
-                    "" if result.delay is None else f", {result.delay:.2f} s after its first mark",
+                    _delay_text(result.delay),
                 )
 
     # --- whose fault an error is ---------------------------------------------------------------
@@ -465,7 +471,7 @@ class Batch:
         hopeless = reaction_to(error) is Reaction.HOPELESS
         try:
             with transaction.atomic():
-                runs = run_counts.runs_of([row])
+                runs = {i: run.key for i, run in run_counts.runs_of([row]).items()}
                 run_counts.lock(runs.values())
                 last = ledger.fail(self.token, row, error, text, hopeless=hopeless)
                 if last:
@@ -544,6 +550,12 @@ class Batch:
         ledger.release(self.token, given_back, delay, batch_limit)
         logger.info("%d orders given back: %s: BC %s", len(given_back), why, sorted(given_back))
         self.open = self.open - given_back
+
+
+def _delay_text(delay: Delay | None) -> str:
+    if delay is None:
+        return ""
+    return f", {delay.seconds:.2f} s after the {delay.counted_from.value}"
 
 
 def _split_by_limit(rows: Iterable[PendingBC]) -> list[list[int]]:

@@ -28,6 +28,7 @@ def odoo() -> Odoo:
         odoo_settings(),
         stop=process_state.stopping,
         call_limits=call_limits(process_state.stopping),
+        on_answer=process_state.odoo_answer.note,
     )
 
 
