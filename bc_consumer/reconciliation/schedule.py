@@ -4,14 +4,13 @@ It goes by the database alone: two schedulers do no harm, and a missed night is 
 that began or ended in the future did so before the clock was set back, and delays nothing.
 """
 
-import itertools
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.utils import timezone
 
+from bc_consumer.core.local_time import last_moment
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import SyncLog, SyncState
 
@@ -104,20 +103,7 @@ def last_time(now: datetime, at: time) -> datetime:
     Everything that asks about the nightly run uses this: leave a day out here, and none is due
     then.
     """
-    today = timezone.localtime(now).date()
-    days = (today - timedelta(days=ago) for ago in itertools.count())
-    moments = (_to_utc(day, at) for day in days)
-    return next(moment for moment in moments if moment <= now)
-
-
-def _to_utc(day: date, at: time) -> datetime:
-    """Return this time of this day in UTC.
-
-    In a zone whose clocks skip or repeat it, Python takes it as equal to no moment of another zone
-    (PEP 495). A skipped moment counts as if the clocks had not been changed; of a repeated one the
-    first counts.
-    """
-    return timezone.make_aware(datetime.combine(day, at)).astimezone(UTC)
+    return last_moment(now, at)
 
 
 def _due_poll(now: datetime, state: SyncState) -> list[RunRequest]:

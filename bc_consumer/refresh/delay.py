@@ -23,9 +23,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bc_consumer.fields.columns import LINE_COLUMNS, ORDER_COLUMNS
-from bc_consumer.fields.kinds import Kind
-from bc_consumer.models import JournalEntry, PendingBC
+from bc_consumer.models import BC, BCLine, JournalEntry, PendingBC
 from bc_consumer.models.ledger import WEBHOOK, has_cause
 from bc_consumer.odoo import Missing
 from bc_consumer.refresh.mapping import MappedOrder
@@ -40,10 +38,10 @@ CLOCK_MARGIN = timedelta(seconds=2)
 """By how much a change must be younger than a webhook to count as not announced by it: Odoo's clock
 is known no better."""
 NAMES = frozenset(
-    column
-    for columns in (ORDER_COLUMNS, LINE_COLUMNS)
-    for column, field in columns.items()
-    if field.kind is Kind.MANY2ONE and column == field.columns[-1]
+    column.removesuffix("_id") + "_name"
+    for model in (BC, BCLine)
+    for column in (field.name for field in model._meta.concrete_fields)
+    if column.endswith("_id")
 )
 """The columns that hold a related record's name: nothing announces that it was renamed."""
 

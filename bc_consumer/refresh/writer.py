@@ -40,13 +40,13 @@ from bc_consumer.models import (
     VersionCounter,
 )
 from bc_consumer.models.ledger import WEBHOOK, has_cause
-from bc_consumer.odoo import Missing
+from bc_consumer.odoo import EXTRA, Missing
 from bc_consumer.refresh import archive_brake, batch_statements, odoo_identity, run_counts
 from bc_consumer.refresh.archive_brake import GONE
 from bc_consumer.refresh.delay import Delay, OdooClock, measure_delay
 from bc_consumer.refresh.early_looks import CONFIRMING_LOOKS, early_looks, next_look
 from bc_consumer.refresh.hidden_changes import differs_under_same_date, is_proven
-from bc_consumer.refresh.mapping import EXTRA, Extra, MappedOrder
+from bc_consumer.refresh.mapping import Extra, MappedOrder
 from bc_consumer.refresh.run_counts import CountedRun
 
 Outcome = JournalEntry.Outcome

@@ -26,6 +26,7 @@ READERS = frozenset(
         "choice",
         "url",
         "time_of_day",
+        "working_hours",
     }
 )
 # Read by ./start, which has to run before Django's settings can be read.
