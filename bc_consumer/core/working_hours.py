@@ -1,11 +1,9 @@
 """The hours in which people work, as a setting writes them: "mon-fri 8-18"."""
 
-import re
 from dataclasses import dataclass
 from datetime import date, time
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_FORM = re.compile(r"(?P<days>\S+)\s+(?P<begin>\d{1,2}(:\d\d)?)-(?P<end>\d{1,2}(:\d\d)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +25,22 @@ def read_working_hours(text: str) -> WorkingHours:
 
     Raises ValueError for anything else, and for hours that do not end after they begin.
     """
-    form = _FORM.fullmatch(text.strip().lower())
-    if form is None:
-        raise ValueError(text)
-    begin, end = _time(form["begin"]), _time(form["end"])
+    days, hours = text.lower().split()
+    first, last = hours.split("-")
+    begin, end = _time(first), _time(last)
     if begin >= end:
         raise ValueError(text)
-    days = frozenset(day for part in form["days"].split(",") for day in _days(part))
-    return WorkingHours(days, begin, end)
+    return WorkingHours(
+        frozenset(day for part in days.split(",") for day in _days(part)), begin, end
+    )
 
 
 def _time(text: str) -> time:
-    hour, _, minute = text.partition(":")
+    hour, colon, minute = text.partition(":")
+    if colon and not minute:
+        raise ValueError(text)
     # A day ends at 24, for which Python has no time.
-    return time.max if (hour, minute or "00") == ("24", "00") else time(int(hour), int(minute or 0))
+    return time.max if text in {"24", "24:00"} else time(int(hour), int(minute or 0))
 
 
 def _days(part: str) -> range | list[int]:
