@@ -283,6 +283,20 @@ def test_a_path_in_front_and_final_slashes_are_understood() -> None:
         assert server.requests[0].path == "/shop/xmlrpc/2/common"
 
 
+@pytest.mark.parametrize(
+    ("data", "is_odoo"), [(VERSION, True), (http(b"busy", 503), False), (b"SSH-2.0\r\n", False)]
+)
+def test_whoever_wants_to_know_is_told_that_odoo_answered(data: bytes, is_odoo: bool) -> None:
+    answered = []
+    with RawServer(answer(data)) as server:
+        odoo = Odoo(settings_for(server), on_answer=lambda: answered.append(1))
+        try:
+            odoo.version()
+        except OdooError:
+            assert not is_odoo
+    assert bool(answered) is is_odoo
+
+
 def test_the_server_s_clock_is_read_from_its_answer() -> None:
     moment = datetime(2026, 11, 24, 1, 50, 34, tzinfo=UTC)
     body = captured("17_01_version.txt")
