@@ -157,6 +157,8 @@ PAGE_DATABASE_SECONDS = _env.number("PAGE_DATABASE_SECONDS", 5)
 
 # The bearer token that a monitoring system shows to read /metrics; none: there is no such page.
 METRICS_TOKEN = _env.text("METRICS_TOKEN")
+# When events are expected, in TIME_ZONE; never: at no time.
+WORKING_HOURS = _env.working_hours("WORKING_HOURS", "mon-fri 8-18")
 # The live page needs a login unless this is set; ./start sets it for its demonstration.
 LIVE_PAGE_PUBLIC = _env.flag("LIVE_PAGE_PUBLIC", False)
 ALERT_EMAILS = _env.words("ALERT_EMAILS")

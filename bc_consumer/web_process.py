@@ -7,10 +7,11 @@ from django.db import connection
 from django.urls import get_resolver
 
 from bc_consumer.console import metrics
-from bc_consumer.console.health import STATUS_SECONDS
 from bc_consumer.core import database_deadline
+from bc_consumer.core.database_deadline import LONGEST_PAGE_SECONDS
 from bc_consumer.messaging.intake import intake
 from bc_consumer.messaging.publisher import publisher
+from bc_consumer.operations import heartbeats
 
 LONGEST_SECONDS = 3.0
 """The most seconds that a server that is away delays the start."""
@@ -18,6 +19,8 @@ LONGEST_SECONDS = 3.0
 
 def prepare() -> None:
     """Set the deadlines for PostgreSQL statements, load the site, and connect to both servers.
+
+    A thread then reports every few seconds that the process is alive, with its version.
 
     Returns when all that is done, so that a new process gets its first request only when it can
     answer in time; after three seconds at most, whatever is away.
@@ -41,6 +44,7 @@ def prepare() -> None:
     end = time.monotonic() + LONGEST_SECONDS
     connected = publisher().connect()
     begun = intake().begun
+    heartbeats.start_web_heart()
     _ = get_resolver().url_patterns  # imports every page, which takes a while
     begun.wait(max(end - time.monotonic(), 0.0))
     connected.wait(max(end - time.monotonic(), 0.0))
@@ -53,6 +57,6 @@ def _end_statements_that_nobody_waits_for() -> None:
     """
     if not settings.PAGE_DATABASE_SECONDS:
         return
-    milliseconds = int(1000 * max(settings.PAGE_DATABASE_SECONDS, STATUS_SECONDS))
+    milliseconds = int(1000 * max(settings.PAGE_DATABASE_SECONDS, LONGEST_PAGE_SECONDS))
     options = connection.settings_dict["OPTIONS"]
     options["options"] = f"{options.get('options', '')} -c statement_timeout={milliseconds}".strip()

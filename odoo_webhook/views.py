@@ -13,13 +13,13 @@ from django.views.decorators.csrf import csrf_exempt
 from bc_consumer.core.log_context import logging_about
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.totals import totals
-from bc_consumer.installation.public_address import LONGEST_NONCE, PING, proof
 from bc_consumer.ledger import Mark
 from bc_consumer.ledger.marks import shorten_ids
 from bc_consumer.messaging.intake import IntakeUnavailable, accept, note_missed
 from bc_consumer.models import Event
 from bc_consumer.models.ledger import WEBHOOK
 from bc_consumer.models.metrics import WEBHOOK_REJECTIONS
+from bc_consumer.operations.public_address import LONGEST_NONCE, PING, proof
 from odoo_webhook.incoming import (
     ARRIVED,
     RETRY_AFTER_SECONDS,

@@ -378,7 +378,7 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     search_help_text = _("Odoo id of the order")
     fields = readonly_fields = (
         "at_label", "order_link", "outcome", "causes_label", "event", "marks", "first_marked_at",
-        "last_marked_at", "delay_label", "version", "changes_label", "error_text",
+        "last_marked_at", "delay_label", "delay_from", "version", "changes_label", "error_text",
     )  # fmt: skip
 
     def get_search_results(

@@ -14,11 +14,9 @@ from django.db.models.functions import Coalesce, Now
 
 from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.models import BC, BCLine, JournalEntry, PendingBC
-from bc_consumer.models.ledger import WEBHOOK, has_cause
 
 DELAYS = 200
-DELAYS_AMONG = 1000
-"""How many of the latest journal entries are searched for up to DELAYS delays; bounds the cost."""
+"""How many of the latest delays count."""
 
 OPEN = Q(failed_at__isnull=True, held_reason="")
 OWED = OPEN & Q(generation__gt=F("fetched_generation"))
@@ -58,9 +56,10 @@ class LedgerFigures:
 
 @dataclass(frozen=True, slots=True)
 class DelayFigures:
-    """Seconds from a webhook's arrival to the applied change, over the latest changes."""
+    """How late changes were applied, in seconds; ``refresh/delay.py`` says from when it counts."""
 
     count: int
+    """Changes that have a delay."""
     p50: float | None
     p95: float | None
 
@@ -107,7 +106,8 @@ def _copy_figures() -> CopyFigures:
     return CopyFigures(total - archived - forbidden, archived, forbidden, BCLine.objects.count())
 
 
-def _ledger_figures() -> LedgerFigures:
+def count_ledger() -> LedgerFigures:
+    """Return the figures of the ledger as they are now, in one statement."""
     eldest = Min(Coalesce("owed_since", "first_marked_at"), filter=OWED)
     age = ExpressionWrapper(Now() - eldest, DurationField())
     found = PendingBC.objects.aggregate(
@@ -124,17 +124,14 @@ def _ledger_figures() -> LedgerFigures:
 
 
 copy_figures = CachedValue(_copy_figures)
-ledger_figures = CachedValue(_ledger_figures)
+ledger_figures = CachedValue(count_ledger)
 
 
 def delay_figures() -> DelayFigures:
-    """Return the delays of the latest changes caused by webhooks, at a bounded cost.
-
-    A first load's delays only show how long its queue was, so they are left out.
-    """
-    latest = JournalEntry.objects.order_by("-id").values_list("delay", "causes")[:DELAYS_AMONG]
-    delays = [delay for delay, causes in latest if delay is not None and has_cause(causes, WEBHOOK)]
-    known = sorted(delays[:DELAYS])
+    """Return the delays of the latest changes that have one, in one statement on one index."""
+    latest = JournalEntry.objects.exclude(delay_from="").order_by("-at")
+    delays = latest.values_list("delay", flat=True)[:DELAYS]
+    known = sorted(delay for delay in delays if delay is not None)
     return DelayFigures(len(known), percentile(known, 0.5), percentile(known, 0.95))
 
 

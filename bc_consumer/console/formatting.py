@@ -22,9 +22,9 @@ from bc_consumer.console.labels import label
 from bc_consumer.core.decimal_field import ExactDecimalField
 from bc_consumer.core.shortening import cut_between_tags
 from bc_consumer.fields.columns import LINE_COLUMNS, ORDER_COLUMNS
+from bc_consumer.fields.field import EXTRA
 from bc_consumer.fields.kinds import NUMBERS, SHOWN_AS_MONEY, Kind
 from bc_consumer.models import BC, BCLine, OdooRecord
-from bc_consumer.refresh.mapping import EXTRA
 
 NOTHING = "—"
 SUMMARY_FIELDS = 3

@@ -19,10 +19,9 @@ from django.db.models.functions import Now
 from dramatiq.common import xq_name
 
 from bc_consumer.console.counts import CopyFigures, copy_figures, ledger_figures
-from bc_consumer.console.health import STATUS_SECONDS
 from bc_consumer.core.background_answer import BackgroundAnswer
 from bc_consumer.core.cached_value import CachedValue
-from bc_consumer.core.database_deadline import database_deadline
+from bc_consumer.core.database_deadline import LONGEST_PAGE_SECONDS, database_deadline
 from bc_consumer.core.totals import Metric
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging import change_publisher
@@ -177,7 +176,7 @@ def copy_gauges(until: float) -> Iterator[Sample]:
 
 def _count_copy() -> CopyFigures:
     try:
-        with database_deadline(STATUS_SECONDS):
+        with database_deadline(LONGEST_PAGE_SECONDS):
             return copy_figures()
     finally:
         connection.close()

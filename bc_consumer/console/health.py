@@ -14,7 +14,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 from bc_consumer.console.counts import check_ledger, read_figures
-from bc_consumer.core.database_deadline import database_deadline
+from bc_consumer.core.database_deadline import LONGEST_PAGE_SECONDS, database_deadline
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging import change_publisher
 from bc_consumer.messaging.publisher import publisher
@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 READY_SECONDS = 1.0
 """The database's deadline in /readyz, in seconds; callers usually wait for 2 s or more."""
-STATUS_SECONDS = 10.0
-"""The database's deadline in /status.json, in seconds: counting millions of rows takes some."""
 
 
 @transaction.non_atomic_requests
@@ -62,7 +60,7 @@ def readyz(_: HttpRequest) -> JsonResponse:
 def status(_: HttpRequest) -> JsonResponse:
     """Return the figures as JSON, durations in seconds; 503 if the database does not answer."""
     try:
-        with database_deadline(STATUS_SECONDS):
+        with database_deadline(LONGEST_PAGE_SECONDS):
             figures = read_figures()
             odoo = circuit_breaker.current_outage()
             alive = heartbeats.alive()

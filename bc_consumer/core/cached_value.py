@@ -13,20 +13,33 @@ T = TypeVar("T")
 
 SHARE = 0.05
 """Share of one database connection's time, per process and question: 5 %."""
+SMALL_SHARE = 0.0005
+"""The same for questions of which a page asks many: twenty of them, in whatever processes, are 1 %.
+An answer that takes 1 ms is then at most 2 s old."""
 LONGEST_SECONDS = 60.0
-"""No answer is ever older than this."""
+"""No answer is ever older than this, unless its share is the small one."""
+SMALL_SHARE_LONGEST_SECONDS = 600.0
+"""Then it is no older than this."""
 
 
 class CachedValue(Generic[T]):
-    """Calls ``question`` again only after 20 times as long as its last call took.
+    """Calls ``question`` again only when its last call was no more than ``share`` of the time.
 
-    An answer that takes 1 ms is at most 20 ms old; one that takes 200 ms, at most 4 s. A caller
-    that comes during a refresh gets the previous answer, or waits if there is none. Errors are
-    raised and not cached.
+    By default, an answer that takes 1 ms is at most 20 ms old; one that takes 200 ms, at most 4 s,
+    and none is older than ``longest`` seconds. A caller that comes during a refresh gets the
+    previous answer, or waits if there is none. Errors are raised and not cached.
     """
 
-    def __init__(self, question: Callable[[], T]) -> None:
+    def __init__(
+        self,
+        question: Callable[[], T],
+        *,
+        share: float = SHARE,
+        longest: float = LONGEST_SECONDS,
+    ) -> None:
         self._question = question
+        self._share = share
+        self._longest = longest
         self._asking = threading.Lock()
         self._known: tuple[T, float] | None = None
 
@@ -60,5 +73,5 @@ class CachedValue(Generic[T]):
         began = time.monotonic()
         answer = self._question()
         now = time.monotonic()
-        self._known = answer, now + min((now - began) / SHARE, LONGEST_SECONDS)
+        self._known = answer, now + min((now - began) / self._share, self._longest)
         return answer

@@ -22,6 +22,9 @@ from psycopg2 import extensions
 STEP_SECONDS = 0.01
 LONGEST_SECONDS = 5.0
 """Seconds for a statement, or for connecting, outside any block."""
+LONGEST_PAGE_SECONDS = 10.0
+"""Seconds of the longest deadline that a block of a page sets. It is that of /status.json, since
+counting millions of rows takes some."""
 
 _thread = threading.local()
 _outside: float | None = LONGEST_SECONDS

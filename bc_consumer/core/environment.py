@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from bc_consumer.core.working_hours import WorkingHours, read_working_hours
+
 BETWEEN_URLS = re.compile(r"(?<![\s,])[\s,]++(?=[a-zA-Z][a-zA-Z0-9+.-]*+://)")
 
 
@@ -115,6 +117,18 @@ class Environment:
         except ValueError as error:
             raise ImproperlyConfigured(
                 f"{name}={value!r} is not a time of day like 02:30, nor never."
+            ) from error
+
+    def working_hours(self, name: str, default: str) -> WorkingHours | None:
+        """Return the variable, written like "mon-fri 8-18"; None for "never"."""
+        value = self.text(name, default)
+        if value == "never":
+            return None
+        try:
+            return read_working_hours(value)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f'{name}={value!r} is not like "mon-fri 8-18" or "mon,wed 7:30-12", nor never.'
             ) from error
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:

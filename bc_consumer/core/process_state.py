@@ -1,8 +1,11 @@
-"""State shared by the threads of one process: that it is stopping, and that there is work."""
+"""State shared by the threads of one process: that it is stopping, what there is to do, and when it
+last heard from outside.
+"""
 
 import os
 import secrets
 import threading
+import time
 
 LOWEST_NUMBER = 1 << 62
 """The lowest number of a process: above any run's key."""
@@ -18,6 +21,27 @@ def process_number() -> int:
     """
     return _numbers.setdefault(os.getpid(), LOWEST_NUMBER | secrets.randbits(62))
 
+
+class LastTime:
+    """When something last happened in this process, on the machine's clock that nobody sets."""
+
+    def __init__(self) -> None:
+        self._at: float | None = None
+
+    def note(self) -> None:
+        """Note that it happens now; costs nothing that a hot path would feel."""
+        self._at = time.monotonic()
+
+    def seconds_ago(self) -> float | None:
+        """Return how long ago it last happened; None if it has not yet."""
+        return None if self._at is None else time.monotonic() - self._at
+
+
+odoo_answer = LastTime()
+"""When Odoo last answered a call of this process."""
+
+webhook = LastTime()
+"""When this process last stored a webhook. The heartbeat reports both to the database."""
 
 stopping = threading.Event()
 """Set once when the process is told to end: claims are released and calls to Odoo aborted."""

@@ -37,6 +37,8 @@ class Dialect:
     """Locks the selected rows until the transaction ends, after waiting for other holders."""
     skip_locked: str
     """The same, but skips rows that another transaction holds."""
+    epoch: str
+    """The whole seconds since 1970 of a moment ``{}``, an SQL expression, for integer division."""
 
 
 POSTGRESQL = Dialect(
@@ -54,6 +56,7 @@ POSTGRESQL = Dialect(
     least="LEAST",
     lock="FOR UPDATE",
     skip_locked="FOR UPDATE SKIP LOCKED",
+    epoch="floor(EXTRACT(EPOCH FROM {}))::bigint",
 )
 # Django stores datetimes as text, mostly with microseconds; %f gives milliseconds. The longer text
 # sorts later: without the zeros, a row due within this millisecond would not be due yet.
@@ -74,6 +77,7 @@ SQLITE = Dialect(
     least="MIN",
     lock="",
     skip_locked="",
+    epoch="CAST(strftime('%%s', {}) AS INTEGER)",
 )
 
 

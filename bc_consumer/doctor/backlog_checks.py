@@ -7,8 +7,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from bc_consumer.console.counts import ledger_figures
+from bc_consumer.core.local_time import last_moment
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.time_of_day import last_time
 from bc_consumer.core.translatable import NOTHING, Message, first_line, joined, ngettext
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.database_checks import SCHEMA
@@ -128,7 +128,7 @@ def _is_late(last_sync: datetime | None) -> bool:
     if settings.SYNC_NIGHTLY_AT is None:
         return False
     # A run completes the copy up to a moment on Odoo's clock near the run's start.
-    due = last_time(database_now() - LATE_RUN, settings.SYNC_NIGHTLY_AT)
+    due = last_moment(database_now() - LATE_RUN, settings.SYNC_NIGHTLY_AT)
     return last_sync is None or last_sync < due - LATE_RUN
 
 

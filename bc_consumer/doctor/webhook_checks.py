@@ -9,12 +9,6 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import joined, message_of
 from bc_consumer.doctor.findings import Check, Finding, Level, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ADDRESS, odoo_trouble
-from bc_consumer.installation.public_address import (
-    PingArrival,
-    address_error,
-    ping,
-    webhook_endpoint,
-)
 from bc_consumer.installation.rule_labels import describe_difference
 from bc_consumer.installation.rule_setup import RulesSetup, no_webhooks
 from bc_consumer.odoo import (
@@ -26,6 +20,12 @@ from bc_consumer.odoo import (
     WrongCredentials,
 )
 from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison, Flaw
+from bc_consumer.operations.public_address import (
+    PingArrival,
+    address_error,
+    ping,
+    webhook_endpoint,
+)
 from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 URL, PING = "webhook.url", "webhook.ping"

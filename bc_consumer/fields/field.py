@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from bc_consumer.fields.kinds import Kind
 
+EXTRA = "extra."
+"""Precedes the name of a field without a column in the changes of an order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Field:

@@ -12,11 +12,11 @@ from functools import cached_property
 
 from django.conf import settings
 
-from bc_consumer.installation.public_address import Ping, PingArrival, ping, webhook_endpoint
 from bc_consumer.odoo import NoWebhookActions, Odoo, OdooError
 from bc_consumer.odoo.automation_rules import AutomationRules, RuleChanges
 from bc_consumer.odoo.wanted_rules import Comparison, Flaw, FoundAction, FoundRule, RuleSettings
 from bc_consumer.odoo.webhook_url import parse_webhook_url
+from bc_consumer.operations.public_address import Ping, PingArrival, ping, webhook_endpoint
 from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 PROVEN_WRONG = frozenset(

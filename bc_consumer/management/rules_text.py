@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
-from bc_consumer.installation.public_address import Ping, PingArrival
 from bc_consumer.installation.rule_labels import describe_difference
 from bc_consumer.installation.rule_setup import AddressRefused, ServesAnother
 from bc_consumer.management.command import exit_code_table
@@ -14,6 +13,7 @@ from bc_consumer.management.tables import aligned
 from bc_consumer.odoo.automation_rules import RuleChanges
 from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison, Flaw, FoundRule
 from bc_consumer.odoo.webhook_url import mask_url, parse_webhook_url
+from bc_consumer.operations.public_address import Ping, PingArrival
 
 GOOD, WRONG, NOTE = "✓", "✗", "!"
 

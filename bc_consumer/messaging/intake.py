@@ -30,6 +30,7 @@ from django.db import Error as DatabaseFailure
 from django.db import connection
 
 from bc_consumer import ledger
+from bc_consumer.core import process_state
 from bc_consumer.core.database_deadline import database_deadline, installed
 from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.log_context import logging_about
@@ -138,6 +139,7 @@ def _judge(arrival: "Arrival", kept_in: str) -> str:
         intake().gate.note_missed()
     if not kept_in:
         raise IntakeUnavailable
+    process_state.webhook.note()
     return kept_in
 
 

@@ -24,6 +24,12 @@ class JournalEntry(MessageModel):
         FAILED = "failed", _("failed")
         HELD = "held", _("held")
 
+    class DelayFrom(models.TextChoices):
+        """The moment that a delay is counted from; ``refresh/delay.py`` decides."""
+
+        MARK = "mark", _("webhook")
+        CHANGE = "change", _("change in Odoo")
+
     odoo_id = models.BigIntegerField(_("Odoo id"))
     at = models.DateTimeField(_("at"))
     outcome = models.TextField(_("outcome"), choices=Outcome.choices)
@@ -33,7 +39,17 @@ class JournalEntry(MessageModel):
     first_marked_at = models.DateTimeField(_("first marked"), null=True)
     last_marked_at = models.DateTimeField(_("last marked"), null=True)
     delay = models.FloatField(
-        _("delay (s)"), null=True, help_text=_("Seconds from the first mark to the applied change.")
+        _("delay (s)"),
+        null=True,
+        help_text=_("Seconds until the change was applied; none where nothing announced it."),
+    )
+    delay_from = models.TextField(
+        _("delay counted from"),
+        choices=DelayFrom.choices,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Empty: no delay, or one that an earlier version counted from the first mark."),
     )
     changes = models.JSONField(_("changes"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     version = models.BigIntegerField(
@@ -60,6 +76,12 @@ class JournalEntry(MessageModel):
             models.Index(fields=["at"], name="journal_at"),
             models.Index(
                 fields=["version"], condition=Q(version__isnull=False), name="journal_version"
+            ),
+            # The figures of delays read this index alone.
+            models.Index(
+                fields=["at", "delay_from", "delay"],
+                condition=~Q(delay_from=""),
+                name="journal_delays",
             ),
         )
 

@@ -91,12 +91,17 @@ class Heartbeat(models.Model):
     class Kind(models.TextChoices):
         WORKER = "worker", _("worker")
         SCHEDULER = "scheduler", _("scheduler")
+        WEB = "web", _("web")
 
     kind = models.TextField(_("kind"), choices=Kind.choices)
     host = models.TextField(_("machine"))
     pid = models.PositiveIntegerField(_("process id"))
     at = models.DateTimeField(_("last heard of"))
     number = models.BigIntegerField(_("what its claims begin with"), null=True)
+    version = models.TextField(_("version"), blank=True, default="", db_default="")
+    odoo_answered_at = models.DateTimeField(
+        _("Odoo last answered it"), null=True, help_text=_("Empty: not since it was started.")
+    )
 
     class Meta:
         verbose_name = _("heartbeat")

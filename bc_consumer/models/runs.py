@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Self
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -43,6 +44,11 @@ class SyncState(models.Model):
         _("scan wanted"),
         null=True,
         help_text=_("Set when an event was missed, or may have been: scans are due soon."),
+    )
+    webhook_at = models.DateTimeField(
+        _("last webhook"),
+        null=True,
+        help_text=_("Noted every few seconds by the web processes' heartbeats."),
     )
 
     class Meta:
@@ -187,6 +193,12 @@ class SyncLog(MessageModel):
         verbose_name = _("synchronisation run")
         verbose_name_plural = _("synchronisation runs")
         ordering = ("-started_at",)
+        indexes = (
+            # Polls without one come every few seconds; the others are what pages tell of.
+            models.Index(
+                fields=["started_at"], condition=Q(digest=True), name="synclog_with_digest"
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.started_at:%Y-%m-%d %H:%M} {self.status}"

@@ -5,7 +5,7 @@ Start with ``Odoo.fetch`` in ``client``, and follow it through ``orders``, ``tra
 ``xmlrpc_codec`` and ``http``; ``errors`` groups the errors by what the caller does next.
 """
 
-from bc_consumer.fields.field import Field
+from bc_consumer.fields.field import EXTRA, Field
 from bc_consumer.fields.kinds import Kind
 from bc_consumer.fields.table import TABLES
 from bc_consumer.odoo.client import Odoo
@@ -53,6 +53,7 @@ from bc_consumer.odoo.silence import CALLS, Silence
 
 __all__ = [
     "CALLS",
+    "EXTRA",
     "NAMING_MODELS",
     "TABLES",
     "Bucket",

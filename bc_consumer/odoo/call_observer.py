@@ -14,6 +14,9 @@ class CallObserver(Protocol):
     def exchange_ended(self, seconds: float, received_bytes: int) -> None:
         """One HTTP exchange has ended, successfully or not; bytes are counted decompressed."""
 
+    def answered(self) -> None:
+        """Odoo has answered, be it with an error of its own."""
+
     def call_failed(self, error: OdooError) -> None:
         """A call of a model's method has failed."""
 
@@ -22,6 +25,9 @@ class NoObserver:
     """Listens to nothing."""
 
     def exchange_ended(self, seconds: float, received_bytes: int) -> None:
+        """Do nothing."""
+
+    def answered(self) -> None:
         """Do nothing."""
 
     def call_failed(self, error: OdooError) -> None:

@@ -134,6 +134,7 @@ class HttpSession:
             self._observer.exchange_ended(time.monotonic() - began, connection.received)
         if not (request.tells_errors and _is_json(headers)):
             check_status(status, headers, body, request.path, self._settings)
+        self._observer.answered()
         check_memory(body, self._settings.max_response_bytes)
         return Response(status, headers, body, seconds=time.monotonic() - began)
 

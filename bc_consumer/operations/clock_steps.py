@@ -90,6 +90,7 @@ def set_right(step: timedelta = timedelta(0)) -> None:
     )
     actions.filter(asked_at__gt=Now() + MARGIN).update(asked_at=Now())
     state.filter(scan_due_at__gt=Now() + MARGIN).update(scan_due_at=Now())
+    state.filter(webhook_at__gt=Now() + MARGIN).update(webhook_at=Now())
     if beats_ahead or step < timedelta(0) or _ledger_is_ahead():
         CopyOrigin.objects.filter(fields_changed_at__gt=Now() + MARGIN).update(
             fields_changed_at=Now()

@@ -1,4 +1,4 @@
-"""Which workers and schedulers are alive: each process reports every few seconds.
+"""Which processes are alive, and what they last heard: each one reports every few seconds.
 
 It does so in a thread of its own, because one batch can occupy a worker's timer, and one poll a
 scheduler, for minutes. Times are on the database's clock, so the machines' clocks need not agree.
@@ -15,12 +15,14 @@ from datetime import timedelta
 from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.db.models import Count, Q, QuerySet
+from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
+import bc_consumer
 from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.ledger import call_slots
-from bc_consumer.models import Heartbeat
+from bc_consumer.models import Heartbeat, SyncState
 from bc_consumer.operations import clock_steps, metric_totals
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ ALIVE = timedelta(seconds=35)
 """A process not heard of for so long counts as dead; three heartbeats may fail."""
 FORGET = timedelta(days=1)
 """How long the row of a dead process is kept for display."""
+WEBHOOK_STEP = timedelta(seconds=1)
+"""A webhook that came no later than this after the one that is noted is not worth a statement."""
 STOP_SECONDS = 5.0
 
 
@@ -77,18 +81,45 @@ class HeartbeatThread(threading.Thread):
                     pid=os.getpid(),
                     at=Now(),
                     number=process_state.process_number(),
+                    version=bc_consumer.__version__,
+                    odoo_answered_at=_moment_of(process_state.odoo_answer),
                 )
             ],
             update_conflicts=True,
             unique_fields=["kind", "number"],
-            update_fields=["at"],
+            update_fields=["at", "odoo_answered_at"],
         )
+        _note_webhook()
         if in_time:
-            _bury(Heartbeat.objects.filter(at__lt=Now() - ALIVE))
+            late = Heartbeat.objects.filter(at__lt=Now() - ALIVE)
+            _bury(late.exclude(kind=Heartbeat.Kind.WEB))
+            # A server ends its web processes without a word, so nobody knows whether they died.
+            late.filter(kind=Heartbeat.Kind.WEB).delete()
         Heartbeat.objects.filter(at__lt=Now() - FORGET).delete()
 
     def _leave(self) -> None:
         Heartbeat.objects.filter(kind=self._kind, number=process_state.process_number()).delete()
+
+
+def start_web_heart() -> None:
+    """Start the heart of a web process, which beats until the process ends."""
+    HeartbeatThread(Heartbeat.Kind.WEB, process_state.stopping).start()
+
+
+def _moment_of(event: process_state.LastTime) -> CombinedExpression | None:
+    """Return when it last happened, on the database's clock; None if it has not yet."""
+    ago = event.seconds_ago()
+    return None if ago is None else Now() - timedelta(seconds=ago)
+
+
+def _note_webhook() -> None:
+    """Note the latest webhook that this process has stored, if no other has noted a later one."""
+    at = _moment_of(process_state.webhook)
+    if at is None:
+        return
+    state = SyncState.objects.filter(key=SyncState.KEY)
+    older = Q(webhook_at__isnull=True) | Q(webhook_at__lt=at - WEBHOOK_STEP)
+    state.filter(older).update(webhook_at=at)
 
 
 def _bury(dead: QuerySet[Heartbeat]) -> None:

@@ -19,6 +19,7 @@ from bc_consumer.core.translatable import NOTHING, Message, message_of
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import BC, BCLine, OdooRecord, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import (
+    EXTRA,
     Missing,
     NoRights,
     Odoo,
@@ -34,7 +35,7 @@ from bc_consumer.reconciliation import scrub, suspect_orders
 from bc_consumer.reconciliation.period_digest import Model, PeriodComparison
 from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.error_policy import NotReadable
-from bc_consumer.refresh.mapping import EXTRA, Extra, MappedOrder, MappingError, map_order
+from bc_consumer.refresh.mapping import Extra, MappedOrder, MappingError, map_order
 
 Phase = SyncLog.Phase
 

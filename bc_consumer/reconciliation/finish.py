@@ -13,11 +13,11 @@ from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.totals import totals
 from bc_consumer.core.translatable import NOTHING, Message, joined, ngettext, verbatim
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.installation.public_address import expects_no_webhooks
 from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog, SyncState
 from bc_consumer.models.metrics import RUN_DIFFERENCES, RUN_MISSED, RUNS
 from bc_consumer.operations import heartbeat_url, retention
 from bc_consumer.operations.alerts import alert, resolve_alert
+from bc_consumer.operations.public_address import expects_no_webhooks
 from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.batch import ACCEPTED, REFUSED
 

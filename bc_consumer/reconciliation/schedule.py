@@ -10,8 +10,8 @@ from datetime import datetime, time, timedelta
 from django.conf import settings
 from django.db.models import QuerySet
 
+from bc_consumer.core.local_time import last_moment
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.time_of_day import last_time
 from bc_consumer.models import SyncLog, SyncState
 
 RETRY_AFTER = timedelta(minutes=15)
@@ -84,7 +84,7 @@ def nightly_is_due(now: datetime) -> bool:
     at: time | None = settings.SYNC_NIGHTLY_AT
     if at is None:
         return False
-    since = last_time(now, at)
+    since = last_moment(now, at)
     nightly = SyncLog.objects.filter(cause=SyncLog.Cause.NIGHTLY, started_at__range=(since, now))
     over = nightly.filter(status__in=(*SyncLog.GOOD, SyncLog.Status.STOPPED))
     return not over.exists() and _may_try_again(nightly, now)

@@ -40,6 +40,7 @@ from bc_consumer.odoo import Fetched, Missing, OdooError, OdooUnavailable
 from bc_consumer.operations import failed_orders, schema_watch
 from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.refresh import archive_brake, look_counts, odoo_identity, run_counts
+from bc_consumer.refresh.delay import Delay, OdooClock
 from bc_consumer.refresh.error_policy import (
     NotReadable,
     Reaction,
@@ -165,6 +166,8 @@ class Batch:
         self.failed: set[int] = set()
         self.results: list[Result] = []
         """Of the looks that are committed."""
+        self._odoo_clock: OdooClock | None = None
+        """As the latest fetch showed it."""
         self.parts: deque[Collection[int]] = deque(_split_by_limit(claim.rows))
         """What is fetched together, one part after the other. Halves of a part that failed go to
         the end, so that good orders don't wait for the search for the bad one."""
@@ -206,6 +209,7 @@ class Batch:
         ids = self._renew(odoo_ids)
         if not ids:
             return
+        began = time.monotonic()
         with self._logging_about(ids):
             try:
                 fetched = odoo().fetch(ids)
@@ -214,6 +218,8 @@ class Batch:
                     raise
                 self._handle_fault(ids, error)
             else:
+                seconds = time.monotonic() - began
+                self._odoo_clock = OdooClock(fetched.began_at, began, seconds)
                 self._confirm_odoo()
                 schema_watch.alert_to_missing_fields(odoo())
                 self._apply(self._map(fetched), rounds)
@@ -311,6 +317,7 @@ class Batch:
                 odoo().may_lag,
                 doubtful,
                 identity_checked=identity_checked,
+                odoo_clock=self._odoo_clock,
             )
         except odoo_identity.CreatedOtherwise as different:
             odoo_identity.check_unless_recent(odoo(), in_doubt=True)
@@ -344,7 +351,7 @@ class Batch:
         """Hold back archivings that look like a wrong database, and journal them."""
         rows = [self.rows[i] for i in sorted(held.ids)]
         with transaction.atomic():
-            runs = run_counts.runs_of(rows)
+            runs = {i: run.key for i, run in run_counts.runs_of(rows).items()}
             run_counts.lock(runs.values())
             ids = ledger.hold(self.token, rows, held.reason)
             now, outcome = database_now(), JournalEntry.Outcome.HELD
@@ -476,7 +483,7 @@ class Batch:
         hopeless = reaction_to(error) is Reaction.HOPELESS
         try:
             with transaction.atomic():
-                runs = run_counts.runs_of([row])
+                runs = {i: run.key for i, run in run_counts.runs_of([row]).items()}
                 run_counts.lock(runs.values())
                 last = ledger.fail(self.token, row, error, text, hopeless=hopeless)
                 if last:
@@ -579,8 +586,14 @@ def _log_result(result: Result) -> None:
         result.causes,
         result.lines_written,
         result.lines_deleted,
-        "" if result.delay is None else f", {result.delay:.2f} s after its first mark",
+        _delay_text(result.delay),
     )
+
+
+def _delay_text(delay: Delay | None) -> str:
+    if delay is None:
+        return ""
+    return f", {delay.seconds:.2f} s after the {delay.counted_from.value}"
 
 
 def _split_by_limit(rows: Iterable[PendingBC]) -> list[list[int]]:

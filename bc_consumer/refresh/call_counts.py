@@ -1,5 +1,6 @@
 """Counts the calls to Odoo for a monitoring system."""
 
+from bc_consumer.core import process_state
 from bc_consumer.core.totals import OTHER, totals
 from bc_consumer.models.metrics import ODOO_CALL_DURATION, ODOO_ERRORS, ODOO_RECEIVED_BYTES
 from bc_consumer.odoo import (
@@ -38,6 +39,10 @@ class CountingObserver:
         """Count one exchange."""
         totals.observe(ODOO_CALL_DURATION, seconds)
         totals.add(ODOO_RECEIVED_BYTES, received_bytes)
+
+    def answered(self) -> None:
+        """Note that Odoo answers: the process's heart tells when it last did."""
+        process_state.odoo_answer.note()
 
     def call_failed(self, error: OdooError) -> None:
         """Count one failed call."""

@@ -26,7 +26,7 @@ def count_looks(results: Sequence[Result]) -> None:
         outcome = without_entry if result.outcome is None else result.outcome.value
         totals.add(REFRESHES, outcome=outcome)
         if result.delay is not None:
-            totals.observe(COPY_DELAY, result.delay, cause=delay_cause(result.causes))
+            totals.observe(COPY_DELAY, result.delay.seconds, cause=delay_cause(result.causes))
 
 
 def count_held(orders: int) -> None:

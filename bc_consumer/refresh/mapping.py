@@ -23,7 +23,7 @@ from typing import Any, TypeGuard
 from bc_consumer.core.shortening import cut_between_words
 from bc_consumer.core.translatable import Message, message_of
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.odoo import Field, FieldSet, Kind, ModelFields, OrderSnapshot
+from bc_consumer.odoo import EXTRA, Field, FieldSet, Kind, ModelFields, OrderSnapshot
 
 MAPPING_VERSION = 1
 """Raise it whenever the same snapshot would give other values, so that old rows are read again. Not
@@ -40,8 +40,6 @@ HIGHEST = 2**63 - 1
 """The largest whole number that its column holds."""
 ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP)
 """With more digits than any double has: 309 before the decimal point, and 17."""
-EXTRA = "extra."
-"""Precedes the name of a field without a column in the changes of an order."""
 LONGEST_SHOWN = 100
 """Characters of a bad value that its error repeats."""
 LONGEST_MOMENT = 40

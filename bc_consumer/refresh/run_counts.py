@@ -6,6 +6,8 @@ is fetched after the run's end does not change its figures. docs/operations.md d
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from django.db import connection
 from django.db.models import F
@@ -17,8 +19,18 @@ Counts = Mapping[int, Counter[str]]
 """Key of the SyncLog → column → how much to add."""
 
 
-def runs_of(rows: Collection[PendingBC]) -> dict[int, int]:
-    """Return order id → key of the run that the look at it counts for; orders of no run are absent.
+@dataclass(frozen=True, slots=True)
+class CountedRun:
+    """The run that a look counts for."""
+
+    key: int
+    """Of its SyncLog."""
+    poll_since: datetime | None = None
+    """The beginning of its window, on Odoo's clock, if it is a poll."""
+
+
+def runs_of(rows: Collection[PendingBC]) -> dict[int, CountedRun]:
+    """Return order id → the run that the look at it counts for; orders of no run are absent.
 
     A row whose mark by the run has been fetched before is not counted again: it is only kept for
     further looks. The run is read from the database again, because since the claim another run may
@@ -32,11 +44,21 @@ def runs_of(rows: Collection[PendingBC]) -> dict[int, int]:
     if not candidates:
         return {}
     statement = f"""
-        SELECT odoo_id, run_id FROM {PendingBC._meta.db_table}
-        WHERE odoo_id {dialect().in_ids} AND run_id IS NOT NULL"""
+        SELECT odoo_id, run.id, CASE WHEN run.cause = %s THEN run.window_since END
+        FROM {PendingBC._meta.db_table} JOIN {SyncLog._meta.db_table} run ON run.id = run_id
+        WHERE odoo_id {dialect().in_ids}"""
     with connection.cursor() as cursor:
-        cursor.execute(statement, [ids_parameter(candidates)])
-        return dict(cursor.fetchall())
+        cursor.execute(statement, [SyncLog.Cause.POLL, ids_parameter(candidates)])
+        return {
+            odoo_id: CountedRun(key, _moment(since)) for odoo_id, key, since in cursor.fetchall()
+        }
+
+
+def _moment(value: datetime | str | None) -> datetime | None:
+    """Return a moment; SQLite's driver returns the text that Django stored."""
+    if isinstance(value, str):
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return value
 
 
 def add(counts: Counts) -> None:

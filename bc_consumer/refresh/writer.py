@@ -18,7 +18,7 @@ waits for the commit. docs/architecture.md has the order of the locks.
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -40,12 +40,14 @@ from bc_consumer.models import (
     VersionCounter,
 )
 from bc_consumer.models.ledger import WEBHOOK, has_cause
-from bc_consumer.odoo import Missing
+from bc_consumer.odoo import EXTRA, Missing
 from bc_consumer.refresh import archive_brake, batch_statements, odoo_identity, run_counts
 from bc_consumer.refresh.archive_brake import GONE
+from bc_consumer.refresh.delay import Delay, OdooClock, measure_delay
 from bc_consumer.refresh.early_looks import CONFIRMING_LOOKS, early_looks, next_look
 from bc_consumer.refresh.hidden_changes import differs_under_same_date, is_proven
-from bc_consumer.refresh.mapping import EXTRA, Extra, MappedOrder
+from bc_consumer.refresh.mapping import Extra, MappedOrder
+from bc_consumer.refresh.run_counts import CountedRun
 
 Outcome = JournalEntry.Outcome
 Record = TypeVar("Record", bound=OdooRecord)
@@ -97,8 +99,8 @@ class Result:
     causes: str
     lines_written: int = 0
     lines_deleted: int = 0
-    delay: float | None = None
-    """Seconds from the row's first mark to now; None: nothing was applied."""
+    delay: Delay | None = None
+    """None: nothing was applied, or nothing announced it."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """As the journal has them."""
     version: int | None = None
@@ -139,13 +141,14 @@ def apply(
     doubtful: archive_brake.DoubtfulArchivings | None = None,
     *,
     identity_checked: bool = False,
+    odoo_clock: OdooClock | None = None,
 ) -> list[Result]:
     """Write these rows, all or none, and settle their claims in the last statements.
 
     ``early``: this Odoo sends webhooks before its commit. ``may_lag``: what Odoo showed may be
     older than what a webhook announced. ``doubtful``: archivings that the brake has to decide
     about. ``identity_checked``: this Odoo was asked a moment ago, and is the database that was
-    copied.
+    copied. ``odoo_clock``: as the fetch showed it; None: it agrees with the database's.
 
     Raises LinesElsewhere (bring those orders along), Held (leave those out), CreatedOtherwise (ask
     Odoo which database it is), LeaseLost (drop those rows), or a database error. Then nothing is
@@ -160,6 +163,7 @@ def apply(
             may_lag=may_lag,
             doubtful=doubtful,
             identity_checked=identity_checked,
+            odoo_clock=odoo_clock,
         )
     except IntegrityError:
         # Since we loaded the copy another worker may have inserted a line that was new to us, under
@@ -171,6 +175,7 @@ def apply(
             may_lag=may_lag,
             doubtful=doubtful,
             identity_checked=identity_checked,
+            odoo_clock=odoo_clock,
         )
 
 
@@ -182,6 +187,7 @@ def _apply_in_transaction(
     may_lag: bool,
     doubtful: archive_brake.DoubtfulArchivings | None,
     identity_checked: bool,
+    odoo_clock: OdooClock | None,
 ) -> list[Result]:
     in_bulk = bulk_rows.is_possible()
     with transaction.atomic():
@@ -197,8 +203,10 @@ def _apply_in_transaction(
             _plan_look(row, difference, copy, early=early, may_lag=may_lag)
             for row, difference in zip(batch, differences, strict=True)
         ]
-        results = _build_results(batch, differences, looks, copy, early=early, now=now)
         runs = run_counts.runs_of([row.claimed for row in batch])
+        ahead = timedelta(0) if odoo_clock is None else odoo_clock.ahead(now)
+        delays = _measure_delays(batch, differences, runs, now, ahead)
+        results = _build_results(batch, differences, looks, delays, copy, early=early, now=now)
         _update_counts(batch, results, runs)
         # From here on every other transaction that applies waits for this commit.
         results = _number_results(differences, results)
@@ -537,25 +545,47 @@ def _list_looks(claimed: PendingBC, *, early: bool, may_lag: bool) -> Sequence[f
     return ()
 
 
+def _measure_delays(
+    batch: Sequence[FetchedRow],
+    differences: Sequence[Difference],
+    runs: Mapping[int, CountedRun],
+    now: datetime,
+    odoo_ahead: timedelta,
+) -> list[Delay | None]:
+    """Return the delay of each look's difference; None where there is none, or it has none."""
+    return [
+        None
+        if difference.outcome is None
+        else measure_delay(
+            row.claimed,
+            row.found,
+            difference.outcome,
+            difference.changes,
+            now=now,
+            odoo_ahead=odoo_ahead,
+            poll_since=run.poll_since if (run := runs.get(row.claimed.odoo_id)) else None,
+        )
+        for row, difference in zip(batch, differences, strict=True)
+    ]
+
+
 def _build_results(
     batch: Sequence[FetchedRow],
     differences: Sequence[Difference],
     looks: Sequence[ledger.LookOutcome],
+    delays: Sequence[Delay | None],
     copy: _Copy,
     *,
     early: bool,
     now: datetime,
 ) -> list[Result]:
     results = []
-    for row, difference, look in zip(batch, differences, looks, strict=True):
-        claimed, outcome, delay = row.claimed, difference.outcome, None
+    for row, difference, look, delay in zip(batch, differences, looks, delays, strict=True):
+        claimed, outcome = row.claimed, difference.outcome
         unknown = False
-        if outcome is not None:
-            # It would be below 0 where the clock was set back meanwhile.
-            delay = max((now - claimed.first_marked_at).total_seconds(), 0.0)
-        elif _is_second_witness(row, copy, now):
+        if outcome is None and _is_second_witness(row, copy, now):
             outcome = Outcome.CONFIRMED
-        elif _is_unconfirmed(row, look, copy, early):
+        elif outcome is None and _is_unconfirmed(row, look, copy, early):
             unknown = _is_unknown(row, copy)
             outcome = None if unknown else Outcome.UNCONFIRMED
         results.append(
@@ -604,7 +634,7 @@ def _is_unknown(row: FetchedRow, copy: _Copy) -> bool:
 
 
 def _update_counts(
-    batch: Sequence[FetchedRow], results: Sequence[Result], runs: Mapping[int, int]
+    batch: Sequence[FetchedRow], results: Sequence[Result], runs: Mapping[int, CountedRun]
 ) -> None:
     # SyncState is locked before SyncLog, as the end of a run does (docs/architecture.md).
     if any(result.unknown or result.outcome is Outcome.UNCONFIRMED for result in results):
@@ -613,14 +643,14 @@ def _update_counts(
 
 
 def _count_for_runs(
-    batch: Sequence[FetchedRow], results: Sequence[Result], runs: Mapping[int, int]
+    batch: Sequence[FetchedRow], results: Sequence[Result], runs: Mapping[int, CountedRun]
 ) -> None:
     """Add to the figures of the runs whose marks led to these looks."""
     by_run: dict[int, Counter[str]] = {}
     for row, result in zip(batch, results, strict=True):
         if result.odoo_id not in runs:
             continue
-        counts = by_run.setdefault(runs[result.odoo_id], Counter())
+        counts = by_run.setdefault(runs[result.odoo_id].key, Counter())
         applied = result.outcome not in {None, Outcome.CONFIRMED, Outcome.UNCONFIRMED}
         counts["bc_count"] += 1
         counts["applied" if applied else "unchanged"] += 1
@@ -706,7 +736,10 @@ def _reserve_versions(count: int) -> int:
 
 
 def _write_journal(
-    batch: Sequence[FetchedRow], results: Sequence[Result], now: datetime, runs: Mapping[int, int]
+    batch: Sequence[FetchedRow],
+    results: Sequence[Result],
+    now: datetime,
+    runs: Mapping[int, CountedRun],
 ) -> None:
     rows = [
         _journal_row(
@@ -714,7 +747,7 @@ def _write_journal(
             result.outcome,
             now,
             result.changes,
-            run=runs.get(result.odoo_id),
+            run=run.key if (run := runs.get(result.odoo_id)) else None,
             delay=result.delay,
             version=result.version,
         )
@@ -746,7 +779,7 @@ def _journal_row(
     changes: Mapping[str, Any] | None = None,
     *,
     run: int | None = None,
-    delay: float | None = None,
+    delay: Delay | None = None,
     version: int | None = None,
 ) -> dict[str, Any]:
     return {
@@ -758,7 +791,8 @@ def _journal_row(
         "marks": row.marks,
         "first_marked_at": row.first_marked_at,
         "last_marked_at": row.last_marked_at,
-        "delay": delay,
+        "delay": None if delay is None else delay.seconds,
+        "delay_from": "" if delay is None else delay.counted_from.value,
         "changes": changes or {},
         "version": version,
         "run_id": run,

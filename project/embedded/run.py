@@ -18,9 +18,9 @@ from django.db import OperationalError, connection
 
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.translatable_field import said
-from bc_consumer.installation.public_address import expects_no_webhooks
 from bc_consumer.odoo import OdooError
 from bc_consumer.odoo.transport_gain import measure_gain
+from bc_consumer.operations.public_address import expects_no_webhooks
 from bc_consumer.refresh.odoo_connection import odoo_settings
 from project.embedded.arrivals import Arrivals
 from project.embedded.simulator import SimulatorProcess, install_rules

@@ -70,7 +70,7 @@ def _whole(scene: Scene) -> list[str]:
         ),
         "not told of: " + _counted({why.value: scene.doubts.counts[why] for why in Why}),
         f"calls to Odoo: {scene.odoo.call_log.total}; journal: {_counted(outcomes)}",
-        f"from first mark to copy, {changes} changes: "
+        f"from webhook or change to copy, {changes} changes: "
         + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in late),
     ]
 

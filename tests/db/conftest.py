@@ -10,10 +10,22 @@ from django.conf import LazySettings
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
-from bc_consumer.console import admin_filters, counts, extra_field_labels, gauges
+from bc_consumer.console import (
+    admin_filters,
+    correctness,
+    counts,
+    event_flow,
+    extra_field_labels,
+    freshness,
+    gauges,
+    processes,
+    round_trip,
+    verdict,
+)
 from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.ledger import circuit_breaker
+from bc_consumer.messaging import queue_depths
 from bc_consumer.models import BC, BCLine, Pace, PendingBC, SyncState, VersionCounter
 from bc_consumer.odoo import Odoo
 from bc_consumer.operations import schema_watch
@@ -28,7 +40,10 @@ def _figures_are_fresh() -> None:
     """Figures may be a moment old; a test's are not the previous test's."""
     for paced in (
         counts.copy_figures, counts.ledger_figures, admin_filters.companies,
-        extra_field_labels.known_labels, gauges.last_runs,
+        extra_field_labels.known_labels, gauges.last_runs, freshness.present, freshness.last_hour,
+        freshness.delays_by_hour, event_flow.event_flow, correctness.correctness,
+        correctness.missed_by_night, processes.processes, verdict.attention,
+        queue_depths, round_trip,
     ):  # fmt: skip
         paced.forget()
     schema_watch.forget()

@@ -46,6 +46,7 @@ def failed(odoo_id: int, **values: Any) -> PendingBC:
 
 
 def journal(odoo_id: int, outcome: str = "changed", **values: Any) -> JournalEntry:
-    """Make a journal entry of now."""
+    """Make a journal entry of now; a delay counts from the webhook, unless values differ."""
     defaults = {"at": timezone.now(), "causes": "webhook", "event": "changed", "marks": 1}
+    defaults["delay_from"] = "" if values.get("delay") is None else "mark"
     return JournalEntry.objects.create(odoo_id=odoo_id, outcome=outcome, **{**defaults, **values})

@@ -332,6 +332,14 @@ def test_a_dead_process_is_not_alive_for_an_hour_more() -> None:
     assert alive()[Heartbeat.Kind.WORKER] == 1
 
 
+def test_the_last_webhook_did_not_come_in_an_hour() -> None:
+    SyncState.objects.update(webhook_at=ahead())
+    clock_steps.set_right()
+    last = SyncState.objects.get().webhook_at
+    assert last is not None
+    assert last <= database_now()
+
+
 def test_a_clock_set_forward_is_no_sign_of_deaths() -> None:
     heart = HeartbeatThread(Heartbeat.Kind.SCHEDULER, threading.Event())
     heart._beat()

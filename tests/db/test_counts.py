@@ -41,12 +41,13 @@ def test_each_pending_row_is_owed_or_watched_or_failed_or_held() -> None:
     assert ledger.oldest_owed_seconds == pytest.approx(90, abs=5)
 
 
-def test_delays_are_those_of_webhooks() -> None:
+def test_delays_are_those_that_count_from_a_known_moment() -> None:
     for delay in (0.1, 0.2, 0.3, 0.4, 9.0):
         journal(1, delay=delay)
-    journal(1, delay=50.0, causes="nightly")
+    journal(1, delay=50.0, delay_from="")  # of a version that counted from the first mark
+    journal(1, delay=None, causes="nightly")
     journal(1, delay=None, outcome="unconfirmed")
-    journal(1, delay=0.3, causes="nightly,webhook")
+    journal(1, delay=0.3, delay_from="change", causes="poll")
     assert console_figures.delay_figures() == console_figures.DelayFigures(
         count=6, p50=0.3, p95=9.0
     )
@@ -54,8 +55,11 @@ def test_delays_are_those_of_webhooks() -> None:
 
 def test_delays_are_those_of_the_latest_changes() -> None:
     journal(1, delay=1000.0)
+    now = timezone.now()
     entries = [
-        JournalEntry(odoo_id=1, at=timezone.now(), outcome="changed", causes="webhook", delay=0.5)
+        JournalEntry(
+            odoo_id=1, at=now, outcome="changed", causes="webhook", delay=0.5, delay_from="mark"
+        )
         for _ in range(console_figures.DELAYS)
     ]
     JournalEntry.objects.bulk_create(entries)

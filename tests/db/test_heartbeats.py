@@ -11,14 +11,15 @@ import pytest
 from django.db.models.functions import Now
 from django.test import Client
 
+import bc_consumer
 from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.ledger import Mark
-from bc_consumer.models import CallSlot, Heartbeat, PendingBC
+from bc_consumer.models import CallSlot, Heartbeat, PendingBC, SyncState
 from bc_consumer.operations.heartbeats import ALIVE, FORGET, HeartbeatThread, alive
 from tests.services.waiting import wait_until
 
-WORKER, SCHEDULER = Heartbeat.Kind.WORKER, Heartbeat.Kind.SCHEDULER
+WORKER, SCHEDULER, WEB = Heartbeat.Kind.WORKER, Heartbeat.Kind.SCHEDULER, Heartbeat.Kind.WEB
 
 
 def heard(kind: Heartbeat.Kind, pid: int, ago: timedelta = timedelta(0)) -> None:
@@ -30,7 +31,7 @@ def test_only_those_heard_of_lately_count() -> None:
     heard(WORKER, 1)
     heard(WORKER, 2, ALIVE - timedelta(seconds=5))
     heard(WORKER, 3, ALIVE + timedelta(seconds=5))
-    assert alive() == {WORKER: 2, SCHEDULER: 0}
+    assert alive() == {WORKER: 2, SCHEDULER: 0, WEB: 0}
 
 
 @pytest.mark.django_db
@@ -50,7 +51,7 @@ def test_a_process_is_alive_until_it_ends_in_good_order() -> None:
     hearts = [HeartbeatThread(kind, stop) for kind in (WORKER, SCHEDULER)]
     for heart in hearts:
         heart.start()
-    wait_until(lambda: alive() == {WORKER: 1, SCHEDULER: 1}, what="both hearts to beat")
+    wait_until(lambda: alive() == {WORKER: 1, SCHEDULER: 1, WEB: 0}, what="both hearts to beat")
     row = Heartbeat.objects.get(kind=WORKER)
     assert (row.host, row.pid) == (socket.gethostname(), os.getpid())
     # What is a day old is forgotten, what is a little younger can still be told of.
@@ -61,7 +62,7 @@ def test_a_process_is_alive_until_it_ends_in_good_order() -> None:
     stop.set()
     for heart in hearts:
         heart.join(5)
-    assert alive() == {WORKER: 0, SCHEDULER: 0}
+    assert alive() == {WORKER: 0, SCHEDULER: 0, WEB: 0}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -151,3 +152,53 @@ def test_a_database_that_is_away_does_not_end_a_heart(monkeypatch: pytest.Monkey
         heart._run_guarded(heart._beat)
     heart._run_guarded(heart._beat)
     assert alive()[WORKER] == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_heart_tells_its_version_and_when_odoo_last_answered(
+    single_rows: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_state, "odoo_answer", process_state.LastTime())
+    heart = HeartbeatThread(WORKER, threading.Event())
+    heart._beat()
+    row = Heartbeat.objects.get()
+    assert (row.version, row.odoo_answered_at) == (bc_consumer.__version__, None)
+    process_state.odoo_answer.note()
+    heart._beat()
+    row = Heartbeat.objects.get()
+    assert row.odoo_answered_at is not None
+    assert row.at - timedelta(seconds=5) < row.odoo_answered_at <= row.at
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_last_webhook_is_known_to_all_and_outlasts_its_process(
+    single_rows: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_state, "webhook", process_state.LastTime())
+    heart = HeartbeatThread(WEB, threading.Event())
+    heart._beat()
+    assert SyncState.objects.get().webhook_at is None
+    process_state.webhook.note()
+    heart._beat()
+    first = SyncState.objects.get().webhook_at
+    assert first is not None
+    heart._beat()
+    heart._leave()
+    assert SyncState.objects.get().webhook_at == first
+    # Another process has stored a later one: an older one takes nothing back.
+    later = first + timedelta(minutes=5)
+    SyncState.objects.update(webhook_at=later)
+    heart._beat()
+    assert SyncState.objects.get().webhook_at == later
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_web_process_that_is_gone_is_forgotten_at_once(single_rows: None) -> None:
+    """Its server ends it without a word: nobody can tell that from a death."""
+    heard(WEB, 1, ALIVE + timedelta(seconds=1))
+    heard(WORKER, 2, ALIVE + timedelta(seconds=1))
+    heart = HeartbeatThread(SCHEDULER, threading.Event())
+    heart._beat()
+    heart._beat()
+    kinds = Heartbeat.objects.order_by("pk").values_list("kind", flat=True)
+    assert list(kinds) == [WORKER, SCHEDULER]

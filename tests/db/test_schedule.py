@@ -18,8 +18,8 @@ from django.utils import timezone
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 from pika.exceptions import StreamLostError
 
+from bc_consumer.core.local_time import last_moment
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.time_of_day import last_time
 from bc_consumer.models import BC, Alert, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation.lock import Lock
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
@@ -113,7 +113,7 @@ def test_its_time_is_the_project_s_also_when_the_clocks_change(
     now: datetime, expected: datetime, settings: LazySettings
 ) -> None:
     settings.TIME_ZONE = "Europe/Paris"
-    assert last_time(now, time(2, 30)) == expected
+    assert last_moment(now, time(2, 30)) == expected
 
 
 def test_messages_that_came_too_often_begin_one_run(

@@ -12,6 +12,7 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bc_consumer.core import process_state
 from bc_consumer.messaging import intake as intake_module
 from bc_consumer.models import Event, PendingBC
 from odoo_webhook import views
@@ -52,6 +53,14 @@ def test_an_event_is_marked_and_answered_with_202() -> None:
     row = PendingBC.objects.get()
     assert (row.odoo_id, row.causes, row.event, row.early) == (5, "webhook", Event.CHANGED, True)
     assert json.loads(row.last_payload) == ORDER
+
+
+def test_when_the_last_one_was_kept_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_state, "webhook", process_state.LastTime())
+    assert post(b"no event", URL).status_code == 400
+    assert process_state.webhook.seconds_ago() is None
+    assert post(json.dumps(ORDER).encode()).status_code == 202
+    assert process_state.webhook.seconds_ago() is not None
 
 
 def test_a_deletion_is_marked_as_one() -> None:

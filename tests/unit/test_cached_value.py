@@ -7,7 +7,13 @@ from itertools import chain, repeat
 
 import pytest
 
-from bc_consumer.core.cached_value import LONGEST_SECONDS, SHARE, CachedValue
+from bc_consumer.core.cached_value import (
+    LONGEST_SECONDS,
+    SHARE,
+    SMALL_SHARE,
+    SMALL_SHARE_LONGEST_SECONDS,
+    CachedValue,
+)
 
 
 class Question:
@@ -42,6 +48,20 @@ def test_no_answer_is_older_than_a_minute(monkeypatch: pytest.MonkeyPatch) -> No
     paced = CachedValue(question)
     paced()
     question.now += LONGEST_SECONDS + 0.01
+    assert paced() == 2
+
+
+def test_a_question_with_a_small_share_is_asked_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twenty of them, in whatever processes, take one hundredth of the database's time."""
+    assert 20 * SMALL_SHARE <= 0.01
+    question = Question(monkeypatch, seconds=0.02)
+    paced = CachedValue(question, share=SMALL_SHARE, longest=SMALL_SHARE_LONGEST_SECONDS)
+    paced()
+    question.now += 0.02 / SMALL_SHARE - 0.01
+    assert paced() == 1
+    question.now += 0.02
     assert paced() == 2
 
 

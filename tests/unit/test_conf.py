@@ -110,6 +110,7 @@ def test_a_wrong_choice_of_orders_stops_every_command_at_its_start(
         ("ODOO_DOMAIN", '[["state",'),
         ("ODOO_TRANSPORT", "rest"),
         ("SYNC_NIGHTLY_AT", "at night"),
+        ("WORKING_HOURS", "mon-fri"),
         ("SECRET_KEY", ""),
     ],
 )

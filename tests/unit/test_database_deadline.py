@@ -86,6 +86,7 @@ def test_a_web_process_gives_each_statement_a_deadline_unless_pages_have_none(
     monkeypatch.setattr(web_process, "publisher", MagicMock())
     monkeypatch.setattr(web_process, "intake", MagicMock())
     monkeypatch.setattr(web_process, "metrics", MagicMock())
+    monkeypatch.setattr(web_process, "heartbeats", MagicMock())
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", {})
     web_process.prepare()
     assert deadline.installed()

@@ -27,6 +27,7 @@ READERS = frozenset(
         "url",
         "urls",
         "time_of_day",
+        "working_hours",
     }
 )
 # Read by ./start, which has to run before Django's settings can be read.

@@ -12,7 +12,6 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
-from bc_consumer.installation.public_address import PingArrival, address_error
 from bc_consumer.installation.rule_setup import (
     AddressRefused,
     RulesSetup,
@@ -28,6 +27,7 @@ from bc_consumer.odoo import NoAutomation, NoWebhookActions, OdooError, OdooRefu
 from bc_consumer.odoo.automation_rules import RuleChanges
 from bc_consumer.odoo.wanted_rules import Comparison
 from bc_consumer.odoo.webhook_url import mask_url
+from bc_consumer.operations.public_address import PingArrival, address_error
 from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 SECRET_BYTES = 24

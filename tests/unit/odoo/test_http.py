@@ -26,6 +26,7 @@ from bc_consumer.odoo import (
     OdooUnavailable,
     ResponseTooLarge,
 )
+from bc_consumer.odoo.call_observer import NoObserver
 from tests.unit.odoo.serving import (
     PASSWORD,
     Incoming,
@@ -281,6 +282,25 @@ def test_a_path_in_front_and_final_slashes_are_understood() -> None:
     with RawServer(version_is_answered) as server:
         Odoo(settings_for(server, url=f"{server.url}/shop//")).version()
         assert server.requests[0].path == "/shop/xmlrpc/2/common"
+
+
+@pytest.mark.parametrize(
+    ("data", "is_odoo"), [(VERSION, True), (http(b"busy", 503), False), (b"SSH-2.0\r\n", False)]
+)
+def test_whoever_wants_to_know_is_told_that_odoo_answered(data: bytes, is_odoo: bool) -> None:
+    answered = []
+
+    class Observer(NoObserver):
+        def answered(self) -> None:
+            answered.append(1)
+
+    with RawServer(answer(data)) as server:
+        odoo = Odoo(settings_for(server), observer=Observer())
+        try:
+            odoo.version()
+        except OdooError:
+            assert not is_odoo
+    assert bool(answered) is is_odoo
 
 
 def test_the_server_s_clock_is_read_from_its_answer() -> None:
