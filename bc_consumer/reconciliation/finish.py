@@ -12,7 +12,6 @@ from bc_consumer import ledger
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import NOTHING, Message, joined, ngettext, verbatim
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.installation.public_address import expects_no_webhooks
 from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog, SyncState
 from bc_consumer.operations import retention
 from bc_consumer.operations.alerts import alert, resolve_alert
@@ -134,7 +133,7 @@ def alert_about(run: SyncLog) -> None:
         if run.status == Status.OK and run.digest:
             _end_alerts()
     if run.cause == Cause.NIGHTLY and run.window_since is not None:
-        if run.missed_by_webhooks > settings.ALERT_MISSED and not expects_no_webhooks():
+        if run.missed_by_webhooks > settings.ALERT_MISSED:
             alert(
                 "missed by webhooks",
                 ngettext(
