@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.baselines import plain_download
 from bench.deployments import Session
-from bench.load import FULL, QUICK, limit
+from bench.load import ENOUGH, FULL, QUICK, TOO_FEW, limit
 from bench.tables import Figure, Row, Table, times
 
 
@@ -29,7 +29,7 @@ def measure(session: Session) -> Table:
                 Figure.of([run.seconds for run in runs], "s"),
                 "plain download",
                 Figure.of([one.seconds for one in plain], "s"),
-                limit(session, 1.15, 1.5),
+                limit(server, 1.15, 1.5),
             )
         )
         table.rows.append(
@@ -44,4 +44,6 @@ def measure(session: Session) -> Table:
         if changed:
             table.failed = True
             table.notes.append(f"{transport}: {changed} orders were applied; none has changed")
+    if len(server.ids) < ENOUGH:
+        table.notes.append(TOO_FEW)
     return table

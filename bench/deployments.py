@@ -17,7 +17,7 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 
-from bench.odoo_calls import ORDER, OdooCalls, connect, major_version
+from bench.odoo_calls import ORDER, CallFailed, OdooCalls, connect, major_version
 from bench.own_orders import own_orders
 from odoo_simulator import RemoteSimulator
 from tests.harness import Deployment
@@ -180,7 +180,12 @@ class BenchDeployment(Deployment):
         if server.remote:
             server.remote.install_rules(self.webhook_url)
         else:
-            self.manage("odoo_rules", "install", "--url", self.public_url)
+            done = self.manage("odoo_rules", "install", "--url", self.public_url, check=False)
+            if done.returncode:
+                raise SystemExit(
+                    f"The automation rules can't be installed: {done.stderr.strip()} The account "
+                    "of ODOO_LOGIN needs the right Settings for burst and freshness."
+                )
         try:
             yield
         finally:
@@ -283,7 +288,10 @@ class Session:
             url, database, login, password = (os.environ[name] for name in NAMES)
             url = url.rstrip("/")
             version = major_version(url)
-            odoo = connect(self.transports[0], url, database, login, password)
+            try:
+                odoo = connect(self.transports[0], url, database, login, password)
+            except CallFailed as error:
+                raise SystemExit(f"{error}: correct ODOO_LOGIN and ODOO_PASSWORD") from None
             made = self._stack.enter_context(own_orders(odoo, orders, self.options.lines))
             timing = "committed" if version >= FIRST_COMMITTED else "early"
             self._servers[key] = OdooServer(

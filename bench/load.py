@@ -17,9 +17,24 @@ SUBSET, QUICK_SUBSET = 500, 30
 """Orders that the straightforward way copies; the rest is extrapolated."""
 
 
-def limit(session: Session, real: float, simulated: float) -> Target:
-    """Return the target: the simulator answers in half of a real Odoo's time."""
-    return at_most(real if session.real else simulated)
+ENOUGH = 2_000
+"""Orders below which no target is judged: the time is mostly that of the command's start."""
+TOO_FEW = (
+    f"Fewer than {ENOUGH:,} orders: mostly the command's start is measured, and no target judged."
+)
+
+
+def limit(server: OdooServer, real: float, simulated: float) -> Target | None:
+    """Return the target: the simulator answers in half of a real Odoo's time.
+
+    None where the orders are too few to judge.
+    """
+    return judged(server, at_most(simulated if server.remote else real))
+
+
+def judged(server: OdooServer, target: Target) -> Target | None:
+    """Return the target where there are orders enough to judge it."""
+    return target if len(server.ids) >= ENOUGH else None
 
 
 def measure(session: Session) -> Table:
@@ -37,6 +52,8 @@ def measure(session: Session) -> Table:
         "The load is the whole command, its start included; the download is the calls alone.",
         "Straightforward: measured on some orders, and extrapolated to all by the time per order.",
     ]
+    if len(server.ids) < ENOUGH:
+        table.notes.append(TOO_FEW)
     return table
 
 
@@ -55,7 +72,7 @@ def _by(session: Session, server: OdooServer, transport: str, rounds: int, table
             seconds,
             "plain download",
             downloaded,
-            limit(session, 1.3, 2.0),
+            limit(server, 1.3, 2.0),
         )
     )
     subset = min(count, QUICK_SUBSET if session.options.quick else SUBSET)
@@ -68,7 +85,7 @@ def _by(session: Session, server: OdooServer, transport: str, rounds: int, table
             f"straightforward ({subset} orders)",
             Figure.one(obvious, "s"),
             faster,
-            at_least(15),
+            judged(server, at_least(15)),
         )
     )
     copied = copy_into_bare_tables(session.loaded(server, transport).deployment, rounds)

@@ -19,8 +19,17 @@ from bc_consumer.fields.table import TABLES
 
 ORDER, LINE = "purchase.order", "purchase.order.line"
 TIMEOUT_SECONDS = 300.0
+LONGEST_TEXT = 300
+"""Characters of Odoo's own text that an error repeats."""
 POSITIONAL = ("vals_list", "vals")
 """Arguments that ``execute_kw`` does not accept by name in every version."""
+
+
+class CallFailed(RuntimeError):
+    """Odoo refused a call or failed at it; the text is Odoo's own, in one line."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(" ".join(text.split())[:LONGEST_TEXT].rstrip("."))
 
 
 class OdooCalls(Protocol):
@@ -29,7 +38,10 @@ class OdooCalls(Protocol):
     received_bytes: int
 
     def call(self, model: str, method: str, ids: Sequence[int] | None = None, **named: Any) -> Any:
-        """Call a method, on these records if any are given, and return its result."""
+        """Call a method, on these records if any are given, and return its result.
+
+        Raises CallFailed.
+        """
 
 
 def connect(transport: str, url: str, database: str, login: str, password: str) -> OdooCalls:
@@ -58,7 +70,8 @@ class XmlRpcCalls:
         self._objects = self._proxy(f"{url}/xmlrpc/2/object")
         common = self._proxy(f"{url}/xmlrpc/2/common")
         self._uid = common.authenticate(database, login, password, {})
-        assert self._uid, f"{url} does not accept the login {login}"
+        if not self._uid:
+            raise CallFailed(f"{url} does not accept the login {login}")
 
     def call(self, model: str, method: str, ids: Sequence[int] | None = None, **named: Any) -> Any:
         """Call a method by ``execute_kw``."""
@@ -73,7 +86,7 @@ class XmlRpcCalls:
         except xmlrpc.client.Fault as fault:
             # The method did its work, and returned nothing: XML-RPC can't carry that.
             if "cannot marshal None" not in str(fault.faultString):
-                raise
+                raise CallFailed(str(fault.faultString).strip().rpartition("\n")[2]) from None
         self.received_bytes += self._transport.received_bytes - before
         return result
 
@@ -116,7 +129,8 @@ class JsonRpcCalls:
         self._poster = _Poster(url)
         self._account = (database, password)
         self._uid = self._send("common", "authenticate", [database, login, password, {}])
-        assert self._uid, f"{url} does not accept the login {login}"
+        if not self._uid:
+            raise CallFailed(f"{url} does not accept the login {login}")
 
     def call(self, model: str, method: str, ids: Sequence[int] | None = None, **named: Any) -> Any:
         """Call a method by ``execute_kw``."""
@@ -131,7 +145,8 @@ class JsonRpcCalls:
         answer = self._poster.post("/jsonrpc", body, {})
         self.received_bytes = self._poster.received_bytes
         if "error" in answer:
-            raise RuntimeError(f"Odoo: {answer['error']}")
+            data = answer["error"].get("data") or {}
+            raise CallFailed(str(data.get("message") or answer["error"].get("message")))
         return answer.get("result")
 
 
@@ -167,7 +182,7 @@ class _Poster:
             self._connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_SECONDS)
 
     def post(self, path: str, content: Any, headers: dict[str, str]) -> Any:
-        """Send one request; RuntimeError for an answer that is not 200."""
+        """Send one request. Raises CallFailed for an answer that is not 200."""
         sent = {"Content-Type": "application/json", **headers}
         try:
             self._connection.request("POST", self._path + path, json.dumps(content), sent)
@@ -180,7 +195,7 @@ class _Poster:
         body = response.read()
         self.received_bytes += len(body)
         if response.status != 200:
-            raise RuntimeError(f"{path}: HTTP {response.status}: {body[:500]!r}")
+            raise CallFailed(f"{path}: HTTP {response.status}: {body.decode(errors='replace')}")
         return json.loads(body)
 
 

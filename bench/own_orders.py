@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import xmlrpc.client
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.odoo_calls import LINE, ORDER, OdooCalls, field_names
+from bench.odoo_calls import LINE, ORDER, CallFailed, OdooCalls, field_names
 
 CREATED_AT_ONCE = 100
 REMOVED_AT_ONCE = 100
@@ -37,13 +36,28 @@ class OwnOrders:
 
 @contextlib.contextmanager
 def own_orders(odoo: OdooCalls, count: int, lines: int) -> Iterator[OwnOrders]:
-    """Make orders; remove whatever was made, even if making them was interrupted."""
+    """Make orders; remove whatever was made, even if making them was interrupted.
+
+    Raises SystemExit, which names the rights that it takes, where Odoo refuses to make them.
+    """
     made = OwnOrders(f"bench-{secrets.token_hex(4)}")
     try:
-        _make(odoo, made, count, lines)
+        _make_or_explain(odoo, made, count, lines)
         yield made
     finally:
-        _remove(odoo, made)
+        with contextlib.suppress(CallFailed):
+            _remove(odoo, made)
+
+
+def _make_or_explain(odoo: OdooCalls, made: OwnOrders, count: int, lines: int) -> None:
+    try:
+        _make(odoo, made, count, lines)
+    except CallFailed as error:
+        raise SystemExit(
+            f"This Odoo does not let the bench make its orders: {error}. The account of ODOO_LOGIN "
+            "needs the rights to create and delete purchase orders, products and contacts; "
+            "for burst and freshness also Settings (bench/README.md)."
+        ) from None
 
 
 def _make(odoo: OdooCalls, made: OwnOrders, count: int, lines: int) -> None:
@@ -100,8 +114,8 @@ def _discard(odoo: OdooCalls, model: str, number: int) -> None:
     """Delete a record, or archive it where something still refers to it."""
     try:
         odoo.call(model, "unlink", [number])
-    except (RuntimeError, xmlrpc.client.Fault):
-        with contextlib.suppress(RuntimeError, xmlrpc.client.Fault):
+    except CallFailed:
+        with contextlib.suppress(CallFailed):
             odoo.call(model, "write", [number], vals={"active": False})
 
 

@@ -7,7 +7,7 @@ import logging
 
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from bc_consumer.core.log_context import logging_about
@@ -36,8 +36,10 @@ logger = logging.getLogger(__name__)
 # With ATOMIC_REQUESTS Django would need the database before the intake is asked.
 @transaction.non_atomic_requests
 @csrf_exempt
-def receive(request: HttpRequest) -> JsonResponse:
+def receive(request: HttpRequest) -> HttpResponse:
     """Accept one event; 202 means that it is stored durably and will be acted on."""
+    if request.method == "OPTIONS":  # as doctor asks what answers here
+        return HttpResponse(status=204, headers={"Allow": "POST, OPTIONS"})
     if refusal := _check_headers(request):
         if refusal.status_code == 413:
             note_missed()  # the caller knows a secret, so its event counts

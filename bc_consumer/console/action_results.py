@@ -6,10 +6,11 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from bc_consumer.console import formatting
-from bc_consumer.console.labels import label, phase_label
+from bc_consumer.console.labels import label
 from bc_consumer.core.translatable_field import said
 from bc_consumer.models import BC, BCLine, JournalEntry, OperatorAction
 from bc_consumer.operations.action_results import messages_in
+from bc_consumer.operations.phase_words import describe_phase
 
 Kind = OperatorAction.Kind
 Told = dict[str, Any]
@@ -61,7 +62,7 @@ def _run(_action: OperatorAction, result: Mapping[str, Any]) -> Told:
     return {
         "template": "bc_consumer/result_run.html",
         "run": result.get("run"),
-        "phase": phase_label(result.get("phase", "")),
+        "phase": said(describe_phase(result.get("phase", ""))),
         "outstanding": result.get("outstanding", 0),
     }
 
@@ -74,7 +75,7 @@ def _differences(action: OperatorAction, result: Mapping[str, Any]) -> Told:
         "more": max(result.get("differing_orders", 0) - len(result.get("orders", ())), 0),
         "obstacle": said(result.get("would_stop_a_run") or ""),
         "notes": [said(note) for note in result.get("notes", ())],
-        "phase": phase_label(result.get("phase", "")) if action.is_unfinished else "",
+        "phase": said(describe_phase(result.get("phase", ""))) if action.is_unfinished else "",
     }
 
 

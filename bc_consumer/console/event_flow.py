@@ -22,7 +22,7 @@ from bc_consumer.core.local_time import local_day, moment_of
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.working_hours import WorkingHours
 from bc_consumer.models import JournalEntry, SyncState
-from bc_consumer.operations.public_address import expects_no_webhooks
+from bc_consumer.operations.webhook_use import expects_no_webhooks
 
 TABLE = JournalEntry._meta.db_table
 

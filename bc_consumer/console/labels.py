@@ -7,10 +7,8 @@ from collections.abc import Mapping
 
 from django.conf import settings
 from django.utils.functional import Promise
-from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-
-from bc_consumer.models import SyncLog
+from django.utils.translation import pgettext_lazy
 
 Label = str | Promise
 
@@ -76,18 +74,6 @@ DELIVERY_STATUS: Mapping[str, Label] = {
     "full": _("fully delivered"),
 }
 
-PHASE: Mapping[str, Label] = {
-    SyncLog.Phase.FAILED: _("orders given up before"),
-    SyncLog.Phase.MAPPING: _("fields added since"),
-    SyncLog.Phase.ORDERS: _("looking for changed orders"),
-    SyncLog.Phase.LINES: _("looking for changed lines"),
-    SyncLog.Phase.DIGEST_OF_ORDERS: _("comparing counts of orders"),
-    SyncLog.Phase.DIGEST_OF_LINES: _("comparing counts of lines"),
-    SyncLog.Phase.DRAIN: _("reading what was found"),
-    SyncLog.Phase.SCRUB: _("comparing content, whatever the dates say"),
-    SyncLog.Phase.OWED: _("orders already pending"),
-}
-
 DIFFERENCE: Mapping[str, Label] = {
     "missing here": _("order: missing here"),
     "archived here": _("order: archived here"),
@@ -131,13 +117,6 @@ def label(field: str, value: str) -> str:
     """Return the label of a field's value in the active language, or the value if it is unknown."""
     by_field = BY_FIELD_OF_SALES if copies_sales() else BY_FIELD
     return str(by_field.get(field, {}).get(value, value))
-
-
-def phase_label(phase: str) -> str:
-    """Return what a run does in this phase, in the active language."""
-    if phase.startswith(SyncLog.Phase.NAMES_OF):
-        return gettext("names in %(model)s") % {"model": phase.removeprefix(SyncLog.Phase.NAMES_OF)}
-    return str(PHASE.get(phase, phase))
 
 
 def causes(value: str) -> str:

@@ -12,11 +12,11 @@ from bc_consumer.console import formatting
 from bc_consumer.console.actions import action_of, context_of
 from bc_consumer.console.counts import EntryWithOrder, journal_of_run
 from bc_consumer.console.csv_export import MOST_ROWS, csv_response
-from bc_consumer.console.labels import phase_label
 from bc_consumer.console.page import page
 from bc_consumer.console.search import odoo_id_in
 from bc_consumer.core.translatable_field import said
 from bc_consumer.models import SyncLog, SyncState
+from bc_consumer.operations.phase_words import describe_phase
 
 ROWS = 50
 JOURNAL_ENTRIES = 100
@@ -62,7 +62,7 @@ def run(request: HttpRequest, number: int) -> HttpResponse:
     context = {
         "run": found,
         "is_running": found.status == SyncLog.Status.RUNNING,
-        "phase": phase_label(found.phase),
+        "phase": said(describe_phase(found.phase)),
         "seconds": ((found.ended_at or timezone.now()) - found.started_at).total_seconds(),
         "figures": [
             (formatting.field_label(SyncLog, name), value)

@@ -18,7 +18,7 @@ from bc_consumer.core.cached_value import SMALL_SHARE, SMALL_SHARE_LONGEST_SECON
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Alert, DeadLetter, Heartbeat
-from bc_consumer.operations.public_address import expects_no_webhooks
+from bc_consumer.operations.webhook_use import expects_no_webhooks
 
 WAITING_SECONDS = 60.0
 """An order that waits longer is late; normally it takes well under a second."""

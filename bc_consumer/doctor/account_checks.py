@@ -6,26 +6,34 @@ from typing import Any
 
 from django.conf import settings
 
-from bc_consumer.core.translatable import Message, joined
+from bc_consumer.core.translatable import Message, joined, message_of
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
-from bc_consumer.doctor.odoo_checks import ACCOUNT, guarded
-from bc_consumer.odoo import NAMING_MODELS, FieldSet, NoRights, Odoo, OdooError
+from bc_consumer.doctor.odoo_checks import ACCOUNT, guarded, odoo_trouble
+from bc_consumer.odoo import NAMING_MODELS, NoRights, Odoo, OdooError, OdooRefused
 from bc_consumer.operations import language_watch, schema_watch
 from bc_consumer.refresh.odoo_connection import odoo_settings
 
-FIELDS = "odoo.fields"
+LANGUAGE, COMPANIES, CHOICE, FIELDS = (
+    "odoo.language", "odoo.companies", "odoo.choice", "odoo.fields",
+)  # fmt: skip
 
 
 def account_checks() -> list[Check]:
-    """Return the checks of the account's access rights."""
+    """Return the checks of the account's access rights.
+
+    Language, companies and domain come with every call about orders. So they are checked first, and
+    what is wrong with one of them is told under its own heading alone.
+    """
     rights = _Rights()
+    chosen = (ACCOUNT, LANGUAGE, COMPANIES)
     return [
-        Check(FIELDS, _("Fields of orders"), rights.fields, needs=(ACCOUNT,)),
+        Check(LANGUAGE, _("Language"), rights.language, needs=(ACCOUNT,)),
+        Check(COMPANIES, _("Companies"), rights.companies, needs=(ACCOUNT,)),
+        Check(CHOICE, _("Orders to copy"), rights.choice, needs=chosen),
+        Check(FIELDS, _("Fields of orders"), rights.fields, needs=(*chosen, CHOICE)),
         Check("odoo.orders", _("Reading orders"), rights.orders, needs=(FIELDS,)),
         Check("odoo.names", _("Names of related records"), rights.names, needs=(ACCOUNT,)),
-        Check("odoo.companies", _("Companies"), rights.companies, needs=(ACCOUNT,)),
-        Check("odoo.language", _("Language"), rights.language, needs=(ACCOUNT,)),
     ]
 
 
@@ -37,27 +45,40 @@ class _Rights:
         """The gateway without the copy's own checks, which need the database."""
         return Odoo(odoo_settings())
 
+    def choice(self) -> Iterator[Finding]:
+        """Search for no order by the domain, which Odoo then reads all the same."""
+        if not settings.ODOO_DOMAIN:
+            yield ok(_("all that the account sees in these companies"))
+            return
+        try:
+            self.odoo.ping()
+        except OdooError as problem:
+            # Language and companies are in order, so what has no class of its own is the domain.
+            is_domain = type(problem) is OdooRefused
+            fix = _("Correct ODOO_DOMAIN in the settings.")
+            yield error(message_of(problem), fix) if is_domain else odoo_trouble(problem)
+        else:
+            yield ok(_("Odoo can search by ODOO_DOMAIN"))
+
     def fields(self) -> Iterator[Finding]:
         def look() -> Iterator[Finding]:
             fields, version = self.odoo.field_set(), self.odoo.version()
             later = fields.later_than(version.major)
-            count = len(fields.order.present) + len(fields.line.present)
-            if absent := [name for name in fields.absent if name not in later]:
+            of_modules = fields.absent_of_modules()
+            explained = {*later, *(name for names in of_modules.values() for name in names)}
+            misspelt = sorted(set(fields.absent).intersection(fields.chosen))
+            absent = [name for name in fields.absent if name not in explained.union(misspelt)]
+            if misspelt:
+                yield self._misspelt(misspelt)
+            if absent:
                 yield warning(
                     _(
-                        "this Odoo has no %(names)s, or does not show it to the account",
-                        names=", ".join(absent),
-                    ),
-                    joined(
-                        " ",
-                        _(
-                            "The copy leaves them out. Install their app, or correct "
-                            "ODOO_EXTRA_FIELDS (manage.py odoo_fields lists the existing fields)."
-                        ),
-                        *self._suggestions(fields),
+                        "The copy leaves them out. Give the account the rights of a user of the "
+                        "app, or install what brings them along."
                     ),
                 )
-            elif later:
+            count = len(fields.order.present) + len(fields.line.present)
+            if later:
                 yield ok(
                     _(
                         "%(count)d exist; %(names)s came after Odoo %(version)s",
@@ -66,14 +87,41 @@ class _Rights:
                         version=version.text,
                     )
                 )
+            elif fields.absent:
+                yield ok(_("%(count)d exist") % {"count": count})
             else:
                 yield ok(_("all %(count)d exist", count=count))
+            for module, names in of_modules.items():
+                yield ok(
+                    _(
+                        "%(names)s come with Odoo's app Inventory (module %(module)s), which is "
+                        "not installed there: the copy leaves them out",
+                        names=", ".join(names),
+                        module=module,
+                    )
+                )
 
         return guarded(look)
 
-    def _suggestions(self, fields: FieldSet) -> list[Message]:
+    def _misspelt(self, names: list[str]) -> Finding:
+        """Return what is wrong with fields that only the settings name."""
+        return warning(
+            _(
+                "the settings name %(names)s, which this Odoo does not show to the account",
+                names=", ".join(names),
+            ),
+            joined(
+                " ",
+                _(
+                    "Correct ODOO_EXTRA_FIELDS or ODOO_EXTRA_LINE_FIELDS (manage.py odoo_fields "
+                    "lists the existing fields)."
+                ),
+                *self._suggestions(names),
+            ),
+        )
+
+    def _suggestions(self, misspelt: list[str]) -> list[Message]:
         """Suggest existing fields for those that the settings misspell."""
-        misspelt = sorted(set(fields.absent).intersection(fields.chosen))
         near = [
             f"{name}: {', '.join(schema_watch.similar_fields(self.odoo, name))}?"
             for name in misspelt

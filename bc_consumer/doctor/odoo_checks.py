@@ -14,6 +14,7 @@ from bc_consumer.core.translatable import message_of
 from bc_consumer.doctor.database_checks import DATABASE
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.remedies import odoo_fix
+from bc_consumer.installation.setting_checks import is_api_key
 from bc_consumer.odoo import Odoo, OdooError, OdooRefused
 from bc_consumer.odoo.transport_gain import measure_gain
 from bc_consumer.refresh.odoo_connection import FIRST_COMMITTED_MAJOR, odoo_settings
@@ -189,6 +190,14 @@ class _Server:
 
     def key_will_last(self) -> Iterator[Finding]:
         """Check when the account's API keys expire (18 and later; on 19 after 3 months at most)."""
+        if not is_api_key(settings.ODOO_PASSWORD):
+            yield ok(
+                _(
+                    "none: ODOO_PASSWORD is a password. A key would be better: it can be withdrawn "
+                    "by itself, and opens no web session"
+                )
+            )
+            return
         try:
             ends = self._ends_of_keys()
         except OdooError:

@@ -10,6 +10,7 @@ from typing import Any
 
 import dramatiq
 from django.conf import settings
+from django.db import Error as DatabaseFailure
 from dramatiq.common import dq_name
 from pika.exceptions import (
     AMQPError,
@@ -25,6 +26,7 @@ from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE
 from bc_consumer.messaging.queue_counts import QueueCount, count_messages, short_connection
+from bc_consumer.operations import heartbeats
 
 SECONDS = 3.0
 NOT_FOUND, PRECONDITION_FAILED = 404, 406
@@ -47,7 +49,18 @@ def rabbitmq_checks() -> list[Check]:
 
 
 def _unused() -> Iterator[Finding]:
-    yield ok(_("not used: ids stay in the memory of one process"))
+    try:
+        processes = heartbeats.count_processes()
+    except DatabaseFailure:
+        processes = 0  # the database's own check tells
+    if processes > 1:
+        yield warning(
+            _("not used, and %(count)d processes are running: they hand each other no messages")
+            % {"count": processes},
+            _("Set RABBITMQ_URL. Without it each process looks once a second for what is due."),
+        )
+    else:
+        yield ok(_("not used: ids stay in the memory of one process"))
 
 
 @contextmanager

@@ -8,12 +8,14 @@ from bc_consumer.odoo import (
     MissingEndpoint,
     MissingField,
     MissingModel,
+    MissingProtocol,
     NoRights,
     OdooError,
     OdooProtocolError,
     OdooRefused,
     OdooTimeout,
     OdooUnavailable,
+    WrongAddress,
     WrongCredentials,
     WrongDatabase,
     WrongLanguage,
@@ -77,6 +79,8 @@ def _first_fix(fixes: Sequence[tuple[Sequence[str], Message]], text: str) -> Mes
 def odoo_fix(problem: OdooError) -> Message:
     """Return what to do about an error from Odoo."""
     kinds: tuple[tuple[type[OdooError], Message], ...] = (
+        (WrongAddress, _("Put that address into ODOO_URL, without a page's path.")),
+        (MissingProtocol, _("Set ODOO_TRANSPORT=auto.")),
         (WrongDatabase, _("Correct ODOO_DATABASE: Odoo's database selector shows the name.")),
         (
             WrongCredentials,

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from django.conf import settings
+from django.utils import timezone
 
-from bc_consumer.core.http_probe import NoAnswer, Trouble, ask
+from bc_consumer.core.http_probe import NoAnswer, ProbeAnswer, Trouble, ask
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import joined, message_of
 from bc_consumer.doctor.findings import Check, Finding, Level, error, ok, warning
-from bc_consumer.doctor.odoo_checks import ADDRESS, odoo_trouble
+from bc_consumer.doctor.odoo_checks import ACCOUNT, ADDRESS, odoo_trouble
 from bc_consumer.installation.rule_labels import describe_difference
 from bc_consumer.installation.rule_setup import RulesSetup, no_webhooks
 from bc_consumer.odoo import (
@@ -26,6 +27,7 @@ from bc_consumer.operations.public_address import (
     ping,
     webhook_endpoint,
 )
+from bc_consumer.operations.webhook_use import latest_webhook_at
 from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 URL, PING = "webhook.url", "webhook.ping"
@@ -50,7 +52,9 @@ def webhook_checks(round_trip: bool) -> list[Check]:
     ]
     if round_trip:
         checks.append(Check(PING, _("Round trip"), _round_trip, needs=(URL,)))
-    return [*checks, Check("odoo.rules", _("Automation rules"), _rules, needs=(ADDRESS, URL))]
+    # With an account of its own for the rules, what is wrong with the other one says nothing.
+    needs = (ADDRESS, URL) if settings.ODOO_ADMIN_LOGIN else (ADDRESS, ACCOUNT, URL)
+    return [*checks, Check("odoo.rules", _("Automation rules"), _rules, needs=needs)]
 
 
 def _polls() -> bool:
@@ -87,10 +91,12 @@ def _url() -> Iterator[Finding]:
 
 
 def _answers() -> Iterator[Finding]:
-    """Send a GET without a secret; our webhook answers that it wants a POST."""
+    """Ask without a secret which methods there are; our webhook answers that it wants a POST."""
     endpoint = webhook_endpoint()
     try:
-        answer = ask(endpoint)
+        answer = ask(endpoint, "OPTIONS")
+        if not _wants_post(answer):  # a proxy may answer OPTIONS by itself
+            answer = ask(endpoint)
     except NoAnswer as problem:
         yield unreachable(endpoint, str(problem), problem.trouble)
         return
@@ -106,7 +112,7 @@ def _answers() -> Iterator[Finding]:
                 "odoo_rules install."
             ),
         )
-    elif answer.status == 405 and "POST" in answer.headers.get("allow", ""):
+    elif _wants_post(answer):
         yield ok(_("it answers without a redirect"))
     elif answer.status == 400:
         yield error(
@@ -122,6 +128,10 @@ def _answers() -> Iterator[Finding]:
             ),
             _("Is web running? Correct PUBLIC_URL, or let the proxy pass /odoo/webhook/ on."),
         )
+
+
+def _wants_post(answer: ProbeAnswer) -> bool:
+    return answer.status in {204, 405} and "POST" in answer.headers.get("allow", "")
 
 
 def unreachable(endpoint: str, text: str, trouble: Trouble | None) -> Finding:
@@ -188,20 +198,31 @@ def _rules() -> Iterator[Finding]:
         yield ok(message_of(problem)) if _polls() else error(message_of(problem), _poll_instead())
     except NoAutomation as problem:
         yield error(message_of(problem), _("Install the module base_automation in Odoo."))
-    except (NoRights, WrongCredentials, MissingModel) as problem:
-        yield warning(
-            _("the rules can't be read: %(text)s", text=message_of(problem)),
-            _(
-                "Set ODOO_ADMIN_LOGIN and ODOO_ADMIN_PASSWORD to an account with Settings rights;"
-                " or run odoo_rules status --login once."
-            ),
-        )
+    except (NoRights, MissingModel):
+        yield ok(_unread())
+    except WrongCredentials as problem:
+        yield warning(message_of(problem), _("Correct ODOO_ADMIN_LOGIN and ODOO_ADMIN_PASSWORD."))
     except OdooError as problem:
         yield odoo_trouble(problem)
     else:
         yield from _compared(comparison)
     finally:
         odoo.close()
+
+
+def _unread() -> str:
+    """Return what is known of rules that the account may not read, as it need not."""
+    look = _("odoo_rules status --login admin shows them")
+    latest = latest_webhook_at()
+    if latest is None:
+        return _(
+            "the account may not read them, and need not; no webhook has brought a change yet "
+            "(%(look)s)"
+        ) % {"look": look}
+    return _(
+        "the account may not read them, and need not; webhooks arrive, the latest known one at "
+        "%(time)s (%(look)s)"
+    ) % {"look": look, "time": timezone.localtime(latest).strftime("%Y-%m-%d %H:%M")}
 
 
 def _compared(comparison: Comparison) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ class Field:
     canonical name and as Odoo sent them.
     ``extra``: it has no column and goes into the copy's ``extra``; Odoo supplies its label.
     ``since``: the first version that has it, if a measured version lacks it whatever its apps.
+    ``module``: of what an app brings along, Odoo's technical name of the module that does it.
     ``watched``: Odoo's automation rules fire when it changes.
     ``reported``: its changes are changes of the order for the journal and for applications; if
     False, it is only stored.
@@ -39,6 +40,7 @@ class Field:
     derive: Callable[[Mapping[str, object]], object] | None = None
     extra: bool = False
     since: int = 0
+    module: str = ""
     watched: bool = True
     reported: bool = True
 

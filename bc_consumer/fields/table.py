@@ -64,12 +64,12 @@ PURCHASE_ORDER = (
     Field("state", Kind.TEXT, label=_("state"), required=True),
     Field("locked", Kind.BOOLEAN, label=_("locked"), derive=_locked_by_state, since=19),
     Field("invoice_status", Kind.TEXT, label=_("billing status")),
-    Field("receipt_status", Kind.TEXT, label=_("receipt status")),  # from the app purchase_stock
+    Field("receipt_status", Kind.TEXT, label=_("receipt status"), module="purchase_stock"),
     Field("priority", Kind.TEXT, label=_("priority")),
     Field("date_order", Kind.DATETIME, label=_("order deadline"), required=True),
     Field("date_approve", Kind.DATETIME, label=_("confirmed")),
     Field("date_planned", Kind.DATETIME, label=_("expected arrival")),
-    Field("effective_date", Kind.DATETIME, label=_("arrived")),  # from the app purchase_stock
+    Field("effective_date", Kind.DATETIME, label=_("arrived"), module="purchase_stock"),
     Field(
         "currency_id",
         Kind.MANY2ONE,
@@ -158,8 +158,8 @@ _ORDER = {field.name: field for field in PURCHASE_ORDER}
 _LINE = {field.name: field for field in PURCHASE_ORDER_LINE}
 
 
-def _extra(name: str, kind: Kind) -> Field:
-    return Field(name, kind, extra=True)
+def _extra(name: str, kind: Kind, module: str = "") -> Field:
+    return Field(name, kind, extra=True, module=module)
 
 
 SALE_ORDER = (
@@ -173,7 +173,7 @@ SALE_ORDER = (
     replace(_ORDER["locked"], since=0),
     replace(_ORDER["invoice_status"], label=_("invoicing status")),
     replace(_ORDER["date_order"], label=_("order date")),
-    replace(_ORDER["effective_date"], label=_("first delivered")),  # from the app sale_stock
+    replace(_ORDER["effective_date"], label=_("first delivered"), module="sale_stock"),
     _ORDER["currency_id"],
     _ORDER["company_id"],
     replace(_ORDER["user_id"], label=_("salesperson"), id_label=_("salesperson id")),
@@ -184,12 +184,12 @@ SALE_ORDER = (
     _ORDER["payment_term_id"],
     _extra("commitment_date", Kind.DATETIME),
     _extra("validity_date", Kind.DATE),
-    _extra("delivery_status", Kind.TEXT),  # from the app sale_stock
+    _extra("delivery_status", Kind.TEXT, "sale_stock"),
     _extra("team_id", Kind.MANY2ONE),
     _extra("partner_invoice_id", Kind.MANY2ONE),
     _extra("partner_shipping_id", Kind.MANY2ONE),
     _extra("pricelist_id", Kind.MANY2ONE),
-    _extra("warehouse_id", Kind.MANY2ONE),  # from the app sale_stock
+    _extra("warehouse_id", Kind.MANY2ONE, "sale_stock"),
     *_dates(),
     _ORDER["order_line"],
 )

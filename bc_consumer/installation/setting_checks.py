@@ -15,7 +15,8 @@ from bc_consumer.core.redaction import secret_values
 from bc_consumer.core.secret_patterns import is_recognisable
 from bc_consumer.models import CopyOrigin
 from bc_consumer.odoo import TABLES, OdooRefused
-from bc_consumer.operations.public_address import address_error, expects_no_webhooks
+from bc_consumer.operations.public_address import address_error
+from bc_consumer.operations.webhook_use import expects_no_webhooks
 from bc_consumer.refresh.odoo_connection import check_order_model
 
 SHORTEST_SECRET = 16
@@ -35,6 +36,25 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     return [
         *_odoo(), *_choice(), *_webhook(), *_public_url(), *_metrics(), *_workers(), *_alerts(),
     ]  # fmt: skip
+
+
+def is_api_key(password: str) -> bool:
+    """Return whether this looks like one of Odoo's API keys, and not like a password."""
+    return API_KEY.fullmatch(password) is not None
+
+
+@register(deploy=True)
+def check_processes(**_: Any) -> list[CheckMessage]:
+    """Check that several processes can hand each other messages; a single one needs no RabbitMQ."""
+    if connection.vendor != "postgresql" or settings.RABBITMQ_URL:
+        return []
+    return [
+        checks.Warning(
+            "PostgreSQL without RabbitMQ: several processes cannot hand each other messages.",
+            hint="Set RABBITMQ_URL, unless one process does everything, as with ./start.",
+            id="bc.W006",
+        )
+    ]
 
 
 @register(deploy=True)
@@ -86,7 +106,7 @@ def _odoo() -> Iterator[CheckMessage]:
             )
     for name in ("ODOO_PASSWORD", "ODOO_ADMIN_PASSWORD"):
         secret = getattr(settings, name)
-        if settings.ODOO_TRANSPORT == "json2" and secret and not API_KEY.fullmatch(secret):
+        if settings.ODOO_TRANSPORT == "json2" and secret and not is_api_key(secret):
             yield checks.Warning(
                 f"ODOO_TRANSPORT is json2, and {name} does not look like an API key of Odoo.",
                 hint="JSON-2 takes no passwords: make a key in Odoo, or set ODOO_TRANSPORT=auto.",
@@ -197,12 +217,6 @@ def _workers() -> Iterator[CheckMessage]:
             f"BATCH_SIZE {settings.BATCH_SIZE} is large: a batch is one transaction, one call.",
             hint="Stay at 1000 or below.",
             id="bc.W005",
-        )
-    if connection.vendor == "postgresql" and not settings.RABBITMQ_URL:
-        yield checks.Warning(
-            "PostgreSQL without RabbitMQ: several processes cannot hand each other messages.",
-            hint="Set RABBITMQ_URL.",
-            id="bc.W006",
         )
     if settings.RABBITMQ_URL and connection.vendor != "postgresql":
         yield Error(

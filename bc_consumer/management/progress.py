@@ -14,8 +14,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bc_consumer.console.formatting import duration, number
+from bc_consumer.core.translatable_field import said
 from bc_consumer.management.terminal import StatusLine
 from bc_consumer.models import SyncLog
+from bc_consumer.operations.phase_words import describe_phase
 from bc_consumer.reconciliation.dry_run import DriftScan
 
 Phase = SyncLog.Phase
@@ -27,17 +29,6 @@ RATE_SECONDS = 15.0
 CELLS = 24
 WIDE = 100
 """Columns of a terminal that has room for all cells and for the text behind them."""
-PHASES: dict[str, str | Promise] = {
-    Phase.FAILED: gettext_lazy("orders given up before"),
-    Phase.MAPPING: gettext_lazy("fields added since"),
-    Phase.ORDERS: gettext_lazy("looking for changed orders"),
-    Phase.LINES: gettext_lazy("looking for changed lines"),
-    Phase.DIGEST_OF_ORDERS: gettext_lazy("comparing counts of orders"),
-    Phase.DIGEST_OF_LINES: gettext_lazy("comparing counts of lines"),
-    Phase.DRAIN: gettext_lazy("reading what was found"),
-    Phase.SCRUB: gettext_lazy("comparing content, whatever the dates say"),
-    Phase.OWED: gettext_lazy("orders already pending"),
-}
 PHASES_OF_A_FIRST_LOAD: dict[str, str | Promise] = {
     Phase.ORDERS: gettext_lazy("listing the orders"),
     Phase.DRAIN: gettext_lazy("reading the orders"),
@@ -170,9 +161,7 @@ def _reads_text(standing: ProgressState) -> str:
 
 def phase_label(phase: str) -> str:
     """Return the name of a phase in the active language."""
-    if phase.startswith(Phase.NAMES_OF):
-        return _("names in %(model)s") % {"model": phase.removeprefix(Phase.NAMES_OF)}
-    return str(PHASES.get(phase, phase))
+    return said(describe_phase(phase))
 
 
 class RunProgress:

@@ -19,8 +19,8 @@ from bc_consumer.refresh.refresh_now import UNCHANGED, OrderOutcome
 FIGURES = (
     "bc_count", "applied", "unchanged", "archived", "held", "error_count", "line_count",
     "lines_deleted",
-    "found_by_window", "found_by_digest", "found_by_names", "gone", "scrubbed", "same_date",
-    "missed_by_webhooks",
+    "found_by_window", "found_by_digest", "found_by_names", "reread_recent", "reread_failed",
+    "reread_mapping", "gone", "scrubbed", "same_date", "missed_by_webhooks",
     "odoo_calls", "odoo_bytes",
 )  # fmt: skip
 
@@ -45,7 +45,10 @@ def exit_codes() -> str:
             Exit.BRAKED: _(
                 "more orders seem gone than the brake allows; it stopped, or holds them"
             ),
-            Exit.REFUSED: _("Odoo rejects our access: credentials, rights, database, fields"),
+            Exit.REFUSED: _(
+                "Odoo rejects our access, or a setting is wrong: credentials, rights, database,"
+                " fields, address, protocol"
+            ),
             Exit.DRIFT: _("--dry-run found differences"),
             Exit.INTERRUPTED: _("interrupted (Ctrl-C, SIGTERM) or stopped; the next run goes on"),
         }

@@ -152,6 +152,23 @@ class SyncLog(MessageModel):
     found_by_window = models.PositiveIntegerField(_("found by window"), default=0)
     found_by_digest = models.PositiveIntegerField(_("found by digest"), default=0)
     found_by_names = models.PositiveIntegerField(_("found by names"), default=0)
+    reread_recent = models.PositiveIntegerField(
+        _("read again because recent"),
+        default=0,
+        db_default=0,
+        help_text=_(
+            "Orders read so soon after their last change that another may hide behind its date."
+        ),
+    )
+    reread_failed = models.PositiveIntegerField(
+        _("given up before, tried again"), default=0, db_default=0
+    )
+    reread_mapping = models.PositiveIntegerField(
+        _("read again for other fields"),
+        default=0,
+        db_default=0,
+        help_text=_("Orders that were last read with other fields, or by another version."),
+    )
     gone = models.PositiveIntegerField(_("gone from Odoo"), default=0)
     bc_count = models.PositiveIntegerField(_("reads of orders"), default=0)
     applied = models.PositiveIntegerField(_("applied"), default=0)

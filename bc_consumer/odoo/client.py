@@ -22,6 +22,7 @@ from bc_consumer.odoo.orders import OrderReader
 from bc_consumer.odoo.records import Fetched, ServerVersion
 from bc_consumer.odoo.scope import Scope
 from bc_consumer.odoo.transports import ModelCalls, Transport, make_transport
+from bc_consumer.odoo.wrong_address import ExplainingTransport
 
 
 class Odoo:
@@ -49,7 +50,9 @@ class Odoo:
         stop = stop or threading.Event()
         self._version: ServerVersion | None = None
         self._http = HttpSession(settings, stop, call_limits, observer)
-        self._transport: Transport = make_transport(settings, self._http, stop)
+        self._transport: Transport = ExplainingTransport(
+            make_transport(settings, self._http, stop), settings, stop, call_limits
+        )
         self._calls = ModelCalls(self._transport, settings.login, observer)
         self._scope = Scope(
             settings.language, check_domain(settings.domain), tuple(settings.company_ids)

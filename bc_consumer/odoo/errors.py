@@ -9,6 +9,8 @@
     │   └── OdooInterrupted      this process is stopping: give the work back
     ├── OdooRefused              stop and alert a person; the message says what to correct
     │   ├── WrongCredentials     login, password or API key
+    │   ├── WrongAddress         a page's path in the address, not Odoo itself
+    │   ├── MissingProtocol      this Odoo is too old for the configured protocol
     │   ├── WrongDatabase        the server has no database of this name
     │   ├── WrongLanguage        this Odoo has no such language, or it is not active
     │   ├── NoRights             the account may not read a whole model
@@ -82,6 +84,14 @@ class OdooRefused(OdooError):
 
 class WrongCredentials(OdooRefused):
     """Login, password or API key are wrong."""
+
+
+class WrongAddress(OdooRefused):
+    """The configured address leads to a page; Odoo itself answers at another one."""
+
+
+class MissingProtocol(OdooRefused):
+    """This Odoo is too old for the protocol that the settings name."""
 
 
 class WrongDatabase(OdooRefused):

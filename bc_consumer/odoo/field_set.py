@@ -141,6 +141,15 @@ class FieldSet:
             for name in _names(fields, (one for one in fields.lacking if one.since > major))
         )
 
+    def absent_of_modules(self) -> dict[str, tuple[str, ...]]:
+        """Return module → the absent fields that it would bring along."""
+        absent: dict[str, tuple[str, ...]] = {}
+        for fields in (self.order, self.line):
+            for one in fields.lacking:
+                if one.module:
+                    absent[one.module] = absent.get(one.module, ()) + _names(fields, (one,))
+        return absent
+
     @property
     def present(self) -> tuple[str, ...]:
         """Fields that this Odoo has, as "model.field"; a renamed one by its first name."""

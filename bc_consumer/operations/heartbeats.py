@@ -140,3 +140,9 @@ def alive() -> dict[Heartbeat.Kind, int]:
         **{kind.value: Count("pk", filter=lately & Q(kind=kind)) for kind in Heartbeat.Kind}
     )
     return {kind: counts[kind.value] for kind in Heartbeat.Kind}
+
+
+def count_processes() -> int:
+    """Return how many processes have been heard of lately; one may be worker and scheduler."""
+    lately = Heartbeat.objects.filter(at__gt=Now() - ALIVE)
+    return lately.values("host", "pid").distinct().count()

@@ -51,11 +51,6 @@ class Ping:
     trouble: Trouble | None = None
 
 
-def expects_no_webhooks() -> bool:
-    """Return whether this copy only polls Odoo and expects no webhooks, as PUBLIC_URL is unset."""
-    return bool(settings.SYNC_POLL_SECONDS > 0 and not settings.PUBLIC_URL)
-
-
 def webhook_endpoint(public_url: str = "") -> str:
     """Return the webhook's address without secret and query; "" while PUBLIC_URL is not set.
 

@@ -17,7 +17,6 @@ from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog, SyncState
 from bc_consumer.models.metrics import RUN_DIFFERENCES, RUN_MISSED, RUNS
 from bc_consumer.operations import heartbeat_url, retention
 from bc_consumer.operations.alerts import alert, resolve_alert
-from bc_consumer.operations.public_address import expects_no_webhooks
 from bc_consumer.refresh import archive_brake
 from bc_consumer.refresh.batch import ACCEPTED, REFUSED
 
@@ -152,7 +151,7 @@ def alert_about(run: SyncLog) -> None:
         if run.status == Status.OK and run.digest:
             _end_alerts()
     if run.cause == Cause.NIGHTLY and run.window_since is not None:
-        if run.missed_by_webhooks > settings.ALERT_MISSED and not expects_no_webhooks():
+        if run.missed_by_webhooks > settings.ALERT_MISSED:
             alert(
                 "missed by webhooks",
                 ngettext(

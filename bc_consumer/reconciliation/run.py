@@ -15,12 +15,13 @@ Odoo's time when the run begins.
 | mapping          | rows made by an older mapping, or of     | all of them                        |
 |                  | other fields than Odoo has now           |                                    |
 | orders           | Odoo's orders written in the window; in  | those whose date differs, or that  |
-|                  | a first load, all                        | were read too soon after it        |
+|                  | a first load, all                        | were read too soon after it, and   |
+|                  |                                          | not within this run                |
 | lines            | Odoo's lines written in the window       | the orders of such lines, likewise |
 | digest of orders | counts and sums of the ids of all        | those that differ, or that only    |
 |                  | orders, by month and day                 | one side has                       |
 | digest of lines  | the same of all lines                    | the orders of such lines           |
-| names of <model> | related records written in the window    | orders that hold an older name     |
+| names of <model> | related records written in the window    | current orders with an older name  |
 | scrub            | the orders longest unconfirmed; in a     | all of them: only content can tell |
 |                  | full run, all                            |                                    |
 | drain            | the ledger                               | nothing: waits until each marked   |
@@ -28,7 +29,7 @@ Odoo's time when the run begins.
 
 Not every run has every phase; the docstring of each phase's method says which runs skip it. Marks
 go to the bulk lane. The run's own threads (``drain_threads``) and all workers work them off while
-the phases go on.
+the phases go on. From the orders on, each phase begins when what was found before has been read.
 """
 
 import logging
@@ -68,6 +69,7 @@ from bc_consumer.odoo import (
 from bc_consumer.operations import schema_watch
 from bc_consumer.operations.alerts import alert
 from bc_consumer.operations.language_watch import check_language
+from bc_consumer.operations.phase_words import describe_phase
 from bc_consumer.operations.run_control import describe_holder
 from bc_consumer.reconciliation import schedule, scrub, suspect_orders
 from bc_consumer.reconciliation.finish import (
@@ -124,7 +126,8 @@ PROBE_SECONDS = 5.0
 """Between two calls by which a run itself finds out why the workers leave Odoo alone."""
 OWN_COLUMNS = (
     "status", "ended_at", "window_until", "phase", "cursor", "found_by_window", "found_by_digest",
-    "found_by_names", "scrubbed", "notes", "error", "traceback",
+    "found_by_names", "reread_recent", "reread_failed", "reread_mapping", "scrubbed", "notes",
+    "error", "traceback",
 )  # fmt: skip
 """Columns that only the process carrying out a run writes. To the other figures each look at an
 order adds its share."""
@@ -241,10 +244,11 @@ class _Runner:
 
     def _execute(self) -> SyncLog:
         logger.info(
-            "run %d (%s) begins or goes on, at phase %s",
+            "run %d (%s) %s: %s",
             self.run.pk,
             self.run.kind,
-            self.run.phase,
+            "begins" if self.run.window_until is None else "goes on",
+            describe_phase(self.run.phase),
         )
         handed_over = False
         self.lock.listen_for(self.run)
@@ -349,6 +353,7 @@ class _Runner:
         if self.run.cause == Cause.POLL:
             return NEXT
         ids = ledger.failed(self.run.cursor, settings.SYNC_PAGE_SIZE)
+        self.run.reread_failed += len(ids)
         return self._mark_page(ids, ledger.reopen)  # read in batches: thousands may have one cause
 
     def _mark_older_mapping(self) -> str:
@@ -358,9 +363,9 @@ class _Runner:
         """
         if not self.run.digest or self.run.asked_for:
             return NEXT  # it scans the whole copy, and may have all of it read again
-        return self._mark_page(
-            suspect_orders.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
-        )
+        ids = suspect_orders.older_mapping(self.odoo, self.run.cursor, settings.SYNC_PAGE_SIZE)
+        self.run.reread_mapping += len(ids)
+        return self._mark_page(ids)
 
     def _mark_page(self, ids: Sequence[int], mark: Marking = ledger.mark) -> str:
         self._mark(ids, mark)
@@ -369,18 +374,30 @@ class _Runner:
 
     def _compare_orders(self) -> str:
         """Compare the orders written in the window. Every run does this."""
-        return self._compare_page_of_orders(self.run.window_since)
-
-    def _compare_page_of_orders(self, since: datetime | None) -> str:
-        """Mark what differs; in the scrub of a full run, also what the run has not read yet."""
-        read_by = self.run.started_at if self.run.full and since is None else None
+        self._finish_reading()
+        began = self.run.started_at
         page = suspect_orders.orders_page(
-            self.odoo, since, self.run.cursor, self.proof, read_by=read_by
+            self.odoo, self.run.window_since, self.run.cursor, self.proof, read_since=began
+        )
+        return self._mark_page_of_window(page)
+
+    def _compare_every_order(self) -> str:
+        """Mark the orders that a full run has not read yet, whatever their dates say."""
+        self._finish_reading()
+        began = self.run.started_at
+        page = suspect_orders.orders_page(
+            self.odoo, None, self.run.cursor, self.proof, read_since=began, every=True
         )
         suspects = self._findings.count_and_filter("found_by_window", page.differing, page.suspects)
-        if read_by is not None:
-            self._mark_for_scrub(suspects - page.differing)
-            suspects &= page.differing
+        self._mark_for_scrub(suspects - page.differing)
+        self._mark(suspects & page.differing)
+        self.run.cursor = page.last_id
+        return NEXT if page.is_last else self.run.phase
+
+    def _mark_page_of_window(self, page: suspect_orders.Page) -> str:
+        """Mark what differs on a page of the window, and what is not proven yet."""
+        suspects = self._findings.count_and_filter("found_by_window", page.differing, page.suspects)
+        self._findings.count("reread_recent", suspects - page.differing)
         self._mark(suspects)
         self.run.cursor = page.last_id
         return NEXT if page.is_last else self.run.phase
@@ -390,12 +407,12 @@ class _Runner:
         since = self.run.window_since
         if since is None:
             return NEXT  # every order was marked, and lines come with their order
-        page = suspect_orders.lines_page(self.odoo, since, self.run.cursor, self.proof)
-        self._mark(
-            self._findings.count_and_filter("found_by_window", page.differing, page.suspects)
+        self._finish_reading()
+        began = self.run.started_at
+        page = suspect_orders.lines_page(
+            self.odoo, since, self.run.cursor, self.proof, read_since=began
         )
-        self.run.cursor = page.last_id
-        return NEXT if page.is_last else self.run.phase
+        return self._mark_page_of_window(page)
 
     def _digest_orders(self) -> str:
         """Compare the figures of all orders, however old.
@@ -404,12 +421,12 @@ class _Runner:
         """
         if not self.run.digest:
             return Phase.DRAIN
-        self._drain()  # so that what was already found is not found, and counted, again
+        self._finish_reading()
         return self._digest("order")
 
     def _digest_lines(self) -> str:
         """Compare the figures of all lines, however old."""
-        self._drain()
+        self._finish_reading()
         return self._digest("line")
 
     def _digest(self, model: Model) -> str:
@@ -447,6 +464,7 @@ class _Runner:
             since = self.run.window_since
             if since is None or self.run.asked_for:
                 return NEXT  # a first load has just read every name; no event announces one
+            self._finish_reading()
             try:
                 page = suspect_orders.names_page(self.odoo, model, since, self.run.cursor)
             except (NoRights, OdooAccessError, UnknownField):
@@ -473,12 +491,18 @@ class _Runner:
         if self.run.cause == Cause.POLL or self.run.window_since is None:
             return NEXT
         if self.run.full:
-            if self.run.cursor == 0:
-                self._drain()
-            return self._compare_page_of_orders(None)
+            return self._compare_every_order()
         ids = scrub.next_page(self.run)
         self._mark_for_scrub(ids)
         return self.run.phase if ids else NEXT
+
+    def _finish_reading(self) -> None:
+        """Before a phase begins, wait until what the phases before it found has been read.
+
+        So it is not found, counted and read again.
+        """
+        if self.run.cursor == 0:
+            self._drain()
 
     def _drain(self) -> str:
         """Wait until each order that this run marked has been fetched once."""

@@ -38,10 +38,14 @@ class Findings:
         as failed, or as held.
         """
         stuck = ledger.stuck_in(self._run.pk, suspects)
-        counted = self._found.setdefault(column, IdSet())
-        newly_counted = sum(counted.add(odoo_id) for odoo_id in sorted(differing - stuck))
-        setattr(self._run, column, getattr(self._run, column) + newly_counted)
+        self.count(column, differing - stuck)
         return set(suspects - stuck)
+
+    def count(self, column: str, odoo_ids: Set[int]) -> None:
+        """Count each of these orders once in the figure ``column``."""
+        counted = self._found.setdefault(column, IdSet())
+        newly_counted = sum(counted.add(odoo_id) for odoo_id in sorted(odoo_ids))
+        setattr(self._run, column, getattr(self._run, column) + newly_counted)
 
     def check_brake(self, maybe_gone: Set[int]) -> None:
         """Raise Braked before too many orders are archived.

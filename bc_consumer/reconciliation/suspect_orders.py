@@ -2,7 +2,8 @@
 
 1. ``orders_page`` and ``lines_page`` compare what Odoo has written in the window with the copy's
    dates. An equal date proves that the copy is equal only if the copy was read some time after it,
-   the ``proof``: Odoo shows whole seconds, and a transaction may commit long after its date.
+   the ``proof``: Odoo shows whole seconds, and a transaction may commit long after its date. Where
+   dates are equal, one read within the run is enough all the same (``_was_read_since``).
 2. ``names_page`` finds orders that hold an older name of a related record: renaming a partner
    changes no date of the orders that name it.
 3. ``older_mapping`` finds rows that are to be read again although Odoo is silent, because another
@@ -58,13 +59,15 @@ def orders_page(
     after_id: int,
     proof: timedelta,
     *,
-    read_by: datetime | None = None,
+    read_since: datetime | None = None,
+    every: bool = False,
 ) -> Page:
     """Compare one page of Odoo's orders, written since ``since``, with the copy's dates.
 
     ``since`` None: all orders. ``proof``: an order counts as proven when it was read that long
-    after its write_date. ``read_by``: instead, every order is a suspect that was not read since
-    then, because only its content can tell.
+    after its write_date. ``read_since``: when the run began; what was read since is a suspect only
+    if its date differs. None: nothing was read. ``every``: all others are suspects, proven or not,
+    because only their content can tell.
     """
     listed = odoo.listing.orders(since=since, after_id=after_id, limit=settings.SYNC_PAGE_SIZE)
     page = _empty_page(listed, after_id)
@@ -76,20 +79,26 @@ def orders_page(
         bc = known.get(row.id)
         if bc is None or bc.is_away or bc.write_date != row.write_date:
             page.differing.add(row.id)
-        elif read_by is not None:
-            if bc.synced_at is None or not read_by <= bc.synced_at <= now:
-                page.suspects.add(row.id)
-        elif not _is_proven(bc, row.write_date, proof, now):
+        elif not _was_read_since(bc, read_since, now) and (
+            every or not _is_proven(bc, row.write_date, proof, now)
+        ):
             page.suspects.add(row.id)
     page.suspects |= page.differing
     return page
 
 
-def lines_page(odoo: Odoo, since: datetime, after_id: int, proof: timedelta) -> Page:
+def lines_page(
+    odoo: Odoo,
+    since: datetime,
+    after_id: int,
+    proof: timedelta,
+    *,
+    read_since: datetime | None = None,
+) -> Page:
     """Compare one page of Odoo's lines with the copy's; the page holds the orders of such lines.
 
     It has the lines written since ``since``. A line also differs where the copy has it under
-    another order. ``proof``: as in ``orders_page``.
+    another order. ``proof`` and ``read_since``: as in ``orders_page``.
     """
     listed = odoo.listing.lines(since=since, after_id=after_id, limit=settings.SYNC_PAGE_SIZE)
     page = _empty_page(listed, after_id)
@@ -103,7 +112,10 @@ def lines_page(odoo: Odoo, since: datetime, after_id: int, proof: timedelta) -> 
         line = known.get(row.id)
         if line is None or line.bc.odoo_id != row.order_id or line.write_date != row.write_date:
             page.differing.add(row.order_id)
-        elif not _is_proven(line.bc, row.write_date, proof, now):
+        elif not (
+            _was_read_since(line.bc, read_since, now)
+            or _is_proven(line.bc, row.write_date, proof, now)
+        ):
             page.suspects.add(row.order_id)
     page.suspects |= page.differing
     return page
@@ -124,6 +136,23 @@ def _is_proven(bc: BC, write_date: datetime | None, proof: timedelta, now: datet
         return False
     # Read in the future: the clock was set back, so the time of the read is unknown.
     return bc.synced_at is not None and write_date + proof < bc.synced_at <= now
+
+
+def _was_read_since(bc: BC, began: datetime | None, now: datetime) -> bool:
+    """Return whether the read that last confirmed this order began since the run did.
+
+    Such a read showed everything that was committed before the run began, and a run answers for no
+    more than that: what is committed later is the next run's. A second read within the run would
+    prove nothing more either, for it too comes sooner after the date than the proof asks for. What
+    a later commit may hide under the same date is left to the next run: the order is still not
+    proven then, and its date lies within the window of that run, which reaches back at least as far
+    as the proof (SYNC_OVERLAP_SECONDS; of a poll, Odoo's longest transaction).
+
+    It holds for lines as well: an order and its lines are one read. And for whoever has read: a
+    worker that a webhook woke has seen as much as the run's own threads.
+    """
+    # Read in the future: the clock was set back, so the time of the read is unknown.
+    return began is not None and bc.synced_at is not None and began <= bc.synced_at <= now
 
 
 def proof_by_our_clock(proof: timedelta, here: datetime, at_odoo: datetime) -> timedelta:
@@ -173,6 +202,18 @@ def _tables_with_fields(fields: FieldSet) -> tuple[tuple[CopiedModel, ModelField
     return (BC, fields.order), (BCLine, fields.line)
 
 
+def _current_rows(table: CopiedModel) -> "QuerySet[Any]":
+    """Return the rows of orders that Odoo shows us.
+
+    Nothing follows a name into an archived order, which stays as it was when Odoo last had it, nor
+    into a forbidden one, whose read would only be refused again. Should Odoo show it once more, the
+    digest finds it, and its names come with that read.
+    """
+    if table is BC:
+        return BC.objects.current()
+    return BCLine.objects.filter(bc__archived_at__isnull=True, bc__forbidden_at__isnull=True)
+
+
 def _find_older_names(table: CopiedModel, named: Field, names: dict[int, str]) -> set[int]:
     """Return the orders in which this field holds an older name than ``names`` has."""
     order = "odoo_id" if table is BC else "bc__odoo_id"
@@ -180,10 +221,10 @@ def _find_older_names(table: CopiedModel, named: Field, names: dict[int, str]) -
     if named.extra:
         return _find_older_names_in_extra(table, named.name, names, many=many)
     if many:
-        rows = table._default_manager.exclude(**{named.name: []})
+        rows = _current_rows(table).exclude(**{named.name: []})
         return _holding_older_name(rows.values_list(order, named.name), names)
     id_column, name_column = named.columns
-    rows = table._default_manager.filter(**{f"{id_column}__in": list(names)})
+    rows = _current_rows(table).filter(**{f"{id_column}__in": list(names)})
     values = rows.values_list(order, id_column, name_column).distinct()
     return {odoo_id for odoo_id, record_id, name in values.iterator() if names[record_id] != name}
 
@@ -195,7 +236,7 @@ def _find_older_names_in_extra(
     order = "odoo_id" if table is BC else "bc__odoo_id"
     # Not by a keyword: names of Odoo's fields may contain two underscores.
     value = KeyTransform(name, "extra")
-    rows: QuerySet[Any] = table._default_manager.annotate(value=value)
+    rows = _current_rows(table).annotate(value=value)
     if many:
         return _holding_older_name(rows.exclude(value=None).values_list(order, "value"), names)
     rows = rows.annotate(record=KeyTransform("id", value)).filter(record__in=list(names))

@@ -69,6 +69,8 @@ POLICY: Mapping[type[Exception], Reaction] = {
     odoo.OdooBusy: Reaction.OURS,
     odoo.OdooRefused: Reaction.REFUSED,
     odoo.WrongCredentials: Reaction.REFUSED,
+    odoo.WrongAddress: Reaction.REFUSED,
+    odoo.MissingProtocol: Reaction.REFUSED,
     odoo.WrongDatabase: Reaction.REFUSED,
     odoo.WrongLanguage: Reaction.REFUSED,
     odoo.NoRights: Reaction.REFUSED,

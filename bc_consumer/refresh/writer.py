@@ -41,6 +41,7 @@ from bc_consumer.models import (
 )
 from bc_consumer.models.ledger import WEBHOOK, has_cause
 from bc_consumer.odoo import EXTRA, Missing
+from bc_consumer.operations.webhook_use import has_no_webhooks
 from bc_consumer.refresh import archive_brake, batch_statements, odoo_identity, run_counts
 from bc_consumer.refresh.archive_brake import GONE
 from bc_consumer.refresh.delay import Delay, OdooClock, measure_delay
@@ -663,8 +664,8 @@ def _count_for_runs(
         counts["same_date"] += by_scrub
         counts["missed_by_webhooks"] += no_webhook and _is_announced_by_webhooks(result)
     for run, counts in by_run.items():
-        if counts["missed_by_webhooks"] and run_counts.is_first_load(run):
-            del counts["missed_by_webhooks"]  # no webhooks were set up yet
+        if counts["missed_by_webhooks"] and (run_counts.is_first_load(run) or has_no_webhooks()):
+            del counts["missed_by_webhooks"]  # none were set up yet, or none are at all
     run_counts.add(by_run)
 
 

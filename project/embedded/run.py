@@ -20,7 +20,7 @@ from bc_consumer.core.redaction import redacted
 from bc_consumer.core.translatable_field import said
 from bc_consumer.odoo import OdooError
 from bc_consumer.odoo.transport_gain import measure_gain
-from bc_consumer.operations.public_address import expects_no_webhooks
+from bc_consumer.operations.webhook_use import expects_no_webhooks
 from bc_consumer.refresh.odoo_connection import odoo_settings
 from project.embedded.arrivals import Arrivals
 from project.embedded.simulator import SimulatorProcess, install_rules
@@ -122,12 +122,20 @@ class Embedded:
             f"  Administration   {site}/admin/  login {ADMINISTRATOR}, {password}",
             f"  Odoo             {odoo_words}",
             *self._protocol_line(),
-            f"  Data             {settings.DATA_DIR}",
+            f"  Data             {self._data_words()}",
             "",
         ]
         if not self._with_simulator:
             lines += self._advice()
         return "\n".join([*lines, "  Ctrl-C stops everything. Arriving orders:", ""])
+
+    def _data_words(self) -> str:
+        """Return where the copy is: of SQLite, the directory."""
+        if connection.vendor == "sqlite":
+            return str(settings.DATA_DIR)
+        where = connection.settings_dict
+        server = f"{where['HOST'] or 'localhost'}:{where['PORT'] or 5432}"
+        return f"PostgreSQL, database {where['NAME']} on {server}"
 
     def _protocol_line(self) -> list[str]:
         """Return what another protocol would gain, in one line; none where it can't be measured."""
@@ -139,9 +147,11 @@ class Embedded:
 
     def _advice(self) -> list[str]:
         """Return hints on how Odoo notifies this service."""
+        manage = "    .venv/bin/python manage.py"
         commands = [
-            "    .venv/bin/python manage.py odoo_rules install",
-            "    .venv/bin/python manage.py doctor --webhook",
+            "    read -rs ADMIN && export ADMIN        # Odoo's administrator: password or API key",
+            f"{manage} odoo_rules install --login admin --password-from-env ADMIN",
+            f"{manage} doctor --webhook",
         ]
         if expects_no_webhooks():
             seconds = f"{settings.SYNC_POLL_SECONDS:g}"

@@ -107,7 +107,8 @@ def broken(
 
 
 def key(setup: Setup, name: str, user_id: int, *, days: float) -> None:
-    """Have Odoo show an API key of an account that ends after so many days."""
+    """Have Odoo show an API key of an account that ends after so many days; log in by a key."""
+    setup.settings.ODOO_PASSWORD = setup.simulator.generate_api_key()
     end = (datetime.now(UTC) + timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S")
     row = {"name": name, "user_id": user_id, "expiration_date": end}
     setup.simulator.create("res.users.apikeys", row)
@@ -263,6 +264,16 @@ def a_company_is_not_the_account_s(setup: Setup) -> None:
     setup.settings.ODOO_COMPANY_IDS = [1, 7]
 
 
+@broken("odoo.choice", "error", cause="purchase.order.nope", fix="Correct ODOO_DOMAIN")
+def the_domain_names_no_field(setup: Setup) -> None:
+    setup.settings.ODOO_DOMAIN = [["nope", "=", 1]]
+
+
+@broken("rabbitmq", "warning", cause="2 processes", fix="RABBITMQ_URL")
+def several_processes_have_no_rabbitmq(setup: Setup) -> None:
+    Heartbeat.objects.create(kind=Heartbeat.Kind.WORKER, host="machine", pid=2, at=Now())
+
+
 @broken("odoo.language", "error", cause="not de_DE", fix="ODOO_LANGUAGE=en_US")
 def the_language_is_not_in_use(setup: Setup) -> None:
     setup.settings.ODOO_LANGUAGE = "de_DE"
@@ -365,11 +376,6 @@ def the_secret_is_being_changed(setup: Setup) -> None:
 @broken("odoo.rules", "warning", cause="reported twice", fix="Remove it in Odoo")
 def a_rule_made_by_hand_calls_us_too(setup: Setup) -> None:
     setup.simulator.install_rules(f"{setup.settings.PUBLIC_URL}/odoo/webhook/", secret="x")
-
-
-@broken("odoo.rules", "warning", cause="can't be read", fix="ODOO_ADMIN_LOGIN")
-def the_account_may_not_see_rules(setup: Setup) -> None:
-    setup.simulator.faults.deny_model("base.automation")
 
 
 @broken("odoo.rules", "error", cause="no automation rules", fix="base_automation")

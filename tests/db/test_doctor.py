@@ -17,13 +17,14 @@ from django.conf import LazySettings
 from django.core.management import call_command
 from django.db import connection
 from django.db.models.functions import Now
-from django.utils import translation
+from django.utils import timezone, translation
 
 from bc_consumer.core.translatable import Message, first_line, joined, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.diagnosis import diagnose
 from bc_consumer.doctor.findings import Check, Finding, Level, error
-from bc_consumer.models import Heartbeat, SyncLog, SyncState
+from bc_consumer.doctor.webhook_checks import webhook_checks
+from bc_consumer.models import Heartbeat, JournalEntry, SyncLog, SyncState
 from odoo_simulator import Simulator
 from odoo_simulator.base_data import ADMINISTRATOR
 from tests.db.broken_setups import BROKEN, Broken, Setup, key, mailing
@@ -71,8 +72,6 @@ def setup(
     with made.stack:
         settings.PUBLIC_URL = site
         settings.ODOO_WEBHOOK_TIMING = "early"
-        # The tests on PostgreSQL have no RabbitMQ.
-        settings.SILENCED_SYSTEM_CHECKS = ["bc.W006"]
         settings.EMAIL_BACKEND = SMTP
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", made.stack.enter_context(mailing())
         settings.ALERT_EMAILS = ["operators@example.com"]
@@ -205,11 +204,86 @@ def test_on_16_without_polling_it_advises_to_poll(setup: Setup, url: str) -> Non
 def test_on_16_a_field_that_nobody_has_is_still_told(setup: Setup) -> None:
     setup.settings.ODOO_EXTRA_FIELDS = ["x_nobody_s"]
     setup.simulator.faults.drop_field("purchase.order", "receipt_status")
-    [finding] = doctor("--json").checks["odoo.fields"]["findings"]
-    assert finding["level"] == "warning"
-    assert "x_nobody_s" in finding["text"]
-    assert "receipt_status" in finding["text"]
-    assert "discount" not in finding["text"]
+    typo, later, of_an_app = doctor("--json").checks["odoo.fields"]["findings"]
+    assert [one["level"] for one in (typo, later, of_an_app)] == ["warning", "ok", "ok"]
+    assert "the settings name purchase.order.x_nobody_s," in typo["text"]
+    assert "ODOO_EXTRA_FIELDS" in typo["fix"]
+    assert "discount" in later["text"]
+    assert "receipt_status" in of_an_app["text"]
+
+
+@pytest.mark.simulator(version=18)
+def test_without_the_app_inventory_all_is_in_order(setup: Setup) -> None:
+    for name in ("receipt_status", "effective_date"):
+        setup.simulator.faults.drop_field("purchase.order", name)
+    said = doctor("--json")
+    assert said.code == 0
+    text = " ".join(finding["text"] for finding in said.checks["odoo.fields"]["findings"])
+    assert "purchase.order.receipt_status, purchase.order.effective_date come with" in text
+    assert "Inventory (module purchase_stock)" in text
+
+
+@pytest.mark.simulator(version=18)
+@pytest.mark.parametrize(
+    ("setting", "value", "check"),
+    [
+        ("ODOO_LANGUAGE", "de_DE", "odoo.language"),
+        ("ODOO_COMPANY_IDS", [1, 7], "odoo.companies"),
+        ("ODOO_DOMAIN", [["nope", "=", 1]], "odoo.choice"),
+    ],
+)
+def test_what_every_call_needs_is_told_once_under_its_own_heading(
+    setup: Setup, setting: str, value: object, check: str
+) -> None:
+    setattr(setup.settings, setting, value)
+    checks = doctor("--json").checks
+    assert [name for name, one in checks.items() if one["level"] not in {"ok", "skipped"}] == [
+        check
+    ]
+    assert len(checks[check]["findings"]) == 1
+    [skipped] = checks["odoo.fields"]["findings"]
+    assert f'depends on "{checks[check]["title"]}"' in skipped["text"]
+
+
+def test_a_refused_login_is_told_once(setup: Setup) -> None:
+    setup.settings.ODOO_PASSWORD = "not the password"
+    checks = doctor("--json").checks
+    assert [name for name, one in checks.items() if one["level"] == "error"] == ["odoo.account"]
+    assert checks["odoo.rules"]["level"] == "skipped"
+
+
+@pytest.mark.simulator(version=18)
+def test_rules_that_the_account_may_not_read_are_no_warning(setup: Setup) -> None:
+    setup.simulator.faults.deny_model("base.automation")
+    said = doctor("--json", "--webhook")
+    [finding] = said.checks["odoo.rules"]["findings"]
+    assert (said.code, finding["level"]) == (0, "ok")
+    assert "need not; no webhook has brought a change yet" in finding["text"]
+    arrived = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+    JournalEntry.objects.create(
+        odoo_id=1, at=arrived, outcome=JournalEntry.Outcome.CHANGED, causes="nightly,webhook",
+        last_marked_at=arrived,
+    )  # fmt: skip
+    [finding] = doctor("--json").checks["odoo.rules"]["findings"]
+    assert f"{timezone.localtime(arrived):%Y-%m-%d %H:%M}" in finding["text"]
+
+
+def test_the_end_of_keys_is_no_matter_of_a_password(setup: Setup) -> None:
+    key(setup, "another's", ADMINISTRATOR, days=2)
+    setup.settings.ODOO_PASSWORD = "admin"
+    [finding] = doctor("--json").checks["odoo.key"]["findings"]
+    assert finding["level"] == "ok"
+    assert "ODOO_PASSWORD is a password" in finding["text"]
+    assert "another's" not in finding["text"]
+
+
+def test_its_questions_leave_no_warning_in_the_log_of_web(
+    setup: Setup, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING"):
+        found = list(diagnose(webhook_checks(round_trip=True)))
+    assert [one.level for one in found[:3]] == [Level.OK] * 3
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
 
 
 def test_the_administrator_s_account_looks_at_the_rules(setup: Setup) -> None:

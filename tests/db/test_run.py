@@ -26,13 +26,14 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.odoo import Odoo
+from bc_consumer.reconciliation import suspect_orders
 from bc_consumer.reconciliation.lock import AlreadyRunning, Lock, LockLost
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import mapping
 from odoo_simulator import Simulator
 from tests.comparing import differences
-from tests.db.conftest import proven
+from tests.db.conftest import proven, refresh
 from tests.services.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("odoo")
@@ -103,7 +104,8 @@ def test_a_quiet_night_costs_a_handful_of_calls_and_fetches_nothing(simulator: S
     assert quiet.odoo_calls >= len(simulator.calls)
 
 
-def test_rule_2_what_no_webhook_told_is_found(simulator: Simulator) -> None:
+def test_rule_2_what_no_webhook_told_is_found(simulator: Simulator, settings: LazySettings) -> None:
+    settings.PUBLIC_URL = "https://copy.example.com"
     ids = list(simulator.bulk_create(200, 3, spread_days=300))
     run()
     simulator.write_order(ids[0], partner_ref="changed")
@@ -204,6 +206,74 @@ def test_rule_9_the_order_s_own_date_proves_it_where_there_are_no_lines(
     simulator.update_sql("purchase.order", order_id, {"partner_ref": "second"})
     run(digest=False)
     assert BC.objects.get().partner_ref == "second"
+
+
+def test_rule_9_an_unproven_order_is_read_once_in_a_run_and_again_by_the_next(
+    simulator: Simulator,
+) -> None:
+    ids = [simulator.create_order(lines=LINES) for _ in range(5)]
+    run()
+    for cause in (Cause.COMMAND, Cause.NIGHTLY):
+        done = run(cause=cause)
+        assert (done.bc_count, done.reread_recent) == (5, 5), "by its own date, or by a line's"
+    full = run(full=True)
+    assert (full.bc_count, full.reread_recent, full.scrubbed) == (5, 5, 0)
+    # Hidden by the same date, after that run's read: it is the next run's.
+    simulator.update_sql("purchase.order", ids[0], {"partner_ref": "second"})
+    assert run(cause=Cause.NIGHTLY).applied == 1
+    assert BC.objects.get(odoo_id=ids[0]).partner_ref == "second"
+
+
+def test_rule_9_only_reads_that_began_within_the_run_count_for_it(
+    simulator: Simulator, odoo: Odoo
+) -> None:
+    simulator.create_order(lines=LINES)
+    run()
+    read_at = BC.objects.get().synced_at
+    assert read_at is not None
+    proof, since = timedelta(minutes=15), read_at - timedelta(hours=1)
+    moment = timedelta(microseconds=1)
+    for pages in (suspect_orders.orders_page, suspect_orders.lines_page):
+        assert pages(odoo, since, 0, proof).suspects == {1}
+        assert pages(odoo, since, 0, proof, read_since=read_at + moment).suspects == {1}
+        assert pages(odoo, since, 0, proof, read_since=read_at).suspects == set()
+    BC.objects.update(synced_at=Now() + timedelta(hours=1))  # the clock was set back since
+    for pages in (suspect_orders.orders_page, suspect_orders.lines_page):
+        assert pages(odoo, since, 0, proof, read_since=read_at).suspects == {1}
+
+
+def test_what_a_run_has_marked_before_is_neither_counted_nor_read_again(
+    simulator: Simulator,
+) -> None:
+    ids = [simulator.create_order(lines=LINES) for _ in range(3)]
+    run()
+    for order_id in ids:
+        simulator.write_order(order_id, partner_ref="changed")
+        simulator.write_line(line_ids(simulator, order_id)[0], name="changed")
+    done = run(cause=Cause.NIGHTLY)
+    assert (done.found_by_window, done.reread_recent, done.bc_count) == (3, 0, 3)
+
+
+def test_a_run_s_beginning_is_logged_in_words(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "bc_consumer.reconciliation.run"):
+        done = run()
+    beginning = f"run {done.pk} (command) begins: looking at orders given up before"
+    assert beginning in [record.getMessage() for record in caplog.records]
+
+
+def test_no_change_was_missed_by_webhooks_that_never_were(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    """Without PUBLIC_URL, rules by hand or ``odoo_rules install --url`` may still send some."""
+    settings.PUBLIC_URL = ""
+    ids = list(simulator.bulk_create(3, 1, spread_days=30))
+    run()
+    simulator.write_order(ids[0], partner_ref="x")
+    assert run(cause=Cause.NIGHTLY).missed_by_webhooks == 0
+    simulator.write_order(ids[1], partner_ref="y")
+    refresh(ids[1])
+    simulator.write_order(ids[2], partner_ref="z")
+    assert run(cause=Cause.NIGHTLY).missed_by_webhooks == 1
 
 
 def test_rule_9_a_commit_later_than_the_run_is_in_the_next_one(simulator: Simulator) -> None:
@@ -444,8 +514,6 @@ def test_rule_10_nor_webhook_by_webhook(simulator: Simulator) -> None:
     ids = list(simulator.bulk_create(40, 1, spread_days=10))
     run()
     simulator.faults.empty()
-    from tests.db.conftest import refresh
-
     for odoo_id in ids:
         refresh(odoo_id)
     assert BC.objects.current().count() == 40
@@ -499,7 +567,7 @@ def test_an_odoo_that_cannot_group_is_read_id_by_id_and_the_run_says_so(
 
 def test_missed_webhooks_are_told_by_mail(simulator: Simulator, settings: LazySettings) -> None:
     settings.ALERT_EMAILS = ["ops@example.com"]
-    settings.ALERT_MISSED = 3
+    settings.ALERT_MISSED, settings.PUBLIC_URL = 3, "https://copy.example.com"
     run()
     for _ in range(5):
         simulator.create_order(lines=LINES)

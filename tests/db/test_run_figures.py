@@ -407,13 +407,35 @@ def test_a_dry_run_against_another_database_says_that_a_run_stops(simulator: Sim
     assert sync().code == 6
 
 
-def test_what_is_read_twice_is_called_reads_and_not_orders(simulator: Simulator) -> None:
-    """Written a moment ago, an order is looked at by the window of orders and that of lines."""
-    for _ in range(5):
-        simulator.create_order(lines=LINES)
+def test_the_figures_of_what_was_found_add_up_to_the_reads(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.MAX_ATTEMPTS = 1
+    ids = list(simulator.bulk_create(12, 1, spread_days=10))
+    recent = [simulator.create_order(partner_id=3, lines=LINES) for _ in range(2)]
     sync()
+    simulator.faults.poison(ids[0])
+    refresh(ids[0])
+    simulator.faults.clear()
+    simulator.write_order(ids[1], partner_ref="new")
+    simulator.delete_order(ids[2])
+    BC.objects.filter(odoo_id=ids[3]).update(mapping_version=F("mapping_version") - 1)
+    BC.objects.filter(odoo_id__in=ids[4:6]).update(partner_id=4, partner_name="Older")
+    simulator.update_sql("purchase.order", ids[4:6], {"partner_id": 4})
+    simulator.rename("res.partner", 4, "Newer")
+    with_that_name = BC.objects.filter(partner_id=4).exclude(odoo_id__in=ids[:4]).count()
     run = reconcile(RunRequest(Cause.COMMAND))
-    assert run.bc_count >= 5
+    found = {
+        name: getattr(run, name)
+        for name in sync_text.FIGURES
+        if name.startswith(("found_by_", "reread_")) or name == "scrubbed"
+    }
+    assert found == {
+        "found_by_window": 1, "found_by_digest": 1, "found_by_names": with_that_name,
+        "reread_recent": len(recent), "reread_failed": 1, "reread_mapping": 1, "scrubbed": 0,
+    }  # fmt: skip
+    assert sum(found.values()) == run.bc_count
     assert str(SyncLog._meta.get_field("bc_count").verbose_name) == "reads of orders"
     told = sync_text.run_told(run)
     assert re.search(rf"^  Reads of orders +{number_format(run.bc_count)}$", told, re.MULTILINE)
+    assert re.search(r"^  Read again because recent +2$", told, re.MULTILINE)

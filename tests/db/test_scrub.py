@@ -115,7 +115,7 @@ def move_by_sql(odoo: Simulator, line: int, to: int) -> None:
 def test_each_order_is_looked_at_within_so_many_days_whichever_way_it_differs(
     load: Callable[[int], list[int]], simulator: Simulator, settings: LazySettings
 ) -> None:
-    settings.SYNC_SCRUB_DAYS = 5
+    settings.SYNC_SCRUB_DAYS, settings.PUBLIC_URL = 5, "https://copy.example.com"
     ids = load(23)
     # By SQL in Odoo.
     simulator.update_sql("purchase.order", ids[0], {"partner_ref": "by SQL", "origin": "by SQL"})
@@ -342,8 +342,9 @@ def test_a_full_run_is_a_scrub_of_everything(
 
 
 def test_a_full_run_counts_nothing_that_ids_and_names_tell(
-    load: Callable[[int], list[int]], simulator: Simulator
+    load: Callable[[int], list[int]], simulator: Simulator, settings: LazySettings
 ) -> None:
+    settings.PUBLIC_URL = "https://copy.example.com"
     ids = load(12)
     BC.objects.filter(odoo_id=ids[1]).update(partner_name="by hand", partner_id=None)
     BC.objects.filter(odoo_id=ids[2]).update(partner_name="by hand")

@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.db import connection
-from django.db.models import F
 
 from bc_consumer.models import BC, BCLine, SyncLog, SyncState
 from bc_consumer.odoo import Odoo
 from bc_consumer.reconciliation.dry_run import DriftScan
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.schedule import RunRequest
+from bc_consumer.refresh import odoo_connection
 from odoo_simulator import Simulator
 from tests.comparing import differences
+from tests.db.conftest import proven
 
 pytestmark = pytest.mark.usefixtures("odoo")
 
@@ -69,7 +70,7 @@ def test_a_line_that_sql_moved_is_found_by_the_window(
     settings.ODOO_LONGEST_TRANSACTION_SECONDS = 0.001
     one, other = (simulator.create_order(lines=[LINE]) for _ in range(2))
     run()
-    BC.objects.update(synced_at=F("write_date") + timedelta(days=1))
+    proven(simulator)
     orders = [simulator.order(one) or {}, simulator.order(other) or {}]
     line = orders[0]["order_line"][0]
     simulator.move_line(line["id"], other)
@@ -118,3 +119,34 @@ def test_names_that_the_account_may_not_read_are_not_followed_and_the_run_says_s
     done = run()
     assert "res.users" in done.notes
     assert "res.partner" not in done.notes
+
+
+def test_an_archived_order_is_not_found_by_names_nor_read_again(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.ODOO_EXTRA_FIELDS, settings.ODOO_EXTRA_LINE_FIELDS = ["x_agent"], ["x_tags"]
+    simulator.add_field(ORDER, "x_agent", "many2one", relation="res.partner")
+    simulator.add_field(f"{ORDER}.line", "x_tags", "many2many", relation="res.partner")
+    odoo_connection.odoo.cache_clear()
+    line = {**LINE, "x_tags": [2], "taxes_id": [1]}
+    gone, kept, hidden = (
+        simulator.create_order(partner_id=2, x_agent=2, lines=[line]) for _ in range(3)
+    )
+    run()
+    simulator.delete_order(gone)
+    order = simulator.order(hidden)
+    assert order is not None
+    simulator.faults.forbid([hidden])
+    simulator.faults.forbid([row["id"] for row in order["order_line"]], f"{ORDER}.line")
+    run()
+    assert BC.objects.get(odoo_id=gone).archived_at is not None
+    assert BC.objects.get(odoo_id=hidden).forbidden_at is not None
+    settings.ODOO_LONGEST_TRANSACTION_SECONDS = 0.001
+    proven(simulator)
+    simulator.rename("res.partner", 2, "Renamed & Sons")
+    simulator.rename("account.tax", 1, "Another rate")
+    done = run()
+    assert (done.found_by_names, done.bc_count) == (1, 1)
+    copied = BC.objects.get(odoo_id=kept)
+    assert copied.partner_name == copied.extra["x_agent"]["name"] == "Renamed & Sons"
+    assert run().bc_count == 0

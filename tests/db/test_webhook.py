@@ -112,6 +112,14 @@ def test_another_method_gets_405(method: str) -> None:
     assert answer["Allow"] == "POST"
 
 
+def test_whoever_asks_for_its_methods_is_told_and_nothing_is_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = Client().options(URL)
+    assert (answer.status_code, answer["Allow"]) == (204, "POST, OPTIONS")
+    assert not [one for one in caplog.records if one.levelname == "WARNING"]
+
+
 def test_a_database_away_without_rabbitmq_is_503(settings: LazySettings) -> None:
     settings.WEBHOOK_ANSWER_SECONDS = 0.5
     intake = intake_module.intake()

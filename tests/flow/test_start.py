@@ -296,7 +296,7 @@ def test_a_real_odoo_is_used_when_it_is_set(start: Start, simulator: Simulator) 
     run.wait_for(READY)
     assert "bundled simulator" not in run.said()
     assert f"PUBLIC_URL=http://THIS-MACHINE:{run.port}" in run.said()
-    assert "manage.py odoo_rules install" in run.said()
+    assert "odoo_rules install --login admin --password-from-env ADMIN" in run.said()
     assert not (run.directory / "data" / "simulator.sqlite3").exists()
     # The secret is the one that ./start has made; commands beside it know it.
     odoo["PUBLIC_URL"] = f"http://127.0.0.1:{run.port}"

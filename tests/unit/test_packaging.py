@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tomllib
 import zipfile
 from pathlib import Path
@@ -24,6 +25,26 @@ def test_the_package_s_needs_are_those_of_the_service() -> None:
     project = PYPROJECT["project"]
     needs = [*project["dependencies"], *project["optional-dependencies"]["web"]]
     assert set(needs) - wanted == set(), "pyproject.toml and requirements.in differ"
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_virtualenv_is_no_part_of_the_repository(tmp_path: Path, linked: bool) -> None:
+    """Nor is a link to one, as a second working tree has it."""
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)  # noqa: S607
+    (tmp_path / ".gitignore").write_text((ROOT / ".gitignore").read_text())
+    real = tmp_path.parent / "elsewhere" if linked else tmp_path / ".venv"
+    real.mkdir(exist_ok=True)
+    (real / "file").touch()
+    if linked:
+        (tmp_path / ".venv").symlink_to(real)
+    asked = subprocess.run(
+        ["git", "status", "--porcelain"],  # noqa: S607
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert asked.stdout.split() == ["??", ".gitignore"]
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.core.checks import run_checks
 from django.db import connection
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
 from bc_consumer.conf import POSTGRESQL_OPTIONS, SQLITE_OPTIONS
 from bc_consumer.installation import project_checks
 from bc_consumer.installation.project_checks import check_project
+from bc_consumer.installation.setting_checks import check_processes
 from tests.conftest import ON_SQLITE
 
 
@@ -79,6 +81,17 @@ def test_postgresql_s_options(
 ) -> None:
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
     assert found() == wanted
+
+
+@pytest.mark.skipif(ON_SQLITE, reason="about PostgreSQL")
+def test_only_a_check_for_deployment_misses_rabbitmq(settings: LazySettings) -> None:
+    """One process that does everything needs none, and no command has to say so each time."""
+    settings.RABBITMQ_URL = ""
+    assert "bc.W006" not in {message.id for message in run_checks()}
+    deployed = {message.id for message in run_checks(include_deployment_checks=True)}
+    assert "bc.W006" in deployed
+    settings.RABBITMQ_URL = "amqp://localhost"
+    assert check_processes() == []
 
 
 @pytest.mark.skipif(not ON_SQLITE, reason="about SQLite")

@@ -179,7 +179,7 @@ def test_what_was_hidden_for_a_moment_is_found_later(
         ask(odoo)
         assert odoo.transport == slower  # not looked at with each call
         monkeypatch.setattr(transports, "SECONDS_UNTIL_NEXT_LOOK", 0.0)
-        odoo._transport._next_look = 0.0  # type: ignore[attr-defined]
+        odoo._transport._transport._next_look = 0.0  # type: ignore[attr-defined]
         assert ask(odoo) == [3]
         assert odoo.transport == "json2"
     assert "Odoo is asked by json2 from now on (json2 answers now)" in caplog.text
