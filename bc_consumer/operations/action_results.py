@@ -5,7 +5,7 @@ Messages keep their parts, so that a page says them in its reader's language.
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -57,7 +57,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return redacted(value, LONGEST_TEXT)
     if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, Mapping):
         return {str(name): _plain(one) for name, one in value.items()}
     if isinstance(value, Collection):

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
+from bc_consumer.core.shortening import cut_between_words
 from bc_consumer.core.translatable import NOTHING, Message, joined, message_of, ngettext
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.diagnosis import all_checks, diagnose
@@ -54,6 +55,8 @@ ORDERS_SHOWN = 500
 """Differing orders in the result of a dry run."""
 DIFFERENCES_SHOWN = 50
 """Differences of one of them."""
+LONGEST_SHOWN = 500
+"""Characters of one of its values."""
 FOLLOWED_AT_ONCE = 5000
 """Orders that one statement looks for in the ledger, while a replay is followed."""
 FOLLOW_SECONDS = 1.0
@@ -351,10 +354,17 @@ class _DriftReport:
                     "kind": drift.kind.value,
                     "line_id": drift.line_id,
                     "field": drift.field,
-                    "odoo": drift.theirs,
-                    "here": drift.ours,
+                    "odoo": _shortened(drift.theirs),
+                    "here": _shortened(drift.ours),
                 }
             )
+
+
+def _shortened(value: object) -> object:
+    """Return a value for the report: thousands of long texts would not fit into memory."""
+    if isinstance(value, str) and len(value) > LONGEST_SHOWN:
+        return cut_between_words(value, LONGEST_SHOWN)
+    return value
 
 
 # --- what is wrong ------------------------------------------------------------------------------

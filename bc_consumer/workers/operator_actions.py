@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 Status = OperatorAction.Status
 
 LOOK_SECONDS = 0.5
+AFTER_FAILURE_SECONDS = 2.0
 RENEW_SECONDS = action_claims.LEASE.total_seconds() / 4
 TELL_SECONDS = 1.0
 """Between two statements about the progress of one action."""
@@ -189,21 +190,23 @@ class ActionsThread(threading.Thread):
         """Run until the process stops, and wait a moment for what is in hand."""
         while not process_state.stopping.is_set():
             process_state.action_asked.clear()
-            self._run_guarded()
-            process_state.action_asked.wait(LOOK_SECONDS)
+            process_state.action_asked.wait(self._run_guarded())
         connection.close()
         end = time.monotonic() + STOP_SECONDS
         for action in self._in_hand.values():
             action.join(max(end - time.monotonic(), 0.0))
 
-    def _run_guarded(self) -> None:
+    def _run_guarded(self) -> float:
+        """Do a round; return the seconds until the next one."""
         try:
             self.round()
+            return LOOK_SECONDS
         except DatabaseFailure as error:
             logger.warning("The actions thread waits for the database: %s", error)
             connection.close()
         except Exception:
             logger.exception("The actions thread had an unexpected internal error and goes on")
+        return AFTER_FAILURE_SECONDS
 
     def round(self) -> None:
         """Renew the leases that are due, and begin what is asked for, as far as lanes are free."""

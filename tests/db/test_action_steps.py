@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.apps import apps
@@ -504,18 +505,15 @@ def beat(number: int, *, age: float = 0.0) -> None:
     )
 
 
-def of_process(number: int) -> str:
-    return f"{SyncState.OF_PROCESS}{ledger.new_token(number)}"
-
-
 NUMBER = process_state.LOWEST_NUMBER + 5
+OF_PROCESS = f"{SyncState.OF_PROCESS}{UUID(int=NUMBER << 64)}"
 
 
 @pytest.mark.parametrize(
     ("owner", "lease", "beats", "why"),
     [
         ("somebody", 60, None, "a command's"),
-        (of_process(NUMBER), 60, 1, "Its process is alive: 77 on machine"),
+        (OF_PROCESS, 60, 1, "Its process is alive: 77 on machine"),
         (f"{SyncState.BETWEEN_SLICES}1", 595, 1, "between two slices"),
     ],
 )
@@ -538,9 +536,9 @@ def test_the_lock_of_a_run_that_may_be_alive_is_not_released(
     ("owner", "lease", "beats"),
     [
         ("somebody", -1, None),
-        (of_process(NUMBER), 60, None),
-        (of_process(NUMBER), 60, 40),
-        (of_process(NUMBER), -1, 1),
+        (OF_PROCESS, 60, None),
+        (OF_PROCESS, 60, 40),
+        (OF_PROCESS, -1, 1),
         (f"{SyncState.BETWEEN_SLICES}1", 595, None),
         (f"{SyncState.BETWEEN_SLICES}1", 420, 1),
     ],
@@ -622,7 +620,7 @@ def test_only_the_first_orders_are_kept_and_all_are_counted(
     monkeypatch.setattr(action_steps, "DIFFERENCES_SHOWN", 1)
     for odoo_id in ids:
         simulator.update_sql(
-            "purchase.order", odoo_id, {"partner_ref": "new", "origin": "elsewhere"}
+            "purchase.order", odoo_id, {"partner_ref": "new", "origin": "else where " * 100}
         )
     action = perform(Kind.DRY_RUN, full=True)
     assert (action.result["differing_orders"], action.result["found"]) == (4, 8)
@@ -630,6 +628,8 @@ def test_only_the_first_orders_are_kept_and_all_are_counted(
     assert [(order["count"], len(order["differences"])) for order in action.result["orders"]] == [
         (2, 1), (2, 1),
     ]  # fmt: skip
+    values = [order["differences"][0]["odoo"] for order in action.result["orders"]]
+    assert max(map(len, values)) <= action_steps.LONGEST_SHOWN + 1
 
 
 def test_a_dry_run_tells_what_would_stop_a_run(

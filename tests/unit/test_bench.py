@@ -13,7 +13,7 @@ from bench.load import ENOUGH, judged, limit
 from bench.odoo_calls import LONGEST_TEXT, connect
 from bench.own_orders import own_orders
 from bench.tables import at_least
-from tests.unit.odoo.serving import WIRES, RawServer, TinyOdoo, Wire, xmlrpc
+from tests.unit.odoo.serving import WIRES, RawServer, TinyOdoo, Wire
 
 
 def server(orders: int) -> OdooServer:
