@@ -4,10 +4,12 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from bc_consumer.console import event_flow, processes
 from bc_consumer.console.actions import action_of, context_of
 from bc_consumer.console.page import page
 from bc_consumer.core.redaction import redacted
 from bc_consumer.ledger import circuit_breaker
+from bc_consumer.messaging.queue_depths import queue_depths
 
 
 @page
@@ -18,6 +20,9 @@ def connections(request: HttpRequest) -> HttpResponse:
         "odoo_database": settings.ODOO_DATABASE,
         "odoo_login": settings.ODOO_LOGIN,
         "outage": circuit_breaker.current_outage(),
+        "processes": processes.processes(),
+        "queues": queue_depths(),
+        "event_flow": event_flow.event_flow(),
         **context_of(request, action_of(request)),
     }
     return render(request, "bc_consumer/connections.html", context)

@@ -1,4 +1,4 @@
-// Refreshes the live page every second: figures, notices, and the journal's newest entries.
+// Refreshes the first page every second: answers, figures, notices, the journal's newest entries.
 
 const REFRESH = 1000; // milliseconds
 const TIMEOUT = 5000;
@@ -65,6 +65,7 @@ async function refresh() {
   if (!answer.ok) throw new Error(`${answer.status}`);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (paused) return;
+  swap(fresh, "answers");
   swap(fresh, "figures");
   swap(fresh, "notices");
   mergeJournal(fresh);
