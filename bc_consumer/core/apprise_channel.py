@@ -39,7 +39,7 @@ def send(url: str, subject: str, text: str, kind: str) -> None:
             service = _service(url)
             if service is None:
                 raise ValueError("apprise can't use this URL")  # its reason quotes the URL
-            sender = _apprise().Apprise(asset=service.asset)
+            sender = load().Apprise(asset=service.asset)
             sender.add(service)
             taken = sender.notify(
                 body=text or subject, title=subject, notify_type=kind, body_format="text"
@@ -60,7 +60,7 @@ def is_usable(url: str) -> bool:
 
 def _service(url: str) -> Any:
     """Return apprise's object for the URL; None if it can't use it."""
-    module = _apprise()
+    module = load()
     asset = module.AppriseAsset(
         app_id="BC",
         app_desc="BC",
@@ -75,7 +75,8 @@ def _service(url: str) -> Any:
     return module.Apprise.instantiate(url, asset=asset)
 
 
-def _apprise() -> ModuleType:
+def load() -> ModuleType:
+    """Import apprise and its services, unless that is done; return it."""
     with _loading:
         apprise = importlib.import_module("apprise")
         # While one thread loads the services, another would not find its own.

@@ -61,6 +61,8 @@ class Channel:
     """Send to these recipients. Raises an exception on failure."""
     each: bool = False
     """Whether each recipient is sent the message alone. Such recipients are secret URLs."""
+    load: Callable[[], object] | None = None
+    """Imports what sending takes. That is done before the time for sending begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,10 @@ def _send_by_apprise(message: Outgoing, addresses: Sequence[str]) -> None:
 
 
 MAIL = "ALERT_EMAILS"
-CHANNELS = (Channel(MAIL, _send_mail), Channel("ALERT_URLS", _send_by_apprise, each=True))
+CHANNELS = (
+    Channel(MAIL, _send_mail),
+    Channel("ALERT_URLS", _send_by_apprise, True, apprise_channel.load),
+)
 
 
 def recipients() -> list[Recipient]:
@@ -137,10 +142,14 @@ def send(
 ) -> list[ChannelResult]:
     """Send to all of these at once, in ``LANGUAGE_CODE``; return what became of each, in order.
 
-    Takes ``SECONDS`` at most. Failures are logged.
+    Takes ``SECONDS`` at most, and before the first message a second to load apprise. Failures are
+    logged.
     """
     with translation.override(settings.LANGUAGE_CODE):
         message = Outgoing(f"[BC] {said(subject)}", said(text), kind)
+    for channel in {recipient.channel.setting: recipient.channel for recipient in to}.values():
+        if channel.load is not None:
+            channel.load()
     by_name = {recipient.name: recipient for recipient in to}
     calls = {name: _call(recipient, message) for name, recipient in by_name.items()}
     errors = call_all(calls, SECONDS)

@@ -280,7 +280,7 @@ def muted_and_resolved() -> QuerySet[Alert]:
 
 
 def send_test_alert() -> list[ChannelResult]:
-    """Send a test message by every channel; return what became of each. Takes ten seconds at most.
+    """Send a test message by every channel; return what became of each, within some ten seconds.
 
     The list is empty if the settings name no recipient.
     """

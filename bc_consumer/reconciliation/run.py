@@ -710,14 +710,13 @@ def drain_threads(run: int) -> Iterator[None]:
 
 
 def _work_until(run: int, stop: threading.Event) -> None:
-    while not stop.is_set() and not process_state.stopping.is_set():
-        try:
-            with logging_about(run=run):
-                worked_off = work_off(turn=1.0, run=run)
-            if not worked_off:
-                stop.wait(0.05)
-        except DatabaseFailure as error:
-            logger.warning("The run's own threads wait for the database: %s", error)
-            connection.close()
-            stop.wait(1.0)
+    with logging_about(run=run):
+        while not stop.is_set() and not process_state.stopping.is_set():
+            try:
+                if not work_off(turn=1.0, run=run):
+                    stop.wait(0.05)
+            except DatabaseFailure as error:
+                logger.warning("The run's own threads wait for the database: %s", error)
+                connection.close()
+                stop.wait(1.0)
     connection.close()

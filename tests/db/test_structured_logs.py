@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.db import OperationalError
 
 from bc_consumer import ledger
 from bc_consumer.messaging import intake as intake_module
 from bc_consumer.models import SyncLog
+from bc_consumer.reconciliation import run as run_module
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.redaction import RedactingJSONFormatter
@@ -89,6 +92,22 @@ def test_each_line_of_a_run_and_of_its_threads_says_so(simulator: Simulator, log
     assert applied["thread"].startswith("drain-")
     others = [line for line in log.lines() if line["logger"].startswith("bc_consumer")]
     assert {line.get("run") for line in others} == {run.pk}
+
+
+def test_a_run_s_threads_name_it_where_no_batch_does(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = threading.Event()
+
+    def away(**_: object) -> int:
+        stop.set()
+        raise OperationalError("the server is shutting down")
+
+    monkeypatch.setattr(run_module, "work_off", away)
+    thread = threading.Thread(target=run_module._work_until, args=(7, stop))
+    thread.start()
+    thread.join(10)
+    assert log.line("The run's own threads wait for the database")["run"] == 7
 
 
 def test_a_webhook_s_lines_name_its_orders(

@@ -7,7 +7,13 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
-from bc_consumer.management.command import HelpFormatter, RedactedCommand, at_levels
+from bc_consumer.management.command import (
+    Exit,
+    HelpFormatter,
+    RedactedCommand,
+    at_levels,
+    exit_code_table,
+)
 from bc_consumer.operations.alerts import send_test_alert
 
 
@@ -18,12 +24,11 @@ class Command(RedactedCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare no options; add the exit codes to the help."""
-        parser.epilog = "\n".join(
-            [
-                _("Exit codes:"),
-                f"  0  {_('every channel took the message')}",
-                f"  1  {_('one or more did not, or no channel is set')}",
-            ]
+        parser.epilog = exit_code_table(
+            {
+                Exit.OK: _("every channel took the message"),
+                Exit.FAILED: _("one or more did not, or no channel is set"),
+            }
         )
         parser.formatter_class = HelpFormatter
 
@@ -39,4 +44,4 @@ class Command(RedactedCommand):
         if not results:
             self.stdout.write(_("ALERT_EMAILS and ALERT_URLS are empty: alerts reach nobody"))
         if not results or not all(result.taken for result in results):
-            sys.exit(1)
+            sys.exit(int(Exit.FAILED))
