@@ -12,6 +12,7 @@ from django.db import connections
 from django.utils import translation
 
 from bc_consumer.core.totals import totals
+from bc_consumer.operations import heartbeats
 from odoo_simulator import Simulator
 from tests import emptying
 from tests.dealing import dealt
@@ -80,6 +81,14 @@ def _no_language_left_behind() -> Iterator[None]:
 def _nothing_counted() -> None:
     """What an earlier test counted is not flushed in this one."""
     totals.take()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _the_tests_are_no_web_process() -> Iterator[None]:
+    """Loading the site starts a web process's heart, which would beat in every later test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(heartbeats, "start_web_heart", lambda: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,13 @@ from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.ledger import Mark
 from bc_consumer.models import CallSlot, Heartbeat, PendingBC, SyncState
-from bc_consumer.operations.heartbeats import ALIVE, FORGET, HeartbeatThread, alive
+from bc_consumer.operations.heartbeats import (
+    ALIVE,
+    FORGET,
+    HeartbeatThread,
+    alive,
+    start_web_heart,
+)
 from tests.services.waiting import wait_until
 
 WORKER, SCHEDULER, WEB = Heartbeat.Kind.WORKER, Heartbeat.Kind.SCHEDULER, Heartbeat.Kind.WEB
@@ -186,10 +192,26 @@ def test_the_last_webhook_is_known_to_all_and_outlasts_its_process(
     heart._leave()
     assert SyncState.objects.get().webhook_at == first
     # Another process has stored a later one: an older one takes nothing back.
-    later = first + timedelta(minutes=5)
-    SyncState.objects.update(webhook_at=later)
+    SyncState.objects.update(webhook_at=Now())
+    later = SyncState.objects.get().webhook_at
     heart._beat()
     assert SyncState.objects.get().webhook_at == later
+    SyncState.objects.update(webhook_at=first - timedelta(minutes=5))
+    heart._beat()
+    known = SyncState.objects.get().webhook_at
+    assert known is not None
+    assert abs(known - first) < timedelta(seconds=1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_web_process_has_a_heart_as_long_as_it_runs(
+    single_rows: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_state, "stopping", threading.Event())
+    start_web_heart()
+    wait_until(lambda: alive()[WEB] == 1, what="its first beat")
+    process_state.stopping.set()
+    wait_until(lambda: alive()[WEB] == 0, what="its end")
 
 
 @pytest.mark.django_db(transaction=True)

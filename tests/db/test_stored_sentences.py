@@ -292,8 +292,8 @@ def migrate(name: str) -> Apps:
     return state.apps
 
 
-def migrate_fully() -> None:
-    """Apply all migrations: today's models need all of their columns."""
+def migrate_to_the_end() -> None:
+    """Let the tables be as the models of now have them."""
     call_command("migrate", "bc_consumer", verbosity=0)
 
 
@@ -301,7 +301,7 @@ def migrate_fully() -> None:
 def migrated_back(transactional_db: None) -> Iterator[Apps]:
     """The tables as the release before had them; afterwards all is as it was."""
     yield migrate(BEFORE)
-    migrate_fully()
+    migrate_to_the_end()
 
 
 def glued(odoo_id: int) -> str:
@@ -342,14 +342,14 @@ def test_what_was_glued_in_one_column_is_split_into_two(
     monkeypatch.setattr(import_module(f"bc_consumer.migrations.{SPLIT}"), "AT_ONCE", 2)
     fill(migrated_back)
     before = everything()
-    migrate_fully()
+    migrate_to_the_end()
     for table, name in GLUED:
         wanted: list[tuple[str, Any]] = [("BC 7 is a duck", parts(7))]
         if table != "pace":
             more = [("", ""), ("Odoo's words", "")]
             wanted += [*more, *((f"BC {one} is a duck", parts(one)) for one in (8, 9))]
         assert sorted(columns(table, name), key=str) == sorted(wanted, key=str), (table, name)
-    call_command("migrate", "bc_consumer", verbosity=0)  # the models have all columns of now
+    migrate_to_the_end()
     for model in (SyncLog, JournalEntry, PendingBC, Alert, DeadLetter, Pace):
         for field in {name for table, name in GLUED if table == model.__name__.lower()}:
             texts = [getattr(row, field) for row in model._default_manager.all()]
@@ -368,7 +368,7 @@ def test_pages_show_french_after_it(
     staff: Client,  # noqa: F811
 ) -> None:
     fill(migrated_back)
-    migrate_fully()
+    migrate_to_the_end()
     for model in (SyncLog, JournalEntry, PendingBC):
         key = model._default_manager.order_by("pk").values_list("pk", flat=True)[0]
         for language, words in (("fr", "le BC 7 est un canard"), ("en", "BC 7 is a duck")):
@@ -408,7 +408,7 @@ def test_an_interrupted_split_goes_on_and_a_second_one_changes_nothing(
 
 def test_a_row_of_the_release_before_needs_no_parts(migrated_back: Apps) -> None:
     """Its workers go on until they are replaced: they insert, and write what they know."""
-    migrate_fully()
+    migrate_to_the_end()
     fill(migrated_back)
     assert_french(SyncLog.objects.order_by("pk")[0].error)
     assert columns("synclog", "notes")[0] == ("", "")
