@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -18,6 +19,7 @@ from odoo_simulator.blocks import EPOCH, Row
 from odoo_simulator.bulk import attach_bulk
 from odoo_simulator.calls import Call, CallLog
 from odoo_simulator.captured import load_captured_orders
+from odoo_simulator.companies import seen
 from odoo_simulator.control import Control
 from odoo_simulator.faults import Faults
 from odoo_simulator.fields import Field, load_models, names_of
@@ -318,10 +320,20 @@ class Simulator(Operations):
             row = self.store.get(self.order_model, order_id)
             if row is None:
                 return None
-            spec: dict[str, Any] = {name: {} for name in self.models[self.order_model].fields}
-            line_fields: Row = {name: {} for name in self.models[self._shape.line].fields}
-            spec["order_line"] = {"fields": line_fields}
-            return self.reader.shape(self.order_model, spec)(order_id, row)
+            # What hides records is part of the layout; where nothing does, all have the same.
+            hides = seen() is not None or any(self.faults.state.forbidden.values())
+            lay_out = self._layout_of_order() if hides else self._layout
+            return lay_out(order_id, row)
+
+    def _layout_of_order(self) -> Callable[[int, Row], Row]:
+        spec: dict[str, Any] = {name: {} for name in self.models[self.order_model].fields}
+        line_fields: Row = {name: {} for name in self.models[self._shape.line].fields}
+        spec["order_line"] = {"fields": line_fields}
+        return self.reader.shape(self.order_model, spec)
+
+    @cached_property
+    def _layout(self) -> Callable[[int, Row], Row]:
+        return self._layout_of_order()
 
     def order_ids(self) -> list[int]:
         with self.store.lock:

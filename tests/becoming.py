@@ -11,12 +11,13 @@ import json
 import os
 import resource
 import runpy
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+
+from tests import programs
 
 DECIDES = ("DATABASE_CONN_MAX_AGE", "HOST", "WEB_PROCESSES")
 """Variables that the commands look at, but for the port."""
@@ -54,15 +55,8 @@ def becomes(arguments: Sequence[str], environment: Mapping[str, str], directory:
     port = environment["PORT"]
     key = (*arguments, *(environment.get(name, "") for name in DECIDES))
     if key not in _told:
-        done = subprocess.run(
-            [sys.executable, "-m", __name__, *arguments],
-            cwd=directory,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        words = [sys.executable, "-m", __name__, *arguments]
+        done = programs.run(words, environment=environment, directory=directory, seconds=60)
         assert done.returncode == 0, f"{arguments} became nothing: {done.stdout}\n{done.stderr}"
         words, after, open_files = json.loads(done.stdout.splitlines()[-1])
         _told[key] = Program(

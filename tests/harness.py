@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 import psycopg2
 import psycopg2.extensions
 
+from tests import programs
 from tests.becoming import becomes
 from tests.services.owned import OwnedProcess, last_lines
 from tests.services.reaper import Reaper
@@ -71,8 +72,9 @@ class Deployment:
     Attributes:
         environment: what every process gets; change it before starting one.
         secret: the webhook's secret.
-        begins_by_manage: web and workers begin as "manage.py web" and "manage.py rundramatiq";
-            else as the programs that these become, and Django is loaded half as often.
+        begins_by_manage: all begin by ``exec``, as in production, web and workers as "manage.py
+            web" and "manage.py rundramatiq"; else these as the programs that they become, and all
+            as tests/programs.py starts them: Django's packages are imported once for all tests.
         web, scheduler: the running process, or None.
         workers: the running worker processes; kill one by ``deployment.workers[0].kill()``.
     """
@@ -141,15 +143,8 @@ class Deployment:
     def migrate(cls, database_url: str, directory: Path) -> None:
         """Migrate a database to the current schema."""
         environment = cls._base_environment(directory, database_url)
-        done = subprocess.run(
-            [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        words = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+        done = programs.run(words, environment=environment)
         assert done.returncode == 0, f"migrate failed:\n{done.stdout}\n{done.stderr}"
 
     # --- processes ------------------------------------------------------------------------------
@@ -159,7 +154,8 @@ class Deployment:
     ) -> Self:
         """Start the whole deployment and wait until the web process answers.
 
-        ``by_manage``: what is started, and later too, begins as a command of manage.py.
+        ``by_manage``: what is started, and later too, begins by ``exec``, as a command of
+        manage.py, as in production.
         """
         self.begins_by_manage |= by_manage
         if web:
@@ -217,6 +213,7 @@ class Deployment:
             log=self.directory / f"{name}.log",
             reaper=self._reaper,
             directory=ROOT,
+            by_exec=self.begins_by_manage,
         )
         self._processes[name] = process
         return process
@@ -370,15 +367,8 @@ class Deployment:
         self, *arguments: str, check: bool = True, seconds: float = 300.0
     ) -> subprocess.CompletedProcess[str]:
         """Run a management command with the deployment's settings."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
+        words = [sys.executable, "manage.py", *arguments]
+        done = programs.run(words, environment=self.environment, seconds=seconds)
         said = f"{done.stdout}\n{done.stderr}"
         assert not check or done.returncode == 0, f"{arguments} gave {done.returncode}:\n{said}"
         return done

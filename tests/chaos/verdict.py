@@ -5,6 +5,7 @@ Judged three times: by itself, after the requested scans, and after one reconcil
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import time
@@ -107,7 +108,7 @@ def _judge_rows(scene: Scene, poisoned: set[int], verdict: Verdict) -> None:
 def _judge_differences(scene: Scene, verdict: Verdict, when: str, excused: set[Why]) -> int:
     """Count the differences that these doubts excuse; all others are faults."""
     count = 0
-    for line in differences(scene.odoo, scene.deployment.sql):
+    for line in differences(scene.odoo, scene.deployment.sql, most=math.inf):
         if scene.doubts.about(_order_of(line)) & excused:
             count += 1
         else:
@@ -145,7 +146,7 @@ def _judge_after_reconciliation(scene: Scene, verdict: Verdict) -> None:
         " ORDER BY id DESC LIMIT 1"
     )
     verdict.reconciliation = dict(zip(TOLD, row, strict=True))
-    told = differences(scene.odoo, scene.deployment.sql)
+    told = differences(scene.odoo, scene.deployment.sql, most=math.inf)
     told += _wrong_names(scene)
     verdict.faults += [f"after the reconciliation: {line}" for line in told]
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+from tests import programs
 from tests.services.processes import is_alive, signal_tree, tree, wait_for_end
 from tests.services.reaper import Reaper
 
@@ -33,7 +34,10 @@ def last_lines(path: Path, count: int = 30) -> str:
 
 
 class OwnedProcess:
-    """A child in its own process group, logging to a file, watched by the reaper."""
+    """A child in its own process group, logging to a file, watched by the reaper.
+
+    ``by_exec=False``: a Python program may be forked instead, see tests/programs.py.
+    """
 
     def __init__(
         self,
@@ -45,23 +49,21 @@ class OwnedProcess:
         directory: Path,
         gentle: signal.Signals = signal.SIGTERM,
         user: str | None = None,
+        by_exec: bool = True,
     ) -> None:
         self.log = log
         self._is_being_ended = False
         self._reaper = reaper
         self._gentle = gentle
         with log.open("ab") as output:
-            self._process: subprocess.Popen[bytes] = subprocess.Popen(
+            self._process = programs.start(
                 command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
+                environment=environment,
+                directory=directory,
                 stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=directory,
-                start_new_session=True,
+                stderr=output,
                 user=user,
-                group=user,
-                extra_groups=[] if user else None,
+                by_exec=by_exec,
             )
         reaper.watch_group(self._process.pid, gentle)
 
