@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from bc_consumer.core import process_state
 from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.redaction import RedactingStream
+from bc_consumer.installation.setting_checks import quick_checks
 
 AGO = re.compile(r"(\d{1,5})([mhdw])")
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -60,6 +61,14 @@ class RedactedCommand(BaseCommand):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         return result
+
+    def check(self, *args: Any, **options: Any) -> None:
+        """Run the system checks, without what would make every command a second slower.
+
+        The commands that start web, workers and scheduler, ``check`` and ``doctor`` do that, too.
+        """
+        with quick_checks():
+            super().check(*args, **options)
 
     def is_confirmed(self, question: str) -> bool:
         """Ask the person at the terminal; return whether the answer is yes."""
