@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from bc_consumer.core import process_state
 from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.redaction import RedactingStream
+from bc_consumer.installation.setting_checks import quick_checks
 from bc_consumer.management.silence import silence_is_told
 from bc_consumer.management.tables import wrapped
 from bc_consumer.management.terminal import StatusLine, log_above
@@ -114,6 +115,14 @@ class RedactedCommand(BaseCommand):
         """Remove what the status line said of the time before this result."""
         if self._line is not None:
             self._line.clear()
+
+    def check(self, *args: Any, **options: Any) -> None:
+        """Run the system checks, without what would make every command a second slower.
+
+        The commands that start web, workers and scheduler, ``check`` and ``doctor`` do that, too.
+        """
+        with quick_checks():
+            super().check(*args, **options)
 
     def is_confirmed(self, question: str) -> bool:
         """Ask the person at the terminal; return whether the answer is yes."""

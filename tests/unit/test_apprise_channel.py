@@ -11,7 +11,7 @@ import pytest
 from django.conf import LazySettings
 
 from bc_consumer.core import apprise_channel
-from bc_consumer.installation.setting_checks import check_settings
+from bc_consumer.installation.setting_checks import check_settings, quick_checks
 from tests.harness import ROOT
 
 LOADED = """
@@ -19,8 +19,11 @@ import django, sys
 django.setup()
 import bc_consumer.web_process, bc_consumer.actors, bc_consumer.doctor.diagnosis
 import bc_consumer.workers.scheduler, odoo_webhook.server
-from django.core.management import call_command
+from django.core.management import call_command, load_command_class
+from django.conf import settings
 call_command("check")
+settings.ALERT_URLS = ["json://example.com/hook"]
+load_command_class("bc_consumer", "replay").check()
 print([name for name in sys.modules if name.split(".")[0] in {"apprise", "requests"}])
 """
 
@@ -82,6 +85,13 @@ def test_a_check_of_the_heartbeat_s_urls(
     settings.HEARTBEAT_URL, settings.HEARTBEAT_FAIL_URL = url, fail
     ids = {message.id for message in check_settings()}
     assert ids & {"bc.E051", "bc.E052"} == found
+
+
+def test_a_command_that_ends_soon_checks_their_form_alone(settings: LazySettings) -> None:
+    settings.ALERT_URLS = ["json://example.com/hook", "slak://x", "example.com/hook"]
+    with quick_checks():
+        (found,) = [message for message in check_settings() if message.id == "bc.E050"]
+    assert "number 3 of" in found.msg
 
 
 def test_log_lines_of_others_that_use_apprise_pass(caplog: pytest.LogCaptureFixture) -> None:
