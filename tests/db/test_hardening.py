@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from bc_consumer import actors  # noqa: F401 - declares the queue that a mark is announced on
 from bc_consumer.models import PendingBC, SyncLog
+from tests import programs
 from tests.db.copied import bc, failed
 from tests.db.test_permissions import OURS, actions_of, everything, url
-from tests.harness import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -45,16 +45,9 @@ print(json.dumps({name: getattr(settings, name, None) for name in dir(settings)
 
 
 def in_production(*words: str, **changed: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "DATA_DIR": "var/check"} | PRODUCTION | changed
-    return subprocess.run(
-        [sys.executable, "manage.py", *words],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    given = {n: os.environ[n] for n in ("PATH", *programs.LOCALE) if n in os.environ}
+    environment = given | {"DATA_DIR": "var/check"} | PRODUCTION | changed
+    return programs.run([sys.executable, "manage.py", *words], environment=environment, seconds=60)
 
 
 def test_check_deploy_has_nothing_to_say() -> None:

@@ -104,6 +104,8 @@ def test_rabbitmq_away_for_good_between_two_slices(
         gate_to_rabbitmq.refuse()
     else:
         gate_to_rabbitmq.swallow()
+    # What is to come are slices without RabbitMQ; they need not be as many.
+    simulator.faults.latency(LATENCY / 3)
     assert deployment.sql("SELECT status FROM bc_consumer_synclog WHERE cause <> 'poll'") == [
         ("running",)
     ]

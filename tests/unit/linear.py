@@ -31,6 +31,8 @@ NOTHING_SECONDS = 0.02
 GENEROUS = 3.0
 """How much more than in proportion to the length; a square grows by four times too much."""
 
+MENTIONED = re.compile(r"\b(re|regex)\b")
+
 READERS = (
     "_markupbase", "email.message", "email.utils", "html", "html.parser", "http.cookies",
     "json.decoder", "urllib.parse",
@@ -119,12 +121,13 @@ def text_of(shape: tuple[str, str, str], size: int) -> str:
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
-    """Give name and tree of each module."""
+    """Give name and tree of each module in whose text ``re``, or ``regex``, occurs as a word."""
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
-            if "migrations" not in path.parts:
+            text = path.read_text()
+            if "migrations" not in path.parts and MENTIONED.search(text):
                 name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-                yield name.removesuffix(".__init__"), ast.parse(path.read_text())
+                yield name.removesuffix(".__init__"), ast.parse(text)
 
 
 def is_of_re(node: ast.AST) -> bool:

@@ -14,8 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 from bc_consumer import conf
 from bc_consumer.core.environment import Environment
 from bc_consumer.installation.setting_checks import check_settings
+from tests import programs
 from tests.conftest import ON_SQLITE
-from tests.harness import ROOT
 
 
 def test_only_settings_are_imported_whole() -> None:
@@ -96,9 +96,7 @@ def test_a_wrong_choice_of_orders_stops_every_command_at_its_start(
 ) -> None:
     environment = {**os.environ, "ENV_FILE": os.devnull, "SECRET_KEY": "x" * 50, **variables}
     command = [sys.executable, "manage.py", "check"]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
+    done = programs.run(command, environment=environment, seconds=60)
     assert done.returncode != 0
     assert told in done.stderr
 
@@ -120,15 +118,7 @@ def test_a_setting_that_can_t_be_read_is_named_without_a_traceback(name: str, va
 
     def manage(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "manage.py", *words]
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **own},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        done = programs.run(command, environment={**os.environ, **own}, seconds=60)
         assert done.returncode == 2
         assert "Traceback" not in done.stdout + done.stderr
         return done
