@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("bc_consumer", "0030_split_sentences_from_parts"),
+        ("bc_consumer", "0035_metric_totals"),
     ]
 
     operations = [
