@@ -33,11 +33,12 @@ Kind = OperatorAction.Kind
 Status = OperatorAction.Status
 
 LANES: Mapping[str, Collection[OperatorAction.Kind]] = {
-    "long": (Kind.RUN, Kind.DRY_RUN),
+    "runs": (Kind.RUN,),
+    "dry runs": (Kind.DRY_RUN,),
     "orders": (Kind.READ_AGAIN, Kind.REPLAY, Kind.RELEASE, Kind.ARCHIVE),
     "quick": (Kind.COMPARE, Kind.DOCTOR, Kind.PING, Kind.TEST_ALERT),
 }
-"""A process does one action of each lane at a time, so that nothing waits for a run of hours."""
+"""A process does one action of each lane at a time, so that nothing else waits for hours."""
 DEADLINES: Mapping[OperatorAction.Kind, int] = {
     Kind.COMPARE: 120,
     Kind.READ_AGAIN: 600,

@@ -593,6 +593,12 @@ def test_looking_for_nothing_is_one_statement(work: Work, django_assert_num_quer
         work.round()
 
 
+def test_no_run_waits_for_a_dry_run_of_hours() -> None:
+    lanes = [set(kinds) for kinds in action_steps.LANES.values()]
+    assert {Kind.RUN} in lanes
+    assert {Kind.DRY_RUN} in lanes
+
+
 # --- what is kept --------------------------------------------------------------------------------
 
 
