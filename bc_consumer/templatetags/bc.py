@@ -11,10 +11,8 @@ from django.db.models import Model
 from django.template import Context
 from django.urls import reverse
 
-from bc_consumer.console import formatting, labels, layout, page
+from bc_consumer.console import action_rights, formatting, labels, layout, page
 from bc_consumer.core import translatable_field
-from bc_consumer.models import BCLine, OperatorAction, SyncLog
-from bc_consumer.operations.rights import may
 
 register = template.Library()
 NOTHING: tuple[object, ...] = (None, "", [], False)
@@ -43,7 +41,7 @@ def action_button(
     """
     request = context["request"]
     return {
-        "permitted": may(request.user, OperatorAction.Kind(kind)),
+        "permitted": action_rights.is_permitted(request, kind),
         "request": request,
         "csrf_token": context.get("csrf_token"),
         "url": reverse("bc-ask", args=[kind]),
@@ -58,7 +56,7 @@ def action_button(
 @register.simple_tag(takes_context=True)
 def if_permitted(context: Context, kind: str, *, forced: bool = False) -> bool:
     """Return whether the reader may ask for this kind of action."""
-    return may(context["request"].user, OperatorAction.Kind(kind), forced=forced)
+    return action_rights.is_permitted(context["request"], kind, forced=forced)
 
 
 @register.filter
@@ -105,18 +103,18 @@ def field_value(record: Model, name: str) -> str:
 
 
 @register.filter
-def moved(line: BCLine) -> str:
+def moved(line: Any) -> str:
     """Return how much of a line was received, or, of a sale order's line, delivered."""
     if labels.copies_sales():
         return formatting.quantity(line.extra.get("qty_delivered"))
-    return formatting.show(BCLine, "qty_received", line.qty_received)
+    return formatting.show(type(line), "qty_received", line.qty_received)
 
 
 @register.filter
-def further(line: BCLine) -> list[tuple[str, str]]:
+def further(line: Any) -> list[tuple[str, str]]:
     """Return labels and values of a line's columns without a place and its configured fields."""
     columns = [
-        (formatting.field_label(BCLine, name), formatting.show(BCLine, name, getattr(line, name)))
+        (formatting.field_label(type(line), name), field_value(line, name))
         for name in layout.further_in_lines()
         if getattr(line, name) not in NOTHING
     ]
@@ -136,7 +134,7 @@ def changes(stored: dict[str, Any]) -> formatting.Changes:
 
 
 @register.filter
-def differences_found(run: SyncLog) -> int:
+def differences_found(run: Any) -> Any:
     """Return how many orders a run found to differ from Odoo, gone ones included."""
     return run.found_by_window + run.found_by_digest + run.found_by_names + run.same_date
 
