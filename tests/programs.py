@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from tests.program_server import LARGEST_REQUEST
+from tests.services.processes import is_alive
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,6 +32,10 @@ COUNTS_AT_THE_BEGINNING = ("LD_", "COV", "PYTHON", "PY_", "MALLOC_", "OPENSSL_",
 """How variables begin that count as a program begins, or as the server's packages are imported.
 
 A program that is given one is started by ``exec``."""
+
+
+TOLD_SECONDS = 10.0
+"""Within which the server tells of a program's end, on a machine however busy."""
 
 
 class Process(Protocol):
@@ -54,11 +59,19 @@ class ForkedProgram:
         self._told: socket.socket | None = told
         self._lock = threading.Lock()
         self._code: int | None = None
-        self.pid = _number(told)
+        try:
+            self.pid = _number(told)
+        except BaseException:
+            told.close()
+            raise
 
     def poll(self) -> int | None:
         """Return the exit code, minus the signal that ended it, or None while it runs."""
-        return self._look(0.0)
+        code = self._look(0.0)
+        if code is None and not is_alive(self.pid):
+            # It is a zombie already, and the server just about to tell.
+            code = self._look(TOLD_SECONDS)
+        return code
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end. Raises subprocess.TimeoutExpired after so many seconds."""
