@@ -77,7 +77,8 @@ SQLITE = Dialect(
     least="MIN",
     lock="",
     skip_locked="",
-    epoch="CAST(strftime('%%s', {}) AS INTEGER)",
+    # Without the fraction: SQLite would round it to milliseconds, and so to the next second.
+    epoch="CAST(strftime('%%s', substr({}, 1, 19)) AS INTEGER)",
 )
 
 
