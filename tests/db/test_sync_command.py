@@ -221,7 +221,6 @@ def test_what_every_order_needs_and_odoo_lacks_ends_it_instead_of_waiting_for_ev
 
 
 @in_process
-@in_process
 @pytest.mark.simulator(version=18)
 @pytest.mark.parametrize(
     ("setting", "value", "told"),
@@ -241,6 +240,7 @@ def test_a_wrong_address_or_protocol_makes_it_exit_with_6(
         assert told in said.err
 
 
+@in_process
 def test_told_to_stop_in_the_middle_of_a_call_it_exits_with_130(simulator: Simulator) -> None:
     simulator.bulk_create(30, 1, spread_days=10)
     simulator.faults.between_calls(lambda *_: process.stopping.set())
