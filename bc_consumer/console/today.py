@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, HttpRe
 from django.shortcuts import render
 from django.templatetags.static import static
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from bc_consumer.console import charts, correctness, formatting, freshness, verdict
@@ -59,30 +58,19 @@ def icon(_request: HttpRequest) -> HttpResponse:
 
 def _context(request: HttpRequest) -> dict[str, object]:
     return {
-        "answers": answers(verdict.today()) if is_staff(request) else [],
+        "answers": answers(verdict.today()),
         "figures": read_figures(),
         "fresh": freshness.freshness(),
         "delays": charts.delay_chart(freshness.delays_by_hour()),
         "nights": charts.night_chart(correctness.missed_by_night()),
-        "notices": list(_outage()) if not is_staff(request) else list(_causes_of_failures()),
+        "notices": list(_causes()) if is_staff(request) else [],
+        "links": is_staff(request),
         "journal": latest_journal(LIVE_ENTRIES),
         "tell_errors": is_staff(request),
     }
 
 
-def _outage() -> Iterator[Notice]:
-    """Tell everybody since when calls to Odoo are suspended, and nobody why."""
-    known = circuit_breaker.current_outage()
-    if known is None:
-        return
-    if known.refused:
-        text = _("Odoo has rejected our access since %(time)s: check the login and its rights.")
-    else:
-        text = _("Odoo has not answered since %(time)s. Nothing is lost meanwhile.")
-    yield Notice("trouble", text % {"time": formatting.clock(known.since)})
-
-
-def _causes_of_failures() -> Iterator[Notice]:
+def _causes() -> Iterator[Notice]:
     """Yield why Odoo is away, and the most frequent causes of failure, with their orders."""
     known = circuit_breaker.current_outage()
     if known is not None:

@@ -70,7 +70,7 @@ def _up_to_date(values: Values) -> str:
 
 
 def _waiting(values: Values) -> str:
-    text = _("%(orders)s wait to be read, the oldest for %(age)s.")
+    text = _("Waiting to be read: %(orders)s, the oldest for %(age)s.")
     age = formatting.duration(values["seconds"])
     return text % {"orders": _orders(values["orders"]), "age": age}
 
