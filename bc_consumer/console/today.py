@@ -17,7 +17,8 @@ from bc_consumer.console.page import is_staff, public_page
 from bc_consumer.console.today_sentences import answers
 from bc_consumer.core.translatable_field import said
 from bc_consumer.ledger import circuit_breaker
-from bc_consumer.operations import failed_orders
+from bc_consumer.models import Alert
+from bc_consumer.operations import dead_letters, failed_orders
 
 LIVE_ENTRIES = 40
 CAUSES = 3
@@ -75,6 +76,8 @@ def _causes() -> Iterator[Notice]:
     known = circuit_breaker.current_outage()
     if known is not None:
         yield Notice("trouble", said(known.reason))
+    for alert in Alert.objects.filter(key=dead_letters.ALERT):
+        yield Notice("trouble", said(alert.text), reverse("bc-failures"))
     if not read_figures().ledger.failed:
         return
     for group in failed_orders.groups(failed_orders.failed(), CAUSES):

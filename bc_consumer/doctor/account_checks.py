@@ -73,6 +73,10 @@ class _Rights:
             if absent:
                 yield warning(
                     _(
+                        "this Odoo has no %(names)s, or does not show it to the account",
+                        names=", ".join(absent),
+                    ),
+                    _(
                         "The copy leaves them out. Give the account the rights of a user of the "
                         "app, or install what brings them along."
                     ),

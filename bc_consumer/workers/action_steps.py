@@ -120,7 +120,7 @@ def _comparison_told(found: OrderComparison) -> Message:
     if not found.exists_in_copy:
         return _("%(order)s: Odoo has it, and the copy does not.", order=name)
     if found.is_equal:
-        return _("%(order)s: the copy is as Odoo is.", order=name)
+        return _("%(order)s: the copy equals Odoo.", order=name)
     return _("%(order)s: the copy differs from Odoo.", order=name)
 
 

@@ -20,7 +20,7 @@ pytestmark = [
 LINES = [{"name": "Desk <oak>", "product_qty": 2, "price_unit": 1234.5}]
 WORDS = {
     "en": {
-        "compare": "Compare with Odoo now", "same": "the copy is as Odoo is",
+        "compare": "Compare with Odoo now", "same": "the copy equals Odoo",
         "differs": "the copy differs from Odoo", "again": "Read from Odoo again now",
         "read": "Read from Odoo: 1",
     },

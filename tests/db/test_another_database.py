@@ -139,8 +139,13 @@ def test_rule_10_after_runs_against_another_database_the_next_one_is_as_watchful
 
 
 def test_rule_10_no_worker_brings_another_database_s_orders(
-    copied: list[int], simulator: Simulator, other: Simulator, lead_to: Lead
+    copied: list[int],
+    simulator: Simulator,
+    other: Simulator,
+    lead_to: Lead,
+    settings: LazySettings,
 ) -> None:
+    settings.ALERT_COOL_DOWN_MINUTES = 0
     before = copy()
     lead_to(other)
     named = [*copied[:8], 60]  # the last one is new to the copy

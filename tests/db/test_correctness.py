@@ -50,7 +50,10 @@ def test_nothing_was_compared_yet() -> None:
 
 
 @pytest.mark.usefixtures("odoo")
-def test_a_run_that_finds_nothing_has_found_the_copy_equal(simulator: Simulator) -> None:
+def test_a_run_that_finds_nothing_has_found_the_copy_equal(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    settings.PUBLIC_URL = "https://copy.example.com"
     order_id = simulator.create_order(lines=LINES)
     reconcile(RunRequest(SyncLog.Cause.COMMAND))
     proven(simulator)

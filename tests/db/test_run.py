@@ -257,7 +257,7 @@ def test_what_a_run_has_marked_before_is_neither_counted_nor_read_again(
 def test_a_run_s_beginning_is_logged_in_words(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "bc_consumer.reconciliation.run"):
         done = run()
-    beginning = f"run {done.pk} (command) begins: looking at orders given up before"
+    beginning = f"run {done.pk} (command, first load) begins: looking at orders given up before"
     assert beginning in [record.getMessage() for record in caplog.records]
 
 

@@ -84,7 +84,10 @@ def test_each_line_of_a_batch_says_which_order_why_and_within_which_run(
 def test_each_line_of_a_run_and_of_its_threads_says_so(simulator: Simulator, log: Log) -> None:
     order = simulator.create_order(lines=LINES)
     run = reconcile(RunRequest(SyncLog.Cause.COMMAND))
-    for beginning in (f"run {run.pk} (command) begins", f"run {run.pk}: "):
+    for beginning in (
+        f"run {run.pk} (command, first load) begins",
+        f"run {run.pk} (command, first load): ",
+    ):
         line = log.line(beginning)
         assert (line["run"], line["cause"]) == (run.pk, "command")
     applied = log.line(f"BC {order} ")
