@@ -127,7 +127,7 @@ def test_an_order_that_is_alike_is_told_to_be(
         f"P{ids[0]:05}: the copy equals Odoo.",
     )
     order = action.result["order"]
-    assert (order["in_copy"], order["in_odoo"], order["changes"]) == (True, "present", {})
+    assert (order["exists_in_copy"], order["exists_in_odoo"], order["changes"]) == (True, True, {})
     assert dump() == before, "a comparison writes nothing"
 
 

@@ -109,11 +109,11 @@ def test_the_live_page_groups_failures_and_tells_staff_of_dead_letters(
     public = client.get("/").content.decode()
     assert "3 orders could not be copied" in public
     assert "price of order" not in public
-    assert "RabbitMQ" not in public
+    assert "RabbitMQ holds messages" not in public
     client.force_login(User.objects.create_user("staff", is_staff=True))
     page = client.get("/").content.decode()
     assert "2 × price of order 1 is no number" in page
-    assert "standing=failed&amp;failure=MappingError%3A+price+of+order+%23+is+no+number" in page
+    assert "cause=MappingError%3A+price+of+order+%23+is+no+number" in page
     assert "1 × name of order 3 &lt;is&gt; odd" in page
     assert "RabbitMQ holds messages" in page
     assert "1 message from RabbitMQ needs your attention." in page
