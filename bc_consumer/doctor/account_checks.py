@@ -92,7 +92,7 @@ class _Rights:
                     )
                 )
             elif fields.absent:
-                yield ok(_("%(count)d exist") % {"count": count})
+                yield ok(_("%(count)d exist", count=count))
             else:
                 yield ok(_("all %(count)d exist", count=count))
             for module, names in of_modules.items():

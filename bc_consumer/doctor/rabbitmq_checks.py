@@ -55,8 +55,10 @@ def _unused() -> Iterator[Finding]:
         processes = 0  # the database's own check tells
     if processes > 1:
         yield warning(
-            _("not used, and %(count)d processes are running: they hand each other no messages")
-            % {"count": processes},
+            _(
+                "not used, and %(count)d processes are running: they hand each other no messages",
+                count=processes,
+            ),
             _("Set RABBITMQ_URL. Without it each process looks once a second for what is due."),
         )
     else:

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from bc_consumer.core.http_probe import NoAnswer, ProbeAnswer, Trouble, ask
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.core.translatable import joined, message_of
+from bc_consumer.core.translatable import Message, joined, message_of
 from bc_consumer.doctor.findings import Check, Finding, Level, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ACCOUNT, ADDRESS, odoo_trouble
 from bc_consumer.installation.rule_labels import describe_difference
@@ -210,19 +210,22 @@ def _rules() -> Iterator[Finding]:
         odoo.close()
 
 
-def _unread() -> str:
+def _unread() -> Message:
     """Return what is known of rules that the account may not read, as it need not."""
     look = _("odoo_rules status --login admin shows them")
     latest = latest_webhook_at()
     if latest is None:
         return _(
             "the account may not read them, and need not; no webhook has brought a change yet "
-            "(%(look)s)"
-        ) % {"look": look}
+            "(%(look)s)",
+            look=look,
+        )
     return _(
         "the account may not read them, and need not; webhooks arrive, the latest known one at "
-        "%(time)s (%(look)s)"
-    ) % {"look": look, "time": timezone.localtime(latest).strftime("%Y-%m-%d %H:%M")}
+        "%(time)s (%(look)s)",
+        look=look,
+        time=f"{timezone.localtime(latest):%Y-%m-%d %H:%M}",
+    )
 
 
 def _compared(comparison: Comparison) -> Iterator[Finding]:
