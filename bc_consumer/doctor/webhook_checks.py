@@ -6,8 +6,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from bc_consumer.core.http_probe import NoAnswer, ProbeAnswer, Trouble, ask
-from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import Message, joined, message_of
+from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.findings import Check, Finding, Level, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ACCOUNT, ADDRESS, odoo_trouble
 from bc_consumer.installation.rule_labels import describe_difference
