@@ -61,7 +61,6 @@ def _context(request: HttpRequest) -> dict[str, object]:
     return {
         "answers": answers(verdict.today()),
         "figures": read_figures(),
-        "fresh": freshness.freshness(),
         "delays": charts.delay_chart(freshness.delays_by_hour()),
         "nights": charts.night_chart(correctness.missed_by_night()),
         "notices": list(_causes()) if is_staff(request) else [],

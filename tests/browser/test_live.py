@@ -66,7 +66,7 @@ def test_the_order_page_is_one_click_away_and_speaks_french(
     window.open(deployment.base_url)
     window.wait(lambda: top(window, name, "created"), what="the new order")
     window.one('button[lang="fr"]').click()
-    window.wait(lambda: window.text("h1") == "Arrivée des bons de commande", what="French")
+    window.wait(lambda: window.text("h1") == "Aujourd’hui", what="French")
     window.wait(lambda: window.text("#connection") == "en direct", what="the page to be live")
     assert window.one("html").get_attribute("lang") == "fr"
 
