@@ -14,7 +14,7 @@ USERS = f"""
 from django.contrib.auth.models import Group, User
 for name in ("viewer", "operator"):
     user = User.objects.create_user(name, password="{PASSWORD}", is_staff=True)
-    user.groups.add(Group.objects.get(name=f"BC {{name}}"))
+    user.groups.add(Group.objects.get(name=f"BC {{name}}s"))
 """
 
 pytestmark = pytest.mark.deployment(workers=1, settings={"ODOO_WEBHOOK_TIMING": "committed"})

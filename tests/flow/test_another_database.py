@@ -34,7 +34,7 @@ def test_neither_webhooks_nor_scans_nor_commands_bring_another_database_s_orders
     deploy: Deploy, simulator: Simulator, other: Simulator
 ) -> None:
     ids = list(simulator.bulk_create(30, 2, spread_days=100))
-    deployment = deploy(settings=COMMITTED)
+    deployment = deploy(settings=COMMITTED | {"ALERT_COOL_DOWN_MINUTES": "0"})
     deployment.manage("sync_BcLinbc")
     before = copied(deployment)
 
@@ -44,7 +44,9 @@ def test_neither_webhooks_nor_scans_nor_commands_bring_another_database_s_orders
     deployment.start(workers=2)
     for order_id in [*ids[:10], 35]:
         assert deployment.post({"_model": "purchase.order", "_id": order_id}).status == 202
-    alerted = "SELECT text FROM bc_consumer_alert WHERE key = 'odoo refuses'"
+    alerted = (
+        "SELECT text FROM bc_consumer_alert WHERE key = 'odoo refuses' AND resolved_at IS NULL"
+    )
     ((told,),) = deployment.wait_until(lambda: deployment.sql(alerted), 30, what="the alert")
     assert "created at another time" in told
     assert "sync_BcLinbc --force" in told
@@ -80,7 +82,7 @@ def test_with_force_the_other_database_is_the_one_to_be_copied(
     deploy: Deploy, simulator: Simulator, other: Simulator
 ) -> None:
     simulator.bulk_create(30, 2, spread_days=100)
-    deployment = deploy(settings=COMMITTED)
+    deployment = deploy(settings=COMMITTED | {"ALERT_COOL_DOWN_MINUTES": "0"})
     deployment.manage("sync_BcLinbc")
     deployment.environment["ODOO_URL"] = other.url
     deployment.manage("sync_BcLinbc", "--force")

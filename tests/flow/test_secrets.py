@@ -419,7 +419,7 @@ def everything_was_there(evidence: Evidence) -> None:
     assert "no event: http://odoo:***@host/" in texts["table bc_consumer_deadletter"]
     assert "at http://odoo:***@host/" in texts["table bc_consumer_pendingbc"]
     assert "granian" in texts["arguments of processes"]
-    assert any("Errors:" in text for text in texts.values())
+    assert any("✗ " in text for text in texts.values()), "what the doctor says"
 
 
 def test_secrets_are_not_on_error_pages_with_debug(
