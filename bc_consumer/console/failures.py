@@ -63,7 +63,7 @@ def failures(request: HttpRequest) -> HttpResponse:
 @page
 def failed_of_cause(request: HttpRequest) -> HttpResponse:
     """Show the failed orders of one cause, or all of them, a page at a time."""
-    cause = request.GET.get("cause", "")[:LONGEST_CAUSE]
+    cause = _asked_cause(request)
     rows = _failed(cause)
     shown = rows.order_by("odoo_id")
     if (last := odoo_id_in(request.GET.get("above", ""))) is not None:
@@ -88,7 +88,7 @@ def failed_of_cause(request: HttpRequest) -> HttpResponse:
 @page
 def failures_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Return failed orders as a file: those of one cause, or all."""
-    rows = _failed(request.GET.get("cause", "")[:LONGEST_CAUSE]).order_by("odoo_id")
+    rows = _failed(_asked_cause(request)).order_by("odoo_id")
     header = (
         _("Odoo id"), pgettext("column of a list", "Order"), _("Supplier"), _("Kind of error"),
         _("Error"), _("Attempts"),
@@ -114,6 +114,11 @@ def _csv_row(one: PendingOrder) -> Sequence[Any]:
         row.odoo_id, bc.name if bc else "", bc.partner_name if bc else "", row.error_class,
         said(row.last_error), row.attempts, row.first_failed_at, row.failed_at,
     )  # fmt: skip
+
+
+def _asked_cause(request: HttpRequest) -> str:
+    """Return the cause in the address, without the NUL that PostgreSQL refuses."""
+    return request.GET.get("cause", "").replace("\0", "")[:LONGEST_CAUSE]
 
 
 def _failed(cause: str) -> QuerySet[PendingBC]:

@@ -1,10 +1,11 @@
 """The filter of the list of orders."""
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -22,7 +23,10 @@ PRESENCE = (
 )
 NAMES_OFFERED = 500
 """Buyers, companies and currencies that a list offers; there are seldom so many."""
-DAY = forms.DateInput(attrs={"type": "date"})
+DAY = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+EARLIEST, LATEST = date(1900, 1, 1), date(2200, 1, 1)
+"""Days that can be asked for: a day later, or in another time zone, must still be one."""
+DAYS = (MinValueValidator(EARLIEST), MaxValueValidator(LATEST))
 
 
 def _choices(known: Callable[[], list[KnownName]]) -> Callable[[], Iterable[tuple[Any, Any]]]:
@@ -56,8 +60,12 @@ class OrderFilter(forms.Form):
         label=_("State"), choices=lambda: [("", ""), *states().items()], required=False
     )
     presence = forms.ChoiceField(label=_("Presence"), choices=[("", ""), *PRESENCE], required=False)
-    ordered_from = forms.DateField(label=_("Ordered from"), widget=DAY, required=False)
-    ordered_to = forms.DateField(label=pgettext_lazy("a date", "to"), widget=DAY, required=False)
+    ordered_from = forms.DateField(
+        label=_("Ordered from"), widget=DAY, validators=DAYS, required=False
+    )
+    ordered_to = forms.DateField(
+        label=pgettext_lazy("a date", "to"), widget=DAY, validators=DAYS, required=False
+    )
     total_from = forms.DecimalField(
         label=_("Total from"), max_digits=20, decimal_places=6, required=False
     )

@@ -42,7 +42,7 @@ def orders(request: HttpRequest) -> HttpResponse:
 @page
 def find(request: HttpRequest) -> HttpResponse:
     """Go to the one order that was named, or to the list of those that may be meant."""
-    words = request.GET.get("q", "").strip()[: search.LONGEST_WORDS]
+    words = search.readable(request.GET.get("q", ""))
     if words and (odoo_id := search.only_order(words)) is not None:
         return HttpResponseRedirect(reverse("bc-order", args=[odoo_id]))
     return HttpResponseRedirect(f"{reverse('bc-orders')}?{urlencode({'words': words})}")

@@ -18,13 +18,18 @@ def odoo_id_in(words: str) -> int | None:
     return int(number) if int(number) <= LARGEST_ID else None
 
 
+def readable(words: str) -> str:
+    """Return what was typed without what no name can hold: PostgreSQL refuses a NUL."""
+    return words.replace("\0", "").strip()[:LONGEST_WORDS]
+
+
 def only_order(words: str) -> int | None:
     """Return the Odoo id of the one order that these words name exactly; None if there are more.
 
     An order is named by its name, by "#" and its id, or by its id alone unless another order has
     that name. It need not be in the copy: the ledger or the journal may know it alone.
     """
-    words = words.strip()
+    words = readable(words)
     named = list(BC.objects.filter(name__iexact=words).values_list("odoo_id", flat=True)[:2])
     number = odoo_id_in(words)
     if number is not None and _is_known(number) and (words.startswith("#") or not named):
@@ -40,7 +45,7 @@ def _is_known(odoo_id: int) -> bool:
 
 def matching(words: str) -> Q:
     """Return the filter for orders that these words may mean."""
-    words = words.strip()[:LONGEST_WORDS]
+    words = readable(words)
     found = Q(name__icontains=words) | Q(partner_ref__icontains=words)
     if (number := odoo_id_in(words)) is not None:
         found |= Q(odoo_id=number)
