@@ -54,9 +54,14 @@ def _sentence(fact: Fact) -> Sentence:
     return Sentence(text, Level(fact.level).name.lower(), reverse(place) if place else "")
 
 
+def _counted(text: str, count: int) -> str:
+    """Put a number into a sentence that has no other value."""
+    return text % {"count": formatting.number(count)}
+
+
 def _orders(count: int) -> str:
     text = ngettext("%(count)s order", "%(count)s orders", count)
-    return text % {"count": formatting.number(count)}
+    return _counted(text, count)
 
 
 def _up_to_date(values: Values) -> str:
@@ -129,7 +134,7 @@ def _differences(values: Values) -> str:
             "%(count)s order still differs: see why.", "%(count)s orders still differ: see why.",
             values["remaining"],
         )  # fmt: skip
-        return text % {"count": formatting.number(values["remaining"])}
+        return _counted(text, values["remaining"])
     return _("The last reconciliation found differences that no date told of: see which.")
 
 
@@ -139,7 +144,7 @@ def _missed(values: Values) -> str:
         "Webhooks missed %(count)s changes before the last reconciliation.",
         values["orders"],
     )
-    return text % {"count": formatting.number(values["orders"])}
+    return _counted(text, values["orders"])
 
 
 def _failed(values: Values) -> str:
@@ -148,7 +153,7 @@ def _failed(values: Values) -> str:
         "%(count)s orders could not be copied: see the cause and what to do.",
         values["count"],
     )
-    return text % {"count": formatting.number(values["count"])}
+    return _counted(text, values["count"])
 
 
 def _held(values: Values) -> str:
@@ -157,7 +162,7 @@ def _held(values: Values) -> str:
         "Archiving of %(count)s orders is on hold: your decision is needed.",
         values["count"],
     )
-    return text % {"count": formatting.number(values["count"])}
+    return _counted(text, values["count"])
 
 
 def _dead_letters(values: Values) -> str:
@@ -166,12 +171,12 @@ def _dead_letters(values: Values) -> str:
         "%(count)s messages from RabbitMQ need your attention.",
         values["count"],
     )
-    return text % {"count": formatting.number(values["count"])}
+    return _counted(text, values["count"])
 
 
 def _alerts(values: Values) -> str:
     text = ngettext("%(count)s alert is open.", "%(count)s alerts are open.", values["count"])
-    return text % {"count": formatting.number(values["count"])}
+    return _counted(text, values["count"])
 
 
 def _versions(values: Values) -> str:

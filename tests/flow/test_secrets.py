@@ -383,7 +383,9 @@ def staff_logs_in(one: Scene) -> str:
 
 def staff_looks_at_everything(one: Scene, cookies: str) -> None:
     models = ("pendingbc", "synclog", "alert", "journalentry", "deadletter", "bc", "pace")
-    for path in ("/", "/today/", "/bc/1/", *(f"/admin/bc_consumer/{name}/" for name in models)):
+    sections = ("orders", "failures", "runs", "connections", "settings", "actions")
+    pages = ("/", "/today/", "/bc/1/", *(f"/{section}/" for section in sections))
+    for path in (*pages, *(f"/admin/bc_consumer/{name}/" for name in models)):
         page = one.get(path, Cookie=cookies)
         links = re.findall(r'href="(/admin/bc_consumer/\w+/\d+/change/)', page.body.decode())
         for link in set(links[:20]):
