@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bc_consumer.odoo import MissingEndpoint, Odoo, WrongCredentials, WrongDatabase
+from bc_consumer.odoo import MissingProtocol, Odoo, WrongCredentials, WrongDatabase
 from bc_consumer.odoo.transport_gain import measure_gain
 from bc_consumer.refresh.mapping import map_order
 from tests.contract.target import LINE, ORDER, Target, unique
@@ -97,7 +97,7 @@ def test_auto_finds_a_transport_that_works(target: Target) -> None:
 def test_json_2_is_told_to_be_missing_up_to_18(target: Target) -> None:
     if target.major >= 19:
         pytest.skip("this version has it")
-    with pytest.raises(MissingEndpoint, match="JSON-2"):
+    with pytest.raises(MissingProtocol, match="JSON-2"):
         target.gateway(transport="json2", password="x").ping()
 
 

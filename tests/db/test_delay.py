@@ -123,6 +123,7 @@ def test_what_the_nightly_run_finds_has_no_delay(simulator: Simulator) -> None:
 
 def test_what_a_poll_finds_counts_from_the_change(simulator: Simulator) -> None:
     order_id = simulator.create_order(lines=LINES)
+    date(simulator, order_id, 60)  # else both writes may share a second
     reconcile(RunRequest(SyncLog.Cause.COMMAND))
     reconcile(RunRequest(SyncLog.Cause.POLL, digest=False))
     simulator.write_order(order_id, partner_ref="polled")

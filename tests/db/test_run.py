@@ -246,6 +246,7 @@ def test_what_a_run_has_marked_before_is_neither_counted_nor_read_again(
     simulator: Simulator,
 ) -> None:
     ids = [simulator.create_order(lines=LINES) for _ in range(3)]
+    make_older(simulator, ids, days=1 / 1440)  # else both writes may share a second
     run()
     for order_id in ids:
         simulator.write_order(order_id, partner_ref="changed")
