@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.conftest import or_skip
+from tests.services.owned import ServiceMissingError
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = {"migrate", "web", "worker", "scheduler"}
@@ -59,7 +65,8 @@ def test_only_the_proxy_is_published_and_it_waits_for_web(services: dict[str, An
     assert published == {"proxy"}
     assert services["proxy"]["depends_on"] == {"web": {"condition": "service_healthy"}}
     mounted = {volume.split(":")[0] for volume in services["proxy"]["volumes"]}
-    assert mounted == {"./deploy/nginx.conf", "./deploy/site.conf"}
+    parts = ("nginx.conf", "site.conf", "nginx/zones.conf", "nginx/server.conf")
+    assert mounted == {f"./deploy/{part}" for part in parts}
     site = (ROOT / "deploy" / "site.conf").read_text()
     listening = services["proxy"]["ports"][0].rpartition(":")[2]
     assert f"listen {listening} " in site
@@ -80,3 +87,47 @@ def test_what_faces_others_may_do_little(services: dict[str, Any], name: str) ->
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def find_compose() -> list[str]:
+    """Return the program that reads such files; it needs no engine for that."""
+    if shutil.which("docker"):
+        asked = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)  # noqa: S607
+        if asked.returncode == 0:
+            return ["docker", "compose"]
+    if found := shutil.which("docker-compose"):
+        return [found]
+    raise ServiceMissingError("no docker compose: install the package docker-compose (./test does)")
+
+
+@pytest.mark.parametrize("name", ["docker-compose.yml", "docker-compose.odoo.yml"])
+def test_compose_itself_understands_it(name: str, tmp_path: Path) -> None:
+    command = or_skip(find_compose)
+    text = (ROOT / name).read_text(encoding="utf-8")
+    if len(command) == 1 and _is_of_2021(command):
+        # Its schema has not got the project's name yet.
+        text = re.sub(r"^name: .*\n", "", text, flags=re.MULTILINE)
+    (tmp_path / name).write_text(text)
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    needed = ("POSTGRES_PASSWORD", "RABBITMQ_PASSWORD", "ALLOWED_HOSTS")
+    (tmp_path / ".env").write_text("".join(f"{variable}=a1\n" for variable in needed))
+    done = subprocess.run(
+        [*command, "-f", name, "config"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    read = yaml.safe_load(done.stdout)["services"]
+    written = yaml.safe_load(text)["services"]
+    assert {service: read[service].get("command") for service in OWN if service in read} == {
+        service: written[service].get("command") for service in OWN if service in written
+    }
+
+
+def _is_of_2021(command: list[str]) -> bool:
+    done = subprocess.run([*command, "version"], capture_output=True, text=True, check=True)
+    return " 1." in done.stdout

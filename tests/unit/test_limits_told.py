@@ -21,7 +21,7 @@ from project import request_limits
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = " ".join((ROOT / "docs/operations.md").read_text().split())
-NGINX = (ROOT / "deploy/nginx.conf").read_text()
+NGINX = "".join((ROOT / f"deploy/nginx/{part}.conf").read_text() for part in ("zones", "server"))
 WORDS = {4: "four"}
 
 
