@@ -21,7 +21,7 @@ import pytest
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.harness import ROOT
-from tests.package import build_wheel
+from tests.package import build_wheel, install
 from tests.services.owned import OwnedProcess, last_lines
 from tests.services.postgres import Postgres
 from tests.services.session import Services
@@ -41,13 +41,14 @@ class Shop:
         self.home = home
         self.port = free_port()
         self.environment = environment
+        self.python = sys.executable
         self._services = services
         self._processes: list[OwnedProcess] = []
 
     def manage(self, *words: str) -> str:
         """Run a command of its manage.py; return what it said."""
         done = subprocess.run(
-            [sys.executable, "manage.py", *words],
+            [self.python, "manage.py", *words],
             cwd=self.home,
             env=self.environment,
             capture_output=True,
@@ -114,10 +115,14 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the package, as pip would install it."""
     directory = tmp_path_factory.mktemp("installed")
-    wheel = build_wheel(tmp_path_factory.mktemp("wheel"))
     zipfile.ZipFile(wheel).extractall(directory)
     return directory
 
@@ -180,6 +185,23 @@ def test_the_apps_fit_into_it(shop: Shop) -> None:
     assert found.stdout.startswith("None ModuleSpec"), "this must not test our own project"
     assert "no issues" in shop.manage("check", "--fail-level", "WARNING")
     assert "No changes detected" in shop.manage("makemigrations", "--check", "--dry-run")
+
+
+def test_a_fresh_virtualenv_needs_the_wheel_alone(
+    shop: Shop, wheel: Path, tmp_path: Path, simulator: Simulator
+) -> None:
+    """Migrate, check, and a run, with nothing that the wheel does not ask for."""
+    shop.python = str(install(wheel, tmp_path / "venv"))
+    shop.environment = {**shop.environment, "PYTHONPATH": "", "PATH": os.environ["PATH"]}
+    where = shop.manage("shell", "-v", "0", "-c", "import bc_consumer as b; print(b.__file__)")
+    assert str(tmp_path / "venv") in where
+    assert "no issues" in shop.manage("check", "--fail-level", "WARNING")
+    shop.manage("migrate", "bc_consumer", "zero", "--verbosity", "0")
+    shop.manage("migrate", "--verbosity", "0")
+    odoo_id = simulator.create_order(lines=LINES)
+    shop.manage("sync_BcLinbc")
+    assert differences(simulator, shop.sql) == []
+    shop.wait_for([(odoo_id, "created", "command")])
 
 
 def test_webhook_copy_receiver(shop: Shop, simulator: Simulator) -> None:

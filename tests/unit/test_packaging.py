@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
+import bc_consumer
 from tests.harness import ROOT
-from tests.package import build_wheel
+from tests.package import build, build_wheel
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 APPS = ("bc_consumer", "odoo_webhook")
@@ -64,3 +67,37 @@ def test_the_package_has_every_file_of_the_apps_and_no_other(packed: set[str]) -
     assert wanted - files == set()
     others = {name for name in files if Path(name).parts[0] not in APPS}
     assert {Path(name).parts[0].rpartition(".")[2] for name in others} == {"dist-info"}
+
+
+def test_the_sdist_has_what_a_wheel_is_built_of(packed: set[str], tmp_path: Path) -> None:
+    archive = build(tmp_path / "sdist", "--sdist")
+    with tarfile.open(archive) as opened:
+        opened.extractall(tmp_path, filter="data")
+    source = tmp_path / archive.name.removesuffix(".tar.gz")
+    for name in ("README.md", "LICENSE", "pyproject.toml"):
+        assert (source / name).is_file(), name
+    wheel = build(tmp_path / "wheel", "--wheel", source=source)
+    assert set(zipfile.ZipFile(wheel).namelist()) == packed
+
+
+def test_what_people_see_and_the_database_needs_is_in_it(packed: set[str]) -> None:
+    for wanted in (
+        "bc_consumer/templates/bc_consumer/today.html",
+        "bc_consumer/static/bc_consumer/page.css",
+        "bc_consumer/locale/fr/LC_MESSAGES/django.mo",
+        "bc_consumer/migrations/0001_initial.py",
+        "odoo_webhook/urls.py",
+    ):
+        assert wanted in packed
+
+
+def test_one_version_is_told_everywhere() -> None:
+    version = PYPROJECT["project"]["version"]
+    assert bc_consumer.__version__ == version
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    released = re.findall(r"^## (\d+\.\d+\.\d+) – (\S+)$", changes, re.MULTILINE)
+    assert released[0][0] == version
+    for _version, day in released:
+        assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", day), "a release has a day"
+    for name in ("upgrade", "deployment"):
+        assert f"/releases/{version}" in (ROOT / f"docs/{name}.md").read_text(encoding="utf-8")
