@@ -38,10 +38,9 @@ def install(wheel: Path, directory: Path) -> Path:
     It has what the wheel says that it needs, what that needs, and nothing else.
     """
     python = directory / "bin" / "python"
-    for words in (
-        [sys.executable, "-m", "venv", "--without-pip", str(directory)],
-        [str(UV), "pip", "install", "-q", "--offline", "--no-deps", "--python", str(python), wheel],
-    ):
+    make = [sys.executable, "-m", "venv", "--without-pip", str(directory)]
+    put = [str(UV), "pip", "install", "-q", "--offline", "--no-deps", "--python", str(python)]
+    for words in (make, [*put, str(wheel)]):
         subprocess.run(words, check=True, timeout=60)
     (packages,) = directory.glob("lib/python*/site-packages")
     (own,) = packages.glob("bc_consumer-*.dist-info")
@@ -50,7 +49,7 @@ def install(wheel: Path, directory: Path) -> Path:
         found = metadata.distribution(name)
         for part in {file.parts[0] for file in found.files or () if file.parts[0] != ".."}:
             if not (packages / part).exists():
-                (packages / part).symlink_to(found.locate_file(part))
+                (packages / part).symlink_to(str(found.locate_file(part)))
     return python
 
 

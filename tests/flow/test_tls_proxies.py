@@ -171,5 +171,11 @@ def test_figures_are_for_the_inside(front: Front) -> None:
 
 def test_a_body_has_its_limit(front: Front, deployment: Deployment) -> None:
     login = base64.b64encode(f"odoo:{deployment.secret}".encode()).decode()
-    headers = {"Authorization": f"Basic {login}", "Content_Type": "application/json"}
-    assert front.ask("POST", "/odoo/webhook/", b"x" * 3_500_000, **headers).status == 413
+    told = front.ask(
+        "POST",
+        "/odoo/webhook/",
+        b"x" * 3_500_000,
+        Authorization=f"Basic {login}",
+        Content_Type="application/json",
+    )
+    assert told.status == 413
