@@ -1,7 +1,8 @@
 """What docker-compose.yml and deploy/systemd start runs here, outside of containers and systemd.
 
 With their commands, their environments and nothing else: migrate on an empty database, then web,
-worker and scheduler, which work, and end in good order within the time that they are given.
+worker and scheduler, which work, and end in good order within the time that they are given. Those
+of compose find the image's files alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -43,6 +45,7 @@ class Program:
 
     words: list[str]
     environment: dict[str, str]
+    directory: Path = ROOT
 
 
 Programs = Callable[[Deployment, str], Program]
@@ -61,7 +64,8 @@ def by_compose(deployment: Deployment, service: str) -> Program:
         assert own["PORT"] == "8000"
         own["PORT"] = str(deployment.port)
     environment = {**image, **needed, **own, "ENV_FILE": os.devnull}
-    return Program([sys.executable, *found["command"][1:]], environment)
+    words = [sys.executable, *found["command"][1:]]
+    return Program(words, environment, _files_of_the_image(deployment.directory / "app"))
 
 
 def by_systemd(deployment: Deployment, service: str) -> Program:
@@ -89,6 +93,33 @@ def _compose() -> dict[str, Any]:
     content = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     assert isinstance(content, dict)
     return content
+
+
+def _files_of_the_image(directory: Path) -> Path:
+    """Copy what .dockerignore lets through, and do what the Dockerfile does with it, once."""
+    if directory.exists():
+        return directory
+    directory.mkdir()
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        if line.startswith("!"):
+            source, target = ROOT / line[1:], directory / line[1:]
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, target)
+    text = (ROOT / "Dockerfile").read_text()
+    (key, words) = re.findall(r"^RUN (SECRET_KEY=\S+) python (manage\.py .*)$", text, re.MULTILINE)[
+        0
+    ]
+    subprocess.run(
+        [sys.executable, *words.split()],
+        cwd=directory,
+        env=dict([key.split("=", 1)]) | {"DATA_DIR": str(directory / "data")},
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    return directory
 
 
 def _environment_of_the_image() -> str:
@@ -119,7 +150,7 @@ def test_they_work_and_end_in_good_order(
     done = subprocess.run(
         migrate.words,
         env=migrate.environment,
-        cwd=ROOT,
+        cwd=migrate.directory,
         capture_output=True,
         text=True,
         check=False,
@@ -134,7 +165,7 @@ def test_they_work_and_end_in_good_order(
             environment=program.environment,
             log=deployment.directory / f"{service}.log",
             reaper=services.reaper,
-            directory=ROOT,
+            directory=program.directory,
         )
     try:
         deployment.wait_for_web()
@@ -149,6 +180,7 @@ def test_they_work_and_end_in_good_order(
         deployment.wait_until(lambda: alive() == (1, 1), 40, what="two hearts")
         if programs is by_compose:
             _assert_healthy(deployment)
+        assert deployment.get("/static/bc_consumer/page.css").status == 200
         for service, process in running.items():
             began = time.monotonic()
             process.stop(ORDERLY_SECONDS)

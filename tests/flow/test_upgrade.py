@@ -34,7 +34,10 @@ from tests.services.session import Services
 from tests.services.waiting import free_port
 
 OLD = "ce93381fe0e6d1432e6efe2300c7442eca531010"
-"""The last commit before operators' actions; no tag names it, for it was no release."""
+"""The last commit before operators' actions; no tag names it, for it was no release.
+
+Once there is a release after 1.0.0, this becomes the tag of the release before, and what is in
+``OLD_MIGRATION`` and ``GROUPS`` follows it."""
 OLD_MIGRATION = "0030_split_sentences_from_parts"
 ORDERS = 5_000
 DESK = {"name": "Desk", "product_id": 1, "product_qty": 2, "price_unit": 12.35}
@@ -240,7 +243,12 @@ def assert_nothing_is_lost(
 ) -> None:
     """Compare the copy with Odoo, field by field, and what was owed with what is."""
     deployment = machine.deployment
-    refused = [sent for sent in simulator.webhook_deliveries() if sent.status != 202]
+    # On a busy machine an answer may come after Odoo's second: the event is taken in all the same.
+    refused = [
+        sent
+        for sent in simulator.webhook_deliveries()
+        if sent.status != 202 and "timed out" not in sent.error
+    ]
     assert refused == []
     others = [odoo_id for odoo_id in simulator.order_ids() if odoo_id != bad]
     deployment.wait_until(

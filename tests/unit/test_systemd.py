@@ -118,3 +118,14 @@ def test_commands_and_limits_are_those_of_compose(
         assert said(service, "TimeoutStopSec") + "s" == of_compose["stop_grace_period"]
         assert said(service, "KillMode") == "mixed", "as a container's init does"
         assert said(service, "Restart") == "always"
+
+
+def test_commands_by_hand_run_as_the_services_do() -> None:
+    script = (ROOT / "deploy" / "bc-manage").read_text()
+    subprocess.run(["sh", "-n"], input=script, text=True, check=True)  # noqa: S607
+    assert f"{HOME}/.venv/bin/python {HOME}/manage.py" in script
+    environment = [line for line in text("web").splitlines() if line.startswith("Environment=")]
+    for word in ("ENV_FILE=/etc/bc-consumer/env", "DATA_DIR=/var/lib/bc-consumer"):
+        assert word in script
+        assert word in " ".join(environment)
+    assert f"--user {said('web', 'User')} " in script
