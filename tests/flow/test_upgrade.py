@@ -225,6 +225,7 @@ def numbers(deployment: Deployment, query: str) -> list[Any]:
 JOURNAL = "SELECT id FROM bc_consumer_journalentry ORDER BY id"
 RUNS = "SELECT id FROM bc_consumer_synclog WHERE status = 'ok'"
 FAILED = "SELECT odoo_id FROM bc_consumer_pendingbc WHERE failed_at IS NOT NULL"
+HELD = "SELECT odoo_id FROM bc_consumer_pendingbc WHERE held_reason <> ''"
 CAUSE = "SELECT last_error FROM bc_consumer_pendingbc WHERE failed_at IS NOT NULL"
 WATERMARK = "SELECT last_sync FROM bc_consumer_syncstate"
 GROUPS_OF_USER = (
@@ -348,6 +349,7 @@ def test_what_the_older_version_left_is_taken_over(
         simulator.write_order(odoo_id, partner_ref="waits in the ledger")
     waiting = now.owed()
     assert waiting == 200 + 1
+    now.sql("UPDATE bc_consumer_pendingbc SET held_reason = 'brake' WHERE odoo_id = %s", ids[0])
     now.close()
     simulator.remove_rules()
     for odoo_id in ids[200:250]:
@@ -373,6 +375,9 @@ def test_what_the_older_version_left_is_taken_over(
     simulator.install_rules(webhook_url)
     with people_at_work(simulator, ids[250:]) as made:
         deployment.wait_until(lambda: len(made) > 10, 30, what="work")
+    deployment.wait_drained(90)
+    assert numbers(deployment, HELD) == [ids[0]]
+    simulator.write_order(ids[0], partner_ref="its webhook lets it go")
     assert_nothing_is_lost(machine, simulator, bad, before)
 
 
@@ -402,7 +407,9 @@ def copy_into_older_tables(source: Database, deployment: Deployment) -> None:
     try:
         with giving, taking, giving.cursor() as give, taking.cursor() as take:
             take.execute("SET session_replication_role = replica")  # in whatever order
-            for table, columns in columns_of(take).items():
+            tables = columns_of(take)
+            take.execute(f"TRUNCATE {', '.join(tables)} CASCADE")
+            for table, columns in tables.items():
                 shared = ", ".join(
                     f'"{name}"' for name in sorted(columns & columns_of(give).get(table, set()))
                 )
@@ -410,7 +417,6 @@ def copy_into_older_tables(source: Database, deployment: Deployment) -> None:
                 rows = BytesIO()
                 give.copy_expert(f"COPY (SELECT {shared} FROM {table}) TO STDOUT", rows)
                 rows.seek(0)
-                take.execute(f"TRUNCATE {table} CASCADE")
                 take.copy_expert(f"COPY {table} ({shared}) FROM STDIN", rows)
                 if "id" in columns:
                     take.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table])

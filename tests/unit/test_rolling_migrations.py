@@ -1,7 +1,7 @@
 """docs/upgrade.md: the version before goes on working while and after the new one's migrations run.
 
 So a migration only adds what a process that knows nothing of it can leave out. What is taken away
-is named here, with the version in whose code nothing reads or writes it any more.
+is named here, by the first migration of a new MAJOR version.
 """
 
 from __future__ import annotations
