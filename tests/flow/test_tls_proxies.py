@@ -178,4 +178,7 @@ def test_a_body_has_its_limit(front: Front, deployment: Deployment) -> None:
         Authorization=f"Basic {login}",
         Content_Type="application/json",
     )
-    assert told.status == 413
+    # Caddy hands a body on while it comes, and web has answered and closed before its end.
+    early = {502} if isinstance(front.proxy, TlsCaddy) else set()
+    assert told.status in {413} | early
+    assert front.tell(deployment.secret, 101) == 202
