@@ -192,7 +192,7 @@ class Batch:
             if self.open:
                 _unreleased.add(self.token)
             if self.probing:
-                circuit_breaker.give_turn_back()
+                ledger.give_turn_back()
             # Only now: the batch's lease must not run out because a receiver is slow.
             tell_applications(self.results)
         if any(row.held_at for row in self.rows.values()):
