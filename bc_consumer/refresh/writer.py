@@ -194,9 +194,9 @@ def _apply_in_transaction(
     with transaction.atomic():
         copy = _Copy.load(batch)
         if not identity_checked:
-            odoo_identity.compare_creation(_creation_dates(batch, copy))
+            odoo_identity.require_same_creation(_creation_dates(batch, copy))
         if doubtful is not None:
-            archive_brake.check(doubtful)
+            archive_brake.hold_if_too_many(doubtful)
         now = database_now()
         differences = [_compare(row, copy, now, in_bulk=in_bulk) for row in batch]
         _write(differences, batch)

@@ -38,8 +38,8 @@ from bc_consumer.models import (
 from bc_consumer.operations import alerts, clock_steps
 from bc_consumer.operations.heartbeats import HeartbeatThread, alive
 from bc_consumer.reconciliation import schedule as plan
-from bc_consumer.reconciliation.finish import forget_requested_scan
 from bc_consumer.reconciliation.lock import Lock
+from bc_consumer.reconciliation.run_record import forget_requested_scan
 from tests.conftest import ON_SQLITE
 
 pytestmark = pytest.mark.usefixtures("single_rows")
