@@ -1,7 +1,7 @@
 """Completes the site of mkdocs.yml, which names this file as a hook.
 
-Some documents stand outside docs/, where GitHub and readers look for them: README.md and others. They
-become pages of the site, and README.md its first one. Links are written as they work in the
+Some documents stand outside docs/, where GitHub and readers look for them: README.md and others.
+They become pages of the site, and README.md its first one. Links are written as they work in the
 repository, on GitHub or in an editor; here they are turned to where the same thing is in the site.
 A file that a link leads to and that is no page (a configuration, say) comes along as it is.
 """
