@@ -21,8 +21,8 @@ from tests.documents import pages, running_text, sections
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = "docs/operations/runbook.md"
-HEADING = re.compile(r"`(?P<key>[^`]+)`: .+")
-ROW = re.compile(r"^\| \[`(?P<key>[^`]+)`\]\(#(?P<anchor>[\w-]+)\) \| [^|]{20,} \|$", re.MULTILINE)
+HEADING = re.compile(r"`(?P<key>[a-z ]+)(?:: …)?`")
+ROW = re.compile(r"^\| \[`(?P<key>[^`]+)`\]\(#[\w-]+\) \| [^|]{20,} \|$", re.MULTILINE)
 PARTS = ("What it means.", "What to press.", "By command.")
 KEY = re.compile(r"[a-z][a-z ]+:?")
 MESSAGE = re.compile(r'^msgid ((?:"(?:[^"\\]|\\.)*"\n)+)', re.MULTILINE)
@@ -32,7 +32,7 @@ COMMAND = re.compile(r"`manage\.py (\w+)([^`]*)`")
 
 
 def alert_sections() -> dict[str, str]:
-    """Return the section of each alert by its key; some keys have a field's name behind a colon."""
+    """Return the section of each alert by its key, without what stands behind a colon."""
     found = {}
     for heading, text in sections(pages()[RUNBOOK]).items():
         match = HEADING.fullmatch(heading)
