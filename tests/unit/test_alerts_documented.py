@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 from django.core.management import get_commands, load_command_class
 
 from bc_consumer.operations import alert_channels, alerts
@@ -136,6 +137,14 @@ def test_the_commands_are_there_with_these_options(key: str) -> None:
         options = {text for action in parser._actions for text in action.option_strings}
         for option in re.findall(r"--[\w-]+", arguments):
             assert option in options, f"{key}: {name} has no {option}"
+
+
+def test_each_alert_of_prometheus_leads_to_a_section() -> None:
+    rules = yaml.safe_load((ROOT / "docs/monitoring/alert-rules.yml").read_text())
+    wanted = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
+    told = sections(pages()[RUNBOOK])["Alerts of Prometheus"]
+    names = [name for row in told.splitlines() for name in re.findall(r"`(BC\w+)`", row)]
+    assert sorted(names) == sorted(wanted)
 
 
 def test_the_figures_told_are_the_code_s() -> None:
