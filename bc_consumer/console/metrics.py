@@ -92,6 +92,7 @@ class _Collected:
 def _read() -> Iterator["Family"]:
     until = time.monotonic() + ANSWER_SECONDS
     gauges.ask_rabbitmq()
+    gauges.ask_for_counts()
     totals: Mapping[str, float] | None = None
     samples: list[Sample] = []
     try:
@@ -101,9 +102,10 @@ def _read() -> Iterator["Family"]:
     except DatabaseFailure as error:
         connection.close()
         logger.warning("The database did not answer a question for metrics: %s", error)
-        totals, samples = None, [Sample(gauges.DATABASE_UP, 0)]
+        samples = [Sample(gauges.DATABASE_UP, 0)]
     else:
-        samples += [Sample(gauges.DATABASE_UP, 1), *gauges.copy_gauges(until)]
+        samples += [Sample(gauges.DATABASE_UP, 1)]
+        samples += [*gauges.ledger_gauges(until), *gauges.copy_gauges(until)]
     samples += gauges.rabbitmq_gauges(until)
     yield from _gauge_families(samples)
     if totals is not None:

@@ -129,10 +129,21 @@ def test_a_later_attempt_of_an_order_marked_long_ago_is_made() -> None:
     assert claimed() == [1]
 
 
+def test_an_owed_row_that_was_put_off_is_soon_due_again(settings: LazySettings) -> None:
+    """It was marked before the step, so only the moment at which it is due lies ahead."""
+    ledger.mark([1], Mark(cause="webhook"))
+    earlier = Now() - timedelta(minutes=10)
+    PendingBC.objects.update(
+        last_marked_at=earlier, owed_since=earlier, due_at=Now() + timedelta(minutes=10)
+    )
+    clock_steps.set_right(timedelta(minutes=-10))
+    assert claimed() == [1]
+
+
 def test_no_wait_that_is_asked_for_is_shortened(settings: LazySettings) -> None:
     ledger.mark([1], Mark(cause="webhook"))
     wait = clock_steps.longest_wait()
-    PendingBC.objects.update(due_at=Now() + wait)
+    PendingBC.objects.update(due_at=Now() + wait, fetched_generation=F("generation"))
     due_at = PendingBC.objects.get().due_at
     clock_steps.set_right()
     assert PendingBC.objects.get().due_at == due_at
