@@ -80,7 +80,7 @@ LAST_GOOD_RUN = Metric(
 )
 ALIVE = Metric(
     "bc_processes_alive",
-    "Processes heard of within 35 seconds.",
+    "Processes heard from within 35 seconds.",
     {"kind": tuple(Heartbeat.Kind.values)},
 )
 ALERTS = Metric("bc_alerts_open", "Alerts whose cause is not known to be gone.")

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 DATABASE_SECONDS = 1.0
 """The database's deadline for all questions but the copy's size."""
 ANSWER_SECONDS = 1.5
-"""After so long the answer is given without what has not come."""
+"""After this long we answer without the figures still missing."""
 
 
 @transaction.non_atomic_requests

@@ -16,8 +16,8 @@ T = TypeVar("T")
 SHARE = 0.05
 """Share of one database connection's time, per process and question: 5 %."""
 SMALL_SHARE = 0.0005
-"""The same for questions of which a page asks many: twenty of them, in whatever processes, are 1 %.
-An answer that takes 1 ms is then at most 2 s old."""
+"""The same for questions of which a page asks many: twenty of them together, across all processes,
+take 1 %. An answer that takes 1 ms is then at most 2 s old."""
 LONGEST_SECONDS = 60.0
 """No answer is ever older than this, unless its share is the small one."""
 SMALL_SHARE_LONGEST_SECONDS = 600.0

@@ -113,7 +113,7 @@ class OperatorAction(MessageModel):
             ("see_tracebacks", "Can see tracebacks"),
         )
         constraints = (
-            # Whoever asks for what is asked for already is shown that.
+            # A repeated request returns the existing one.
             models.UniqueConstraint(
                 fields=["fingerprint"],
                 condition=Q(status__in=["asked", "running"]),

@@ -73,15 +73,16 @@ AWAY_LINE = "Odoo is away. %s %s"
 TURN_SECONDS = 60.0
 """One call works no longer than this, so that a message is acked long before any time limit."""
 ELSEWHERE_SECONDS = 0.3
-"""Before an order is tried again whose lines the copy has under one that another worker has
+"""Delay before retrying an order whose lines the copy still has under one that another worker has
 claimed."""
 BROKEN_SECONDS = 15.0
-"""Before an order is tried again whose lines the copy has under one that failed, or is held."""
+"""Delay before retrying an order whose lines the copy still has under one that failed, or is held.
+"""
 OURS_SECONDS = 1.0
-"""Before orders are tried again after our own database refused (a deadlock, a lock held too
-long)."""
+"""Delay before retrying orders after our own database refused (a deadlock, a lock held too long).
+"""
 LOCKED_SECONDS = 10.0
-"""Before an order is tried again whose row another session has locked; it is then read alone."""
+"""Delay before retrying an order whose row another session has locked; it is then read alone."""
 LOCK_NOT_AVAILABLE = "55P03"
 """PostgreSQL's SQLSTATE once lock_timeout is over."""
 SLOW_PARTS = 8
