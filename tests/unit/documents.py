@@ -25,7 +25,7 @@ class Table:
 
 @cache
 def pages() -> tuple[Path, ...]:
-    """Return every document that is kept up to date, CHANGELOG.md left out: it tells of the past."""
+    """Return every document that is kept up to date; CHANGELOG.md tells of the past."""
     found = [ROOT / "README.md", ROOT / "DEVELOPERS.md", *sorted((ROOT / "docs").rglob("*.md"))]
     assert len(found) > 20, "the search for documents finds hardly any: has it broken?"
     return tuple(found)
