@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^ *```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^ *```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 HEADING = re.compile(r"^(#{1,6}) +(.+?) *$", re.MULTILINE)
+CODE = ("bc_consumer", "odoo_webhook", "odoo_simulator", "project", "tests", "bench", "tools")
 CELLS = re.compile(r"(?<!\\)\|")
 
 
@@ -93,6 +94,19 @@ def fences(text: str, languages: Sequence[str] = ()) -> Iterator[str]:
 def without_fences(text: str) -> str:
     """Return the text with its blocks of code as empty lines."""
     return FENCE.sub(lambda found: "\n" * found[0].count("\n"), text)
+
+
+@cache
+def words_of_the_code() -> frozenset[str]:
+    """Return every name in the code, in the tests and in the files that deploy."""
+    found: set[str] = set()
+    for folder in CODE:
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and path.suffix in {".py", ".yml", ".sh", ".html", ".conf"}:
+                found.update(re.findall(r"\w+", path.read_text(encoding="utf-8")))
+    for name in ("test", "start", "docker-compose.yml", "Dockerfile", "pyproject.toml"):
+        found.update(re.findall(r"\w+", (ROOT / name).read_text(encoding="utf-8")))
+    return frozenset(found)
 
 
 def spans(text: str) -> list[str]:

@@ -1,4 +1,7 @@
-"""docs/operations.md tells of every alert: its key, what it means, and what to do."""
+"""The documents tell of every alert: its key, what it means, and what to do; and of no other.
+
+An alert has a row of a table whose first column is «key», or a heading that is its key.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,30 @@ from pathlib import Path
 from types import ModuleType
 
 from bc_consumer.operations import alert_channels, alerts
+from tests.unit import documents
 
 ROOT = Path(__file__).resolve().parents[2]
-OPERATIONS = (ROOT / "docs/operations.md").read_text()
-ROW = re.compile(r"^\| `(?P<key>[^`]+)` \| [^|]{20,} \| [^|]{10,} \|$", re.MULTILINE)
 KEY = re.compile(r"[a-z][a-z ]+:?")
+HEADING = re.compile(r"`[a-z][a-z ]+(: .*)?`")
+IN_A_COMMAND = re.compile(r"--(?:acknowledge|mute|unmute) '([^']+)'")
 
 
 def documented() -> set[str]:
-    """Return the keys of the table; what follows a colon differs from alert to alert."""
-    section = OPERATIONS.split("\n## Alerts\n")[1].split("\n## ")[0]
-    return {re.sub(r": .*", ":", match["key"]) for match in ROW.finditer(section)}
+    """Return the keys that have a row or a heading; what follows a colon differs each time."""
+    found = set()
+    for path in documents.pages():
+        text = path.read_text(encoding="utf-8")
+        for table in documents.tables(text):
+            if table.header[0] in {"key", "alert"}:
+                for key, *told in table.rows:
+                    assert min(map(len, told)) >= 10, f"{key}: what it means, and what to do?"
+                    found.add(kind(key.strip("`")))
+        found |= {kind(one[1:-1]) for one in documents.headings(text) if HEADING.fullmatch(one)}
+    return found
+
+
+def kind(key: str) -> str:
+    return re.sub(r": .*", ":", key)
 
 
 def keys_in_code() -> set[str]:
@@ -72,12 +88,22 @@ def test_the_search_finds_keys_however_they_are_written() -> None:
 
 
 def test_every_alert_is_documented_and_no_other() -> None:
-    assert keys_in_code() - documented() == set(), "add these to docs/operations.md, ## Alerts"
+    assert keys_in_code() - documented() == set(), "add these to the table of alerts in docs/"
     assert documented() - keys_in_code() == set(), "nothing raises these any more"
 
 
+def test_examples_name_alerts_that_there_are() -> None:
+    keys, named = keys_in_code(), 0
+    for path in documents.pages():
+        for block in documents.fences(path.read_text(encoding="utf-8")):
+            for key in (*re.findall(r"\bALERT ([a-z ]+):", block), *IN_A_COMMAND.findall(block)):
+                assert {key, f"{key}:"} & keys, f"{documents.place(path)}: no alert {key!r}"
+                named += 1
+    assert named > 3, "the search for alerts finds hardly any: has it broken?"
+
+
 def test_the_figures_told_are_the_code_s() -> None:
-    text = " ".join(OPERATIONS.split())
+    text = " ".join(" ".join(path.read_text().split()) for path in documents.pages())
     assert f"together have {alert_channels.SECONDS:g} s" in text
     assert f"{alerts.LONGEST_MUTE.days} days at most" in text
     minutes = alerts.TRY_AGAIN_AFTER.total_seconds() / 60

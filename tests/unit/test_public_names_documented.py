@@ -1,4 +1,4 @@
-"""docs/public-names.md has what applications may import, and examples and documents use no other."""
+"""docs/public-names.md has what applications may import; examples and documents use no other."""
 
 from __future__ import annotations
 
@@ -135,9 +135,9 @@ def test_the_example_names_public_names_alone() -> None:
     known = named | {f"{module}.{name}" for module, names in promised().items() for name in names}
     for path in sorted((ROOT / "examples").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if re.fullmatch(r"(bc_consumer|odoo_webhook)[\w.]*", node.value):
-                    assert node.value in known, f"{documents.place(path)}: {node.value}"
+            text = str(node.value) if isinstance(node, ast.Constant) else ""
+            if re.fullmatch(r"(bc_consumer|odoo_webhook)[\w.]*", text):
+                assert text in known, f"{documents.place(path)}: {text}"
 
 
 # --- their types --------------------------------------------------------------------------------
