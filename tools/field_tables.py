@@ -36,6 +36,7 @@ HELP = ROOT / "bc_consumer/templates/bc_consumer/for_buyers_content.html"
 HEAD = ("| champ | dans Odoo | ce qu’il dit |", "| --- | --- | --- |")
 OWN = frozenset(OWN_ORDER) | frozenset(OWN_LINE)
 """Columns of the copy without a field in the table."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
 OLDEST, LATEST = 17, 19
 """The oldest and latest version that the documents cover."""
 VALUES = (
@@ -192,10 +193,11 @@ def _versions(numbers: Iterable[int]) -> str:
 def help_page(text: str) -> str:
     """Return the business document as the content of a page of the console.
 
-    Tables scroll by themselves on a telephone; links lead within the
-    page, for the other documents are not there.
+    Tables scroll by themselves on a telephone; links lead within the page, for the other documents
+    are not there.
     """
     text = re.sub(r"<!--.*?-->\n*", "", text)
+    text = re.sub(r"(?<=[\w»)*]) (?=[:;?!])|(?<=«) | (?=»)", NO_BREAK, text)
     body = markdown.markdown(text, extensions=["tables", "toc"], output_format="html")
     body = re.sub(r'<a href="(?!#|https?:)[^"]*">(.*?)</a>', r"\1", body)
     tables = 0
@@ -203,16 +205,12 @@ def help_page(text: str) -> str:
     def scrolling(found: re.Match[str]) -> str:
         nonlocal tables
         tables += 1
-        label = f'role="region" aria-label="Tableau {tables}"'
-        return (
-            f'<div class="wide" tabindex="0" {label}><table class="rows">{found[1]}</table></div>'
-        )
+        region = f'<div class="wide" tabindex="0" role="region" aria-label="Tableau {tables}">'
+        return f'{region}<table class="rows">{found[1]}</table></div>'
 
     body = re.sub(r"<table>(.*?)</table>", scrolling, body, flags=re.DOTALL)
     body = body.replace("<th>", '<th scope="col">')
-    made = (
-        "{# Made from docs/metier.fr.md by tools/field_tables.py; tools/messages makes it anew. #}"
-    )
+    made = "{# Made from docs/metier.fr.md: tools/messages makes it anew. #}"
     return f"{made}{{% verbatim %}}\n{body}\n{{% endverbatim %}}\n"
 
 

@@ -158,8 +158,9 @@ def functions() -> Iterator[tuple[str, FunctionType]]:
             elif inspect.isclass(value) and value is not OdooRecord:
                 for method, found in vars(value).items():
                     inner = found.fget if isinstance(found, property) else found
-                    is_ours = inspect.isfunction(inner) and inner.__module__.startswith(PACKAGES)
-                    if is_ours and not re.match("_[a-z]", method):
+                    if not isinstance(inner, FunctionType) or re.match("_[a-z]", method):
+                        continue
+                    if inner.__module__.startswith(PACKAGES):
                         yield f"{module}.{name}.{method}", inner
 
 
