@@ -17,7 +17,7 @@ class OperatorAction(MessageModel):
     """
 
     class Kind(models.TextChoices):
-        """What can be asked for; docs/operations.md names the command that does the same."""
+        """What can be asked for; docs/operations/actions.md has the command for each."""
 
         COMPARE = "compare", _("compare an order with Odoo")
         READ_AGAIN = "read_again", _("read orders again")

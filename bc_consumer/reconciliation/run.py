@@ -68,21 +68,10 @@ from bc_consumer.odoo import (
 )
 from bc_consumer.operations import schema_watch
 from bc_consumer.operations.alerts import alert
-from bc_consumer.operations.language_watch import check_language
+from bc_consumer.operations.language_watch import follow_language
 from bc_consumer.operations.phase_words import describe_phase
 from bc_consumer.operations.run_control import describe_holder
 from bc_consumer.reconciliation import schedule, scrub, suspect_orders
-from bc_consumer.reconciliation.finish import (
-    alert_about,
-    connection_was_lost,
-    count,
-    forget_requested_scan,
-    purge_what_is_old,
-    report_to_monitor,
-    summary,
-    verdict,
-    waiting_in_vain,
-)
 from bc_consumer.reconciliation.lock import (
     AlreadyRunning,
     GaveWay,
@@ -95,8 +84,19 @@ from bc_consumer.reconciliation.lock import (
 )
 from bc_consumer.reconciliation.period_digest import Model, PeriodComparison
 from bc_consumer.reconciliation.run_findings import Braked, Findings
+from bc_consumer.reconciliation.run_record import (
+    alert_about,
+    begin,
+    connection_was_lost,
+    count_for_monitoring,
+    forget_requested_scan,
+    purge_what_is_old,
+    report_to_monitor,
+    summary,
+    verdict,
+    waiting_in_vain,
+)
 from bc_consumer.reconciliation.schedule import RunRequest
-from bc_consumer.reconciliation.start import begin
 from bc_consumer.refresh import archive_brake, odoo_identity
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.fault_finding import probe_odoo
@@ -297,7 +297,7 @@ class _Runner:
         """Raise before orders of another database overwrite ours under the same ids."""
         if self.run.forced and self.run.window_until is None:
             odoo_identity.accept(self.odoo)
-        odoo_identity.check(self.odoo)
+        odoo_identity.require_same_database(self.odoo)
 
     def _go_through_phases(self) -> None:
         if self.run.window_until is None:
@@ -306,12 +306,12 @@ class _Runner:
             self._widen_window(self.run.window_until)
             if self.run.cause != Cause.POLL:  # polls come too often for that
                 schema_watch.look_anew(self.odoo)
-                check_language(self.odoo)
+                follow_language(self.odoo)
             self._save_or_stop()
         phases = self._phases()
         names = [*phases, Phase.DONE]
         if self.run.phase not in names:  # names of a model that the fields no longer refer to
-            self.run.phase, self.run.cursor = Phase.FAILED, 0
+            self.run.phase, self.run.cursor = Phase.RETRY_FAILED, 0
         while self.run.phase != Phase.DONE:
             self._stop_if_asked()
             self._wait_for_room()
@@ -332,7 +332,7 @@ class _Runner:
     def _phases(self) -> dict[str, Callable[[], str]]:
         """Return each phase's method, in the order of the module's table."""
         return {
-            Phase.FAILED: self._reopen_failed,
+            Phase.RETRY_FAILED: self._reopen_failed,
             Phase.MAPPING: self._mark_older_mapping,
             Phase.ORDERS: self._compare_orders,
             Phase.LINES: self._compare_lines,
@@ -595,7 +595,7 @@ class _Runner:
             ended = self._save()
         run.refresh_from_db()
         if ended:
-            count(run)
+            count_for_monitoring(run)
         harmless = run.cause == Cause.POLL or status == Status.STOPPED
         bad_level = logging.WARNING if harmless else logging.ERROR
         level = logging.INFO if good else bad_level

@@ -192,7 +192,7 @@ class Batch:
             if self.open:
                 _unreleased.add(self.token)
             if self.probing:
-                circuit_breaker.give_turn_back()
+                ledger.give_turn_back()
             # Only now: the batch's lease must not run out because a receiver is slow.
             tell_applications(self.results)
         if any(row.held_at for row in self.rows.values()):
@@ -221,7 +221,7 @@ class Batch:
                 seconds = time.monotonic() - began
                 self._odoo_clock = OdooClock(fetched.began_at, began, seconds)
                 self._confirm_odoo()
-                schema_watch.alert_to_missing_fields(odoo())
+                schema_watch.follow_fields(odoo())
                 self._apply(self._map(fetched), rounds)
 
     def _renew(self, odoo_ids: Iterable[int]) -> list[int]:
@@ -246,7 +246,7 @@ class Batch:
     def _confirm_odoo(self) -> None:
         """Odoo has answered: check that it is our database, and end the outage if we probed."""
         # During an outage a backup may have been restored, or Odoo moved to another server.
-        odoo_identity.check_unless_recent(odoo(), in_doubt=self.probing)
+        odoo_identity.require_same_database_now_and_then(odoo(), in_doubt=self.probing)
         if not self.probing:
             return
         self.probing = False
@@ -320,7 +320,7 @@ class Batch:
                 odoo_clock=self._odoo_clock,
             )
         except odoo_identity.CreatedOtherwise as different:
-            odoo_identity.check_unless_recent(odoo(), in_doubt=True)
+            odoo_identity.require_same_database_now_and_then(odoo(), in_doubt=True)
             logger.warning("%s Odoo is ours: a backup was restored there.", different)
             self._apply(fetched_rows, rounds, identity_checked=True)
         except ledger.LeaseLost as lost:

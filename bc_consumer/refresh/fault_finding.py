@@ -81,7 +81,7 @@ def probe_odoo(odoo_id: int | None) -> None:
             raise
         logger.info("BC %s: %s", odoo_id, error)
     odoo().ping()
-    odoo_identity.check(odoo())
+    odoo_identity.require_same_database(odoo())
     circuit_breaker.probe_soon()
 
 

@@ -1,7 +1,8 @@
 """The only code that counts the looks at a run's orders, in the columns of its SyncLog.
 
 A look is counted in the transaction that makes it true, and only while the run is under way: what
-is fetched after the run's end does not change its figures. docs/operations.md defines each figure.
+is fetched after the run's end does not change its figures.
+docs/operations/reconciliation.md defines each figure.
 """
 
 from collections import Counter

@@ -39,8 +39,8 @@ from bc_consumer.odoo import Odoo
 from bc_consumer.operations import metric_totals
 from bc_consumer.operations.heartbeats import HeartbeatThread
 from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.run_record import begin
 from bc_consumer.reconciliation.schedule import RunRequest
-from bc_consumer.reconciliation.start import begin
 from odoo_simulator import Simulator
 from tests.db.conftest import refresh
 from tests.db.copied import bc, failed, line, pending

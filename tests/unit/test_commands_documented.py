@@ -19,8 +19,8 @@ from django.utils import translation
 import bench.__main__
 import odoo_simulator.__main__
 import tests.chaos.__main__
-from tests.unit import documents
-from tests.unit.documents import ROOT
+from tests import documents
+from tests.documents import ROOT
 
 COMMANDS = find_commands(str(ROOT / "bc_consumer/management"))
 PROGRAMS = {
@@ -221,7 +221,7 @@ def _joined(block: str) -> str:
     return re.sub(r"\s*\\\n\s*", " ", block)
 
 
-@pytest.mark.parametrize("path", documents.pages(), ids=documents.place)
+@pytest.mark.parametrize("path", documents.everywhere(), ids=documents.place)
 def test_documents_name_commands_and_options_that_there_are(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     for name, words in calls(text):

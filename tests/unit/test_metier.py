@@ -19,8 +19,8 @@ from bc_consumer.fields.table import (
 )
 from bc_consumer.installation.permissions import MORE
 from bc_consumer.models import BC, BCLine, JournalEntry
-from tests.unit import documents
-from tests.unit.documents import ROOT
+from tests import documents
+from tests.documents import ROOT
 from tools import field_remarks, field_tables
 from tools.field_remarks import OwnColumn
 

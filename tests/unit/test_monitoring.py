@@ -14,7 +14,7 @@ import yaml
 from bc_consumer.console.gauges import GAUGES
 from bc_consumer.core.totals import Metric
 from bc_consumer.models.metrics import COUNTED
-from tests.unit import documents
+from tests import documents
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 ROW = re.compile(r"^\| `(bc_[a-z_]+)` \| ([^|]+) \| ", re.MULTILINE)
@@ -72,7 +72,7 @@ def test_the_document_lists_every_metric_with_its_labels_and_no_other() -> None:
         assert {label: set(values) for label, values in labels.items()} == wanted, name
 
 
-@pytest.mark.parametrize("path", documents.pages(), ids=documents.place)
+@pytest.mark.parametrize("path", documents.everywhere(), ids=documents.place)
 def test_documents_name_metrics_that_there_are(path: Path) -> None:
     """What else begins with ``bc_`` is a name in the code: a column, a figure, a signal."""
     for span in documents.spans(path.read_text(encoding="utf-8")):

@@ -12,7 +12,7 @@ import pytest
 from django.contrib.admin import site
 from django.urls import Resolver404, URLPattern, URLResolver, get_resolver, resolve
 
-from tests.unit import documents
+from tests import documents
 
 PAGE = "pages.md"
 PUBLIC = "staff; everybody with `LIVE_PAGE_PUBLIC`"
@@ -92,7 +92,7 @@ def test_lists_of_the_administration_name_their_permission() -> None:
 
 
 def test_documents_name_addresses_that_there_are() -> None:
-    for path in documents.pages():
+    for path in documents.everywhere():
         for span in documents.spans(path.read_text(encoding="utf-8")):
             if not re.fullmatch(r"/[a-z][\w./<>… -]*", span) or OTHERS.match(span):
                 continue

@@ -9,7 +9,7 @@ from django.contrib.admin import site
 
 from bc_consumer.installation.permissions import ADMINISTRATORS, MORE, OPERATORS, VIEWERS
 from bc_consumer.models import OperatorAction, permission_for
-from tests.unit import documents
+from tests import documents
 
 PAGE = "permissions.md"
 COLUMNS = {"viewers": VIEWERS, "operators": OPERATORS, "administrators": ADMINISTRATORS}
@@ -78,7 +78,7 @@ def test_what_nobody_can_look_at_is_said_so() -> None:
 
 def test_documents_name_permissions_and_groups_that_there_are() -> None:
     names, groups = set(in_code()), set(MORE) | {"BC viewer", "BC operator"}
-    for path in documents.pages():
+    for path in documents.everywhere():
         for span in documents.spans(path.read_text(encoding="utf-8")):
             if re.fullmatch(r"(ask|see)_[a-z_]+|change_pendingbc", span):
                 assert span in names, f"{documents.place(path)}: there is no {span}"

@@ -15,8 +15,8 @@ from django.apps import apps
 
 from bc_consumer import conf
 from bc_consumer.models import BC, BCQuerySet, OdooRecord
-from tests.unit import documents
-from tests.unit.documents import ROOT
+from tests import documents
+from tests.documents import ROOT
 from tests.unit.test_settings_documented import documented as documented_settings
 
 PAGE = "public-names.md"
@@ -92,7 +92,7 @@ def test_names_in_settings_and_addresses_are_there() -> None:
 def test_the_tables_are_there() -> None:
     ours = {model._meta.db_table for model in apps.get_app_config("bc_consumer").get_models()}
     assert set(told("Tables", "table")) <= ours
-    for path in documents.pages():
+    for path in documents.everywhere():
         for span in documents.spans(path.read_text(encoding="utf-8")):
             if found := re.fullmatch(r"(bc_consumer_[a-z]+)(\.\w+)?", span):
                 assert found[1] in ours, f"{documents.place(path)}: there is no table {span}"
@@ -116,7 +116,7 @@ def code_for_applications() -> Iterator[tuple[str, str]]:
     """Yield the example's modules and the documents' Python code, each with its place."""
     for path in sorted((ROOT / "examples").rglob("*.py")):
         yield documents.place(path), path.read_text(encoding="utf-8")
-    for path in documents.pages():
+    for path in documents.everywhere():
         for block in documents.fences(path.read_text(encoding="utf-8"), ["python"]):
             yield documents.place(path), block
 

@@ -12,7 +12,7 @@ import pytest
 from dotenv import dotenv_values
 
 from bc_consumer import conf
-from tests.unit import documents
+from tests import documents
 
 ROOT = Path(__file__).resolve().parents[2]
 READERS = frozenset(
@@ -170,7 +170,7 @@ def test_every_setting_of_the_apps_is_read_from_the_variable_of_its_name(
     assert {name for name in settings - names if not name.startswith(for_libraries)} == set()
 
 
-@pytest.mark.parametrize("path", documents.pages(), ids=documents.place)
+@pytest.mark.parametrize("path", documents.everywhere(), ids=documents.place)
 def test_documents_name_variables_that_there_are(path: Path) -> None:
     """A setting, or a name in the code: a variable of the tests, a setting of Django's."""
     text = path.read_text(encoding="utf-8")

@@ -1,4 +1,7 @@
-"""Reads the documents, wherever in docs/ a page stands: their tables, headings and code."""
+"""The documents, as tests read them: the pages, wherever in docs/ one stands, and their parts.
+
+Headings, tables, and code in a line (spans) or in a block of its own (fences).
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,39 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+NOT_FOR_READERS = ("promises.md", "decisions")
+"""What repeats others' words, and what says why."""
+OUTSIDE_DOCS = ("README.md", "DEVELOPERS.md", "CONTRIBUTING.md", "SECURITY.md")
 FENCE = re.compile(r"^ *```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^ *```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 HEADING = re.compile(r"^(#{1,6}) +(.+?) *$", re.MULTILINE)
 CODE = ("bc_consumer", "odoo_webhook", "odoo_simulator", "project", "tests", "bench", "tools")
 CELLS = re.compile(r"(?<!\\)\|")
+
+
+@cache
+def pages() -> dict[str, str]:
+    """Return the text of the README and of each page for readers, by its path."""
+    paths = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+    return {
+        str(path.relative_to(ROOT)): path.read_text("utf-8")
+        for path in paths
+        if path.relative_to(ROOT).parts[:2][-1] not in NOT_FOR_READERS
+    }
+
+
+@cache
+def running_text() -> str:
+    """Return all of it without line breaks."""
+    return " ".join(" ".join(pages().values()).split())
+
+
+def sections(text: str) -> dict[str, str]:
+    """Return what stands under each heading of the second level."""
+    parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +55,9 @@ class Table:
 
 
 @cache
-def pages() -> tuple[Path, ...]:
+def everywhere() -> tuple[Path, ...]:
     """Return every document that is kept up to date; CHANGELOG.md tells of the past."""
-    found = [ROOT / "README.md", ROOT / "DEVELOPERS.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    found = [*(ROOT / name for name in OUTSIDE_DOCS), *sorted(DOCS.rglob("*.md"))]
     assert len(found) > 20, "the search for documents finds hardly any: has it broken?"
     return tuple(found)
 
@@ -35,7 +65,7 @@ def pages() -> tuple[Path, ...]:
 @cache
 def page(name: str) -> str:
     """Return the text of the one page of docs/ that has this name, in whichever folder."""
-    (found,) = (ROOT / "docs").rglob(name)
+    (found,) = DOCS.rglob(name)
     return found.read_text(encoding="utf-8")
 
 
