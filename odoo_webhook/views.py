@@ -36,7 +36,7 @@ def receive(request: HttpRequest) -> HttpResponse:
     if request.method == "OPTIONS":  # as doctor asks what answers here
         return HttpResponse(status=204, headers={"Allow": "POST, OPTIONS"})
     if refusal := _check_headers(request):
-        if refusal.status_code == 413:
+        if refusal.status_code in {411, 413}:
             note_missed()  # the caller knows a secret, so its event counts
         return refusal
     try:

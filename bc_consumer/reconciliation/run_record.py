@@ -8,9 +8,10 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError
-from django.db.models import QuerySet
-from django.db.models.functions import Now
+from django.db import Error as DatabaseFailure
+from django.db import InterfaceError, OperationalError
+from django.db.models import QuerySet, Subquery
+from django.db.models.functions import Coalesce, Now
 
 from bc_consumer import ledger
 from bc_consumer.core.log_context import logging_about
@@ -18,13 +19,14 @@ from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.totals import totals
 from bc_consumer.core.translatable import NOTHING, Message, joined, ngettext, verbatim
 from bc_consumer.core.translatable import gettext as _
+from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog, SyncState
 from bc_consumer.models.metrics import RUN_DIFFERENCES, RUN_MISSED, RUNS
 from bc_consumer.operations import heartbeat_url, retention
 from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import archive_brake
-from bc_consumer.refresh.batch import ACCEPTED, REFUSED
+from bc_consumer.refresh.batch import ACCEPTED, AWAY, REFUSED, UNFIT_DATABASE
 
 logger = logging.getLogger(__name__)
 Status = SyncLog.Status
@@ -33,8 +35,8 @@ Phase = SyncLog.Phase
 
 KILLED = _("killed: its lease ran out before it ended")
 """The error of a run that ended without closing its row."""
-SAME_DATE = "same date"
-"""The key of the alert."""
+SAME_DATE, RUN_FAILED, POLL_FAILED = "same date", "run failed", "poll failed"
+"""Keys of alerts."""
 POLL_MAY_FAIL_FOR = timedelta(minutes=5)
 """Before people are alerted to failing polls: Odoo restarts now and then."""
 
@@ -210,22 +212,20 @@ def alert_about(run: SyncLog) -> None:
     if run.was_interrupted or run.status == Status.STOPPED:
         return  # a person or a shutdown did it; nobody needs to be told
     is_poll = run.cause == Cause.POLL
-    key = "poll failed" if is_poll else "run failed"
+    key = POLL_FAILED if is_poll else RUN_FAILED
     if run.status == Status.REFUSED:
         # Odoo rejects the workers too, under the same key: one mail is enough.
         alert(REFUSED, _("Odoo rejects our access"), summary(run))
     elif run.status == Status.FAILED:
-        if not (is_poll and _any_run_was_good_lately()):
+        if not (is_poll and _polls_fail_only_lately()):
             alert(
                 key, _("a poll failed") if is_poll else _("a reconciliation failed"), summary(run)
             )
     elif run.status in SyncLog.GOOD:
-        resolve_alert(
-            key, _("a poll was good again") if is_poll else _("a reconciliation was good again")
-        )
-        resolve_alert(REFUSED, ACCEPTED)
+        if run.error != SyncLog.GAVE_WAY:
+            _end_alerts_of_good_run(run)
         if run.status == Status.OK and run.digest:
-            _end_alerts()
+            _end_alerts_of_digest()
     if run.cause == Cause.NIGHTLY and run.window_since is not None:
         if run.missed_by_webhooks > settings.ALERT_MISSED:
             alert(
@@ -241,8 +241,26 @@ def alert_about(run: SyncLog) -> None:
                     _("Are the automation rules in Odoo active, and complete?"),
                 ),
             )
-        else:
+        elif run.status in SyncLog.GOOD:
             resolve_alert("missed by webhooks")
+
+
+def _end_alerts_of_good_run(run: SyncLog) -> None:
+    """End the alerts that a run which went through has shown to be over.
+
+    A run may find nothing to read while the workers' breaker is open: it then shows nothing of
+    Odoo. Whoever closes the breaker ends its alert as well; should that have been cut short, a run
+    does it.
+    """
+    if run.cause != Cause.POLL:
+        resolve_alert(RUN_FAILED, _("a reconciliation was good again"))
+    if run.cause == Cause.POLL or run.digest:
+        resolve_alert(POLL_FAILED, _("a poll was good again"))
+    if circuit_breaker.current_outage() is None:
+        resolve_alert(REFUSED, ACCEPTED)
+        resolve_alert(AWAY, _("Odoo answers again"))
+    if run.bc_count:
+        resolve_alert(UNFIT_DATABASE, _("the database fits this version again"))
 
 
 def _alert_about_scrub(run: SyncLog) -> None:
@@ -273,18 +291,21 @@ def _alert_about_scrub(run: SyncLog) -> None:
         resolve_alert(SAME_DATE)
 
 
-def _any_run_was_good_lately() -> bool:
-    """Return whether a run, or a poll, was good a short time ago: one failed poll needs nobody."""
-    return SyncLog.objects.filter(
-        status__in=SyncLog.GOOD, ended_at__range=(Now() - POLL_MAY_FAIL_FOR, Now())
-    ).exists()
+def _polls_fail_only_lately() -> bool:
+    """Return whether the first poll that failed since the last good run did so a moment ago."""
+    good = SyncLog.objects.filter(status__in=SyncLog.GOOD).order_by("-id").values("id")[:1]
+    failed = SyncLog.objects.filter(cause=Cause.POLL, status=Status.FAILED)
+    since = failed.filter(id__gt=Coalesce(Subquery(good), 0)).order_by("id").first()
+    if since is None or since.ended_at is None:
+        return True
+    return database_now() - since.ended_at < POLL_MAY_FAIL_FOR
 
 
-def _end_alerts() -> None:
+def _end_alerts_of_digest() -> None:
     """End the alerts that a digest without trouble has shown to be out of date."""
     if not PendingBC.objects.exclude(held_reason="").exists():
         resolve_alert(archive_brake.KEY, archive_brake.NONE_HELD)
-    if not BC.objects.filter(forbidden_at__isnull=False).exists():
+    if not BC.objects.filter(forbidden_at__isnull=False, archived_at__isnull=True).exists():
         resolve_alert("forbidden")
 
 
@@ -307,5 +328,5 @@ def purge_what_is_old() -> None:
     """
     try:
         retention.purge()
-    except DatabaseError as error:
+    except DatabaseFailure as error:
         logger.warning("What is old could not be purged: %s", error)

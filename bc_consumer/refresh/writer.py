@@ -260,15 +260,24 @@ class _Copy:
 
 def _lock_orders(ids: Collection[int]) -> dict[int, datetime | None]:
     """Lock those of these orders that the copy has, ascending; return id → create_date."""
-    locked = BC.objects.select_for_update().order_by("odoo_id")
+    locked = BC.objects.select_for_update(no_key=True).order_by("odoo_id")
     if connection.vendor != "postgresql":  # SQLite's driver gives dates as texts
         return dict(locked.filter(odoo_id__in=ids).values_list("odoo_id", "create_date"))
     statement = f"""
         SELECT odoo_id, create_date FROM {BC_TABLE}
-        WHERE odoo_id {dialect().in_ids} ORDER BY odoo_id {dialect().lock}"""
+        WHERE odoo_id {dialect().in_ids} ORDER BY odoo_id FOR NO KEY UPDATE"""
     with connection.cursor() as cursor:
         cursor.execute(statement, [ids_parameter(ids)])
         return dict(cursor.fetchall())
+
+
+def locked_by_others(ids: Collection[int]) -> set[int]:
+    """Return those of these orders whose rows other sessions have locked at this moment."""
+    orders = BC.objects.filter(odoo_id__in=sorted(ids))
+    with transaction.atomic():
+        known = set(orders.values_list("odoo_id", flat=True))
+        free = orders.select_for_update(no_key=True, skip_locked=True)
+        return known - set(free.values_list("odoo_id", flat=True))
 
 
 def _load_lines(
