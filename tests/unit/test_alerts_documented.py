@@ -18,6 +18,7 @@ import yaml
 from django.core.management import get_commands, load_command_class
 
 from bc_consumer.operations import alert_channels, alerts
+from tests import documents
 from tests.documents import pages, running_text, sections
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +30,7 @@ KEY = re.compile(r"[a-z][a-z ]+:?")
 MESSAGE = re.compile(r'^msgid ((?:"(?:[^"\\]|\\.)*"\n)+)', re.MULTILINE)
 BUTTON = re.compile(r"(?<!\*)\*([^*]+)\*(?!\*)")
 CATALOGUE = "bc_consumer/locale/fr/LC_MESSAGES/django.po"
+IN_A_COMMAND = re.compile(r"--(?:acknowledge|mute|unmute) '([^']+)'")
 COMMAND = re.compile(r"`manage\.py (\w+)([^`]*)`")
 
 
@@ -103,6 +105,16 @@ def test_the_search_finds_keys_however_they_are_written() -> None:
 def test_every_alert_is_documented_and_no_other() -> None:
     assert keys_in_code() - documented() == set(), f"add sections to {RUNBOOK}"
     assert documented() - keys_in_code() == set(), "nothing raises these any more"
+
+
+def test_examples_name_alerts_that_there_are() -> None:
+    keys, named = keys_in_code(), 0
+    for path in documents.everywhere():
+        for block in documents.fences(path.read_text(encoding="utf-8")):
+            for key in (*re.findall(r"\bALERT ([a-z ]+):", block), *IN_A_COMMAND.findall(block)):
+                assert {key, f"{key}:"} & keys, f"{documents.place(path)}: no alert {key!r}"
+                named += 1
+    assert named > 3, "the search for alerts finds hardly any: has it broken?"
 
 
 def test_the_list_leads_to_each_section() -> None:
