@@ -21,6 +21,8 @@ from django.utils import translation
 from bc_consumer.core.database_deadline import database_deadline, deadline_passed
 from bc_consumer.core.redaction import redacted
 
+__all__ = ["PageLimitsMiddleware"]
+
 logger = logging.getLogger(__name__)
 
 TURN_SECONDS = 1.0

@@ -16,6 +16,13 @@ from bc_consumer.core.log_context import current_facts
 from bc_consumer.core.redaction import current_redactor, redacted
 from bc_consumer.core.secret_patterns import Redactor
 
+__all__ = [
+    "RedactingExceptionReporter",
+    "RedactingFormatter",
+    "RedactingJSONFormatter",
+    "RedactingReporterFilter",
+]
+
 # They would start a new line, colour a terminal, or reverse the reading direction of a log.
 RANGES_NOT_IN_A_LINE = (
     (0x00, 0x08), (0x0A, 0x1F), (0x7F, 0x9F), (0x2028, 0x2029), (0x202A, 0x202E), (0x2066, 0x2069),

@@ -2,6 +2,8 @@
 
 from django.dispatch import Signal
 
+__all__ = ["bc_synced"]
+
 bc_synced = Signal()
 """Sent once for each change applied to an order, after its commit, by the process that applied it.
 

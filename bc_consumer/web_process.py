@@ -13,6 +13,8 @@ from bc_consumer.messaging.intake import intake
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.operations import heartbeats
 
+__all__ = ["prepare"]
+
 LONGEST_SECONDS = 3.0
 """The most seconds that a server that is away delays the start."""
 

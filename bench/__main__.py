@@ -63,7 +63,8 @@ def _possible(chosen: Sequence[str], session: Session) -> list[str]:
     return list(chosen or NAMES)
 
 
-def _parsed(arguments: Sequence[str] | None) -> tuple[list[str], Options, Path | None]:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the options; docs/commands.md explains them."""
     parser = argparse.ArgumentParser("python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: does it run?")
@@ -83,6 +84,11 @@ def _parsed(arguments: Sequence[str] | None) -> tuple[list[str], Options, Path |
     parser.add_argument("--web-processes", type=int, default=2)
     parser.add_argument("--profile", action="store_true", help="load: once more under a profiler")
     parser.add_argument("--json", type=Path, metavar="PATH", help="where the result is written")
+    return parser
+
+
+def _parsed(arguments: Sequence[str] | None) -> tuple[list[str], Options, Path | None]:
+    parser = make_parser()
     found = vars(parser.parse_args(arguments))
     names, output = found.pop("names"), found.pop("json")
     if unknown := set(names) - set(NAMES):

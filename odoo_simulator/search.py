@@ -26,6 +26,7 @@ class Plan:
     high: int = ENDLESS
     since: int | None = None  # µs since 1970, included
     before: int | None = None  # µs since 1970, excluded
+    undated: bool = False  # only rows without a write_date
     whole: bool = True
 
 
@@ -58,6 +59,9 @@ def _by_id(plan: Plan, leaf: Leaf) -> bool:
 
 
 def _by_date(plan: Plan, leaf: Leaf, compiler: Compiler) -> bool:
+    if leaf.path == "write_date" and leaf.operator == "=" and leaf.value is False:
+        plan.undated = True
+        return True
     if leaf.path != "write_date" or leaf.operator not in (">", ">=", "<", "<="):
         return False
     if not isinstance(leaf.value, str):
@@ -78,7 +82,9 @@ def _by_date(plan: Plan, leaf: Leaf, compiler: Compiler) -> bool:
 
 
 def block_range(block: Block, plan: Plan) -> range:
-    """Return the ids of a block that the plan leaves."""
+    """Return the ids of a block that the plan leaves. Each row of a block has a write_date."""
+    if plan.undated:
+        return range(0)
     low, high = max(plan.low, block.ids.start), min(plan.high, block.ids.stop)
     if plan.since is not None:
         low = max(low, block.first_written_since(plan.since))

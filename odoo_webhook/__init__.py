@@ -1,5 +1,6 @@
 """The endpoint that Odoo's automation rules call, and the server of the site.
 
-Only the project may import it. Start with ``views``: authenticate → parse → mark → 202.
-``incoming`` reads a request; ``server`` is what ``manage.py web`` serves.
+Only the project may import it. Start with ``server``, which ``manage.py web`` serves: it reads a
+request's body. ``fast_path`` then takes in what Odoo's rules send, and ``views`` all else; both:
+authenticate → parse (``webhook_request``) → mark → 202.
 """

@@ -26,10 +26,10 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 from granian._granian import RSGIProtocolClosed as ProtocolClosed
 
-from odoo_webhook.incoming import ARRIVED, RETRY_AFTER_SECONDS, WITHOUT_BODY, authorized
+from odoo_webhook.webhook_request import ARRIVED, RETRY_AFTER_SECONDS, WITHOUT_BODY, authorized
 
 if TYPE_CHECKING:
-    from odoo_webhook.reception import Reply
+    from odoo_webhook.fast_path import Reply
 
 logger = logging.getLogger(__name__)
 
@@ -349,7 +349,7 @@ def serve() -> Server:
     from bc_consumer.console.metrics import begin_to_flush
     from bc_consumer.messaging.intake import note_missed
     from bc_consumer.page_limits import pages_at_once, path_of, prompt_paths, urgent_paths
-    from odoo_webhook.reception import Reception
+    from odoo_webhook.fast_path import FastPath
 
     pages = pages_at_once(settings.WEB_THREADS)
     urgent = max(1, settings.WEB_THREADS - pages - READY_AT_ONCE)
@@ -363,7 +363,7 @@ def serve() -> Server:
     page_policy = RequestPolicy(ThreadQuota(pages, PAGES_WAITING, PAGE_WAIT_SECONDS), forms)
     webhook = path_of("odoo-webhook")
     event_policy = RequestPolicy(
-        urgent_lane, events, strict=False, take_in=Reception(webhook).take_in, on_lost=note_missed
+        urgent_lane, events, strict=False, take_in=FastPath(webhook).take_in, on_lost=note_missed
     )
     unread_policy = RequestPolicy(urgent_lane, None, strict=False)
 

@@ -1,6 +1,6 @@
 """The endpoint that Odoo's automation rules call: authenticate → parse → mark → 202.
 
-Under ``manage.py web`` ordinary events are taken in by ``reception``, and all others here.
+Under ``manage.py web`` ordinary events are taken in by ``fast_path``, and all others here.
 """
 
 import logging
@@ -11,19 +11,14 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from bc_consumer.core.log_context import logging_about
-from bc_consumer.core.redaction import redacted
 from bc_consumer.core.totals import totals
-from bc_consumer.ledger import Mark
-from bc_consumer.ledger.marks import shorten_ids
 from bc_consumer.messaging.intake import IntakeUnavailable, accept, note_missed
-from bc_consumer.models import Event
-from bc_consumer.models.ledger import WEBHOOK
 from bc_consumer.models.metrics import WEBHOOK_REJECTIONS
 from bc_consumer.operations.public_address import LONGEST_NONCE, PING, proof
-from odoo_webhook.incoming import (
+from odoo_webhook.fast_path import confirm, mark_of, report_lost
+from odoo_webhook.webhook_request import (
     ARRIVED,
     RETRY_AFTER_SECONDS,
-    OrderEvent,
     PayloadError,
     authorized,
     parse,
@@ -41,7 +36,7 @@ def receive(request: HttpRequest) -> HttpResponse:
     if request.method == "OPTIONS":  # as doctor asks what answers here
         return HttpResponse(status=204, headers={"Allow": "POST, OPTIONS"})
     if refusal := _check_headers(request):
-        if refusal.status_code == 413:
+        if refusal.status_code in {411, 413}:
             note_missed()  # the caller knows a secret, so its event counts
         return refusal
     try:
@@ -68,36 +63,6 @@ def _take_in(request: HttpRequest) -> JsonResponse:
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         return JsonResponse({"error": report_lost(event)}, status=503, headers=headers)
     return JsonResponse(confirm(event, mark, kept_in), status=202)
-
-
-def mark_of(event: OrderEvent) -> Mark:
-    """Return the ledger's mark of an event."""
-    return Mark(
-        cause=WEBHOOK,
-        event=Event.DELETED if event.deleted else Event.CHANGED,
-        early=settings.ODOO_WEBHOOK_TIMING != "committed",
-        payload=redacted(event.text, event.kept),
-    )
-
-
-def confirm(event: OrderEvent, mark: Mark, kept_in: str) -> dict[str, object]:
-    """Log that the event is kept; return what the caller is answered."""
-    with logging_about(order=event.order_ids, cause=mark.cause):
-        logger.info(
-            "BC %s: %s, kept in the %s", shorten_ids(event.order_ids), mark.event.value, kept_in
-        )
-    return {"accepted": event.order_ids, "kept_in": kept_in}
-
-
-def report_lost(event: OrderEvent) -> str:
-    """Log that nothing could keep the event; return what its sender is told."""
-    why = (
-        f"BC {shorten_ids(event.order_ids)}: neither the database nor RabbitMQ could keep"
-        " the event; send it again"
-    )
-    with logging_about(order=event.order_ids, cause=WEBHOOK):
-        logger.warning("webhook refused with 503: %s", why)
-    return why
 
 
 def _check_headers(request: HttpRequest) -> JsonResponse | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-from odoo_webhook.incoming import WITHOUT_BODY
+from odoo_webhook.webhook_request import WITHOUT_BODY
 
 FORMS_AT_ONCE = 4
 """Per web process. Staff send a form now and then."""

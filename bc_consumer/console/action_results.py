@@ -15,7 +15,7 @@ from bc_consumer.operations.phase_words import describe_phase
 Kind = OperatorAction.Kind
 Told = dict[str, Any]
 UNCHANGED = "unchanged"
-"""The outcome of an order that was read and is as it was; the journal has none for it."""
+"""The outcome of an order that was read and had not changed; the journal has none for it."""
 
 
 def shown_result(action: OperatorAction) -> Told | None:

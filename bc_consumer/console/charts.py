@@ -13,7 +13,7 @@ from bc_consumer.console.correctness import Night
 from bc_consumer.console.freshness import HourOfDelays
 
 HEIGHT = 40
-"""Of a chart, in units of its drawing."""
+"""Size of a chart, in SVG units."""
 WIDTH = 10
 """Of a bar with its gap."""
 LOWEST = 1
@@ -22,7 +22,7 @@ LOWEST = 1
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: where it stands, how high it is, and what it says when pointed at."""
+    """One bar: where it stands, how high it is, and its tooltip."""
 
     left: int
     top: int
@@ -33,7 +33,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Bars from left to right, and one sentence that says the same to who can't see them."""
+    """Bars from left to right, and one sentence for readers who can't see them."""
 
     bars: Sequence[Bar]
     summary: str

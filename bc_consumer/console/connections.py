@@ -1,4 +1,4 @@
-"""The systems around us, and our own processes: do they answer, and since when not."""
+"""The systems around us, and our own processes: whether they answer, and if not, since when."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse

@@ -19,7 +19,8 @@ from bc_consumer.models import SyncLog, SyncState
 Status = SyncLog.Status
 FAILED = Q(status__in=(Status.FAILED, Status.REFUSED))
 BRAKED = Q(status=Status.BRAKED)
-"""Of a run that went through all its phases: the brake held some orders, and not the run."""
+"""Of a run that went through all its phases: the brake held some orders but did not stop the run.
+"""
 
 NIGHTS = 30
 MOST_RUNS = 1000
@@ -95,12 +96,13 @@ class NextRun:
     poll_seconds: float
     """Between two polls; 0: none."""
     scan_requested_at: datetime | None
-    """An event was missed, or may have been: scans are due until then is covered."""
+    """An event was missed, or may have been: scans are due until everything up to this moment is
+    covered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Correctness:
-    """What tells whether the copy equals Odoo."""
+    """The evidence for whether the copy equals Odoo."""
 
     now: datetime
     """The database's time when this was read."""
@@ -151,7 +153,7 @@ def _correctness() -> Correctness:
 def _with_digest() -> "QuerySet[SyncLog]":
     """Return the ended runs that compare everything, latest first.
 
-    Scans that an event asked for are left out: they look at names and older mappings of none.
+    Scans that an event asked for are left out: they check neither names nor older mappings.
     """
     ended = SyncLog.objects.filter(digest=True, asked_for=False, ended_at__isnull=False)
     return ended.order_by("-started_at")

@@ -136,7 +136,7 @@ def delay_figures() -> DelayFigures:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """Return the smallest of these ascending values that a share (0 to 1) of them don't exceed."""
+    """Return the percentile (share 0 to 1) of these ascending values."""
     if not ordered:
         return None
     return ordered[max(math.ceil(share * len(ordered)), 1) - 1]

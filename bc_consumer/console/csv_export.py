@@ -12,7 +12,8 @@ from django.utils.formats import get_format
 from django.utils.text import slugify
 
 MOST_ROWS = 100_000
-"""A file ends after so many rows; spreadsheets have room for a million, readers have not."""
+"""A file ends after so many rows; a spreadsheet can hold a million rows, but nobody reads that
+many."""
 BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What spreadsheets take for a formula's beginning (OWASP, «CSV Injection»)."""
 BYTE_ORDER_MARK = "\ufeff"

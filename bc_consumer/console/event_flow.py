@@ -33,10 +33,10 @@ COMPARED_AT_MOST = timedelta(hours=3)
 DAYS = 14
 """How far back the days lie that are compared with."""
 FEWEST_DAYS = 3
-"""Fewer of these days with any event tell nothing of what is usual."""
+"""With fewer such days nothing can be said about what is usual."""
 FEWEST_EVENTS = 5
-"""Where so many events are usual, none comes by chance less than once in a hundred times (if they
-come independently of each other)."""
+"""Where so many events are usual, the chance of seeing none is below 1 % (if they come
+independently of each other)."""
 
 
 class Flow(enum.Enum):
@@ -132,7 +132,7 @@ def _days_before(now: datetime, hours: WorkingHours, compared: timedelta) -> lis
 
 
 def _count_events(days: Sequence[_Day]) -> list[tuple[int, bool]]:
-    """Return of each day how many events came at the same time, and whether any came at all.
+    """Return, for each day, how many events came at the same time, and whether any came at all.
 
     A day without any was no working day, or one on which nothing was running.
     """

@@ -68,7 +68,7 @@ class LastSigns:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """What tells how fresh the copy is, but for the chart."""
+    """What tells how fresh the copy is, apart from the chart's data."""
 
     now: datetime
     """The database's time when this was read, all but the last hour."""

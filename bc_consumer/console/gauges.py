@@ -1,8 +1,8 @@
 """The gauges of ``/metrics``: what tables and RabbitMQ say at the moment of the question.
 
-Counting the copy and asking RabbitMQ may take longer than a scrape may: both are done in threads of
-their own, and a scrape takes what has come in time. Nothing here reads the journal, which may have
-millions of rows.
+Counting the ledger and the copy, and asking RabbitMQ, may take longer than a scrape may: each is
+done in a thread of its own, and a scrape takes what has come in time. Nothing here reads the
+journal, which may have millions of rows.
 """
 
 import logging
@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
@@ -18,7 +20,7 @@ from django.db.models import Max, Q
 from django.db.models.functions import Now
 from dramatiq.common import xq_name
 
-from bc_consumer.console.counts import CopyFigures, copy_figures, ledger_figures
+from bc_consumer.console.counts import copy_figures, ledger_figures
 from bc_consumer.core.background_answer import BackgroundAnswer
 from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.core.database_deadline import LONGEST_PAGE_SECONDS, database_deadline
@@ -31,6 +33,7 @@ from bc_consumer.models import Alert, DeadLetter, Heartbeat, SyncLog, SyncState
 from bc_consumer.operations import heartbeats
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 RABBITMQ_SECONDS = 1.0
 """RabbitMQ's deadline for accepting the connection."""
@@ -77,7 +80,7 @@ LAST_GOOD_RUN = Metric(
 )
 ALIVE = Metric(
     "bc_processes_alive",
-    "Processes heard of within 35 seconds.",
+    "Processes heard from within 35 seconds.",
     {"kind": tuple(Heartbeat.Kind.values)},
 )
 ALERTS = Metric("bc_alerts_open", "Alerts whose cause is not known to be gone.")
@@ -120,10 +123,6 @@ class Sample:
 
 def database_gauges() -> Iterator[Sample]:
     """Yield what small tables and cached counts say. Raises Django's database errors."""
-    ledger = ledger_figures()
-    for state in PENDING.labels["state"]:
-        yield Sample(PENDING, getattr(ledger, state), {"state": state})
-    yield Sample(OLDEST_OWED, ledger.oldest_owed_seconds or 0.0)
     outage = circuit_breaker.current_outage()
     state = "closed" if outage is None else "refused" if outage.refused else "away"
     for each in BREAKER.labels["state"]:
@@ -155,34 +154,54 @@ def _last_runs() -> list[tuple[str, datetime | None, datetime | None]]:
 last_runs = CachedValue(_last_runs)
 
 
-def copy_gauges(until: float) -> Iterator[Sample]:
-    """Yield the copy's size: as counted by ``until``, of ``time.monotonic()``, or the last known.
+def ask_for_counts() -> None:
+    """Begin to count the ledger and the copy, so that the answers are there sooner."""
+    _ledger_answer.ask()
+    _copy_answer.ask()
+
+
+def ledger_gauges(until: float) -> Iterator[Sample]:
+    """Yield the ledger's size: as counted by ``until``, of ``time.monotonic()``, or the last known.
 
     Yields nothing before the first count has ended. A count that takes longer goes on for the next
     scrape.
     """
-    try:
-        figures = _copy_answer.ask().result(max(until - time.monotonic(), 0.0))
-    except (TimeoutError, DatabaseFailure):
-        known = copy_figures.latest
-        if known is None:
-            return
-        figures = known
+    figures = _counted_by(until, _ledger_answer, ledger_figures)
+    if figures is None:
+        return
+    for state in PENDING.labels["state"]:
+        yield Sample(PENDING, getattr(figures, state), {"state": state})
+    yield Sample(OLDEST_OWED, figures.oldest_owed_seconds or 0.0)
+
+
+def copy_gauges(until: float) -> Iterator[Sample]:
+    """Yield the copy's size, as ``ledger_gauges`` does the ledger's."""
+    figures = _counted_by(until, _copy_answer, copy_figures)
+    if figures is None:
+        return
     yield Sample(COPY_ORDERS, figures.bc_current, {"state": "current"})
     yield Sample(COPY_ORDERS, figures.bc_archived, {"state": "archived"})
     yield Sample(COPY_ORDERS, figures.bc_forbidden, {"state": "forbidden"})
     yield Sample(COPY_LINES, figures.lines)
 
 
-def _count_copy() -> CopyFigures:
+def _counted_by(until: float, answer: BackgroundAnswer[T], counts: CachedValue[T]) -> T | None:
+    try:
+        return answer.ask().result(max(until - time.monotonic(), 0.0))
+    except (TimeoutError, DatabaseFailure):
+        return counts.latest
+
+
+def _count(counts: CachedValue[T]) -> T:
     try:
         with database_deadline(LONGEST_PAGE_SECONDS):
-            return copy_figures()
+            return counts()
     finally:
         connection.close()
 
 
-_copy_answer = BackgroundAnswer(_count_copy)
+_ledger_answer = BackgroundAnswer(partial(_count, ledger_figures))
+_copy_answer = BackgroundAnswer(partial(_count, copy_figures))
 
 
 # --- RabbitMQ's ---------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 DATABASE_SECONDS = 1.0
 """The database's deadline for all questions but the copy's size."""
 ANSWER_SECONDS = 1.5
-"""After so long the answer is given without what has not come."""
+"""After this long we answer without the figures still missing."""
 
 
 @transaction.non_atomic_requests
@@ -92,6 +92,7 @@ class _Collected:
 def _read() -> Iterator["Family"]:
     until = time.monotonic() + ANSWER_SECONDS
     gauges.ask_rabbitmq()
+    gauges.ask_for_counts()
     totals: Mapping[str, float] | None = None
     samples: list[Sample] = []
     try:
@@ -101,9 +102,10 @@ def _read() -> Iterator["Family"]:
     except DatabaseFailure as error:
         connection.close()
         logger.warning("The database did not answer a question for metrics: %s", error)
-        totals, samples = None, [Sample(gauges.DATABASE_UP, 0)]
+        samples = [Sample(gauges.DATABASE_UP, 0)]
     else:
-        samples += [Sample(gauges.DATABASE_UP, 1), *gauges.copy_gauges(until)]
+        samples += [Sample(gauges.DATABASE_UP, 1)]
+        samples += [*gauges.ledger_gauges(until), *gauges.copy_gauges(until)]
     samples += gauges.rabbitmq_gauges(until)
     yield from _gauge_families(samples)
     if totals is not None:

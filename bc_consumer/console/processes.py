@@ -21,7 +21,7 @@ class Process:
     host: str
     pid: int
     version: str
-    """Empty: of a release that did not tell it."""
+    """Empty for releases that did not report it."""
     silent_seconds: float
     """Since its latest heartbeat."""
     odoo_answered_at: datetime | None
@@ -34,7 +34,8 @@ class Processes:
 
     running: Sequence[Process]
     lost: Sequence[Process]
-    """Workers and schedulers that have not been heard of for a while, and did not end in order."""
+    """Workers and schedulers that have not been heard from for a while, and did not shut down
+    cleanly."""
 
     @property
     def versions(self) -> Sequence[str]:

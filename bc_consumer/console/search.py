@@ -26,8 +26,8 @@ def readable(words: str) -> str:
 def only_order(words: str) -> int | None:
     """Return the Odoo id of the one order that these words name exactly; None if there are more.
 
-    An order is named by its name, by "#" and its id, or by its id alone unless another order has
-    that name. It need not be in the copy: the ledger or the journal may know it alone.
+    An order can be given by its reference, by "#" and its id, or by its id alone unless another
+    order has that name. It need not be in the copy: the ledger or the journal may know it alone.
     """
     words = readable(words)
     named = list(BC.objects.filter(name__iexact=words).values_list("odoo_id", flat=True)[:2])

@@ -24,7 +24,7 @@ WAITING_SECONDS = 60.0
 """An order that waits longer is late; normally it takes well under a second."""
 WAITING_LONG_SECONDS = 600.0
 LATE_SECONDS = 10.0
-"""A last hour of which 5 % took longer is a slow one."""
+"""The last hour counts as slow when 5 % of its changes took longer."""
 RUN_LATE = timedelta(hours=3)
 """How long after its time a nightly run may take to have completed the copy."""
 COMPLETE_WITHIN = timedelta(hours=26)

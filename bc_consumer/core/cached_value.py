@@ -9,17 +9,21 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from django.db import OperationalError
+
 T = TypeVar("T")
 
 SHARE = 0.05
 """Share of one database connection's time, per process and question: 5 %."""
 SMALL_SHARE = 0.0005
-"""The same for questions of which a page asks many: twenty of them, in whatever processes, are 1 %.
-An answer that takes 1 ms is then at most 2 s old."""
+"""The same for questions of which a page asks many: twenty of them together, across all processes,
+take 1 %. An answer that takes 1 ms is then at most 2 s old."""
 LONGEST_SECONDS = 60.0
 """No answer is ever older than this, unless its share is the small one."""
 SMALL_SHARE_LONGEST_SECONDS = 600.0
 """Then it is no older than this."""
+FIRST_SECONDS = 2.0
+"""How long a caller waits for an answer that another thread is computing, while there is none."""
 
 
 class CachedValue(Generic[T]):
@@ -27,7 +31,8 @@ class CachedValue(Generic[T]):
 
     By default, an answer that takes 1 ms is at most 20 ms old; one that takes 200 ms, at most 4 s,
     and none is older than ``longest`` seconds. A caller that comes during a refresh gets the
-    previous answer, or waits if there is none. Errors are raised and not cached.
+    previous answer; if there is none it waits for ``FIRST_SECONDS``, and Django's OperationalError
+    is raised then. Errors are raised and not cached.
     """
 
     def __init__(
@@ -47,8 +52,12 @@ class CachedValue(Generic[T]):
         """Return the answer, new or cached. Raises whatever ``question`` raises."""
         known = self._known
         if known is None:
-            with self._asking:
+            if not self._asking.acquire(timeout=FIRST_SECONDS):
+                raise OperationalError("The first answer takes long; it is still being computed.")
+            try:
                 return self._latest()
+            finally:
+                self._asking.release()
         if time.monotonic() < known[1] or not self._asking.acquire(blocking=False):
             return known[0]
         try:

@@ -9,8 +9,8 @@ from django.utils import timezone
 def last_moment(now: datetime, at: time) -> datetime:
     """Return the latest moment not after ``now`` at which it was this time of day.
 
-    Everything that asks when the nightly run was due uses this, or ``next_moment``: leave a day out
-    in both, and none is due then.
+    Everything that asks when the nightly run was due uses this, or ``next_moment``: to skip a day,
+    skip it in both functions.
     """
     moments = (moment_of(local_day(now) - timedelta(days=ago), at) for ago in itertools.count())
     return next(moment for moment in moments if moment <= now)

@@ -27,7 +27,8 @@ def logging_about(**facts: Fact) -> Iterator[None]:
 
 
 def current_facts() -> dict[str, str | int | list[int]]:
-    """Return the facts that hold here; of a long list its first values, of one of one the value."""
+    """Return the facts that hold here; a long list is cut to its first values; a list of one
+    becomes that value."""
     return {
         name: fact if isinstance(fact, str | int) else _one_or_first(fact)
         for name, fact in _facts.get().items()

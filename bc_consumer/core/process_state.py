@@ -1,5 +1,5 @@
-"""State shared by the threads of one process: that it is stopping, what there is to do, and when it
-last heard from outside.
+"""State shared by the threads of one process: whether it is stopping, whether work is waiting, and
+when it last heard from outside.
 """
 
 import os
@@ -23,7 +23,7 @@ def process_number() -> int:
 
 
 class LastTime:
-    """When something last happened in this process, on the machine's clock that nobody sets."""
+    """When something last happened in this process, on the monotonic clock."""
 
     def __init__(self) -> None:
         self._at: float | None = None

@@ -185,7 +185,7 @@ def _alerts() -> Iterator[Finding]:
                 f"({_shown(alert.last_at)}):",
                 first_line(alert.text),
             ),
-            _("It disappears once its cause is gone; see docs/operations.md."),
+            _("It disappears once its cause is gone; see docs/operations/runbook.md."),
         )
     if not alerts:
         yield ok(_("none"))

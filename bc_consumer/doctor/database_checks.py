@@ -15,7 +15,7 @@ from bc_consumer.core.translatable import message_of, ngettext
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.remedies import database_fix
 from bc_consumer.odoo import OdooRefused
-from bc_consumer.refresh.odoo_connection import held_model
+from bc_consumer.refresh.odoo_connection import copied_model
 
 OLDEST_POSTGRESQL = 140000
 CLOCK_SECONDS = 5.0
@@ -106,7 +106,7 @@ def _clock() -> Iterator[Finding]:
 
 def _copy() -> Iterator[Finding]:
     try:
-        held = held_model()
+        held = copied_model()
     except OdooRefused as problem:
         yield error(message_of(problem), _("Correct ODOO_ORDER_MODEL, or DATABASE_URL."))
         return

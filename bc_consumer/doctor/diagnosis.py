@@ -1,6 +1,6 @@
 """All checks, and how they are run: one after the other, and one that fails hides no other.
 
-Except if it must: a check is skipped, with the reason, if one that it needs failed.
+The exception: a check is skipped, with the reason, if one that it needs failed.
 """
 
 import logging

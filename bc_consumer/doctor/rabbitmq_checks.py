@@ -143,7 +143,8 @@ def _queues() -> Iterator[Finding]:
                     ),
                     _(
                         "Set a new name in RABBITMQ_QUEUE (RabbitMQ never changes a queue), or "
-                        'set RABBITMQ_QUORUM back; docs/operations.md, "Another type of queue".'
+                        "set RABBITMQ_QUORUM back; docs/operations/rabbitmq.md, "
+                        '"Another type of queue".'
                     ),
                 )
             else:
@@ -222,7 +223,10 @@ def _fallback() -> Iterator[Finding]:
                 count=undecodable.messages,
                 queue=UNDECODABLE_QUEUE,
             ),
-            _('Bring them in by "manage.py replay --dead-letters"; see docs/operations.md.'),
+            _(
+                'Bring them in by "manage.py replay --dead-letters"; '
+                "see docs/operations/runbook.md."
+            ),
         )
     if stored is not None and stored.messages:
         yield warning(

@@ -19,7 +19,7 @@ from bc_consumer.models import CopyOrigin
 from bc_consumer.odoo import TABLES, OdooRefused
 from bc_consumer.operations.public_address import address_error
 from bc_consumer.operations.webhook_use import expects_no_webhooks
-from bc_consumer.refresh.odoo_connection import check_order_model
+from bc_consumer.refresh.odoo_connection import adapt_empty_copy
 
 SHORTEST_SECRET = 16
 LARGEST_BATCH = 1000
@@ -92,7 +92,7 @@ def check_copy(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMe
     if "default" not in (databases or ()) or CopyOrigin._meta.db_table not in _tables():
         return []
     try:
-        check_order_model()
+        adapt_empty_copy()
     except OdooRefused as error:
         return [Error(str(error), id="bc.E040")]
     return []

@@ -1,20 +1,19 @@
 """The circuit breaker: keeps all workers from calling Odoo after it, or our access to it, failed.
 
-Its state is in the ``Pace`` row that every claim updates anyway, so it costs nothing while Odoo
-works. During a pause no worker can claim. After the pause the first worker to claim gets a single
-order as a probe, and the others wait for its result. If the probe succeeds, the breaker closes and
-all workers continue.
+Its state is in the ``Pace`` row that every claim updates anyway (``claims.take_turn``), so it costs
+nothing while Odoo works. During a pause no worker can claim. After the pause the first worker to
+claim gets a single order as a probe, and the others wait for its result. If the probe succeeds, the
+breaker closes and all workers continue.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from bc_consumer.core.redaction import redacted
-from bc_consumer.core.sql_dialect import dialect
 from bc_consumer.core.translatable import Message, verbatim
 from bc_consumer.models import Pace
 
@@ -35,14 +34,6 @@ CLOCK_MARGIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """Permission to claim one batch now."""
-
-    probing: bool
-    """Odoo failed before. This batch is the only one under way, and shows whether Odoo is back."""
-
-
-@dataclass(frozen=True, slots=True)
 class Outage:
     """A pause during which no worker of the deployment calls Odoo."""
 
@@ -57,60 +48,17 @@ class Outage:
     """Seconds until the next probe."""
 
 
-def pace_seconds() -> float:
-    """Return the shortest time in seconds between two batches that are not full.
-
-    With a limit on calls per second it applies to full batches, too: otherwise these would queue up
-    for their calls, with a webhook's order behind them.
-    """
-    rate = settings.ODOO_CALLS_PER_SECOND
-    return max(float(settings.BATCH_PACE_SECONDS), 1 / rate if rate else 0.0)
-
-
-def longest_wait(*, paused: bool) -> float:
-    """Return the greatest number of seconds that ``next_claim_at`` can lie ahead.
-
-    If it lies further ahead, the database's clock was set back.
-    """
-    if not paused:
-        return pace_seconds() + CLOCK_MARGIN_SECONDS
-    return max(LONGEST_RETRY_AFTER_SECONDS, _probe_seconds()) + CLOCK_MARGIN_SECONDS
-
-
-def _probe_seconds() -> float:
+def probe_seconds() -> float:
     """Return the longest time in seconds that a probe can take."""
     return float(2 * settings.ODOO_TIMEOUT_SECONDS + PROBE_MARGIN_SECONDS)
 
 
-def take_turn() -> Turn | None:
-    """Take the turn to claim; return None when it is not time for one.
+def longest_pause() -> float:
+    """Return the greatest number of seconds that ``next_claim_at`` can lie ahead during an outage.
 
-    The next turn comes after :func:`pace_seconds`. If this turn is a probe, the next one comes
-    after the longest time that a probe can take, in case its worker is killed.
+    If it lies further ahead, the database's clock was set back.
     """
-    sql = dialect()
-    table = Pace._meta.db_table
-    later = sql.later.format("CASE WHEN paused_since IS NULL THEN %s ELSE %s END")
-    statement = f"""
-        UPDATE {table} SET next_claim_at = {later}
-        WHERE id = %s AND (next_claim_at <= {sql.now} OR next_claim_at > {later})
-        RETURNING paused_since"""
-    longest = [longest_wait(paused=False), longest_wait(paused=True)]
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [pace_seconds(), _probe_seconds(), PACE_ID, *longest])
-        found = cursor.fetchone()
-    return None if found is None else Turn(probing=found[0] is not None)
-
-
-def give_turn_back() -> None:
-    """Make the next turn available at once: this one claimed nothing, or a full batch."""
-    Pace.objects.filter(pk=PACE_ID).update(next_claim_at=Now())
-
-
-def seconds_to_turn() -> float:
-    """Return the seconds until a worker may claim, always above 0."""
-    row = Pace.objects.annotate(now=Now()).get(pk=PACE_ID)
-    return max(_outage_of(row).pause, 0.001)
+    return max(LONGEST_RETRY_AFTER_SECONDS, probe_seconds()) + CLOCK_MARGIN_SECONDS
 
 
 def record_failure(
@@ -167,7 +115,7 @@ def _outage_of(row: Pace) -> Outage:
     now: datetime = row.now  # type: ignore[attr-defined]  # annotated above
     since = row.paused_since or now
     pause = max((row.next_claim_at - now).total_seconds(), 0.0)
-    if pause > longest_wait(paused=row.paused_since is not None):
+    if pause > longest_pause():
         pause = 0.0
     return Outage(
         since=since,

@@ -1,4 +1,4 @@
-"""Claims due rows, and ends claims: settle, release, put off, fail or hold.
+"""Takes turns to claim, claims due rows, and ends claims: settle, release, put off, fail or hold.
 
 A claim is a lease on a batch of rows. It expires by itself, so that the rows of a killed worker
 become claimable again.
@@ -23,6 +23,7 @@ from bc_consumer.core.redaction import redacted
 from bc_consumer.core.sql_dialect import dialect, ids_parameter, moment_parameter
 from bc_consumer.core.translatable import Message, message_of
 from bc_consumer.ledger import circuit_breaker, error_fingerprint
+from bc_consumer.ledger.circuit_breaker import PACE_ID
 from bc_consumer.ledger.marks import FORCE, TABLE, Mark, mark
 from bc_consumer.models import Lane, Pace, PendingBC
 
@@ -36,6 +37,14 @@ held. The value is historical, and rows have it: it stays whatever any class is 
 BESIDE_URGENT = 20
 """Most bulk rows in a batch with urgent ones: enough for a load to make progress under a stream of
 events, and few enough not to delay the events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Permission to claim one batch now."""
+
+    probing: bool
+    """Odoo failed before. This batch is the only one under way, and shows whether Odoo is back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,7 @@ def seconds_until_due() -> float | None:
         cursor.execute(statement, [])
         free, claimed, pause = cursor.fetchone()
     due = [value for value in (free, claimed) if value is not None]
-    if pause is not None and pause > circuit_breaker.longest_wait(paused=True):
+    if pause is not None and pause > circuit_breaker.longest_pause():
         pause = None  # the clock was set back, so the pause is over
     return max(min(due), pause or 0.0, 0.0) if due else None
 
@@ -115,6 +124,59 @@ def new_token(run: int | None = None) -> uuid.UUID:
     return uuid.UUID(int=owner << 64 | secrets.randbits(64))
 
 
+def pace_seconds() -> float:
+    """Return the shortest time in seconds between two batches that are not full.
+
+    With a limit on calls per second it applies to full batches, too: otherwise these would queue up
+    for their calls, with a webhook's order behind them.
+    """
+    rate = settings.ODOO_CALLS_PER_SECOND
+    return max(float(settings.BATCH_PACE_SECONDS), 1 / rate if rate else 0.0)
+
+
+def longest_turn() -> float:
+    """Return the greatest number of seconds that the next turn can lie ahead while Odoo works.
+
+    If it lies further ahead, the database's clock was set back.
+    """
+    return pace_seconds() + circuit_breaker.CLOCK_MARGIN_SECONDS
+
+
+def take_turn() -> Turn | None:
+    """Take the turn to claim; return None when it is not time for one.
+
+    The next turn comes after :func:`pace_seconds`. If this turn is a probe, the next one comes
+    after the longest time that a probe can take, in case its worker is killed.
+    """
+    sql = dialect()
+    table = Pace._meta.db_table
+    later = sql.later.format("CASE WHEN paused_since IS NULL THEN %s ELSE %s END")
+    statement = f"""
+        UPDATE {table} SET next_claim_at = {later}
+        WHERE id = %s AND (next_claim_at <= {sql.now} OR next_claim_at > {later})
+        RETURNING paused_since"""
+    longest = [longest_turn(), circuit_breaker.longest_pause()]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            statement, [pace_seconds(), circuit_breaker.probe_seconds(), PACE_ID, *longest]
+        )
+        found = cursor.fetchone()
+    return None if found is None else Turn(probing=found[0] is not None)
+
+
+def give_turn_back() -> None:
+    """Make the next turn available at once: this one claimed nothing, or a full batch."""
+    Pace.objects.filter(pk=PACE_ID).update(next_claim_at=Now())
+
+
+def seconds_to_turn() -> float:
+    """Return the seconds until a worker may claim, always above 0."""
+    row = Pace.objects.annotate(now=Now()).get(pk=PACE_ID)
+    ahead = (row.next_claim_at - row.now).total_seconds()
+    longest = longest_turn() if row.paused_since is None else circuit_breaker.longest_pause()
+    return ahead if 0.001 < ahead <= longest else 0.001
+
+
 def claim(limit: int, token: uuid.UUID, *, bulk: bool = True) -> Claim:
     """Lease up to ``limit`` due rows, urgent ones first.
 
@@ -124,9 +186,9 @@ def claim(limit: int, token: uuid.UUID, *, bulk: bool = True) -> Claim:
     Odoo failed, the only batch is a probe.
     """
     with transaction.atomic():
-        turn = circuit_breaker.take_turn()
+        turn = take_turn()
         if turn is None:
-            return Claim(wait=circuit_breaker.seconds_to_turn())
+            return Claim(wait=seconds_to_turn())
         most = min(limit, PROBE_ORDERS) if turn.probing else limit
         rows = _claim_where(f"lane < {Lane.BULK.value} AND {FREE}", [], most, token)
         room = min(most - len(rows), BESIDE_URGENT) if rows else most
@@ -136,7 +198,7 @@ def claim(limit: int, token: uuid.UUID, *, bulk: bool = True) -> Claim:
             rows = sorted([*rows, *beside], key=lambda row: row.odoo_id)
         more = len(rows) == limit or len(beside) == room > 0
         if not rows or (more and not turn.probing and not settings.ODOO_CALLS_PER_SECOND):
-            circuit_breaker.give_turn_back()
+            give_turn_back()
     return Claim(rows, probing=turn.probing and bool(rows))
 
 

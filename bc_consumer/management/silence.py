@@ -15,7 +15,7 @@ from bc_consumer.management.terminal import StatusLine
 from bc_consumer.odoo import CALLS, Silence
 
 SILENT_SECONDS = 4.5
-"""Told within five seconds of waiting."""
+"""Silence is reported after at most five seconds."""
 LOOK_SECONDS = 0.25
 PAUSE_SECONDS = 60.0
 """Between two lines in a log: an Odoo that takes long for each answer is told of once a minute."""

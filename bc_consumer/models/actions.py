@@ -17,7 +17,7 @@ class OperatorAction(MessageModel):
     """
 
     class Kind(models.TextChoices):
-        """What can be asked for; docs/operations.md names the command that does the same."""
+        """What can be asked for; docs/operations/actions.md has the command for each."""
 
         COMPARE = "compare", _("compare an order with Odoo")
         READ_AGAIN = "read_again", _("read orders again")
@@ -113,7 +113,7 @@ class OperatorAction(MessageModel):
             ("see_tracebacks", "Can see tracebacks"),
         )
         constraints = (
-            # Whoever asks for what is asked for already is shown that.
+            # A repeated request returns the existing one.
             models.UniqueConstraint(
                 fields=["fingerprint"],
                 condition=Q(status__in=["asked", "running"]),

@@ -105,7 +105,7 @@ class SyncLog(MessageModel):
         """The values of ``phase``, and the phases of a dry run; ``reconciliation/run.py`` has
         their table."""
 
-        FAILED = "failed"
+        RETRY_FAILED = "failed"
         MAPPING = "mapping"
         ORDERS = "orders"
         LINES = "lines"

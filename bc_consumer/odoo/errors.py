@@ -55,15 +55,22 @@ class OdooUnavailable(OdooError):
     """Odoo, its proxy or the network can't answer now: try later, blame no order.
 
     ``retry_after``: the seconds that the server asks us to wait, or None. ``status``: the answer's
-    HTTP status, None where there was no answer.
+    HTTP status, None where there was no answer. ``may_be_the_call``: the exchange broke off, or the
+    answer was a 5xx, so that it may be this call that Odoo or a proxy can't finish, and no other.
     """
 
     def __init__(
-        self, message: Message, *, retry_after: float | None = None, status: int | None = None
+        self,
+        message: Message,
+        *,
+        retry_after: float | None = None,
+        status: int | None = None,
+        may_be_the_call: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.status = status
+        self.may_be_the_call = may_be_the_call
 
 
 class OdooTimeout(OdooUnavailable):

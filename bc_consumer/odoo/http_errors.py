@@ -34,6 +34,9 @@ CERTIFICATE = frozenset(
     }
 )
 ADDRESS = frozenset({pycurl.E_URL_MALFORMAT, pycurl.E_UNSUPPORTED_PROTOCOL})
+BROKEN_OFF = frozenset(
+    {pycurl.E_GOT_NOTHING, pycurl.E_PARTIAL_FILE, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR}
+)
 GARBAGE = frozenset({pycurl.E_BAD_CONTENT_ENCODING, pycurl.E_FTP_WEIRD_SERVER_REPLY})
 NOT_HTTP = "HTTP/0.9"  # libcurl's name for an answer without a status line
 NOT_TLS = "wrong version number"  # OpenSSL's words for an answer that is not encrypted
@@ -87,7 +90,8 @@ def error_of_curl(number: int, text: str, settings: OdooSettings) -> OdooError:
             _("ODOO_URL is no usable address (%(where)s): %(text)s", where=where, text=text)
         )
     return OdooUnavailable(
-        _("Odoo at %(where)s can't be reached: %(text)s", where=where, text=text)
+        _("Odoo at %(where)s can't be reached: %(text)s", where=where, text=text),
+        may_be_the_call=number in BROKEN_OFF,
     )
 
 
@@ -115,6 +119,7 @@ def check_status(
             ),
             retry_after=_retry_after(headers),
             status=status,
+            may_be_the_call=status >= 500 and _retry_after(headers) is None,
         )
     elif status in REFUSED:
         raise OdooRefused(

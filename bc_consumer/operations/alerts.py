@@ -60,7 +60,7 @@ def alert(key: str, subject: Message, text: Message) -> None:
 
 
 def _record(key: str, subject: Message, text: Message) -> list[Recipient]:
-    """Store the occurrence; return who is to be sent the alert now, by the caller alone."""
+    """Store the occurrence; return those whom the caller, and nobody else, must send the alert."""
     now = database_now()
     known, created = Alert.known.select_for_update().get_or_create(
         key=key, defaults={"subject": subject, "text": text, "first_at": now, "last_at": now}
@@ -157,7 +157,8 @@ def resolve_alert(key: str, subject: Message = NOTHING, text: Message = NOTHING)
 
 
 def send_what_waits() -> None:
-    """Send what could not be sent before, and that alerts are over which have been for long enough.
+    """Send what could not be sent before, and announce the end of alerts that have been over long
+    enough.
 
     Raises Django's database errors. Messages that can't be sent are tried again a minute later.
     """

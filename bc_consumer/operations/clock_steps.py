@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import F, Max, Q
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
@@ -105,6 +105,16 @@ def longest_wait() -> timedelta:
     return timedelta(seconds=max(retry, last_look, circuit_breaker.REFUSED_PAUSE_SECONDS))
 
 
+def _longest_wait_of_owed() -> timedelta:
+    """Return how far ahead a row that is owed may be due at most: no early look is planned for it.
+
+    A webhook before Odoo's commit puts it off for the first look, a failure for the next attempt.
+    """
+    retry = ledger.RETRY_SECONDS * 2 ** max(settings.MAX_ATTEMPTS - 2, 0)
+    first_look = min(settings.EARLY_LOOKS, default=0.0)
+    return timedelta(seconds=max(retry, first_look, circuit_breaker.REFUSED_PAUSE_SECONDS))
+
+
 def _ledger_is_ahead() -> bool:
     """Return whether the two latest moments, each at the end of an index, lie too far ahead."""
     claimable = PendingBC.objects.filter(failed_at__isnull=True, held_reason="")
@@ -141,6 +151,10 @@ def _ids_ahead(now: datetime) -> Iterator[Sequence[int]]:
         Q(last_marked_at__gt=now + MARGIN)
         | Q(owed_since__gt=now + MARGIN)
         | Q(due_at__gt=now + longest_wait() + MARGIN)
+        | Q(
+            due_at__gt=now + _longest_wait_of_owed() + MARGIN,
+            generation__gt=F("fetched_generation"),
+        )
         | Q(claimed_until__gt=now + _lease() + MARGIN)
     ).order_by("odoo_id")
     last = 0
@@ -154,7 +168,8 @@ def _set_row_right(row: PendingBC, now: datetime) -> None:
     if row.last_marked_at > now:
         later = row.due_at - row.last_marked_at
         row.due_at, row.sent_at = now + min(max(later, -longest_wait()), longest_wait()), None
-    if row.due_at > now + longest_wait():
+    owed = row.generation > row.fetched_generation
+    if row.due_at > now + (_longest_wait_of_owed() if owed else longest_wait()):
         row.due_at = now
     for name in PAST:
         if (moment := getattr(row, name)) is not None:

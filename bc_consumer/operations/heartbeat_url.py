@@ -1,7 +1,8 @@
 """Tells a monitor outside that the nightly run went well, by calling ``HEARTBEAT_URL``.
 
 The monitor alerts people when no call comes: that is noticed even if every process here, or its
-whole machine, is down, and nobody is left to send an alert. Services such as healthchecks work so.
+whole machine, is down, and nobody is left to send an alert. Services such as healthchecks work this
+way.
 """
 
 import logging

@@ -134,7 +134,7 @@ def _bury(dead: QuerySet[Heartbeat]) -> None:
 
 
 def alive() -> dict[Heartbeat.Kind, int]:
-    """Return how many processes of each kind have been heard of lately; one statement."""
+    """Return how many processes of each kind have been heard from lately; one statement."""
     lately = Q(at__gt=Now() - ALIVE)
     counts = Heartbeat.objects.aggregate(
         **{kind.value: Count("pk", filter=lately & Q(kind=kind)) for kind in Heartbeat.Kind}
@@ -143,6 +143,6 @@ def alive() -> dict[Heartbeat.Kind, int]:
 
 
 def count_processes() -> int:
-    """Return how many processes have been heard of lately; one may be worker and scheduler."""
+    """Return how many processes have been heard from lately; one may be worker and scheduler."""
     lately = Heartbeat.objects.filter(at__gt=Now() - ALIVE)
     return lately.values("host", "pid").distinct().count()

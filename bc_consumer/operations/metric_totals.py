@@ -1,8 +1,8 @@
 """Adds what processes have counted to the totals in the database, every few seconds.
 
 A worker and a scheduler do it with each heartbeat, a web process and ``sync_BcLinbc`` in a thread
-of their own; each of them once more at its orderly end. A process that is killed takes with it what
-it had counted since. What could not be stored is counted on, and stored later.
+of their own; each of them once more at its orderly end. A killed process loses what it counted
+since. Counts that could not be stored are kept, and stored later.
 """
 
 import logging

@@ -47,7 +47,7 @@ class TooManyActions(Exception):
 
 
 def ask(kind: OperatorAction.Kind, user: Requester, **parameters: object) -> OperatorAction:
-    """Ask for an action; return its row, or that of one alike that is not finished.
+    """Ask for an action; return its row, or the row of an identical unfinished action.
 
     ``action_parameters.READERS`` has the parameters of each kind. Raises PermissionDenied,
     WrongParameters and TooManyActions, whose texts are for the reader.

@@ -9,7 +9,7 @@ from bc_consumer.models import SyncLog
 Phase = SyncLog.Phase
 
 WORDS: Mapping[str, Message] = {
-    Phase.FAILED: _("looking at orders given up before"),
+    Phase.RETRY_FAILED: _("looking at orders given up before"),
     Phase.MAPPING: _("fields added since"),
     Phase.ORDERS: _("looking for changed orders"),
     Phase.LINES: _("looking for changed lines"),

@@ -68,7 +68,7 @@ def ask_to_stop(who: str, run: int | None = None) -> Answer:
         )
         if running.cause != SyncLog.Cause.NIGHTLY:
             return Answer(False, text, running.pk)
-        # Somebody would go on with it: whoever does stops at once.
+        # Another process would resume it, and will see the request at once.
     asked = SyncLog.objects.filter(pk=running.pk, status=SyncLog.Status.RUNNING)
     if not asked.update(stop_asked_by=who[:LONGEST_NAME]):
         return Answer(False, _("No run is at work."))

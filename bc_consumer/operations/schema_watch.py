@@ -26,8 +26,12 @@ MEANWHILE = _(
 _looked_at: FieldSet | None = None
 
 
-def alert_to_missing_fields(odoo: Odoo) -> None:
-    """Alert to missing fields and resolve alerts about those that are back, upon any change."""
+def follow_fields(odoo: Odoo) -> None:
+    """Record which fields this Odoo has, upon any change; alert to missing ones.
+
+    Alerts about fields that are back are resolved. Where a field has come, all orders are read
+    again.
+    """
     global _looked_at  # noqa: PLW0603 (one a process, as the gateway is)
     fields = odoo.known_fields
     if fields is None or fields is _looked_at:
@@ -35,7 +39,7 @@ def alert_to_missing_fields(odoo: Odoo) -> None:
     if fields == _looked_at:
         _looked_at = fields
         return
-    names = _to_be_told(fields)
+    names = _record_fields(fields)
     key = KEY + ", ".join(names)
     for other in Alert.objects.filter(key__startswith=KEY).exclude(key=key):
         resolve_alert(other.key)
@@ -46,7 +50,7 @@ def alert_to_missing_fields(odoo: Odoo) -> None:
 
 
 def forget() -> None:
-    """Make the next ``alert_to_missing_fields`` look again; it alerts anew if a day has passed."""
+    """Make the next ``follow_fields`` look again; it alerts anew if a day has passed."""
     global _looked_at  # noqa: PLW0603
     _looked_at = None
 
@@ -59,7 +63,7 @@ def look_anew(odoo: Odoo) -> None:
     forget()
     odoo.forget_fields()
     odoo.field_set()
-    alert_to_missing_fields(odoo)
+    follow_fields(odoo)
 
 
 def similar_fields(odoo: Odoo, name: str) -> list[str]:
@@ -70,7 +74,7 @@ def similar_fields(odoo: Odoo, name: str) -> list[str]:
     return []
 
 
-def _to_be_told(fields: FieldSet) -> list[str]:
+def _record_fields(fields: FieldSet) -> list[str]:
     """Store which fields this Odoo has; return those that it should have but has not.
 
     A field that has appeared, or come back, is missing from every order read before.

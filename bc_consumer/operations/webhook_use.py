@@ -21,13 +21,13 @@ def has_no_webhooks() -> bool:
     """Return whether no webhook can have missed a change: none is expected, and none has ever come.
 
     Where PUBLIC_URL is set, they are expected. Where it is not, somebody may have made the rules by
-    hand, or by ``odoo_rules install --url``: then those that came have left a trace.
+    hand, or by ``odoo_rules install --url``: then past webhooks have left a trace.
     """
     return not settings.PUBLIC_URL and (expects_no_webhooks() or latest_webhook_at() is None)
 
 
 def latest_webhook_at() -> datetime | None:
-    """Return when the latest webhook arrived of which a trace is left; None: there is none.
+    """Return when the latest webhook that left a trace arrived; None: there is none.
 
     The ledger has a trace, and the journal of those that brought a change; of it only the latest
     entries are looked at.

@@ -1,4 +1,4 @@
-"""Completes the copy, every morning and by polling: find what differs, mark it, drain, move on.
+"""Completes the copy, every night and by polling: find what differs, mark it, drain, move on.
 
 Workers, doctor and management may import it. Start with ``run``, whose docstring has its phases as
 a table; ``schedule`` decides when a run is due; ``suspect_orders``, ``period_digest`` and ``scrub``

@@ -68,21 +68,10 @@ from bc_consumer.odoo import (
 )
 from bc_consumer.operations import schema_watch
 from bc_consumer.operations.alerts import alert
-from bc_consumer.operations.language_watch import check_language
+from bc_consumer.operations.language_watch import follow_language
 from bc_consumer.operations.phase_words import describe_phase
 from bc_consumer.operations.run_control import describe_holder
 from bc_consumer.reconciliation import schedule, scrub, suspect_orders
-from bc_consumer.reconciliation.finish import (
-    alert_about,
-    connection_was_lost,
-    count,
-    forget_requested_scan,
-    purge_what_is_old,
-    report_to_monitor,
-    summary,
-    verdict,
-    waiting_in_vain,
-)
 from bc_consumer.reconciliation.lock import (
     AlreadyRunning,
     GaveWay,
@@ -95,8 +84,19 @@ from bc_consumer.reconciliation.lock import (
 )
 from bc_consumer.reconciliation.period_digest import Model, PeriodComparison
 from bc_consumer.reconciliation.run_findings import Braked, Findings
+from bc_consumer.reconciliation.run_record import (
+    alert_about,
+    begin,
+    connection_was_lost,
+    count_for_monitoring,
+    forget_requested_scan,
+    purge_what_is_old,
+    report_to_monitor,
+    summary,
+    verdict,
+    waiting_in_vain,
+)
 from bc_consumer.reconciliation.schedule import RunRequest
-from bc_consumer.reconciliation.start import begin
 from bc_consumer.refresh import archive_brake, odoo_identity
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.fault_finding import probe_odoo
@@ -124,6 +124,8 @@ WAIT_SECONDS = 0.2
 """Between two looks at the ledger, or at the lock, while the run waits."""
 PROBE_SECONDS = 5.0
 """Between two calls by which a run itself finds out why the workers leave Odoo alone."""
+MOST_ERRORS = 5
+"""Unexpected errors in a row after which one of the run's own threads ends, and the run with it."""
 OWN_COLUMNS = (
     "status", "ended_at", "window_until", "phase", "cursor", "found_by_window", "found_by_digest",
     "found_by_names", "reread_recent", "reread_failed", "reread_mapping", "scrubbed", "notes",
@@ -230,6 +232,8 @@ class _Runner:
         self.odoo = odoo()
         self._saved_calls, self._saved_bytes = self.odoo.calls, self.odoo.bytes
         self._probe_after = 0.0
+        self._lost: list[Exception] = []
+        """What ended one of the run's own threads."""
         self._findings = Findings(run, self.odoo)
         self._increments: Counter[str] = Counter()
         """What this process still has to add to columns that the looks at orders add to as well."""
@@ -254,7 +258,7 @@ class _Runner:
         self.lock.listen_for(self.run)
         try:
             self._check_identity()
-            with drain_threads(self.run.pk):
+            with drain_threads(self.run.pk, self._lost):
                 self._go_through_phases()
             self._end(*self._judge())
         except SliceOver:
@@ -297,7 +301,7 @@ class _Runner:
         """Raise before orders of another database overwrite ours under the same ids."""
         if self.run.forced and self.run.window_until is None:
             odoo_identity.accept(self.odoo)
-        odoo_identity.check(self.odoo)
+        odoo_identity.require_same_database(self.odoo)
 
     def _go_through_phases(self) -> None:
         if self.run.window_until is None:
@@ -306,12 +310,12 @@ class _Runner:
             self._widen_window(self.run.window_until)
             if self.run.cause != Cause.POLL:  # polls come too often for that
                 schema_watch.look_anew(self.odoo)
-                check_language(self.odoo)
+                follow_language(self.odoo)
             self._save_or_stop()
         phases = self._phases()
         names = [*phases, Phase.DONE]
         if self.run.phase not in names:  # names of a model that the fields no longer refer to
-            self.run.phase, self.run.cursor = Phase.FAILED, 0
+            self.run.phase, self.run.cursor = Phase.RETRY_FAILED, 0
         while self.run.phase != Phase.DONE:
             self._stop_if_asked()
             self._wait_for_room()
@@ -332,7 +336,7 @@ class _Runner:
     def _phases(self) -> dict[str, Callable[[], str]]:
         """Return each phase's method, in the order of the module's table."""
         return {
-            Phase.FAILED: self._reopen_failed,
+            Phase.RETRY_FAILED: self._reopen_failed,
             Phase.MAPPING: self._mark_older_mapping,
             Phase.ORDERS: self._compare_orders,
             Phase.LINES: self._compare_lines,
@@ -539,6 +543,8 @@ class _Runner:
 
     def _wait(self, outstanding: int, *, may_end: bool = True) -> None:
         self._stop_if_asked(outstanding, may_end=may_end)
+        if self._lost:
+            raise self._lost[0]
         if circuit_breaker.current_outage() is not None and time.monotonic() >= self._probe_after:
             marked = PendingBC.objects.filter(run=self.run.pk).order_by("batch_limit", "odoo_id")
             probe_odoo(marked.values_list("odoo_id", flat=True).first())
@@ -595,7 +601,7 @@ class _Runner:
             ended = self._save()
         run.refresh_from_db()
         if ended:
-            count(run)
+            count_for_monitoring(run)
         harmless = run.cause == Cause.POLL or status == Status.STOPPED
         bad_level = logging.WARNING if harmless else logging.ERROR
         level = logging.INFO if good else bad_level
@@ -691,12 +697,15 @@ def save_row(run: SyncLog, more: Mapping[str, int]) -> bool:
 
 
 @contextmanager
-def drain_threads(run: int) -> Iterator[None]:
-    """Work off due rows beside the run's phases, so that reading and writing overlap."""
+def drain_threads(run: int, lost: list[Exception]) -> Iterator[None]:
+    """Work off due rows beside the run's phases, so that reading and writing overlap.
+
+    ``lost`` gets the error of a thread that ended by errors which nobody foresaw.
+    """
     stop = threading.Event()
     count = min(2, settings.ODOO_CONCURRENT_CALLS) if connection.vendor == "postgresql" else 1
     threads = [
-        threading.Thread(target=_work_until, args=(run, stop), name=f"drain-{n}", daemon=True)
+        threading.Thread(target=_work_until, args=(run, stop, lost), name=f"drain-{n}", daemon=True)
         for n in range(count)
     ]
     for thread in threads:
@@ -709,14 +718,27 @@ def drain_threads(run: int) -> Iterator[None]:
             thread.join()
 
 
-def _work_until(run: int, stop: threading.Event) -> None:
+def _work_until(run: int, stop: threading.Event, lost: list[Exception]) -> None:
+    """Work off until told to stop, or until MOST_ERRORS unexpected errors came in a row.
+
+    The last of these is then added to ``lost``.
+    """
+    errors = 0
     with logging_about(run=run):
         while not stop.is_set() and not process_state.stopping.is_set():
             try:
                 if not work_off(turn=1.0, run=run):
                     stop.wait(0.05)
+                errors = 0
             except DatabaseFailure as error:
                 logger.warning("The run's own threads wait for the database: %s", error)
                 connection.close()
+                stop.wait(1.0)
+            except Exception as error:
+                logger.exception("One of the run's own threads had an unexpected internal error")
+                errors += 1
+                if errors == MOST_ERRORS:
+                    lost.append(error)
+                    break
                 stop.wait(1.0)
     connection.close()

@@ -97,7 +97,7 @@ def doubtful_archivings(
     return DoubtfulArchivings(ids, count, count <= 1 or any_order())
 
 
-def check(doubtful: DoubtfulArchivings) -> None:
+def hold_if_too_many(doubtful: DoubtfulArchivings) -> None:
     """Raise Held when these archivings are too many. Call it in the transaction that makes them.
 
     It locks the row of SyncState until the commit, so that concurrent archivings are counted one

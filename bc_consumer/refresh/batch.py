@@ -25,7 +25,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
@@ -51,7 +51,14 @@ from bc_consumer.refresh.error_policy import (
 from bc_consumer.refresh.fault_finding import check_known_good
 from bc_consumer.refresh.mapping import map_orders
 from bc_consumer.refresh.odoo_connection import odoo, sends_early
-from bc_consumer.refresh.writer import FetchedRow, LinesElsewhere, Result, apply, journal_entry
+from bc_consumer.refresh.writer import (
+    FetchedRow,
+    LinesElsewhere,
+    Result,
+    apply,
+    journal_entry,
+    locked_by_others,
+)
 from bc_consumer.signals import bc_synced
 
 logger = logging.getLogger(__name__)
@@ -66,20 +73,25 @@ AWAY_LINE = "Odoo is away. %s %s"
 TURN_SECONDS = 60.0
 """One call works no longer than this, so that a message is acked long before any time limit."""
 ELSEWHERE_SECONDS = 0.3
-"""Before an order is tried again whose lines the copy has under one that another worker has
+"""Delay before retrying an order whose lines the copy still has under one that another worker has
 claimed."""
 BROKEN_SECONDS = 15.0
-"""Before an order is tried again whose lines the copy has under one that failed, or is held."""
+"""Delay before retrying an order whose lines the copy still has under one that failed, or is held.
+"""
 OURS_SECONDS = 1.0
-"""Before orders are tried again after our own database refused (a deadlock, a lock held too
-long)."""
+"""Delay before retrying orders after our own database refused (a deadlock, a lock held too long).
+"""
+LOCKED_SECONDS = 10.0
+"""Delay before retrying an order whose row another session has locked; it is then read alone."""
+LOCK_NOT_AVAILABLE = "55P03"
+"""PostgreSQL's SQLSTATE once lock_timeout is over."""
 SLOW_PARTS = 8
 """Orders that together exceed the deadline are split into this many parts: each try costs a whole
 deadline, and halving would take more tries."""
 MIGRATE = _('Has "manage.py migrate" been run? The orders wait meanwhile.')
 LONGEST_WAIT_SECONDS = 1.0
 """The longest single wait for the turn to claim; then the ledger is asked again."""
-AWAY, REFUSED = "odoo away", "odoo refuses"
+AWAY, REFUSED, UNFIT_DATABASE = "odoo away", "odoo refuses", "database"
 """Keys of alerts."""
 ACCEPTED = _("Odoo accepts our access again")
 """The subject of the message that the second one is over."""
@@ -192,7 +204,7 @@ class Batch:
             if self.open:
                 _unreleased.add(self.token)
             if self.probing:
-                circuit_breaker.give_turn_back()
+                ledger.give_turn_back()
             # Only now: the batch's lease must not run out because a receiver is slow.
             tell_applications(self.results)
         if any(row.held_at for row in self.rows.values()):
@@ -214,14 +226,14 @@ class Batch:
             try:
                 fetched = odoo().fetch(ids)
             except Exception as error:
-                if not is_about_orders(error):
+                if not (is_about_orders(error) or self._answers_for_others(ids, error)):
                     raise
                 self._handle_fault(ids, error)
             else:
                 seconds = time.monotonic() - began
                 self._odoo_clock = OdooClock(fetched.began_at, began, seconds)
                 self._confirm_odoo()
-                schema_watch.alert_to_missing_fields(odoo())
+                schema_watch.follow_fields(odoo())
                 self._apply(self._map(fetched), rounds)
 
     def _renew(self, odoo_ids: Iterable[int]) -> list[int]:
@@ -246,7 +258,7 @@ class Batch:
     def _confirm_odoo(self) -> None:
         """Odoo has answered: check that it is our database, and end the outage if we probed."""
         # During an outage a backup may have been restored, or Odoo moved to another server.
-        odoo_identity.check_unless_recent(odoo(), in_doubt=self.probing)
+        odoo_identity.require_same_database_now_and_then(odoo(), in_doubt=self.probing)
         if not self.probing:
             return
         self.probing = False
@@ -320,7 +332,7 @@ class Batch:
                 odoo_clock=self._odoo_clock,
             )
         except odoo_identity.CreatedOtherwise as different:
-            odoo_identity.check_unless_recent(odoo(), in_doubt=True)
+            odoo_identity.require_same_database_now_and_then(odoo(), in_doubt=True)
             logger.warning("%s Odoo is ours: a backup was restored there.", different)
             self._apply(fetched_rows, rounds, identity_checked=True)
         except ledger.LeaseLost as lost:
@@ -332,6 +344,11 @@ class Batch:
         except archive_brake.Held as held:
             self._hold(held, fetched_rows)
             left = [row for row in fetched_rows if row.claimed.odoo_id not in held.ids]
+            self._apply(left, rounds, identity_checked=identity_checked)
+        except OperationalError as error:
+            locked = self._find_locked(fetched_rows, error)
+            self._release(LOCKED_SECONDS, "another session has locked their rows", locked, 1)
+            left = [row for row in fetched_rows if row.claimed.odoo_id not in locked]
             self._apply(left, rounds, identity_checked=identity_checked)
         except Exception as error:
             if not is_about_orders(error):
@@ -346,6 +363,16 @@ class Batch:
                 self._apply([row], rounds, identity_checked=identity_checked)
         else:
             self._finish(results)
+
+    def _find_locked(self, rows: Iterable[FetchedRow], error: OperationalError) -> set[int]:
+        """Return the orders for whose rows PostgreSQL waited in vain; raise if it was not that."""
+        if getattr(error.__cause__, "pgcode", None) != LOCK_NOT_AVAILABLE:
+            raise error
+        locked = locked_by_others({row.claimed.odoo_id for row in rows})
+        if not locked:
+            raise error
+        logger.warning("BC %s: another session has locked their rows", sorted(locked))
+        return locked
 
     def _hold(self, held: archive_brake.Held, fetched_rows: Iterable[FetchedRow]) -> None:
         """Hold back archivings that look like a wrong database, and journal them."""
@@ -457,6 +484,30 @@ class Batch:
             # The others have waited for a whole deadline; another worker may take them now.
             self._release(0.0, "one of them took too long")
 
+    def _answers_for_others(self, ids: Sequence[int], error: Exception) -> bool:
+        """Return whether Odoo breaks off this very call, or answers it by 5xx, and works otherwise.
+
+        A worker of Odoo that one order kills, and a proxy that gives up on a long answer, look like
+        an Odoo that is away. One that has just restarted does, too: an order that stands alone is
+        therefore read twice, with a known good one in between.
+        """
+        if not _may_be_the_call(error):
+            return False
+        alone = len(ids) == 1
+        try:
+            odoo().ping()
+            if alone:
+                check_known_good(error, ids)
+        except OdooError:
+            return False
+        if not alone:
+            return True
+        try:
+            odoo().fetch(ids)
+        except OdooError as again:
+            return is_about_orders(again) or _may_be_the_call(again)
+        return False
+
     def _check_known_good(self, error: Exception, ids: Sequence[int]) -> None:
         """Raise what is wrong when it is not one of these orders.
 
@@ -523,7 +574,7 @@ class Batch:
             case Reaction.BROKEN:
                 self._release(circuit_breaker.REFUSED_PAUSE_SECONDS, "the database does not fit")
                 text = joined(" ", message_of(error), MIGRATE)
-                alert("database", _("the database does not fit this version"), text)
+                alert(UNFIT_DATABASE, _("the database does not fit this version"), text)
             case _ if isinstance(error, OdooError):
                 self._pause(error)  # it did not come from reading orders: no order's fault
             case _:
@@ -573,6 +624,10 @@ def _logging_about(rows: Iterable[PendingBC]) -> AbstractContextManager[None]:
     return logging_about(
         order=[row.odoo_id for row in given], cause=",".join(causes), run=runs or None
     )
+
+
+def _may_be_the_call(error: Exception) -> bool:
+    return isinstance(error, OdooUnavailable) and error.may_be_the_call
 
 
 def _log_result(result: Result) -> None:

@@ -92,7 +92,7 @@ def compare(odoo_id: int) -> OrderComparison:
     Raises what the gateway raises when Odoo is away or rejects our access, AnotherDatabase, and
     OdooInterrupted when the process is told to stop.
     """
-    odoo_identity.check_unless_recent(odoo())
+    odoo_identity.require_same_database_now_and_then(odoo())
     comparison = _compare_once(odoo_id)
     if comparison.outcome:
         process_state.stopping.wait(SECOND_LOOK_SECONDS)

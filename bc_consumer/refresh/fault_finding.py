@@ -16,7 +16,7 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import message_of
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import BC, JournalEntry, PendingBC
-from bc_consumer.odoo import OdooError, OdooTimeout, OdooUnavailable
+from bc_consumer.odoo import OdooTimeout, OdooUnavailable
 from bc_consumer.refresh import odoo_identity
 from bc_consumer.refresh.error_policy import UnreadableOrders, is_about_orders
 from bc_consumer.refresh.mapping import map_order
@@ -71,17 +71,19 @@ def probe_odoo(odoo_id: int | None) -> None:
 
     ``odoo_id``: an order that waits; it is read, because what Odoo rejects may be something that
     every order needs, a field or the lines. A control call alone would succeed, and the orders
-    would wait for ever. None: only the control call. Raises what is wrong.
+    would wait for ever. None: only the control call. Raises what is wrong, UnreadableOrders where
+    no order at all can be read.
     """
     try:
         if odoo_id is not None:
-            odoo().fetch([odoo_id])
-    except OdooError as error:
+            _can_read(odoo_id)
+    except Exception as error:
         if not is_about_orders(error):
             raise
+        check_known_good(error, [odoo_id] if odoo_id is not None else [])
         logger.info("BC %s: %s", odoo_id, error)
     odoo().ping()
-    odoo_identity.check(odoo())
+    odoo_identity.require_same_database(odoo())
     circuit_breaker.probe_soon()
 
 

@@ -24,7 +24,7 @@ def odoo() -> Odoo:
 
     Raises OdooRefused where the settings cannot be right, or do not fit the copy.
     """
-    check_order_model()
+    adapt_empty_copy()
     return Odoo(
         odoo_settings(),
         stop=process_state.stopping,
@@ -84,13 +84,16 @@ def odoo_settings() -> OdooSettings:
     )
 
 
-def check_order_model() -> None:
-    """Set an empty copy to the configured order model. Raises what ``held_model`` raises."""
+def adapt_empty_copy() -> None:
+    """Set an empty copy to the configured order model, as if it were new.
+
+    Raises OdooRefused where the copy holds orders of another model.
+    """
     wanted = settings.ODOO_ORDER_MODEL
     origin, _created = CopyOrigin.objects.get_or_create(
         key=CopyOrigin.KEY, defaults={"order_model": wanted}
     )
-    held_model()
+    copied_model()
     if origin.order_model != wanted:
         with transaction.atomic():
             CopyOrigin.objects.update(
@@ -100,7 +103,7 @@ def check_order_model() -> None:
             SyncState.objects.update(last_sync=None)
 
 
-def held_model() -> str:
+def copied_model() -> str:
     """Return the Odoo model whose orders the copy holds; "" while the copy is empty.
 
     Raises OdooRefused where this is not the model that the settings name: the ids would mix.

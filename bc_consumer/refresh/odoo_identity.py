@@ -46,7 +46,7 @@ class CreatedOtherwise(Exception):
         )
 
 
-def compare_creation(orders: Mapping[int, tuple[object, object]]) -> None:
+def require_same_creation(orders: Mapping[int, tuple[object, object]]) -> None:
     """Raise CreatedOtherwise where an order's two create_dates are both known and differ.
 
     ``orders``: order id → (the copy's date, Odoo's date).
@@ -100,7 +100,7 @@ _last_check: tuple[Odoo, float] | None = None
 """The gateway that last led to our database, and the monotonic time until which that counts."""
 
 
-def check_unless_recent(odoo: Odoo, *, in_doubt: bool = False) -> None:
+def require_same_database_now_and_then(odoo: Odoo, *, in_doubt: bool = False) -> None:
     """Check the database, unless this process did so by the same gateway within ASK_AGAIN_SECONDS.
 
     ``in_doubt``: there is a reason for doubt, so check in any case. Raises AnotherDatabase, and
@@ -109,17 +109,17 @@ def check_unless_recent(odoo: Odoo, *, in_doubt: bool = False) -> None:
     global _last_check  # noqa: PLW0603 (one a process, as the gateway is)
     known = _last_check is not None and _last_check[0] is odoo and time.monotonic() < _last_check[1]
     if in_doubt or not known:
-        check(odoo)
+        require_same_database(odoo)
         _last_check = odoo, time.monotonic() + ASK_AGAIN_SECONDS
 
 
 def forget() -> None:
-    """Make the next ``check_unless_recent`` check in any case."""
+    """Make the next ``require_same_database_now_and_then`` check in any case."""
     global _last_check  # noqa: PLW0603
     _last_check = None
 
 
-def check(odoo: Odoo) -> None:
+def require_same_database(odoo: Odoo) -> None:
     """Ask Odoo, by one call, for the create_dates of the sample; without any order, ask nothing.
 
     Where the stored sample has no order, or Odoo has none of its orders any more, the copy's

@@ -1,7 +1,8 @@
 """The only code that counts the looks at a run's orders, in the columns of its SyncLog.
 
 A look is counted in the transaction that makes it true, and only while the run is under way: what
-is fetched after the run's end does not change its figures. docs/operations.md defines each figure.
+is fetched after the run's end does not change its figures.
+docs/operations/reconciliation.md defines each figure.
 """
 
 from collections import Counter
@@ -74,9 +75,11 @@ def add(counts: Counts) -> None:
 def lock(runs: Collection[int]) -> None:
     """Lock the SyncLog rows of these runs.
 
-    For code that has to lock the ledger's rows before it knows what to count.
+    For code that has to lock the ledger's rows before it knows what to count. Marks of these runs
+    go on: at their commit PostgreSQL looks up the key of the run's row, which this lock allows.
     """
-    locked = SyncLog.objects.select_for_update().filter(pk__in=sorted(set(runs))).order_by("pk")
+    rows = SyncLog.objects.select_for_update(no_key=True)
+    locked = rows.filter(pk__in=sorted(set(runs))).order_by("pk")
     list(locked.values_list("pk", flat=True))
 
 

@@ -2,7 +2,7 @@
 
 ``apply`` does, in this order:
 
-1. lock the copy's orders, find those that are unchanged (``batch_statements``), and load the others
+1. lock the copy's orders, find those that are unchanged (``unchanged_orders``), and load the others
    with their lines (``_Copy``);
 2. check that Odoo still is the database that was copied (``odoo_identity``), and that the brake
    does not hold the archivings back (``archive_brake``);
@@ -42,17 +42,17 @@ from bc_consumer.models import (
 from bc_consumer.models.ledger import WEBHOOK, has_cause
 from bc_consumer.odoo import EXTRA, Missing
 from bc_consumer.operations.webhook_use import has_no_webhooks
-from bc_consumer.refresh import archive_brake, batch_statements, odoo_identity, run_counts
+from bc_consumer.refresh import archive_brake, odoo_identity, run_counts, unchanged_orders
 from bc_consumer.refresh.archive_brake import GONE
 from bc_consumer.refresh.delay import Delay, OdooClock, measure_delay
 from bc_consumer.refresh.early_looks import CONFIRMING_LOOKS, early_looks, next_look
 from bc_consumer.refresh.hidden_changes import differs_under_same_date, is_proven
-from bc_consumer.refresh.mapping import Extra, MappedOrder
+from bc_consumer.refresh.mapping import Extra, MappedLine, MappedOrder
 from bc_consumer.refresh.run_counts import CountedRun
 
 Outcome = JournalEntry.Outcome
 Record = TypeVar("Record", bound=OdooRecord)
-BC_TABLE = BC._meta.db_table
+BC_TABLE, LINE_TABLE = BC._meta.db_table, BCLine._meta.db_table
 COUNTER_TABLE = VersionCounter._meta.db_table
 ARCHIVED_REASONS = {
     Missing.GONE: GONE,
@@ -194,9 +194,9 @@ def _apply_in_transaction(
     with transaction.atomic():
         copy = _Copy.load(batch)
         if not identity_checked:
-            odoo_identity.compare_creation(_creation_dates(batch, copy))
+            odoo_identity.require_same_creation(_creation_dates(batch, copy))
         if doubtful is not None:
-            archive_brake.check(doubtful)
+            archive_brake.hold_if_too_many(doubtful)
         now = database_now()
         differences = [_compare(row, copy, now, in_bulk=in_bulk) for row in batch]
         _write(differences, batch)
@@ -238,7 +238,7 @@ class _Copy:
     def load(cls, batch: Sequence[FetchedRow]) -> "_Copy":
         ids = [row.claimed.odoo_id for row in batch]
         created = _lock_orders(ids)
-        unchanged = batch_statements.find_unchanged(
+        unchanged = unchanged_orders.find_unchanged(
             [
                 row.found
                 for row in batch
@@ -260,15 +260,24 @@ class _Copy:
 
 def _lock_orders(ids: Collection[int]) -> dict[int, datetime | None]:
     """Lock those of these orders that the copy has, ascending; return id → create_date."""
-    locked = BC.objects.select_for_update().order_by("odoo_id")
+    locked = BC.objects.select_for_update(no_key=True).order_by("odoo_id")
     if connection.vendor != "postgresql":  # SQLite's driver gives dates as texts
         return dict(locked.filter(odoo_id__in=ids).values_list("odoo_id", "create_date"))
     statement = f"""
         SELECT odoo_id, create_date FROM {BC_TABLE}
-        WHERE odoo_id {dialect().in_ids} ORDER BY odoo_id {dialect().lock}"""
+        WHERE odoo_id {dialect().in_ids} ORDER BY odoo_id FOR NO KEY UPDATE"""
     with connection.cursor() as cursor:
         cursor.execute(statement, [ids_parameter(ids)])
         return dict(cursor.fetchall())
+
+
+def locked_by_others(ids: Collection[int]) -> set[int]:
+    """Return those of these orders whose rows other sessions have locked at this moment."""
+    orders = BC.objects.filter(odoo_id__in=sorted(ids))
+    with transaction.atomic():
+        known = set(orders.values_list("odoo_id", flat=True))
+        free = orders.select_for_update(no_key=True, skip_locked=True)
+        return known - set(free.values_list("odoo_id", flat=True))
 
 
 def _load_lines(
@@ -282,7 +291,7 @@ def _load_lines(
     orders = [row.found for row in batch if isinstance(row.found, MappedOrder)]
     line_ids = [line.odoo_id for order in orders for line in order.lines]
     lines = {line.odoo_id: line for line in BCLine.objects.filter(bc__in=own)} if own else {}
-    if moved := batch_statements.known_lines(set(line_ids) - lines.keys()):
+    if moved := _known_lines(set(line_ids) - lines.keys()):
         lines |= {line.odoo_id: line for line in BCLine.objects.filter(odoo_id__in=moved)}
     if elsewhere := {line.bc_id for line in lines.values()} - own:
         others = dict(BC.objects.filter(pk__in=elsewhere).values_list("pk", "odoo_id"))
@@ -291,6 +300,17 @@ def _load_lines(
     for line in lines.values():
         lines_of.setdefault(line.bc_id, []).append(line)
     return lines, lines_of
+
+
+def _known_lines(line_ids: Collection[int]) -> list[int]:
+    """Return those of these lines that the copy has, under whatever order; ascending."""
+    if not line_ids:
+        return []
+    statement = f"""
+        SELECT odoo_id FROM {LINE_TABLE} WHERE odoo_id {dialect().in_ids} ORDER BY odoo_id"""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [ids_parameter(line_ids)])
+        return [odoo_id for (odoo_id,) in cursor.fetchall()]
 
 
 def _find_holders(
@@ -468,7 +488,7 @@ def _drop_unreported(changed: Mapping[str, object], unreported: Set[str]) -> dic
 def _write(differences: Sequence[Difference], batch: Sequence[FetchedRow]) -> None:
     confirmed_at = min(ledger.claimed_at(row.claimed) for row in batch)
     new = [difference.new for difference in differences if difference.new is not None]
-    batch_statements.insert_new(new, confirmed_at)
+    _insert_new(new, confirmed_at)
     _write_changed([difference for difference in differences if difference.bc], confirmed_at)
     confirmed = [
         row.claimed.odoo_id
@@ -477,6 +497,37 @@ def _write(differences: Sequence[Difference], batch: Sequence[FetchedRow]) -> No
     ]
     if confirmed:
         BC.objects.filter(odoo_id__in=confirmed).update(synced_at=confirmed_at)
+
+
+def _insert_new(orders: Sequence[MappedOrder], synced_at: datetime) -> None:
+    """Insert these orders with their lines; the copy has none of either.
+
+    Raises Django's IntegrityError where it has one all the same: another worker was quicker.
+    """
+    if not orders:
+        return
+    keys = dict(
+        bulk_rows.insert(
+            BC, [_order_row(order, synced_at) for order in orders], returning="odoo_id, id"
+        )
+    )
+    lines = [(line, keys[order.odoo_id]) for order in orders for line in order.lines]
+    lines.sort(key=lambda pair: pair[0].odoo_id)  # in one order, so that fewer deadlock
+    bulk_rows.insert(BCLine, [_line_row(line, key) for line, key in lines])
+
+
+def _order_row(order: MappedOrder, synced_at: datetime) -> Mapping[str, Any]:
+    return {
+        **order.fields,
+        "odoo_id": order.odoo_id,
+        "extra": order.extra.values,
+        "mapping_version": order.mapping_version,
+        "synced_at": synced_at,
+    }
+
+
+def _line_row(line: MappedLine, key: int) -> Mapping[str, Any]:
+    return {**line.fields, "odoo_id": line.odoo_id, "extra": line.extra.values, "bc_id": key}
 
 
 def _write_changed(differences: Sequence[Difference], confirmed_at: datetime) -> None:

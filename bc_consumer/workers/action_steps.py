@@ -20,9 +20,9 @@ from bc_consumer.doctor.webhook_checks import PING, URL, webhook_checks
 from bc_consumer.models import JournalEntry, OperatorAction, PendingBC, SyncLog
 from bc_consumer.operations import alerts, failed_orders
 from bc_consumer.reconciliation.dry_run import Drift, DriftScan
-from bc_consumer.reconciliation.finish import summary
 from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted
 from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.run_record import summary
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import odoo_identity
 from bc_consumer.refresh.compare_order import OrderComparison, compare
@@ -314,7 +314,7 @@ def _dry_run(action: InHand) -> Finished:
 def _obstacle(scan: DriftScan) -> Message:
     """Return what would keep a run from putting these differences right, if anything would."""
     try:
-        odoo_identity.check(scan.odoo)
+        odoo_identity.require_same_database(scan.odoo)
     except odoo_identity.AnotherDatabase as another:
         return message_of(another)
     return scan.reason_to_stop()

@@ -2,7 +2,7 @@
 
 With them no order waits for a message, and no stored event for the scheduler. They are two threads
 because RabbitMQ can block the sweeper for a minute (only heartbeats detect a network that drops
-packets), and no order must wait for that.
+packets), and no order may wait for that.
 """
 
 import logging

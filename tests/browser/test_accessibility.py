@@ -56,6 +56,7 @@ def pages(deployment: Deployment, simulator: Simulator) -> dict[str, str]:
         "connections": "/connections/",
         "settings": "/settings/",
         "actions": "/actions/",
+        "help": "/help/",
     }
 
 

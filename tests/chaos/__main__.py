@@ -19,7 +19,7 @@ from tests.services.session import Services
 
 def main() -> int:
     """Play one plan."""
-    options = _options()
+    options = make_parser().parse_args()
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
     kinds = KILLS if options.kills else options.only or tuple(FAULTS)
     plan = make_plan(seed, options.operations, options.faults, kinds=kinds, timings=options.timings)
@@ -39,7 +39,8 @@ def main() -> int:
     return 0 if all(act.is_as_promised for act in played) else 1
 
 
-def _options() -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the options; docs/commands.md explains them."""
     parser = argparse.ArgumentParser("python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, help="default: a new one")
     parser.add_argument("--operations", type=int, default=5000)
@@ -54,7 +55,7 @@ def _options() -> argparse.Namespace:
         "--poll", type=float, default=0.0, help="reconcile so often, in seconds, while it runs"
     )
     parser.add_argument("--logs", type=Path, help="keep the processes' logs in this directory")
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":

@@ -374,5 +374,5 @@ def test_the_sample_is_what_odoo_confirmed_not_what_a_hand_wrote_here(
 
 
 def test_an_empty_copy_asks_nothing(simulator: Simulator) -> None:
-    odoo_identity.check(odoo_connection.odoo())
+    odoo_identity.require_same_database(odoo_connection.odoo())
     assert simulator.calls == []

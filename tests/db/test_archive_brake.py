@@ -299,7 +299,7 @@ def test_ordinary_work_takes_no_lock_of_the_brake(
     simulator.write_order(ids[5:10], partner_ref="new")
     ledger.mark(ids[5:10], Mark(cause="webhook"))
     asked: list[object] = []
-    monkeypatch.setattr(archive_brake, "check", lambda *given: asked.append(given))
+    monkeypatch.setattr(archive_brake, "hold_if_too_many", lambda *given: asked.append(given))
     assert work_off() == 10
     assert asked == []
     assert archived() == 5

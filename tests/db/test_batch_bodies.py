@@ -15,7 +15,7 @@ from bc_consumer.core.redaction import redacted
 from bc_consumer.ledger import Mark
 from bc_consumer.messaging import intake
 from bc_consumer.models import PendingBC
-from odoo_webhook.incoming import MOST_IDS, parse
+from odoo_webhook.webhook_request import MOST_IDS, parse
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,7 +15,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models.functions import Now
 
 from bc_consumer import ledger
-from bc_consumer.ledger import Mark, call_slots, circuit_breaker
+from bc_consumer.ledger import Mark, call_slots, claims
 from bc_consumer.ledger.call_slots import SharedCallLimits, call_limits
 from bc_consumer.models import CallSlot, Pace
 from bc_consumer.odoo import OdooBusy, OdooInterrupted
@@ -176,7 +176,7 @@ def test_a_database_that_is_away_leaves_the_process_s_own_limits(
 
 def test_with_a_limit_per_second_batches_are_claimed_no_faster(settings: LazySettings) -> None:
     settings.ODOO_CALLS_PER_SECOND = 0.5
-    assert circuit_breaker.pace_seconds() == 2.0
+    assert claims.pace_seconds() == 2.0
     ledger.mark(range(1, 11), Mark(cause="webhook"))
     assert len(ledger.claim(5, uuid.uuid4()).rows) == 5
     # A full batch, and yet the next one waits: what is more urgent by then goes first.

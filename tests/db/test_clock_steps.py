@@ -20,7 +20,7 @@ from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import verbatim
-from bc_consumer.ledger import Mark, call_slots, circuit_breaker
+from bc_consumer.ledger import Mark, call_slots, circuit_breaker, claims
 from bc_consumer.ledger.call_slots import SharedCallLimits
 from bc_consumer.messaging import change_publisher
 from bc_consumer.models import (
@@ -38,8 +38,8 @@ from bc_consumer.models import (
 from bc_consumer.operations import alerts, clock_steps
 from bc_consumer.operations.heartbeats import HeartbeatThread, alive
 from bc_consumer.reconciliation import schedule as plan
-from bc_consumer.reconciliation.finish import forget_requested_scan
 from bc_consumer.reconciliation.lock import Lock
+from bc_consumer.reconciliation.run_record import forget_requested_scan
 from tests.conftest import ON_SQLITE
 
 pytestmark = pytest.mark.usefixtures("single_rows")
@@ -69,15 +69,15 @@ def claimed() -> list[int]:
 def test_a_turn_an_hour_ahead_is_nobody_s() -> None:
     ledger.mark([1], Mark(cause="webhook"))
     Pace.objects.update(next_claim_at=ahead())
-    assert circuit_breaker.seconds_to_turn() < 1
+    assert claims.seconds_to_turn() < 1
     assert claimed() == [1]
 
 
 def test_a_turn_that_is_a_few_seconds_ahead_is_waited_for(settings: LazySettings) -> None:
     settings.BATCH_PACE_SECONDS = 30.0
     Pace.objects.update(next_claim_at=Now() + timedelta(seconds=25))
-    assert circuit_breaker.take_turn() is None
-    assert circuit_breaker.seconds_to_turn() > 20
+    assert claims.take_turn() is None
+    assert claims.seconds_to_turn() > 20
 
 
 def test_a_pause_that_ends_in_an_hour_has_ended() -> None:
@@ -85,7 +85,7 @@ def test_a_pause_that_ends_in_an_hour_has_ended() -> None:
     circuit_breaker.record_failure(verbatim("away"), probing=False)
     Pace.objects.update(next_claim_at=ahead(), paused_since=ahead())
     assert ledger.seconds_until_due() == 0.0
-    turn = circuit_breaker.take_turn()
+    turn = claims.take_turn()
     assert turn is not None
     assert turn.probing
     Pace.objects.update(next_claim_at=ahead())
@@ -96,7 +96,7 @@ def test_a_pause_that_ends_in_an_hour_has_ended() -> None:
 
 def test_a_pause_that_odoo_asked_for_is_kept() -> None:
     circuit_breaker.record_failure(verbatim("away"), probing=False, retry_after=290)
-    assert circuit_breaker.take_turn() is None
+    assert claims.take_turn() is None
 
 
 # --- the ledger ----------------------------------------------------------------------------------
@@ -129,10 +129,21 @@ def test_a_later_attempt_of_an_order_marked_long_ago_is_made() -> None:
     assert claimed() == [1]
 
 
+def test_an_owed_row_that_was_put_off_is_soon_due_again(settings: LazySettings) -> None:
+    """It was marked before the step, so only the moment at which it is due lies ahead."""
+    ledger.mark([1], Mark(cause="webhook"))
+    earlier = Now() - timedelta(minutes=10)
+    PendingBC.objects.update(
+        last_marked_at=earlier, owed_since=earlier, due_at=Now() + timedelta(minutes=10)
+    )
+    clock_steps.set_right(timedelta(minutes=-10))
+    assert claimed() == [1]
+
+
 def test_no_wait_that_is_asked_for_is_shortened(settings: LazySettings) -> None:
     ledger.mark([1], Mark(cause="webhook"))
     wait = clock_steps.longest_wait()
-    PendingBC.objects.update(due_at=Now() + wait)
+    PendingBC.objects.update(due_at=Now() + wait, fetched_generation=F("generation"))
     due_at = PendingBC.objects.get().due_at
     clock_steps.set_right()
     assert PendingBC.objects.get().due_at == due_at

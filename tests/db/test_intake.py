@@ -18,7 +18,7 @@ from bc_consumer.ledger.database_gate import StatementWait, Verdict
 from bc_consumer.messaging import intake as intake_module
 from bc_consumer.messaging.intake import AT_ONCE, AT_ONCE_CHARACTERS, Arrival, Intake
 from bc_consumer.models import PendingBC
-from odoo_webhook.incoming import MOST_IDS
+from odoo_webhook.webhook_request import MOST_IDS
 
 pytestmark = pytest.mark.usefixtures("single_rows")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from datetime import UTC, datetime
 
@@ -14,7 +15,7 @@ from bc_consumer.ledger import Mark
 from bc_consumer.models import JournalEntry, Lane, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation.lock import Lock
 from bc_consumer.reconciliation.run import save_row
-from bc_consumer.refresh import archive_brake
+from bc_consumer.refresh import archive_brake, run_counts
 from bc_consumer.refresh.writer import Result, apply
 from tests.conftest import ON_SQLITE
 from tests.db.copied import bc
@@ -76,3 +77,30 @@ def test_a_run_that_ends_and_a_batch_of_it_do_not_deadlock(run: SyncLog, what: s
     assert [(result.outcome, result.unknown) for result in results] == [outcome]
     assert SyncState.objects.get().last_sync is not None
     assert SyncLog.objects.get().status == SyncLog.Status.OK
+
+
+def test_a_mark_of_a_run_and_an_order_of_it_that_fails_do_not_deadlock(run: SyncLog) -> None:
+    """PostgreSQL looks up the run's key when the mark commits, after the ledger's row is locked."""
+    token, row = claim()
+    marked = threading.Event()
+    errors: list[DatabaseError] = []
+
+    def mark() -> None:
+        try:
+            with transaction.atomic():
+                ledger.mark([1, 2], Mark(cause="nightly", lane=Lane.BULK, run=run.pk))
+                marked.set()
+                time.sleep(0.5)  # meanwhile the other one locks the run, and waits for order 1
+        except DatabaseError as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=mark)
+    with transaction.atomic():
+        run_counts.lock([run.pk])
+        thread.start()
+        assert marked.wait(10)
+        ledger.fail(token, row, ValueError("no"))
+    thread.join(20)
+    assert errors == []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
+import psycopg2
 import pytest
 from django.conf import LazySettings
 from django.core.management import call_command
@@ -17,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bc_consumer import ledger
 from bc_consumer.console import gauges, metrics
-from bc_consumer.console.counts import CopyFigures, copy_figures
+from bc_consumer.console.counts import CopyFigures, copy_figures, ledger_figures
 from bc_consumer.core.background_answer import BackgroundAnswer
 from bc_consumer.core.totals import totals
 from bc_consumer.core.translatable import verbatim
@@ -39,9 +41,10 @@ from bc_consumer.odoo import Odoo
 from bc_consumer.operations import metric_totals
 from bc_consumer.operations.heartbeats import HeartbeatThread
 from bc_consumer.reconciliation.run import reconcile
+from bc_consumer.reconciliation.run_record import begin
 from bc_consumer.reconciliation.schedule import RunRequest
-from bc_consumer.reconciliation.start import begin
 from odoo_simulator import Simulator
+from tests.conftest import ON_SQLITE
 from tests.db.conftest import refresh
 from tests.db.copied import bc, failed, line, pending
 from tests.services.waiting import wait_until
@@ -217,7 +220,32 @@ def test_without_the_database_it_answers_and_says_so(
         raise OperationalError("connection refused")
 
     monkeypatch.setattr(gauges, "database_gauges", away)
-    assert scrape(client) == {"bc_database_up": 0}
+    samples = scrape(client)
+    assert samples["bc_database_up"] == 0
+    assert not {"bc_pending_orders", "bc_copy_lines", "bc_alerts_open"}.intersection(samples)
+    assert "bc_runs_total" in str(samples)  # these had been read
+
+
+@pytest.mark.skipif(ON_SQLITE, reason="SQLite locks no tables")
+@pytest.mark.django_db(transaction=True)
+def test_a_ledger_that_takes_long_to_count_keeps_back_nothing_else(
+    client: Client, single_rows: None
+) -> None:
+    ledger_figures.forget()
+    given = connection.get_connection_params()
+    own = {name: given[name] for name in ("dbname", "user", "password", "host", "port")}
+    other = psycopg2.connect(**own)
+    try:
+        with other.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {PendingBC._meta.db_table} IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        samples = scrape(client)
+        assert time.monotonic() - began < 2  # as docs/monitoring.md promises
+    finally:
+        other.close()
+    assert samples["bc_database_up"] == 1
+    assert "bc_runs_total" in str(samples)
+    assert "bc_pending_orders" not in str(samples)
 
 
 @pytest.mark.django_db(transaction=True)

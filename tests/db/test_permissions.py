@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.contrib import admin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
@@ -19,6 +19,8 @@ from bc_consumer import actors  # noqa: F401 - declares the queue that a mark is
 from bc_consumer.installation.permissions import ADMINISTRATORS, OPERATORS, VIEWERS
 from bc_consumer.models import Alert, DeadLetter, PendingBC, SyncLog, SyncState
 from tests.db.copied import bc, failed, journal, line, pending
+from tests.unit.test_permissions_documented import WITHOUT_EFFECT
+from tests.unit.test_permissions_documented import told as permissions_documented
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("rows")]
 
@@ -205,3 +207,20 @@ def test_a_new_migration_takes_nothing_away(django_db_setup: None) -> None:
     group.permissions.add(extra)
     make_groups(apps.get_app_config("bc_consumer"))
     assert extra in group.permissions.all()
+
+
+def test_the_groups_hold_what_the_document_says() -> None:
+    held = {
+        name: set(Group.objects.get(name=name).permissions.values_list("codename", flat=True))
+        for name in (VIEWERS, OPERATORS, ADMINISTRATORS)
+    }
+    documented = permissions_documented()
+    for name, codenames in held.items():
+        assert codenames == {one for one, groups in documented.items() if name in groups}, name
+    known = set(
+        Permission.objects.filter(content_type__app_label="bc_consumer").values_list(
+            "codename", flat=True
+        )
+    )
+    without_effect = {one for one in known if one.startswith(WITHOUT_EFFECT)}
+    assert set(documented) == known - without_effect | {"change_pendingbc"}

@@ -17,8 +17,8 @@ from bc_consumer import ledger
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import BC, Alert, BCLine, JournalEntry, Lane, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation import scrub
-from bc_consumer.reconciliation.finish import summary
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
+from bc_consumer.reconciliation.run_record import summary
 from bc_consumer.reconciliation.schedule import RunRequest
 from odoo_simulator import Simulator
 from tests.comparing import differences

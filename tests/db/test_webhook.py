@@ -105,6 +105,18 @@ def test_a_refusal_says_why_and_marks_nothing(status: int, request_: dict[str, A
     assert not PendingBC.objects.exists()
 
 
+def test_an_event_whose_length_nobody_knows_has_a_scan_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A proxy that begins to pass bodies on in pieces would otherwise lose every event."""
+    lost: list[bool] = []
+    monkeypatch.setattr(views, "note_missed", lambda: lost.append(True))
+    assert post(json.dumps(ORDER).encode(), CONTENT_LENGTH="").status_code == 411
+    assert lost == [True]
+    assert post(b"", CONTENT_LENGTH="", HTTP_AUTHORIZATION="Bearer nobody").status_code == 401
+    assert lost == [True]
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "PATCH"])
 def test_another_method_gets_405(method: str) -> None:
     answer = Client().generic(method, URL)
@@ -167,7 +179,7 @@ def test_what_is_no_event_is_not(request_: dict[str, Any], lost: list[bool]) -> 
     assert lost == []
 
 
-@pytest.mark.parametrize("function", ["parse", "accept", "redacted"])
+@pytest.mark.parametrize("function", ["parse", "accept", "mark_of"])
 def test_an_error_of_ours_is_counted_as_missed(
     function: str, lost: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,6 @@
 """The copy is the same, byte for byte, whichever way writes it: whole batches, or order by order.
 
-PostgreSQL takes whole batches (``refresh/batch_statements.py``); there, only what differs goes
+PostgreSQL takes whole batches (``refresh/unchanged_orders.py``); there, only what differs goes
 order by order, as everything does on SQLite.
 """
 
@@ -21,7 +21,7 @@ from bc_consumer import ledger
 from bc_consumer.core import bulk_rows
 from bc_consumer.models import BC, BCLine, JournalEntry, Lane, PendingBC, VersionCounter
 from bc_consumer.odoo import LineSnapshot, OrderSnapshot
-from bc_consumer.refresh import batch_statements
+from bc_consumer.refresh import unchanged_orders
 from bc_consumer.refresh.mapping import MappedOrder, map_order, map_orders
 from bc_consumer.refresh.writer import FetchedRow, apply
 from tests.unit.test_mapping import VERSIONS, real_orders, snapshot
@@ -146,23 +146,23 @@ def test_what_is_unchanged_is_told_apart_from_the_smallest_difference() -> None:
     dice = random.Random(7)
     order = map_order(random_order(dice, 1, lines=2))
     write([[order]])
-    assert batch_statements.find_unchanged([order]) == {1}
+    assert unchanged_orders.find_unchanged([order]) == {1}
     first, *others = order.lines
     for name, value in order.fields.items():
         fields = {**order.fields, name: another(name, value)}
-        assert not batch_statements.find_unchanged([replace(order, fields=fields)]), name
+        assert not unchanged_orders.find_unchanged([replace(order, fields=fields)]), name
     for name, value in first.fields.items():
         line = replace(first, fields={**first.fields, name: another(name, value)})
-        assert not batch_statements.find_unchanged([replace(order, lines=(line, *others))]), name
+        assert not unchanged_orders.find_unchanged([replace(order, lines=(line, *others))]), name
     fewer, other = replace(order, lines=order.lines[1:]), replace(first, odoo_id=10_000)
     more, instead = (
         replace(order, lines=(*order.lines, other)),
         replace(order, lines=(other, *others)),
     )
     for differing in (fewer, more, instead, replace(order, mapping_version=9)):
-        assert not batch_statements.find_unchanged([differing])
+        assert not unchanged_orders.find_unchanged([differing])
     BCLine.objects.filter(odoo_id=first.odoo_id).update(name="changed by hand")
-    assert not batch_statements.find_unchanged([order])
+    assert not unchanged_orders.find_unchanged([order])
 
 
 def another(name: str, value: object) -> object:

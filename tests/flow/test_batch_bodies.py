@@ -12,7 +12,7 @@ import pytest
 from bc_consumer.ledger import Mark
 from bc_consumer.messaging.intake import encode
 from odoo_simulator import Simulator
-from odoo_webhook.incoming import MOST_IDS
+from odoo_webhook.webhook_request import MOST_IDS
 from tests.burst import Answered, burst, stream
 from tests.conftest import Deploy
 from tests.flow.test_fallback_queue import depth, put

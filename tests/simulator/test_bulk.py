@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import tracemalloc
 
+import pytest
+
 from odoo_simulator import Simulator
+from odoo_simulator.blocks import LineBlock, OrderBlock
 from tests.simulator.conftest import Caller, Receiver
 
 
@@ -47,6 +50,24 @@ def test_searching_a_bulk(odoo17: Simulator) -> None:
     assert page == expected[5:7]
     assert call.order("search", [["partner_ref", "=", "moved"]]) == [expected[5]]
     assert odoo17.count() == 1000
+
+
+def test_rows_without_a_date_are_found_without_computing_each_row(
+    odoo17: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odoo17.bulk_create(1000, 2, spread_days=365)
+    call, undated = Caller(odoo17), [["write_date", "=", False]]
+    with monkeypatch.context() as patch:
+        for kind in (OrderBlock, LineBlock):
+            for method in ("row", "light"):
+                patch.setattr(kind, method, lambda *_: pytest.fail("a row was computed"))
+        assert call.order("search", undated) == []
+        assert call.line("search", undated) == []
+    odoo17.update_sql("purchase.order", [42], {"write_date": False})
+    odoo17.update_sql("purchase.order.line", [83, 84], {"write_date": False})
+    assert call.order("search", undated) == [42]
+    assert call.order("search_count", undated) == 1
+    assert call.line("search", undated, order="id") == [83, 84]
 
 
 def test_no_spread_is_one_transaction(odoo17: Simulator, receiver: Receiver) -> None:

@@ -1,4 +1,4 @@
-"""docs/operations.md has each kind of operators' action, who may ask for it, and its command."""
+"""docs/operations/actions.md has each kind of operators' action, who may ask, and its command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.core.management import load_command_class
 from bc_consumer.models import OperatorAction
 
 ROOT = Path(__file__).resolve().parents[2]
-HEADING = "## What can be asked for in a browser, and the command that does the same"
+PAGE = "docs/operations/actions.md"
 ROW = re.compile(r"\| `(?P<kind>\w+)` \| (?P<who>[^|]+) \| (?P<commands>[^|]+) \|")
 COMMAND = re.compile(r"`manage\.py (\w+)([^`]*)`")
 ONLY_IN_A_BROWSER = {OperatorAction.Kind.ACKNOWLEDGE, OperatorAction.Kind.DELETE_DEAD_LETTERS}
@@ -20,7 +20,7 @@ Kind = OperatorAction.Kind
 
 def rows() -> dict[str, tuple[str, list[tuple[str, list[str]]]]]:
     """By kind: who, and the commands with their arguments."""
-    part = (ROOT / "docs/operations.md").read_text().partition(HEADING)[2].partition("\n## ")[0]
+    part = (ROOT / PAGE).read_text()
     return {
         row["kind"]: (
             row["who"].strip(),

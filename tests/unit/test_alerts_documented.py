@@ -1,4 +1,8 @@
-"""docs/operations.md tells of every alert: its key, what it means, and what to do."""
+"""docs/operations/runbook.md has a section for every alert: what it means, and what to do.
+
+Each says what to press in the console, and which command does the same: buttons and commands that
+are there.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,45 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+import yaml
+from django.core.management import get_commands, load_command_class
+
 from bc_consumer.operations import alert_channels, alerts
+from tests import documents
+from tests.documents import pages, running_text, sections
 
 ROOT = Path(__file__).resolve().parents[2]
-OPERATIONS = (ROOT / "docs/operations.md").read_text()
-ROW = re.compile(r"^\| `(?P<key>[^`]+)` \| [^|]{20,} \| [^|]{10,} \|$", re.MULTILINE)
+RUNBOOK = "docs/operations/runbook.md"
+HEADING = re.compile(r"`(?P<key>[a-z ]+)(?:: …)?`")
+ROW = re.compile(r"^\| \[`(?P<key>[^`]+)`\]\(#[\w-]+\) \| [^|]{20,} \|$", re.MULTILINE)
+PARTS = ("What it means.", "What to press.", "By command.")
 KEY = re.compile(r"[a-z][a-z ]+:?")
+MESSAGE = re.compile(r'^msgid ((?:"(?:[^"\\]|\\.)*"\n)+)', re.MULTILINE)
+BUTTON = re.compile(r"(?<!\*)\*([^*]+)\*(?!\*)")
+CATALOGUE = "bc_consumer/locale/fr/LC_MESSAGES/django.po"
+IN_A_COMMAND = re.compile(r"--(?:acknowledge|mute|unmute) '([^']+)'")
+COMMAND = re.compile(r"`manage\.py (\w+)([^`]*)`")
+
+
+def alert_sections() -> dict[str, str]:
+    """Return the section of each alert by its key, without what stands behind a colon."""
+    found = {}
+    for heading, text in sections(pages()[RUNBOOK]).items():
+        match = HEADING.fullmatch(heading)
+        if match is not None:
+            found[match["key"]] = " ".join(text.split())
+    return found
 
 
 def documented() -> set[str]:
-    """Return the keys of the table; what follows a colon differs from alert to alert."""
-    section = OPERATIONS.split("\n## Alerts\n")[1].split("\n## ")[0]
-    return {re.sub(r": .*", ":", match["key"]) for match in ROW.finditer(section)}
+    return {"fields lack:" if key == "fields lack" else key for key in alert_sections()}
+
+
+def part(key: str, title: str) -> str:
+    """Return what stands behind this title in an alert's section, up to the next one."""
+    rest = alert_sections()[key].partition(f"**{title}**")[2]
+    return re.split(r"\*\*|```", rest)[0]
 
 
 def keys_in_code() -> set[str]:
@@ -72,12 +103,64 @@ def test_the_search_finds_keys_however_they_are_written() -> None:
 
 
 def test_every_alert_is_documented_and_no_other() -> None:
-    assert keys_in_code() - documented() == set(), "add these to docs/operations.md, ## Alerts"
+    assert keys_in_code() - documented() == set(), f"add sections to {RUNBOOK}"
     assert documented() - keys_in_code() == set(), "nothing raises these any more"
 
 
+def test_examples_name_alerts_that_there_are() -> None:
+    keys, named = keys_in_code(), 0
+    for path in documents.everywhere():
+        for block in documents.fences(path.read_text(encoding="utf-8")):
+            for key in (*re.findall(r"\bALERT ([a-z ]+):", block), *IN_A_COMMAND.findall(block)):
+                assert {key, f"{key}:"} & keys, f"{documents.place(path)}: no alert {key!r}"
+                named += 1
+    assert named > 3, "the search for alerts finds hardly any: has it broken?"
+
+
+def test_the_list_leads_to_each_section() -> None:
+    listed = {match["key"].removesuffix(": …") for match in ROW.finditer(pages()[RUNBOOK])}
+    assert listed == set(alert_sections())
+
+
+@pytest.mark.parametrize("key", sorted(alert_sections()))
+def test_each_says_what_it_means_what_to_press_and_the_command(key: str) -> None:
+    for title in PARTS:
+        assert len(part(key, title)) > len("Nothing."), f"{key}: **{title}** is missing"
+
+
+@pytest.mark.parametrize("key", sorted(alert_sections()))
+def test_the_buttons_are_the_console_s(key: str) -> None:
+    shown = {
+        ast.literal_eval("(" + text.replace("\n", " ") + ")")
+        for text in MESSAGE.findall((ROOT / CATALOGUE).read_text("utf-8"))
+    }
+    for button in BUTTON.findall(part(key, "What to press.")):
+        assert button in shown, f"{key}: the console has no «{button}»"
+
+
+@pytest.mark.parametrize("key", sorted(alert_sections()))
+def test_the_commands_are_there_with_these_options(key: str) -> None:
+    commands = COMMAND.findall(part(key, "By command."))
+    assert commands, f"{key} names no command"
+    for name, arguments in commands:
+        app = get_commands()[name]
+        assert isinstance(app, str)
+        parser = load_command_class(app, name).create_parser("manage.py", name)
+        options = {text for action in parser._actions for text in action.option_strings}
+        for option in re.findall(r"--[\w-]+", arguments):
+            assert option in options, f"{key}: {name} has no {option}"
+
+
+def test_each_alert_of_prometheus_leads_to_a_section() -> None:
+    rules = yaml.safe_load((ROOT / "docs/monitoring/alert-rules.yml").read_text())
+    wanted = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
+    told = sections(pages()[RUNBOOK])["Alerts of Prometheus"]
+    names = [name for row in told.splitlines() for name in re.findall(r"`(BC\w+)`", row)]
+    assert sorted(names) == sorted(wanted)
+
+
 def test_the_figures_told_are_the_code_s() -> None:
-    text = " ".join(OPERATIONS.split())
+    text = running_text()
     assert f"together have {alert_channels.SECONDS:g} s" in text
     assert f"{alerts.LONGEST_MUTE.days} days at most" in text
     minutes = alerts.TRY_AGAIN_AFTER.total_seconds() / 60

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.conftest import or_skip
+from tests.documents import pages
 from tests.services.owned import ServiceMissingError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +36,7 @@ def mebibytes(limit: str) -> int:
 def test_every_service_has_a_memory_limit_and_the_documents_tell_it(
     services: dict[str, Any],
 ) -> None:
-    documents = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    documents = "\n".join(pages().values())
     told = dict(re.findall(r"^\| (\w+) \| \d+ \| [^|]*\| (\d+[mg]) \|", documents, re.MULTILINE))
     limits = {name: service.get("mem_limit") for name, service in services.items()}
     assert set(limits) == OWN | {"postgres", "rabbitmq", "proxy"}

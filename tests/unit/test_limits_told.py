@@ -1,4 +1,4 @@
-"""The figures that docs/operations.md tells are those of the code and of what is shipped."""
+"""The figures that the documents tell are those of the code and of what is shipped."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from bc_consumer.reconciliation import period_digest
 from bc_consumer.refresh import batch
 from odoo_webhook import server
 from project import request_limits
+from tests.documents import running_text
 
 ROOT = Path(__file__).resolve().parents[2]
-OPERATIONS = " ".join((ROOT / "docs/operations.md").read_text().split())
+OPERATIONS = running_text()
 NGINX = "".join((ROOT / f"deploy/nginx/{part}.conf").read_text() for part in ("zones", "server"))
 WORDS = {4: "four"}
 

@@ -7,7 +7,7 @@ import json
 from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.ledger import Mark
 from bc_consumer.messaging.intake import AT_ONCE, AT_ONCE_CHARACTERS, Arrival, encode, next_batch
-from odoo_webhook.incoming import KEPT_CHARACTERS, MOST_IDS, parse
+from odoo_webhook.webhook_request import KEPT_CHARACTERS, MOST_IDS, parse
 
 MOST_BYTES = 16 * 2**20
 """``max_message_size`` of RabbitMQ 4."""

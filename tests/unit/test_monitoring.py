@@ -14,6 +14,7 @@ import yaml
 from bc_consumer.console.gauges import GAUGES
 from bc_consumer.core.totals import Metric
 from bc_consumer.models.metrics import COUNTED
+from tests import documents
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 ROW = re.compile(r"^\| `(bc_[a-z_]+)` \| ([^|]+) \| ", re.MULTILINE)
@@ -59,7 +60,7 @@ def family(name: str) -> Metric | None:
 
 
 def test_the_document_lists_every_metric_with_its_labels_and_no_other() -> None:
-    told = ROW.findall((DOCS / "monitoring.md").read_text())
+    told = ROW.findall(documents.page("monitoring.md"))
     assert len(told) == len(dict(told)), "a metric is listed twice"
     assert set(dict(told)) == set(METRICS)
     for name, cell in told:
@@ -69,6 +70,17 @@ def test_the_document_lists_every_metric_with_its_labels_and_no_other() -> None:
             labels[label] = tuple(values)
         wanted = {label: set(values) for label, values in METRICS[name].labels.items()}
         assert {label: set(values) for label, values in labels.items()} == wanted, name
+
+
+@pytest.mark.parametrize("path", documents.everywhere(), ids=documents.place)
+def test_documents_name_metrics_that_there_are(path: Path) -> None:
+    """What else begins with ``bc_`` is a name in the code: a column, a figure, a signal."""
+    for span in documents.spans(path.read_text(encoding="utf-8")):
+        found = re.fullmatch(r"(bc_[a-z_]+)(\{.*\})?", span)
+        if found and not found[1].startswith("bc_consumer"):
+            name = found[1]
+            known = family(name) or name in METRICS or name in documents.words_of_the_code()
+            assert known, f"there is no metric {name}"
 
 
 def test_gauges_have_prometheus_s_names_and_a_sentence_of_help() -> None:

@@ -56,6 +56,12 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     return set(zipfile.ZipFile(wheel).namelist())
 
 
+@pytest.mark.parametrize("app", APPS)
+def test_the_package_is_typed(packed: set[str], app: str) -> None:
+    """Without this file a type checker ignores the annotations of an installed package."""
+    assert f"{app}/py.typed" in packed
+
+
 def test_the_package_has_every_file_of_the_apps_and_no_other(packed: set[str]) -> None:
     wanted = {
         str(path.relative_to(ROOT))

@@ -41,7 +41,7 @@ from bc_consumer.odoo.records import ServerVersion
 from bc_consumer.odoo.xmlrpc_codec import read_response
 from bc_consumer.redaction import RedactingFormatter
 from bc_consumer.refresh import mapping
-from odoo_webhook.incoming import PayloadError, parse
+from odoo_webhook.webhook_request import PayloadError, parse
 from project.header_limits import LONGEST_PATH
 from project.request_limits import RequestLimitsMiddleware
 from tests.quick import some

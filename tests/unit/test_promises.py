@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents import pages
+
 ROOT = Path(__file__).resolve().parents[2]
 ROW = re.compile(r"\| (?P<promise>.+) \| (?P<tests>`\S+::\w+`(?:, `\S+::\w+`)*) \|")
 TEST = re.compile(r"`(?P<file>\S+)::(?P<function>\w+)`")
@@ -35,9 +37,7 @@ def plain(text: str) -> str:
 
 @cache
 def read() -> str:
-    return " ".join(
-        plain((ROOT / name).read_text()) for name in ("README.md", "docs/operations.md")
-    )
+    return " ".join(map(plain, pages().values()))
 
 
 @cache
@@ -51,7 +51,7 @@ def test_there_are_promises() -> None:
 
 
 @pytest.mark.parametrize("promise", [promise for promise, _tests in rows()])
-def test_each_promise_stands_in_the_readme_or_in_operations(promise: str) -> None:
+def test_each_promise_stands_in_the_readme_or_on_a_page(promise: str) -> None:
     assert plain(promise) in read()
 
 

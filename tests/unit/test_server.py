@@ -11,7 +11,7 @@ import pytest
 from granian._granian import RSGIProtocolClosed
 
 from odoo_webhook import server
-from odoo_webhook.reception import Reply
+from odoo_webhook.fast_path import Reply
 from odoo_webhook.server import BodyReader, Refused, RequestPolicy, Server, ThreadQuota, environ_of
 
 FOR_EVER = 60.0

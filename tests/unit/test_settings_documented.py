@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
+from bc_consumer import conf
+from tests import documents
+
 ROOT = Path(__file__).resolve().parents[2]
 READERS = frozenset(
     {
@@ -35,6 +38,9 @@ READ_DIRECTLY = frozenset({"DJANGO_SUPERUSER_PASSWORD"})
 COMPOSE_VARIABLE = re.compile(r"\$\{([A-Z_]+)")
 EXAMPLE_LINE = re.compile(r"^#?([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 SETTINGS_ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)` \| ([^|]*) \|", re.MULTILINE)
+NAME = re.compile(r"([A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9])(=.*)?")
+OTHERS = {"PRECONDITION_FAILED", "SECURE_CSP", "TIMEOUT_MS"}
+"""Of RabbitMQ, a later Django, and libcurl."""
 UNKNOWN = object()
 """The default of a variable whose default is worked out."""
 
@@ -110,7 +116,7 @@ def example() -> dict[str, str]:
 
 
 def documented() -> dict[str, str]:
-    rows = SETTINGS_ROW.findall((ROOT / "docs" / "settings.md").read_text(encoding="utf-8"))
+    rows = SETTINGS_ROW.findall(documents.page("settings.md"))
     names = [name for name, _ in rows]
     assert len(names) == len(set(names)), f"twice in docs/settings.md: {sorted(names)}"
     return dict(rows)
@@ -152,3 +158,24 @@ def test_the_example_reads_as_a_file_of_settings() -> None:
     assert values["SECRET_KEY"] == ""
     assert set(values) <= set(example())
     assert all(value == "" for value in values.values()), "what is not commented is to be filled in"
+
+
+def test_every_setting_of_the_apps_is_read_from_the_variable_of_its_name(
+    read: list[Variable],
+) -> None:
+    """So that a page or an error which names a setting names its variable."""
+    names = {variable.name for variable in read}
+    for_libraries = ("DRAMATIQ_", "DEFAULT_", "POSTGRESQL_OPTIONS", "SQLITE_OPTIONS")
+    settings = {name for name in vars(conf) if name.isupper() and not name.startswith("_")}
+    assert {name for name in settings - names if not name.startswith(for_libraries)} == set()
+
+
+@pytest.mark.parametrize("path", documents.everywhere(), ids=documents.place)
+def test_documents_name_variables_that_there_are(path: Path) -> None:
+    """A setting, or a name in the code: a variable of the tests, a setting of Django's."""
+    text = path.read_text(encoding="utf-8")
+    lines = [line.lstrip("# ") for block in documents.fences(text) for line in block.splitlines()]
+    known = set(documented()) | documents.words_of_the_code() | OTHERS
+    for code in [*documents.spans(text), *lines]:
+        if found := NAME.fullmatch(code.removeprefix("export ")):
+            assert found[1] in known, f"nothing reads {found[1]}"

@@ -11,7 +11,12 @@ from django.utils.translation import gettext as _
 from bc_consumer.console.formatting import NOTHING, moment
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable_field import said
-from bc_consumer.management.command import HelpFormatter, RedactedCommand
+from bc_consumer.management.command import (
+    Exit,
+    HelpFormatter,
+    RedactedCommand,
+    exit_code_table,
+)
 from bc_consumer.models import Alert
 from bc_consumer.operations import alerts
 
@@ -25,6 +30,13 @@ class Command(RedactedCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
+        parser.epilog = exit_code_table(
+            {
+                Exit.OK: _("done"),
+                Exit.FAILED: _("no such alert, or the database is away"),
+                Exit.USAGE: _("wrong options, or muted for longer than is allowed"),
+            }
+        )
         parser.formatter_class = HelpFormatter
         choice = parser.add_mutually_exclusive_group()
         choice.add_argument(
@@ -65,7 +77,7 @@ class Command(RedactedCommand):
             until = database_now() + timedelta(hours=hours)
             muted = alerts.mute(key, until, who)
         except (OverflowError, ValueError) as error:
-            raise CommandError(said(error), returncode=2) from None
+            raise CommandError(said(error), returncode=int(Exit.USAGE)) from None
         self._tell(muted, key, _("muted until %(until)s by %(who)s"), until=moment(until), who=who)
 
     def _tell(self, done: bool, key: str, text: str, **values: str) -> None:

@@ -16,7 +16,12 @@ from bc_consumer.core import process_state
 from bc_consumer.core.translatable_field import said
 from bc_consumer.doctor.diagnosis import Diagnosis, all_checks, diagnose
 from bc_consumer.doctor.findings import Finding, Level
-from bc_consumer.management.command import HelpFormatter, RedactedCommand, at_levels
+from bc_consumer.management.command import (
+    HelpFormatter,
+    RedactedCommand,
+    at_levels,
+    exit_code_table,
+)
 from bc_consumer.management.tables import wrapped
 
 MARKS = {Level.OK: "✓", Level.WARNING: "!", Level.ERROR: "✗", Level.SKIPPED: "–"}
@@ -45,13 +50,12 @@ class Command(RedactedCommand):
             "Checks settings, database, RabbitMQ, Odoo, the rules there, workers and runs, "
             "and\nnames cause and fix of each problem. It changes nothing."
         )
-        parser.epilog = "\n".join(
-            [
-                _("Exit codes:"),
-                f"  0  {_('all is in order')}",
-                f"  1  {_('warnings: it works, and may not for long')}",
-                f"  2  {_('errors, or the command could not run')}",
-            ]
+        parser.epilog = exit_code_table(
+            {
+                Exit.OK: _("all is in order"),
+                Exit.WARNINGS: _("warnings: it works, and may not for long"),
+                Exit.ERRORS: _("errors, or the command could not run"),
+            }
         )
         parser.formatter_class = HelpFormatter
         parser.add_argument("--json", action="store_true", help=_("print one JSON object"))

@@ -12,7 +12,12 @@ from django.utils.translation import gettext_lazy
 
 from bc_consumer.console.formatting import NOTHING, number
 from bc_consumer.core.translatable_field import said
-from bc_consumer.management.command import RedactedCommand
+from bc_consumer.management.command import (
+    Exit,
+    HelpFormatter,
+    RedactedCommand,
+    exit_code_table,
+)
 from bc_consumer.management.tables import aligned, width_of
 from bc_consumer.odoo import Kind, OdooError
 from bc_consumer.odoo.field_report import FieldChoice, Way, list_field_choices
@@ -42,6 +47,14 @@ class Command(RedactedCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare which fields to list, and the format."""
+        parser.epilog = exit_code_table(
+            {
+                Exit.OK: _("done"),
+                Exit.FAILED: _("Odoo is away, or rejects our access"),
+                Exit.USAGE: _("wrong options"),
+            }
+        )
+        parser.formatter_class = HelpFormatter
         parser.add_argument(
             "--lines", action="store_true", help=_("fields of lines, not of orders")
         )

@@ -6,9 +6,11 @@ import threading
 from types import FrameType
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
+from django.utils.translation import gettext as _
 
 from bc_consumer.core import process_state
+from bc_consumer.management.command import Exit, HelpFormatter, exit_code_table
 from bc_consumer.workers.scheduler import Ticker
 from bc_consumer.workers.worker_threads import SweeperThread
 
@@ -22,6 +24,17 @@ class Command(BaseCommand):
     """Runs until it is told to stop; a second scheduler does no harm."""
 
     help = "Sweeps, polls, and hands the nightly reconciliation to the workers when it is due."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare no options; add the exit codes to the help."""
+        parser.epilog = exit_code_table(
+            {
+                Exit.OK: _("told to end (Ctrl-C, SIGTERM)"),
+                Exit.FAILED: _("a setting is wrong, or an unexpected internal error"),
+                Exit.USAGE: _("wrong options"),
+            }
+        )
+        parser.formatter_class = HelpFormatter
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Run until SIGTERM or Ctrl-C arrives."""

@@ -28,6 +28,7 @@ class Command(RedactedCommand):
             {
                 Exit.OK: _("every channel took the message"),
                 Exit.FAILED: _("one or more did not, or no channel is set"),
+                Exit.USAGE: _("wrong options"),
             }
         )
         parser.formatter_class = HelpFormatter

@@ -315,7 +315,7 @@ def _operator() -> str:
 def _a_run_would(scan: DriftScan) -> tuple[Exit, str]:
     """Return the exit code of a run after this dry run, and what would stop that run."""
     try:
-        odoo_identity.check(scan.odoo)
+        odoo_identity.require_same_database(scan.odoo)
     except odoo_identity.AnotherDatabase as another:
         return Exit.REFUSED, message_of(another)
     if reason := scan.reason_to_stop():

@@ -8,8 +8,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
 
 from bc_consumer.core.environment import Environment
+from bc_consumer.management.command import Exit, HelpFormatter, exit_code_table
 
 env = Environment(os.environ)
 
@@ -32,8 +34,25 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the address of the server."""
-        parser.add_argument("--host", default=env.text("HOST", "0.0.0.0"))  # noqa: S104 (a server)
-        parser.add_argument("--port", type=int, default=env.integer("PORT", 8000, minimum=1))
+        parser.epilog = exit_code_table(
+            {
+                Exit.OK: _("told to end (Ctrl-C, SIGTERM)"),
+                Exit.FAILED: _("a setting is wrong, or the port is taken"),
+                Exit.USAGE: _("wrong options"),
+            }
+        )
+        parser.formatter_class = HelpFormatter
+        parser.add_argument(
+            "--host",
+            default=env.text("HOST", "0.0.0.0"),  # noqa: S104 (a server)
+            help=_("the address to listen on, in place of HOST"),
+        )
+        parser.add_argument(
+            "--port",
+            type=int,
+            default=env.integer("PORT", 8000, minimum=1),
+            help=_("its port, in place of PORT"),
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Start granian; this never returns."""

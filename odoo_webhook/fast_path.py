@@ -8,6 +8,7 @@ server.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +16,17 @@ from typing import Any
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
+from bc_consumer.core.log_context import logging_about
+from bc_consumer.core.redaction import redacted
+from bc_consumer.ledger import Mark
+from bc_consumer.ledger.marks import shorten_ids
 from bc_consumer.messaging.intake import IntakeUnavailable, accept_on_loop
-from odoo_webhook.incoming import RETRY_AFTER_SECONDS, OrderEvent, PayloadError, parse
-from odoo_webhook.views import confirm, mark_of, report_lost
+from bc_consumer.models import Event
+from bc_consumer.models.ledger import WEBHOOK
+from odoo_webhook.webhook_request import RETRY_AFTER_SECONDS, OrderEvent, PayloadError, parse
 
+logger = logging.getLogger("odoo_webhook.views")
+"""One name, by whichever way an event came in."""
 LONGEST_BODY = 16 * 1024
 """Bytes. Reading a longer one would keep the event loop from others for too long; Odoo's have a few
 hundred."""
@@ -41,7 +49,7 @@ class Reply:
     body: bytes
 
 
-class Reception:
+class FastPath:
     """Takes in webhooks of one process; all in its event loop."""
 
     def __init__(self, path: str) -> None:
@@ -107,6 +115,36 @@ class Reception:
             is_https = scope.headers.get(self._proxy_header) == self._proxy_value
             return "https" if is_https else "http"
         return str(scope.scheme)
+
+
+def mark_of(event: OrderEvent) -> Mark:
+    """Return the ledger's mark of an event."""
+    return Mark(
+        cause=WEBHOOK,
+        event=Event.DELETED if event.deleted else Event.CHANGED,
+        early=settings.ODOO_WEBHOOK_TIMING != "committed",
+        payload=redacted(event.text, event.kept),
+    )
+
+
+def confirm(event: OrderEvent, mark: Mark, kept_in: str) -> dict[str, object]:
+    """Log that the event is kept; return what the caller is answered."""
+    with logging_about(order=event.order_ids, cause=mark.cause):
+        logger.info(
+            "BC %s: %s, kept in the %s", shorten_ids(event.order_ids), mark.event.value, kept_in
+        )
+    return {"accepted": event.order_ids, "kept_in": kept_in}
+
+
+def report_lost(event: OrderEvent) -> str:
+    """Log that nothing could keep the event; return what its sender is told."""
+    why = (
+        f"BC {shorten_ids(event.order_ids)}: neither the database nor RabbitMQ could keep"
+        " the event; send it again"
+    )
+    with logging_about(order=event.order_ids, cause=WEBHOOK):
+        logger.warning("webhook refused with 503: %s", why)
+    return why
 
 
 def _proxy_header() -> tuple[str, str]:

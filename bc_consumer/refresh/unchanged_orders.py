@@ -1,19 +1,16 @@
-"""Statements about a whole batch: which of its orders are unchanged, and insert those that are new.
+"""Finds the orders of a batch that are unchanged, by two statements for the whole batch.
 
-Most orders of a reconciliation are one or the other, and then no object of Django's is made for
-them. PostgreSQL compares the columns themselves: a stored digest would not notice a row that
-somebody has changed by hand. What differs is compared by ``writer``, value by value.
+Most orders of a reconciliation are, and then no object of Django's is made for them. PostgreSQL
+compares the columns themselves: a stored digest would not notice a row that somebody has changed by
+hand. What differs is compared by ``writer``, value by value.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from django.db import connection
 
 from bc_consumer.core import bulk_rows
 from bc_consumer.core.bulk_rows import RowSource
-from bc_consumer.core.sql_dialect import dialect, ids_parameter
 from bc_consumer.models import BC, BCLine
 from bc_consumer.refresh.mapping import MappedLine, MappedOrder
 
@@ -110,45 +107,3 @@ def _are_equal(table: str, columns: Iterable[str]) -> str:
     ]
     ours, theirs = (", ".join(side) for side in zip(*compared, strict=True))
     return f"({ours}) IS NOT DISTINCT FROM ({theirs})"
-
-
-def known_lines(line_ids: Collection[int]) -> list[int]:
-    """Return those of these lines that the copy has, under whatever order; ascending."""
-    if not line_ids:
-        return []
-    statement = f"""
-        SELECT odoo_id FROM {LINE_TABLE} WHERE odoo_id {dialect().in_ids} ORDER BY odoo_id"""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [ids_parameter(line_ids)])
-        return [odoo_id for (odoo_id,) in cursor.fetchall()]
-
-
-def insert_new(orders: Sequence[MappedOrder], synced_at: datetime) -> None:
-    """Insert these orders with their lines; the copy has none of either.
-
-    Raises Django's IntegrityError where it has one all the same: another worker was quicker.
-    """
-    if not orders:
-        return
-    keys = dict(
-        bulk_rows.insert(
-            BC, [_order_row(order, synced_at) for order in orders], returning="odoo_id, id"
-        )
-    )
-    lines = [(line, keys[order.odoo_id]) for order in orders for line in order.lines]
-    lines.sort(key=lambda pair: pair[0].odoo_id)  # in one order, so that fewer deadlock
-    bulk_rows.insert(BCLine, [_line_row(line, key) for line, key in lines])
-
-
-def _order_row(order: MappedOrder, synced_at: datetime) -> Mapping[str, Any]:
-    return {
-        **order.fields,
-        "odoo_id": order.odoo_id,
-        "extra": order.extra.values,
-        "mapping_version": order.mapping_version,
-        "synced_at": synced_at,
-    }
-
-
-def _line_row(line: MappedLine, key: int) -> Mapping[str, Any]:
-    return {**line.fields, "odoo_id": line.odoo_id, "extra": line.extra.values, "bc_id": key}

@@ -14,8 +14,8 @@ from django.test import Client
 from bc_consumer.messaging import intake as storing
 from bc_consumer.messaging.intake import IntakeUnavailable
 from bc_consumer.models import PendingBC
-from odoo_webhook import reception, views
-from odoo_webhook.reception import Reception, Reply
+from odoo_webhook import fast_path, views
+from odoo_webhook.fast_path import FastPath, Reply
 from tests.unit.test_server import Fields, Scope
 
 pytestmark = pytest.mark.usefixtures("single_rows")
@@ -53,7 +53,7 @@ def take_in(
 ) -> Reply | None:
     headers = ORDINARY | {name.replace("_", "-"): value for name, value in other.items()}
     scope = Scope(method, path, Fields(*headers.items()), query, scheme=scheme)
-    return asyncio.run(Reception("/odoo/webhook").take_in(scope, body, time.monotonic()))
+    return asyncio.run(FastPath("/odoo/webhook").take_in(scope, body, time.monotonic()))
 
 
 @pytest.mark.parametrize("query", ["", "event=changed", "event=created", "event=deleted"])
@@ -97,7 +97,7 @@ def test_the_reply_and_the_row_are_those_of_the_view(query: str) -> None:
         {"body": b'{"_model": "purchase.order", "_id": false}'},
         {"body": b'{"_model": "res.partner", "_id": 7}'},
         {"body": b'{"_model": "purchase.order", "ids": [7, 8]}'},
-        {"body": BODY + b" " * reception.LONGEST_BODY},
+        {"body": BODY + b" " * fast_path.LONGEST_BODY},
     ],
     ids=str,
 )
@@ -121,7 +121,7 @@ def test_where_https_is_needed_the_proxy_has_to_have_said_so(settings: LazySetti
 def test_with_too_many_waiting_a_webhook_waits_for_a_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reception, "MOST_AT_ONCE", 0)
+    monkeypatch.setattr(fast_path, "MOST_AT_ONCE", 0)
     assert take_in() is None
 
 
@@ -134,7 +134,7 @@ def test_an_event_that_nothing_keeps_is_refused_as_by_the_view(
     def fail(*_arguments: object, **_named: object) -> str:
         raise IntakeUnavailable
 
-    monkeypatch.setattr(reception, "accept_on_loop", fail_on_loop)
+    monkeypatch.setattr(fast_path, "accept_on_loop", fail_on_loop)
     monkeypatch.setattr(views, "accept", fail)
     reply = take_in()
     answer = Client().post(
