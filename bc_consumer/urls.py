@@ -4,7 +4,9 @@ from django.urls import path
 
 from bc_consumer.console import (
     actions,
+    alerts,
     connections,
+    dead_letters,
     failures,
     health,
     metrics,
@@ -25,6 +27,8 @@ urlpatterns = [
     path("failures/", failures.failures, name="bc-failures"),
     path("failures/orders/", failures.failed_of_cause, name="bc-failure"),
     path("failures.csv", failures.failures_csv, name="bc-failures-csv"),
+    path("failures/messages/", dead_letters.letters, name="bc-letters"),
+    path("alerts/", alerts.alerts, name="bc-alerts"),
     path("runs/", runs.runs, name="bc-runs"),
     path("runs.csv", runs.runs_csv, name="bc-runs-csv"),
     path("runs/<int:number>/", runs.run, name="bc-run"),

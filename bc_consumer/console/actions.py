@@ -25,7 +25,7 @@ from bc_consumer.operations.action_parameters import READERS, WrongParameters
 from bc_consumer.operations.rights import may, may_see_tracebacks
 
 ROWS = 50
-LISTS = frozenset({"odoo_ids"})
+LISTS = frozenset({"odoo_ids", "letters"})
 """Parameters of which a form may send several values."""
 
 

@@ -6,7 +6,7 @@ action, and two requests that are alike are one.
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -16,6 +16,7 @@ from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import ngettext
 from bc_consumer.models import OperatorAction
+from bc_consumer.operations.alerts import LONGEST_MUTE
 
 Kind = OperatorAction.Kind
 
@@ -27,6 +28,7 @@ LONGEST_TEXT = 2000
 """Characters of one text among the parameters: a cause of failures is the longest."""
 LONGEST_RECORDED = 20_000
 """Characters of the parameters of an action that is only recorded, as JSON."""
+LONGEST_HOURS = LONGEST_MUTE // timedelta(hours=1)
 
 
 class WrongParameters(ValueError):
@@ -134,6 +136,30 @@ def _key(value: object) -> int | None:
     return int(text)
 
 
+def _keys(value: object) -> list[int]:
+    """Read the keys of some of our rows, at least one."""
+    chosen = value if isinstance(value, list | tuple) else ()
+    keys = sorted({key for one in chosen[:CHOSEN_AT_ONCE] if (key := _key(one)) is not None})
+    if not keys:
+        raise WrongParameters(_("Nothing is chosen."))
+    return keys
+
+
+def _alert_key(value: object) -> str:
+    key = _text(value).replace("\0", "")
+    if not key:
+        raise WrongParameters(_("No alert is chosen."))
+    return key
+
+
+def _hours(value: object) -> int:
+    """Read for how long an alert is to be muted."""
+    hours = _key(value) or 0
+    if not 0 < hours <= LONGEST_HOURS:
+        raise WrongParameters(_("Mute an alert for 1 to %(count)s hours.", count=LONGEST_HOURS))
+    return hours
+
+
 def _shown(value: object) -> str:
     return str(value)[:100]
 
@@ -169,6 +195,11 @@ READERS: Mapping[OperatorAction.Kind, Mapping[str, Callable[[object], Any]]] = {
     Kind.DOCTOR: {"round_trip": _flag},
     Kind.PING: {},
     Kind.TEST_ALERT: {},
+    Kind.ACKNOWLEDGE: {"alert": _alert_key},
+    Kind.MUTE: {"alert": _alert_key, "hours": _hours},
+    Kind.UNMUTE: {"alert": _alert_key},
+    Kind.IMPORT_DEAD_LETTERS: {},
+    Kind.DELETE_DEAD_LETTERS: {"letters": _keys},
 }
 """The other kinds are only recorded."""
 CONTRADICTIONS: Mapping[OperatorAction.Kind, Callable[[dict[str, Any]], None]] = {

@@ -10,10 +10,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
@@ -23,7 +24,13 @@ from bc_consumer.core.translatable import Message, ngettext
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Heartbeat, Lane, OperatorAction
-from bc_consumer.operations import action_parameters, heartbeats, run_control
+from bc_consumer.operations import (
+    action_parameters,
+    alerts,
+    dead_letters,
+    heartbeats,
+    run_control,
+)
 from bc_consumer.operations.action_claims import close_abandoned, unfinished
 from bc_consumer.operations.action_results import fit
 from bc_consumer.operations.rights import Requester, check_right
@@ -171,10 +178,58 @@ def _mark_differences(_user: Requester, checked: dict[str, Any]) -> Outcome:
     return True, text, {"odoo_ids": ids}
 
 
+def _acknowledge(user: Requester, checked: dict[str, Any]) -> Outcome:
+    if not alerts.acknowledge(checked["alert"], user.get_username()):
+        return False, ALERT_IS_OVER, {}
+    return True, TAKEN, {}
+
+
+def _mute(user: Requester, checked: dict[str, Any]) -> Outcome:
+    until = database_now() + timedelta(hours=checked["hours"])
+    if not alerts.mute(checked["alert"], until, user.get_username()):
+        return False, ALERT_IS_OVER, {}
+    return True, muted_until(until), {"until": until}
+
+
+def _unmute(_user: Requester, checked: dict[str, Any]) -> Outcome:
+    if not alerts.unmute(checked["alert"]):
+        return False, _("This alert is not muted."), {}
+    return True, UNMUTED, {}
+
+
+TAKEN = _("Somebody takes care of it: it is not repeated while it lasts.")
+UNMUTED = _("It is sent again from now on.")
+ALERT_IS_OVER = _("This alert is over.")
+
+
+def muted_until(until: datetime) -> Message:
+    """Return what is told of an alert that is muted."""
+    return _(
+        "Nothing is sent about it until %(until)s.",
+        until=f"{timezone.localtime(until):%Y-%m-%d %H:%M}",
+    )
+
+
+def _delete_dead_letters(_user: Requester, checked: dict[str, Any]) -> Outcome:
+    count = dead_letters.delete(checked["letters"])
+    if not count:
+        return False, _("These messages are not there any more."), {}
+    return True, deleted(count), {}
+
+
+def deleted(count: int) -> Message:
+    """Return what is told of messages that were deleted."""
+    return ngettext("%(count)s message deleted.", "%(count)s messages deleted.", count)
+
+
 AT_ONCE: Mapping[OperatorAction.Kind, Callable[[Requester, dict[str, Any]], Outcome]] = {
     Kind.STOP: _stop,
     Kind.UNLOCK: _unlock,
     Kind.MARK_DIFFERENCES: _mark_differences,
+    Kind.ACKNOWLEDGE: _acknowledge,
+    Kind.MUTE: _mute,
+    Kind.UNMUTE: _unmute,
+    Kind.DELETE_DEAD_LETTERS: _delete_dead_letters,
 }
 """Kinds that need no worker: a few statements each, and no call to Odoo."""
 

@@ -56,6 +56,8 @@ def pages(deployment: Deployment, simulator: Simulator) -> dict[str, str]:
         "connections": "/connections/",
         "settings": "/settings/",
         "actions": "/actions/",
+        "alerts": "/alerts/",
+        "messages": "/failures/messages/",
     }
 
 

@@ -1,6 +1,5 @@
 """``manage.py sync_BcLinbc``: reconciles, compares only, reads single orders, stops, unlocks."""
 
-import getpass
 import json
 import sys
 from typing import Any
@@ -17,6 +16,7 @@ from bc_consumer.management.command import (
     Exit,
     HelpFormatter,
     RedactedCommand,
+    operator,
     order,
     since,
     stopping_on_signals,
@@ -252,7 +252,7 @@ class Command(RedactedCommand):
         return self._end(Exit.OK)
 
     def _stop(self) -> Exit:
-        who = _operator()
+        who = operator()
         asked = run_control.ask_to_stop(who)
         operator_actions.record_done(
             OperatorAction.Kind.STOP, who, {}, asked.text, refused=not asked.done
@@ -279,7 +279,7 @@ class Command(RedactedCommand):
             return self._end(Exit.FAILED, _("Nothing was changed."))
         released = run_control.unlock(force=True)
         operator_actions.record_done(
-            OperatorAction.Kind.UNLOCK, _operator(), {"force": True}, released.text,
+            OperatorAction.Kind.UNLOCK, operator(), {"force": True}, released.text,
             refused=not released.done,
         )  # fmt: skip
         if not self._json:
@@ -302,14 +302,6 @@ class Command(RedactedCommand):
         elif self._json:
             self.stdout.write(json.dumps(self._facts, ensure_ascii=False))
         return code
-
-
-def _operator() -> str:
-    """Return who is told as the one who ran this command: the account of the system."""
-    try:
-        return f"{getpass.getuser()} (manage.py)"
-    except (KeyError, OSError):  # a user of a container that has no name
-        return "manage.py"
 
 
 def _a_run_would(scan: DriftScan) -> tuple[Exit, str]:
