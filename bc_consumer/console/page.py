@@ -44,7 +44,11 @@ SECTIONS = (
         ("bc-failure", "bc-alerts", "bc-letters"),
     ),
     Section("bc-runs", pgettext_lazy("navigation", "Runs"), ("bc-run", "bc-actions", "bc-action")),
-    Section("bc-connections", pgettext_lazy("navigation", "Connections")),
+    Section(
+        "bc-connections",
+        pgettext_lazy("navigation", "Connections"),
+        ("bc-rules", "bc-rules-work"),
+    ),
     Section("bc-settings", pgettext_lazy("navigation", "Settings")),
 )
 

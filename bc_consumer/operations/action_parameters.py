@@ -39,7 +39,7 @@ def check(kind: OperatorAction.Kind, given: Mapping[str, object]) -> dict[str, A
     """Return the parameters of an action as they are stored. Raises WrongParameters.
 
     A parameter that is absent, None or "" has its default. Raises TypeError for a parameter that
-    this kind does not have, and for a kind that can only be recorded: those are errors in code.
+    this kind does not have, and for a kind that takes a password: those are errors in code.
     """
     readers = READERS.get(kind)
     if readers is None or not given.keys() <= readers.keys():
@@ -201,7 +201,7 @@ READERS: Mapping[OperatorAction.Kind, Mapping[str, Callable[[object], Any]]] = {
     Kind.IMPORT_DEAD_LETTERS: {},
     Kind.DELETE_DEAD_LETTERS: {"letters": _keys},
 }
-"""The other kinds are only recorded."""
+"""The other kinds take a password, see ``request_actions.py``."""
 CONTRADICTIONS: Mapping[OperatorAction.Kind, Callable[[dict[str, Any]], None]] = {
     Kind.REPLAY: _one_choice,
     Kind.RUN: _one_window,

@@ -9,6 +9,7 @@ itself is recorded by ``record_done``.
 import hashlib
 import json
 import logging
+import uuid
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -84,6 +85,34 @@ def ask(kind: OperatorAction.Kind, user: Requester, **parameters: object) -> Ope
         return alike.get()  # somebody asked for the same at the same moment
     logger.info("%s asks for action %d, %s: %s", action.asked_by, action.pk, kind, checked)
     process_state.action_asked.set()
+    return action
+
+
+def begin(
+    kind: OperatorAction.Kind,
+    user: Requester,
+    parameters: Mapping[str, Any],
+    token: uuid.UUID,
+    lease_until: datetime,
+) -> OperatorAction:
+    """Record that this process begins something; return the row, which ``end`` is to close.
+
+    Raises IntegrityError while one of this kind is being done anywhere.
+    """
+    now = database_now()
+    action = OperatorAction.objects.create(
+        kind=kind,
+        **_identity(user),
+        asked_at=now,
+        started_at=now,
+        parameters=dict(parameters),
+        fingerprint=_fingerprint(kind, {}),
+        status=Status.RUNNING,
+        claim_token=token,
+        lease_until=lease_until,
+        attempts=1,
+    )
+    logger.info("%s: action %d, %s: %s", action.asked_by, action.pk, kind, parameters)
     return action
 
 

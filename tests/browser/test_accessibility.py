@@ -58,6 +58,7 @@ def pages(deployment: Deployment, simulator: Simulator) -> dict[str, str]:
         "actions": "/actions/",
         "alerts": "/alerts/",
         "messages": "/failures/messages/",
+        "rules": "/connections/rules/",
     }
 
 

@@ -33,6 +33,7 @@ from bc_consumer.operations import (
     action_parameters,
     clock_steps,
     operator_actions,
+    request_actions,
     retention,
 )
 from bc_consumer.operations.action_parameters import WrongParameters
@@ -169,19 +170,19 @@ def test_a_window_is_stored_with_its_offset(settings: LazySettings) -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.RULES])
-def test_what_can_only_be_recorded_cannot_be_asked_for(kind: OperatorAction.Kind) -> None:
+def test_what_takes_a_password_cannot_be_asked_of_a_worker(kind: OperatorAction.Kind) -> None:
     with pytest.raises(TypeError):
         ask(kind, user())
 
 
-def test_every_kind_is_asked_for_done_at_once_or_only_recorded() -> None:
+def test_every_kind_is_done_by_a_worker_at_once_or_within_the_request() -> None:
     asked = action_parameters.READERS.keys()
     assert asked == action_steps.STEPS.keys() | operator_actions.AT_ONCE.keys()
     assert action_steps.STEPS.keys() == action_steps.DEADLINES.keys()
     lanes = list(itertools.chain(*action_steps.LANES.values()))
     assert sorted(lanes) == sorted(action_steps.STEPS)
-    recorded = {Kind.RULES}
-    assert set(Kind) == asked | recorded
+    assert set(Kind) == asked | request_actions.STEPS.keys()
+    assert not asked & request_actions.STEPS.keys()
 
 
 def test_what_a_page_did_by_itself_is_recorded() -> None:
