@@ -28,6 +28,8 @@ LONGEST_TEXT = 2000
 """Characters of one text among the parameters: a cause of failures is the longest."""
 LONGEST_RECORDED = 20_000
 """Characters of the parameters of an action that is only recorded, as JSON."""
+LONGEST_PERIOD = timedelta(days=366)
+"""The longest period of a dry run by hand."""
 LONGEST_HOURS = LONGEST_MUTE // timedelta(hours=1)
 
 
@@ -172,6 +174,22 @@ def _one_window(checked: dict[str, Any]) -> None:
         raise WrongParameters(_("A full run has no window: give one of the two."))
 
 
+def _one_period(checked: dict[str, Any]) -> None:
+    _one_window(checked)
+    if checked["until"] is None:
+        return
+    if checked["since"] is None:
+        raise WrongParameters(_("A period needs its beginning, too."))
+    length = datetime.fromisoformat(checked["until"]) - datetime.fromisoformat(checked["since"])
+    if not timedelta(0) < length <= LONGEST_PERIOD:
+        raise WrongParameters(
+            _(
+                "A period ends after its beginning, and within %(days)s days.",
+                days=LONGEST_PERIOD.days,
+            )
+        )
+
+
 def _one_choice(checked: dict[str, Any]) -> None:
     if sum(bool(checked[name]) for name in ("failure", "odoo_ids", "all")) != 1:
         raise WrongParameters(_("Choose orders, a cause, or all failed orders."))
@@ -188,7 +206,7 @@ READERS: Mapping[OperatorAction.Kind, Mapping[str, Callable[[object], Any]]] = {
     Kind.RELEASE: {"odoo_ids": _order_ids(CHOSEN_AT_ONCE)},
     Kind.ARCHIVE: {"odoo_ids": _order_ids(CHOSEN_AT_ONCE)},
     Kind.RUN: {"since": _moment, "full": _flag, "force": _flag},
-    Kind.DRY_RUN: {"since": _moment, "full": _flag},
+    Kind.DRY_RUN: {"since": _moment, "until": _moment, "full": _flag},
     Kind.MARK_DIFFERENCES: {"action": _key, "odoo_ids": _order_ids(CHOSEN_AT_ONCE)},
     Kind.STOP: {"run": _key},
     Kind.UNLOCK: {"force": _flag},
@@ -205,5 +223,5 @@ READERS: Mapping[OperatorAction.Kind, Mapping[str, Callable[[object], Any]]] = {
 CONTRADICTIONS: Mapping[OperatorAction.Kind, Callable[[dict[str, Any]], None]] = {
     Kind.REPLAY: _one_choice,
     Kind.RUN: _one_window,
-    Kind.DRY_RUN: _one_window,
+    Kind.DRY_RUN: _one_period,
 }

@@ -72,6 +72,12 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
+def pace(per_second: float | None) -> str:
+    """Format how many a second, by two digits."""
+    return formatting.number(None if per_second is None else float(f"{per_second:.2g}"))
+
+
+@register.filter
 def moment(value: datetime | None) -> str:
     """Format a date and time in the project's time zone."""
     return formatting.moment(value)

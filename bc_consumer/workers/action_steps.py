@@ -221,12 +221,14 @@ def _follow(action: InHand, ids: list[int], replayed: int) -> tuple[int, int]:
             waiting += rows.filter(ledger.owed()).count()
         if process_state.stopping.is_set():
             return waiting, failed  # other workers read what waits
+        is_over = not waiting or action.seconds_left() < MARGIN_SECONDS
         action.tell(
             len(ids) - waiting,
             len(ids),
             {"replayed": replayed, "waiting": waiting, "failed": failed},
+            now=is_over,  # the next replay's length is estimated by this
         )
-        if not waiting or action.seconds_left() < MARGIN_SECONDS:
+        if is_over:
             return waiting, failed
         process_state.stopping.wait(FOLLOW_SECONDS)
 
@@ -313,6 +315,11 @@ def _since(wanted: Mapping[str, Any]) -> datetime | None:
     return datetime.fromisoformat(wanted["since"]) if wanted["since"] else None
 
 
+def _until(wanted: Mapping[str, Any]) -> datetime | None:
+    until = wanted.get("until")  # an action of the release before has none
+    return datetime.fromisoformat(until) if until else None
+
+
 def _dry_run(action: InHand) -> Finished:
     """Look for differences and keep those of the first orders."""
     report = _DriftReport()
@@ -321,7 +328,9 @@ def _dry_run(action: InHand) -> Finished:
         action.tell(scan.compared, None, {"phase": scan.phase, "found": scan.found})
 
     wanted = action.parameters
-    scan = DriftScan(odoo(), full=wanted["full"], since=_since(wanted), tell=tell)
+    scan = DriftScan(
+        odoo(), full=wanted["full"], since=_since(wanted), until=_until(wanted), tell=tell
+    )
     for drift in scan.drifts():
         report.add(drift)
     facts = {

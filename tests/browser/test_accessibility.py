@@ -59,6 +59,7 @@ def pages(deployment: Deployment, simulator: Simulator) -> dict[str, str]:
         "alerts": "/alerts/",
         "messages": "/failures/messages/",
         "rules": "/connections/rules/",
+        "replay": "/failures/replay/",
     }
 
 

@@ -31,9 +31,9 @@ WORDS = {
     },
     "fr": {
         "alerts": "Archiving paused, depuis", "acknowledge": "Je m’en occupe",
-        "taken": "Quelqu’un s’en occupe", "mute for": "Mettre en sourdine…",
-        "mute": "Mettre en sourdine", "silent": "Rien n’est envoyé à son sujet",
-        "unmute": "Lever la sourdine", "again": "de nouveau envoyée",
+        "taken": "Quelqu’un s’en occupe", "mute for": "Mettre en silence…",
+        "mute": "Mettre en silence", "silent": "Rien n’est envoyé à son sujet",
+        "unmute": "Lever le silence", "again": "de nouveau envoyée",
         "put back": "Remettre en traitement", "kept": "gardés ici", "yes": "Oui",
         "delete": "Supprimer les messages choisis", "deleted": "1 message supprimé",
     },

@@ -44,6 +44,7 @@ EXCLUDES = {
     "--bc": ("--full", "--since"),
     "--since": ("--full",),
     "--dry-run": ("--force",),
+    "--until": ("--full", "--bc", "--force"),
 }
 EXIT_OF_RUN = {
     SyncLog.Status.OK: Exit.OK,
@@ -77,6 +78,12 @@ class Command(RedactedCommand):
                 "begin the window there: 2d, 36h, 2026-11-24 or 2026-11-24T06:00 (in TIME_ZONE);"
                 " where that leaves a gap to the last good run, the watermark stays"
             ),
+        )
+        parser.add_argument(
+            "--until",
+            type=since,
+            metavar="WHEN",
+            help=_("with --dry-run and --since: compare what was last written in between"),
         )
         parser.add_argument(
             "--dry-run",
@@ -129,6 +136,12 @@ class Command(RedactedCommand):
                 if _given(options, one) and _given(options, other):
                     names = {"one": one, "other": other}
                     self._parser.error(_("%(one)s and %(other)s exclude each other") % names)
+        if options["until"] is None:
+            return
+        if not options["dry_run"] or options["since"] is None:
+            self._parser.error(_("--until needs --dry-run and --since"))
+        if options["until"] <= options["since"]:
+            self._parser.error(_("--until is to be after --since"))
 
     def _run_guarded(self, options: dict[str, Any], line: StatusLine) -> Exit:
         """Turn each expected error into a sentence and an exit code."""
@@ -199,6 +212,7 @@ class Command(RedactedCommand):
             odoo(),
             full=options["full"],
             since=options["since"],
+            until=options["until"],
             only=only,
             tell=ScanProgress(shown, total),
         )
