@@ -322,7 +322,8 @@ class AlertAdmin(ReadOnlyAdmin):
         "muted_until",
     )  # fmt: skip
     exclude = (
-        "subject", "text", "sent", "tried_at", "resolved_at", "over_subject", "over_text",
+        "subject", "text", "sent", "tried_at", "waits_since", "resolved_at", "over_subject",
+        "over_text",
     )  # fmt: skip
     readonly_fields = ("about", "text_shown")
 

@@ -74,7 +74,10 @@ def duration(seconds: float | None) -> str:
 @register.filter
 def pace(per_second: float | None) -> str:
     """Format how many a second, by two digits."""
-    return formatting.number(None if per_second is None else float(f"{per_second:.2g}"))
+    if per_second is None:
+        return formatting.NOTHING
+    rounded = float(f"{per_second:.2g}")
+    return formatting.number(int(rounded) if rounded.is_integer() else rounded)
 
 
 @register.filter
