@@ -418,7 +418,11 @@ def test_a_period_compares_what_was_last_written_in_it_and_nothing_else(
         simulator.update_sql("purchase.order", [odoo_id], long_ago)
         simulator.update_sql("purchase.order.line", line_ids(simulator, odoo_id), long_ago)
     BC.objects.filter(odoo_id__in=ids[:2]).update(write_date=day)
-    BCLine.objects.filter(bc__odoo_id__in=ids[:2]).update(write_date=day)
+    BCLine.objects.filter(bc__odoo_id=ids[0]).update(write_date=day)
+    recent = BCLine.objects.filter(bc__odoo_id=ids[3]).first()
+    assert recent is not None
+    theirs = {"write_date": f"{recent.write_date:%Y-%m-%d %H:%M:%S}"}
+    simulator.update_sql("purchase.order.line", line_ids(simulator, ids[1]), theirs)
     BC.objects.filter(odoo_id__in=[ids[0], ids[3]]).update(partner_ref="WRONG")
     hours = timedelta(hours=1)
 
