@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
 
@@ -219,10 +218,9 @@ class FakeBroker:
 
 
 @pytest.fixture
-def rabbitmq(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def rabbitmq(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bc_consumer.workers.action_steps.Broker", FakeBroker)
     monkeypatch.setattr(dramatiq, "get_broker", FakeBroker)
-    return
 
 
 @pytest.mark.usefixtures("rabbitmq")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -163,7 +164,7 @@ def test_the_form_is_guarded(chief: Client, odoo: Simulator) -> None:
 def test_one_at_a_time_and_a_dead_one_does_not_stay(chief: Client, odoo: Simulator) -> None:
     user = Staff.objects.get()
     later = database_now() + timedelta(seconds=50)
-    token = operator_actions.uuid.uuid4()
+    token = uuid.uuid4()
     other = operator_actions.begin(Kind.RULES, user, {"what": "install"}, token, later)
     assert "Somebody else is at this just now" in work(chief, "status")
     assert OperatorAction.objects.count() == 1
