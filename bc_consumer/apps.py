@@ -18,7 +18,11 @@ class BCConsumerConfig(AppConfig):
     def ready(self) -> None:
         """Register the system checks and fill in the defaults that depend on the database."""
         from bc_consumer.core.redaction import install_hooks
-        from bc_consumer.installation import project_checks, setting_checks  # noqa: F401
+        from bc_consumer.installation import (  # noqa: F401
+            project_checks,
+            rules_action,
+            setting_checks,
+        )
         from bc_consumer.installation.permissions import make_groups
 
         install_hooks()

@@ -168,6 +168,8 @@ ALERT_URLS = _env.urls("ALERT_URLS")
 ALERT_AGAIN_HOURS = _env.number("ALERT_AGAIN_HOURS", 24)
 # An alert is over when its cause has been gone for so long: one that comes and goes is sent once.
 ALERT_COOL_DOWN_MINUTES = _env.number("ALERT_COOL_DOWN_MINUTES", 10)
+# Alerts that begin within so many seconds are sent as one message; 0: each at once.
+ALERT_GROUP_SECONDS = _env.number("ALERT_GROUP_SECONDS", 60)
 # Outages of Odoo shorter than this resolve themselves and send no alert.
 ALERT_ODOO_AWAY_SECONDS = _env.number("ALERT_ODOO_AWAY_SECONDS", 600)
 # Called after each good nightly run, so that a monitor notices when none comes; secret.

@@ -110,6 +110,7 @@ class Deployment:
             "ODOO_LOGIN": "admin",
             "ODOO_PASSWORD": "admin",
             "ODOO_WEBHOOK_SECRETS": self.secret,
+            "ALERT_GROUP_SECONDS": "0",  # tests of one alert do not wait for others
             "PORT": str(self.port),
             # Each takes most of a second to start; tests about several use AS_MANY_AS_BY_DEFAULT.
             "WEB_PROCESSES": "1",

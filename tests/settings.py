@@ -31,6 +31,7 @@ os.environ.update(
         "ODOO_PASSWORD": "admin",
         "ODOO_WEBHOOK_SECRETS": "first-test-secret,second-test-secret",
         "EMAIL_URL": "memory:",
+        "ALERT_GROUP_SECONDS": "0",
     }
 )
 

@@ -134,6 +134,20 @@ def _channels(_action: OperatorAction, result: Mapping[str, Any]) -> Told:
     }
 
 
+def _rules(_action: OperatorAction, result: Mapping[str, Any]) -> Told:
+    # The outcome has the error's first line.
+    _first, _break, more = str(result.get("error", "")).partition("\n")
+    return {
+        "template": "bc_consumer/result_rules.html",
+        "rules": [
+            {**rule, "differences": [said(one) for one in rule["differences"]]}
+            for rule in result.get("rules", ())
+        ],
+        "lines": result.get("lines", ()),
+        "more": more,
+    }
+
+
 SHOWN: Mapping[OperatorAction.Kind, Callable[[OperatorAction, Mapping[str, Any]], Told | None]] = {
     Kind.COMPARE: _comparison,
     Kind.READ_AGAIN: _orders,
@@ -144,5 +158,6 @@ SHOWN: Mapping[OperatorAction.Kind, Callable[[OperatorAction, Mapping[str, Any]]
     Kind.DOCTOR: _checks,
     Kind.PING: _checks,
     Kind.TEST_ALERT: _channels,
+    Kind.RULES: _rules,
 }
 """Of the other kinds the outcome's sentence tells all."""

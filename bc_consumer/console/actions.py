@@ -17,7 +17,9 @@ from django.utils.translation import gettext as _
 
 from bc_consumer.console.action_results import shown_result
 from bc_consumer.console.page import form, page
+from bc_consumer.console.replay_preview import preview_of
 from bc_consumer.console.search import odoo_id_in
+from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable_field import said
 from bc_consumer.models import OperatorAction
 from bc_consumer.operations import operator_actions
@@ -25,7 +27,7 @@ from bc_consumer.operations.action_parameters import READERS, WrongParameters
 from bc_consumer.operations.rights import may, may_see_tracebacks
 
 ROWS = 50
-LISTS = frozenset({"odoo_ids"})
+LISTS = frozenset({"odoo_ids", "letters"})
 """Parameters of which a form may send several values."""
 
 
@@ -42,6 +44,8 @@ def ask(request: HttpRequest, kind: str = "") -> HttpResponse:
     parameters = _parameters(request, wanted)
     if not may(request.user, wanted, forced=bool(parameters.get("force"))):
         raise PermissionDenied
+    if preview := preview_of(request, wanted, parameters):
+        return HttpResponseRedirect(preview)
     try:
         asked = operator_actions.ask(wanted, request.user, **parameters)
     except (WrongParameters, operator_actions.TooManyActions) as error:
@@ -114,8 +118,17 @@ def context_of(request: HttpRequest, found: OperatorAction | None) -> Mapping[st
         "action": found,
         "waits_too_long": operator_actions.waiting_too_long(found),
         "result": shown_result(found),
+        "seconds_left": _seconds_left(found),
         "tell_traceback": may_see_tracebacks(request.user),
     }
+
+
+def _seconds_left(action: OperatorAction) -> float | None:
+    """Return how long the rest will take at the pace so far; None where that says nothing."""
+    if not (action.is_unfinished and action.total and action.done and action.started_at):
+        return None
+    seconds = (database_now() - action.started_at).total_seconds()
+    return seconds * max(action.total - action.done, 0) / action.done
 
 
 def _found(number: int) -> OperatorAction:

@@ -41,11 +41,12 @@ from bc_consumer.models import (
     DeadLetter,
     JournalEntry,
     Lane,
+    OperatorAction,
     PendingBC,
     SyncLog,
     SyncState,
 )
-from bc_consumer.operations import failed_orders
+from bc_consumer.operations import action_parameters, failed_orders, operator_actions
 
 MARKED_AT_ONCE = 10_000
 """The most orders that one action marks: it runs within one request."""
@@ -87,9 +88,11 @@ def replay(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[
 @admin.action(description=_("Delete: it has been dealt with"), permissions=["dismiss"])
 def dismiss(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
     """Delete the selected dead letters."""
-    count, _by_model = queryset.delete()
-    text = ngettext("%(count)s message deleted.", "%(count)s messages deleted.", count)
-    model_admin.message_user(request, text % {"count": formatting.number(count)}, messages.SUCCESS)
+    keys = list(queryset.values_list("pk", flat=True)[: action_parameters.CHOSEN_AT_ONCE])
+    asked = operator_actions.ask(
+        OperatorAction.Kind.DELETE_DEAD_LETTERS, request.user, letters=keys
+    )
+    model_admin.message_user(request, said(asked.outcome), messages.SUCCESS)
 
 
 def _warn_of_held(model_admin: ReadOnlyAdmin, request: HttpRequest, ids: Sequence[int]) -> None:
@@ -319,7 +322,8 @@ class AlertAdmin(ReadOnlyAdmin):
         "muted_until",
     )  # fmt: skip
     exclude = (
-        "subject", "text", "sent", "tried_at", "resolved_at", "over_subject", "over_text",
+        "subject", "text", "sent", "tried_at", "waits_since", "resolved_at", "over_subject",
+        "over_text",
     )  # fmt: skip
     readonly_fields = ("about", "text_shown")
 

@@ -12,12 +12,13 @@ from django.utils.translation import pgettext
 
 from bc_consumer import ledger
 from bc_consumer.console.actions import action_of, context_of
+from bc_consumer.console.alerts import MUTE_HOURS, open_alerts
 from bc_consumer.console.csv_export import MOST_ROWS, csv_response
 from bc_consumer.console.failure_advice import Advice, advice_for
 from bc_consumer.console.page import page
 from bc_consumer.console.search import odoo_id_in
 from bc_consumer.core.translatable_field import said
-from bc_consumer.models import BC, Alert, DeadLetter, PendingBC
+from bc_consumer.models import BC, DeadLetter, PendingBC
 from bc_consumer.operations import failed_orders
 
 CAUSES = 30
@@ -53,7 +54,8 @@ def failures(request: HttpRequest) -> HttpResponse:
         "held": _with_orders(_held()[:ROWS]),
         "held_count": _held().count(),
         "waiting": _with_orders(_waiting()[:ROWS]),
-        "alerts": Alert.objects.all()[:ROWS],
+        "alerts": open_alerts(),
+        "mute_hours": MUTE_HOURS,
         "dead_letters": DeadLetter.objects.count(),
         **context_of(request, action_of(request)),
     }

@@ -9,19 +9,21 @@ from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, HttpRe
 from django.shortcuts import render
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from bc_consumer.console import charts, correctness, formatting, freshness, verdict
+from bc_consumer.console.alerts import open_alerts
 from bc_consumer.console.counts import latest_journal, read_figures
 from bc_consumer.console.page import is_staff, public_page
 from bc_consumer.console.today_sentences import answers
 from bc_consumer.core.translatable_field import said
 from bc_consumer.ledger import circuit_breaker
-from bc_consumer.models import Alert
-from bc_consumer.operations import dead_letters, failed_orders
+from bc_consumer.operations import failed_orders
 
 LIVE_ENTRIES = 40
 CAUSES = 3
+ALERTS = 5
 CAUSE_CHARACTERS = 160
 
 
@@ -70,13 +72,35 @@ def _context(request: HttpRequest) -> dict[str, object]:
     }
 
 
+def _alerts() -> Iterator[Notice]:
+    """Yield the open alerts; what a person takes care of, or has muted, is a hint."""
+    for one in open_alerts()[:ALERTS]:
+        alert = one.alert
+        known = bool(alert.acknowledged_by or one.muted_until)
+        subject = said(alert.subject) or formatting.shortened(
+            said(alert.text) or alert.key, CAUSE_CHARACTERS
+        )
+        text = _("%(subject)s, since %(since)s") % {
+            "subject": subject[:1].upper() + subject[1:],
+            "since": formatting.clock(alert.first_at),
+        }
+        if alert.count > 1:
+            text += " · " + _("%(count)s times") % {"count": formatting.number(alert.count)}
+        if alert.acknowledged_by:
+            text += " · " + _("%(who)s takes care of it") % {"who": alert.acknowledged_by}
+        if one.muted_until:
+            text += " · " + _("muted until %(until)s") % {
+                "until": formatting.clock(one.muted_until)
+            }
+        yield Notice("hint" if known else "trouble", text, reverse("bc-alerts"))
+
+
 def _causes() -> Iterator[Notice]:
     """Yield why Odoo is away, and the most frequent causes of failure, with their orders."""
     known = circuit_breaker.current_outage()
     if known is not None:
         yield Notice("trouble", said(known.reason))
-    for alert in Alert.objects.filter(key=dead_letters.ALERT):
-        yield Notice("trouble", said(alert.text), reverse("bc-failures"))
+    yield from _alerts()
     if not read_figures().ledger.failed:
         return
     for group in failed_orders.groups(failed_orders.failed(), CAUSES):

@@ -236,7 +236,7 @@ PLACES: Mapping[FactKind, str] = {
     FactKind.MISSED: "bc-runs",
     FactKind.FAILED_ORDERS: "bc-failures",
     FactKind.HELD_ORDERS: "bc-failures",
-    FactKind.DEAD_LETTERS: "bc-failures",
-    FactKind.ALERTS: "bc-failures",
+    FactKind.DEAD_LETTERS: "bc-letters",
+    FactKind.ALERTS: "bc-alerts",
 }
 """The page that tells more of a fact, and has its buttons."""

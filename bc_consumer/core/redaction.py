@@ -9,7 +9,9 @@ import os
 import sys
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from types import TracebackType
 from typing import IO, Any, overload
@@ -33,6 +35,9 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 """Variables that libcurl and Odoo's own client read; their upper-case forms count too."""
 
 _further: set[str] = set()
+_for_now: Counter[str] = Counter()
+"""Secrets that are hidden while somebody works with them."""
+_lock = threading.Lock()
 
 
 @overload
@@ -55,6 +60,22 @@ def hide(secret: str) -> None:
     """Also hide this secret from now on, e.g. a password given to a command."""
     _further.add(secret)
     current_redactor.cache_clear()
+
+
+@contextmanager
+def hiding(secret: str) -> Iterator[None]:
+    """Hide this secret in the block, and forget it afterwards: a password typed into a page."""
+    with _lock:
+        _for_now[secret] += 1
+    current_redactor.cache_clear()
+    try:
+        yield
+    finally:
+        with _lock:
+            _for_now[secret] -= 1
+            if not _for_now[secret]:
+                del _for_now[secret]
+        current_redactor.cache_clear()
 
 
 def secret_values() -> Iterator[tuple[str, str]]:
@@ -97,7 +118,9 @@ def _of_url(url: str) -> Iterator[str]:
 @cache
 def current_redactor() -> Redactor:
     """Return the redactor for the current settings."""
-    return Redactor([*(value for _name, value in secret_values()), *_further])
+    with _lock:
+        now = list(_for_now)
+    return Redactor([*(value for _name, value in secret_values()), *_further, *now])
 
 
 def _settings_changed(**_: Any) -> None:

@@ -1,35 +1,15 @@
-"""The words of ``odoo_rules``, in the active language. The only secret in them is a new one."""
+"""How ``odoo_rules`` lays out what ``installation/rule_words.py`` says, and its help."""
 
-import enum
 from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
 from bc_consumer.installation.rule_labels import describe_difference
-from bc_consumer.installation.rule_setup import AddressRefused, ServesAnother
+from bc_consumer.installation.rule_words import GOOD, WRONG, Exit, called_address, further_told
 from bc_consumer.management.command import exit_code_table
 from bc_consumer.management.tables import aligned
-from bc_consumer.odoo.automation_rules import RuleChanges
-from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison, Flaw, FoundRule
-from bc_consumer.odoo.webhook_url import mask_url, parse_webhook_url
-from bc_consumer.operations.public_address import Ping, PingArrival
-
-GOOD, WRONG, NOTE = "✓", "✗", "!"
-
-
-class Exit(enum.IntEnum):
-    """The exit codes of ``odoo_rules``; scripts rely on them."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    YOUR_TURN = 3
-    ADDRESS = 4
-    REFUSED = 6
-    DRIFT = 7
-    NO_WEBHOOKS = 8
-    NO_MODULE = 9
+from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison
 
 
 def description() -> str:
@@ -62,7 +42,7 @@ def exit_codes() -> str:
 
 def told(comparison: Comparison, width: int | None = None) -> Iterator[str]:
     """Describe the rules in Odoo, one line each; ``width``: the longest line."""
-    addresses = {_address(one) for one in comparison.rules if one.found is not None}
+    addresses = {called_address(one) for one in comparison.rules if one.found is not None}
     rows = [_row(one) for one in comparison.rules]
     for one, line in zip(comparison.rules, aligned(rows, width=width), strict=True):
         yield line
@@ -70,24 +50,8 @@ def told(comparison: Comparison, width: int | None = None) -> Iterator[str]:
             f"    {said(describe_difference(difference))}" for difference in one.differences
         )
         if len(addresses) > 1 and one.found is not None:
-            yield f"    → {_address(one)}"
-    if len(addresses) == 1:
-        yield _("They call %(address)s") % {"address": addresses.pop()}
-    for rule in comparison.doubles:
-        yield _("%(mark)s rule %(rule)s is a duplicate: each change is reported twice") % {
-            "mark": WRONG,
-            "rule": _named(rule),
-        }
-    for rule in comparison.leftovers:
-        yield _("%(mark)s rule %(rule)s is left over and not needed") % {
-            "mark": WRONG,
-            "rule": _named(rule),
-        }
-    for action in comparison.others:
-        yield _(
-            "%(mark)s action %(action)d (of rule %(rule)s) calls this service too, and is not "
-            "ours: each change is reported twice; remove it in Odoo if nobody needs it"
-        ) % {"mark": NOTE, "action": action.id, "rule": action.rule_id or "–"}
+            yield f"    → {called_address(one)}"
+    yield from further_told(comparison)
 
 
 def _row(one: ComparedRule) -> tuple[str, str]:
@@ -95,144 +59,8 @@ def _row(one: ComparedRule) -> tuple[str, str]:
     return mark, "–" if one.found is None else _("rule %(id)d") % {"id": one.found.id}
 
 
-def _address(one: ComparedRule) -> str:
-    """Return the address that a rule in Odoo calls, without its secret."""
-    endpoint = parse_webhook_url(one.wanted.url).endpoint
-    action = None if one.found is None else one.found.webhook(endpoint)
-    return "–" if action is None else mask_url(action.url).partition("?")[0]
-
-
-def _named(rule: FoundRule) -> str:
-    return f"{rule.id} «{rule.name}»"
-
-
-def plan(comparison: Comparison) -> Iterator[str]:
-    """Describe the changes that an installation would make."""
-    for one in comparison.rules:
-        if one.found is None or Flaw.TRIGGER in one.flaws:
-            yield _("would create: %(rule)s") % {"rule": one.wanted.name}
-        elif one.differences:
-            yield _("would correct: rule %(rule)s") % {"rule": _named(one.found)}
-        if one.found is not None and Flaw.TRIGGER in one.flaws:
-            yield _("would remove: rule %(rule)s") % {"rule": _named(one.found)}
-    yield from removals((*comparison.doubles, *comparison.leftovers))
-
-
-def removals(rules: tuple[FoundRule, ...]) -> Iterator[str]:
-    """Describe the changes that a removal would make."""
-    for rule in rules:
-        yield _("would remove: rule %(rule)s") % {"rule": _named(rule)}
-
-
-def done_told(done: RuleChanges) -> str:
-    """Describe the changes that were made."""
-    if not (done.created or done.updated or done.removed):
-        return _("Nothing was to be done.")
-    return _("Rules created: %(created)d, corrected: %(updated)d, removed: %(removed)d.") % {
-        "created": len(done.created),
-        "updated": len(done.updated),
-        "removed": len(done.removed),
-    }
-
-
 def advice(comparison: Comparison) -> str:
     """Name the command that repairs the rules; "" when they are complete."""
     if comparison.is_complete:
         return ""
     return _("Run: manage.py odoo_rules install")
-
-
-def all_right() -> str:
-    """Tell that nothing has to be done."""
-    return _("All is as it should be.")
-
-
-def address_unknown() -> str:
-    """Explain why the rules were not compared wholly."""
-    return _(
-        "PUBLIC_URL is not set: whether these rules call this site, with its secret, can't be"
-        " told. Set it, or give --url https://…"
-    )
-
-
-def ping_told(endpoint: str, ping: Ping) -> str:
-    """Describe the result of a ping, and the fix."""
-    text = {
-        PingArrival.HERE: _("%(address)s leads here, and takes the secret."),
-        PingArrival.SECRET_REFUSED: _(
-            "The service at %(address)s does not take the first of ODOO_WEBHOOK_SECRETS: restart"
-            " its web process, which reads the settings when it starts. Until then Odoo's events"
-            " would be refused and lost."
-        ),
-        PingArrival.REDIRECTED: _(
-            "%(address)s redirects to %(detail)s: Odoo would make a GET of its POST, and every"
-            " event would be lost. Put the address that answers by itself into PUBLIC_URL."
-        ),
-        PingArrival.NOT_US: _(
-            "%(address)s answers %(detail)s, and is not this service's webhook: correct PUBLIC_URL,"
-            " or the proxy in front (it has to pass /odoo/webhook/ and the Authorization header"
-            " on); or the service that runs there is of an elder version."
-        ),
-        PingArrival.ELSEWHERE: _(
-            "At %(address)s another copy of this software answers (its SECRET_KEY is another):"
-            " correct PUBLIC_URL."
-        ),
-        PingArrival.NO_ANSWER: _(
-            "%(address)s can't be reached from this machine (%(detail)s): whether Odoo can was not"
-            " checked."
-        ),
-    }[ping.arrival]
-    return text % {"address": endpoint, "detail": ping.detail}
-
-
-def address_refused(error: AddressRefused) -> str:
-    """Explain why nothing was written."""
-    reason = ping_told(error.endpoint, error.ping)
-    return "{}\n{}".format(
-        reason, _("Nothing was written into Odoo. --unchecked writes all the same.")
-    )
-
-
-def serves_another(error: ServesAnother) -> str:
-    """Explain that another copy depends on these rules."""
-    return _(
-        "Nothing was changed: the rules %(rules)s serve another copy, which is alive at"
-        " %(address)s. Give this one an ODOO_RULES_NAME of its own, so that Odoo tells both; or,"
-        " if these rules are to call this one from now on, add --move."
-    ) % {"rules": ", ".join(map(_named, error.rules)), "address": error.endpoint}
-
-
-def rotation(secret: str) -> str:
-    """List the steps of a rotation that loses no event."""
-    return _(
-        "Nothing was written into Odoo yet. In this order, and no event is lost:\n"
-        "1. Put this new secret FIRST, and leave the present ones behind it:\n"
-        "       ODOO_WEBHOOK_SECRETS=%(secret)s,…\n"
-        "2. Restart the web processes: now both are taken.\n"
-        "3. Run odoo_rules install: it tries the new secret, then writes it into Odoo.\n"
-        "4. Take the old secrets out of ODOO_WEBHOOK_SECRETS, and restart web again."
-    ) % {"secret": secret}
-
-
-def no_secret(secret: str) -> str:
-    """Explain how to set the first secret."""
-    return _(
-        "ODOO_WEBHOOK_SECRETS is empty: this service would refuse every webhook. Set it, restart"
-        " web, and run this again. A fresh one:\n       ODOO_WEBHOOK_SECRETS=%(secret)s"
-    ) % {"secret": secret}
-
-
-def old_secrets_left() -> str:
-    """Describe the last step of a rotation."""
-    return _(
-        "Odoo has the first secret now. Take the others out of ODOO_WEBHOOK_SECRETS, and restart"
-        " web."
-    )
-
-
-def poll_mode(reason: Exception) -> str:
-    """Explain how to work without webhooks."""
-    return _(
-        "%(reason)s. Poll instead: set SYNC_POLL_SECONDS (e.g. 60) and run the scheduler; changes"
-        " then arrive within that time, and the nightly run makes sure of the rest."
-    ) % {"reason": said(reason)}

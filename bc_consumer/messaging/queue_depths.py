@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from django.conf import settings
+from dramatiq.common import xq_name
 
 from bc_consumer.core.background_value import BackgroundValue
 from bc_consumer.messaging.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE
@@ -35,10 +36,13 @@ class QueueDepths:
     """Events that the database could not take; workers and schedulers move them to the ledger."""
     undecodable: QueueDepth | None = None
     """Messages that are no stored events, and wait for a person."""
+    dead_letters: QueueDepth | None = None
+    """Messages that no worker could process; RabbitMQ drops them after a week."""
 
 
 def _read() -> QueueDepths:
-    names = (settings.RABBITMQ_QUEUE, FALLBACK_QUEUE, UNDECODABLE_QUEUE)
+    dead = xq_name(settings.RABBITMQ_QUEUE)
+    names = (settings.RABBITMQ_QUEUE, FALLBACK_QUEUE, UNDECODABLE_QUEUE, dead)
     try:
         counts = count_messages(names, DEADLINE_SECONDS)
     except FAILURES:

@@ -33,6 +33,9 @@ class OperatorAction(MessageModel):
         PING = "ping", _("send a ping through the public address")
         TEST_ALERT = "test_alert", _("send a test alert")
         ACKNOWLEDGE = "acknowledge", _("acknowledge an alert")
+        MUTE = "mute", _("mute an alert")
+        UNMUTE = "unmute", _("unmute an alert")
+        IMPORT_DEAD_LETTERS = "import_dead_letters", _("bring dead letters in")
         DELETE_DEAD_LETTERS = "delete_dead_letters", _("delete dead letters")
         RULES = "rules", _("set up the rules in Odoo")
 
@@ -54,7 +57,8 @@ class OperatorAction(MessageModel):
     FOR_OPERATORS = frozenset(
         {
             Kind.COMPARE, Kind.READ_AGAIN, Kind.REPLAY, Kind.RELEASE, Kind.RUN, Kind.DRY_RUN,
-            Kind.MARK_DIFFERENCES, Kind.DOCTOR, Kind.PING, Kind.ACKNOWLEDGE,
+            Kind.MARK_DIFFERENCES, Kind.DOCTOR, Kind.PING, Kind.ACKNOWLEDGE, Kind.MUTE,
+            Kind.UNMUTE, Kind.IMPORT_DEAD_LETTERS,
         }
     )  # fmt: skip
     """What the group of operators may ask for; administrators may ask for everything."""
@@ -107,6 +111,9 @@ class OperatorAction(MessageModel):
             ("ask_ping", "Can send a ping through the public address"),
             ("ask_test_alert", "Can send a test alert"),
             ("ask_acknowledge", "Can acknowledge an alert"),
+            ("ask_mute", "Can mute an alert"),
+            ("ask_unmute", "Can unmute an alert"),
+            ("ask_import_dead_letters", "Can bring dead letters in"),
             ("ask_delete_dead_letters", "Can delete dead letters"),
             ("ask_rules", "Can set up the rules in Odoo"),
             ("ask_forced", "Can set the brake and the lock aside"),

@@ -33,6 +33,8 @@ class Alert(MessageModel):
     """When each recipient took it, in seconds since 1970, by the recipient's name."""
     tried_at = models.DateTimeField(null=True)
     """When sending it last began; empty once everybody has taken it."""
+    waits_since = models.DateTimeField(null=True)
+    """Since when it waits to be sent together with others; empty if it does not wait."""
     acknowledged_at = models.DateTimeField(_("acknowledged"), null=True)
     acknowledged_by = models.TextField(_("acknowledged by"), default="", db_default="")
     muted_until = models.DateTimeField(_("muted until"), null=True)

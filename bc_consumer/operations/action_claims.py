@@ -26,7 +26,12 @@ TABLE = OperatorAction._meta.db_table
 LEASE = timedelta(seconds=30)
 MOST_ATTEMPTS = 2
 """An action that was in two workers' hands as they died is not given to a third one."""
-AGAIN = frozenset({Kind.COMPARE, Kind.READ_AGAIN, Kind.DRY_RUN, Kind.DOCTOR, Kind.PING})
+AGAIN = frozenset(
+    {
+        Kind.COMPARE, Kind.READ_AGAIN, Kind.DRY_RUN, Kind.DOCTOR, Kind.PING,
+        Kind.IMPORT_DEAD_LETTERS,
+    }
+)  # fmt: skip
 """Kinds that may be done twice: they only read, or read again what they read."""
 AGAIN_AFTER_STOP = AGAIN | {Kind.RUN}
 """Kinds that another worker does where one is stopped in good order. A run that begins anew goes on

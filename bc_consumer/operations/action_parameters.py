@@ -6,7 +6,7 @@ action, and two requests that are alike are one.
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -16,6 +16,7 @@ from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import ngettext
 from bc_consumer.models import OperatorAction
+from bc_consumer.operations.alerts import LONGEST_MUTE
 
 Kind = OperatorAction.Kind
 
@@ -27,6 +28,9 @@ LONGEST_TEXT = 2000
 """Characters of one text among the parameters: a cause of failures is the longest."""
 LONGEST_RECORDED = 20_000
 """Characters of the parameters of an action that is only recorded, as JSON."""
+LONGEST_PERIOD = timedelta(days=366)
+"""The longest period of a dry run by hand."""
+LONGEST_HOURS = LONGEST_MUTE // timedelta(hours=1)
 
 
 class WrongParameters(ValueError):
@@ -37,7 +41,7 @@ def check(kind: OperatorAction.Kind, given: Mapping[str, object]) -> dict[str, A
     """Return the parameters of an action as they are stored. Raises WrongParameters.
 
     A parameter that is absent, None or "" has its default. Raises TypeError for a parameter that
-    this kind does not have, and for a kind that can only be recorded: those are errors in code.
+    this kind does not have, and for a kind that takes a password: those are errors in code.
     """
     readers = READERS.get(kind)
     if readers is None or not given.keys() <= readers.keys():
@@ -134,6 +138,30 @@ def _key(value: object) -> int | None:
     return int(text)
 
 
+def _keys(value: object) -> list[int]:
+    """Read the keys of some of our rows, at least one."""
+    chosen = value if isinstance(value, list | tuple) else ()
+    keys = sorted({key for one in chosen[:CHOSEN_AT_ONCE] if (key := _key(one)) is not None})
+    if not keys:
+        raise WrongParameters(_("Nothing is chosen."))
+    return keys
+
+
+def _alert_key(value: object) -> str:
+    key = _text(value).replace("\0", "")
+    if not key:
+        raise WrongParameters(_("No alert is chosen."))
+    return key
+
+
+def _hours(value: object) -> int:
+    """Read for how long an alert is to be muted."""
+    hours = _key(value) or 0
+    if not 0 < hours <= LONGEST_HOURS:
+        raise WrongParameters(_("Mute an alert for 1 to %(count)s hours.", count=LONGEST_HOURS))
+    return hours
+
+
 def _shown(value: object) -> str:
     return str(value)[:100]
 
@@ -144,6 +172,22 @@ def _shown(value: object) -> str:
 def _one_window(checked: dict[str, Any]) -> None:
     if checked["full"] and checked["since"]:
         raise WrongParameters(_("A full run has no window: give one of the two."))
+
+
+def _one_period(checked: dict[str, Any]) -> None:
+    _one_window(checked)
+    if checked["until"] is None:
+        return
+    if checked["since"] is None:
+        raise WrongParameters(_("A period needs its beginning, too."))
+    length = datetime.fromisoformat(checked["until"]) - datetime.fromisoformat(checked["since"])
+    if not timedelta(0) < length <= LONGEST_PERIOD:
+        raise WrongParameters(
+            _(
+                "A period ends after its beginning, and within %(days)s days.",
+                days=LONGEST_PERIOD.days,
+            )
+        )
 
 
 def _one_choice(checked: dict[str, Any]) -> None:
@@ -162,17 +206,22 @@ READERS: Mapping[OperatorAction.Kind, Mapping[str, Callable[[object], Any]]] = {
     Kind.RELEASE: {"odoo_ids": _order_ids(CHOSEN_AT_ONCE)},
     Kind.ARCHIVE: {"odoo_ids": _order_ids(CHOSEN_AT_ONCE)},
     Kind.RUN: {"since": _moment, "full": _flag, "force": _flag},
-    Kind.DRY_RUN: {"since": _moment, "full": _flag},
+    Kind.DRY_RUN: {"since": _moment, "until": _moment, "full": _flag},
     Kind.MARK_DIFFERENCES: {"action": _key, "odoo_ids": _order_ids(CHOSEN_AT_ONCE)},
     Kind.STOP: {"run": _key},
     Kind.UNLOCK: {"force": _flag},
     Kind.DOCTOR: {"round_trip": _flag},
     Kind.PING: {},
     Kind.TEST_ALERT: {},
+    Kind.ACKNOWLEDGE: {"alert": _alert_key},
+    Kind.MUTE: {"alert": _alert_key, "hours": _hours},
+    Kind.UNMUTE: {"alert": _alert_key},
+    Kind.IMPORT_DEAD_LETTERS: {},
+    Kind.DELETE_DEAD_LETTERS: {"letters": _keys},
 }
-"""The other kinds are only recorded."""
+"""The other kinds take a password, see ``request_actions.py``."""
 CONTRADICTIONS: Mapping[OperatorAction.Kind, Callable[[dict[str, Any]], None]] = {
     Kind.REPLAY: _one_choice,
     Kind.RUN: _one_window,
-    Kind.DRY_RUN: _one_window,
+    Kind.DRY_RUN: _one_period,
 }

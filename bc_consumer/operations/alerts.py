@@ -8,29 +8,40 @@ An alert lasts from its first occurrence until its cause has been gone for
 cause that comes and goes gives one message when it begins and one when it has ended. The sweeps of
 workers and schedulers send the latter (``send_what_waits``).
 
+Alerts that begin within ``ALERT_GROUP_SECONDS`` are one message: one trouble often raises several.
+The first one waits for so long, unless no worker or scheduler is alive that could send it then. The
+process that raised it sends them; a sweep does, where that process has ended.
+
 A recipient who has not taken an alert is sent it again; others are not sent it twice. Whoever has
 acknowledged an alert takes care of it, so it is not repeated. One that is muted is not sent at all,
 and stays muted when it is over and recurs.
 """
 
 import logging
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import Error as DatabaseFailure
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
+from django.utils import translation
 
+from bc_consumer.core import process_state
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.translatable import NOTHING, Message
+from bc_consumer.core.translatable import NOTHING, Message, ngettext, verbatim
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.models import Alert
-from bc_consumer.operations import alert_channels
+from bc_consumer.core.translatable_field import said
+from bc_consumer.models import Alert, Heartbeat
+from bc_consumer.operations import alert_channels, heartbeats
 from bc_consumer.operations.alert_channels import ChannelResult, Kind, Recipient
 
 logger = logging.getLogger(__name__)
+_timer = threading.Lock()
+"""Held by the thread that sends this process's alerts when they have waited."""
 
 TRY_AGAIN_AFTER = timedelta(minutes=1)
 """Before somebody who did not take a message is tried again. A channel that is away takes
@@ -38,6 +49,8 @@ TRY_AGAIN_AFTER = timedelta(minutes=1)
 TRIED_FOR = timedelta(hours=1)
 """How long a message is tried, from the alert's latest occurrence, or from its end, on."""
 LONGEST_MUTE = timedelta(days=90)
+MOMENT = timedelta(seconds=0.25)
+"""A thread that has waited for the whole period finds an alert that is younger by a moment."""
 LONGEST_NAME = 150
 """Characters of who acknowledged or muted an alert."""
 
@@ -55,7 +68,11 @@ def alert(key: str, subject: Message, text: Message) -> None:
     logger.error("ALERT %s: %s — %s", key, subject, text)
     with transaction.atomic():
         due = _record(key, subject, text)
-    if due:
+    if not due:
+        return
+    if _wait_for_others(key):
+        _send_in_time()
+    else:
         _note_results(key, alert_channels.send(subject, text, Kind.ALERT, due))
 
 
@@ -78,6 +95,97 @@ def _record(key: str, subject: Message, text: Message) -> list[Recipient]:
     if due or not created:
         known.save()
     return due
+
+
+def _wait_for_others(key: str) -> bool:
+    """Let this alert wait; return False where it is to be sent at once.
+
+    Whoever is alive sends what waits: this process, or a worker's or scheduler's sweep.
+    """
+    alive = heartbeats.alive()
+    if not settings.ALERT_GROUP_SECONDS or not (
+        alive[Heartbeat.Kind.WORKER] or alive[Heartbeat.Kind.SCHEDULER]
+    ):
+        return False
+    waits = Coalesce("waits_since", Now())
+    Alert.known.filter(key=key).update(waits_since=waits, tried_at=None)
+    return True
+
+
+def _send_in_time() -> None:
+    """Send what waits when it is time, in a thread, if this process goes on; one is enough."""
+    if not process_state.has_heartbeat.is_set() or not _timer.acquire(blocking=False):
+        return
+
+    def wait_and_send() -> None:
+        process_state.stopping.wait(settings.ALERT_GROUP_SECONDS)
+        _timer.release()  # before looking: what begins to wait from now on has a thread of its own
+        try:
+            _send_what_waits_for_others()
+        except DatabaseFailure as error:
+            logger.warning("alerts wait for the database: %s", error)
+        except Exception:
+            logger.exception("alerts that wait could not be sent; a sweep tries again")
+        finally:
+            connection.close()
+
+    threading.Thread(target=wait_and_send, name="alerts", daemon=True).start()
+
+
+def _send_what_waits_for_others() -> None:
+    """Send all alerts that wait as one message, once the first has waited for long enough."""
+    now = database_now()
+    period = timedelta(seconds=settings.ALERT_GROUP_SECONDS)
+    if not Alert.known.filter(waits_since__isnull=False).exists():
+        return
+    with transaction.atomic():
+        waiting = list(
+            Alert.known.select_for_update().filter(waits_since__isnull=False).order_by("key")
+        )
+        # One that lies ahead began to wait before the clock was set back.
+        if all(_is_within(period - MOMENT, known.waits_since, now) for known in waiting):
+            return
+        to: dict[str, list[Recipient]] = {}
+        for known in waiting:
+            known.waits_since = None
+            to[known.key] = _due_recipients(known, now)
+            known.tried_at = now if to[known.key] else known.tried_at
+            known.save(update_fields=["waits_since", "tried_at"])
+    results: dict[str, list[ChannelResult]] = {key: [] for key in to}
+    for recipients, alerts in _by_recipients(waiting, to):
+        taken = alert_channels.send(*_one_message(alerts), Kind.ALERT, recipients)
+        for known in alerts:
+            results[known.key] += taken
+    for key, of_alert in results.items():
+        if of_alert:
+            _note_results(key, of_alert)
+
+
+def _by_recipients(
+    waiting: Sequence[Alert], to: Mapping[str, Sequence[Recipient]]
+) -> list[tuple[list[Recipient], list[Alert]]]:
+    """Return who gets which alerts: those who get the same ones get the same message."""
+    groups: dict[tuple[str, ...], list[Recipient]] = {}
+    for recipient in {one.name: one for some in to.values() for one in some}.values():
+        keys = tuple(key for key, some in to.items() if recipient in some)
+        groups.setdefault(keys, []).append(recipient)
+    by_key = {known.key: known for known in waiting}
+    return [(some, [by_key[key] for key in keys]) for keys, some in groups.items()]
+
+
+def _one_message(alerts: Sequence[Alert]) -> tuple[Message, Message]:
+    """Return subject and text of a message about these alerts: a line for each, oldest first."""
+    if len(alerts) == 1:
+        return alerts[0].subject, alerts[0].text
+    with translation.override(settings.LANGUAGE_CODE):
+        oldest_first = sorted(alerts, key=lambda known: (known.first_at, known.key))
+        subjects = [said(known.subject) or known.key for known in oldest_first]
+        count = ngettext("%(count)s alert", "%(count)s alerts", len(alerts))
+        lines = [
+            f"• {subject}: {' '.join(said(known.text).split())}"
+            for subject, known in zip(subjects, oldest_first, strict=True)
+        ]
+        return verbatim(f"{said(count)}: {', '.join(subjects)}"), verbatim("\n".join(lines))
 
 
 def _begin_anew(known: Alert, now: datetime) -> None:
@@ -162,6 +270,7 @@ def send_what_waits() -> None:
 
     Raises Django's database errors. Messages that can't be sent are tried again a minute later.
     """
+    _send_what_waits_for_others()
     now = database_now()
     untaken = Alert.objects.filter(
         tried_at__lte=now - TRY_AGAIN_AFTER, last_at__gte=now - TRIED_FOR
@@ -191,7 +300,7 @@ def _send_again(key: str) -> None:
 def _send_that_it_is_over(key: str) -> None:
     with transaction.atomic():
         ended = Alert.known.select_for_update().filter(key=key, resolved_at__isnull=False)
-        known = ended.exclude(over_subject="").first()
+        known = ended.exclude(over_subject="").filter(waits_since=None).first()
         now = database_now()
         if known is None or _is_within(TRY_AGAIN_AFTER, known.tried_at, now):
             return

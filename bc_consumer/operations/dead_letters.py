@@ -7,7 +7,7 @@ message is acked after its import is committed, so that none is lost.
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,6 +137,13 @@ def _keep(queue: str, body: bytes, why: Message) -> None:
     )
     if not created:
         DeadLetter.objects.filter(pk=letter.pk).update(count=F("count") + 1, last_at=Now())
+
+
+def delete(keys: Collection[int]) -> int:
+    """Delete kept messages, which somebody has dealt with; return how many were there."""
+    count, _by_model = DeadLetter.objects.filter(pk__in=keys).delete()
+    logger.warning("%d dead letters are deleted", count)
+    return count
 
 
 def alert_to_dead_letters(broker: Broker) -> None:

@@ -9,11 +9,13 @@ itself is recorded by ``record_done``.
 import hashlib
 import json
 import logging
+import uuid
 from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
@@ -23,7 +25,13 @@ from bc_consumer.core.translatable import Message, ngettext
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Heartbeat, Lane, OperatorAction
-from bc_consumer.operations import action_parameters, heartbeats, run_control
+from bc_consumer.operations import (
+    action_parameters,
+    alerts,
+    dead_letters,
+    heartbeats,
+    run_control,
+)
 from bc_consumer.operations.action_claims import close_abandoned, unfinished
 from bc_consumer.operations.action_results import fit
 from bc_consumer.operations.rights import Requester, check_right
@@ -77,6 +85,34 @@ def ask(kind: OperatorAction.Kind, user: Requester, **parameters: object) -> Ope
         return alike.get()  # somebody asked for the same at the same moment
     logger.info("%s asks for action %d, %s: %s", action.asked_by, action.pk, kind, checked)
     process_state.action_asked.set()
+    return action
+
+
+def begin(
+    kind: OperatorAction.Kind,
+    user: Requester,
+    parameters: Mapping[str, Any],
+    token: uuid.UUID,
+    lease_until: datetime,
+) -> OperatorAction:
+    """Record that this process begins something; return the row, which ``end`` is to close.
+
+    Raises IntegrityError while one of this kind is being done anywhere.
+    """
+    now = database_now()
+    action = OperatorAction.objects.create(
+        kind=kind,
+        **_identity(user),
+        asked_at=now,
+        started_at=now,
+        parameters=dict(parameters),
+        fingerprint=_fingerprint(kind, {}),
+        status=Status.RUNNING,
+        claim_token=token,
+        lease_until=lease_until,
+        attempts=1,
+    )
+    logger.info("%s: action %d, %s: %s", action.asked_by, action.pk, kind, parameters)
     return action
 
 
@@ -171,10 +207,58 @@ def _mark_differences(_user: Requester, checked: dict[str, Any]) -> Outcome:
     return True, text, {"odoo_ids": ids}
 
 
+def _acknowledge(user: Requester, checked: dict[str, Any]) -> Outcome:
+    if not alerts.acknowledge(checked["alert"], user.get_username()):
+        return False, ALERT_IS_OVER, {}
+    return True, TAKEN, {}
+
+
+def _mute(user: Requester, checked: dict[str, Any]) -> Outcome:
+    until = database_now() + timedelta(hours=checked["hours"])
+    if not alerts.mute(checked["alert"], until, user.get_username()):
+        return False, ALERT_IS_OVER, {}
+    return True, muted_until(until), {"until": until}
+
+
+def _unmute(_user: Requester, checked: dict[str, Any]) -> Outcome:
+    if not alerts.unmute(checked["alert"]):
+        return False, _("This alert is not muted."), {}
+    return True, UNMUTED, {}
+
+
+TAKEN = _("Somebody takes care of it: it is not repeated while it lasts.")
+UNMUTED = _("It is sent again from now on.")
+ALERT_IS_OVER = _("This alert is over.")
+
+
+def muted_until(until: datetime) -> Message:
+    """Return what is told of an alert that is muted."""
+    return _(
+        "Nothing is sent about it until %(until)s.",
+        until=f"{timezone.localtime(until):%Y-%m-%d %H:%M}",
+    )
+
+
+def _delete_dead_letters(_user: Requester, checked: dict[str, Any]) -> Outcome:
+    count = dead_letters.delete(checked["letters"])
+    if not count:
+        return False, _("These messages are not there any more."), {}
+    return True, deleted(count), {}
+
+
+def deleted(count: int) -> Message:
+    """Return what is told of messages that were deleted."""
+    return ngettext("%(count)s message deleted.", "%(count)s messages deleted.", count)
+
+
 AT_ONCE: Mapping[OperatorAction.Kind, Callable[[Requester, dict[str, Any]], Outcome]] = {
     Kind.STOP: _stop,
     Kind.UNLOCK: _unlock,
     Kind.MARK_DIFFERENCES: _mark_differences,
+    Kind.ACKNOWLEDGE: _acknowledge,
+    Kind.MUTE: _mute,
+    Kind.UNMUTE: _unmute,
+    Kind.DELETE_DEAD_LETTERS: _delete_dead_letters,
 }
 """Kinds that need no worker: a few statements each, and no call to Odoo."""
 

@@ -20,6 +20,7 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import BC, BCLine, OdooRecord, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import (
     EXTRA,
+    Listed,
     Missing,
     NoRights,
     Odoo,
@@ -92,9 +93,11 @@ class Drift:
 class DriftScan:
     """One dry run. Iterate over ``drifts()``; meanwhile read ``phase``, ``compared`` and ``notes``.
 
-    ``since``: the beginning of the window, by hand; None: as a run would take it. ``full``: compare
-    every order. ``only``: compare these orders and nothing else. ``tell``: is called with this
-    object before each phase, page and batch.
+    ``since``: the beginning of the window, by hand; None: as a run would take it. ``until``: its
+    end, which needs ``since``; then the orders are compared that were last written in between, in
+    Odoo or as the copy has it, and nothing else is looked at. ``full``: compare every order.
+    ``only``: compare these orders and nothing else. ``tell``: is called with this object before
+    each phase, page and batch.
     """
 
     def __init__(
@@ -103,12 +106,14 @@ class DriftScan:
         *,
         full: bool = False,
         since: datetime | None = None,
+        until: datetime | None = None,
         only: Collection[int] = (),
         tell: Callable[["DriftScan"], None] | None = None,
     ) -> None:
         self.odoo = odoo
         self.only = only
         self.since = since
+        self.until = until if since is not None else None
         last_sync = SyncState.objects.values_list("last_sync", flat=True).first()
         if since is None and last_sync is not None:
             self.since = last_sync - timedelta(seconds=settings.SYNC_OVERLAP_SECONDS)
@@ -185,6 +190,8 @@ class DriftScan:
             phases = {Phase.ORDERS: lambda: iter(sorted(self.only))}
         elif self.full:
             phases = {Phase.ORDERS: self._every_order}
+        elif self.until is not None:
+            phases = {Phase.ORDERS: self._orders_of_period, Phase.LINES: self._lines_of_period}
         for self.phase, suspects in phases.items():
             self._stop_if_asked()
             yield from suspects()
@@ -201,6 +208,35 @@ class DriftScan:
                 own = own.filter(odoo_id__lte=after_id)
             yield from sorted(theirs)
             yield from (i for i in _read_ids(own) if i not in theirs)
+
+    def _orders_of_period(self) -> Iterator[int]:
+        """Yield the orders that Odoo, or the copy, has as last written in the period."""
+        yield from self._listed_in_period(self.odoo.listing.orders, lambda row: row.id)
+        yield from _read_ids(BC.objects.current().filter(write_date__range=self._period))
+
+    def _lines_of_period(self) -> Iterator[int]:
+        """Yield the orders of lines that were last written in the period."""
+        yield from self._listed_in_period(self.odoo.listing.lines, lambda row: row.order_id)
+        lines = BCLine.objects.filter(write_date__range=self._period)
+        yield from _read_ids(BC.objects.current().filter(pk__in=lines.values("bc_id")))
+
+    def _listed_in_period(
+        self, pages: Callable[..., list[Listed]], order_of: Callable[[Listed], int | None]
+    ) -> Iterator[int]:
+        first, last = self._period
+        after_id, limit, is_last = 0, settings.SYNC_PAGE_SIZE, False
+        while not is_last:
+            self._stop_if_asked()
+            listed = pages(since=first, until=last, after_id=after_id, limit=limit)
+            is_last = len(listed) < limit
+            after_id = listed[-1].id if listed else after_id
+            for row in listed:
+                if (order := order_of(row)) is not None:
+                    yield order
+
+    @property
+    def _period(self) -> tuple[datetime, datetime]:
+        return (self.since or self._began, self.until or self._began)
 
     def _window_orders(self) -> Iterator[int]:
         return self._pages(

@@ -1,5 +1,6 @@
 """The one connection to Odoo of this process, made from Django's settings."""
 
+import threading
 from dataclasses import replace
 from functools import cache
 
@@ -7,7 +8,6 @@ from django.conf import settings
 from django.db import transaction
 
 from bc_consumer.core import process_state
-from bc_consumer.core.redaction import hide
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.ledger.call_slots import call_limits
 from bc_consumer.models import BC, CopyOrigin, ProvenPeriod, SyncState
@@ -33,15 +33,21 @@ def odoo() -> Odoo:
     )
 
 
-def odoo_as_administrator(login: str = "", password: str = "") -> Odoo:
+def odoo_as_administrator(
+    login: str = "",
+    password: str = "",
+    *,
+    names: tuple[str, str] = ("--login", "--password-from-env"),
+    stop: threading.Event | None = None,
+) -> Odoo:
     """Return a separate gateway for calls that need Settings rights in Odoo; close it after use.
 
     Without arguments it logs in as ODOO_ADMIN_LOGIN, or, where that is not set, as the copy's own
-    account. Raises OdooRefused where the settings cannot be right.
+    account. ``names``: what error messages call login and password. ``stop``: once it is set, calls
+    end; by default when the process stops. The caller hides the password from logs and texts.
+    Raises OdooRefused where the settings cannot be right.
     """
     own = odoo_settings()
-    hide(password)
-    names = ("--login", "--password-from-env")
     if not login and settings.ODOO_ADMIN_LOGIN:
         login, password = settings.ODOO_ADMIN_LOGIN, settings.ODOO_ADMIN_PASSWORD
         names = ("ODOO_ADMIN_LOGIN", "ODOO_ADMIN_PASSWORD")
@@ -59,7 +65,7 @@ def odoo_as_administrator(login: str = "", password: str = "") -> Odoo:
         )
     # A person makes few calls, so this process's own limits do; those in the database would not
     # work while it is away.
-    return Odoo(own, stop=process_state.stopping)
+    return Odoo(own, stop=stop or process_state.stopping)
 
 
 def odoo_settings() -> OdooSettings:

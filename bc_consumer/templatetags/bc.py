@@ -72,6 +72,15 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
+def pace(per_second: float | None) -> str:
+    """Format how many a second, by two digits."""
+    if per_second is None:
+        return formatting.NOTHING
+    rounded = float(f"{per_second:.2g}")
+    return formatting.number(int(rounded) if rounded.is_integer() else rounded)
+
+
+@register.filter
 def moment(value: datetime | None) -> str:
     """Format a date and time in the project's time zone."""
     return formatting.moment(value)

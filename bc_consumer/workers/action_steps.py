@@ -4,10 +4,13 @@ A step gets the action in hand: its parameters, ``check`` and ``tell``. It retur
 ended, or raises: an error whose message was made for people becomes the outcome.
 """
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
+
+import dramatiq
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
@@ -17,8 +20,10 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.diagnosis import all_checks, diagnose
 from bc_consumer.doctor.findings import Check, Level
 from bc_consumer.doctor.webhook_checks import PING, URL, webhook_checks
+from bc_consumer.messaging.broker import Broker
+from bc_consumer.messaging.publisher import FAILURES
 from bc_consumer.models import JournalEntry, OperatorAction, PendingBC, SyncLog
-from bc_consumer.operations import alerts, failed_orders
+from bc_consumer.operations import alerts, dead_letters, failed_orders
 from bc_consumer.reconciliation.dry_run import Drift, DriftScan
 from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted
 from bc_consumer.reconciliation.run import reconcile
@@ -29,6 +34,7 @@ from bc_consumer.refresh.compare_order import OrderComparison, compare
 from bc_consumer.refresh.odoo_connection import odoo
 from bc_consumer.refresh.refresh_now import UNCHANGED, OrderOutcome, refresh_now
 
+logger = logging.getLogger(__name__)
 Kind = OperatorAction.Kind
 Status = OperatorAction.Status
 
@@ -36,7 +42,13 @@ LANES: Mapping[str, Collection[OperatorAction.Kind]] = {
     "runs": (Kind.RUN,),
     "dry runs": (Kind.DRY_RUN,),
     "orders": (Kind.READ_AGAIN, Kind.REPLAY, Kind.RELEASE, Kind.ARCHIVE),
-    "quick": (Kind.COMPARE, Kind.DOCTOR, Kind.PING, Kind.TEST_ALERT),
+    "quick": (
+        Kind.COMPARE,
+        Kind.DOCTOR,
+        Kind.PING,
+        Kind.TEST_ALERT,
+        Kind.IMPORT_DEAD_LETTERS,
+    ),
 }
 """A process does one action of each lane at a time, so that nothing else waits for hours."""
 DEADLINES: Mapping[OperatorAction.Kind, int] = {
@@ -50,6 +62,7 @@ DEADLINES: Mapping[OperatorAction.Kind, int] = {
     Kind.DOCTOR: 600,
     Kind.PING: 120,
     Kind.TEST_ALERT: 120,
+    Kind.IMPORT_DEAD_LETTERS: 600,
 }
 """In seconds."""
 ORDERS_SHOWN = 500
@@ -208,18 +221,43 @@ def _follow(action: InHand, ids: list[int], replayed: int) -> tuple[int, int]:
             waiting += rows.filter(ledger.owed()).count()
         if process_state.stopping.is_set():
             return waiting, failed  # other workers read what waits
+        is_over = not waiting or action.seconds_left() < MARGIN_SECONDS
         action.tell(
             len(ids) - waiting,
             len(ids),
             {"replayed": replayed, "waiting": waiting, "failed": failed},
+            now=is_over,  # the next replay's length is estimated by this
         )
-        if not waiting or action.seconds_left() < MARGIN_SECONDS:
+        if is_over:
             return waiting, failed
         process_state.stopping.wait(FOLLOW_SECONDS)
 
 
 def _slices(ids: list[int], size: int) -> Iterable[list[int]]:
     return (ids[start : start + size] for start in range(0, len(ids), size))
+
+
+def _import_dead_letters(_action: InHand) -> Finished:
+    """Bring in what RabbitMQ keeps aside, as ``replay --dead-letters`` does."""
+    broker = dramatiq.get_broker()
+    if not isinstance(broker, Broker):
+        text = _("There is no RabbitMQ here, so there are no dead letters.")
+        return Finished(text, {}, Status.REFUSED)
+    try:
+        brought = dead_letters.bring_in(broker)
+    except FAILURES as error:
+        logger.warning("dead letters were not brought in: %r", error)
+        text = _("RabbitMQ is away. What was not brought in is still there: try again later.")
+        return Finished(text, {}, Status.FAILED)
+    finally:
+        broker.drop_connection()
+    process_state.wake.set()
+    text = _(
+        "Orders marked: %(orders)s. Messages that name no order, kept here: %(kept)s.",
+        orders=brought.orders,
+        kept=brought.kept,
+    )
+    return Finished(text, {"orders": brought.orders, "kept": brought.kept})
 
 
 # --- runs ---------------------------------------------------------------------------------------
@@ -277,6 +315,11 @@ def _since(wanted: Mapping[str, Any]) -> datetime | None:
     return datetime.fromisoformat(wanted["since"]) if wanted["since"] else None
 
 
+def _until(wanted: Mapping[str, Any]) -> datetime | None:
+    until = wanted.get("until")  # an action of the release before has none
+    return datetime.fromisoformat(until) if until else None
+
+
 def _dry_run(action: InHand) -> Finished:
     """Look for differences and keep those of the first orders."""
     report = _DriftReport()
@@ -285,7 +328,9 @@ def _dry_run(action: InHand) -> Finished:
         action.tell(scan.compared, None, {"phase": scan.phase, "found": scan.found})
 
     wanted = action.parameters
-    scan = DriftScan(odoo(), full=wanted["full"], since=_since(wanted), tell=tell)
+    scan = DriftScan(
+        odoo(), full=wanted["full"], since=_since(wanted), until=_until(wanted), tell=tell
+    )
     for drift in scan.drifts():
         report.add(drift)
     facts = {
@@ -432,5 +477,6 @@ STEPS: Mapping[OperatorAction.Kind, Callable[[InHand], Finished]] = {
     Kind.DOCTOR: _doctor,
     Kind.PING: _ping,
     Kind.TEST_ALERT: _test_alert,
+    Kind.IMPORT_DEAD_LETTERS: _import_dead_letters,
 }
 """The kinds that workers do."""

@@ -57,6 +57,10 @@ def pages(deployment: Deployment, simulator: Simulator) -> dict[str, str]:
         "settings": "/settings/",
         "actions": "/actions/",
         "help": "/help/",
+        "alerts": "/alerts/",
+        "messages": "/failures/messages/",
+        "rules": "/connections/rules/",
+        "replay": "/failures/replay/",
     }
 
 

@@ -406,3 +406,34 @@ def with_settings(settings: LazySettings, **changes: Any) -> Odoo:
         setattr(settings, name, value)
     odoo_connection.odoo.cache_clear()
     return odoo_connection.odoo()
+
+
+def test_a_period_compares_what_was_last_written_in_it_and_nothing_else(
+    simulator: Simulator, odoo: Odoo
+) -> None:
+    ids = loaded(simulator)
+    day = datetime(2024, 3, 5, 12, tzinfo=UTC)
+    long_ago = {"write_date": "2024-03-05 12:00:00"}
+    for odoo_id in ids[:2]:
+        simulator.update_sql("purchase.order", [odoo_id], long_ago)
+        simulator.update_sql("purchase.order.line", line_ids(simulator, odoo_id), long_ago)
+    BC.objects.filter(odoo_id__in=ids[:2]).update(write_date=day)
+    BCLine.objects.filter(bc__odoo_id=ids[0]).update(write_date=day)
+    recent = BCLine.objects.filter(bc__odoo_id=ids[3]).first()
+    assert recent is not None
+    theirs = {"write_date": f"{recent.write_date:%Y-%m-%d %H:%M:%S}"}
+    simulator.update_sql("purchase.order.line", line_ids(simulator, ids[1]), theirs)
+    BC.objects.filter(odoo_id__in=[ids[0], ids[3]]).update(partner_ref="WRONG")
+    hours = timedelta(hours=1)
+
+    drifts = scan(odoo, since=day - hours, until=day + hours)
+    assert [(one.order_id, one.field) for one in drifts] == [(ids[0], "partner_ref")]
+    assert scan(odoo, since=day + hours, until=day + 2 * hours) == []
+    looked = DriftScan(odoo, since=day - hours, until=day + hours)
+    list(looked.drifts())
+    assert looked.compared == 2
+    # An order that the copy alone has in the period, and one whose line alone was written in it.
+    simulator.delete_order(ids[1])
+    simulator.update_sql("purchase.order.line", line_ids(simulator, ids[3])[:1], long_ago)
+    found = {one.order_id for one in scan(odoo, since=day - hours, until=day + hours)}
+    assert found == {ids[0], ids[1], ids[3]}

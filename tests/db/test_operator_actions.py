@@ -33,6 +33,7 @@ from bc_consumer.operations import (
     action_parameters,
     clock_steps,
     operator_actions,
+    request_actions,
     retention,
 )
 from bc_consumer.operations.action_parameters import WrongParameters
@@ -146,7 +147,15 @@ def test_nobody_has_more_than_a_few_unfinished(monkeypatch: pytest.MonkeyPatch) 
         (Kind.RUN, {"since": "yesterday"}, "is not a time"),
         (Kind.RUN, {"since": "2024-13-45T00:00"}, "is not a time"),
         (Kind.DRY_RUN, {"since": "2999-01-01T00:00"}, "in the future"),
+        (Kind.DRY_RUN, {"until": "2024-01-01T00:00"}, "needs its beginning"),
+        (Kind.DRY_RUN, {"since": "2024-02-01T00:00", "until": "2024-01-01T00:00"}, "ends after"),
+        (Kind.DRY_RUN, {"since": "2022-02-01T00:00", "until": "2024-01-01T00:00"}, "366 days"),
         (Kind.STOP, {"run": "all"}, "not a number"),
+        (Kind.MUTE, {"alert": "brake", "hours": 2161}, "1 to 2160 hours"),
+        (Kind.MUTE, {"alert": "brake", "hours": "0"}, "1 to 2160 hours"),
+        (Kind.MUTE, {"hours": 8}, "No alert is chosen"),
+        (Kind.ACKNOWLEDGE, {}, "No alert is chosen"),
+        (Kind.DELETE_DEAD_LETTERS, {"letters": []}, "Nothing is chosen"),
     ],
 )
 def test_what_is_impossible_is_refused_when_it_is_asked(
@@ -163,20 +172,20 @@ def test_a_window_is_stored_with_its_offset(settings: LazySettings) -> None:
     assert checked == {"since": "2024-07-01T06:00:00+02:00", "full": False, "force": False}
 
 
-@pytest.mark.parametrize("kind", [Kind.ACKNOWLEDGE, Kind.DELETE_DEAD_LETTERS, Kind.RULES])
-def test_what_can_only_be_recorded_cannot_be_asked_for(kind: OperatorAction.Kind) -> None:
+@pytest.mark.parametrize("kind", [Kind.RULES])
+def test_what_takes_a_password_cannot_be_asked_of_a_worker(kind: OperatorAction.Kind) -> None:
     with pytest.raises(TypeError):
         ask(kind, user())
 
 
-def test_every_kind_is_asked_for_done_at_once_or_only_recorded() -> None:
+def test_every_kind_is_done_by_a_worker_at_once_or_within_the_request() -> None:
     asked = action_parameters.READERS.keys()
     assert asked == action_steps.STEPS.keys() | operator_actions.AT_ONCE.keys()
     assert action_steps.STEPS.keys() == action_steps.DEADLINES.keys()
     lanes = list(itertools.chain(*action_steps.LANES.values()))
     assert sorted(lanes) == sorted(action_steps.STEPS)
-    recorded = {Kind.ACKNOWLEDGE, Kind.DELETE_DEAD_LETTERS, Kind.RULES}
-    assert set(Kind) == asked | recorded
+    assert set(Kind) == asked | request_actions.STEPS.keys()
+    assert not asked & request_actions.STEPS.keys()
 
 
 def test_what_a_page_did_by_itself_is_recorded() -> None:
@@ -195,7 +204,8 @@ def test_what_a_page_did_by_itself_is_recorded() -> None:
 
 OPERATORS_MAY = {
     Kind.COMPARE, Kind.READ_AGAIN, Kind.REPLAY, Kind.RELEASE, Kind.RUN, Kind.DRY_RUN,
-    Kind.MARK_DIFFERENCES, Kind.DOCTOR, Kind.PING, Kind.ACKNOWLEDGE,
+    Kind.MARK_DIFFERENCES, Kind.DOCTOR, Kind.PING, Kind.ACKNOWLEDGE, Kind.MUTE, Kind.UNMUTE,
+    Kind.IMPORT_DEAD_LETTERS,
 }  # fmt: skip
 
 

@@ -28,7 +28,7 @@ OURS = sorted(
     (model for model in admin.site._registry if model._meta.app_label == "bc_consumer"),
     key=lambda model: model.__name__,
 )
-PAGES = ("/", "/bc/1/", "/bc/2/", "/today/")
+PAGES = ("/", "/bc/1/", "/bc/2/", "/today/", "/alerts/", "/failures/", "/failures/messages/")
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}"
 
 

@@ -31,7 +31,8 @@ def test_ids_that_travel_in_memory_have_no_queues(settings: LazySettings) -> Non
 
 def test_queues_tell_what_waits_and_who_takes_it(vhost_url: str, settings: LazySettings) -> None:
     settings.RABBITMQ_URL, wakes = vhost_url, settings.RABBITMQ_QUEUE
-    empty = [QueueDepth(name, 0, 0) for name in (wakes, FALLBACK_QUEUE, UNDECODABLE_QUEUE)]
+    names = (wakes, FALLBACK_QUEUE, UNDECODABLE_QUEUE, f"{wakes}.XQ")
+    empty = [QueueDepth(name, 0, 0) for name in names]
     # None of them is declared: that neither fails nor declares them.
     assert queue_depths.queue_depths() == QueueDepths(True, *empty)
 
@@ -48,6 +49,7 @@ def test_queues_tell_what_waits_and_who_takes_it(vhost_url: str, settings: LazyS
             QueueDepth(wakes, 0, 1),
             QueueDepth(FALLBACK_QUEUE, 3, 0),
             QueueDepth(UNDECODABLE_QUEUE, 0, 0),
+            QueueDepth(f"{wakes}.XQ", 0, 0),
         )
 
 

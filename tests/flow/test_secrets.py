@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import pika
 import psycopg2
@@ -190,6 +190,7 @@ def test_secrets_are_in_nothing_that_a_deployment_leaves(
         servers_go_away(one, cookies)
         messages_nobody_can_read(one)
         commands_meet_wrong_settings(one)
+        staff_sets_up_the_rules(one, cookies)
         staff_looks_at_everything(one, cookies)
         for process in (one.deployment.web, one.deployment.scheduler, *one.deployment.workers):
             assert process is not None
@@ -379,6 +380,37 @@ def staff_logs_in(one: Scene) -> str:
     assert session is not None
     one.secrets["session"] = Secret(session[1], session[1])
     return cookies
+
+
+def staff_sets_up_the_rules(one: Scene, cookies: str) -> None:
+    """Type an administrator's password into a page: it is right, wrong, repeated by Odoo."""
+    secret, users = one.secrets["typed"].value, one.odoo.service.users
+    token = re.search(r"csrftoken=(\w+)", cookies)
+    assert token is not None
+    users[9] = User(9, "boss", secret)
+    for what, fault in (("status", ""), ("install", ""), ("rotate", ""), ("status", "wrong"),
+                        ("install", "echo"), ("status", "database")):  # fmt: skip
+        if fault == "wrong":
+            users[9] = User(9, "boss", "another password")
+        elif fault == "echo":
+            one.odoo.faults.echo()
+            one.odoo.faults.http_status(502)
+        elif fault == "database":
+            one.to_postgres.refuse()
+        form = {
+            "csrfmiddlewaretoken": token[1], "what": what, "login": "boss", "password": secret,
+        }  # fmt: skip
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": cookies}
+        body = urlencode(form).encode()
+        answer = one.deployment.request("POST", "/connections/rules/work/", body, headers)
+        shown = one.saw(f"to the form of the rules, {what} {fault}", answer)
+        assert shown.status == (503 if fault == "database" else 200 if what == "rotate" else 302)
+        one.odoo.faults.clear()
+        one.to_postgres.open()
+        one.get("/connections/rules/", Cookie=cookies)
+    kinds = one.deployment.sql("SELECT kind FROM bc_consumer_operatoraction WHERE kind = 'rules'")
+    assert len(kinds) == 5
+    del users[9]
 
 
 def staff_looks_at_everything(one: Scene, cookies: str) -> None:

@@ -1,6 +1,5 @@
 """``manage.py alerts``: which alerts are open, and who takes care of them."""
 
-import getpass
 import json
 from datetime import timedelta
 from typing import Any
@@ -16,10 +15,13 @@ from bc_consumer.management.command import (
     HelpFormatter,
     RedactedCommand,
     exit_code_table,
+    operator,
 )
-from bc_consumer.models import Alert
-from bc_consumer.operations import alerts
+from bc_consumer.models import Alert, OperatorAction
+from bc_consumer.operations import alerts, operator_actions
+from bc_consumer.operations.operator_actions import record_done
 
+Kind = OperatorAction.Kind
 MUTE_HOURS = 8.0
 
 
@@ -60,13 +62,15 @@ class Command(RedactedCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """List, or change one alert. An alert that is not there is an error."""
-        who = options["by"] or _system_user()
+        who = options["by"] or operator()
         if key := options["acknowledge"]:
             self._tell(alerts.acknowledge(key, who), key, _("acknowledged by %(who)s"), who=who)
+            record_done(Kind.ACKNOWLEDGE, who, {"alert": key}, operator_actions.TAKEN)
         elif key := options["mute"]:
             self._mute(key, options["hours"], who)
         elif key := options["unmute"]:
             self._tell(alerts.unmute(key), key, _("no longer muted"))
+            record_done(Kind.UNMUTE, who, {"alert": key}, operator_actions.UNMUTED)
         elif options["json"]:
             self.stdout.write(json.dumps(_facts(), ensure_ascii=False))
         else:
@@ -79,6 +83,8 @@ class Command(RedactedCommand):
         except (OverflowError, ValueError) as error:
             raise CommandError(said(error), returncode=int(Exit.USAGE)) from None
         self._tell(muted, key, _("muted until %(until)s by %(who)s"), until=moment(until), who=who)
+        outcome = operator_actions.muted_until(until)
+        record_done(Kind.MUTE, who, {"alert": key, "hours": hours}, outcome)
 
     def _tell(self, done: bool, key: str, text: str, **values: str) -> None:
         if not done:
@@ -118,13 +124,6 @@ class Command(RedactedCommand):
         for row in rows:
             cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)]
             self.stdout.write("  ".join([*cells, row[-1]]))
-
-
-def _system_user() -> str:
-    try:
-        return getpass.getuser()
-    except (ImportError, KeyError, OSError):  # a container's user need not have a name
-        return "manage.py"
 
 
 def _facts() -> dict[str, Any]:

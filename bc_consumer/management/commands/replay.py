@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from bc_consumer.console.formatting import moment, number, shortened
+from bc_consumer.console.formatting import duration, moment, number, shortened
 from bc_consumer.core.translatable_field import said
 from bc_consumer.management.command import (
     Exit,
@@ -32,7 +32,7 @@ from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.publisher import FAILURES
 from bc_consumer.models import BC, PendingBC
 from bc_consumer.odoo import OdooError
-from bc_consumer.operations import dead_letters, failed_orders
+from bc_consumer.operations import dead_letters, failed_orders, replay_pace
 
 FILTERS = ("bc", "error", "since")
 ERROR_CHARACTERS = 300
@@ -161,6 +161,7 @@ class Command(RedactedCommand):
         if groups:
             text = ngettext("%(count)s failed order.", "%(count)s failed orders.", count)
             lines.append(text % {"count": number(count)})
+            lines.append(self._time_told(count))
         elif not any(waiting.values()):
             lines.append(_("No such failed orders."))
         if not_failed:
@@ -171,6 +172,18 @@ class Command(RedactedCommand):
             lines += [_("Dead letters in RabbitMQ:"), *aligned(queues, right={0}, margin=MARGIN)]
         self._say("\n".join(lines))
         return count
+
+    def _time_told(self, count: int) -> str:
+        """Return how long a replay of so many orders will take."""
+        known = replay_pace.estimate(count)
+        self._facts |= {"seconds": known.seconds, "waiting_before": known.ahead}
+        if known.is_odoo_away:
+            return _("Odoo does not answer at present: they wait until it does.")
+        if known.seconds is None:
+            return _("How long that takes is not known: nothing of its size was read lately.")
+        return _("That takes about %(time)s at the pace of the latest one.") % {
+            "time": duration(known.seconds)
+        }
 
     def _replay(self, rows: QuerySet[PendingBC], *, letters: bool) -> Exit:
         replayed = failed_orders.replay(rows)

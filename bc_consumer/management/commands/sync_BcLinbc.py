@@ -1,6 +1,5 @@
 """``manage.py sync_BcLinbc``: reconciles, compares only, reads single orders, stops, unlocks."""
 
-import getpass
 import json
 import sys
 from typing import Any
@@ -17,6 +16,7 @@ from bc_consumer.management.command import (
     Exit,
     HelpFormatter,
     RedactedCommand,
+    operator,
     order,
     since,
     stopping_on_signals,
@@ -44,6 +44,7 @@ EXCLUDES = {
     "--bc": ("--full", "--since"),
     "--since": ("--full",),
     "--dry-run": ("--force",),
+    "--until": ("--full", "--bc", "--force"),
 }
 EXIT_OF_RUN = {
     SyncLog.Status.OK: Exit.OK,
@@ -77,6 +78,12 @@ class Command(RedactedCommand):
                 "begin the window there: 2d, 36h, 2026-11-24 or 2026-11-24T06:00 (in TIME_ZONE);"
                 " where that leaves a gap to the last good run, the watermark stays"
             ),
+        )
+        parser.add_argument(
+            "--until",
+            type=since,
+            metavar="WHEN",
+            help=_("with --dry-run and --since: compare what was last written in between"),
         )
         parser.add_argument(
             "--dry-run",
@@ -129,6 +136,12 @@ class Command(RedactedCommand):
                 if _given(options, one) and _given(options, other):
                     names = {"one": one, "other": other}
                     self._parser.error(_("%(one)s and %(other)s exclude each other") % names)
+        if options["until"] is None:
+            return
+        if not options["dry_run"] or options["since"] is None:
+            self._parser.error(_("--until needs --dry-run and --since"))
+        if options["until"] <= options["since"]:
+            self._parser.error(_("--until is to be after --since"))
 
     def _run_guarded(self, options: dict[str, Any], line: StatusLine) -> Exit:
         """Turn each expected error into a sentence and an exit code."""
@@ -199,6 +212,7 @@ class Command(RedactedCommand):
             odoo(),
             full=options["full"],
             since=options["since"],
+            until=options["until"],
             only=only,
             tell=ScanProgress(shown, total),
         )
@@ -252,7 +266,7 @@ class Command(RedactedCommand):
         return self._end(Exit.OK)
 
     def _stop(self) -> Exit:
-        who = _operator()
+        who = operator()
         asked = run_control.ask_to_stop(who)
         operator_actions.record_done(
             OperatorAction.Kind.STOP, who, {}, asked.text, refused=not asked.done
@@ -279,7 +293,7 @@ class Command(RedactedCommand):
             return self._end(Exit.FAILED, _("Nothing was changed."))
         released = run_control.unlock(force=True)
         operator_actions.record_done(
-            OperatorAction.Kind.UNLOCK, _operator(), {"force": True}, released.text,
+            OperatorAction.Kind.UNLOCK, operator(), {"force": True}, released.text,
             refused=not released.done,
         )  # fmt: skip
         if not self._json:
@@ -302,14 +316,6 @@ class Command(RedactedCommand):
         elif self._json:
             self.stdout.write(json.dumps(self._facts, ensure_ascii=False))
         return code
-
-
-def _operator() -> str:
-    """Return who is told as the one who ran this command: the account of the system."""
-    try:
-        return f"{getpass.getuser()} (manage.py)"
-    except (KeyError, OSError):  # a user of a container that has no name
-        return "manage.py"
 
 
 def _a_run_would(scan: DriftScan) -> tuple[Exit, str]:
