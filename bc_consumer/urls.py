@@ -28,6 +28,7 @@ urlpatterns = [
     path("runs/", runs.runs, name="bc-runs"),
     path("runs.csv", runs.runs_csv, name="bc-runs-csv"),
     path("runs/<int:number>/", runs.run, name="bc-run"),
+    path("runs/<int:number>/content/", runs.run_content, name="bc-run-content"),
     path("connections/", connections.connections, name="bc-connections"),
     path("settings/", settings_list.settings_list, name="bc-settings"),
     path("actions/", actions.actions, name="bc-actions"),

@@ -26,12 +26,13 @@ def orders(request: HttpRequest) -> HttpResponse:
     """Show the orders that a filter lets through, newest first, a page at a time."""
     order_filter = OrderFilter(request.GET)
     found = order_filter.orders()
-    shown = _after(found, request)[: ROWS + 1]
-    rows = list(shown.defer("notes", "extra"))
+    shown = _after(found, request)
+    rows = list(shown.defer("notes", "extra")[: ROWS + 1])
+    is_all = shown is found and len(rows) <= ROWS
     context = {
         "filter": order_filter,
         "orders": _with_pending(rows[:ROWS]),
-        "count": min(found[: COUNTED + 1].count(), COUNTED + 1),
+        "count": len(rows) if is_all else _count(found),
         "counted": COUNTED,
         "next_url": _next_url(request, rows[ROWS - 1]) if len(rows) > ROWS else "",
         "export_url": f"{reverse('bc-orders-csv')}?{_asked(request)}",
@@ -69,6 +70,11 @@ def _rows(found: QuerySet[BC], columns: Sequence[str]) -> Iterator[list[Any]]:
 def _is_plain(value: Any) -> bool:
     """Whether a spreadsheet reads the value itself, so that it can be sorted and summed up."""
     return value is None or not isinstance(value, (str, list, bool))
+
+
+def _count(found: QuerySet[BC]) -> int:
+    """Count up to ``COUNTED`` and one more. Without an order, so that no row is sorted for it."""
+    return found.order_by()[: COUNTED + 1].count()
 
 
 def _with_pending(rows: Sequence[BC]) -> list[tuple[BC, PendingBC | None]]:

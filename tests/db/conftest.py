@@ -18,8 +18,10 @@ from bc_consumer.console import (
     extra_field_labels,
     freshness,
     gauges,
+    known_names,
     processes,
     round_trip,
+    today,
     verdict,
 )
 from bc_consumer.core import process_state
@@ -43,7 +45,8 @@ def _figures_are_fresh() -> None:
         extra_field_labels.known_labels, gauges.last_runs, freshness.present, freshness.last_hour,
         freshness.delays_by_hour, event_flow.event_flow, correctness.correctness,
         correctness.missed_by_night, processes.processes, verdict.attention,
-        queue_depths, round_trip,
+        queue_depths, round_trip, today.troubles, today.journal, today.copy_size, today.delay,
+        *known_names.ALL,
     ):  # fmt: skip
         paced.forget()
     schema_watch.forget()
