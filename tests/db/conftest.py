@@ -11,7 +11,6 @@ from django.db.models.functions import Now
 
 from bc_consumer import ledger
 from bc_consumer.console import (
-    admin_filters,
     correctness,
     counts,
     event_flow,
@@ -41,7 +40,7 @@ from odoo_simulator import Simulator
 def _figures_are_fresh() -> None:
     """Figures may be a moment old; a test's are not the previous test's."""
     for paced in (
-        counts.copy_figures, counts.ledger_figures, admin_filters.companies,
+        counts.copy_figures, counts.ledger_figures,
         extra_field_labels.known_labels, gauges.last_runs, freshness.present, freshness.last_hour,
         freshness.delays_by_hour, event_flow.event_flow, correctness.correctness,
         correctness.missed_by_night, processes.processes, verdict.attention,
