@@ -42,6 +42,9 @@ WHOLE_BYTES = 4 * 2**20
 """Longest response that is handed over at once; the rest of a longer one is streamed."""
 PIECE_SECONDS = 30.0
 """How long a client may take to read one chunk of a streamed response."""
+STREAM_SECONDS = 180.0
+"""How long a client may take to read the whole of one. It holds one of the quota's places so long,
+and no thread but while a chunk is made."""
 YOUNG_SECONDS = 0.1
 """A body that has been read for less than this does not lose its place."""
 
@@ -158,7 +161,8 @@ class _Answer:
     headers: Headers
     body: bytes
     rest: Iterator[bytes] | None
-    """The chunks still to be streamed of a response longer than WHOLE_BYTES."""
+    """The chunks still to be streamed of a response longer than WHOLE_BYTES, or of one whose length
+    is unknown, which is made while it is read."""
     close: Callable[[], object]
 
 
@@ -226,9 +230,12 @@ class Server:
             transport = protocol.response_stream(answer.status, headers)
             pieces = chain([answer.body], answer.rest)
             try:
-                while piece := await loop.run_in_executor(self._threads, next, pieces, b""):
-                    async with asyncio.timeout(PIECE_SECONDS):
-                        await transport.send_bytes(piece)
+                async with asyncio.timeout(STREAM_SECONDS):
+                    while piece := await loop.run_in_executor(self._threads, next, pieces, b""):
+                        async with asyncio.timeout(PIECE_SECONDS):
+                            await transport.send_bytes(piece)
+            except TimeoutError:
+                logger.info("%s: the client read too slowly", environ["PATH_INFO"])
             finally:
                 await loop.run_in_executor(self._threads, answer.close)
 
@@ -254,13 +261,22 @@ class Server:
         for piece in following:
             written.append(piece)
             length += len(piece)
-            if length > WHOLE_BYTES:
+            if length > WHOLE_BYTES or _is_made_while_read(pieces, started):
                 rest = following
                 break
         else:
             close()
         status, headers = started[-1]
         return _Answer(int(status.split(" ", 1)[0]), headers, b"".join(written), rest, close)
+
+
+def _is_made_while_read(pieces: object, started: list[tuple[str, Headers]]) -> bool:
+    """Whether Django streams this response, and does not know how long it will be."""
+    if not getattr(pieces, "streaming", False):
+        return False
+    return not any(
+        name.lower() == "content-length" for _status, told in started for name, _ in told
+    )
 
 
 async def _read_body(scope: Any, protocol: Any, policy: RequestPolicy) -> tuple[bytes, bool]:

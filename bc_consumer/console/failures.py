@@ -12,7 +12,7 @@ from django.utils.translation import pgettext
 
 from bc_consumer import ledger
 from bc_consumer.console.actions import action_of, context_of
-from bc_consumer.console.csv_export import MOST_ROWS, csv_response
+from bc_consumer.console.csv_export import MOST_ROWS, csv_response, in_parts
 from bc_consumer.console.failure_advice import Advice, advice_for
 from bc_consumer.console.page import page
 from bc_consumer.console.search import odoo_id_in
@@ -88,7 +88,7 @@ def failed_of_cause(request: HttpRequest) -> HttpResponse:
 @page
 def failures_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Return failed orders as a file: those of one cause, or all."""
-    rows = _failed(_asked_cause(request)).order_by("odoo_id")
+    rows = _failed(_asked_cause(request))
     header = (
         _("Odoo id"), pgettext("column of a list", "Order"), _("Supplier"), _("Kind of error"),
         _("Error"), _("Attempts"),
@@ -98,14 +98,9 @@ def failures_csv(request: HttpRequest) -> StreamingHttpResponse:
 
 
 def _csv_rows(rows: QuerySet[PendingBC]) -> Iterator[Sequence[Any]]:
-    slim = rows.defer("traceback", "last_payload")[:MOST_ROWS]
-    part: list[PendingBC] = []
-    for row in slim.iterator(chunk_size=ROWS):
-        part.append(row)
-        if len(part) == ROWS:
-            yield from map(_csv_row, _with_orders(part))
-            part = []
-    yield from map(_csv_row, _with_orders(part))
+    slim = rows.defer("traceback", "last_payload")
+    for part in in_parts(slim, "odoo_id", MOST_ROWS, newest_first=False):
+        yield from map(_csv_row, _with_orders(part))
 
 
 def _csv_row(one: PendingOrder) -> Sequence[Any]:

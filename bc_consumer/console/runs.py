@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from bc_consumer.console import formatting
 from bc_consumer.console.actions import action_of, context_of
 from bc_consumer.console.counts import EntryWithOrder, journal_of_run
-from bc_consumer.console.csv_export import MOST_ROWS, csv_response
+from bc_consumer.console.csv_export import MOST_ROWS, csv_response, in_parts
 from bc_consumer.console.page import page
 from bc_consumer.console.search import odoo_id_in
 from bc_consumer.core.translatable_field import said
@@ -101,6 +101,7 @@ def runs_csv(_request: HttpRequest) -> StreamingHttpResponse:
 
 
 def _csv_rows(columns: Sequence[str]) -> Iterator[Sequence[Any]]:
-    slim = SyncLog.objects.order_by("-id").defer("traceback")[:MOST_ROWS]
-    for one in slim.iterator(chunk_size=ROWS):
-        yield [*(getattr(one, name) for name in columns), said(one.error)]
+    slim = SyncLog.objects.defer("traceback")
+    for part in in_parts(slim, "pk", MOST_ROWS, newest_first=True):
+        for one in part:
+            yield [*(getattr(one, name) for name in columns), said(one.error)]
