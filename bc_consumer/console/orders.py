@@ -16,8 +16,8 @@ from bc_consumer.console.page import page
 from bc_consumer.models import BC, PendingBC
 
 ROWS = 50
-COUNTED = 10_000
-"""Counting ends there: "more than 10,000" is all that a reader wants to know."""
+COUNTED = 1_000
+"""Counting ends there: "more than 1,000" is all that a reader wants to know."""
 
 
 @page

@@ -36,9 +36,8 @@ from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 
 
-@pytest.fixture(autouse=True)
-def _figures_are_fresh() -> None:
-    """Figures may be a moment old; a test's are not the previous test's."""
+def forget_figures() -> None:
+    """Forget what pages may show although it is a moment old."""
     for paced in (
         counts.copy_figures, counts.ledger_figures,
         extra_field_labels.known_labels, gauges.last_runs, freshness.present, freshness.last_hour,
@@ -50,6 +49,12 @@ def _figures_are_fresh() -> None:
         paced.forget()
     schema_watch.forget()
     odoo_identity.forget()
+
+
+@pytest.fixture(autouse=True)
+def _figures_are_fresh() -> None:
+    """A test's figures are not the previous test's."""
+    forget_figures()
 
 
 @pytest.fixture(autouse=True)
