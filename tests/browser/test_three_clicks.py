@@ -56,8 +56,8 @@ class Failures:
             "unreadable": self._name(self._unreadable()),
             "no longer allowed": self._no_longer_allowed(),
             "held": self._held(),
-            "waiting": self._waiting(),
             "webhook lost": self._webhook_lost(),
+            "waiting": self._waiting(),  # the last one: it stays owed
         }
 
     def _copied(self) -> int:
