@@ -24,6 +24,7 @@ urlpatterns = [
     path("orders.csv", orders.orders_csv, name="bc-orders-csv"),
     path("failures/", failures.failures, name="bc-failures"),
     path("failures/orders/", failures.failed_of_cause, name="bc-failure"),
+    path("failures/held/", failures.held, name="bc-held"),
     path("failures.csv", failures.failures_csv, name="bc-failures-csv"),
     path("runs/", runs.runs, name="bc-runs"),
     path("runs.csv", runs.runs_csv, name="bc-runs-csv"),

@@ -23,6 +23,8 @@ from bc_consumer.operations import failed_orders
 CAUSES = 30
 ROWS = 100
 """Orders that one page lists; a file has more."""
+HELD_ROWS = 20
+"""Orders on hold that the page of all failures shows; there is a page of them all."""
 LONGEST_CAUSE = 4096
 """The most characters of a cause in an address."""
 
@@ -50,7 +52,7 @@ def failures(request: HttpRequest) -> HttpResponse:
     """Show everything that needs somebody, each with what can be done."""
     context = {
         "causes": _causes(),
-        "held": _with_orders(_held()[:ROWS]),
+        "held": _with_orders(_held().defer("traceback", "last_payload")[:HELD_ROWS]),
         "held_count": _held().count(),
         "waiting": _with_orders(_waiting()[:ROWS]),
         "alerts": Alert.objects.all()[:ROWS],
@@ -83,6 +85,25 @@ def failed_of_cause(request: HttpRequest) -> HttpResponse:
         **context_of(request, action_of(request)),
     }
     return render(request, "bc_consumer/failed_of_cause.html", context)
+
+
+@page
+def held(request: HttpRequest) -> HttpResponse:
+    """Show the orders on hold, a page at a time, with what can be done about all of them."""
+    shown = _held().order_by("odoo_id")
+    if (last := odoo_id_in(request.GET.get("above", ""))) is not None:
+        shown = shown.filter(odoo_id__gt=last)
+    found = list(shown.defer("traceback", "last_payload")[: ROWS + 1])
+    following = request.GET.copy()
+    if len(found) > ROWS:
+        following["above"] = str(found[ROWS - 1].odoo_id)
+    context = {
+        "count": _held().count(),
+        "rows": _with_orders(found[:ROWS]),
+        "next_query": following.urlencode() if len(found) > ROWS else "",
+        **context_of(request, action_of(request)),
+    }
+    return render(request, "bc_consumer/held.html", context)
 
 
 @page

@@ -38,7 +38,7 @@ class Section:
 SECTIONS = (
     Section("bc-today", pgettext_lazy("navigation", "Today")),
     Section("bc-orders", pgettext_lazy("navigation", "Orders"), ("bc-order", "bc-search")),
-    Section("bc-failures", pgettext_lazy("navigation", "Failures"), ("bc-failure",)),
+    Section("bc-failures", pgettext_lazy("navigation", "Failures"), ("bc-failure", "bc-held")),
     Section("bc-runs", pgettext_lazy("navigation", "Runs"), ("bc-run", "bc-actions", "bc-action")),
     Section("bc-connections", pgettext_lazy("navigation", "Connections")),
     Section("bc-settings", pgettext_lazy("navigation", "Settings")),
