@@ -316,7 +316,8 @@ def _backends(deployment: BenchDeployment) -> Iterator[_Processor]:
             "SELECT format('ALTER DATABASE %I SET max_parallel_workers_per_gather = 0',"
             " current_database())"
         )
-        cursor.execute(cursor.fetchone()[0])
+        (statement,) = cursor.fetchall()[0]
+        cursor.execute(statement)
     try:
         yield _Processor(connection)
     finally:

@@ -80,7 +80,7 @@ class _Pieces:
         self._language = translation.get_language()
         self._until = time.monotonic() + LONGEST_SECONDS
         self._comma = get_format("DECIMAL_SEPARATOR") == ","
-        self._write: Callable[[Sequence[Any]], str] = csv.writer(  # type: ignore[assignment]
+        self._write: Callable[[Sequence[Any]], str] = csv.writer(
             _Line(), delimiter=";" if self._comma else ","
         ).writerow
         self._header: Sequence[str] | None = header

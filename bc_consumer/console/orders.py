@@ -70,7 +70,7 @@ def _rows(found: QuerySet[BC], columns: Sequence[str]) -> Iterator[list[Any]]:
 
 def _is_plain(value: Any) -> bool:
     """Whether a spreadsheet reads the value itself, so that it can be sorted and summed up."""
-    return value is None or not isinstance(value, (str, list, bool))
+    return value in (None, "") or not isinstance(value, (str, list, bool))
 
 
 def _count(found: QuerySet[BC]) -> int:

@@ -213,7 +213,7 @@ def test_a_file_is_read_in_parts_and_has_each_order_once(
 
 
 def pieces_of(client: Client, language: str = "en") -> Iterator[bytes]:
-    answer = client.get("/orders.csv", headers={"Accept-Language": language})
+    answer: Any = client.get("/orders.csv", headers={"Accept-Language": language})
     return iter(answer.streaming_content)
 
 
@@ -227,7 +227,7 @@ def test_who_reads_a_file_too_slowly_gets_a_last_line_that_says_so(
     assert next(pieces).startswith(csv_export.BYTE_ORDER_MARK.encode())
     assert next(pieces).startswith(b"5;P00005")
     now = time.monotonic()
-    monkeypatch.setattr(csv_export.time, "monotonic", lambda: now + csv_export.LONGEST_SECONDS + 1)
+    monkeypatch.setattr(time, "monotonic", lambda: now + csv_export.LONGEST_SECONDS + 1)
     (last,) = pieces
     assert last.decode().startswith("!!! ")
     assert "trop de temps" in last.decode()

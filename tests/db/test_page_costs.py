@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
@@ -44,7 +45,7 @@ def statements(client: Client, page: Page) -> list[str]:
     forget_figures()
     asked = Statements()
     with connection.execute_wrapper(asked):
-        answer = client.get(page.path)
+        answer: Any = client.get(page.path)
         if answer.streaming:
             next(iter(answer.streaming_content))
     assert answer.status_code in (200, 302), page.path
