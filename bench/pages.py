@@ -204,14 +204,22 @@ def _tabs(
         if not processor.is_here:
             notes.append("PostgreSQL runs on another machine: its processor time is not measured.")
             return []
+        statuses: list[int] = []
+
+        def open_tabs() -> None:
+            _open_tabs(deployment, headers, seconds, statuses)
+
         alone = processor.percent_during(lambda: time.sleep(seconds))
-        quiet = processor.percent_during(lambda: _open_tabs(deployment, headers, seconds))
+        quiet = processor.percent_during(open_tabs)
         stop = threading.Event()
         changing = threading.Thread(target=_change_each_second, args=(deployment, stop))
         changing.start()
-        busy = processor.percent_during(lambda: _open_tabs(deployment, headers, seconds))
+        busy = processor.percent_during(open_tabs)
         stop.set()
         changing.join()
+    if refused := [status for status in statuses if status != 200]:
+        raise SystemExit(f"a tab was answered HTTP {refused[0]}")
+    notes.append(f"The tabs were refreshed {len(statuses):,} times, in twice {seconds:.0f} s.")
     target = at_most(SHARE_OF_A_CORE, "%")
     return [
         Row(
@@ -225,10 +233,13 @@ def _tabs(
     ]
 
 
-def _open_tabs(deployment: BenchDeployment, headers: Mapping[str, str], seconds: float) -> None:
+def _open_tabs(
+    deployment: BenchDeployment, headers: Mapping[str, str], seconds: float, statuses: list[int]
+) -> None:
     until = time.monotonic() + seconds
     tabs = [
-        threading.Thread(target=_one_tab, args=(deployment, headers, until)) for _tab in range(TABS)
+        threading.Thread(target=_one_tab, args=(deployment, headers, until, statuses))
+        for _tab in range(TABS)
     ]
     for tab in tabs:
         tab.start()
@@ -236,9 +247,11 @@ def _open_tabs(deployment: BenchDeployment, headers: Mapping[str, str], seconds:
         tab.join()
 
 
-def _one_tab(deployment: BenchDeployment, headers: Mapping[str, str], until: float) -> None:
+def _one_tab(
+    deployment: BenchDeployment, headers: Mapping[str, str], until: float, statuses: list[int]
+) -> None:
     while time.monotonic() < until:
-        deployment.request("GET", "/today/", b"", dict(headers))
+        statuses.append(deployment.request("GET", "/today/", b"", dict(headers)).status)
         time.sleep(TAB_SECONDS)
 
 
