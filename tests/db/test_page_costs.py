@@ -86,7 +86,7 @@ def _rows(asked: list[str]) -> list[str]:
     return [sql for sql in asked if not sql.startswith("SELECT COUNT(*) FROM (")]
 
 
-def test_open_tabs_ask_the_database_for_no_more_than_who_they_are(
+def test_open_tabs_share_what_they_show_and_ask_seldom_who_reads_them(
     single_rows: None, staff: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed(1)
@@ -100,4 +100,7 @@ def test_open_tabs_ask_the_database_for_no_more_than_who_they_are(
         for _tab in range(10):
             assert staff.get("/today/").status_code == 200
     assert not [sql for sql in asked if "bc_consumer" in sql]
-    assert len(asked) == 20, "session and user of each"
+    assert len(asked) <= 2, "session and user, once in five seconds"
+    # Another reader is asked for all the same.
+    staff.cookies.clear()
+    assert staff.get("/today/").status_code == 403
