@@ -60,7 +60,7 @@ def keep_connections_of_pages() -> None:
 def _keep(connection: BaseDatabaseWrapper, **_: object) -> None:
     if threading.current_thread().name.startswith(PAGE_THREADS) and connection.close_at is not None:
         connection.close_at = max(connection.close_at, time.monotonic() + KEPT_SECONDS)
-        connection.health_check_enabled = True
+        connection.health_check_enabled = True  # type: ignore[attr-defined]  # the stubs lack it
 
 
 @cache
