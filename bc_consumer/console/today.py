@@ -31,8 +31,9 @@ LIVE_ENTRIES = 40
 CAUSES = 3
 CAUSE_CHARACTERS = 160
 JOURNAL_SHARE = 0.003
-"""Share of a connection's time, for each process: an answer that takes 3 ms is a second old at
-most, as the page is."""
+"""Share of a connection's time, for each process."""
+JOURNAL_SECONDS = 0.5
+"""Orders that arrive are never shown later than this, however slow the machine is."""
 SHARE = 0.001
 """The same for figures of which nobody sees that they are some seconds old."""
 STAFF_SECONDS = 5.0
@@ -97,7 +98,7 @@ def _read_journal() -> list[EntryWithOrder]:
 
 
 troubles = CachedValue(_read_troubles, share=SHARE)
-journal = CachedValue(_read_journal, share=JOURNAL_SHARE)
+journal = CachedValue(_read_journal, share=JOURNAL_SHARE, longest=JOURNAL_SECONDS)
 copy_size = CachedValue(copy_figures, share=SHARE)
 delay = CachedValue(delay_figures, share=SHARE)
 
