@@ -8,11 +8,14 @@ failed).
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from functools import cache
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
@@ -33,6 +36,10 @@ URGENT = ("odoo-webhook", "healthz")
 """Names of URLs that are never held up: they wait for nothing without a deadline."""
 PROMPT = ("readyz", "metrics")
 """Names of URLs whose views ask servers, with a short deadline of their own."""
+PAGE_THREADS = "page"
+"""What the names of those threads begin with that serve pages and nothing else."""
+KEPT_SECONDS = 60.0
+"""How long each of these threads, which are few, keeps its connection to the database."""
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -41,6 +48,21 @@ CONTENT_SECURITY_POLICY = (
 def pages_at_once(threads: int) -> int:
     """Return how many of a web process's threads may serve pages."""
     return max(1, threads // 4)
+
+
+def keep_connections_of_pages() -> None:
+    """Let the threads that serve pages keep their connections for a while; call it once.
+
+    Beginning a connection costs PostgreSQL more than all that a refresh of the first page asks
+    (some milliseconds of processor). It is tried before it is used again, once for each request.
+    """
+    connection_created.connect(_keep, dispatch_uid="bc-pages")
+
+
+def _keep(connection: BaseDatabaseWrapper, **_: object) -> None:
+    if threading.current_thread().name.startswith(PAGE_THREADS) and connection.close_at is not None:
+        connection.close_at = max(connection.close_at, time.monotonic() + KEPT_SECONDS)
+        connection.health_check_enabled = True  # type: ignore[attr-defined]  # the stubs lack it
 
 
 @cache

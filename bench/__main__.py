@@ -21,7 +21,7 @@ from bench.tables import Table
 
 NAMES = (
     "load", "compare", "night", "ingest", "burst", "freshness", "scale", "start", "memory",
-    "transports",
+    "transports", "pages",
 )  # fmt: skip
 ON_REAL_ODOO = ("load", "compare", "burst", "freshness", "transports")
 

@@ -12,6 +12,8 @@ from typing import Any
 DAYS = 180.0
 """Over which the journal is spread, evenly, up to now: as long as entries are kept by default."""
 NIGHTS = 400
+LARGE_LINES, LARGE_JOURNAL = 500, 5_000
+"""Of the one very large order."""
 EMPTY = {
     "text": "''", "jsonb": "'{}'::jsonb", "boolean": "false", "double precision": "0",
     "bigint": "0", "integer": "0", "smallint": "0", "timestamp with time zone": "now()",
@@ -41,6 +43,32 @@ def fill(
         cursor.execute("VACUUM ANALYZE")
 
 
+def fill_troubles(
+    connection: Any, orders: int, *, failed: int, causes: int, held: int, polls: int
+) -> int:
+    """Add what pages list besides, after ``fill``; return the Odoo id of one very large order.
+
+    ``failed`` orders of so many causes and ``held`` ones are among the ``orders`` of the copy;
+    ``polls`` are runs of the last days. The large order has 500 lines and 5,000 journal entries.
+    """
+    large = orders + 1
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = off")
+        _insert(cursor, "bc_consumer_pendingbc", failed, _failed(orders // failed, causes))
+        _insert(cursor, "bc_consumer_pendingbc", held, _held(orders // held))
+        _insert(cursor, "bc_consumer_synclog", polls, _poll(polls))
+        _insert(cursor, "bc_consumer_bc", 1, _order(1.0) | {"odoo_id": f"{large}"})
+        of_large = f"(SELECT id FROM bc_consumer_bc WHERE odoo_id = {large})"
+        first = "(SELECT max(odoo_id) FROM bc_consumer_bcline)"
+        line = _line(LARGE_LINES) | {"bc_id": of_large, "odoo_id": f"{first} + n"}
+        _insert(cursor, "bc_consumer_bcline", LARGE_LINES, line)
+        entry = _entry(orders, LARGE_JOURNAL, 1.0) | {"odoo_id": f"{large}", "version": "NULL"}
+        _insert(cursor, "bc_consumer_journalentry", LARGE_JOURNAL, entry)
+        cursor.execute("RESET synchronous_commit")
+        cursor.execute("VACUUM ANALYZE")
+    return large
+
+
 def _insert(cursor: Any, table: str, rows: int, values: Mapping[str, str]) -> None:
     """Insert rows number 1, 2, …; ``values``: column → an SQL expression of the number ``n``."""
     cursor.execute(
@@ -66,6 +94,11 @@ def _order(days: float) -> dict[str, str]:
         "name": "'P' || lpad(n::text, 7, '0')",
         "partner_id": "n % 500 + 1",
         "partner_name": "'Supplier ' || (n % 500 + 1)",
+        "partner_ref": "'REF-' || n",
+        "user_id": "n % 20 + 1",
+        "user_name": "'Buyer ' || (n % 20 + 1)",
+        "company_id": "n % 3 + 1",
+        "company_name": "'Company ' || (n % 3 + 1)",
         "state": "(ARRAY['draft', 'sent', 'purchase', 'purchase', 'purchase', 'done'])[n % 6 + 1]",
         "date_order": "now() - n % 1000 * interval '1 day'",
         "create_date": f"now() - {days} * interval '1 day'",
@@ -133,4 +166,56 @@ def _night() -> dict[str, str]:
         "missed_by_webhooks": "n % 4",
         "found_by_window": "n % 4",
         "window_since": f"{began} - interval '1 day'",
+    }
+
+
+def _failed(apart: int, causes: int) -> dict[str, str]:
+    """Return the columns of failed rows: every ``apart``-th order, the causes in turn."""
+    error = f"'line ' || n || ': field number ' || chr(65 + n % {causes}) || ' has no value'"
+    cause = f"'MappingError: line #: field number ' || chr(65 + n % {causes}) || ' has no value'"
+    return {
+        **_pending(f"n * {apart}"),
+        "attempts": "5",
+        "error_class": "'MappingError'",
+        "last_error": error,
+        "failure": cause,
+        "traceback": "repeat('  File \"mapping.py\", line 1, in map_order' || chr(10), 40)",
+        "last_payload": "repeat('x', 2000)",
+        "first_failed_at": "now() - n * interval '1 minute'",
+        "failed_at": "now() - n * interval '1 minute'",
+    }
+
+
+def _held(apart: int) -> dict[str, str]:
+    """Return the columns of held rows; each stands beside a multiple of ``apart``."""
+    return {
+        **_pending(f"n * {apart} - 1"),
+        "held_reason": "'Archiving paused: limit of 20 per hour reached'",
+        "held_at": "now() - n * interval '1 minute'",
+    }
+
+
+def _pending(odoo_id: str) -> dict[str, str]:
+    return {
+        "odoo_id": odoo_id,
+        "generation": "1",
+        "lane": "0",
+        "causes": "'webhook'",
+        "event": "'changed'",
+        "marks": "1",
+        "first_marked_at": "now() - n * interval '1 minute'",
+        "last_marked_at": "now() - n * interval '1 minute'",
+        "due_at": "now() + interval '1 year'",
+    }
+
+
+def _poll(polls: int) -> dict[str, str]:
+    began = f"now() - ({polls} - n) * interval '5 minutes'"
+    return {
+        "started_at": began,
+        "ended_at": f"{began} + interval '2 seconds'",
+        "status": "'ok'",
+        "cause": "'poll'",
+        "phase": "'done'",
+        "found_by_window": "n % 3",
     }

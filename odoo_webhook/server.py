@@ -42,6 +42,9 @@ WHOLE_BYTES = 4 * 2**20
 """Longest response that is handed over at once; the rest of a longer one is streamed."""
 PIECE_SECONDS = 30.0
 """How long a client may take to read one chunk of a streamed response."""
+STREAM_SECONDS = 180.0
+"""How long a client may take to read the whole of one. It holds one of the quota's places so long,
+and no thread but while a chunk is made."""
 YOUNG_SECONDS = 0.1
 """A body that has been read for less than this does not lose its place."""
 
@@ -142,6 +145,8 @@ class RequestPolicy:
     the headers."""
     take_in: TakeIn | None = None
     """Answers ordinary requests on the event loop; what it leaves goes to the application."""
+    threads: ThreadPoolExecutor | None = None
+    """Threads of its own, at least as many as its quota has; None: those that all others share."""
     on_lost: Callable[[], object] | None = None
     """Called when the request fails before it reaches the application (no thread, no place for its
     body, or a body that was late or cut off), or when the response is a 5xx."""
@@ -158,7 +163,8 @@ class _Answer:
     headers: Headers
     body: bytes
     rest: Iterator[bytes] | None
-    """The chunks still to be streamed of a response longer than WHOLE_BYTES."""
+    """The chunks still to be streamed of a response longer than WHOLE_BYTES, or of one whose length
+    is unknown, which is made while it is read."""
     close: Callable[[], object]
 
 
@@ -213,8 +219,8 @@ class Server:
     async def _serve(
         self, environ: Environ, protocol: Any, policy: RequestPolicy, *, keep: bool
     ) -> None:
-        loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._threads, self._call_application, environ)
+        loop, threads = asyncio.get_running_loop(), policy.threads or self._threads
+        answer = await loop.run_in_executor(threads, self._call_application, environ)
         if answer.status >= 500:
             policy.lost()
         headers = answer.headers if keep else [*answer.headers, ("connection", "close")]
@@ -226,11 +232,14 @@ class Server:
             transport = protocol.response_stream(answer.status, headers)
             pieces = chain([answer.body], answer.rest)
             try:
-                while piece := await loop.run_in_executor(self._threads, next, pieces, b""):
-                    async with asyncio.timeout(PIECE_SECONDS):
-                        await transport.send_bytes(piece)
+                async with asyncio.timeout(STREAM_SECONDS):
+                    while piece := await loop.run_in_executor(threads, next, pieces, b""):
+                        async with asyncio.timeout(PIECE_SECONDS):
+                            await transport.send_bytes(piece)
+            except TimeoutError:
+                logger.info("%s: the client read too slowly", environ["PATH_INFO"])
             finally:
-                await loop.run_in_executor(self._threads, answer.close)
+                await loop.run_in_executor(threads, answer.close)
 
     def _call_application(self, environ: Environ) -> _Answer:
         """Call the application, in one of the threads, and collect its response."""
@@ -254,13 +263,22 @@ class Server:
         for piece in following:
             written.append(piece)
             length += len(piece)
-            if length > WHOLE_BYTES:
+            if length > WHOLE_BYTES or _is_made_while_read(pieces, started):
                 rest = following
                 break
         else:
             close()
         status, headers = started[-1]
         return _Answer(int(status.split(" ", 1)[0]), headers, b"".join(written), rest, close)
+
+
+def _is_made_while_read(pieces: object, started: list[tuple[str, Headers]]) -> bool:
+    """Whether Django streams this response, and does not know how long it will be."""
+    if not getattr(pieces, "streaming", False):
+        return False
+    return not any(
+        name.lower() == "content-length" for _status, told in started for name, _ in told
+    )
 
 
 async def _read_body(scope: Any, protocol: Any, policy: RequestPolicy) -> tuple[bytes, bool]:
@@ -348,7 +366,14 @@ def serve() -> Server:
     application = import_string(settings.WSGI_APPLICATION)
     from bc_consumer.console.metrics import begin_to_flush
     from bc_consumer.messaging.intake import note_missed
-    from bc_consumer.page_limits import pages_at_once, path_of, prompt_paths, urgent_paths
+    from bc_consumer.page_limits import (
+        PAGE_THREADS,
+        keep_connections_of_pages,
+        pages_at_once,
+        path_of,
+        prompt_paths,
+        urgent_paths,
+    )
     from odoo_webhook.fast_path import FastPath
 
     pages = pages_at_once(settings.WEB_THREADS)
@@ -360,7 +385,12 @@ def serve() -> Server:
     prompt_policy = RequestPolicy(
         ThreadQuota(READY_AT_ONCE, MOST_WAITING, READY_WAIT_SECONDS), None
     )
-    page_policy = RequestPolicy(ThreadQuota(pages, PAGES_WAITING, PAGE_WAIT_SECONDS), forms)
+    keep_connections_of_pages()
+    page_policy = RequestPolicy(
+        ThreadQuota(pages, PAGES_WAITING, PAGE_WAIT_SECONDS),
+        forms,
+        threads=ThreadPoolExecutor(pages, thread_name_prefix=PAGE_THREADS),
+    )
     webhook = path_of("odoo-webhook")
     event_policy = RequestPolicy(
         urgent_lane, events, strict=False, take_in=FastPath(webhook).take_in, on_lost=note_missed

@@ -18,7 +18,7 @@ from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bc_consumer import ledger
-from bc_consumer.console import formatting, layout
+from bc_consumer.console import formatting, known_names, layout, search
 from bc_consumer.console.admin_filters import (
     CompanyFilter,
     ErrorFilter,
@@ -27,9 +27,14 @@ from bc_consumer.console.admin_filters import (
     PresenceFilter,
     StandingFilter,
 )
-from bc_consumer.console.admin_html import changes_html, history_html, preformatted
-from bc_consumer.console.admin_read_only import ReadOnlyAdmin
-from bc_consumer.console.labels import causes
+from bc_consumer.console.admin_html import (
+    changes_html,
+    history_html,
+    lines_html,
+    preformatted,
+    result_html,
+)
+from bc_consumer.console.admin_read_only import BoundedPaginator, ReadOnlyAdmin
 from bc_consumer.console.order import odoo_url
 from bc_consumer.core.translatable_field import said
 from bc_consumer.ledger import Mark, error_fingerprint
@@ -109,41 +114,23 @@ def _warn_of_held(model_admin: ReadOnlyAdmin, request: HttpRequest, ids: Sequenc
     model_admin.message_user(request, text % {"count": formatting.number(held)}, messages.WARNING)
 
 
-class LineInline(admin.TabularInline):  # type: ignore[type-arg]
-    """An order's lines on its page."""
-
-    model = BCLine
-    extra = 0
-    can_delete = False
-    show_change_link = True
-    fields = readonly_fields = layout.admin_lines()
-
-    def has_add_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """Refuse: lines come from Odoo only."""
-        return False
-
-    def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """Refuse: lines come from Odoo only."""
-        return False
-
-
 @admin.register(BC)
 class BCAdmin(ReadOnlyAdmin):
     """Orders, searchable by reference, partner or id; each is shown with its lines and journal."""
 
     list_display = (
-        "name", "partner_name", "state_label", "total_label", "company_name", "changed_label",
-        "archived_label",
+        "name_label", "partner_name", "partner_ref", "state", "total_label", "company_name",
+        "write_date", "archived_at",
     )  # fmt: skip
     list_filter = (PresenceFilter, OrderStateFilter, CompanyFilter)
-    search_fields = ("name", "partner_name", "partner_ref")
-    search_help_text = _("Reference, partner, partner's reference or Odoo id")
-    inlines = (LineInline,)
+    search_fields = ("name", "partner_ref")
+    search_help_text = _("Order, supplier, reference, product, or Odoo id")
     actions = (read_again,)
     fieldsets = (
         (None, {"fields": layout.admin_order()}),
         (_("Dates"), {"fields": layout.admin_dates()}),
         (_("Amounts"), {"fields": layout.admin_amounts()}),
+        (_("Lines"), {"fields": ("lines_shown",)}),
         (_("Copy"), {"fields": (
             "version", "synced_at", "pending_link", "archived_at", "archived_reason",
             "forbidden_at", "history",
@@ -153,9 +140,27 @@ class BCAdmin(ReadOnlyAdmin):
         }),
     )  # fmt: skip
     readonly_fields = (
-        "odoo_link", "page_link", "state_label", "invoice_status_label", "receipt_status_label",
-        "pending_link", "history", "extra_shown",
+        "odoo_link", "page_link", "pending_link", "history", "extra_shown", "lines_shown",
     )  # fmt: skip
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search as the list of orders does; "#" and a number is an id and nothing else."""
+        words = search.readable(search_term)
+        if not words or words.startswith("#"):
+            return super().get_search_results(request, queryset, search_term)
+        return queryset.filter(search.matching(words)), False
+
+    @admin.display(description=pgettext_lazy("column of a list", "Order"), ordering="name")
+    def name_label(self, bc: BC) -> str:
+        """Return the order's name, or its id where it has none."""
+        return str(bc)
+
+    @admin.display(description=_("lines"))
+    def lines_shown(self, bc: BC) -> SafeString | str:
+        """Return the order's lines as a table."""
+        return lines_html(bc)
 
     @admin.display(description=_("further fields"))
     def extra_shown(self, bc: BC) -> SafeString | str:
@@ -163,35 +168,10 @@ class BCAdmin(ReadOnlyAdmin):
         items = formatting.extra_fields(bc, sorted(bc.extra))
         return format_html_join(mark_safe("<br>"), "{}: {}", items) or formatting.NOTHING
 
-    @admin.display(description=_("state"), ordering="state")
-    def state_label(self, bc: BC) -> str:
-        """Return Odoo's label of the state."""
-        return formatting.show(BC, "state", bc.state)
-
     @admin.display(description=_("total"), ordering="amount_total")
     def total_label(self, bc: BC) -> str:
         """Return the total with its currency."""
         return f"{formatting.money(bc.amount_total)} {bc.currency_name}"
-
-    @admin.display(description=_("changed in Odoo"), ordering="write_date")
-    def changed_label(self, bc: BC) -> str:
-        """Return when Odoo last changed the order (write_date)."""
-        return formatting.moment(bc.write_date)
-
-    @admin.display(description=_("archived"), ordering="archived_at")
-    def archived_label(self, bc: BC) -> str:
-        """Return when the order was archived, that is, found gone from Odoo."""
-        return formatting.moment(bc.archived_at)
-
-    @admin.display(description=_("billing status"))
-    def invoice_status_label(self, bc: BC) -> str:
-        """Return Odoo's label of the billing status."""
-        return formatting.show(BC, "invoice_status", bc.invoice_status)
-
-    @admin.display(description=_("receipt status"))
-    def receipt_status_label(self, bc: BC) -> str:
-        """Return Odoo's label of the receipt status."""
-        return formatting.show(BC, "receipt_status", bc.receipt_status)
 
     @admin.display(description=_("in Odoo"))
     def odoo_link(self, bc: BC) -> SafeString | str:
@@ -222,13 +202,36 @@ class BCAdmin(ReadOnlyAdmin):
 
 @admin.register(BCLine)
 class BCLineAdmin(ReadOnlyAdmin):
-    """Lines, searchable by description, product or their own id."""
+    """Lines, searchable by product or their own id; no index supports a search in descriptions."""
 
-    list_display = ("odoo_id", "bc", "name", "product_qty", "price_unit", "price_subtotal")
+    list_display = ("odoo_id", "bc", "short_name", "product_qty", "price_unit", "price_subtotal")
     list_select_related = ("bc",)
     ordering = ("-odoo_id",)
-    search_fields = ("name", "product_name")
-    search_help_text = _("Description, product or Odoo id of the line")
+    search_fields = ("odoo_id",)
+    search_help_text = _("Product, or Odoo id of the line")
+
+    def get_search_results(
+        self, _request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find lines by the names of their products, which are known, or by their own id."""
+        words = search.readable(search_term)
+        if not words:
+            return queryset, False
+        if (number := search.odoo_id_in(words)) is not None:
+            return queryset.filter(odoo_id=number), False
+        products = known_names.ids_like(known_names.products(), words)
+        return queryset.filter(product_id__in=products), False
+
+    @admin.display(description=_("description"), ordering="name")
+    def short_name(self, line: BCLine) -> str:
+        """Return the beginning of the description."""
+        return formatting.shortened(line.name or line.product_name, 120)
+
+
+class LedgerPaginator(BoundedPaginator):
+    """The ledger's actions concern all rows that are counted."""
+
+    most = 100_000
 
 
 @admin.register(PendingBC)
@@ -236,9 +239,10 @@ class PendingBCAdmin(ReadOnlyAdmin):
     """The ledger: which orders are owed, watched, held or failed, and why."""
 
     list_display = (
-        "odoo_id", "standing", "lane", "causes_label", "event", "marks", "first_marked_at",
-        "due_at", "attempts", "error_class", "short_error",
+        "odoo_id", "standing", "short_error", "lane", "causes", "marks", "first_marked_at",
+        "due_at", "attempts", "error_class",
     )  # fmt: skip
+    paginator = LedgerPaginator
     list_filter = (StandingFilter, FailureFilter, ErrorFilter, "lane", "event")
     ordering = ("odoo_id",)
     search_fields = ("last_error",)
@@ -255,10 +259,22 @@ class PendingBCAdmin(ReadOnlyAdmin):
         return found | queryset.filter(failed_orders.with_error_text(words)), doubles
 
     actions = (replay, read_again)
-    exclude = ("traceback", "last_payload", "causes", "held_reason", "last_error", "failure")
+    fieldsets = (
+        (None, {"fields": (
+            "order_link", "standing", "error_text", "held_because", "error_class", "cause",
+            "attempts", "first_failed_at", "failed_at", "held_at",
+        )}),
+        (_("What is to be done"), {"fields": (
+            "lane", "causes", "event", "marks", "early", "first_marked_at", "last_marked_at",
+            "owed_since", "due_at", "run",
+        )}),
+        (_("For developers"), {"classes": ("collapse",), "fields": (
+            "error_trace", "payload", "generation", "fetched_generation", "run_generation",
+            "shown_at", "sent_at", "claim_token", "claimed_until", "batch_limit",
+        )}),
+    )  # fmt: skip
     readonly_fields = (
-        "standing", "causes_label", "held_because", "error_text", "cause", "error_trace", "payload",
-        "order_link",
+        "standing", "held_because", "error_text", "cause", "error_trace", "payload", "order_link",
     )  # fmt: skip
 
     @admin.display(description=pgettext_lazy("pending order", "status"))
@@ -270,11 +286,6 @@ class PendingBCAdmin(ReadOnlyAdmin):
             return str(_("held"))
         owed = row.generation > row.fetched_generation
         return str(_("to fetch")) if owed else str(_("confirming"))
-
-    @admin.display(description=_("causes"))
-    def causes_label(self, row: PendingBC) -> str:
-        """Return what marked the order."""
-        return causes(row.causes)
 
     @admin.display(description=_("error"))
     def short_error(self, row: PendingBC) -> str:
@@ -369,10 +380,10 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     """What happened to which order, newest first."""
 
     list_display = (
-        "at_label",
+        "at",
         "odoo_id",
         "outcome",
-        "causes_label",
+        "causes",
         "marks",
         "delay_label",
         "summary",
@@ -381,8 +392,8 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     search_fields = ("odoo_id",)
     search_help_text = _("Odoo id of the order")
     fields = readonly_fields = (
-        "at_label", "order_link", "outcome", "causes_label", "event", "marks", "first_marked_at",
-        "last_marked_at", "delay_label", "delay_from", "version", "changes_label", "error_text",
+        "at", "order_link", "outcome", "error_text", "changes_label", "causes", "event", "marks",
+        "first_marked_at", "last_marked_at", "delay_label", "delay_from", "version", "run",
     )  # fmt: skip
 
     def get_search_results(
@@ -393,16 +404,6 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         if number.isdecimal():
             return queryset.filter(odoo_id=int(number)), False
         return (queryset.none() if number else queryset), False
-
-    @admin.display(description=_("causes"))
-    def causes_label(self, entry: JournalEntry) -> str:
-        """Return what marked the order."""
-        return causes(entry.causes)
-
-    @admin.display(description=_("at"), ordering="at")
-    def at_label(self, entry: JournalEntry) -> str:
-        """Return when it happened, to the second."""
-        return formatting.clock(entry.at)
 
     @admin.display(description=_("order"))
     def order_link(self, entry: JournalEntry) -> SafeString:
@@ -444,19 +445,70 @@ class SyncLogAdmin(ReadOnlyAdmin):
     list_display = (
         "started_at", "ended_at", "status", "cause", "bc_count", "line_count", "error_count",
     )  # fmt: skip
-    list_filter = ("status",)
-    exclude = ("error", "notes")
-    readonly_fields = ("notes_text", "error_text")
+    list_filter = ("status", "cause")
+    fieldsets = (
+        (None, {"fields": (
+            "page_link", "status", "error", "notes", "cause", "started_at", "ended_at", "full",
+            "forced", "window_since", "window_until", "phase", "stop_asked_by",
+        )}),
+        (_("What it found and did"), {"fields": (
+            "found_by_window", "found_by_digest", "found_by_names", "reread_recent",
+            "reread_failed", "reread_mapping", "gone", "missed_by_webhooks", "scrubbed",
+            "same_date", "bc_count", "applied", "unchanged", "archived", "held", "error_count",
+            "line_count", "lines_deleted", "odoo_calls", "odoo_bytes",
+        )}),
+        (_("For developers"), {"classes": ("collapse",), "fields": (
+            "traceback", "digest", "asked_for", "cursor",
+        )}),
+    )  # fmt: skip
+    readonly_fields = ("page_link",)
 
-    @admin.display(description=_("error"))
-    def error_text(self, run: SyncLog) -> SafeString | str:
-        """Return the error with its line breaks."""
-        return preformatted(said(run.error))
+    @admin.display(description=_("page"))
+    def page_link(self, run: SyncLog) -> SafeString:
+        """Link to the run's own page."""
+        return format_html('<a href="{}">#{}</a>', reverse("bc-run", args=[run.pk]), run.pk)
 
-    @admin.display(description=_("notes"))
-    def notes_text(self, run: SyncLog) -> SafeString | str:
-        """Return the notes with their line breaks."""
-        return preformatted(said(run.notes))
+
+@admin.register(OperatorAction)
+class OperatorActionAdmin(ReadOnlyAdmin):
+    """Who asked for what, when, and what came of it."""
+
+    list_display = ("asked_at", "asked_by", "kind", "status", "outcome_begins", "ended_at")
+    list_filter = ("kind", "status")
+    search_fields = ("asked_by",)
+    search_help_text = _("User who asked")
+    id_field = "pk"
+    fieldsets = (
+        (None, {"fields": (
+            "page_link", "kind", "status", "outcome", "asked_by", "asked_at", "started_at",
+            "ended_at", "done", "total", "parameters",
+        )}),
+        (_("For developers"), {"classes": ("collapse",), "fields": (
+            "result_shown", "traceback", "attempts",
+        )}),
+    )  # fmt: skip
+    readonly_fields = ("page_link", "result_shown")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OperatorAction]:
+        """Leave the large columns of lists in the database."""
+        return super().get_queryset(request).defer("result", "traceback")
+
+    @admin.display(description=_("page"))
+    def page_link(self, action: OperatorAction) -> SafeString:
+        """Link to the action's own page."""
+        return format_html(
+            '<a href="{}">#{}</a>', reverse("bc-action", args=[action.pk]), action.pk
+        )
+
+    @admin.display(description=_("outcome"))
+    def outcome_begins(self, action: OperatorAction) -> str:
+        """Return the beginning of the outcome."""
+        return formatting.shortened(said(action.outcome), 120) or formatting.NOTHING
+
+    @admin.display(description=_("result"))
+    def result_shown(self, action: OperatorAction) -> SafeString | str:
+        """Return what the action found, as it is stored."""
+        return result_html(action.result)
 
 
 def order_link(odoo_id: int) -> SafeString:

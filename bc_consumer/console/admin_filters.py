@@ -8,10 +8,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from bc_consumer.console import known_names
 from bc_consumer.console.counts import FAILED, HELD, OWED, WATCHING
 from bc_consumer.console.formatting import shortened
 from bc_consumer.console.labels import states
-from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.core.translatable_field import said
 from bc_consumer.ledger.error_fingerprint import fingerprint
 from bc_consumer.models import BC, PendingBC
@@ -20,16 +20,6 @@ from bc_consumer.operations import failed_orders
 Choices = list[tuple[str, Any]]
 ERRORS_SHOWN = 30
 CAUSE_CHARACTERS = 90
-
-
-def _companies() -> list[tuple[int, str]]:
-    found = BC.objects.filter(company_id__isnull=False).order_by("company_name")
-    return [
-        (pk or 0, name) for pk, name in found.values_list("company_id", "company_name").distinct()
-    ]
-
-
-companies = CachedValue(_companies)
 
 
 class PresenceFilter(admin.SimpleListFilter):
@@ -80,8 +70,8 @@ class CompanyFilter(admin.SimpleListFilter):
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> Choices:
         """Return the companies that have orders."""
-        found = companies()
-        return [(str(pk), name) for pk, name in found] if len(found) > 1 else []
+        found = known_names.companies()
+        return [(str(one.odoo_id), one.name) for one in found] if len(found) > 1 else []
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[BC]) -> QuerySet[BC]:
         """Return the chosen company's orders."""

@@ -1,17 +1,47 @@
 """What all lists and pages of the administration have in common: nothing can be edited."""
 
-from typing import Any
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, cast
 
 from django.contrib import admin
+from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import capfirst
 
+from bc_consumer.console import admin_values, formatting
 from bc_consumer.models import OperatorAction
 from bc_consumer.operations.rights import may, may_see_tracebacks
 
 TRACEBACKS = ("traceback", "error_trace")
 """Columns that not every reader may see."""
+
+
+COUNTED = 10_000
+"""Rows that a list counts, and that can be leafed through; the search finds those beyond."""
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts up to ``most`` rows: a page of a list of millions costs no more than of thousands."""
+
+    most = COUNTED
+
+    @cached_property
+    def counted(self) -> int:
+        """Return how many rows there are; more than ``most`` is told as one more."""
+        rows = cast("QuerySet[Any]", self.object_list)
+        return rows.order_by()[: self.most + 1].count()
+
+    @property
+    def count(self) -> int:
+        """Return how many rows can be leafed through."""
+        return min(self.counted, self.most)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there are more."""
+        return self.counted > self.most
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -20,7 +50,16 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     actions_on_bottom = True
     list_per_page = 50
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # they count the table once for each value of each filter
+    paginator = BoundedPaginator
+    empty_value_display = formatting.NOTHING
     id_field = "odoo_id"
+
+    def __init__(self, model: Any, admin_site: Any) -> None:
+        super().__init__(model, admin_site)
+        self._columns = frozenset(field.name for field in self.opts.concrete_fields)
+        for field in self.opts.concrete_fields:
+            setattr(self, admin_values.PREFIX + field.name, admin_values.display_of(field))
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -28,6 +67,45 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Show the list under the name of what it lists; nothing can be selected to be changed."""
         title = {"title": capfirst(self.opts.verbose_name_plural)}
         return super().changelist_view(request, title | (extra_context or {}))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the record under the name of what it is."""
+        title = {"title": capfirst(self.opts.verbose_name)}
+        return super().change_view(request, object_id, form_url, title | (extra_context or {}))
+
+    def get_list_display(self, _request: HttpRequest) -> Any:
+        """Show each column as the pages do."""
+        return self._shown(self.list_display)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show each column as the pages do; leave tracebacks out for those who may not see them."""
+        may_see = may_see_tracebacks(request.user)
+        return [
+            (
+                title,
+                {
+                    **options,
+                    "fields": self._shown(
+                        name
+                        for name in options["fields"]
+                        if may_see or not isinstance(name, str) or name not in TRACEBACKS
+                    ),
+                },
+            )
+            for title, options in super().get_fieldsets(request, obj)
+        ]
+
+    def _shown(self, names: Iterable[Any]) -> tuple[Any, ...]:
+        """Return the displays of these columns; names of other displays are left as they are."""
+        return tuple(
+            admin_values.PREFIX + name if name in self._columns else name for name in names
+        )
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
         """Refuse: nothing is added by hand."""

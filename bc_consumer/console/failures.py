@@ -13,7 +13,7 @@ from django.utils.translation import pgettext
 from bc_consumer import ledger
 from bc_consumer.console.actions import action_of, context_of
 from bc_consumer.console.alerts import MUTE_HOURS, open_alerts
-from bc_consumer.console.csv_export import MOST_ROWS, csv_response
+from bc_consumer.console.csv_export import MOST_ROWS, csv_response, in_parts
 from bc_consumer.console.failure_advice import Advice, advice_for
 from bc_consumer.console.page import page
 from bc_consumer.console.search import odoo_id_in
@@ -24,6 +24,8 @@ from bc_consumer.operations import failed_orders
 CAUSES = 30
 ROWS = 100
 """Orders that one page lists; a file has more."""
+HELD_ROWS = 20
+"""Orders on hold that the page of all failures shows; there is a page of them all."""
 LONGEST_CAUSE = 4096
 """The most characters of a cause in an address."""
 
@@ -51,7 +53,7 @@ def failures(request: HttpRequest) -> HttpResponse:
     """Show everything that needs somebody, each with what can be done."""
     context = {
         "causes": _causes(),
-        "held": _with_orders(_held()[:ROWS]),
+        "held": _with_orders(_held().defer("traceback", "last_payload")[:HELD_ROWS]),
         "held_count": _held().count(),
         "waiting": _with_orders(_waiting()[:ROWS]),
         "alerts": open_alerts(),
@@ -88,9 +90,28 @@ def failed_of_cause(request: HttpRequest) -> HttpResponse:
 
 
 @page
+def held(request: HttpRequest) -> HttpResponse:
+    """Show the orders on hold, a page at a time, with what can be done about all of them."""
+    shown = _held().order_by("odoo_id")
+    if (last := odoo_id_in(request.GET.get("above", ""))) is not None:
+        shown = shown.filter(odoo_id__gt=last)
+    found = list(shown.defer("traceback", "last_payload")[: ROWS + 1])
+    following = request.GET.copy()
+    if len(found) > ROWS:
+        following["above"] = str(found[ROWS - 1].odoo_id)
+    context = {
+        "count": _held().count(),
+        "rows": _with_orders(found[:ROWS]),
+        "next_query": following.urlencode() if len(found) > ROWS else "",
+        **context_of(request, action_of(request)),
+    }
+    return render(request, "bc_consumer/held.html", context)
+
+
+@page
 def failures_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Return failed orders as a file: those of one cause, or all."""
-    rows = _failed(_asked_cause(request)).order_by("odoo_id")
+    rows = _failed(_asked_cause(request))
     header = (
         _("Odoo id"), pgettext("column of a list", "Order"), _("Supplier"), _("Kind of error"),
         _("Error"), _("Attempts"),
@@ -100,14 +121,9 @@ def failures_csv(request: HttpRequest) -> StreamingHttpResponse:
 
 
 def _csv_rows(rows: QuerySet[PendingBC]) -> Iterator[Sequence[Any]]:
-    slim = rows.defer("traceback", "last_payload")[:MOST_ROWS]
-    part: list[PendingBC] = []
-    for row in slim.iterator(chunk_size=ROWS):
-        part.append(row)
-        if len(part) == ROWS:
-            yield from map(_csv_row, _with_orders(part))
-            part = []
-    yield from map(_csv_row, _with_orders(part))
+    slim = rows.defer("traceback", "last_payload")
+    for part in in_parts(slim, "odoo_id", MOST_ROWS, newest_first=False):
+        yield from map(_csv_row, _with_orders(part))
 
 
 def _csv_row(one: PendingOrder) -> Sequence[Any]:

@@ -214,7 +214,7 @@ def show(model: type[models.Model], name: str, value: Any) -> str:
         return show_extra(name.removeprefix(EXTRA), value)
     kind = kind_of_column(model, name)
     if isinstance(value, bool):
-        return _("yes") if value else _("no")
+        return yes_or_no(value=value)
     if kind is Kind.MANY2MANY:
         return ", ".join(str(one.get("name") or one.get("id")) for one in value)
     if kind in NUMBERS:
@@ -224,6 +224,11 @@ def show(model: type[models.Model], name: str, value: Any) -> str:
     if isinstance(_field(model, name), models.DateTimeField):  # some belong to the copy itself
         return moment(parse_datetime(value) if isinstance(value, str) else value)
     return plain_text(value) if kind is Kind.HTML else label(name, str(value))
+
+
+def yes_or_no(*, value: bool) -> str:
+    """Return the word for a flag."""
+    return _("yes") if value else _("no")
 
 
 def kind_of_column(model: type[models.Model], name: str) -> Kind | None:
@@ -237,7 +242,7 @@ def show_extra(name: str, value: Any) -> str:
     if value is None or value == []:
         return NOTHING
     if isinstance(value, bool):
-        return _("yes") if value else _("no")
+        return yes_or_no(value=value)
     if isinstance(value, dict):
         return str(value.get("name") or value.get("id"))
     if isinstance(value, list):

@@ -4,11 +4,12 @@ Each is read without reading the whole table where an index allows it, and kept 
 """
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db import connection
 
-from bc_consumer.core.cached_value import CachedValue
+from bc_consumer.core.cached_value import LONGEST_SECONDS, SMALL_SHARE, CachedValue
 from bc_consumer.models import BC, BCLine
 
 MOST_NAMES = 50_000
@@ -50,10 +51,15 @@ def _by_index(model: type[BC] | type[BCLine], id_column: str, name_column: str) 
         return _known(cursor.fetchall())
 
 
-def _by_table(id_column: str, name_column: str) -> list[KnownName]:
-    """Read each id once from the whole table of orders; there is no index on these columns."""
-    found = BC.objects.filter(**{f"{id_column}__isnull": False}).order_by()
-    return _known(list(found.values_list(id_column, name_column).distinct()[:MOST_NAMES]))
+def _of_orders() -> Mapping[str, list[KnownName]]:
+    """Read buyers, companies and currencies in one pass of the table: no index is on them."""
+    pairs = {kind: (f"{kind}_id", f"{kind}_name") for kind in ("user", "company", "currency")}
+    columns = [column for pair in pairs.values() for column in pair]
+    found = list(BC.objects.order_by().values(*columns).distinct()[:MOST_NAMES])
+    return {
+        kind: _known(list({(row[i], row[name]) for row in found if row[i] is not None}))
+        for kind, (i, name) in pairs.items()
+    }
 
 
 def _known(rows: list[tuple[int, str]]) -> list[KnownName]:
@@ -63,12 +69,31 @@ def _known(rows: list[tuple[int, str]]) -> list[KnownName]:
     )
 
 
-suppliers = CachedValue(lambda: _by_index(BC, "partner_id", "partner_name"))
-products = CachedValue(lambda: _by_index(BCLine, "product_id", "product_name"))
-buyers = CachedValue(lambda: _by_table("user_id", "user_name"))
-companies = CachedValue(lambda: _by_table("company_id", "company_name"))
-currencies = CachedValue(lambda: _by_table("currency_id", "currency_name"))
-ALL = (suppliers, products, buyers, companies, currencies)
+suppliers = CachedValue(
+    lambda: _by_index(BC, "partner_id", "partner_name"), share=SMALL_SHARE, longest=LONGEST_SECONDS
+)
+products = CachedValue(
+    lambda: _by_index(BCLine, "product_id", "product_name"),
+    share=SMALL_SHARE,
+    longest=LONGEST_SECONDS,
+)
+of_orders = CachedValue(_of_orders, share=SMALL_SHARE, longest=LONGEST_SECONDS)
+ALL = (suppliers, products, of_orders)
+
+
+def buyers() -> list[KnownName]:
+    """Return the buyers of all orders."""
+    return of_orders()["user"]
+
+
+def companies() -> list[KnownName]:
+    """Return the companies of all orders."""
+    return of_orders()["company"]
+
+
+def currencies() -> list[KnownName]:
+    """Return the currencies of all orders."""
+    return of_orders()["currency"]
 
 
 def ids_like(names: list[KnownName], words: str) -> list[int]:

@@ -34,9 +34,9 @@ NOT_IN_LINES = frozenset({
 })  # fmt: skip
 
 ADMIN_ORDER = (
-    "name", "odoo_link", "page_link", "state_label", "locked", "partner_name", "partner_ref",
-    "origin", "priority", "company_name", "user_name", "payment_term_name",
-    "invoice_status_label", "receipt_status_label",
+    "name", "odoo_link", "page_link", "state", "locked", "partner_name", "partner_ref",
+    "origin", "priority", "company_name", "user_name", "payment_term_name", "invoice_status",
+    "receipt_status",
 )  # fmt: skip
 ADMIN_DATES = (
     "date_order", "date_approve", "date_planned", "effective_date", "create_date", "write_date",
@@ -114,9 +114,8 @@ def admin_lines() -> tuple[str, ...]:
 def _with_others(placed: tuple[str, ...], kinds: Collection[Kind]) -> tuple[str, ...]:
     """Append the columns of these kinds that no section of the administration lists."""
     everywhere = (*ADMIN_ORDER, *ADMIN_DATES, *ADMIN_AMOUNTS)
-    known = {name.removesuffix("_label") for name in everywhere}
     fields = (field for field in ORDER_COLUMNS.values() if field.kind in kinds)
-    return (*placed, *_others(fields, known))
+    return (*placed, *_others(fields, set(everywhere)))
 
 
 def _others(fields: Iterable[Field], known: Collection[str]) -> list[str]:

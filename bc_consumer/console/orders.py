@@ -10,15 +10,14 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from bc_consumer.console import formatting, layout, search
-from bc_consumer.console.csv_export import MOST_ROWS, csv_response
+from bc_consumer.console.csv_export import MOST_ROWS, csv_response, in_parts
 from bc_consumer.console.order_filter import OrderFilter
 from bc_consumer.console.page import page
 from bc_consumer.models import BC, PendingBC
 
 ROWS = 50
-COUNTED = 10_000
-"""Counting ends there: "more than 10,000" is all that a reader wants to know."""
-FETCHED_AT_ONCE = 2_000
+COUNTED = 1_000
+"""Counting ends there: "more than 1,000" is all that a reader wants to know."""
 
 
 @page
@@ -26,12 +25,13 @@ def orders(request: HttpRequest) -> HttpResponse:
     """Show the orders that a filter lets through, newest first, a page at a time."""
     order_filter = OrderFilter(request.GET)
     found = order_filter.orders()
-    shown = _after(found, request)[: ROWS + 1]
-    rows = list(shown.defer("notes", "extra"))
+    shown = _after(found, request)
+    rows = list(shown.defer("notes", "extra")[: ROWS + 1])
+    is_all = shown is found and len(rows) <= ROWS
     context = {
         "filter": order_filter,
         "orders": _with_pending(rows[:ROWS]),
-        "count": min(found[: COUNTED + 1].count(), COUNTED + 1),
+        "count": len(rows) if is_all else _count(found),
         "counted": COUNTED,
         "next_url": _next_url(request, rows[ROWS - 1]) if len(rows) > ROWS else "",
         "export_url": f"{reverse('bc-orders-csv')}?{_asked(request)}",
@@ -54,21 +54,28 @@ def orders_csv(request: HttpRequest) -> StreamingHttpResponse:
     columns = ["odoo_id", "name", "state", *layout.order_page(), *layout.ADMIN_AMOUNTS[:4]]
     columns = list(dict.fromkeys(columns))
     header = [formatting.field_label(BC, name) for name in columns]
-    found = OrderFilter(request.GET).orders()[:MOST_ROWS]
+    found = OrderFilter(request.GET).orders().only("odoo_id", *columns)
     return csv_response(header[1], header, _rows(found, columns))
 
 
 def _rows(found: QuerySet[BC], columns: Sequence[str]) -> Iterator[list[Any]]:
-    for values in found.values_list(*columns).iterator(chunk_size=FETCHED_AT_ONCE):
-        yield [
-            value if _is_plain(value) else formatting.show(BC, name, value)
-            for name, value in zip(columns, values, strict=True)
-        ]
+    for part in in_parts(found, "odoo_id", MOST_ROWS, newest_first=True):
+        for bc in part:
+            values = ((name, getattr(bc, name)) for name in columns)
+            yield [
+                value if _is_plain(value) else formatting.show(BC, name, value)
+                for name, value in values
+            ]
 
 
 def _is_plain(value: Any) -> bool:
     """Whether a spreadsheet reads the value itself, so that it can be sorted and summed up."""
-    return value is None or not isinstance(value, (str, list, bool))
+    return value in (None, "") or not isinstance(value, (str, list, bool))
+
+
+def _count(found: QuerySet[BC]) -> int:
+    """Count up to ``COUNTED`` and one more. Without an order, so that no row is sorted for it."""
+    return found.order_by()[: COUNTED + 1].count()
 
 
 def _with_pending(rows: Sequence[BC]) -> list[tuple[BC, PendingBC | None]]:

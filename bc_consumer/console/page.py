@@ -41,7 +41,7 @@ SECTIONS = (
     Section(
         "bc-failures",
         pgettext_lazy("navigation", "Failures"),
-        ("bc-failure", "bc-alerts", "bc-letters", "bc-replay"),
+        ("bc-failure", "bc-alerts", "bc-held", "bc-letters", "bc-replay"),
     ),
     Section("bc-runs", pgettext_lazy("navigation", "Runs"), ("bc-run", "bc-actions", "bc-action")),
     Section(

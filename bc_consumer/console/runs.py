@@ -11,10 +11,11 @@ from django.utils.translation import gettext as _
 from bc_consumer.console import formatting
 from bc_consumer.console.actions import action_of, context_of
 from bc_consumer.console.counts import EntryWithOrder, journal_of_run
-from bc_consumer.console.csv_export import MOST_ROWS, csv_response
+from bc_consumer.console.csv_export import MOST_ROWS, csv_response, in_parts
 from bc_consumer.console.page import page
 from bc_consumer.console.search import odoo_id_in
 from bc_consumer.core.translatable_field import said
+from bc_consumer.ledger import outstanding
 from bc_consumer.models import SyncLog, SyncState
 from bc_consumer.operations.phase_words import describe_phase
 
@@ -54,15 +55,32 @@ def runs(request: HttpRequest) -> HttpResponse:
 
 @page
 def run(request: HttpRequest, number: int) -> HttpResponse:
-    """Show everything that one run found and did. 404 if there is no such run."""
+    """Show everything that one run found and did; a script refreshes it while the run is at work.
+
+    404 if there is no such run.
+    """
+    return render(request, "bc_consumer/run.html", _context_of(number))
+
+
+@page
+def run_content(request: HttpRequest, number: int) -> HttpResponse:
+    """Return the content of a run's page, for the script."""
+    return render(request, "bc_consumer/run_content.html", _context_of(number))
+
+
+def _context_of(number: int) -> dict[str, Any]:
     found = SyncLog.objects.filter(pk=number).first()
     if found is None:
         raise Http404(_("There is no run with this number; old ones are deleted after a while."))
     journal: list[EntryWithOrder] = journal_of_run(found.pk, JOURNAL_ENTRIES)
-    context = {
+    is_running = found.status == SyncLog.Status.RUNNING
+    to_read = outstanding(found.pk) if is_running else 0
+    return {
         "run": found,
-        "is_running": found.status == SyncLog.Status.RUNNING,
+        "is_running": is_running,
         "phase": said(describe_phase(found.phase)),
+        "outstanding": to_read,
+        "known": found.bc_count + to_read,
         "seconds": ((found.ended_at or timezone.now()) - found.started_at).total_seconds(),
         "figures": [
             (formatting.field_label(SyncLog, name), value)
@@ -72,7 +90,6 @@ def run(request: HttpRequest, number: int) -> HttpResponse:
         "journal": journal,
         "tell_errors": True,
     }
-    return render(request, "bc_consumer/run.html", context)
 
 
 @page
@@ -84,6 +101,7 @@ def runs_csv(_request: HttpRequest) -> StreamingHttpResponse:
 
 
 def _csv_rows(columns: Sequence[str]) -> Iterator[Sequence[Any]]:
-    slim = SyncLog.objects.order_by("-id").defer("traceback")[:MOST_ROWS]
-    for one in slim.iterator(chunk_size=ROWS):
-        yield [*(getattr(one, name) for name in columns), said(one.error)]
+    slim = SyncLog.objects.defer("traceback")
+    for part in in_parts(slim, "pk", MOST_ROWS, newest_first=True):
+        for one in part:
+            yield [*(getattr(one, name) for name in columns), said(one.error)]

@@ -1,12 +1,15 @@
 """Finds orders by what people know of one: its name, its id, a supplier, a reference, a product."""
 
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery, Value
+from django.db.models.lookups import GreaterThan
 
 from bc_consumer.console import known_names
 from bc_consumer.models import BC, BCLine, JournalEntry, PendingBC
 
 LONGEST_WORDS = 100
 """The most characters that are searched for."""
+MANY_LINES = 30_000
+"""Lines with the products that were searched for; more are a good part of all."""
 LARGEST_ID = 2**63 - 1
 
 
@@ -52,6 +55,20 @@ def matching(words: str) -> Q:
     if suppliers := known_names.ids_like(known_names.suppliers(), words):
         found |= Q(partner_id__in=suppliers)
     if products := known_names.ids_like(known_names.products(), words):
-        lines = BCLine.objects.filter(product_id__in=products)
-        found |= Q(pk__in=lines.values("bc_id"))
+        found |= _with_products(products)
     return found
+
+
+def _with_products(products: list[int]) -> Q:
+    """Return the filter for orders that have a line with one of these products.
+
+    Few lines are read first, all of them. Where there are many, a list's page is soon full: its
+    orders are asked one by one whether they have such a line.
+    """
+    lines = BCLine.objects.filter(product_id__in=products)
+    if lines.order_by()[: MANY_LINES + 1].count() <= MANY_LINES:
+        return Q(pk__in=lines.values("bc_id"))
+    # A scalar subquery, for PostgreSQL may read EXISTS and IN as a list of all of them, and search
+    # that for each order where it is too long to be hashed: minutes with 500,000 lines (measured).
+    own = lines.filter(bc_id=OuterRef("pk")).order_by().values("pk")[:1]
+    return Q(GreaterThan(Subquery(own), Value(0)))

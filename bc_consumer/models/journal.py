@@ -77,6 +77,12 @@ class JournalEntry(MessageModel):
             models.Index(
                 fields=["version"], condition=Q(version__isnull=False), name="journal_version"
             ),
+            # For the list of one outcome. Nearly all entries tell of a change: those are not in it.
+            models.Index(
+                fields=["outcome", "-id"],
+                condition=~Q(outcome="changed"),
+                name="journal_outcome",
+            ),
             # The figures of delays read this index alone.
             models.Index(
                 fields=["at", "delay_from", "delay"],

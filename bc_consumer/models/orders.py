@@ -158,7 +158,8 @@ class BCLine(OdooRecord):
         verbose_name = _("line")
         verbose_name_plural = _("lines")
         ordering = ("bc_id", "sequence", "odoo_id")
-        indexes = (models.Index(fields=["product_id"], name="bcline_product"),)
+        # With the order, so that the orders of a product are read from the index alone.
+        indexes = (models.Index(fields=["product_id", "bc"], name="bcline_product_order"),)
 
     def __str__(self) -> str:
         return self.name.partition("\n")[0] or f"#{self.odoo_id}"

@@ -190,6 +190,11 @@ def _one_period(checked: dict[str, Any]) -> None:
         )
 
 
+def _some_or_all(checked: dict[str, Any]) -> None:
+    if bool(checked["odoo_ids"]) == checked["all"]:
+        raise WrongParameters(_("Choose orders, or all that are on hold."))
+
+
 def _one_choice(checked: dict[str, Any]) -> None:
     if sum(bool(checked[name]) for name in ("failure", "odoo_ids", "all")) != 1:
         raise WrongParameters(_("Choose orders, a cause, or all failed orders."))
@@ -203,8 +208,8 @@ READERS: Mapping[OperatorAction.Kind, Mapping[str, Callable[[object], Any]]] = {
         "odoo_ids": _order_ids(CHOSEN_AT_ONCE, required=False),
         "all": _flag,
     },
-    Kind.RELEASE: {"odoo_ids": _order_ids(CHOSEN_AT_ONCE)},
-    Kind.ARCHIVE: {"odoo_ids": _order_ids(CHOSEN_AT_ONCE)},
+    Kind.RELEASE: {"odoo_ids": _order_ids(CHOSEN_AT_ONCE, required=False), "all": _flag},
+    Kind.ARCHIVE: {"odoo_ids": _order_ids(CHOSEN_AT_ONCE, required=False), "all": _flag},
     Kind.RUN: {"since": _moment, "full": _flag, "force": _flag},
     Kind.DRY_RUN: {"since": _moment, "until": _moment, "full": _flag},
     Kind.MARK_DIFFERENCES: {"action": _key, "odoo_ids": _order_ids(CHOSEN_AT_ONCE)},
@@ -222,6 +227,8 @@ READERS: Mapping[OperatorAction.Kind, Mapping[str, Callable[[object], Any]]] = {
 """The other kinds take a password, see ``request_actions.py``."""
 CONTRADICTIONS: Mapping[OperatorAction.Kind, Callable[[dict[str, Any]], None]] = {
     Kind.REPLAY: _one_choice,
+    Kind.RELEASE: _some_or_all,
+    Kind.ARCHIVE: _some_or_all,
     Kind.RUN: _one_window,
     Kind.DRY_RUN: _one_period,
 }

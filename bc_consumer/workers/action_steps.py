@@ -5,6 +5,7 @@ ended, or raises: an error whose message was made for people becomes the outcome
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -71,6 +72,10 @@ DIFFERENCES_SHOWN = 50
 """Differences of one of them."""
 LONGEST_SHOWN = 500
 """Characters of one of its values."""
+REFRESHED_AT_ONCE = 1000
+"""Orders that are marked together and waited for."""
+OUTCOMES_SHOWN = 200
+"""Orders of which the result has the outcome; the sentence counts all of them."""
 FOLLOWED_AT_ONCE = 5000
 """Orders that one statement looks for in the ledger, while a replay is followed."""
 FOLLOW_SECONDS = 1.0
@@ -151,33 +156,38 @@ def _archive(action: InHand) -> Finished:
 
 def _let_go(action: InHand, *, forced: bool) -> Finished:
     """Have held orders looked at again; ``forced``: past the brake, as ``--bc ID --force``."""
-    rows = PendingBC.objects.filter(odoo_id__in=action.parameters["odoo_ids"])
-    held = list(rows.exclude(held_reason="").values_list("odoo_id", flat=True))
+    rows = PendingBC.objects.filter(failed_at__isnull=True).exclude(held_reason="")
+    if not action.parameters.get("all"):
+        rows = rows.filter(odoo_id__in=action.parameters["odoo_ids"])
+    held = list(rows.order_by("odoo_id").values_list("odoo_id", flat=True))
     if not held:
         return Finished(_("None of these orders is on hold any more."), {}, Status.REFUSED)
     return _refresh(action, held, forced=forced)
 
 
 def _refresh(action: InHand, odoo_ids: Collection[int], *, forced: bool = False) -> Finished:
+    outcomes: Counter[str] = Counter()
     orders: list[OrderOutcome] = []
-    for outcome in refresh_now(odoo_ids, forced=forced, check=action.check):
-        orders.append(outcome)
-        action.tell(len(orders), len(odoo_ids), {"orders": orders})
-    outcomes = [one.outcome for one in orders]
-    failed = outcomes.count(JournalEntry.Outcome.FAILED)
-    held = outcomes.count(JournalEntry.Outcome.HELD)
-    same = outcomes.count(UNCHANGED)
+    for some in _slices(sorted(odoo_ids), REFRESHED_AT_ONCE):
+        for outcome in refresh_now(some, forced=forced, check=action.check):
+            outcomes[outcome.outcome] += 1
+            if len(orders) < OUTCOMES_SHOWN:
+                orders.append(outcome)
+            action.tell(outcomes.total(), len(odoo_ids), {"orders": orders})
+    failed = outcomes[JournalEntry.Outcome.FAILED.value]
+    held = outcomes[JournalEntry.Outcome.HELD.value]
+    same = outcomes[UNCHANGED]
     text = joined(
         " ",
         _(
             "Read from Odoo: %(count)s, of which unchanged: %(same)s.",
-            count=len(orders),
+            count=outcomes.total(),
             same=same,
         ),
         _("Failed: %(count)s.", count=failed) if failed else NOTHING,
         _("Still on hold: %(count)s.", count=held) if held else NOTHING,
     )
-    action.tell(len(orders), len(orders), now=True)
+    action.tell(outcomes.total(), outcomes.total(), now=True)
     return Finished(text, {"orders": orders})
 
 

@@ -129,6 +129,37 @@ def test_a_run_is_begun_watched_and_read(
     assert "What it found and did" in window.text("main")
 
 
+def test_the_page_of_a_run_follows_it_to_its_end_without_a_reload(
+    window: Window, deployment: Deployment, simulator: Simulator
+) -> None:
+    for _order in range(3):
+        copied(deployment, simulator)
+    log_in(window, deployment, "operator")
+    simulator.faults.latency(0.3)
+    window.open(f"{deployment.base_url}/runs/")
+    press(window, "Run now")
+    window.one('input[name="full"][value="1"]').click()
+    press(window, "Start the run")
+    window.wait(lambda: window.one("[data-refresh] a"), what="the run to begin").click()
+    window.wait(lambda: window.text("h1").startswith("Run "), what="the run's page")
+    window.script("window.sameDocument = true")
+    assert window.text('[data-part="status"]') == "running"
+    assert "At present" in window.text('[data-part="state"]')
+    asked = "return performance.getEntriesByName(location.origin + arguments[0]).length"
+    content = f"/runs/{window.text('h1').split()[-1]}/content/"
+    window.wait(lambda: window.script(asked, content) >= 2, what="two refreshes")
+    simulator.faults.clear()
+    window.wait(lambda: window.text('[data-part="status"]') == "ok", 40, what="the run's end")
+    assert "At present" not in window.text('[data-part="state"]')
+    assert "Calls to Odoo" in window.text('[data-part="state"]')
+    assert window.script("return window.sameDocument") is True
+    # It asks no more.
+    before = window.script(asked, content)
+    window.script("window.later = false; setTimeout(() => { window.later = true; }, 2500)")
+    window.wait(lambda: window.script("return window.later"), what="two more seconds")
+    assert window.script(asked, content) == before
+
+
 def test_a_dry_run_shows_what_differs_and_has_it_read(
     window: Window, deployment: Deployment, simulator: Simulator
 ) -> None:

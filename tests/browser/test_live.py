@@ -91,7 +91,9 @@ def test_the_journal_stands_still_while_paused(
         lambda: deployment.sql("SELECT 1 FROM bc_consumer_bc WHERE name = %s", name),
         what="the order in the copy",
     )
-    assert name in deployment.get("/today/").body.decode()
+    deployment.wait_until(  # what the page shows may be half a second old
+        lambda: name in deployment.get("/today/").body.decode(), what="the order in the content"
+    )
     assert not window.all("#live [data-entry]")
     window.one("#pause").click()
     window.wait(lambda: top(window, name, "created"), what="the new order")

@@ -11,15 +11,16 @@ from django.db.models.functions import Now
 
 from bc_consumer import ledger
 from bc_consumer.console import (
-    admin_filters,
     correctness,
     counts,
     event_flow,
     extra_field_labels,
     freshness,
     gauges,
+    known_names,
     processes,
     round_trip,
+    today,
     verdict,
 )
 from bc_consumer.core import process_state
@@ -35,19 +36,25 @@ from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 
 
-@pytest.fixture(autouse=True)
-def _figures_are_fresh() -> None:
-    """Figures may be a moment old; a test's are not the previous test's."""
+def forget_figures() -> None:
+    """Forget what pages may show although it is a moment old."""
     for paced in (
-        counts.copy_figures, counts.ledger_figures, admin_filters.companies,
+        counts.copy_figures, counts.ledger_figures,
         extra_field_labels.known_labels, gauges.last_runs, freshness.present, freshness.last_hour,
         freshness.delays_by_hour, event_flow.event_flow, correctness.correctness,
         correctness.missed_by_night, processes.processes, verdict.attention,
-        queue_depths, round_trip,
+        queue_depths, round_trip, today.troubles, today.journal, today.copy_size, today.delay,
+        *known_names.ALL,
     ):  # fmt: skip
         paced.forget()
     schema_watch.forget()
     odoo_identity.forget()
+
+
+@pytest.fixture(autouse=True)
+def _figures_are_fresh() -> None:
+    """A test's figures are not the previous test's."""
+    forget_figures()
 
 
 @pytest.fixture(autouse=True)

@@ -316,6 +316,18 @@ def test_archiving_goes_past_the_brake_and_touches_no_order_that_is_not_held(
     )  # fmt: skip
 
 
+def test_all_that_are_on_hold_are_archived_and_the_result_stays_short(
+    perform: Callable[..., OperatorAction], held: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(action_steps, "REFRESHED_AT_ONCE", 1)
+    monkeypatch.setattr(action_steps, "OUTCOMES_SHOWN", 1)
+    action = perform(Kind.ARCHIVE, all=True)
+    assert action.outcome == "Read from Odoo: 2, of which unchanged: 0."
+    assert (action.done, action.total, len(action.result["orders"])) == (2, 2, 1)
+    gone = BC.objects.filter(archived_at__isnull=False).order_by("odoo_id")
+    assert list(gone.values_list("odoo_id", flat=True)) == sorted(held)
+
+
 # --- runs ----------------------------------------------------------------------------------------
 
 

@@ -106,7 +106,7 @@ def test_an_order_with_many_lines_costs_few_statements(
     ],
 )  # fmt: skip
 def test_orders_are_found(staff: Client, term: str, found: list[int]) -> None:
-    bc(2, name="P-two P00002", partner_name="Supplier 002", partner_ref="REF-2")
+    bc(2, name="P-two P00002", partner_id=7, partner_name="Supplier 002", partner_ref="REF-2")
     bc(3, name="third", partner_ref="order 12")
     bc(12, name="twelfth")
     page = staff.get(url(BC), {"q": term})

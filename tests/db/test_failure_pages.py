@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from bc_consumer import ledger
-from bc_consumer.models import Alert
+from bc_consumer.models import Alert, OperatorAction
 from tests.db.copied import bc, failed, pending
 
 pytestmark = pytest.mark.django_db
@@ -72,6 +72,42 @@ def test_held_and_waiting_orders_and_alerts_stand_there_too(client: Client) -> N
     assert "Odoo is away" in page
     assert "Release: look at the selected orders again" in page
     assert "Archive the selected orders" not in page, "an administrator's"
+
+
+def test_orders_on_hold_have_pages_and_are_released_or_archived_all_at_once(
+    client: Client,
+) -> None:
+    for odoo_id in range(1, 251):
+        pending(odoo_id, held_reason="too many at once", held_at=timezone.now())
+    administrator = log_in(client, "BC administrators")
+    assert 'href="/failures/held/"' in text(administrator, "/failures/")
+    seen: list[int] = []
+    path = "/failures/held/"
+    while path:
+        answer = administrator.get(path)
+        seen += [one.pending.odoo_id for one in answer.context["rows"]]
+        following = answer.context["next_query"]
+        path = f"/failures/held/?{following}" if following else ""
+    assert seen == list(range(1, 251))
+    page = text(administrator, "/failures/held/", "fr")
+    assert "Tout libérer" in page
+    assert "Tout archiver" in page
+    for kind in ("release", "archive"):
+        answer = administrator.post(f"/ask/{kind}/", {"all": "1", "next": "/failures/held/"})
+        assert answer["Location"].startswith("/failures/held/?action=")
+    asked = OperatorAction.objects.values_list("kind", "parameters")
+    assert list(asked.order_by("kind")) == [
+        ("archive", {"odoo_ids": [], "all": True}),
+        ("release", {"odoo_ids": [], "all": True}),
+    ]
+
+
+def test_an_operator_can_release_all_and_archive_none(client: Client) -> None:
+    pending(5, held_reason="too many at once", held_at=timezone.now())
+    page = text(log_in(client), "/failures/held/")
+    assert "Release all" in page
+    assert "Archive all" not in page
+    assert client.post("/ask/archive/", {"all": "1"}).status_code == 403
 
 
 def test_one_cause_has_its_orders_a_page_at_a_time(

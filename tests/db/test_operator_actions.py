@@ -140,6 +140,8 @@ def test_nobody_has_more_than_a_few_unfinished(monkeypatch: pytest.MonkeyPatch) 
         (Kind.READ_AGAIN, {"odoo_ids": range(1, 5)}, "No order is chosen"),
         (Kind.READ_AGAIN, {"odoo_ids": list(range(1, 102))}, "at most 100 orders"),
         (Kind.RELEASE, {"odoo_ids": list(range(1, 1002))}, "at most 1000 orders"),
+        (Kind.RELEASE, {}, "Choose orders, or all"),
+        (Kind.ARCHIVE, {"all": True, "odoo_ids": [1]}, "Choose orders, or all"),
         (Kind.REPLAY, {}, "Choose orders, a cause, or all"),
         (Kind.REPLAY, {"all": True, "odoo_ids": [1]}, "Choose orders, a cause, or all"),
         (Kind.REPLAY, {"failure": "x" * 2001}, "longer than 2000"),

@@ -2,12 +2,16 @@
 
 import csv
 import io
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError, connection
 from django.test import Client
+from django.utils import translation
 from pytest_django import DjangoAssertNumQueries
 
 from bc_consumer.console import csv_export, known_names, orders
@@ -195,6 +199,69 @@ def test_a_file_ends_somewhere(staff: Client, monkeypatch: pytest.MonkeyPatch) -
     for odoo_id in range(1, 6):
         bc(odoo_id)
     assert len(rows_of(staff)) == 1 + 3
+
+
+def test_a_file_is_read_in_parts_and_has_each_order_once(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_export, "PART_ROWS", 2)
+    monkeypatch.setattr(csv_export, "PIECE_CHARACTERS", 10)
+    for odoo_id in range(1, 6):
+        bc(odoo_id)
+    assert [row[0] for row in rows_of(staff)[1:]] == ["5", "4", "3", "2", "1"]
+    assert [row[0] for row in rows_of(staff, words="P0000")[1:]] == ["5", "4", "3", "2", "1"]
+
+
+def pieces_of(client: Client, language: str = "en") -> Iterator[bytes]:
+    answer: Any = client.get("/orders.csv", headers={"Accept-Language": language})
+    return iter(answer.streaming_content)
+
+
+def test_who_reads_a_file_too_slowly_gets_a_last_line_that_says_so(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_export, "PIECE_CHARACTERS", 10)
+    for odoo_id in range(1, 6):
+        bc(odoo_id)
+    pieces = pieces_of(staff, "fr")
+    assert next(pieces).startswith(csv_export.BYTE_ORDER_MARK.encode())
+    assert next(pieces).startswith(b"5;P00005")
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + csv_export.LONGEST_SECONDS + 1)
+    (last,) = pieces
+    assert last.decode().startswith("!!! ")
+    assert "trop de temps" in last.decode()
+
+
+def test_each_piece_of_a_file_is_in_the_language_of_the_one_who_asked(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_export, "PIECE_CHARACTERS", 10)
+    for odoo_id in range(1, 4):
+        bc(odoo_id, state="draft")
+    pieces = pieces_of(staff, "fr")
+    next(pieces)
+    translation.activate("en")  # by a request that the same thread serves meanwhile
+    assert all("demande de prix" in piece.decode() for piece in pieces)
+
+
+def test_a_database_that_goes_away_is_told_in_the_last_line(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_export, "PIECE_CHARACTERS", 10)
+    monkeypatch.setattr(csv_export, "PART_ROWS", 1)
+    bc(1)
+    bc(2)
+    pieces = pieces_of(staff)
+    next(pieces)
+    next(pieces)
+
+    def away(*_told: object) -> object:
+        raise OperationalError("no answer")
+
+    with connection.execute_wrapper(away):
+        (last,) = pieces
+    assert b"the database did not answer" in last
 
 
 @pytest.mark.parametrize("value", ["=1", "+1", "-1", "@x", "\tx", "\rx"])

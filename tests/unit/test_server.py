@@ -354,6 +354,56 @@ def test_an_answer_is_sent_whole_or_the_rest_of_it_in_pieces(
     assert answer.closed == 1
 
 
+class MadeWhileRead(Answer):
+    """A response of Django's whose length nobody knows."""
+
+    streaming = True
+
+
+def made_while_read(headers: list[tuple[str, str]]) -> tuple[Application, MadeWhileRead]:
+    answer = MadeWhileRead(5)
+
+    def application(_environ: object, start_response: Callable[..., object]) -> MadeWhileRead:
+        start_response("200 OK", headers)
+        return answer
+
+    return application, answer
+
+
+def test_an_answer_that_is_made_while_it_is_read_begins_at_once() -> None:
+    application, answer = made_while_read([])
+    told = serve(Scope(), Protocol(), application)
+    assert [len(piece) for piece in told.sent] == [1000] * 5
+    assert answer.closed == 1
+    application, _answer = made_while_read([("Content-Length", "5000")])
+    assert len(serve(Scope(), Protocol(), application).sent) == 1
+
+
+class SlowReader(Protocol):
+    """Reads the first piece, and takes ``seconds`` for each further one."""
+
+    seconds = FOR_EVER
+
+    async def send_bytes(self, piece: bytes) -> None:
+        if self.sent:
+            await asyncio.sleep(self.seconds)
+        self.sent.append(piece)
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("PIECE_SECONDS", 60.0), ("STREAM_SECONDS", 0.02)])
+def test_a_reader_who_is_too_slow_holds_nothing_for_long(
+    monkeypatch: pytest.MonkeyPatch, name: str, seconds: float
+) -> None:
+    monkeypatch.setattr(server, name, 0.05)
+    monkeypatch.setattr(SlowReader, "seconds", seconds)
+    application, answer = made_while_read([])
+    quota = ThreadQuota(1, 0, 1.0)
+    told = serve(Scope(), SlowReader(), application, quota=quota)
+    assert 1 <= len(told.sent) < 5
+    assert answer.closed == 1
+    assert not quota._free.locked(), "the place is free for the next one"
+
+
 def test_an_application_that_fails(caplog: pytest.LogCaptureFixture) -> None:
     def application(_environ: object, _start_response: object) -> Iterable[bytes]:
         raise ZeroDivisionError

@@ -75,8 +75,8 @@ class Command(BaseCommand):
                 'e.g. "mysite.wsgi.application".'
             )
         _allow_connections()
-        # The intake keeps its own connection. A page's connection ends with its request; otherwise
-        # each thread would hold one in the end.
+        # The intake keeps its own connection, and the few threads that serve pages keep theirs
+        # (page_limits.py). Others' end with the request; each thread would hold one in the end.
         kept = os.environ.get("DATABASE_CONN_MAX_AGE")
         for name in getattr(settings, "VARIABLES_OF_FILES", ()):
             os.environ.pop(name, None)  # At a SIGHUP the files count, not these copies.

@@ -10,8 +10,17 @@ async function refreshed(part) {
     signal: AbortSignal.timeout(TIMEOUT),
   });
   if (!answer.ok) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (part.innerHTML !== fresh.body.innerHTML) part.replaceChildren(...fresh.body.childNodes);
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").body;
+  // What has not changed stays, and with it the reader's place and selection.
+  const smaller = [...part.querySelectorAll("[data-part]")].filter(
+    (one) => one.parentElement.closest("[data-part]") === null,
+  );
+  if (!smaller.length) swap(part, fresh);
+  smaller.forEach((one) => swap(one, fresh.querySelector(`[data-part="${one.dataset.part}"]`)));
+}
+
+function swap(now, next) {
+  if (now.innerHTML !== next.innerHTML) now.replaceChildren(...next.childNodes);
 }
 
 async function keepFresh(part) {
