@@ -30,6 +30,8 @@ PROGRAMS = {
 }
 PAGE = "commands.md"
 CODE = re.compile(r"^ +(\d+)  \S", re.MULTILINE)
+STORIES = {"odoo_rules": "bc_consumer/installation/rules_session.py"}
+"""Where a command ends that shares its story with the console."""
 BY_ARGPARSE_AND_DJANGO = {0, 1, 2}
 """Success, CommandError or an unexpected error, and wrong options: no command says these itself."""
 OTHERS = {
@@ -108,7 +110,7 @@ def codes_in_help(name: str) -> set[int]:
 
 def codes_in_code(name: str) -> set[int]:
     """Return what the command ends with by name; its table of codes does not count."""
-    path = ROOT / f"bc_consumer/management/commands/{name}.py"
+    path = ROOT / STORIES.get(name, f"bc_consumer/management/commands/{name}.py")
     module = load_command_class("bc_consumer", name).__module__
     codes = vars(__import__(module, fromlist=["Exit"])).get("Exit")
     found = set()

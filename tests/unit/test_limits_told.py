@@ -71,7 +71,7 @@ def test_containers_run_as_a_user_of_their_own_on_a_read_only_file_system() -> N
 
 def test_an_old_service_has_the_time_that_is_told() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    assert "the old one has 30 s to end in good order" in OPERATIONS
+    assert "The old one has 30 s to end in good order" in OPERATIONS
     for name in ("web", "worker", "scheduler"):
         seconds = int(services[name].get("stop_grace_period", "10s").removesuffix("s"))
         assert seconds >= 30, name

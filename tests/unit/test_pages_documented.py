@@ -23,7 +23,9 @@ WITHOUT_A_DECORATOR = {
     "/odoo/webhook/": "whoever has one of `ODOO_WEBHOOK_SECRETS`",
 }
 """Their views decide it themselves; of all others without a decorator, everybody is let in."""
-OTHERS = re.compile(r"/(admin|static|xmlrpc|jsonrpc|json|web|hooks|fail|path|etc|dev|tmp|srv)\b")
+OTHERS = re.compile(
+    r"/(admin|static|xmlrpc|jsonrpc|json|web|hooks|fail|path|etc|dev|tmp|srv|var|opt)\b"
+)
 """Of Odoo, other programs, other projects, and the file system."""
 
 

@@ -117,6 +117,8 @@ def code_for_applications() -> Iterator[tuple[str, str]]:
     for path in sorted((ROOT / "examples").rglob("*.py")):
         yield documents.place(path), path.read_text(encoding="utf-8")
     for path in documents.everywhere():
+        if path.name == "tutorial.md":
+            continue  # it changes the product itself
         for block in documents.fences(path.read_text(encoding="utf-8"), ["python"]):
             yield documents.place(path), block
 

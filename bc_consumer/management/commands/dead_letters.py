@@ -9,7 +9,13 @@ from django.utils.translation import gettext as _
 
 from bc_consumer.console.formatting import moment, number, shortened
 from bc_consumer.core.translatable_field import said
-from bc_consumer.management.command import HelpFormatter, RedactedCommand, operator
+from bc_consumer.management.command import (
+    Exit,
+    HelpFormatter,
+    RedactedCommand,
+    exit_code_table,
+    operator,
+)
 from bc_consumer.management.tables import aligned
 from bc_consumer.models import DeadLetter, OperatorAction
 from bc_consumer.operations import dead_letters, operator_actions
@@ -25,6 +31,13 @@ class Command(RedactedCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
+        parser.epilog = exit_code_table(
+            {
+                Exit.OK: _("done"),
+                Exit.FAILED: _("you answered no, no such messages, or the database is away"),
+                Exit.USAGE: _("wrong options, or nobody could be asked"),
+            }
+        )
         parser.formatter_class = HelpFormatter
         choice = parser.add_mutually_exclusive_group()
         choice.add_argument(
@@ -68,14 +81,14 @@ class Command(RedactedCommand):
 
     def _delete(self, keys: list[int], options: dict[str, Any]) -> None:
         if not keys:
-            raise CommandError(_("There are no such messages."), returncode=1)
+            raise CommandError(_("There are no such messages."), returncode=int(Exit.FAILED))
         if not options["yes"]:
             if not sys.stdin.isatty():
                 text = _("Nothing was changed: nobody can be asked here, so add --yes.")
-                raise CommandError(text, returncode=2)
+                raise CommandError(text, returncode=int(Exit.USAGE))
             question = _("Delete %(count)s messages? [y/N]") % {"count": number(len(keys))}
             if not self.is_confirmed(question):
-                raise CommandError(_("Nothing was changed."), returncode=1)
+                raise CommandError(_("Nothing was changed."), returncode=int(Exit.FAILED))
         outcome = operator_actions.deleted(dead_letters.delete(keys))
         kind = OperatorAction.Kind.DELETE_DEAD_LETTERS
         operator_actions.record_done(kind, operator(), {"letters": keys}, outcome)
