@@ -23,14 +23,17 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
 
 from bc_consumer.core import process_state
 from bc_consumer.messaging.intake import intake
-from bc_consumer.models import BC, PendingBC, SyncLog
+from bc_consumer.models import BC, OperatorAction, PendingBC, SyncLog
+from bc_consumer.refresh.batch import work_off
 from bc_consumer.workers.actors import reconcile_nightly, refresh_bc
+from bc_consumer.workers.operator_actions import ActionsThread
 from bc_consumer.workers.scheduler import Ticker
 from bc_consumer.workers.worker_threads import Timer
 from odoo_simulator import Simulator
@@ -137,6 +140,7 @@ def test_each_walk_is_short() -> None:
     known = set(walk("A webhook").files)
     assert len(set(walk("A run of the reconciliation").files) - known) <= 12
     assert len(walk("A replay").files) <= 4
+    assert len(walk("A button").files) <= 7
 
 
 def test_a_webhook(simulator: Simulator, settings: LazySettings) -> None:
@@ -207,3 +211,18 @@ def test_a_replay() -> None:
         call_command("replay", all=True, yes=True, verbosity=0)
     assert PendingBC.objects.get().failed_at is None
     check(found, "A replay", "A webhook")
+
+
+def test_a_button(simulator: Simulator, client: Client) -> None:
+    order_id = simulator.create_order()
+    failed(order_id, error_class="MappingError", last_error="bad", failure="bad")
+    client.force_login(get_user_model().objects.create_superuser("chief"))
+    client.get("/failures/")
+    with calls() as found:
+        asked = client.post("/ask/replay/", {"failure": "bad", "next": "/failures/"})
+        assert asked.status_code == 302, asked.content
+        ActionsThread().round()
+        wait_until(lambda: PendingBC.objects.get().failed_at is None, what="its mark")
+    work_off()
+    wait_until(lambda: not OperatorAction.objects.get().is_unfinished, what="the outcome")
+    check(found, "A button", "A replay", "A webhook", "A run of the reconciliation")
