@@ -16,7 +16,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
 from bc_consumer.console.action_results import shown_result
-from bc_consumer.console.page import form, page
+from bc_consumer.console.page import form, is_staff, page
 from bc_consumer.console.search import odoo_id_in
 from bc_consumer.core.translatable_field import said
 from bc_consumer.models import OperatorAction
@@ -75,7 +75,12 @@ def _page_with(request: HttpRequest, asked: OperatorAction) -> str:
 
 
 def action_of(request: HttpRequest) -> OperatorAction | None:
-    """Return the action whose outcome a page is asked to show, if there is one."""
+    """Return the action whose outcome a page is asked to show, if there is one.
+
+    None for readers of a public page: outcomes are for staff.
+    """
+    if not is_staff(request):
+        return None
     number = odoo_id_in(request.GET.get("action", ""))
     return None if number is None else OperatorAction.objects.filter(pk=number).first()
 

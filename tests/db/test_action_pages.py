@@ -1,0 +1,95 @@
+"""The pages' buttons and outcomes: what they offer to whom, and what they say of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.conf import LazySettings
+from django.contrib.auth.models import Group, User
+from django.db.models.functions import Now
+from django.test import Client
+
+from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import verbatim
+from bc_consumer.installation.permissions import ADMINISTRATORS, OPERATORS
+from bc_consumer.models import OperatorAction, SyncLog, SyncState
+from bc_consumer.operations.operator_actions import record_done
+from tests.db.copied import bc
+
+Kind = OperatorAction.Kind
+Status = OperatorAction.Status
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("single_rows")]
+
+
+def log_in(client: Client, group: str = ADMINISTRATORS) -> Client:
+    user = User.objects.create_user(group, is_staff=True)
+    user.groups.add(Group.objects.get(name=group))
+    client.force_login(user)
+    return client
+
+
+def text(client: Client, path: str, language: str = "en") -> str:
+    answer = client.get(path, headers={"Accept-Language": language})
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def done(kind: OperatorAction.Kind = Kind.DOCTOR, outcome: str = "told to operators") -> int:
+    return record_done(kind, "chief", {}, verbatim(outcome)).pk
+
+
+# --- who sees what -------------------------------------------------------------------------------
+
+
+def test_outcomes_are_for_staff_also_on_a_public_page(
+    client: Client, settings: LazySettings
+) -> None:
+    settings.LIVE_PAGE_PUBLIC = True
+    bc(1)
+    path = f"/bc/1/?action={done()}"
+    assert "told to operators" not in text(client, path)
+    assert "told to operators" in text(log_in(client), path)
+
+
+# --- the run at work -----------------------------------------------------------------------------
+
+
+def run_at_work(cause: SyncLog.Cause, *, lease: float = 60.0) -> SyncLog:
+    SyncState.objects.update(
+        is_syncing=True, owner="somebody", lease_until=Now() + timedelta(seconds=lease)
+    )
+    return SyncLog.objects.create(started_at=database_now(), cause=cause)
+
+
+def test_a_stop_is_for_the_run_that_the_page_showed(client: Client) -> None:
+    running = run_at_work(SyncLog.Cause.NIGHTLY)
+    page = text(log_in(client), "/runs/")
+    assert f'<input type="hidden" name="run" value="{running.pk}">' in page
+    assert f"run {running.pk} (nightly, begun at" in page
+    SyncLog.objects.filter(pk=running.pk).update(status=SyncLog.Status.OK)
+    later = run_at_work(SyncLog.Cause.COMMAND)
+    client.post("/ask/stop/", {"run": running.pk})
+    later.refresh_from_db()
+    assert later.stop_asked_by == ""
+
+
+def test_after_a_killed_run_another_one_can_be_begun(client: Client) -> None:
+    run_at_work(SyncLog.Cause.NIGHTLY, lease=-1)
+    page = text(log_in(client, OPERATORS), "/runs/")
+    assert "Run now" in page
+    assert "Look for differences" in page
+
+
+def test_a_poll_keeps_nobody_from_beginning_a_run(client: Client) -> None:
+    run_at_work(SyncLog.Cause.POLL)
+    assert "Run now" in text(log_in(client, OPERATORS), "/runs/")
+
+
+def test_beside_a_run_a_dry_run_is_offered_and_the_run_is_named(client: Client) -> None:
+    running = run_at_work(SyncLog.Cause.COMMAND)
+    page = text(log_in(client, OPERATORS), "/runs/")
+    assert "Run now" not in page
+    assert f"At work: run {running.pk} (command, begun at" in page
+    assert "Look for differences" in page
