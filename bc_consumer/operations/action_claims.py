@@ -33,7 +33,8 @@ AGAIN_AFTER_STOP = AGAIN | {Kind.RUN}
 with what the one that was interrupted had marked."""
 EXPIRES_AFTER = timedelta(hours=1)
 """An action that no worker has taken for so long is not begun any more: nobody waits for it, and a
-run in the middle of the day would surprise people."""
+run in the middle of the day would surprise people. One that a worker gave back, or died with, waits
+for so long anew: until then its ``lease_until`` says."""
 DIED = _("The worker that did it died. Ask for it again.")
 EXPIRED = _("No worker took it within an hour. Is one running? Then ask for it again.")
 
@@ -112,7 +113,7 @@ def give_back(token: uuid.UUID) -> bool:
         _held_under(token).update(
             status=Status.ASKED,
             claim_token=None,
-            lease_until=None,
+            lease_until=Now() + EXPIRES_AFTER,
             started_at=None,
             attempts=F("attempts") - 1,
         )
@@ -126,15 +127,26 @@ def close_abandoned() -> int:
     dead = OperatorAction.objects.filter(status=Status.RUNNING, lease_until__lt=Now())
     nobody = {"claim_token": None, "lease_until": None}
     again = dead.filter(kind__in=AGAIN, attempts__lt=MOST_ATTEMPTS)
-    count = again.update(status=Status.ASKED, started_at=None, done=0, total=None, **nobody)
+    count = again.update(
+        status=Status.ASKED,
+        started_at=None,
+        done=0,
+        total=None,
+        claim_token=None,
+        lease_until=Now() + EXPIRES_AFTER,
+    )
     count += dead.update(status=Status.FAILED, outcome=DIED, ended_at=Now(), **nobody)
-    late = OperatorAction.objects.filter(status=Status.ASKED, asked_at__lt=Now() - EXPIRES_AFTER)
-    return count + late.update(status=Status.EXPIRED, outcome=EXPIRED, ended_at=Now())
+    late = OperatorAction.objects.filter(_late())
+    return count + late.update(status=Status.EXPIRED, outcome=EXPIRED, ended_at=Now(), **nobody)
 
 
 def _abandoned() -> Q:
-    dead = Q(status=Status.RUNNING, lease_until__lt=Now())
-    return dead | Q(status=Status.ASKED, asked_at__lt=Now() - EXPIRES_AFTER)
+    return Q(status=Status.RUNNING, lease_until__lt=Now()) | _late()
+
+
+def _late() -> Q:
+    never_taken = Q(lease_until__isnull=True, asked_at__lt=Now() - EXPIRES_AFTER)
+    return Q(status=Status.ASKED) & (Q(lease_until__lt=Now()) | never_taken)
 
 
 def _held_under(token: uuid.UUID) -> QuerySet[OperatorAction]:

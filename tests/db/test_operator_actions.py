@@ -388,6 +388,44 @@ def test_what_nobody_takes_expires() -> None:
     assert (action.status, action.outcome) == (Status.EXPIRED, action_claims.EXPIRED)
 
 
+@pytest.mark.parametrize("kind", [Kind.RUN, Kind.DRY_RUN])
+def test_what_is_left_to_another_worker_waits_an_hour_anew(kind: OperatorAction.Kind) -> None:
+    asked_at = database_now() - timedelta(minutes=61)
+    ask(kind, user())
+    action = taken(kind)
+    OperatorAction.objects.update(asked_at=asked_at)
+    if kind == Kind.RUN:
+        assert action.claim_token is not None
+        assert action_claims.give_back(action.claim_token)
+    else:
+        expired_lease(action)
+    action_claims.close_abandoned()
+    action_claims.close_abandoned()
+    clock_steps.set_right()
+    action.refresh_from_db()
+    assert (action.status, action.asked_at) == (Status.ASKED, asked_at)
+    OperatorAction.objects.update(lease_until=Now() - timedelta(seconds=1))
+    action_claims.close_abandoned()
+    action.refresh_from_db()
+    assert action.status == Status.EXPIRED
+
+
+def test_a_clock_set_back_lets_nothing_wait_for_more_than_an_hour() -> None:
+    ask(Kind.RUN, user())
+    action = taken(Kind.RUN)
+    assert action.claim_token is not None
+    assert action_claims.give_back(action.claim_token)
+    OperatorAction.objects.update(lease_until=Now() + timedelta(hours=5))
+    clock_steps.set_right()
+    action.refresh_from_db()
+    assert action.lease_until is not None
+    assert action.lease_until <= database_now() + action_claims.EXPIRES_AFTER
+
+
+def test_a_text_holds_nothing_that_postgresql_refuses() -> None:
+    assert ask(Kind.REPLAY, user(), failure="a\0b").parameters["failure"] == "ab"
+
+
 def test_the_page_knows_when_nobody_takes_it_and_why() -> None:
     action = ask(Kind.DOCTOR, user())
     assert not waiting_too_long(action)
