@@ -6,16 +6,17 @@ from datetime import timedelta
 
 import pytest
 from django.conf import LazySettings
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db.models.functions import Now
 from django.test import Client
 
+from bc_consumer import actors  # noqa: F401 - declares the queue that a mark is announced on
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.installation.permissions import ADMINISTRATORS, OPERATORS
-from bc_consumer.models import OperatorAction, SyncLog, SyncState
+from bc_consumer.models import BC, OperatorAction, SyncLog, SyncState
 from bc_consumer.operations.operator_actions import record_done
-from tests.db.copied import bc
+from tests.db.copied import bc, failed, pending
 
 Kind = OperatorAction.Kind
 Status = OperatorAction.Status
@@ -93,3 +94,71 @@ def test_beside_a_run_a_dry_run_is_offered_and_the_run_is_named(client: Client) 
     assert "Run now" not in page
     assert f"At work: run {running.pk} (command, begun at" in page
     assert "Look for differences" in page
+
+
+# --- what the administration does is recorded, and may be done by whom the page lets -------------
+
+
+def select(client: Client, action: str, *ids: int, model: str = "pendingbc") -> None:
+    answer = client.post(
+        f"/admin/bc_consumer/{model}/", {"action": action, "_selected_action": list(ids)}
+    )
+    assert answer.status_code == 302
+
+
+def recorded() -> list[tuple[str, str, dict[str, object]]]:
+    rows = OperatorAction.objects.order_by("pk")
+    return [(one.kind, one.asked_by, one.parameters) for one in rows]
+
+
+def test_what_the_administration_has_read_or_replayed_is_recorded(client: Client) -> None:
+    failed(1)
+    failed(2)
+    bc(3)
+    log_in(client, OPERATORS)
+    select(client, "replay", 1, 2)
+    select(client, "read_again", BC.objects.get().pk, model="bc")
+    assert recorded() == [
+        ("replay", OPERATORS, {"odoo_ids": [1, 2]}),
+        ("read_again", OPERATORS, {"odoo_ids": [3]}),
+    ]
+
+
+def test_reading_again_in_the_administration_takes_its_own_right(client: Client) -> None:
+    pending(1)
+    bc(2)
+    user = User.objects.create_user("reader", is_staff=True)
+    names = ("view_pendingbc", "view_bc", "ask_read_again")
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    client.force_login(user)
+    page = text(client, "/admin/bc_consumer/pendingbc/")
+    assert 'value="read_again"' in page
+    assert 'value="replay"' not in page
+
+
+def test_the_address_of_the_monitor_of_failures_is_secret(
+    client: Client, settings: LazySettings
+) -> None:
+    settings.HEARTBEAT_FAIL_URL = "/T0ken/fail"
+    assert "T0ken" not in text(log_in(client), "/settings/")
+
+
+# --- what an outcome says ------------------------------------------------------------------------
+
+
+def comparison(**order: object) -> int:
+    """Record a comparison that found an order on both sides, without a differing field."""
+    facts = {"exists_in_copy": True, "exists_in_odoo": True, "changes": {}, "outcome": ""}
+    facts |= {"archived_reason": "", "forbidden_in_copy": False}
+    return record_done(Kind.COMPARE, "chief", {}, verbatim("x"), {"order": facts | order}).pk
+
+
+def test_a_comparison_tells_what_differs_beside_fields(client: Client) -> None:
+    log_in(client)
+    page = text(client, f"/actions/{comparison()}/")
+    assert "No field and no line differs." in page
+    page = text(client, f"/actions/{comparison(outcome='restored', archived_reason='deleted')}/")
+    assert "No field and no line differs." not in page
+    assert "The copy has it as archived:" in page
+    page = text(client, f"/actions/{comparison(outcome='x', forbidden_in_copy=True)}/")
+    assert "The copy has it as kept from our account." in page
