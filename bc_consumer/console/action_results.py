@@ -32,7 +32,12 @@ def _comparison(_action: OperatorAction, result: Mapping[str, Any]) -> Told | No
     return {
         "template": "bc_consumer/result_comparison.html",
         "changes": formatting.read_changes(order["changes"]),
-        "in_both": order["exists_in_copy"] and order["exists_in_odoo"] is True,
+        "is_equal": order["exists_in_copy"]
+        and order["exists_in_odoo"] is True
+        and not order.get("outcome"),
+        "archived": formatting.show(BC, "archived_reason", order.get("archived_reason") or ""),
+        "is_archived": bool(order.get("archived_reason")),
+        "is_forbidden": bool(order.get("forbidden_in_copy")),
     }
 
 

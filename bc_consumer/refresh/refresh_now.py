@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import NOTHING, Message, joined
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import BC, JournalEntry, Lane, PendingBC
@@ -81,6 +82,27 @@ def refresh_now(
                 probe_after = time.monotonic() + PROBE_SECONDS
                 probe_odoo(left[0])
             process_state.stopping.wait(POLL_SECONDS)
+
+
+def summary(orders: Collection[OrderOutcome]) -> Message:
+    """Return one sentence about some outcomes; what failed or is held does not count as read."""
+    outcomes = [one.outcome for one in orders]
+    failed, held = outcomes.count(Outcome.FAILED), outcomes.count(Outcome.HELD)
+    return joined(
+        " ",
+        _(
+            "Read from Odoo: %(count)s, of which unchanged: %(same)s.",
+            count=len(orders) - failed - held,
+            same=outcomes.count(UNCHANGED),
+        ),
+        _("Failed: %(count)s.", count=failed) if failed else NOTHING,
+        _("Still on hold: %(count)s.", count=held) if held else NOTHING,
+    )
+
+
+def all_failed(orders: Collection[OrderOutcome]) -> bool:
+    """Return whether there are orders, and each of them failed."""
+    return {one.outcome for one in orders} == {Outcome.FAILED.value}
 
 
 def _still_waiting(odoo_ids: Collection[int], generations: Mapping[int, int]) -> set[int]:

@@ -17,7 +17,7 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.diagnosis import all_checks, diagnose
 from bc_consumer.doctor.findings import Check, Level
 from bc_consumer.doctor.webhook_checks import PING, URL, webhook_checks
-from bc_consumer.models import JournalEntry, OperatorAction, PendingBC, SyncLog
+from bc_consumer.models import OperatorAction, PendingBC, SyncLog
 from bc_consumer.operations import alerts, failed_orders
 from bc_consumer.reconciliation.dry_run import Drift, DriftScan
 from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted
@@ -27,7 +27,8 @@ from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import odoo_identity
 from bc_consumer.refresh.compare_order import OrderComparison, compare
 from bc_consumer.refresh.odoo_connection import odoo
-from bc_consumer.refresh.refresh_now import UNCHANGED, OrderOutcome, refresh_now
+from bc_consumer.refresh.refresh_now import OrderOutcome, all_failed, refresh_now
+from bc_consumer.refresh.refresh_now import summary as orders_told
 
 Kind = OperatorAction.Kind
 Status = OperatorAction.Status
@@ -150,22 +151,9 @@ def _refresh(action: InHand, odoo_ids: Collection[int], *, forced: bool = False)
     for outcome in refresh_now(odoo_ids, forced=forced, check=action.check):
         orders.append(outcome)
         action.tell(len(orders), len(odoo_ids), {"orders": orders})
-    outcomes = [one.outcome for one in orders]
-    failed = outcomes.count(JournalEntry.Outcome.FAILED)
-    held = outcomes.count(JournalEntry.Outcome.HELD)
-    same = outcomes.count(UNCHANGED)
-    text = joined(
-        " ",
-        _(
-            "Read from Odoo: %(count)s, of which unchanged: %(same)s.",
-            count=len(orders),
-            same=same,
-        ),
-        _("Failed: %(count)s.", count=failed) if failed else NOTHING,
-        _("Still on hold: %(count)s.", count=held) if held else NOTHING,
-    )
     action.tell(len(orders), len(orders), now=True)
-    return Finished(text, {"orders": orders})
+    status = Status.FAILED if all_failed(orders) else Status.DONE
+    return Finished(orders_told(orders), {"orders": orders}, status)
 
 
 # --- replay -------------------------------------------------------------------------------------

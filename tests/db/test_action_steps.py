@@ -44,6 +44,7 @@ from bc_consumer.reconciliation.run import reconcile, reconcile_slice
 from bc_consumer.reconciliation.schedule import RunRequest, due, nightly_is_due
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.compare_order import compare
+from bc_consumer.refresh.refresh_now import OrderOutcome
 from bc_consumer.workers import action_steps, operator_actions
 from bc_consumer.workers.operator_actions import ActionsThread
 from odoo_simulator import Simulator
@@ -199,8 +200,33 @@ def test_orders_are_read_again_and_each_outcome_is_told(
     }  # fmt: skip
     assert orders[ids[0]]["changes"]["fields"]["partner_ref"] == ["", "new"]
     assert "poisoned" in str(orders[ids[1]]["error"])
-    assert action.outcome == "Read from Odoo: 4, of which unchanged: 1. Failed: 1."
+    assert action.outcome == "Read from Odoo: 3, of which unchanged: 1. Failed: 1."
     assert BC.objects.get(odoo_id=ids[0]).partner_ref == "new"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status", "outcome"),
+    [
+        (["failed"], Status.FAILED, "Read from Odoo: 0, of which unchanged: 0. Failed: 1."),
+        (
+            ["unchanged", "failed", "held", "changed"],
+            Status.DONE,
+            "Read from Odoo: 2, of which unchanged: 1. Failed: 1. Still on hold: 1.",
+        ),
+    ],
+)
+def test_what_failed_is_not_told_as_read(
+    perform: Callable[..., OperatorAction],
+    monkeypatch: pytest.MonkeyPatch,
+    single_rows: None,
+    outcomes: list[str],
+    status: OperatorAction.Status,
+    outcome: str,
+) -> None:
+    orders = [OrderOutcome(n, f"P{n}", one) for n, one in enumerate(outcomes, 1)]
+    monkeypatch.setattr(action_steps, "refresh_now", lambda *_a, **_k: iter(orders))
+    action = perform(Kind.READ_AGAIN, odoo_ids=[one.odoo_id for one in orders])
+    assert (action.status, action.outcome) == (status, outcome)
 
 
 def test_reading_again_ends_at_its_deadline_and_leaves_the_marks(
