@@ -2,6 +2,7 @@
 
 import argparse
 import enum
+import getpass
 import io
 import logging
 import os
@@ -129,6 +130,14 @@ class RedactedCommand(BaseCommand):
         self.stderr.write(question + " ", ending="")
         self.stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes", _("y"), _("yes")}
+
+
+def operator() -> str:
+    """Return who is told as the one who ran this command: the account of the system."""
+    try:
+        return f"{getpass.getuser()} (manage.py)"
+    except (ImportError, KeyError, OSError):  # a user of a container that has no name
+        return "manage.py"
 
 
 def stream_of(wrapper: OutputWrapper) -> TextIO:

@@ -1,8 +1,8 @@
 """``manage.py sync_BcLinbc``: reconciles, compares only, reads single orders, stops, unlocks."""
 
-import getpass
 import json
 import sys
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -17,6 +17,7 @@ from bc_consumer.management.command import (
     Exit,
     HelpFormatter,
     RedactedCommand,
+    operator,
     order,
     since,
     stopping_on_signals,
@@ -36,7 +37,7 @@ from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import odoo_identity
 from bc_consumer.refresh.odoo_connection import odoo
-from bc_consumer.refresh.refresh_now import refresh_now
+from bc_consumer.refresh.refresh_now import OrderOutcome, refresh_now, summary
 
 EXCLUDES = {
     "--unlock": ("--full", "--since", "--bc", "--dry-run", "--force", "--stop"),
@@ -231,9 +232,27 @@ class Command(RedactedCommand):
     def _orders(self, odoo_ids: list[int], *, forced: bool) -> Exit:
         told: list[dict[str, Any]] = []
         self._facts["orders"] = told
-        outcomes = set()
+        done: list[OrderOutcome] = []
+        try:
+            self._read_orders(odoo_ids, forced, done, told)
+        finally:
+            _record(odoo_ids, forced, done)
+        outcomes = {one.outcome for one in done}
+        if "held" in outcomes:
+            return self._end(Exit.BRAKED, sync_text.orders_held())
+        if outcomes & {"failed", "unconfirmed"}:
+            return self._end(Exit.PARTIAL)
+        return self._end(Exit.OK)
+
+    def _read_orders(
+        self,
+        odoo_ids: list[int],
+        forced: bool,
+        done: list[OrderOutcome],
+        told: list[dict[str, Any]],
+    ) -> None:
         for brought in refresh_now(odoo_ids, forced=forced):
-            outcomes.add(brought.outcome)
+            done.append(brought)
             told.append(
                 {
                     "id": brought.odoo_id,
@@ -245,14 +264,9 @@ class Command(RedactedCommand):
             )
             if not self._json:
                 self.tell(sync_text.brought_told(brought, width_of(self.stdout)))
-        if "held" in outcomes:
-            return self._end(Exit.BRAKED, sync_text.orders_held())
-        if outcomes & {"failed", "unconfirmed"}:
-            return self._end(Exit.PARTIAL)
-        return self._end(Exit.OK)
 
     def _stop(self) -> Exit:
-        who = _operator()
+        who = operator()
         asked = run_control.ask_to_stop(who)
         operator_actions.record_done(
             OperatorAction.Kind.STOP, who, {}, asked.text, refused=not asked.done
@@ -279,7 +293,7 @@ class Command(RedactedCommand):
             return self._end(Exit.FAILED, _("Nothing was changed."))
         released = run_control.unlock(force=True)
         operator_actions.record_done(
-            OperatorAction.Kind.UNLOCK, _operator(), {"force": True}, released.text,
+            OperatorAction.Kind.UNLOCK, operator(), {"force": True}, released.text,
             refused=not released.done,
         )  # fmt: skip
         if not self._json:
@@ -304,12 +318,12 @@ class Command(RedactedCommand):
         return code
 
 
-def _operator() -> str:
-    """Return who is told as the one who ran this command: the account of the system."""
-    try:
-        return f"{getpass.getuser()} (manage.py)"
-    except (KeyError, OSError):  # a user of a container that has no name
-        return "manage.py"
+def _record(odoo_ids: list[int], forced: bool, done: list[OrderOutcome]) -> None:
+    """Record who had these orders read; the orders stay marked also where that was broken off."""
+    kind = OperatorAction.Kind.ARCHIVE if forced else OperatorAction.Kind.READ_AGAIN
+    asked = {"odoo_ids": odoo_ids}
+    with suppress(DatabaseFailure):  # the command tells it by itself
+        operator_actions.record_done(kind, operator(), asked, summary(done), {"orders": done})
 
 
 def _a_run_would(scan: DriftScan) -> tuple[Exit, str]:
