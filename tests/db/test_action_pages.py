@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import timedelta
+from time import monotonic
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
@@ -11,12 +15,14 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from bc_consumer import actors  # noqa: F401 - declares the queue that a mark is announced on
+from bc_consumer.console import freshness, processes, round_trip
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.installation.permissions import ADMINISTRATORS, OPERATORS
-from bc_consumer.models import BC, OperatorAction, SyncLog, SyncState
+from bc_consumer.models import BC, Heartbeat, OperatorAction, SyncLog, SyncState
 from bc_consumer.operations.operator_actions import record_done
-from tests.db.copied import bc, failed, pending
+from bc_consumer.operations.public_address import Ping, PingArrival
+from tests.db.copied import bc, failed, journal, pending
 
 Kind = OperatorAction.Kind
 Status = OperatorAction.Status
@@ -140,7 +146,8 @@ def test_the_address_of_the_monitor_of_failures_is_secret(
     client: Client, settings: LazySettings
 ) -> None:
     settings.HEARTBEAT_FAIL_URL = "/T0ken/fail"
-    assert "T0ken" not in text(log_in(client), "/settings/")
+    page = text(log_in(client), "/settings/")
+    assert "<code>HEARTBEAT_FAIL_URL</code></th><td>set; not shown" in page
 
 
 # --- what an outcome says ------------------------------------------------------------------------
@@ -162,3 +169,123 @@ def test_a_comparison_tells_what_differs_beside_fields(client: Client) -> None:
     assert "The copy has it as archived:" in page
     page = text(client, f"/actions/{comparison(outcome='x', forbidden_in_copy=True)}/")
     assert "The copy has it as kept from our account." in page
+
+
+# --- what the pages say of runs ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "is_equal"),
+    [
+        ({"odoo_calls": 12, "odoo_bytes": 9000, "bc_count": 3}, True),
+        ({"found_by_window": 1}, False),
+        ({"held": 1}, False),
+        ({"error_count": 1}, False),
+        ({"status": "stopped"}, False),
+        ({"status": "failed"}, False),
+        ({"status": "running"}, False),
+    ],
+)
+def test_only_a_good_run_without_a_difference_says_so(
+    client: Client, values: dict[str, Any], is_equal: bool
+) -> None:
+    one = SyncLog.objects.create(started_at=database_now(), **({"status": "ok"} | values))
+    page = text(log_in(client), f"/runs/{one.pk}/")
+    assert ("It found no difference." in page) == is_equal
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("failed", "the next one compares anew"),
+        ("refused", "the next one ends the same way until somebody corrects it"),
+        ("braked", "the next one is held up too until somebody decides"),
+    ],
+)
+def test_the_first_page_says_what_the_next_run_does(client: Client, status: str, said: str) -> None:
+    now = database_now()
+    SyncLog.objects.create(started_at=now, ended_at=now, status=status, phase="orders")
+    page = text(log_in(client), "/")
+    assert said in page
+    assert "goes on from there" not in page
+
+
+def test_the_delay_on_the_first_page_is_that_of_webhooks(client: Client) -> None:
+    for _ in range(3):
+        journal(1, delay=0.25)
+        journal(1, delay=50.0, delay_from="change")
+    page = text(log_in(client), "/")
+    assert "Delay, last hour" in page
+    assert re.search(r"<dt>Delay, last hour</dt><dd>250 ms</dd>", page)
+    assert "median of webhooks; 95 % within 250 ms" in page
+    assert "without a webhook: 50 s" in page
+
+
+# --- connections ---------------------------------------------------------------------------------
+
+
+def beat(kind: str, **values: Any) -> None:
+    Heartbeat.objects.create(kind=kind, host="m", pid=1, at=Now(), version="1", **values)
+
+
+@pytest.fixture
+def _no_ping() -> Iterator[None]:
+    round_trip.forget()
+    yield
+    round_trip.forget()
+
+
+@pytest.mark.usefixtures("_no_ping")
+def test_connections_say_when_odoo_answered_and_not_more(
+    client: Client, settings: LazySettings
+) -> None:
+    settings.ODOO_URL = "https://odoo.example.com"
+    log_in(client)
+    beat("web")
+    page = text(client, "/connections/")
+    assert "not known: no process that runs has called it" in page
+    assert "No worker is running: start one." in page
+    beat("worker", odoo_answered_at=Now() - timedelta(seconds=30))
+    for one in (freshness.present, processes.processes):
+        one.forget()
+    page = text(client, "/connections/")
+    assert re.search(r"answered 3\d s ago", page)
+    assert "No worker is running: start one." not in page
+    settings.ODOO_URL = ""
+    assert not re.search(r"answered 3\d s ago", text(client, "/connections/"))
+
+
+@pytest.mark.usefixtures("_no_ping")
+def test_connections_tell_of_webhooks(client: Client, settings: LazySettings) -> None:
+    settings.ODOO_WEBHOOK_SECRETS, settings.PUBLIC_URL = ["a secret"], ""
+    settings.WORKING_HOURS = None
+    SyncState.objects.update(webhook_at=Now() - timedelta(seconds=90))
+    page = text(log_in(client), "/connections/")
+    assert re.search(r"The latest came (1 min|9\d s)", page)
+    assert "PUBLIC_URL is not set" in page
+    round_trip._known._known = round_trip.RoundTrip(Ping(PingArrival.HERE), 0.012), monotonic()
+    round_trip._known._asked_at = monotonic()
+    settings.PUBLIC_URL = "https://copy.example.com"
+    assert "came back in 12 ms" in text(client, "/connections/")
+    failed_one = Ping(PingArrival.NO_ANSWER, "connection refused")
+    round_trip._known._known = round_trip.RoundTrip(failed_one, 0.012), monotonic()
+    assert "connection refused" in text(client, "/connections/")
+
+
+# --- an order that the copy has never seen -------------------------------------------------------
+
+
+def test_staff_may_look_for_an_order_that_only_odoo_has(
+    client: Client, settings: LazySettings
+) -> None:
+    settings.LIVE_PAGE_PUBLIC = True
+    assert client.get("/bc/77/").status_code == 404
+    log_in(client)
+    assert client.get("/search/?q=%2377")["Location"] == "/bc/77/"
+    page = text(client, "/bc/77/")
+    assert "The copy has no order with this number." in page
+    assert "Compare with Odoo now" in page
+    assert "Read from Odoo again now" in page
+    for impossible in (0, 2**31, 2**63):
+        assert client.get(f"/bc/{impossible}/").status_code == 404
+    assert client.get(f"/search/?q=%23{2**31}")["Location"].startswith("/orders/")
