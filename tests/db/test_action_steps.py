@@ -20,8 +20,10 @@ from django.utils import translation
 from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import verbatim
 from bc_consumer.core.translatable_field import said
 from bc_consumer.installation.permissions import ADMINISTRATORS
+from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import (
     BC,
     Alert,
@@ -280,7 +282,9 @@ def test_a_cause_is_replayed_and_followed_until_all_are_through(
     action = perform(Kind.REPLAY, failure=group.failure)
     assert action.status == Status.DONE, action.outcome
     assert action.outcome == "3 orders were replayed. Through: 2, failed again: 1."
-    assert action.result == {"replayed": 3, "waiting": 0, "failed": 1, "through": 2}
+    assert action.result == {
+        "replayed": 3, "waiting": 0, "failed": 1, "held": 0, "in_vain": 0, "through": 2,
+    }  # fmt: skip
     assert (action.done, action.total) == (3, 3)
     other.refresh_from_db()
     assert other.failed_at is not None, "what has another cause stays"
@@ -305,6 +309,47 @@ def test_a_replay_that_nobody_works_off_ends_with_what_waits(
     assert action.outcome.endswith("Still waiting: 1.")
 
 
+def test_what_is_held_or_waits_for_a_stuck_order_is_not_told_as_through(
+    perform: Callable[..., OperatorAction], ids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(action_steps, "MARGIN_SECONDS", -1e6)  # it would wait for its deadline
+    for odoo_id in ids[:3]:
+        failed(odoo_id)
+    failed(999, error_class="OdooFault", failure="another cause")
+
+    def replay(rows: Any) -> int:
+        count = len(rows)
+        PendingBC.objects.filter(pk=ids[0]).delete()
+        PendingBC.objects.filter(pk=ids[1]).update(failed_at=None, held_reason="too many")
+        PendingBC.objects.filter(pk=ids[2]).update(
+            failed_at=None, error_class=ledger.WAITS_FOR_ANOTHER_ORDER
+        )
+        return count
+
+    monkeypatch.setattr(failed_orders, "replay", replay)
+    action = perform(Kind.REPLAY, odoo_ids=ids[:3])
+    assert action.outcome == (
+        "3 orders were replayed. Through: 1, failed again: 0. On hold: 1. Waiting for another"
+        " order that is stuck: 1."
+    )
+
+
+def test_a_replay_is_not_followed_while_odoo_is_away(
+    perform: Callable[..., OperatorAction], ids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(action_steps, "MARGIN_SECONDS", -1e6)
+    failed(ids[0])
+    circuit_breaker.record_failure(verbatim("HTTP 502"), probing=False, refused=False)
+    action = perform(Kind.REPLAY, all=True)
+    assert action.status == Status.DONE
+    assert action.outcome.endswith("Still waiting: 1. Odoo is away: they are read once it is back.")
+
+
+def test_a_replay_keeps_no_order_from_being_read() -> None:
+    (lane,) = (kinds for kinds in action_steps.LANES.values() if Kind.REPLAY in kinds)
+    assert set(lane) == {Kind.REPLAY}
+
+
 # --- held orders ---------------------------------------------------------------------------------
 
 
@@ -322,7 +367,7 @@ def test_released_orders_are_looked_at_again_and_the_brake_decides(
     perform: Callable[..., OperatorAction], settings: LazySettings, held: list[int]
 ) -> None:
     action = perform(Kind.RELEASE, odoo_ids=held)
-    assert action.outcome == "Read from Odoo: 2, of which unchanged: 0. Still on hold: 2."
+    assert action.outcome == "Read from Odoo: 0, of which unchanged: 0. Still on hold: 2."
     settings.BRAKE_ARCHIVINGS = 20
     action = perform(Kind.RELEASE, odoo_ids=held)
     assert {order["outcome"] for order in action.result["orders"]} == {"archived"}
