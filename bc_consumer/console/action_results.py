@@ -1,6 +1,6 @@
 """What an action has found, ready to be shown: the page's part for its kind, and what it tells."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -9,7 +9,7 @@ from bc_consumer.console import formatting
 from bc_consumer.console.labels import label
 from bc_consumer.core.translatable_field import said
 from bc_consumer.models import BC, BCLine, JournalEntry, OperatorAction
-from bc_consumer.operations.action_results import messages_in
+from bc_consumer.operations.action_results import CUT, messages_in
 from bc_consumer.operations.phase_words import describe_phase
 
 Kind = OperatorAction.Kind
@@ -23,6 +23,24 @@ def shown_result(action: OperatorAction) -> Told | None:
     shown = SHOWN.get(OperatorAction.Kind(action.kind))
     result = messages_in(action.result)
     return shown(action, result) if shown is not None and result else None
+
+
+def parts_kept(result: Mapping[str, Any]) -> list[str]:
+    """Return what is to be said of a result that was too large to be kept whole."""
+    return [_part_kept(result, path, before) for path, before in result.get(CUT, {}).items()]
+
+
+def _part_kept(result: Mapping[str, Any], path: str, before: int) -> str:
+    entries: Any = result
+    for name in path.split("."):
+        if isinstance(entries, list) and name.isdecimal() and int(name) < len(entries):
+            entries = entries[int(name)]
+        else:
+            entries = entries.get(name) if isinstance(entries, Mapping) else None
+    if not isinstance(entries, Collection) or isinstance(entries, str):
+        return _("Only a part is kept.")
+    text = _("Only a part is kept: %(kept)s of %(all)s.")
+    return text % {"kept": formatting.number(len(entries)), "all": formatting.number(before)}
 
 
 def _comparison(_action: OperatorAction, result: Mapping[str, Any]) -> Told | None:

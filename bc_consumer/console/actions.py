@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
-from bc_consumer.console.action_results import shown_result
+from bc_consumer.console.action_results import parts_kept, shown_result
 from bc_consumer.console.page import form, is_staff, page
 from bc_consumer.console.search import odoo_id_in
 from bc_consumer.core.translatable_field import said
@@ -117,8 +117,11 @@ def context_of(request: HttpRequest, found: OperatorAction | None) -> Mapping[st
         return {"action": None}
     return {
         "action": found,
-        "waits_too_long": operator_actions.waiting_too_long(found),
+        "why_waiting": said(operator_actions.reason_for_waiting())
+        if operator_actions.waiting_too_long(found)
+        else "",
         "result": shown_result(found),
+        "parts_kept": parts_kept(found.result),
         "tell_traceback": may_see_tracebacks(request.user),
     }
 

@@ -36,7 +36,7 @@ EXPIRES_AFTER = timedelta(hours=1)
 run in the middle of the day would surprise people. One that a worker gave back, or died with, waits
 for so long anew: until then its ``lease_until`` says."""
 DIED = _("The worker that did it died. Ask for it again.")
-EXPIRED = _("No worker took it within an hour. Is one running? Then ask for it again.")
+EXPIRED = _("It was not begun within an hour. Ask for it again if it is still wanted.")
 
 
 def unfinished() -> QuerySet[OperatorAction]:

@@ -24,7 +24,7 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Heartbeat, Lane, OperatorAction
 from bc_consumer.operations import action_parameters, heartbeats, run_control
-from bc_consumer.operations.action_claims import close_abandoned, unfinished
+from bc_consumer.operations.action_claims import EXPIRES_AFTER, close_abandoned, unfinished
 from bc_consumer.operations.action_results import fit
 from bc_consumer.operations.rights import Requester, check_right
 from bc_consumer.operations.run_control import Answer
@@ -114,7 +114,10 @@ def record_done(
 
 def waiting_too_long(action: OperatorAction) -> bool:
     """Return whether no worker has taken this action although it was asked for a while ago."""
-    return action.status == Status.ASKED and database_now() - action.asked_at > WAITING
+    since = action.asked_at
+    if action.lease_until is not None:  # a worker gave it back, or died with it
+        since = action.lease_until - EXPIRES_AFTER
+    return action.status == Status.ASKED and database_now() - since > WAITING
 
 
 def reason_for_waiting() -> Message:

@@ -20,7 +20,8 @@ from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.installation.permissions import ADMINISTRATORS, OPERATORS
 from bc_consumer.models import BC, Heartbeat, OperatorAction, SyncLog, SyncState
-from bc_consumer.operations.operator_actions import record_done
+from bc_consumer.operations import action_claims
+from bc_consumer.operations.operator_actions import ask, record_done, waiting_too_long
 from bc_consumer.operations.public_address import Ping, PingArrival
 from tests.db.copied import bc, failed, journal, pending
 
@@ -289,3 +290,60 @@ def test_staff_may_look_for_an_order_that_only_odoo_has(
     for impossible in (0, 2**31, 2**63):
         assert client.get(f"/bc/{impossible}/").status_code == 404
     assert client.get(f"/search/?q=%23{2**31}")["Location"].startswith("/orders/")
+
+
+# --- waiting, parts, questions -------------------------------------------------------------------
+
+
+def test_an_action_that_waits_says_why(client: Client) -> None:
+    log_in(client)
+    action = ask(Kind.DOCTOR, User.objects.get())
+    OperatorAction.objects.update(asked_at=Now() - timedelta(seconds=60))
+    assert "No worker is running: start one." in text(client, f"/actions/{action.pk}/")
+    beat("worker")
+    page = text(client, f"/actions/{action.pk}/")
+    assert "The workers have other actions in hand; this one follows." in page
+    assert "is one running?" not in page
+    OperatorAction.objects.update(asked_at=Now() - timedelta(hours=2))
+    action_claims.close_abandoned()
+    page = text(client, f"/actions/{action.pk}/")
+    assert "It was not begun within an hour." in page
+    assert "Is one running?" not in page
+
+
+def test_what_was_given_back_waits_from_then_on() -> None:
+    action = ask(Kind.DOCTOR, User.objects.create_superuser("chief"))
+    OperatorAction.objects.update(
+        asked_at=Now() - timedelta(minutes=20), lease_until=Now() + action_claims.EXPIRES_AFTER
+    )
+    action.refresh_from_db()
+    assert not waiting_too_long(action)
+
+
+def test_a_result_of_which_a_part_is_kept_says_so(client: Client) -> None:
+    orders = [
+        {"odoo_id": n, "name": f"P{n}", "outcome": "failed", "error": "x" * 3000, "changes": {}}
+        for n in range(1, 101)
+    ]
+    action = record_done(Kind.READ_AGAIN, "chief", {}, verbatim("x"), {"orders": orders})
+    path = f"/actions/{action.pk}/"
+    assert "Only a part is kept: 50 of 100." in text(log_in(client), path)
+    assert "Seule une partie est conservée : 50 sur 100." in text(client, path, "fr")
+    action = record_done(Kind.DOCTOR, "chief", {}, verbatim("x"), {"checks": []})
+    assert "Only a part is kept" not in text(client, f"/actions/{action.pk}/")
+    fields = {f"x_{n}": ["", "x" * 9000] for n in range(30)}
+    one = comparison(outcome="changed", changes={"fields": fields})
+    assert "Only a part is kept: 15 of 30." in text(client, f"/actions/{one}/")
+
+
+def test_archiving_many_orders_asks_first(client: Client) -> None:
+    pending(1, held_reason="too many at once", held_at=database_now())
+    page = text(log_in(client), "/failures/")
+    summary = page.index("Archive the selected orders</summary>")
+    assert page.index('name="kind" value="archive"') > summary
+    assert "Yes: Archive the selected orders" in page
+
+
+def test_the_file_of_orders_is_named_after_them(client: Client) -> None:
+    answer = log_in(client).get("/orders.csv", headers={"Accept-Language": "en"})
+    assert 'filename="orders' in answer["Content-Disposition"]
