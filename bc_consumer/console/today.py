@@ -61,7 +61,7 @@ def _context(request: HttpRequest) -> dict[str, object]:
     return {
         "answers": answers(verdict.today()),
         "figures": read_figures(),
-        "last_hour": freshness.last_hour(),
+        "last_hour": freshness.shown_last_hour(),
         "delays": charts.delay_chart(freshness.delays_by_hour()),
         "nights": charts.night_chart(correctness.missed_by_night()),
         "notices": list(_causes()) if is_staff(request) else [],

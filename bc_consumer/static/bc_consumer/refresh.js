@@ -4,14 +4,31 @@
 const REFRESH = 1000; // milliseconds
 const TIMEOUT = 5000;
 
+// Once the session has ended the answer is the login page: then the whole page leads there.
+async function fetchOrLogIn(url, options) {
+  const answer = await fetch(url, options);
+  if (!answer.redirected) return answer;
+  location.reload();
+  return new Promise(() => {});
+}
+
 async function refreshed(part) {
-  const answer = await fetch(part.dataset.refresh, {
+  const answer = await fetchOrLogIn(part.dataset.refresh, {
     credentials: "same-origin",
     signal: AbortSignal.timeout(TIMEOUT),
   });
   if (!answer.ok) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (part.innerHTML !== fresh.body.innerHTML) part.replaceChildren(...fresh.body.childNodes);
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").body;
+  // What has not changed stays, and with it the reader's place and selection.
+  const smaller = [...part.querySelectorAll("[data-part]")].filter(
+    (one) => one.parentElement.closest("[data-part]") === null,
+  );
+  if (!smaller.length) swap(part, fresh);
+  smaller.forEach((one) => swap(one, fresh.querySelector(`[data-part="${one.dataset.part}"]`)));
+}
+
+function swap(now, next) {
+  if (now.innerHTML !== next.innerHTML) now.replaceChildren(...next.childNodes);
 }
 
 async function keepFresh(part) {
@@ -28,10 +45,10 @@ async function keepFresh(part) {
 }
 
 document.querySelectorAll("[data-refresh]").forEach(keepFresh);
-document.querySelectorAll("[data-select-all]").forEach((all) => {
-  all.addEventListener("change", () => {
-    all.closest("form").querySelectorAll("tbody input[type=checkbox]").forEach((one) => {
-      one.checked = all.checked;
-    });
+// On the document, because tables arrive by refreshes.
+document.addEventListener("change", ({ target }) => {
+  if (!target.matches("[data-select-all]")) return;
+  target.closest("form").querySelectorAll("tbody input[type=checkbox]").forEach((one) => {
+    one.checked = target.checked;
   });
 });
