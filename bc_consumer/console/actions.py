@@ -111,6 +111,15 @@ def action_content(request: HttpRequest, number: int) -> HttpResponse:
     return render(request, "bc_consumer/action_content.html", context)
 
 
+@form
+def cancel(request: HttpRequest, number: int) -> HttpResponse:
+    """Cancel an action, and go back to its page. 404 if there is none with this number."""
+    answer = operator_actions.cancel(_found(number).pk, request.user)
+    tell = messages.success if answer.done else messages.error
+    tell(request, said(answer.text))
+    return HttpResponseRedirect(reverse("bc-action", args=[number]))
+
+
 def context_of(request: HttpRequest, found: OperatorAction | None) -> Mapping[str, Any]:
     """Return what a page needs to tell of an action."""
     if found is None:
@@ -122,6 +131,7 @@ def context_of(request: HttpRequest, found: OperatorAction | None) -> Mapping[st
         else "",
         "result": shown_result(found),
         "parts_kept": parts_kept(found.result),
+        "may_cancel": found.is_unfinished and operator_actions.may_cancel(found, request.user),
         "tell_traceback": may_see_tracebacks(request.user),
     }
 

@@ -51,14 +51,15 @@ def any_asked() -> bool:
 
 def take(kinds: Collection[OperatorAction.Kind], token: uuid.UUID) -> OperatorAction | None:
     """Lease the oldest asked action of one of these kinds; None where there is none."""
-    if not unfinished().filter(status=Status.ASKED, kind__in=kinds).exists():
+    wanted = unfinished().filter(status=Status.ASKED, cancel_asked_by="", kind__in=kinds)
+    if not wanted.exists():
         return None  # a read alone: on SQLite an UPDATE would wait for whoever writes
     sql = dialect()
     marks = ", ".join(["%s"] * len(kinds))
     statement = f"""
         WITH next AS MATERIALIZED (
             SELECT id FROM {TABLE}
-            WHERE status = '{Status.ASKED}' AND kind IN ({marks})
+            WHERE status = '{Status.ASKED}' AND cancel_asked_by = '' AND kind IN ({marks})
             ORDER BY id LIMIT 1 {sql.skip_locked})
         UPDATE {TABLE} SET status = '{Status.RUNNING}', claim_token = %s, attempts = attempts + 1,
             started_at = {sql.now}, lease_until = {sql.later.format("%s")}
@@ -68,11 +69,14 @@ def take(kinds: Collection[OperatorAction.Kind], token: uuid.UUID) -> OperatorAc
     return next(iter(OperatorAction.objects.raw(statement, parameters)), None)
 
 
-def renew(tokens: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Renew the leases of actions in hand; return the tokens of those that are still ours."""
+def renew(tokens: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Renew the leases of actions in hand; return the tokens of those that are still ours.
+
+    With each comes the name of who has cancelled it; "" where nobody has.
+    """
     ours = OperatorAction.objects.filter(status=Status.RUNNING, claim_token__in=tokens)
     ours.update(lease_until=Now() + LEASE)
-    return set(ours.values_list("claim_token", flat=True))  # type: ignore[arg-type]
+    return dict(ours.values_list("claim_token", "cancel_asked_by"))  # type: ignore[arg-type]
 
 
 def tell_progress(
@@ -120,6 +124,33 @@ def give_back(token: uuid.UUID) -> bool:
     )
 
 
+def cancel(action: OperatorAction, who: str) -> bool:
+    """End an action that nobody has begun, or ask whoever has it in hand to end it.
+
+    Return False where it has ended already.
+    """
+    if _end_cancelled(action.pk, who):
+        return True
+    running = OperatorAction.objects.filter(pk=action.pk, status=Status.RUNNING)
+    return bool(running.update(cancel_asked_by=who))
+
+
+def cancelled_by(who: str) -> Message:
+    """Return the outcome of an action that this person has cancelled."""
+    return _("Cancelled by %(who)s.", who=who)
+
+
+def _end_cancelled(key: int, who: str) -> int:
+    return OperatorAction.objects.filter(pk=key, status=Status.ASKED).update(
+        status=Status.CANCELLED,
+        cancel_asked_by=who,
+        outcome=redacted(cancelled_by(who)),
+        ended_at=Now(),
+        claim_token=None,
+        lease_until=None,
+    )
+
+
 def close_abandoned() -> int:
     """End what dead workers left and what nobody took, or have it taken again; return how many."""
     if not unfinished().filter(_abandoned()).exists():
@@ -136,12 +167,19 @@ def close_abandoned() -> int:
         lease_until=Now() + EXPIRES_AFTER,
     )
     count += dead.update(status=Status.FAILED, outcome=DIED, ended_at=Now(), **nobody)
+    for cancelled in OperatorAction.objects.filter(_cancelled()):
+        count += _end_cancelled(cancelled.pk, cancelled.cancel_asked_by)
     late = OperatorAction.objects.filter(_late())
     return count + late.update(status=Status.EXPIRED, outcome=EXPIRED, ended_at=Now(), **nobody)
 
 
 def _abandoned() -> Q:
-    return Q(status=Status.RUNNING, lease_until__lt=Now()) | _late()
+    return Q(status=Status.RUNNING, lease_until__lt=Now()) | _late() | _cancelled()
+
+
+def _cancelled() -> Q:
+    """Return the condition for actions that were cancelled while a worker had them in hand."""
+    return Q(status=Status.ASKED) & ~Q(cancel_asked_by="")
 
 
 def _late() -> Q:

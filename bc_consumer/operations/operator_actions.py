@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 
 from bc_consumer import ledger
@@ -23,10 +24,10 @@ from bc_consumer.core.translatable import Message, ngettext
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Heartbeat, Lane, OperatorAction
-from bc_consumer.operations import action_parameters, heartbeats, run_control
+from bc_consumer.operations import action_claims, action_parameters, heartbeats, run_control
 from bc_consumer.operations.action_claims import EXPIRES_AFTER, close_abandoned, unfinished
 from bc_consumer.operations.action_results import fit
-from bc_consumer.operations.rights import Requester, check_right
+from bc_consumer.operations.rights import Requester, check_right, may
 from bc_consumer.operations.run_control import Answer
 
 logger = logging.getLogger(__name__)
@@ -110,6 +111,34 @@ def record_done(
     )
     logger.info("%s: action %d, %s: %s", action.asked_by, action.pk, kind, outcome)
     return action
+
+
+def may_cancel(action: OperatorAction, user: Requester) -> bool:
+    """Return whether this user may cancel it: who asked for it, and who may stop runs."""
+    is_own = bool(action.user_id) and action.user_id == str(user.pk) and bool(user.is_active)
+    return is_own or may(user, Kind.STOP)
+
+
+def cancel(key: int, user: Requester | str) -> Answer:
+    """Cancel an action; a run that it has begun stops at its next step.
+
+    ``user``: a text names a command's user, who may cancel everything. Raises PermissionDenied, and
+    DoesNotExist where there is no such action.
+    """
+    action = OperatorAction.objects.get(pk=key)
+    if isinstance(user, str):
+        who = user[:LONGEST_NAME]
+    elif may_cancel(action, user):
+        who = user.get_username()[:LONGEST_NAME]
+    else:
+        raise PermissionDenied(f"{user.get_username()} may not cancel action {key}")
+    run = action.result.get("run") if action.kind == Kind.RUN and action.is_unfinished else None
+    if run is not None and run_control.ask_to_stop(who, run).done:
+        return Answer(True, _("The run is asked to stop, and does so at its next step."), run)
+    if not action_claims.cancel(action, who):
+        return Answer(False, _("It has ended already."))
+    logger.info("%s cancels action %d, %s", who, key, action.kind)
+    return Answer(True, _("It is cancelled; what a worker has in hand ends within moments."))
 
 
 def waiting_too_long(action: OperatorAction) -> bool:

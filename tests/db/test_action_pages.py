@@ -347,3 +347,19 @@ def test_archiving_many_orders_asks_first(client: Client) -> None:
 def test_the_file_of_orders_is_named_after_them(client: Client) -> None:
     answer = log_in(client).get("/orders.csv", headers={"Accept-Language": "en"})
     assert 'filename="orders' in answer["Content-Disposition"]
+
+
+def test_an_action_is_cancelled_on_its_page(client: Client) -> None:
+    log_in(client, OPERATORS)
+    action = ask(Kind.DRY_RUN, User.objects.get())
+    path = f"/actions/{action.pk}/"
+    assert f'action="{path}cancel/"' in text(client, path)
+    answer = client.post(f"{path}cancel/")
+    assert (answer.status_code, answer["Location"]) == (302, path)
+    page = text(client, path)
+    assert "Cancelled by BC operators." in page
+    assert f'action="{path}cancel/"' not in page
+    assert client.post("/actions/999/cancel/").status_code == 404
+    another = ask(Kind.DOCTOR, User.objects.create_superuser("chief"))
+    assert "cancel/" not in text(client, f"/actions/{another.pk}/")
+    assert client.post(f"/actions/{another.pk}/cancel/").status_code == 403
