@@ -9,7 +9,7 @@ itself is recorded by ``record_done``.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -154,16 +154,6 @@ def reason_for_waiting() -> Message:
     if not heartbeats.alive()[Heartbeat.Kind.WORKER]:
         return _("No worker is running: start one.")
     return _("The workers have other actions in hand; this one follows.")
-
-
-def mark_differences(
-    action: OperatorAction, user: Requester, odoo_ids: Collection[int]
-) -> OperatorAction:
-    """Have orders that a dry run found to differ read again; return the record of it.
-
-    Orders that are not among its differences are left out. Raises what ``ask`` raises.
-    """
-    return ask(Kind.MARK_DIFFERENCES, user, action=action.pk, odoo_ids=list(odoo_ids))
 
 
 # --- what is done at once -----------------------------------------------------------------------

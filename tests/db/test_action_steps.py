@@ -38,7 +38,7 @@ from bc_consumer.models import (
 )
 from bc_consumer.operations import failed_orders, heartbeats
 from bc_consumer.operations.action_results import messages_in
-from bc_consumer.operations.operator_actions import ask, mark_differences
+from bc_consumer.operations.operator_actions import ask
 from bc_consumer.operations.run_control import ask_to_stop, unlock
 from bc_consumer.reconciliation import lock
 from bc_consumer.reconciliation.lock import AlreadyRunning, Lock
@@ -671,11 +671,11 @@ def test_differences_are_kept_and_can_be_had_read(
     assert found[ids[1]]["differences"][0]["kind"] == "gone from Odoo"
     assert (action.result["differing_orders"], action.result["gone"]) == (2, 1)
 
-    marked = mark_differences(action, chief, [ids[0], ids[3]])
+    marked = ask(Kind.MARK_DIFFERENCES, chief, action=action.pk, odoo_ids=[ids[0], ids[3]])
     assert (marked.status, marked.result) == (Status.DONE, {"odoo_ids": [ids[0]]})
     row = PendingBC.objects.get()
     assert (row.odoo_id, row.causes) == (ids[0], "operator")
-    refused = mark_differences(action, chief, [ids[3]])
+    refused = ask(Kind.MARK_DIFFERENCES, chief, action=action.pk, odoo_ids=[ids[3]])
     assert (refused.status, refused.outcome) == (
         Status.REFUSED, "None of these orders is among its differences.",
     )  # fmt: skip
