@@ -120,6 +120,7 @@ def test_who_replayed_what_is_recorded(replay: Replay) -> None:
     assert action.outcome == "4 orders were replayed."
 
 
+@pytest.mark.usefixtures("four_failed")
 def test_a_dry_run_shows_causes_with_their_numbers_and_changes_nothing(replay: Replay) -> None:
     assert replay("--all", "--dry-run") == 0
     told = replay.out.getvalue()
