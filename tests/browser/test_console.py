@@ -133,6 +133,8 @@ def test_a_dry_run_shows_what_differs_and_has_it_read(
     window: Window, deployment: Deployment, simulator: Simulator
 ) -> None:
     odoo_id, name = copied(deployment, simulator)
+    # A scan that was asked for would put it right before.
+    deployment.sql("UPDATE bc_consumer_syncstate SET scan_due_at = NULL")
     deployment.sql("UPDATE bc_consumer_bc SET partner_ref = 'WRONG' WHERE odoo_id = %s", odoo_id)
     log_in(window, deployment, "operator")
     window.open(f"{deployment.base_url}/runs/")
