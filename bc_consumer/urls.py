@@ -46,6 +46,7 @@ urlpatterns = [
     path("actions/", actions.actions, name="bc-actions"),
     path("actions/<int:number>/", actions.action, name="bc-action"),
     path("actions/<int:number>/content/", actions.action_content, name="bc-action-content"),
+    path("actions/<int:number>/cancel/", actions.cancel, name="bc-cancel"),
     path("ask/", actions.ask, name="bc-ask-selected"),
     path("ask/<slug:kind>/", actions.ask, name="bc-ask"),
     path("healthz", health.healthz, name="healthz"),

@@ -1,6 +1,6 @@
 """What an action has found, ready to be shown: the page's part for its kind, and what it tells."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -9,7 +9,7 @@ from bc_consumer.console import formatting
 from bc_consumer.console.labels import label
 from bc_consumer.core.translatable_field import said
 from bc_consumer.models import BC, BCLine, JournalEntry, OperatorAction
-from bc_consumer.operations.action_results import messages_in
+from bc_consumer.operations.action_results import CUT, messages_in
 from bc_consumer.operations.phase_words import describe_phase
 
 Kind = OperatorAction.Kind
@@ -25,6 +25,24 @@ def shown_result(action: OperatorAction) -> Told | None:
     return shown(action, result) if shown is not None and result else None
 
 
+def parts_kept(result: Mapping[str, Any]) -> list[str]:
+    """Return what is to be said of a result that was too large to be kept whole."""
+    return [_part_kept(result, path, before) for path, before in result.get(CUT, {}).items()]
+
+
+def _part_kept(result: Mapping[str, Any], path: str, before: int) -> str:
+    entries: Any = result
+    for name in path.split("."):
+        if isinstance(entries, list) and name.isdecimal() and int(name) < len(entries):
+            entries = entries[int(name)]
+        else:
+            entries = entries.get(name) if isinstance(entries, Mapping) else None
+    if not isinstance(entries, Collection) or isinstance(entries, str):
+        return _("Only a part is kept.")
+    text = _("Only a part is kept: %(kept)s of %(all)s.")
+    return text % {"kept": formatting.number(len(entries)), "all": formatting.number(before)}
+
+
 def _comparison(_action: OperatorAction, result: Mapping[str, Any]) -> Told | None:
     order = result.get("order")
     if not order:
@@ -32,7 +50,12 @@ def _comparison(_action: OperatorAction, result: Mapping[str, Any]) -> Told | No
     return {
         "template": "bc_consumer/result_comparison.html",
         "changes": formatting.read_changes(order["changes"]),
-        "in_both": order["exists_in_copy"] and order["exists_in_odoo"] is True,
+        "is_equal": order["exists_in_copy"]
+        and order["exists_in_odoo"] is True
+        and not order.get("outcome"),
+        "archived": formatting.show(BC, "archived_reason", order.get("archived_reason") or ""),
+        "is_archived": bool(order.get("archived_reason")),
+        "is_forbidden": bool(order.get("forbidden_in_copy")),
     }
 
 

@@ -15,8 +15,8 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
-from bc_consumer.console.action_results import shown_result
-from bc_consumer.console.page import form, page
+from bc_consumer.console.action_results import parts_kept, shown_result
+from bc_consumer.console.page import form, is_staff, page
 from bc_consumer.console.replay_preview import preview_of
 from bc_consumer.console.search import odoo_id_in
 from bc_consumer.core.sql_dialect import database_now
@@ -79,7 +79,12 @@ def _page_with(request: HttpRequest, asked: OperatorAction) -> str:
 
 
 def action_of(request: HttpRequest) -> OperatorAction | None:
-    """Return the action whose outcome a page is asked to show, if there is one."""
+    """Return the action whose outcome a page is asked to show, if there is one.
+
+    None for readers of a public page: outcomes are for staff.
+    """
+    if not is_staff(request):
+        return None
     number = odoo_id_in(request.GET.get("action", ""))
     return None if number is None else OperatorAction.objects.filter(pk=number).first()
 
@@ -110,15 +115,28 @@ def action_content(request: HttpRequest, number: int) -> HttpResponse:
     return render(request, "bc_consumer/action_content.html", context)
 
 
+@form
+def cancel(request: HttpRequest, number: int) -> HttpResponse:
+    """Cancel an action, and go back to its page. 404 if there is none with this number."""
+    answer = operator_actions.cancel(_found(number).pk, request.user)
+    tell = messages.success if answer.done else messages.error
+    tell(request, said(answer.text))
+    return HttpResponseRedirect(reverse("bc-action", args=[number]))
+
+
 def context_of(request: HttpRequest, found: OperatorAction | None) -> Mapping[str, Any]:
     """Return what a page needs to tell of an action."""
     if found is None:
         return {"action": None}
     return {
         "action": found,
-        "waits_too_long": operator_actions.waiting_too_long(found),
+        "why_waiting": said(operator_actions.reason_for_waiting())
+        if operator_actions.waiting_too_long(found)
+        else "",
         "result": shown_result(found),
         "seconds_left": _seconds_left(found),
+        "parts_kept": parts_kept(found.result),
+        "may_cancel": found.is_unfinished and operator_actions.may_cancel(found, request.user),
         "tell_traceback": may_see_tracebacks(request.user),
     }
 

@@ -36,6 +36,7 @@ from bc_consumer.console.admin_html import (
 )
 from bc_consumer.console.admin_read_only import BoundedPaginator, ReadOnlyAdmin
 from bc_consumer.console.order import odoo_url
+from bc_consumer.core import translatable
 from bc_consumer.core.translatable_field import said
 from bc_consumer.ledger import Mark, error_fingerprint
 from bc_consumer.messaging.publisher import publisher
@@ -52,12 +53,13 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.operations import action_parameters, failed_orders, operator_actions
+from bc_consumer.operations.operator_actions import record_done
 
 MARKED_AT_ONCE = 10_000
 """The most orders that one action marks: it runs within one request."""
 
 
-@admin.action(description=_("Read from Odoo again"), permissions=["replay"])
+@admin.action(description=_("Read from Odoo again"), permissions=["read_again"])
 def read_again(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
     """Mark the selected orders; workers read them from Odoo within moments."""
     ids = list(queryset.order_by().values_list("odoo_id", flat=True)[: MARKED_AT_ONCE + 1])
@@ -67,6 +69,12 @@ def read_again(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: Query
         model_admin.message_user(request, text, messages.ERROR)
         return
     publisher().wake(ledger.mark(ids, Mark(cause="operator", lane=Lane.OPERATOR)))
+    marked = translatable.ngettext(
+        "%(count)s order is marked, and will be read from Odoo in a moment.",
+        "%(count)s orders are marked, and will be read from Odoo in a moment.",
+        len(ids),
+    )
+    record_done(OperatorAction.Kind.READ_AGAIN, request.user, {"odoo_ids": ids}, marked)
     text = ngettext(
         "%(count)s order will be read from Odoo again.",
         "%(count)s orders will be read from Odoo again.",
@@ -80,7 +88,14 @@ def read_again(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: Query
 @admin.action(description=_("Replay the failed ones"), permissions=["replay"])
 def replay(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
     """Mark the failed orders among the selected, however many, in the bulk lane."""
-    count = failed_orders.replay(queryset.filter(failed_at__isnull=False))
+    failed = queryset.filter(failed_at__isnull=False)
+    ids = list(failed.order_by("pk").values_list("pk", flat=True))
+    count = failed_orders.replay(failed)
+    if count:
+        replayed = translatable.ngettext(
+            "%(count)s order was replayed.", "%(count)s orders were replayed.", count
+        )
+        record_done(OperatorAction.Kind.REPLAY, request.user, {"odoo_ids": ids}, replayed)
     text = ngettext(
         "%(count)s failed order will be read from Odoo again.",
         "%(count)s failed orders will be read from Odoo again.",

@@ -119,8 +119,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Refuse: nothing is deleted by hand."""
         return False
 
-    def has_replay_permission(self, request: HttpRequest) -> bool:
+    def has_read_again_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may have orders read again."""
+        return may(request.user, OperatorAction.Kind.READ_AGAIN)
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may replay failed orders."""
         return may(request.user, OperatorAction.Kind.REPLAY)
 
     def has_dismiss_permission(self, request: HttpRequest) -> bool:

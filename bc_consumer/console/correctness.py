@@ -52,11 +52,6 @@ class CompletedRun:
         """How many orders it found to differ; one may be counted under several figures."""
         return self.found_by_window + self.found_by_digest + self.found_by_names + self.same_date
 
-    @property
-    def found_equal(self) -> bool:
-        """Whether it found no difference, and left none."""
-        return not (self.differences or self.failed or self.held)
-
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedRun:

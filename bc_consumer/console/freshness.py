@@ -186,6 +186,8 @@ def _fetch(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 
 present = CachedValue(_read_present, share=PROMPT_SHARE)
+shown_last_hour = CachedValue(_last_hour, share=PROMPT_SHARE)
+"""The same as ``last_hour`` for a figure that people watch."""
 last_hour = CachedValue(_last_hour, share=SMALL_SHARE, longest=SMALL_SHARE_LONGEST_SECONDS)
 delays_by_hour = CachedValue(
     _delays_by_hour, share=SMALL_SHARE, longest=SMALL_SHARE_LONGEST_SECONDS

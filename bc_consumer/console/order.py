@@ -9,23 +9,31 @@ from django.utils.translation import gettext as _
 
 from bc_consumer.console import formatting, layout
 from bc_consumer.console.actions import action_of, context_of
-from bc_consumer.console.counts import order_story
+from bc_consumer.console.counts import OrderStory, order_story
 from bc_consumer.console.failure_advice import advice_for
 from bc_consumer.console.labels import copies_sales
 from bc_consumer.console.page import is_staff, public_page
+from bc_consumer.core.id_set import HIGHEST_ID
 
 ENTRIES = 50
 
 
 @public_page
 def order(request: HttpRequest, odoo_id: int) -> HttpResponse:
-    """Show one order: copy, lines, journal and pending row. 404 if nothing is known about it."""
+    """Show one order: copy, lines, journal and pending row.
+
+    404 if nothing is known about it; but staff may have it looked for in Odoo.
+    """
     story = order_story(odoo_id, ENTRIES)
+    is_known = story is not None
     if story is None:
-        raise Http404(_("The copy has no order with this number."))
+        if not is_staff(request) or not 0 < odoo_id <= HIGHEST_ID:
+            raise Http404(_("The copy has no order with this number."))
+        story = OrderStory(odoo_id, None, [], [], None)
     pending = story.pending
     context = {
         "story": story,
+        "is_known": is_known,
         "bc": story.bc,
         "fields": layout.order_page(),
         "extra": formatting.extra_fields(story.bc, sorted(story.bc.extra)) if story.bc else [],

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from bc_consumer.console import formatting, layout, search
 from bc_consumer.console.csv_export import MOST_ROWS, csv_response, in_parts
@@ -55,7 +56,7 @@ def orders_csv(request: HttpRequest) -> StreamingHttpResponse:
     columns = list(dict.fromkeys(columns))
     header = [formatting.field_label(BC, name) for name in columns]
     found = OrderFilter(request.GET).orders().only("odoo_id", *columns)
-    return csv_response(header[1], header, _rows(found, columns))
+    return csv_response(_("orders"), header, _rows(found, columns))
 
 
 def _rows(found: QuerySet[BC], columns: Sequence[str]) -> Iterator[list[Any]]:

@@ -3,6 +3,9 @@
 It goes the way of Odoo's webhooks, with one of their secrets, and changes nothing.
 """
 
+import time
+from dataclasses import dataclass
+
 from django.conf import settings
 
 from bc_consumer.core.background_value import BackgroundValue, Known
@@ -13,14 +16,24 @@ WAIT_SECONDS = 1.0
 """The longest that a page waits for a ping's answer; the ping itself goes on meanwhile."""
 
 
-def _ping() -> Ping:
-    return ping(webhook_endpoint(), settings.ODOO_WEBHOOK_SECRETS[0])
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """What became of a ping, and after how many seconds."""
+
+    ping: Ping
+    seconds: float
+
+
+def _ping() -> RoundTrip:
+    began = time.monotonic()
+    outcome = ping(webhook_endpoint(), settings.ODOO_WEBHOOK_SECRETS[0])
+    return RoundTrip(outcome, time.monotonic() - began)
 
 
 _known = BackgroundValue(_ping, every=EVERY_SECONDS, wait=WAIT_SECONDS)
 
 
-def webhook_round_trip() -> Known[Ping] | None:
+def webhook_round_trip() -> Known[RoundTrip] | None:
     """Return what became of the latest ping, a minute old at most, and how old it is.
 
     None where no webhook can come, since PUBLIC_URL or ODOO_WEBHOOK_SECRETS is not set, and while

@@ -14,9 +14,11 @@ from bc_consumer.console.counts import EntryWithOrder, journal_of_run
 from bc_consumer.console.csv_export import MOST_ROWS, csv_response, in_parts
 from bc_consumer.console.page import page
 from bc_consumer.console.search import odoo_id_in
+from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable_field import said
 from bc_consumer.ledger import outstanding
 from bc_consumer.models import SyncLog, SyncState
+from bc_consumer.operations import run_control
 from bc_consumer.operations.phase_words import describe_phase
 
 ROWS = 50
@@ -43,7 +45,7 @@ def runs(request: HttpRequest) -> HttpResponse:
     if len(rows) > ROWS:
         following["below"] = str(rows[ROWS - 1].pk)
     context = {
-        "state": SyncState.objects.filter(key=SyncState.KEY).first(),
+        **_at_work(),
         "runs": rows[:ROWS],
         "causes": SyncLog.Cause.choices,
         "cause": cause,
@@ -51,6 +53,26 @@ def runs(request: HttpRequest) -> HttpResponse:
         **context_of(request, action_of(request)),
     }
     return render(request, "bc_consumer/runs.html", context)
+
+
+def _at_work() -> dict[str, Any]:
+    """Return what the buttons need to know of the lock, and of the run that has it.
+
+    The lock of a killed run is nobody's once its lease is over, and a poll gives way to a run.
+    """
+    state = SyncState.objects.filter(key=SyncState.KEY).first()
+    running = run_control.latest_running()
+    lease_until = state.lease_until if state is not None and state.is_syncing else None
+    is_held = lease_until is not None and lease_until >= database_now()
+    is_poll = running is not None and running.cause == SyncLog.Cause.POLL
+    goes_on = running is not None and running.cause == SyncLog.Cause.NIGHTLY
+    return {
+        "state": state,
+        "holder": said(run_control.describe_holder()),
+        "may_begin": is_poll or not is_held,
+        "to_stop": running if is_held or goes_on else None,
+        "is_nightly": goes_on,
+    }
 
 
 @page

@@ -4,6 +4,7 @@ from django.db.models import OuterRef, Q, Subquery, Value
 from django.db.models.lookups import GreaterThan
 
 from bc_consumer.console import known_names
+from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.models import BC, BCLine, JournalEntry, PendingBC
 
 LONGEST_WORDS = 100
@@ -30,12 +31,15 @@ def only_order(words: str) -> int | None:
     """Return the Odoo id of the one order that these words name exactly; None if there are more.
 
     An order can be given by its reference, by "#" and its id, or by its id alone unless another
-    order has that name. It need not be in the copy: the ledger or the journal may know it alone.
+    order has that name. It need not be in the copy: the ledger or the journal may know it alone,
+    and with "#" nobody here, for it can be read from Odoo.
     """
     words = readable(words)
     named = list(BC.objects.filter(name__iexact=words).values_list("odoo_id", flat=True)[:2])
     number = odoo_id_in(words)
-    if number is not None and _is_known(number) and (words.startswith("#") or not named):
+    if number is not None and words.startswith("#") and 0 < number <= HIGHEST_ID:
+        return number
+    if number is not None and not named and _is_known(number):
         return number
     return named[0] if len(named) == 1 else None
 

@@ -30,7 +30,7 @@ GROUPS: tuple[tuple[Label, tuple[str, ...]], ...] = (
 """Titles, and how the names of their settings begin. The longest beginning decides."""
 NOT_SETTINGS = ("DRAMATIQ_", "DEFAULT_", "POSTGRESQL_OPTIONS", "SQLITE_OPTIONS")
 """What ``conf`` sets for libraries, and nobody sets by hand."""
-SECRET = ("PASSWORD", "SECRET", "TOKEN", "ALERT_URLS", "HEARTBEAT_URL")
+SECRET = ("PASSWORD", "SECRET", "TOKEN", "ALERT_URLS", "HEARTBEAT_URL", "FAIL_URL")
 """Words in the names of settings of which a page tells only whether they are set."""
 LONGEST_VALUE = 200
 """The most characters of a value that the page shows."""

@@ -118,6 +118,7 @@ def _context(*, staff: bool) -> dict[str, object]:
     return {
         "answers": answers(verdict.today()),
         "figures": Figures(copy_size(), freshness.present().ledger, delay()),
+        "last_hour": freshness.shown_last_hour(),
         "delays": charts.delay_chart(freshness.delays_by_hour()),
         "nights": charts.night_chart(correctness.missed_by_night()),
         "notices": list(_causes()) if staff else [],

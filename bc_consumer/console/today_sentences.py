@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 
 from bc_consumer.console import formatting
 from bc_consumer.console.verdict import Fact, FactKind, Level, Today
+from bc_consumer.models import SyncLog
 
 Values = Mapping[str, Any]
 
@@ -119,7 +120,26 @@ def _found_equal(values: Values) -> str:
 
 
 def _run_failed(values: Values) -> str:
-    text = _("The reconciliation of %(time)s did not complete: the next one goes on from there.")
+    if values["status"] == SyncLog.Status.REFUSED:
+        text = _(
+            "The reconciliation of %(time)s was refused by Odoo, or met another database: the next"
+            " one ends the same way until somebody corrects it."
+        )
+    elif values["status"] == SyncLog.Status.BRAKED:
+        text = _(
+            "The reconciliation of %(time)s was held up by the archive brake: the next one is held"
+            " up too until somebody decides."
+        )
+    else:
+        text = _("The reconciliation of %(time)s failed: the next one compares anew.")
+    return text % {"time": formatting.moment(values["at"])}
+
+
+def _run_braked(values: Values) -> str:
+    text = _(
+        "So many orders were gone that the reconciliation of %(time)s stopped: your decision is"
+        " needed."
+    )
     return text % {"time": formatting.moment(values["at"])}
 
 
@@ -207,6 +227,7 @@ SENTENCES: Mapping[FactKind, Callable[[Values], str]] = {
     ),
     FactKind.RUN_FAILED: _run_failed,
     FactKind.RUN_LATE: _run_late,
+    FactKind.RUN_BRAKED: _run_braked,
     FactKind.DIFFERENCES: _differences,
     FactKind.MISSED: _missed,
     FactKind.NOTHING: lambda _values: _("Nothing needs you."),
@@ -232,6 +253,7 @@ PLACES: Mapping[FactKind, str] = {
     FactKind.NEVER_COMPARED: "bc-runs",
     FactKind.RUN_FAILED: "bc-runs",
     FactKind.RUN_LATE: "bc-runs",
+    FactKind.RUN_BRAKED: "bc-runs",
     FactKind.DIFFERENCES: "bc-runs",
     FactKind.MISSED: "bc-runs",
     FactKind.FAILED_ORDERS: "bc-failures",

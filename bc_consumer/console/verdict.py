@@ -17,7 +17,7 @@ from bc_consumer.console.processes import Processes, processes
 from bc_consumer.core.cached_value import SMALL_SHARE, SMALL_SHARE_LONGEST_SECONDS, CachedValue
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging.publisher import publisher
-from bc_consumer.models import Alert, DeadLetter, Heartbeat
+from bc_consumer.models import Alert, DeadLetter, Heartbeat, SyncLog
 from bc_consumer.operations.webhook_use import expects_no_webhooks
 
 WAITING_SECONDS = 60.0
@@ -62,6 +62,7 @@ class FactKind(enum.Enum):
     NOTHING = "nothing"
     NOT_SET_UP = "not set up"
     FAILED_ORDERS = "failed orders"
+    RUN_BRAKED = "run braked"
     HELD_ORDERS = "held orders"
     DEAD_LETTERS = "dead letters"
     ALERTS = "alerts"
@@ -104,13 +105,16 @@ class Attention:
     """What waits for a person, beside failed and held orders; and an outage of Odoo."""
 
     alerts: int
+    """Those that nobody takes care of yet."""
     dead_letters: int
     outage: circuit_breaker.Outage | None
 
 
 def _attention() -> Attention:
     return Attention(
-        Alert.objects.count(), DeadLetter.objects.count(), circuit_breaker.current_outage()
+        Alert.objects.filter(acknowledged_at=None).count(),
+        DeadLetter.objects.count(),
+        circuit_breaker.current_outage(),
     )
 
 
@@ -123,7 +127,9 @@ def today() -> Today:
     return Today(
         fresh=_verdict(_about_freshness(fresh, running, waiting, event_flow()), _up_to_date(fresh)),
         equal=_verdict(_about_correctness(equal), _found_equal(equal)),
-        needs_me=_verdict(_about_needs(fresh, running, waiting), Fact(FactKind.NOTHING, Level.OK)),
+        needs_me=_verdict(
+            _about_needs(fresh, equal, running, waiting), Fact(FactKind.NOTHING, Level.OK)
+        ),
     )
 
 
@@ -212,7 +218,9 @@ def _found_equal(equal: Correctness) -> Fact:
 # --- needs me? ----------------------------------------------------------------------------------
 
 
-def _about_needs(fresh: Freshness, running: Processes, waiting: Attention) -> Iterator[Fact]:
+def _about_needs(
+    fresh: Freshness, equal: Correctness, running: Processes, waiting: Attention
+) -> Iterator[Fact]:
     if not settings.ODOO_URL:
         yield Fact(FactKind.NOT_SET_UP, Level.TROUBLE, {"setting": "ODOO_URL"})
     if not settings.ODOO_WEBHOOK_SECRETS and not settings.SYNC_POLL_SECONDS:
@@ -221,6 +229,10 @@ def _about_needs(fresh: Freshness, running: Processes, waiting: Attention) -> It
         yield Fact(FactKind.NO_SCHEDULER, Level.TROUBLE)
     if waiting.outage is not None and waiting.outage.refused:
         yield Fact(FactKind.ODOO_REFUSES, Level.TROUBLE, {"since": waiting.outage.since})
+    unfinished = equal.unfinished
+    if unfinished is not None and unfinished.status == SyncLog.Status.BRAKED:
+        values = {"run": unfinished.key, "at": unfinished.ended_at}
+        yield Fact(FactKind.RUN_BRAKED, Level.ATTENTION, values)
     counts = {
         FactKind.FAILED_ORDERS: fresh.ledger.failed,
         FactKind.HELD_ORDERS: fresh.ledger.held,

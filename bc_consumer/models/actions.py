@@ -48,6 +48,7 @@ class OperatorAction(MessageModel):
         FAILED = "failed", _("failed")
         REFUSED = "refused", _("refused")
         EXPIRED = "expired", pgettext_lazy("status of an action", "expired")
+        CANCELLED = "cancelled", pgettext_lazy("status of an action", "cancelled")
 
     UNFINISHED = (Status.ASKED, Status.RUNNING)
     FORCE = "ask_forced"
@@ -88,6 +89,13 @@ class OperatorAction(MessageModel):
     claim_token = models.UUIDField(_("claim"), null=True)
     lease_until = models.DateTimeField(_("lease ends"), null=True)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    cancel_asked_by = models.TextField(
+        _("cancelled by"),
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Who asked for its end; the worker that has it in hand sees it within 10 s."),
+    )
 
     objects = MessageQuerySet.as_manager()
 

@@ -38,9 +38,10 @@ AGAIN_AFTER_STOP = AGAIN | {Kind.RUN}
 with what the one that was interrupted had marked."""
 EXPIRES_AFTER = timedelta(hours=1)
 """An action that no worker has taken for so long is not begun any more: nobody waits for it, and a
-run in the middle of the day would surprise people."""
+run in the middle of the day would surprise people. One that a worker gave back, or died with, waits
+for so long anew: until then its ``lease_until`` says."""
 DIED = _("The worker that did it died. Ask for it again.")
-EXPIRED = _("No worker took it within an hour. Is one running? Then ask for it again.")
+EXPIRED = _("It was not begun within an hour. Ask for it again if it is still wanted.")
 
 
 def unfinished() -> QuerySet[OperatorAction]:
@@ -55,14 +56,15 @@ def any_asked() -> bool:
 
 def take(kinds: Collection[OperatorAction.Kind], token: uuid.UUID) -> OperatorAction | None:
     """Lease the oldest asked action of one of these kinds; None where there is none."""
-    if not unfinished().filter(status=Status.ASKED, kind__in=kinds).exists():
+    wanted = unfinished().filter(status=Status.ASKED, cancel_asked_by="", kind__in=kinds)
+    if not wanted.exists():
         return None  # a read alone: on SQLite an UPDATE would wait for whoever writes
     sql = dialect()
     marks = ", ".join(["%s"] * len(kinds))
     statement = f"""
         WITH next AS MATERIALIZED (
             SELECT id FROM {TABLE}
-            WHERE status = '{Status.ASKED}' AND kind IN ({marks})
+            WHERE status = '{Status.ASKED}' AND cancel_asked_by = '' AND kind IN ({marks})
             ORDER BY id LIMIT 1 {sql.skip_locked})
         UPDATE {TABLE} SET status = '{Status.RUNNING}', claim_token = %s, attempts = attempts + 1,
             started_at = {sql.now}, lease_until = {sql.later.format("%s")}
@@ -72,11 +74,14 @@ def take(kinds: Collection[OperatorAction.Kind], token: uuid.UUID) -> OperatorAc
     return next(iter(OperatorAction.objects.raw(statement, parameters)), None)
 
 
-def renew(tokens: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Renew the leases of actions in hand; return the tokens of those that are still ours."""
+def renew(tokens: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Renew the leases of actions in hand; return the tokens of those that are still ours.
+
+    With each comes the name of who has cancelled it; "" where nobody has.
+    """
     ours = OperatorAction.objects.filter(status=Status.RUNNING, claim_token__in=tokens)
     ours.update(lease_until=Now() + LEASE)
-    return set(ours.values_list("claim_token", flat=True))  # type: ignore[arg-type]
+    return dict(ours.values_list("claim_token", "cancel_asked_by"))  # type: ignore[arg-type]
 
 
 def tell_progress(
@@ -117,10 +122,37 @@ def give_back(token: uuid.UUID) -> bool:
         _held_under(token).update(
             status=Status.ASKED,
             claim_token=None,
-            lease_until=None,
+            lease_until=Now() + EXPIRES_AFTER,
             started_at=None,
             attempts=F("attempts") - 1,
         )
+    )
+
+
+def cancel(action: OperatorAction, who: str) -> bool:
+    """End an action that nobody has begun, or ask whoever has it in hand to end it.
+
+    Return False where it has ended already.
+    """
+    if _end_cancelled(action.pk, who):
+        return True
+    running = OperatorAction.objects.filter(pk=action.pk, status=Status.RUNNING)
+    return bool(running.update(cancel_asked_by=who))
+
+
+def cancelled_by(who: str) -> Message:
+    """Return the outcome of an action that this person has cancelled."""
+    return _("Cancelled by %(who)s.", who=who)
+
+
+def _end_cancelled(key: int, who: str) -> int:
+    return OperatorAction.objects.filter(pk=key, status=Status.ASKED).update(
+        status=Status.CANCELLED,
+        cancel_asked_by=who,
+        outcome=redacted(cancelled_by(who)),
+        ended_at=Now(),
+        claim_token=None,
+        lease_until=None,
     )
 
 
@@ -131,15 +163,33 @@ def close_abandoned() -> int:
     dead = OperatorAction.objects.filter(status=Status.RUNNING, lease_until__lt=Now())
     nobody = {"claim_token": None, "lease_until": None}
     again = dead.filter(kind__in=AGAIN, attempts__lt=MOST_ATTEMPTS)
-    count = again.update(status=Status.ASKED, started_at=None, done=0, total=None, **nobody)
+    count = again.update(
+        status=Status.ASKED,
+        started_at=None,
+        done=0,
+        total=None,
+        claim_token=None,
+        lease_until=Now() + EXPIRES_AFTER,
+    )
     count += dead.update(status=Status.FAILED, outcome=DIED, ended_at=Now(), **nobody)
-    late = OperatorAction.objects.filter(status=Status.ASKED, asked_at__lt=Now() - EXPIRES_AFTER)
-    return count + late.update(status=Status.EXPIRED, outcome=EXPIRED, ended_at=Now())
+    for cancelled in OperatorAction.objects.filter(_cancelled()):
+        count += _end_cancelled(cancelled.pk, cancelled.cancel_asked_by)
+    late = OperatorAction.objects.filter(_late())
+    return count + late.update(status=Status.EXPIRED, outcome=EXPIRED, ended_at=Now(), **nobody)
 
 
 def _abandoned() -> Q:
-    dead = Q(status=Status.RUNNING, lease_until__lt=Now())
-    return dead | Q(status=Status.ASKED, asked_at__lt=Now() - EXPIRES_AFTER)
+    return Q(status=Status.RUNNING, lease_until__lt=Now()) | _late() | _cancelled()
+
+
+def _cancelled() -> Q:
+    """Return the condition for actions that were cancelled while a worker had them in hand."""
+    return Q(status=Status.ASKED) & ~Q(cancel_asked_by="")
+
+
+def _late() -> Q:
+    never_taken = Q(lease_until__isnull=True, asked_at__lt=Now() - EXPIRES_AFTER)
+    return Q(status=Status.ASKED) & (Q(lease_until__lt=Now()) | never_taken)
 
 
 def _held_under(token: uuid.UUID) -> QuerySet[OperatorAction]:

@@ -102,7 +102,7 @@ def _flag(value: object) -> bool:
 
 
 def _text(value: object) -> str:
-    text = str(value or "")
+    text = str(value or "").replace("\0", "")  # PostgreSQL refuses a NUL in JSON
     if len(text) > LONGEST_TEXT:
         raise WrongParameters(_("A text is longer than %(count)s characters.", count=LONGEST_TEXT))
     return text

@@ -27,7 +27,7 @@ from django.db.models.functions import Now
 from bc_consumer import ledger
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.ledger import circuit_breaker
-from bc_consumer.models import CopyOrigin, Heartbeat, PendingBC, SyncState
+from bc_consumer.models import CopyOrigin, Heartbeat, OperatorAction, PendingBC, SyncState
 from bc_consumer.operations import action_claims
 
 logger = logging.getLogger(__name__)
@@ -85,9 +85,12 @@ def set_right(step: timedelta = timedelta(0)) -> None:
     too_long |= Q(lease_until__gt=Now() + SyncState.HAND_OVER + MARGIN)
     state.filter(too_long).update(lease_until=Now() + lease)
     actions = action_claims.unfinished()
-    actions.filter(lease_until__gt=Now() + action_claims.LEASE + MARGIN).update(
-        lease_until=Now() + action_claims.LEASE
-    )
+    for status, longest in (
+        (OperatorAction.Status.RUNNING, action_claims.LEASE),
+        (OperatorAction.Status.ASKED, action_claims.EXPIRES_AFTER),
+    ):
+        too_late = actions.filter(status=status, lease_until__gt=Now() + longest + MARGIN)
+        too_late.update(lease_until=Now() + longest)
     actions.filter(asked_at__gt=Now() + MARGIN).update(asked_at=Now())
     state.filter(scan_due_at__gt=Now() + MARGIN).update(scan_due_at=Now())
     state.filter(webhook_at__gt=Now() + MARGIN).update(webhook_at=Now())

@@ -10,10 +10,11 @@ import hashlib
 import json
 import logging
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -26,15 +27,16 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Heartbeat, Lane, OperatorAction
 from bc_consumer.operations import (
+    action_claims,
     action_parameters,
     alerts,
     dead_letters,
     heartbeats,
     run_control,
 )
-from bc_consumer.operations.action_claims import close_abandoned, unfinished
+from bc_consumer.operations.action_claims import EXPIRES_AFTER, close_abandoned, unfinished
 from bc_consumer.operations.action_results import fit
-from bc_consumer.operations.rights import Requester, check_right
+from bc_consumer.operations.rights import Requester, check_right, may
 from bc_consumer.operations.run_control import Answer
 
 logger = logging.getLogger(__name__)
@@ -148,9 +150,40 @@ def record_done(
     return action
 
 
+def may_cancel(action: OperatorAction, user: Requester) -> bool:
+    """Return whether this user may cancel it: who asked for it, and who may stop runs."""
+    is_own = bool(action.user_id) and action.user_id == str(user.pk) and bool(user.is_active)
+    return is_own or may(user, Kind.STOP)
+
+
+def cancel(key: int, user: Requester | str) -> Answer:
+    """Cancel an action; a run that it has begun stops at its next step.
+
+    ``user``: a text names a command's user, who may cancel everything. Raises PermissionDenied, and
+    DoesNotExist where there is no such action.
+    """
+    action = OperatorAction.objects.get(pk=key)
+    if isinstance(user, str):
+        who = user[:LONGEST_NAME]
+    elif may_cancel(action, user):
+        who = user.get_username()[:LONGEST_NAME]
+    else:
+        raise PermissionDenied(f"{user.get_username()} may not cancel action {key}")
+    run = action.result.get("run") if action.kind == Kind.RUN and action.is_unfinished else None
+    if run is not None and run_control.ask_to_stop(who, run).done:
+        return Answer(True, _("The run is asked to stop, and does so at its next step."), run)
+    if not action_claims.cancel(action, who):
+        return Answer(False, _("It has ended already."))
+    logger.info("%s cancels action %d, %s", who, key, action.kind)
+    return Answer(True, _("It is cancelled; what a worker has in hand ends within moments."))
+
+
 def waiting_too_long(action: OperatorAction) -> bool:
     """Return whether no worker has taken this action although it was asked for a while ago."""
-    return action.status == Status.ASKED and database_now() - action.asked_at > WAITING
+    since = action.asked_at
+    if action.lease_until is not None:  # a worker gave it back, or died with it
+        since = action.lease_until - EXPIRES_AFTER
+    return action.status == Status.ASKED and database_now() - since > WAITING
 
 
 def reason_for_waiting() -> Message:
@@ -158,16 +191,6 @@ def reason_for_waiting() -> Message:
     if not heartbeats.alive()[Heartbeat.Kind.WORKER]:
         return _("No worker is running: start one.")
     return _("The workers have other actions in hand; this one follows.")
-
-
-def mark_differences(
-    action: OperatorAction, user: Requester, odoo_ids: Collection[int]
-) -> OperatorAction:
-    """Have orders that a dry run found to differ read again; return the record of it.
-
-    Orders that are not among its differences are left out. Raises what ``ask`` raises.
-    """
-    return ask(Kind.MARK_DIFFERENCES, user, action=action.pk, odoo_ids=list(odoo_ids))
 
 
 # --- what is done at once -----------------------------------------------------------------------

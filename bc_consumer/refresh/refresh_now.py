@@ -1,6 +1,7 @@
 """Brings single orders up to date at once, for an operator, and reports the outcome of each."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +12,7 @@ from django.db.models import F, Q
 from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import NOTHING, Message, joined
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import BC, JournalEntry, Lane, PendingBC
@@ -81,6 +83,26 @@ def refresh_now(
                 probe_after = time.monotonic() + PROBE_SECONDS
                 probe_odoo(left[0])
             process_state.stopping.wait(POLL_SECONDS)
+
+
+def summary(outcomes: Counter[str]) -> Message:
+    """Return one sentence about some outcomes; what failed or is held does not count as read."""
+    failed, held = outcomes[Outcome.FAILED.value], outcomes[Outcome.HELD.value]
+    return joined(
+        " ",
+        _(
+            "Read from Odoo: %(count)s, of which unchanged: %(same)s.",
+            count=outcomes.total() - failed - held,
+            same=outcomes[UNCHANGED],
+        ),
+        _("Failed: %(count)s.", count=failed) if failed else NOTHING,
+        _("Still on hold: %(count)s.", count=held) if held else NOTHING,
+    )
+
+
+def all_failed(outcomes: Counter[str]) -> bool:
+    """Return whether there are orders, and each of them failed."""
+    return outcomes.total() > 0 and outcomes[Outcome.FAILED.value] == outcomes.total()
 
 
 def _still_waiting(odoo_ids: Collection[int], generations: Mapping[int, int]) -> set[int]:

@@ -21,9 +21,10 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.diagnosis import all_checks, diagnose
 from bc_consumer.doctor.findings import Check, Level
 from bc_consumer.doctor.webhook_checks import PING, URL, webhook_checks
+from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.publisher import FAILURES
-from bc_consumer.models import JournalEntry, OperatorAction, PendingBC, SyncLog
+from bc_consumer.models import OperatorAction, PendingBC, SyncLog
 from bc_consumer.operations import alerts, dead_letters, failed_orders
 from bc_consumer.reconciliation.dry_run import Drift, DriftScan
 from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted
@@ -33,7 +34,8 @@ from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import odoo_identity
 from bc_consumer.refresh.compare_order import OrderComparison, compare
 from bc_consumer.refresh.odoo_connection import odoo
-from bc_consumer.refresh.refresh_now import UNCHANGED, OrderOutcome, refresh_now
+from bc_consumer.refresh.refresh_now import OrderOutcome, all_failed, refresh_now
+from bc_consumer.refresh.refresh_now import summary as orders_told
 
 logger = logging.getLogger(__name__)
 Kind = OperatorAction.Kind
@@ -42,7 +44,8 @@ Status = OperatorAction.Status
 LANES: Mapping[str, Collection[OperatorAction.Kind]] = {
     "runs": (Kind.RUN,),
     "dry runs": (Kind.DRY_RUN,),
-    "orders": (Kind.READ_AGAIN, Kind.REPLAY, Kind.RELEASE, Kind.ARCHIVE),
+    "orders": (Kind.READ_AGAIN, Kind.RELEASE, Kind.ARCHIVE),
+    "replays": (Kind.REPLAY,),
     "quick": (
         Kind.COMPARE,
         Kind.DOCTOR,
@@ -174,21 +177,9 @@ def _refresh(action: InHand, odoo_ids: Collection[int], *, forced: bool = False)
             if len(orders) < OUTCOMES_SHOWN:
                 orders.append(outcome)
             action.tell(outcomes.total(), len(odoo_ids), {"orders": orders})
-    failed = outcomes[JournalEntry.Outcome.FAILED.value]
-    held = outcomes[JournalEntry.Outcome.HELD.value]
-    same = outcomes[UNCHANGED]
-    text = joined(
-        " ",
-        _(
-            "Read from Odoo: %(count)s, of which unchanged: %(same)s.",
-            count=outcomes.total(),
-            same=same,
-        ),
-        _("Failed: %(count)s.", count=failed) if failed else NOTHING,
-        _("Still on hold: %(count)s.", count=held) if held else NOTHING,
-    )
     action.tell(outcomes.total(), outcomes.total(), now=True)
-    return Finished(text, {"orders": orders})
+    status = Status.FAILED if all_failed(outcomes) else Status.DONE
+    return Finished(orders_told(outcomes), {"orders": orders}, status)
 
 
 # --- replay -------------------------------------------------------------------------------------
@@ -209,38 +200,61 @@ def _replay(action: InHand) -> Finished:
     for some in _slices(ids, failed_orders.AT_ONCE):
         replayed += failed_orders.replay(failed_orders.failed().filter(pk__in=some))
         action.tell(0, len(ids), {"replayed": replayed})
-    waiting, failed = _follow(action, ids, replayed)
-    facts = {"replayed": replayed, "waiting": waiting, "failed": failed}
-    through = len(ids) - waiting - failed
+    counts, is_away = _follow(action, ids, replayed)
+    facts = {"replayed": replayed, **counts}
+    through = len(ids) - sum(counts.values())
+    waiting, held, in_vain = counts["waiting"], counts["held"], counts["in_vain"]
     text = joined(
         " ",
         ngettext("%(count)s order was replayed.", "%(count)s orders were replayed.", replayed),
-        _("Through: %(through)s, failed again: %(failed)s.", through=through, failed=failed),
+        _(
+            "Through: %(through)s, failed again: %(failed)s.",
+            through=through,
+            failed=counts["failed"],
+        ),
+        _("On hold: %(count)s.", count=held) if held else NOTHING,
+        _("Waiting for another order that is stuck: %(count)s.", count=in_vain)
+        if in_vain
+        else NOTHING,
         _("Still waiting: %(count)s.", count=waiting) if waiting else NOTHING,
+        _("Odoo is away: they are read once it is back.") if waiting and is_away else NOTHING,
     )
     return Finished(text, facts | {"through": through})
 
 
-def _follow(action: InHand, ids: list[int], replayed: int) -> tuple[int, int]:
-    """Tell how many are through until all are, or time is up; return those waiting, and failed."""
+def _follow(action: InHand, ids: list[int], replayed: int) -> tuple[dict[str, int], bool]:
+    """Tell how many are through until all are, time is up, or Odoo is away.
+
+    Return how many are not through, by reason, and whether Odoo is away. Those that are held, or
+    wait for an order that is stuck, are not waited for: a person has to decide first.
+    """
     while True:
-        waiting = failed = 0
-        for some in _slices(ids, FOLLOWED_AT_ONCE):
-            rows = PendingBC.objects.filter(pk__in=some)
-            failed += rows.filter(failed_at__isnull=False).count()
-            waiting += rows.filter(ledger.owed()).count()
+        counts = _not_through(ids)
+        waiting = counts["waiting"]
         if process_state.stopping.is_set():
-            return waiting, failed  # other workers read what waits
-        is_over = not waiting or action.seconds_left() < MARGIN_SECONDS
+            return counts, False  # other workers read what waits
+        is_away = circuit_breaker.current_outage() is not None
+        is_over = not waiting or is_away or action.seconds_left() < MARGIN_SECONDS
         action.tell(
             len(ids) - waiting,
             len(ids),
-            {"replayed": replayed, "waiting": waiting, "failed": failed},
+            {"replayed": replayed, **counts},
             now=is_over,  # the next replay's length is estimated by this
         )
         if is_over:
-            return waiting, failed
+            return counts, is_away and bool(waiting)
         process_state.stopping.wait(FOLLOW_SECONDS)
+
+
+def _not_through(ids: list[int]) -> dict[str, int]:
+    counts = dict.fromkeys(("waiting", "failed", "held", "in_vain"), 0)
+    for some in _slices(ids, FOLLOWED_AT_ONCE):
+        rows = PendingBC.objects.filter(pk__in=some)
+        counts["failed"] += rows.filter(failed_at__isnull=False).count()
+        counts["held"] += rows.filter(failed_at__isnull=True).exclude(held_reason="").count()
+        counts["waiting"] += rows.filter(ledger.owed()).exclude(ledger.in_vain()).count()
+        counts["in_vain"] += rows.filter(ledger.owed()).filter(ledger.in_vain()).count()
+    return counts
 
 
 def _slices(ids: list[int], size: int) -> Iterable[list[int]]:

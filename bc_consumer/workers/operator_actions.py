@@ -48,6 +48,10 @@ class NotOurs(Exception):
     """The action's row was closed, or given to another worker, meanwhile."""
 
 
+class Cancelled(Exception):
+    """Somebody has cancelled the action; the text, a Message, says who."""
+
+
 class Stopping(Exception):
     """This process is told to stop."""
 
@@ -61,6 +65,7 @@ class ActionInHand(threading.Thread):
         self.token = token
         self.kind = OperatorAction.Kind(action.kind)
         self.is_lost = threading.Event()
+        self.cancelled_by = ""
         self._deadline = time.monotonic() + DEADLINES[self.kind]
         self._tell_after = 0.0
 
@@ -75,11 +80,13 @@ class ActionInHand(threading.Thread):
         return self._deadline - time.monotonic()
 
     def check(self) -> None:
-        """Raise if the action must end here: Stopping, NotOurs or Overdue."""
+        """Raise if the action must end here: Stopping, NotOurs, Cancelled or Overdue."""
         if process_state.stopping.is_set():
             raise Stopping
         if self.is_lost.is_set():
             raise NotOurs
+        if self.cancelled_by:
+            raise Cancelled(action_claims.cancelled_by(self.cancelled_by))
         if self.seconds_left() < 0:
             raise Overdue(
                 _("It took longer than %(minutes)s minutes.", minutes=DEADLINES[self.kind] // 60)
@@ -127,6 +134,8 @@ class ActionInHand(threading.Thread):
             return STEPS[self.kind](self)
         except NotOurs:
             raise
+        except Cancelled as cancelled:
+            return Finished(message_of(cancelled), status=Status.CANCELLED)
         except Exception as error:
             if process_state.stopping.is_set():
                 return self._interrupted()
@@ -232,8 +241,9 @@ class ActionsThread(threading.Thread):
                 action.is_lost.set()
                 action_claims.end(action.token, Status.FAILED, _hangs(action))
         tokens = {one.token for one in self._in_hand.values() if not one.is_lost.is_set()}
-        ours = action_claims.renew(tokens) if tokens else set()
+        ours = action_claims.renew(tokens) if tokens else {}
         for action in self._in_hand.values():
+            action.cancelled_by = ours.get(action.token, "")
             if action.token not in ours and action.is_alive():
                 action.is_lost.set()
 

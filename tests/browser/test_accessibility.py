@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from odoo_simulator import Simulator
@@ -28,6 +30,26 @@ INSERT INTO bc_consumer_alert
 VALUES ('x', 'Odoo is away', '', 'For long', '', now(), now(), 2) ON CONFLICT DO NOTHING
 """
 
+ACTION = """
+INSERT INTO bc_consumer_operatoraction
+    (kind, asked_by, user_id, asked_at, parameters, fingerprint, status, done, outcome,
+     outcome_parts, result, traceback, attempts)
+VALUES ('dry_run', 'somebody', '', now(), '{}', 'x', 'failed', 0, 'An outcome', '', %s, %s, 0)
+RETURNING id
+"""
+DIFFERENCE = {
+    "kind": "differs", "line_id": None, "field": "partner_ref", "odoo": "R" * 80, "here": "S" * 80
+}  # fmt: skip
+RESULT = {
+    "differing_orders": 1,
+    "orders": [
+        {
+            "odoo_id": 1, "name": "P00001", "pending": 0, "count": 1, "differences": [DIFFERENCE],
+        }
+    ],
+}  # fmt: skip
+TRACEBACK = "Traceback (most recent call last):\n  File " + "a_very_long_line " * 20
+
 
 @pytest.fixture
 def pages(deployment: Deployment, simulator: Simulator) -> dict[str, str]:
@@ -45,6 +67,7 @@ def pages(deployment: Deployment, simulator: Simulator) -> dict[str, str]:
     deployment.sql(ALERT)
     deployment.manage("sync_BcLinbc", check=False)
     run = deployment.sql("SELECT max(id) FROM bc_consumer_synclog")[0][0]
+    action = deployment.sql(ACTION, json.dumps(RESULT), TRACEBACK)[0][0]
     return {
         "today": "/",
         "orders": "/orders/?words=P0&presence=current",
@@ -61,6 +84,7 @@ def pages(deployment: Deployment, simulator: Simulator) -> dict[str, str]:
         "messages": "/failures/messages/",
         "rules": "/connections/rules/",
         "replay": "/failures/replay/",
+        "action": f"/actions/{action}/",
     }
 
 
@@ -86,6 +110,7 @@ def test_nobody_is_kept_out(
     for name, path in pages.items():
         window.open(deployment.base_url + path)
         window.wait(lambda: window.one("h1").is_displayed(), what=path)
+        window.script("document.querySelectorAll('details').forEach((one) => { one.open = true })")
         found += [f"{name}: {violation}" for violation in violations(window)]
         width = window.script("return document.documentElement.scrollWidth")
         if width > size[0]:

@@ -164,6 +164,8 @@ def test_a_dry_run_shows_what_differs_and_has_it_read(
     window: Window, deployment: Deployment, simulator: Simulator
 ) -> None:
     odoo_id, name = copied(deployment, simulator)
+    # A scan that was asked for would put it right before.
+    deployment.sql("UPDATE bc_consumer_syncstate SET scan_due_at = NULL")
     deployment.sql("UPDATE bc_consumer_bc SET partner_ref = 'WRONG' WHERE odoo_id = %s", odoo_id)
     log_in(window, deployment, "operator")
     window.open(f"{deployment.base_url}/runs/")
@@ -171,11 +173,24 @@ def test_a_dry_run_shows_what_differs_and_has_it_read(
     told = outcome(window, "Differences: 1, in orders: 1")
     assert name in told
     assert "WRONG" in told
-    window.one('[data-refresh] input[name="odoo_ids"]').click()
+    window.one("[data-refresh] [data-select-all]").click()
+    assert window.one('[data-refresh] input[name="odoo_ids"]').is_selected()
     press(window, "Read the selected orders from Odoo")
     outcome(window, "1 order is marked")
     deployment.wait_drained()
     assert not deployment.sql("SELECT 1 FROM bc_consumer_bc WHERE partner_ref = 'WRONG'")
+
+    # The session ends while the page follows something: the way in, whole, and then back.
+    simulator.faults.latency(3.0)
+    try:
+        window.open(f"{deployment.base_url}/runs/")
+        press(window, "Look for differences, change nothing")
+        window.wait(lambda: window.one("[data-refresh] .unfinished"), what="the dry run to begin")
+        window.driver.delete_cookie("sessionid")
+        window.wait(lambda: window.text("h1") == "Log in", what="the login page")
+        assert "/runs/" in window.driver.current_url
+    finally:
+        simulator.faults.clear()
 
 
 def test_an_administrator_stops_a_run_and_releases_its_lock(

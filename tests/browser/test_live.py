@@ -40,6 +40,11 @@ def test_an_order_arrives_and_changes_without_a_reload(
     assert "No orders yet" in window.text("#live")
     window.wait(lambda: window.text("#connection") == "live", what="the page to be live")
     window.script("window.sameDocument = true")
+    second = "document.querySelectorAll('.answer')[1].querySelector('p')"
+    window.script(f"window.sentence = {second}")
+    window.script("document.querySelector('.answer p').textContent = 'old'")
+    window.wait(lambda: "old" not in window.text(".answer"), what="the first answer anew")
+    assert window.script("return window.sentence.isConnected"), "what says the same stays"
 
     order_id = simulator.create_order(lines=LINES)
     name = name_of(simulator, order_id)
@@ -54,7 +59,7 @@ def test_an_order_arrives_and_changes_without_a_reload(
     simulator.delete_order(order_id)
     window.wait(lambda: top(window, name, "archived"), what="the archiving")
     assert len(window.all("#live [data-entry]")) == 3
-    assert "median" in window.text("#live .figures")
+    window.wait(lambda: "median" in window.text("#live .figures"), 60, what="the delay")
     window.wait(lambda: "1 archived" in window.text("#live .figures"), what="the count")
     assert window.script("return window.sameDocument") is True
 

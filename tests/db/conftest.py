@@ -41,6 +41,7 @@ def forget_figures() -> None:
     for paced in (
         counts.copy_figures, counts.ledger_figures,
         extra_field_labels.known_labels, gauges.last_runs, freshness.present, freshness.last_hour,
+        freshness.shown_last_hour,
         freshness.delays_by_hour, event_flow.event_flow, correctness.correctness,
         correctness.missed_by_night, processes.processes, verdict.attention,
         queue_depths, round_trip, today.troubles, today.journal, today.copy_size, today.delay,

@@ -20,8 +20,10 @@ from django.utils import translation
 from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import verbatim
 from bc_consumer.core.translatable_field import said
 from bc_consumer.installation.permissions import ADMINISTRATORS
+from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import (
     BC,
     Alert,
@@ -36,7 +38,7 @@ from bc_consumer.models import (
 )
 from bc_consumer.operations import failed_orders, heartbeats
 from bc_consumer.operations.action_results import messages_in
-from bc_consumer.operations.operator_actions import ask, mark_differences
+from bc_consumer.operations.operator_actions import ask
 from bc_consumer.operations.run_control import ask_to_stop, unlock
 from bc_consumer.reconciliation import lock
 from bc_consumer.reconciliation.lock import AlreadyRunning, Lock
@@ -44,6 +46,7 @@ from bc_consumer.reconciliation.run import reconcile, reconcile_slice
 from bc_consumer.reconciliation.schedule import RunRequest, due, nightly_is_due
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.compare_order import compare
+from bc_consumer.refresh.refresh_now import OrderOutcome
 from bc_consumer.workers import action_steps, operator_actions
 from bc_consumer.workers.operator_actions import ActionsThread
 from odoo_simulator import Simulator
@@ -199,8 +202,33 @@ def test_orders_are_read_again_and_each_outcome_is_told(
     }  # fmt: skip
     assert orders[ids[0]]["changes"]["fields"]["partner_ref"] == ["", "new"]
     assert "poisoned" in str(orders[ids[1]]["error"])
-    assert action.outcome == "Read from Odoo: 4, of which unchanged: 1. Failed: 1."
+    assert action.outcome == "Read from Odoo: 3, of which unchanged: 1. Failed: 1."
     assert BC.objects.get(odoo_id=ids[0]).partner_ref == "new"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status", "outcome"),
+    [
+        (["failed"], Status.FAILED, "Read from Odoo: 0, of which unchanged: 0. Failed: 1."),
+        (
+            ["unchanged", "failed", "held", "changed"],
+            Status.DONE,
+            "Read from Odoo: 2, of which unchanged: 1. Failed: 1. Still on hold: 1.",
+        ),
+    ],
+)
+def test_what_failed_is_not_told_as_read(
+    perform: Callable[..., OperatorAction],
+    monkeypatch: pytest.MonkeyPatch,
+    single_rows: None,
+    outcomes: list[str],
+    status: OperatorAction.Status,
+    outcome: str,
+) -> None:
+    orders = [OrderOutcome(n, f"P{n}", one) for n, one in enumerate(outcomes, 1)]
+    monkeypatch.setattr(action_steps, "refresh_now", lambda *_a, **_k: iter(orders))
+    action = perform(Kind.READ_AGAIN, odoo_ids=[one.odoo_id for one in orders])
+    assert (action.status, action.outcome) == (status, outcome)
 
 
 def test_reading_again_ends_at_its_deadline_and_leaves_the_marks(
@@ -254,7 +282,9 @@ def test_a_cause_is_replayed_and_followed_until_all_are_through(
     action = perform(Kind.REPLAY, failure=group.failure)
     assert action.status == Status.DONE, action.outcome
     assert action.outcome == "3 orders were replayed. Through: 2, failed again: 1."
-    assert action.result == {"replayed": 3, "waiting": 0, "failed": 1, "through": 2}
+    assert action.result == {
+        "replayed": 3, "waiting": 0, "failed": 1, "held": 0, "in_vain": 0, "through": 2,
+    }  # fmt: skip
     assert (action.done, action.total) == (3, 3)
     other.refresh_from_db()
     assert other.failed_at is not None, "what has another cause stays"
@@ -279,6 +309,47 @@ def test_a_replay_that_nobody_works_off_ends_with_what_waits(
     assert action.outcome.endswith("Still waiting: 1.")
 
 
+def test_what_is_held_or_waits_for_a_stuck_order_is_not_told_as_through(
+    perform: Callable[..., OperatorAction], ids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(action_steps, "MARGIN_SECONDS", -1e6)  # it would wait for its deadline
+    for odoo_id in ids[:3]:
+        failed(odoo_id)
+    failed(999, error_class="OdooFault", failure="another cause")
+
+    def replay(rows: Any) -> int:
+        count = len(rows)
+        PendingBC.objects.filter(pk=ids[0]).delete()
+        PendingBC.objects.filter(pk=ids[1]).update(failed_at=None, held_reason="too many")
+        PendingBC.objects.filter(pk=ids[2]).update(
+            failed_at=None, error_class=ledger.WAITS_FOR_ANOTHER_ORDER
+        )
+        return count
+
+    monkeypatch.setattr(failed_orders, "replay", replay)
+    action = perform(Kind.REPLAY, odoo_ids=ids[:3])
+    assert action.outcome == (
+        "3 orders were replayed. Through: 1, failed again: 0. On hold: 1. Waiting for another"
+        " order that is stuck: 1."
+    )
+
+
+def test_a_replay_is_not_followed_while_odoo_is_away(
+    perform: Callable[..., OperatorAction], ids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(action_steps, "MARGIN_SECONDS", -1e6)
+    failed(ids[0])
+    circuit_breaker.record_failure(verbatim("HTTP 502"), probing=False, refused=False)
+    action = perform(Kind.REPLAY, all=True)
+    assert action.status == Status.DONE
+    assert action.outcome.endswith("Still waiting: 1. Odoo is away: they are read once it is back.")
+
+
+def test_a_replay_keeps_no_order_from_being_read() -> None:
+    (lane,) = (kinds for kinds in action_steps.LANES.values() if Kind.REPLAY in kinds)
+    assert set(lane) == {Kind.REPLAY}
+
+
 # --- held orders ---------------------------------------------------------------------------------
 
 
@@ -296,7 +367,7 @@ def test_released_orders_are_looked_at_again_and_the_brake_decides(
     perform: Callable[..., OperatorAction], settings: LazySettings, held: list[int]
 ) -> None:
     action = perform(Kind.RELEASE, odoo_ids=held)
-    assert action.outcome == "Read from Odoo: 2, of which unchanged: 0. Still on hold: 2."
+    assert action.outcome == "Read from Odoo: 0, of which unchanged: 0. Still on hold: 2."
     settings.BRAKE_ARCHIVINGS = 20
     action = perform(Kind.RELEASE, odoo_ids=held)
     assert {order["outcome"] for order in action.result["orders"]} == {"archived"}
@@ -612,11 +683,11 @@ def test_differences_are_kept_and_can_be_had_read(
     assert found[ids[1]]["differences"][0]["kind"] == "gone from Odoo"
     assert (action.result["differing_orders"], action.result["gone"]) == (2, 1)
 
-    marked = mark_differences(action, chief, [ids[0], ids[3]])
+    marked = ask(Kind.MARK_DIFFERENCES, chief, action=action.pk, odoo_ids=[ids[0], ids[3]])
     assert (marked.status, marked.result) == (Status.DONE, {"odoo_ids": [ids[0]]})
     row = PendingBC.objects.get()
     assert (row.odoo_id, row.causes) == (ids[0], "operator")
-    refused = mark_differences(action, chief, [ids[3]])
+    refused = ask(Kind.MARK_DIFFERENCES, chief, action=action.pk, odoo_ids=[ids[3]])
     assert (refused.status, refused.outcome) == (
         Status.REFUSED, "None of these orders is among its differences.",
     )  # fmt: skip

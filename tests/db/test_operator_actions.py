@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import re
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,6 +15,7 @@ from django.apps import apps
 from django.conf import LazySettings
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.exceptions import PermissionDenied
+from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
@@ -41,6 +44,7 @@ from bc_consumer.operations.action_results import CUT, MOST_BYTES, fit, messages
 from bc_consumer.operations.operator_actions import (
     TooManyActions,
     ask,
+    cancel,
     reason_for_waiting,
     record_done,
     waiting_too_long,
@@ -387,7 +391,7 @@ def test_what_was_given_to_another_worker_is_no_longer_the_firsts() -> None:
     assert now.claim_token is not None
     assert not action_claims.tell_progress(late.claim_token, 3, 4, {"x": 1})
     assert not action_claims.end(late.claim_token, Status.DONE, verbatim("late"))
-    assert action_claims.renew([late.claim_token, now.claim_token]) == {now.claim_token}
+    assert action_claims.renew([late.claim_token, now.claim_token]) == {now.claim_token: ""}
     now.refresh_from_db()
     assert (now.status, now.done, now.result) == (Status.RUNNING, 0, {})
 
@@ -398,6 +402,44 @@ def test_what_nobody_takes_expires() -> None:
     action_claims.close_abandoned()
     action.refresh_from_db()
     assert (action.status, action.outcome) == (Status.EXPIRED, action_claims.EXPIRED)
+
+
+@pytest.mark.parametrize("kind", [Kind.RUN, Kind.DRY_RUN])
+def test_what_is_left_to_another_worker_waits_an_hour_anew(kind: OperatorAction.Kind) -> None:
+    asked_at = database_now() - timedelta(minutes=61)
+    ask(kind, user())
+    action = taken(kind)
+    OperatorAction.objects.update(asked_at=asked_at)
+    if kind == Kind.RUN:
+        assert action.claim_token is not None
+        assert action_claims.give_back(action.claim_token)
+    else:
+        expired_lease(action)
+    action_claims.close_abandoned()
+    action_claims.close_abandoned()
+    clock_steps.set_right()
+    action.refresh_from_db()
+    assert (action.status, action.asked_at) == (Status.ASKED, asked_at)
+    OperatorAction.objects.update(lease_until=Now() - timedelta(seconds=1))
+    action_claims.close_abandoned()
+    action.refresh_from_db()
+    assert action.status == Status.EXPIRED
+
+
+def test_a_clock_set_back_lets_nothing_wait_for_more_than_an_hour() -> None:
+    ask(Kind.RUN, user())
+    action = taken(Kind.RUN)
+    assert action.claim_token is not None
+    assert action_claims.give_back(action.claim_token)
+    OperatorAction.objects.update(lease_until=Now() + timedelta(hours=5))
+    clock_steps.set_right()
+    action.refresh_from_db()
+    assert action.lease_until is not None
+    assert action.lease_until <= database_now() + action_claims.EXPIRES_AFTER
+
+
+def test_a_text_holds_nothing_that_postgresql_refuses() -> None:
+    assert ask(Kind.REPLAY, user(), failure="a\0b").parameters["failure"] == "ab"
 
 
 def test_the_page_knows_when_nobody_takes_it_and_why() -> None:
@@ -563,6 +605,76 @@ def test_a_worker_that_is_stopped_leaves_it_to_another(work: Work, step: dict[st
     work.join()
     left = fresh(action)
     assert (left.status, left.attempts, left.claim_token) == (Status.ASKED, 0, None)
+
+
+def test_what_nobody_has_begun_is_cancelled_at_once() -> None:
+    action = ask(Kind.DRY_RUN, user())
+    answer = cancel(action.pk, user())
+    assert answer.done, answer.text
+    ended = fresh(action)
+    assert (ended.status, ended.outcome) == (Status.CANCELLED, "Cancelled by chief.")
+    assert ended.ended_at is not None
+    assert not cancel(action.pk, user()).done, "it has ended"
+    assert ask(Kind.DRY_RUN, user()).pk != action.pk
+
+
+def test_what_is_in_hand_is_cancelled_with_the_next_renewal(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, begun = threading.Event(), threading.Event()
+
+    def long(action: InHand) -> Finished:
+        begun.set()
+        go.wait(30)
+        action.check()
+        return Finished(verbatim("whole"))
+
+    monkeypatch.setattr(worker, "STEPS", {Kind.DOCTOR: long})
+    action = ask(Kind.DOCTOR, user())
+    work.round(wait=False)
+    assert begun.wait(10)
+    assert cancel(action.pk, user()).done
+    assert fresh(action).status == Status.RUNNING
+    work.thread._renew_after = 0.0
+    work.round(wait=False)
+    go.set()
+    work.join()
+    ended = fresh(action)
+    assert (ended.status, ended.outcome, ended.traceback) == (
+        Status.CANCELLED, "Cancelled by chief.", "",
+    )  # fmt: skip
+
+
+def test_what_was_cancelled_is_given_to_no_other_worker() -> None:
+    action = ask(Kind.DOCTOR, user())
+    held = taken()
+    assert cancel(action.pk, user()).done
+    assert held.claim_token is not None
+    assert action_claims.give_back(held.claim_token)
+    assert action_claims.take([Kind.DOCTOR], new_token()) is None
+    action_claims.close_abandoned()
+    assert fresh(action).status == Status.CANCELLED
+
+
+def test_who_asked_may_cancel_and_administrators() -> None:
+    action = ask(Kind.DRY_RUN, user(OPERATORS, "one"))
+    with pytest.raises(PermissionDenied):
+        cancel(action.pk, user(OPERATORS, "two"))
+    assert cancel(action.pk, user(OPERATORS, "one")).done
+    other = ask(Kind.DRY_RUN, user(OPERATORS, "one"))
+    assert cancel(other.pk, user(ADMINISTRATORS, "three")).done
+    assert fresh(other).outcome == "Cancelled by three."
+
+
+def test_a_command_lists_and_cancels() -> None:
+    action = ask(Kind.DRY_RUN, user())
+    out = io.StringIO()
+    call_command("actions", stdout=out)
+    assert re.search(rf"^ *{action.pk} .*look for differences.*chief", out.getvalue(), re.MULTILINE)
+    call_command("actions", "--cancel", str(action.pk), stdout=out)
+    assert fresh(action).status == Status.CANCELLED
+    with pytest.raises(CommandError):
+        call_command("actions", "--cancel", str(action.pk))
 
 
 def test_an_error_of_ours_ends_it_with_its_traceback(

@@ -19,10 +19,11 @@ from pika.exceptions import AMQPConnectionError
 
 from bc_consumer import ledger
 from bc_consumer.ledger import Mark, error_fingerprint
+from bc_consumer.management.command import operator
 from bc_consumer.messaging import intake
 from bc_consumer.messaging.broker import Broker, publish
 from bc_consumer.messaging.publisher import ACTOR, UNDECODABLE_QUEUE
-from bc_consumer.models import BC, Alert, DeadLetter, Lane, PendingBC
+from bc_consumer.models import BC, Alert, DeadLetter, Lane, OperatorAction, PendingBC
 from bc_consumer.operations import dead_letters
 from bc_consumer.refresh import odoo_connection
 from bc_consumer.workers.queue_sweeper import sweep
@@ -106,6 +107,17 @@ def test_those_chosen_are_marked_and_no_others(
     rows = PendingBC.objects.filter(pk__in=ids)
     assert {(row.lane, row.batch_limit) for row in rows} <= {(Lane.BULK.value, 0)}
     assert PendingBC.objects.get(pk=5).generation == 1
+
+
+@pytest.mark.usefixtures("four_failed")
+def test_who_replayed_what_is_recorded(replay: Replay) -> None:
+    replay("--all", "--dry-run")
+    assert not OperatorAction.objects.exists()
+    replay("--all", "--yes")
+    action = OperatorAction.objects.get()
+    assert (action.kind, action.status) == ("replay", "done")
+    assert (action.parameters, action.asked_by) == ({"all": True}, operator())
+    assert action.outcome == "4 orders were replayed."
 
 
 @pytest.mark.usefixtures("four_failed")

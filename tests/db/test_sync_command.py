@@ -25,6 +25,7 @@ from bc_consumer.core import process_state as process
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable_field import PartsField
 from bc_consumer.management import progress, silence, sync_text
+from bc_consumer.management.command import operator
 from bc_consumer.models import (
     BC,
     Alert,
@@ -630,6 +631,20 @@ def test_single_orders_are_brought_at_once_and_told(simulator: Simulator) -> Non
         "exit_code": 0,
         "error": "",
     }
+
+
+@in_process
+def test_who_had_single_orders_read_is_recorded(simulator: Simulator) -> None:
+    order = simulator.create_order(lines=LINES)
+    sync("--bc", str(order))
+    sync("--bc", str(order), "--force")
+    read, archived = OperatorAction.objects.order_by("pk")
+    assert (read.kind, read.parameters, read.asked_by) == (
+        "read_again", {"odoo_ids": [order]}, operator(),
+    )  # fmt: skip
+    assert read.outcome == "Read from Odoo: 1, of which unchanged: 0."
+    assert [one["outcome"] for one in read.result["orders"]] == ["created"]
+    assert (archived.kind, archived.status) == ("archive", "done")
 
 
 @in_process

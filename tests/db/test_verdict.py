@@ -164,6 +164,19 @@ def test_what_needs_a_person() -> None:
     }
 
 
+def test_an_alert_that_somebody_takes_care_of_needs_nobody_else() -> None:
+    Alert.objects.create(
+        key="x", text="y", first_at=Now(), last_at=Now(), acknowledged_at=Now(),
+        acknowledged_by="chief",
+    )  # fmt: skip
+    assert told(today().needs_me) == [(FactKind.NOTHING, Level.OK)]
+
+
+def test_a_run_that_the_brake_held_up_needs_a_person() -> None:
+    run(status="braked", phase="orders", started_at=timezone.now() + timedelta(seconds=1))
+    assert told(today().needs_me) == [(FactKind.RUN_BRAKED, Level.ATTENTION)]
+
+
 def test_missing_settings_and_a_missing_scheduler_need_a_person(settings: LazySettings) -> None:
     settings.ODOO_URL, settings.ODOO_WEBHOOK_SECRETS = "", []
     Heartbeat.objects.filter(kind="scheduler").delete()

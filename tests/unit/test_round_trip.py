@@ -26,7 +26,7 @@ def test_a_ping_that_arrives_here(settings: LazySettings) -> None:
         settings.PUBLIC_URL = url
         known = round_trip.webhook_round_trip()
     assert known is not None
-    assert known.answer.arrival is PingArrival.HERE
+    assert known.answer.ping.arrival is PingArrival.HERE
     # The site is gone; for a minute nobody asks again.
     assert round_trip.webhook_round_trip() is not None
 
@@ -37,7 +37,7 @@ def test_a_ping_that_something_else_answers(settings: LazySettings) -> None:
         settings.PUBLIC_URL = server.url
         known = round_trip.webhook_round_trip()
     assert known is not None
-    assert known.answer.arrival is PingArrival.NOT_US
+    assert known.answer.ping.arrival is PingArrival.NOT_US
 
 
 @pytest.mark.parametrize("missing", ["PUBLIC_URL", "ODOO_WEBHOOK_SECRETS"])

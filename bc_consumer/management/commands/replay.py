@@ -7,6 +7,7 @@ The marking is in ``operations/failed_orders.py`` (orders) and ``operations/dead
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import dramatiq
@@ -17,12 +18,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bc_consumer.console.formatting import duration, moment, number, shortened
+from bc_consumer.core import translatable
 from bc_consumer.core.translatable_field import said
 from bc_consumer.management.command import (
     Exit,
     HelpFormatter,
     RedactedCommand,
     exit_code_table,
+    operator,
     order,
     since,
 )
@@ -30,9 +33,10 @@ from bc_consumer.management.order_names import NotOneOrder, find_orders
 from bc_consumer.management.tables import aligned, wrapped
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.publisher import FAILURES
-from bc_consumer.models import BC, PendingBC
+from bc_consumer.models import BC, OperatorAction, PendingBC
 from bc_consumer.odoo import OdooError
 from bc_consumer.operations import dead_letters, failed_orders, replay_pace
+from bc_consumer.operations.operator_actions import record_done
 
 FILTERS = ("bc", "error", "since")
 ERROR_CHARACTERS = 300
@@ -135,7 +139,10 @@ class Command(RedactedCommand):
                 return self._end(Exit.USAGE, text)
             if not self.is_confirmed(_question(count, waiting)):
                 return self._end(Exit.FAILED, _("Nothing was changed."))
-        return self._replay(orders, letters=letters)
+        code = self._replay(orders, letters=letters)
+        if chosen:
+            self._record(options)
+        return code
 
     def _waiting(self) -> Mapping[str, int]:
         """Count the messages that RabbitMQ keeps aside, by queue."""
@@ -195,6 +202,16 @@ class Command(RedactedCommand):
         self._say("\n".join(_result_lines(replayed, brought)))
         return self._end(Exit.OK)
 
+    def _record(self, options: dict[str, Any]) -> None:
+        """Record who chose which failed orders."""
+        chosen = {name: options[name] for name in ("all", *FILTERS) if options[name]}
+        count = self._facts["replayed"]
+        text = translatable.ngettext(
+            "%(count)s order was replayed.", "%(count)s orders were replayed.", count
+        )
+        kind = OperatorAction.Kind.REPLAY
+        record_done(kind, operator(), {k: _plain(v) for k, v in chosen.items()}, text)
+
     def _groups_told(self, groups: Sequence[failed_orders.FailureGroup]) -> list[str]:
         """Return each cause: how many orders, since when, and the error of one of them."""
         if not groups:
@@ -241,6 +258,11 @@ def _chosen(options: dict[str, Any], wanted: Sequence[int]) -> QuerySet[PendingB
     if options["since"]:
         rows = rows.filter(failed_at__gte=options["since"])
     return rows
+
+
+def _plain(value: Any) -> Any:
+    """Return an option as it is recorded."""
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 # --- texts --------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -36,7 +38,7 @@ from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import odoo_identity
 from bc_consumer.refresh.odoo_connection import odoo
-from bc_consumer.refresh.refresh_now import refresh_now
+from bc_consumer.refresh.refresh_now import OrderOutcome, refresh_now, summary
 
 EXCLUDES = {
     "--unlock": ("--full", "--since", "--bc", "--dry-run", "--force", "--stop"),
@@ -245,9 +247,27 @@ class Command(RedactedCommand):
     def _orders(self, odoo_ids: list[int], *, forced: bool) -> Exit:
         told: list[dict[str, Any]] = []
         self._facts["orders"] = told
-        outcomes = set()
+        done: list[OrderOutcome] = []
+        try:
+            self._read_orders(odoo_ids, forced, done, told)
+        finally:
+            _record(odoo_ids, forced, done)
+        outcomes = {one.outcome for one in done}
+        if "held" in outcomes:
+            return self._end(Exit.BRAKED, sync_text.orders_held())
+        if outcomes & {"failed", "unconfirmed"}:
+            return self._end(Exit.PARTIAL)
+        return self._end(Exit.OK)
+
+    def _read_orders(
+        self,
+        odoo_ids: list[int],
+        forced: bool,
+        done: list[OrderOutcome],
+        told: list[dict[str, Any]],
+    ) -> None:
         for brought in refresh_now(odoo_ids, forced=forced):
-            outcomes.add(brought.outcome)
+            done.append(brought)
             told.append(
                 {
                     "id": brought.odoo_id,
@@ -259,11 +279,6 @@ class Command(RedactedCommand):
             )
             if not self._json:
                 self.tell(sync_text.brought_told(brought, width_of(self.stdout)))
-        if "held" in outcomes:
-            return self._end(Exit.BRAKED, sync_text.orders_held())
-        if outcomes & {"failed", "unconfirmed"}:
-            return self._end(Exit.PARTIAL)
-        return self._end(Exit.OK)
 
     def _stop(self) -> Exit:
         who = operator()
@@ -316,6 +331,15 @@ class Command(RedactedCommand):
         elif self._json:
             self.stdout.write(json.dumps(self._facts, ensure_ascii=False))
         return code
+
+
+def _record(odoo_ids: list[int], forced: bool, done: list[OrderOutcome]) -> None:
+    """Record who had these orders read; the orders stay marked also where that was broken off."""
+    kind = OperatorAction.Kind.ARCHIVE if forced else OperatorAction.Kind.READ_AGAIN
+    asked = {"odoo_ids": odoo_ids}
+    told = summary(Counter(one.outcome for one in done))
+    with suppress(DatabaseFailure):  # the command tells it by itself
+        operator_actions.record_done(kind, operator(), asked, told, {"orders": done})
 
 
 def _a_run_would(scan: DriftScan) -> tuple[Exit, str]:

@@ -4,8 +4,16 @@
 const REFRESH = 1000; // milliseconds
 const TIMEOUT = 5000;
 
+// Once the session has ended the answer is the login page: then the whole page leads there.
+async function fetchOrLogIn(url, options) {
+  const answer = await fetch(url, options);
+  if (!answer.redirected) return answer;
+  location.reload();
+  return new Promise(() => {});
+}
+
 async function refreshed(part) {
-  const answer = await fetch(part.dataset.refresh, {
+  const answer = await fetchOrLogIn(part.dataset.refresh, {
     credentials: "same-origin",
     signal: AbortSignal.timeout(TIMEOUT),
   });
@@ -37,10 +45,10 @@ async function keepFresh(part) {
 }
 
 document.querySelectorAll("[data-refresh]").forEach(keepFresh);
-document.querySelectorAll("[data-select-all]").forEach((all) => {
-  all.addEventListener("change", () => {
-    all.closest("form").querySelectorAll("tbody input[type=checkbox]").forEach((one) => {
-      one.checked = all.checked;
-    });
+// On the document, because tables arrive by refreshes.
+document.addEventListener("change", ({ target }) => {
+  if (!target.matches("[data-select-all]")) return;
+  target.closest("form").querySelectorAll("tbody input[type=checkbox]").forEach((one) => {
+    one.checked = target.checked;
   });
 });

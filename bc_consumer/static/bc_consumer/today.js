@@ -21,9 +21,28 @@ function part(root, name) {
 }
 
 function swap(fresh, name) {
-  const now = part(live, name);
-  const next = part(fresh, name);
-  if (now.innerHTML !== next.innerHTML) now.replaceChildren(...next.childNodes);
+  patch(part(live, name), part(fresh, name));
+}
+
+// Replaces the smallest elements that differ, and nothing that has the focus: what says the same
+// stays, with focus and selection, and screen readers hear nothing of it.
+function patch(now, next) {
+  if (now.isEqualNode(next)) return;
+  const [ours, theirs] = [[...now.children], [...next.children]];
+  const alike = ours.length > 0 && ours.length === theirs.length && !hasText(now) && !hasText(next)
+    && ours.every((one, place) => one.tagName === theirs[place].tagName);
+  if (alike) {
+    [...next.attributes].forEach(({ name, value }) => now.setAttribute(name, value));
+    ours.forEach((one, place) => patch(one, theirs[place]));
+  } else if (!now.contains(document.activeElement)) {
+    now.replaceWith(next);
+  }
+}
+
+function hasText(element) {
+  return [...element.childNodes].some(
+    (one) => one.nodeType === Node.TEXT_NODE && one.nodeValue.trim() !== "",
+  );
 }
 
 function mergeJournal(fresh) {
