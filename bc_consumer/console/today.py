@@ -38,6 +38,8 @@ JOURNAL_SECONDS = 0.5
 """Orders that arrive are never shown later than this, however slow the machine is."""
 SHARE = 0.001
 """The same for figures of which nobody sees that they are some seconds old."""
+COPY_SHARE = 0.003
+"""The same for the size of the copy, which is counted in large tables."""
 STAFF_SECONDS = 5.0
 """How long the refreshes of a tab go on after its reader has logged out elsewhere."""
 MOST_READERS = 1_000
@@ -97,7 +99,7 @@ def _read_journal() -> list[EntryWithOrder]:
 
 troubles = CachedValue(_read_troubles, share=SHARE)
 journal = CachedValue(_read_journal, share=JOURNAL_SHARE, longest=JOURNAL_SECONDS)
-copy_size = CachedValue(copy_figures, share=SHARE)
+copy_size = CachedValue(copy_figures, share=COPY_SHARE)
 delay = CachedValue(delay_figures, share=SHARE)
 
 

@@ -9,6 +9,7 @@ and everything else about a column; tests/unit/test_fields.py compares the two.
 from typing import TYPE_CHECKING
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from bc_consumer.core.decimal_field import ExactDecimalField
@@ -120,6 +121,15 @@ class BC(OdooRecord):
             models.Index(fields=["state"], name="bc_state"),
             models.Index(fields=["write_date"], name="bc_write_date"),
             models.Index(fields=["version"], name="bc_version"),
+            # Few orders are in these, which are counted for pages and for the monitoring.
+            models.Index(
+                fields=["archived_at"], condition=Q(archived_at__isnull=False), name="bc_archived"
+            ),
+            models.Index(
+                fields=["forbidden_at"],
+                condition=Q(forbidden_at__isnull=False),
+                name="bc_forbidden",
+            ),
         )
 
     def __str__(self) -> str:

@@ -123,7 +123,7 @@ class Clicks:
 
     def search(self, words: str) -> None:
         """Click into the box of the header, type, and press Enter."""
-        box = self.window.one("#search")
+        box = self.window.wait(lambda: self.window.one("#search"), what="the search")
         box.click()
         box.send_keys(words, "\n")
         self.count += 2

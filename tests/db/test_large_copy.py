@@ -37,7 +37,7 @@ def plans_of(question: Callable[[], object]) -> list[str]:
         question()
     plans = []
     for query in captured.captured_queries:
-        if "journalentry" in query["sql"] or "synclog" in query["sql"]:
+        if any(name in query["sql"] for name in ("journalentry", "synclog", "forbidden_at")):
             with connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN {query['sql']}")
                 plans.append("\n".join(line for (line,) in cursor.fetchall()))
@@ -73,6 +73,8 @@ def test_a_large_copy_is_filled_in_and_its_figures_are_read_by_their_indexes(lar
         for plan in plans:
             assert "Seq Scan on bc_consumer_journalentry" not in plan
             assert "Seq Scan on bc_consumer_synclog" not in plan
+    (plan,) = plans_of(counts._copy_figures)
+    assert "bc_forbidden" in plan
     assert all(
         "Index Only Scan using journal_delays" in plan
         for plan in plans_of(freshness._delays_by_hour)

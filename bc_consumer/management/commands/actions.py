@@ -8,7 +8,13 @@ from django.utils.translation import gettext as _
 
 from bc_consumer.console.formatting import moment
 from bc_consumer.core.translatable_field import said
-from bc_consumer.management.command import HelpFormatter, RedactedCommand, operator
+from bc_consumer.management.command import (
+    Exit,
+    HelpFormatter,
+    RedactedCommand,
+    exit_code_table,
+    operator,
+)
 from bc_consumer.management.tables import aligned
 from bc_consumer.models import OperatorAction
 from bc_consumer.operations.action_claims import unfinished
@@ -22,6 +28,13 @@ class Command(RedactedCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
+        parser.epilog = exit_code_table(
+            {
+                Exit.OK: _("done"),
+                Exit.FAILED: _("no such action, it has ended, or the database is away"),
+                Exit.USAGE: _("wrong options"),
+            }
+        )
         parser.formatter_class = HelpFormatter
         parser.add_argument("--cancel", type=int, metavar="NUMBER", help=_("cancel this one"))
         parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
@@ -37,9 +50,9 @@ class Command(RedactedCommand):
         try:
             answer = cancel(number, operator())
         except OperatorAction.DoesNotExist:
-            raise CommandError(_("There is no such action."), returncode=1) from None
+            raise CommandError(_("There is no such action."), returncode=int(Exit.FAILED)) from None
         if not answer.done:
-            raise CommandError(said(answer.text), returncode=1)
+            raise CommandError(said(answer.text), returncode=int(Exit.FAILED))
         self.stdout.write(json.dumps({"cancelled": number}) if as_json else said(answer.text))
 
     def _list(self, actions: list[OperatorAction], *, as_json: bool) -> None:
