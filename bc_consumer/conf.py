@@ -59,7 +59,7 @@ DRAMATIQ_BROKER = {
         "dramatiq.middleware.Callbacks",
         "dramatiq.middleware.Retries",
         "django_dramatiq.middleware.DbConnectionsMiddleware",
-        "bc_consumer.workers.middleware.ThreadsMiddleware",
+        "bc_consumer.workers.dramatiq_middleware.ThreadsMiddleware",
     ],
 }
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 
 from odoo_simulator.fields import VERSIONS
-from odoo_simulator.shapes import ORDER_MODELS
+from odoo_simulator.order_models import ORDER_MODELS
 from odoo_simulator.simulator import TIMINGS, Simulator
 from odoo_simulator.traffic import Traffic
 

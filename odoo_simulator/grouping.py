@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from odoo_simulator.blocks import Block, Row, microseconds_of_text
+from odoo_simulator.computed_orders import Block, Row, microseconds_of_text
 from odoo_simulator.domains import parse
 from odoo_simulator.errors import ServerError, UserError
 from odoo_simulator.fields import Model
 from odoo_simulator.reading import Reader
 from odoo_simulator.search import Search, block_range
 from odoo_simulator.store import Store
-from odoo_simulator.values import unknown_field
+from odoo_simulator.written_values import unknown_field
 
 _PERIODS = ("hour", "day", "week", "month", "quarter", "year")
 _FUNCTIONS = ("sum", "min", "max", "avg", "count", "count_distinct")

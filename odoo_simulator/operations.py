@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from odoo_simulator.blocks import Row
+from odoo_simulator.computed_orders import Row
+from odoo_simulator.order_models import Shape
 from odoo_simulator.records import Records
-from odoo_simulator.shapes import Shape
 from odoo_simulator.store import Transaction
-from odoo_simulator.values import apply_links, stored
+from odoo_simulator.written_values import apply_links, stored
 
 T = TypeVar("T")
 Ids = int | Iterable[int]

@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from odoo_simulator.automation import Event
-from odoo_simulator.blocks import Row
+from odoo_simulator.computed_orders import Row
 from odoo_simulator.errors import UserError, ValidationError, missing
 from odoo_simulator.fields import Model
-from odoo_simulator.shapes import RELATED_SOURCES, Shape
+from odoo_simulator.order_models import RELATED_SOURCES, Shape
 from odoo_simulator.store import Transaction
-from odoo_simulator.values import (
+from odoo_simulator.written_values import (
     MAGIC_FIELDS,
     apply_links,
     check_fields,

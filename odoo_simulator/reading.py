@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from odoo_simulator.blocks import Row
 from odoo_simulator.companies import belongs, seen
+from odoo_simulator.computed_orders import Row
 from odoo_simulator.domains import Compiler, parse
 from odoo_simulator.errors import AccessError, missing
 from odoo_simulator.fields import X2MANY_TYPES, Field, Model
+from odoo_simulator.order_models import shapes_of
 from odoo_simulator.search import Search, Visible
-from odoo_simulator.shapes import shapes_of
 from odoo_simulator.store import Store
-from odoo_simulator.values import unknown_field
+from odoo_simulator.written_values import unknown_field
 
 Getter = Callable[[int, Row], Any]
 Spec = dict[str, Any]

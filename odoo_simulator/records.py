@@ -8,14 +8,20 @@ from typing import TypeVar
 
 from odoo_simulator.automation import Automation, Event
 from odoo_simulator.base_data import UNITS
-from odoo_simulator.blocks import Row
+from odoo_simulator.computed_orders import Row
 from odoo_simulator.errors import SerializationFailure, UserError, ValidationError, missing
 from odoo_simulator.fields import INVERSES, Model
+from odoo_simulator.order_models import Shape, shapes_of
 from odoo_simulator.orders import OrderLogic
-from odoo_simulator.shapes import Shape, shapes_of
 from odoo_simulator.store import Store, Transaction
-from odoo_simulator.values import MAGIC_FIELDS, apply_links, check_fields, commands_of, stored
 from odoo_simulator.workflow import Workflow
+from odoo_simulator.written_values import (
+    MAGIC_FIELDS,
+    apply_links,
+    check_fields,
+    commands_of,
+    stored,
+)
 
 T = TypeVar("T")
 RETRIES = 5  # as Odoo's MAX_TRIES_ON_CONCURRENCY_FAILURE

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from odoo_simulator.blocks import Row
+from odoo_simulator.computed_orders import Row
 from odoo_simulator.fields import X2MANY_TYPES, Field, Model
-from odoo_simulator.shapes import Shape
+from odoo_simulator.order_models import Shape
 from odoo_simulator.store import Store
 
 # Without watched fields, creating one order of two lines sends 34 webhooks (measured on 17).

@@ -10,8 +10,8 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from bc_consumer.core.counters import totals
 from bc_consumer.core.log_context import logging_about
-from bc_consumer.core.totals import totals
 from bc_consumer.messaging.intake import IntakeUnavailable, accept, note_missed
 from bc_consumer.models.metrics import WEBHOOK_REJECTIONS
 from bc_consumer.operations.public_address import LONGEST_NONCE, PING, proof

@@ -11,7 +11,7 @@ import pytest
 from django.db import connections
 from django.utils import translation
 
-from bc_consumer.core.totals import totals
+from bc_consumer.core.counters import totals
 from bc_consumer.operations import heartbeats
 from odoo_simulator import Simulator
 from tests import emptying

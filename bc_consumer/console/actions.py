@@ -1,6 +1,6 @@
 """What operators ask for in a browser, and the pages that follow what becomes of it.
 
-``operations/operator_actions.py`` writes a request down, a worker does it.
+``operations/action_requests.py`` writes a request down, a worker does it.
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
-from bc_consumer.console.action_results import parts_kept, shown_result
+from bc_consumer.console.action_outcome import parts_kept, shown_result
 from bc_consumer.console.page import form, is_staff, page
 from bc_consumer.console.replay_preview import preview_of
 from bc_consumer.console.search import odoo_id_in
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable_field import said
 from bc_consumer.models import OperatorAction
-from bc_consumer.operations import operator_actions
+from bc_consumer.operations import action_requests
 from bc_consumer.operations.action_parameters import READERS, WrongParameters
 from bc_consumer.operations.rights import may, may_see_tracebacks
 
@@ -47,8 +47,8 @@ def ask(request: HttpRequest, kind: str = "") -> HttpResponse:
     if preview := preview_of(request, wanted, parameters):
         return HttpResponseRedirect(preview)
     try:
-        asked = operator_actions.ask(wanted, request.user, **parameters)
-    except (WrongParameters, operator_actions.TooManyActions) as error:
+        asked = action_requests.ask(wanted, request.user, **parameters)
+    except (WrongParameters, action_requests.TooManyActions) as error:
         messages.error(request, said(error.args[0]))
         return HttpResponseRedirect(_page_of_form(request) or reverse("bc-actions"))
     return HttpResponseRedirect(_page_with(request, asked))
@@ -118,7 +118,7 @@ def action_content(request: HttpRequest, number: int) -> HttpResponse:
 @form
 def cancel(request: HttpRequest, number: int) -> HttpResponse:
     """Cancel an action, and go back to its page. 404 if there is none with this number."""
-    answer = operator_actions.cancel(_found(number).pk, request.user)
+    answer = action_requests.cancel(_found(number).pk, request.user)
     tell = messages.success if answer.done else messages.error
     tell(request, said(answer.text))
     return HttpResponseRedirect(reverse("bc-action", args=[number]))
@@ -130,13 +130,13 @@ def context_of(request: HttpRequest, found: OperatorAction | None) -> Mapping[st
         return {"action": None}
     return {
         "action": found,
-        "why_waiting": said(operator_actions.reason_for_waiting())
-        if operator_actions.waiting_too_long(found)
+        "why_waiting": said(action_requests.reason_for_waiting())
+        if action_requests.waiting_too_long(found)
         else "",
         "result": shown_result(found),
         "seconds_left": _seconds_left(found),
         "parts_kept": parts_kept(found.result),
-        "may_cancel": found.is_unfinished and operator_actions.may_cancel(found, request.user),
+        "may_cancel": found.is_unfinished and action_requests.may_cancel(found, request.user),
         "tell_traceback": may_see_tracebacks(request.user),
     }
 

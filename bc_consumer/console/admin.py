@@ -52,8 +52,8 @@ from bc_consumer.models import (
     SyncLog,
     SyncState,
 )
-from bc_consumer.operations import action_parameters, failed_orders, operator_actions
-from bc_consumer.operations.operator_actions import record_done
+from bc_consumer.operations import action_parameters, action_requests, failed_orders
+from bc_consumer.operations.action_requests import record_done
 
 MARKED_AT_ONCE = 10_000
 """The most orders that one action marks: it runs within one request."""
@@ -109,9 +109,7 @@ def replay(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[
 def dismiss(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
     """Delete the selected dead letters."""
     keys = list(queryset.values_list("pk", flat=True)[: action_parameters.CHOSEN_AT_ONCE])
-    asked = operator_actions.ask(
-        OperatorAction.Kind.DELETE_DEAD_LETTERS, request.user, letters=keys
-    )
+    asked = action_requests.ask(OperatorAction.Kind.DELETE_DEAD_LETTERS, request.user, letters=keys)
     model_admin.message_user(request, said(asked.outcome), messages.SUCCESS)
 
 

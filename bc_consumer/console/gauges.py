@@ -23,10 +23,10 @@ from dramatiq.common import xq_name
 from bc_consumer.console.counts import copy_figures, ledger_figures
 from bc_consumer.core.background_answer import BackgroundAnswer
 from bc_consumer.core.cached_value import CachedValue
+from bc_consumer.core.counters import Metric
 from bc_consumer.core.database_deadline import LONGEST_PAGE_SECONDS, database_deadline
-from bc_consumer.core.totals import Metric
 from bc_consumer.ledger import circuit_breaker
-from bc_consumer.messaging import change_publisher
+from bc_consumer.messaging import announcer
 from bc_consumer.messaging.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE
 from bc_consumer.messaging.queue_counts import QueueCount, count_messages
 from bc_consumer.models import Alert, DeadLetter, Heartbeat, SyncLog, SyncState
@@ -140,7 +140,7 @@ def database_gauges() -> Iterator[Sample]:
     yield Sample(ALERTS, Alert.objects.count())
     yield Sample(DEAD_LETTERS, DeadLetter.objects.count())
     if settings.RABBITMQ_EXCHANGE:
-        yield Sample(UNANNOUNCED, change_publisher.waiting())
+        yield Sample(UNANNOUNCED, announcer.waiting())
 
 
 def _last_runs() -> list[tuple[str, datetime | None, datetime | None]]:

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from bc_consumer.console.counts import check_ledger, read_figures
 from bc_consumer.core.database_deadline import LONGEST_PAGE_SECONDS, database_deadline
 from bc_consumer.ledger import circuit_breaker
-from bc_consumer.messaging import change_publisher
+from bc_consumer.messaging import announcer
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Heartbeat
 from bc_consumer.operations import heartbeats
@@ -64,7 +64,7 @@ def status(_: HttpRequest) -> JsonResponse:
             figures = read_figures()
             odoo = circuit_breaker.current_outage()
             alive = heartbeats.alive()
-            unannounced = change_publisher.waiting() if settings.RABBITMQ_EXCHANGE else None
+            unannounced = announcer.waiting() if settings.RABBITMQ_EXCHANGE else None
     except DatabaseFailure as error:
         _lost(error)
         return _answer({"error": "the database does not answer"}, 503)

@@ -21,8 +21,8 @@ from django.views.decorators.http import require_safe
 
 from bc_consumer.console import gauges
 from bc_consumer.console.gauges import Sample
+from bc_consumer.core.counters import Metric, label_of
 from bc_consumer.core.database_deadline import database_deadline
-from bc_consumer.core.totals import Metric, label_of
 from bc_consumer.models import MetricTotal
 from bc_consumer.models.metrics import COUNTED
 from bc_consumer.operations.metric_totals import FlushThread

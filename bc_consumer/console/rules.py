@@ -18,7 +18,7 @@ from bc_consumer.core.redaction import redacted
 from bc_consumer.core.translatable_field import said
 from bc_consumer.models import OperatorAction
 from bc_consumer.operations import request_actions
-from bc_consumer.operations.operator_actions import TooManyActions
+from bc_consumer.operations.action_requests import TooManyActions
 from bc_consumer.operations.request_actions import Account
 from bc_consumer.operations.rights import may
 

@@ -11,11 +11,11 @@ from bc_consumer.core.redaction import redacted
 from bc_consumer.core.translatable import NOTHING, Message, message_of
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.account_checks import account_checks
+from bc_consumer.doctor.alert_checks import alert_checks
 from bc_consumer.doctor.backlog_checks import backlog_checks
 from bc_consumer.doctor.database_checks import database_checks
 from bc_consumer.doctor.django_checks import django_checks
 from bc_consumer.doctor.findings import Check, Finding, Level, error
-from bc_consumer.doctor.mail_checks import mail_checks
 from bc_consumer.doctor.odoo_checks import odoo_checks
 from bc_consumer.doctor.rabbitmq_checks import rabbitmq_checks
 from bc_consumer.doctor.webhook_checks import webhook_checks
@@ -48,7 +48,7 @@ def all_checks(*, round_trip: bool) -> list[Check]:
         *account_checks(),
         *webhook_checks(round_trip),
         *backlog_checks(),
-        *mail_checks(),
+        *alert_checks(),
     ]
 
 

@@ -26,7 +26,7 @@ from bc_consumer.core import process_state
 from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.redaction import RedactingStream
 from bc_consumer.installation.setting_checks import quick_checks
-from bc_consumer.management.silence import silence_is_told
+from bc_consumer.management.silence_notice import silence_is_told
 from bc_consumer.management.tables import wrapped
 from bc_consumer.management.terminal import StatusLine, log_above
 

@@ -12,7 +12,7 @@ from bc_consumer.core.translatable_field import MessageField, MessageModel, Mess
 class OperatorAction(MessageModel):
     """One thing that an operator asked for: the request, its progress, its outcome, the record.
 
-    ``operations/operator_actions.py`` writes the request, ``operations/action_claims.py`` what
+    ``operations/action_requests.py`` writes the request, ``operations/action_claims.py`` what
     workers do with it. Every time is on the database's clock.
     """
 

@@ -8,7 +8,7 @@ when somebody asks (``console/gauges.py``).
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from bc_consumer.core.totals import OTHER, Metric
+from bc_consumer.core.counters import OTHER, Metric
 from bc_consumer.models.journal import JournalEntry
 from bc_consumer.models.ledger import WEBHOOK
 from bc_consumer.models.runs import SyncLog

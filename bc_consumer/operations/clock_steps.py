@@ -5,7 +5,7 @@ failover to another machine. What was to end in a minute would then end in an ho
 further ahead than any wait that is ever scheduled must have been written before the step, and a
 moment that is in the past by nature (a mark, a heartbeat, a start) can't be in the future. Where a
 single row decides, the statement that reads it allows for this (``circuit_breaker``,
-``call_slots``, ``change_publisher``, ``schedule``); the heartbeat threads repair everything else
+``call_slots``, ``announcer``, ``schedule``); the heartbeat threads repair everything else
 every few seconds. A lease is shortened rather than ended: its holder may well be alive and renew
 it.
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from django.db import Error as DatabaseFailure
 from django.db import connection
 
-from bc_consumer.core.totals import totals
+from bc_consumer.core.counters import totals
 from bc_consumer.models import MetricTotal
 
 logger = logging.getLogger(__name__)

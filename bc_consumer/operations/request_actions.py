@@ -21,7 +21,7 @@ from bc_consumer.core.translatable import Message
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import OperatorAction
 from bc_consumer.operations import action_claims
-from bc_consumer.operations.operator_actions import TooManyActions, begin
+from bc_consumer.operations.action_requests import TooManyActions, begin
 from bc_consumer.operations.rights import Requester, check_right
 
 logger = logging.getLogger(__name__)

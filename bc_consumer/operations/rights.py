@@ -1,4 +1,4 @@
-"""Who may ask for which action. The pages ask, and ``operator_actions`` asks once more.
+"""Who may ask for which action. The pages ask, and ``action_requests`` asks once more.
 
 ``installation/permissions.py`` gives these permissions to groups.
 """

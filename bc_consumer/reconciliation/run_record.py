@@ -14,15 +14,15 @@ from django.db.models import QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
 from bc_consumer import ledger
+from bc_consumer.core.counters import totals
 from bc_consumer.core.log_context import logging_about
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.totals import totals
 from bc_consumer.core.translatable import NOTHING, Message, joined, ngettext, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import BC, JournalEntry, PendingBC, SyncLog, SyncState
 from bc_consumer.models.metrics import RUN_DIFFERENCES, RUN_MISSED, RUNS
-from bc_consumer.operations import heartbeat_url, retention
+from bc_consumer.operations import outside_monitor, retention
 from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import archive_brake
@@ -318,7 +318,7 @@ def report_to_monitor(run: SyncLog) -> None:
     A run that was interrupted has not failed: another slice, or the next night, goes on.
     """
     if run.cause == Cause.NIGHTLY and not run.was_interrupted:
-        heartbeat_url.report_nightly_run(good=run.status in SyncLog.GOOD)
+        outside_monitor.report_nightly_run(good=run.status in SyncLog.GOOD)
 
 
 def purge_what_is_old() -> None:

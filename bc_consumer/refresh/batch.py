@@ -34,7 +34,7 @@ from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import joined, message_of, ngettext
 from bc_consumer.ledger import call_slots, circuit_breaker
-from bc_consumer.messaging import change_publisher
+from bc_consumer.messaging import announcer
 from bc_consumer.models import BC, JournalEntry, PendingBC
 from bc_consumer.odoo import Fetched, Missing, OdooError, OdooUnavailable
 from bc_consumer.operations import failed_orders, schema_watch
@@ -673,7 +673,7 @@ def tell_applications(results: Sequence[Result]) -> None:
     """
     applied = [result for result in results if result.version is not None]
     if applied:
-        change_publisher.wake()
+        announcer.wake()
     if not applied or not bc_synced.has_listeners(BC):
         return
     ids = sorted({result.odoo_id for result in applied})

@@ -1,7 +1,7 @@
 """Counts the calls to Odoo for a monitoring system."""
 
 from bc_consumer.core import process_state
-from bc_consumer.core.totals import OTHER, totals
+from bc_consumer.core.counters import OTHER, totals
 from bc_consumer.models.metrics import ODOO_CALL_DURATION, ODOO_ERRORS, ODOO_RECEIVED_BYTES
 from bc_consumer.odoo import (
     OdooAccessError,

@@ -5,7 +5,7 @@ A look is counted once it is committed.
 
 from collections.abc import Sequence
 
-from bc_consumer.core.totals import OTHER, totals
+from bc_consumer.core.counters import OTHER, totals
 from bc_consumer.models import JournalEntry
 from bc_consumer.models.ledger import has_cause
 from bc_consumer.models.metrics import (

@@ -1,4 +1,4 @@
-"""What each kind of action does. ``STEPS`` is the table; ``operator_actions`` calls it.
+"""What each kind of action does. ``STEPS`` is the table; ``action_runner`` calls it.
 
 A step gets the action in hand: its parameters, ``check`` and ``tell``. It returns how the action
 ended, or raises: an error whose message was made for people becomes the outcome.

@@ -9,8 +9,8 @@ from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.db.models import Max
 
-from bc_consumer.messaging.change_publisher import Announcer
-from bc_consumer.messaging.change_publisher import wake as wake_announcer
+from bc_consumer.messaging.announcer import Announcer
+from bc_consumer.messaging.announcer import wake as wake_announcer
 from bc_consumer.messaging.publisher import FAILURES
 from bc_consumer.models import Heartbeat, SyncLog
 from bc_consumer.operations import metric_totals

@@ -6,8 +6,13 @@ from pathlib import Path
 
 from dotenv import load_dotenv
 
+from project.embedded.data_directory import (
+    AlreadyRunningError,
+    load_secrets,
+    lock,
+    simulator_settings_file,
+)
 from project.embedded.ports import choose_port, is_free
-from project.embedded.store import AlreadyRunningError, load_secrets, lock, simulator_settings_file
 
 ROOT = Path(__file__).resolve().parents[2]
 SIMULATOR_LOGIN = {

@@ -21,7 +21,7 @@ from bc_consumer.core.translatable import verbatim
 from bc_consumer.installation.permissions import ADMINISTRATORS, OPERATORS
 from bc_consumer.models import BC, Heartbeat, OperatorAction, SyncLog, SyncState
 from bc_consumer.operations import action_claims
-from bc_consumer.operations.operator_actions import ask, record_done, waiting_too_long
+from bc_consumer.operations.action_requests import ask, record_done, waiting_too_long
 from bc_consumer.operations.public_address import Ping, PingArrival
 from tests.db.copied import bc, failed, journal, pending
 

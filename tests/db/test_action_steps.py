@@ -37,8 +37,8 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.operations import failed_orders, heartbeats
+from bc_consumer.operations.action_requests import ask
 from bc_consumer.operations.action_results import messages_in
-from bc_consumer.operations.operator_actions import ask
 from bc_consumer.operations.run_control import ask_to_stop, unlock
 from bc_consumer.reconciliation import lock
 from bc_consumer.reconciliation.lock import AlreadyRunning, Lock
@@ -47,8 +47,8 @@ from bc_consumer.reconciliation.schedule import RunRequest, due, nightly_is_due
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.refresh.compare_order import compare
 from bc_consumer.refresh.refresh_now import OrderOutcome
-from bc_consumer.workers import action_steps, operator_actions
-from bc_consumer.workers.operator_actions import ActionsThread
+from bc_consumer.workers import action_runner, action_steps
+from bc_consumer.workers.action_runner import ActionsThread
 from odoo_simulator import Simulator
 from tests.db.conftest import proven, refresh
 from tests.db.copied import failed
@@ -235,7 +235,7 @@ def test_reading_again_ends_at_its_deadline_and_leaves_the_marks(
     perform: Callable[..., OperatorAction], ids: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deadlines = dict.fromkeys(Kind, 1)
-    monkeypatch.setattr(operator_actions, "DEADLINES", deadlines)
+    monkeypatch.setattr(action_runner, "DEADLINES", deadlines)
     ledger.mark(ids[:1], ledger.Mark(cause="webhook"))
     token = ledger.new_token()
     PendingBC.objects.update(claim_token=token, claimed_until=Now() + timedelta(seconds=90))

@@ -13,9 +13,9 @@ from django.db.models.functions import Now
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from bc_consumer.core import process_state
-from bc_consumer.messaging import change_publisher
+from bc_consumer.messaging import announcer
+from bc_consumer.messaging.announcer import announce, waiting
 from bc_consumer.messaging.broker import Broker
-from bc_consumer.messaging.change_publisher import announce, waiting
 from bc_consumer.models import AnnouncedVersion, VersionCounter
 from tests.conftest import ON_SQLITE
 from tests.db import copied
@@ -99,7 +99,7 @@ def test_many_are_told_in_the_order_of_the_versions(
     announce(broker)
     for version in reversed(range(1, 11)):
         copied.journal(version % 3, version=version)
-    monkeypatch.setattr(change_publisher, "AT_ONCE", 4)
+    monkeypatch.setattr(announcer, "AT_ONCE", 4)
     assert [announce(broker) for _ in range(4)] == [4, 4, 2, 0]
     assert announced.versions() == list(range(1, 11))
 
@@ -110,14 +110,14 @@ def test_what_was_not_confirmed_is_told_again(
     announce(broker)
     for version in range(1, 5):
         journal(version)
-    real = change_publisher._publish
+    real = announcer._publish
 
     def fails_at_the_third(broker: Broker, entry: Any) -> None:
         if entry.version == 3:
             raise AMQPError("gone")
         real(broker, entry)
 
-    monkeypatch.setattr(change_publisher, "_publish", fails_at_the_third)
+    monkeypatch.setattr(announcer, "_publish", fails_at_the_third)
     with pytest.raises(AMQPError):
         announce(broker)
     assert AnnouncedVersion.objects.get().version == 2
@@ -142,9 +142,9 @@ def test_there_is_one_announcer_at_a_time(broker: Broker, announced: Announced) 
     announce(broker)
     journal(1)
     other = uuid.uuid4()
-    assert change_publisher._take_lease(other) == 0
+    assert announcer._take_lease(other) == 0
     assert announce(broker) is None
-    change_publisher._end_lease(other, 1)
+    announcer._end_lease(other, 1)
     assert announce(broker) == 0
     assert announced.look() == []
 
@@ -153,11 +153,11 @@ def test_a_lease_that_ran_out_is_taken_over(broker: Broker, announced: Announced
     announce(broker)
     journal(1)
     late = uuid.uuid4()
-    change_publisher._take_lease(late)
+    announcer._take_lease(late)
     AnnouncedVersion.objects.update(leased_until=Now() - timedelta(seconds=1))
     assert announce(broker) == 1
     journal(2)
-    change_publisher._end_lease(late, 0)
+    announcer._end_lease(late, 0)
     assert AnnouncedVersion.objects.get().version == 1, "the late one must not turn it back"
     assert announce(broker) == 1
     assert [body["version"] for body in announced.look()] == [1, 2]
@@ -170,7 +170,7 @@ def test_a_failure_ends_the_lease_at_once(broker: Broker, monkeypatch: pytest.Mo
     def fails(*_: object) -> None:
         raise AMQPError("gone")
 
-    monkeypatch.setattr(change_publisher, "_publish", fails)
+    monkeypatch.setattr(announcer, "_publish", fails)
     with pytest.raises(AMQPError):
         announce(broker)
     monkeypatch.undo()

@@ -22,7 +22,7 @@ from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import Mark, call_slots, circuit_breaker, claims
 from bc_consumer.ledger.call_slots import SharedCallLimits
-from bc_consumer.messaging import change_publisher
+from bc_consumer.messaging import announcer
 from bc_consumer.models import (
     Alert,
     AnnouncedVersion,
@@ -308,10 +308,10 @@ def test_a_scan_that_was_asked_for_is_not_asked_for_again_and_again() -> None:
 
 def test_the_announcer_s_lease_ends() -> None:
     AnnouncedVersion.objects.create(
-        pk=change_publisher.ROW_ID, version=7, token=uuid.uuid4(), leased_until=ahead()
+        pk=announcer.ROW_ID, version=7, token=uuid.uuid4(), leased_until=ahead()
     )
-    assert change_publisher._take_lease(uuid.uuid4()) == 7
-    assert change_publisher._take_lease(uuid.uuid4()) is None
+    assert announcer._take_lease(uuid.uuid4()) == 7
+    assert announcer._take_lease(uuid.uuid4()) is None
 
 
 @pytest.mark.skipif(ON_SQLITE, reason="there is one process on SQLite")

@@ -10,7 +10,7 @@ import pytest
 from django.conf import LazySettings
 
 from bc_consumer.models import SyncLog
-from bc_consumer.operations import heartbeat_url
+from bc_consumer.operations import outside_monitor
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.redaction import RedactingFormatter
@@ -69,7 +69,7 @@ def test_without_the_setting_nobody_is_called(simulator: Simulator, settings: La
     assert not settings.HEARTBEAT_URL
     assert nightly() == Status.OK
     settings.HEARTBEAT_FAIL_URL = "/fail"
-    assert heartbeat_url.fail_url() == ""
+    assert outside_monitor.fail_url() == ""
 
 
 @pytest.mark.parametrize("trouble", ["nobody", "refused", "redirect"])
@@ -94,7 +94,7 @@ def test_a_monitor_that_is_away_does_not_fail_the_run_and_its_url_stays_secret(
 def test_a_monitor_that_hangs_has_a_deadline(
     simulator: Simulator, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat_url, "SECONDS", 0.5)
+    monkeypatch.setattr(outside_monitor, "SECONDS", 0.5)
 
     enough = threading.Event()
 
@@ -106,6 +106,6 @@ def test_a_monitor_that_hangs_has_a_deadline(
     with RawServer(drip) as server:
         settings.HEARTBEAT_URL = f"{server.url}/{TOKEN}"
         began = time.monotonic()
-        heartbeat_url.report_nightly_run(good=True)
+        outside_monitor.report_nightly_run(good=True)
         assert time.monotonic() - began < 5
         enough.set()

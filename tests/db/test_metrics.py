@@ -21,7 +21,7 @@ from bc_consumer import ledger
 from bc_consumer.console import gauges, metrics
 from bc_consumer.console.counts import CopyFigures, copy_figures, ledger_figures
 from bc_consumer.core.background_answer import BackgroundAnswer
-from bc_consumer.core.totals import totals
+from bc_consumer.core.counters import totals
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import Mark, circuit_breaker
 from bc_consumer.messaging import intake

@@ -34,14 +34,13 @@ from bc_consumer.models import Heartbeat, OperatorAction, SyncLog
 from bc_consumer.operations import (
     action_claims,
     action_parameters,
+    action_requests,
     clock_steps,
-    operator_actions,
     request_actions,
     retention,
 )
 from bc_consumer.operations.action_parameters import WrongParameters
-from bc_consumer.operations.action_results import CUT, MOST_BYTES, fit, messages_in
-from bc_consumer.operations.operator_actions import (
+from bc_consumer.operations.action_requests import (
     TooManyActions,
     ask,
     cancel,
@@ -49,11 +48,12 @@ from bc_consumer.operations.operator_actions import (
     record_done,
     waiting_too_long,
 )
+from bc_consumer.operations.action_results import CUT, MOST_BYTES, fit, messages_in
 from bc_consumer.operations.rights import may, may_see_tracebacks
+from bc_consumer.workers import action_runner as worker
 from bc_consumer.workers import action_steps
-from bc_consumer.workers import operator_actions as worker
+from bc_consumer.workers.action_runner import ActionsThread
 from bc_consumer.workers.action_steps import Finished, InHand
-from bc_consumer.workers.operator_actions import ActionsThread
 from tests.conftest import ON_SQLITE
 from tests.services.waiting import wait_until
 
@@ -114,13 +114,13 @@ def test_of_two_who_ask_at_the_same_moment_both_get_the_one_action(
         monkeypatch.undo()
         first.append(ask(Kind.DOCTOR, chief))
 
-    monkeypatch.setattr(operator_actions, "_check_room", meanwhile)
+    monkeypatch.setattr(action_requests, "_check_room", meanwhile)
     assert ask(Kind.DOCTOR, chief).pk == first[0].pk
 
 
 def test_nobody_has_more_than_a_few_unfinished(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator_actions, "MOST_OF_ALL", 12)
-    for odoo_id in range(1, operator_actions.MOST_OF_ONE_USER + 1):
+    monkeypatch.setattr(action_requests, "MOST_OF_ALL", 12)
+    for odoo_id in range(1, action_requests.MOST_OF_ONE_USER + 1):
         ask(Kind.COMPARE, user(), odoo_id=odoo_id)
     with pytest.raises(TooManyActions, match="10 actions that you asked for"):
         ask(Kind.COMPARE, user(), odoo_id=99)
@@ -186,7 +186,7 @@ def test_what_takes_a_password_cannot_be_asked_of_a_worker(kind: OperatorAction.
 
 def test_every_kind_is_done_by_a_worker_at_once_or_within_the_request() -> None:
     asked = action_parameters.READERS.keys()
-    assert asked == action_steps.STEPS.keys() | operator_actions.AT_ONCE.keys()
+    assert asked == action_steps.STEPS.keys() | action_requests.AT_ONCE.keys()
     assert action_steps.STEPS.keys() == action_steps.DEADLINES.keys()
     lanes = list(itertools.chain(*action_steps.LANES.values()))
     assert sorted(lanes) == sorted(action_steps.STEPS)

@@ -19,7 +19,7 @@ from bc_consumer.core import process_state
 from bc_consumer.core.redaction import current_redactor
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import OperatorAction
-from bc_consumer.operations import action_claims, operator_actions, request_actions
+from bc_consumer.operations import action_claims, action_requests, request_actions
 from bc_consumer.redaction import RedactingFormatter
 from odoo_simulator import Simulator
 from odoo_simulator.service import User
@@ -165,7 +165,7 @@ def test_one_at_a_time_and_a_dead_one_does_not_stay(chief: Client, odoo: Simulat
     user = Staff.objects.get()
     later = database_now() + timedelta(seconds=50)
     token = uuid.uuid4()
-    other = operator_actions.begin(Kind.RULES, user, {"what": "install"}, token, later)
+    other = action_requests.begin(Kind.RULES, user, {"what": "install"}, token, later)
     assert "Somebody else is at this just now" in work(chief, "status")
     assert OperatorAction.objects.count() == 1
     OperatorAction.objects.update(lease_until=database_now() - timedelta(seconds=1))

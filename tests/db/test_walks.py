@@ -32,10 +32,10 @@ from bc_consumer.core import process_state
 from bc_consumer.messaging.intake import intake
 from bc_consumer.models import BC, OperatorAction, PendingBC, SyncLog
 from bc_consumer.refresh.batch import work_off
+from bc_consumer.workers.action_runner import ActionsThread
 from bc_consumer.workers.actors import reconcile_nightly, refresh_bc
-from bc_consumer.workers.operator_actions import ActionsThread
 from bc_consumer.workers.scheduler import Ticker
-from bc_consumer.workers.worker_threads import Timer
+from bc_consumer.workers.timer import Timer
 from odoo_simulator import Simulator
 from odoo_webhook import server
 from tests.db.conftest import refresh

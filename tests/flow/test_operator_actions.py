@@ -17,7 +17,7 @@ COMMITTED = {"ODOO_WEBHOOK_TIMING": "committed"}
 SLOWLY = COMMITTED | {"SYNC_PAGE_SIZE": "20", "BATCH_SIZE": "10"}
 ASK = """
 from django.contrib.auth.models import User
-from bc_consumer.operations.operator_actions import ask
+from bc_consumer.operations.action_requests import ask
 chief, _new = User.objects.get_or_create(username="chief", is_superuser=True)
 for kind, parameters in {asked!r}:
     print("asked", ask(kind, chief, **parameters).pk)

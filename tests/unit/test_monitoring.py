@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from bc_consumer.console.gauges import GAUGES
-from bc_consumer.core.totals import Metric
+from bc_consumer.core.counters import Metric
 from bc_consumer.models.metrics import COUNTED
 from tests import documents
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from bc_consumer.core.totals import OTHER, Metric, Totals
+from bc_consumer.core.counters import OTHER, Metric, Totals
 from bc_consumer.ledger import SCRUB
 from bc_consumer.models import JournalEntry, SyncLog
 from bc_consumer.models.metrics import COPY_DELAY, COUNTED, ODOO_ERRORS, REFRESHES, RUNS

@@ -18,7 +18,7 @@ from bc_consumer.management.command import (
 from bc_consumer.management.tables import aligned
 from bc_consumer.models import OperatorAction
 from bc_consumer.operations.action_claims import unfinished
-from bc_consumer.operations.operator_actions import cancel
+from bc_consumer.operations.action_requests import cancel
 
 
 class Command(RedactedCommand):

@@ -18,8 +18,8 @@ from bc_consumer.management.command import (
     operator,
 )
 from bc_consumer.models import Alert, OperatorAction
-from bc_consumer.operations import alerts, operator_actions
-from bc_consumer.operations.operator_actions import record_done
+from bc_consumer.operations import action_requests, alerts
+from bc_consumer.operations.action_requests import record_done
 
 Kind = OperatorAction.Kind
 MUTE_HOURS = 8.0
@@ -65,12 +65,12 @@ class Command(RedactedCommand):
         who = options["by"] or operator()
         if key := options["acknowledge"]:
             self._tell(alerts.acknowledge(key, who), key, _("acknowledged by %(who)s"), who=who)
-            record_done(Kind.ACKNOWLEDGE, who, {"alert": key}, operator_actions.TAKEN)
+            record_done(Kind.ACKNOWLEDGE, who, {"alert": key}, action_requests.TAKEN)
         elif key := options["mute"]:
             self._mute(key, options["hours"], who)
         elif key := options["unmute"]:
             self._tell(alerts.unmute(key), key, _("no longer muted"))
-            record_done(Kind.UNMUTE, who, {"alert": key}, operator_actions.UNMUTED)
+            record_done(Kind.UNMUTE, who, {"alert": key}, action_requests.UNMUTED)
         elif options["json"]:
             self.stdout.write(json.dumps(_facts(), ensure_ascii=False))
         else:
@@ -83,7 +83,7 @@ class Command(RedactedCommand):
         except (OverflowError, ValueError) as error:
             raise CommandError(said(error), returncode=int(Exit.USAGE)) from None
         self._tell(muted, key, _("muted until %(until)s by %(who)s"), until=moment(until), who=who)
-        outcome = operator_actions.muted_until(until)
+        outcome = action_requests.muted_until(until)
         record_done(Kind.MUTE, who, {"alert": key, "hours": hours}, outcome)
 
     def _tell(self, done: bool, key: str, text: str, **values: str) -> None:

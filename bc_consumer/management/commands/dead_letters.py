@@ -18,7 +18,7 @@ from bc_consumer.management.command import (
 )
 from bc_consumer.management.tables import aligned
 from bc_consumer.models import DeadLetter, OperatorAction
-from bc_consumer.operations import dead_letters, operator_actions
+from bc_consumer.operations import action_requests, dead_letters
 
 TEXT_CHARACTERS = 60
 WHY_CHARACTERS = 200
@@ -89,9 +89,9 @@ class Command(RedactedCommand):
             question = _("Delete %(count)s messages? [y/N]") % {"count": number(len(keys))}
             if not self.is_confirmed(question):
                 raise CommandError(_("Nothing was changed."), returncode=int(Exit.FAILED))
-        outcome = operator_actions.deleted(dead_letters.delete(keys))
+        outcome = action_requests.deleted(dead_letters.delete(keys))
         kind = OperatorAction.Kind.DELETE_DEAD_LETTERS
-        operator_actions.record_done(kind, operator(), {"letters": keys}, outcome)
+        action_requests.record_done(kind, operator(), {"letters": keys}, outcome)
         self.stdout.write(json.dumps({"deleted": len(keys)}) if options["json"] else said(outcome))
 
 

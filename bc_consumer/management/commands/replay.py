@@ -36,7 +36,7 @@ from bc_consumer.messaging.publisher import FAILURES
 from bc_consumer.models import BC, OperatorAction, PendingBC
 from bc_consumer.odoo import OdooError
 from bc_consumer.operations import dead_letters, failed_orders, replay_pace
-from bc_consumer.operations.operator_actions import record_done
+from bc_consumer.operations.action_requests import record_done
 
 FILTERS = ("bc", "error", "since")
 ERROR_CHARACTERS = 300

@@ -31,7 +31,7 @@ from bc_consumer.management.tables import width_of
 from bc_consumer.management.terminal import StatusLine
 from bc_consumer.models import OperatorAction, SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
-from bc_consumer.operations import metric_totals, operator_actions, run_control
+from bc_consumer.operations import action_requests, metric_totals, run_control
 from bc_consumer.reconciliation.dry_run import DriftScan
 from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted
 from bc_consumer.reconciliation.run import reconcile
@@ -283,7 +283,7 @@ class Command(RedactedCommand):
     def _stop(self) -> Exit:
         who = operator()
         asked = run_control.ask_to_stop(who)
-        operator_actions.record_done(
+        action_requests.record_done(
             OperatorAction.Kind.STOP, who, {}, asked.text, refused=not asked.done
         )
         self._facts["run"] = asked.run
@@ -307,7 +307,7 @@ class Command(RedactedCommand):
         if ask and not self.is_confirmed(_("Release it? [y/N]")):
             return self._end(Exit.FAILED, _("Nothing was changed."))
         released = run_control.unlock(force=True)
-        operator_actions.record_done(
+        action_requests.record_done(
             OperatorAction.Kind.UNLOCK, operator(), {"force": True}, released.text,
             refused=not released.done,
         )  # fmt: skip
@@ -339,7 +339,7 @@ def _record(odoo_ids: list[int], forced: bool, done: list[OrderOutcome]) -> None
     asked = {"odoo_ids": odoo_ids}
     told = summary(Counter(one.outcome for one in done))
     with suppress(DatabaseFailure):  # the command tells it by itself
-        operator_actions.record_done(kind, operator(), asked, told, {"orders": done})
+        action_requests.record_done(kind, operator(), asked, told, {"orders": done})
 
 
 def _a_run_would(scan: DriftScan) -> tuple[Exit, str]:

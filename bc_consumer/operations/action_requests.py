@@ -1,7 +1,7 @@
 """Takes what operators ask for, and keeps the record of it: who, when, what, and the outcome.
 
 A page calls ``ask``. What needs Odoo, or takes long, a worker does
-(``workers/operator_actions.py``): the page shows the row that ``ask`` returns until it is finished.
+(``workers/action_runner.py``): the page shows the row that ``ask`` returns until it is finished.
 What takes a few statements is done at once (``AT_ONCE``). What a page or a command has done by
 itself is recorded by ``record_done``.
 """

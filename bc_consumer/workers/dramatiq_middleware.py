@@ -26,11 +26,11 @@ class ThreadsMiddleware(Middleware):
 
     def after_worker_boot(self, _broker: Broker, _worker: Worker) -> None:
         """Start the threads."""
-        from bc_consumer.messaging.change_publisher import Announcer
+        from bc_consumer.messaging.announcer import Announcer
         from bc_consumer.models import Heartbeat
         from bc_consumer.operations.heartbeats import HeartbeatThread
-        from bc_consumer.workers.operator_actions import ActionsThread
-        from bc_consumer.workers.worker_threads import SweeperThread, Timer
+        from bc_consumer.workers.action_runner import ActionsThread
+        from bc_consumer.workers.timer import SweeperThread, Timer
 
         process_state.stopping.clear()
         self._threads = [
@@ -45,12 +45,12 @@ class ThreadsMiddleware(Middleware):
 
     def before_worker_shutdown(self, _broker: Broker, _worker: Worker) -> None:
         """Abort calls to Odoo, so that their claims are released within the grace time."""
-        from bc_consumer.messaging import change_publisher, publisher
+        from bc_consumer.messaging import announcer, publisher
 
         process_state.stopping.set()
         process_state.wake.set()
         process_state.action_asked.set()
-        change_publisher.wake()
+        announcer.wake()
         sender = publisher.started_publisher()
         if sender is not None:
             sender.close()

@@ -10,13 +10,13 @@ from bc_consumer.core import apprise_channel
 from bc_consumer.core.secret_urls import shown
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
-from bc_consumer.operations.heartbeat_url import fail_url
+from bc_consumer.operations.outside_monitor import fail_url
 
 SECONDS = 5
 SMTP = "django.core.mail.backends.smtp.EmailBackend"
 
 
-def mail_checks() -> list[Check]:
+def alert_checks() -> list[Check]:
     """Return the checks of the mail server, of other channels, and of the heartbeat monitor."""
     return [
         Check("mail", _("E-mail"), _mail),
