@@ -28,8 +28,8 @@ from tests.services.session import Services
 from tests.services.waiting import free_port, wait_until
 
 READY = "Ctrl-C stops everything"
-CHANGES = int(os.environ.get("DEMO_CHANGES", "3600"))
-"""The demonstration makes one a second: 3600 are an hour of it."""
+CHANGES = int(os.environ.get("DEMO_CHANGES", "1200"))
+"""The demonstration makes one a second: 3600 are an hour of it, and 1200 suffice for the brake."""
 BRAKED_BY_NUMBER = 20
 """BRAKE_ARCHIVINGS by default."""
 
