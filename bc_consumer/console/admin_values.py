@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol, cast
 
 from django.db import models
+from django.utils.functional import lazy
 from django.utils.safestring import SafeString
 
 from bc_consumer.console import formatting
@@ -29,6 +30,13 @@ class Display(Protocol):
         """Return the text."""
 
 
+def _label_of_column(field: "models.Field[Any, Any]") -> str:
+    return str(field.verbose_name)
+
+
+label_of_column = lazy(_label_of_column, str)
+
+
 def display_of(field: "models.Field[Any, Any]") -> Callable[[Any], SafeString | str]:
     """Return what shows this column, with the column's label, and in its order."""
 
@@ -36,7 +44,8 @@ def display_of(field: "models.Field[Any, Any]") -> Callable[[Any], SafeString | 
         return value_text(record, field)
 
     told = cast("Display", display)
-    told.short_description = field.verbose_name  # type: ignore[assignment]  # translated when shown
+    # Looked up when shown: in the reader's language, and as the order model calls it.
+    told.short_description = label_of_column(field)
     told.admin_order_field = field.name
     return told
 

@@ -259,6 +259,8 @@ def _end_alerts_of_good_run(run: SyncLog) -> None:
     if circuit_breaker.current_outage() is None:
         resolve_alert(REFUSED, ACCEPTED)
         resolve_alert(AWAY, _("Odoo answers again"))
+    elif run.cause != Cause.POLL:
+        circuit_breaker.probe_soon()  # Odoo answered this run
     if run.bc_count:
         resolve_alert(UNFIT_DATABASE, _("the database fits this version again"))
 

@@ -221,8 +221,10 @@ class Batch:
         ids = self._renew(odoo_ids)
         if not ids:
             return
-        began = time.monotonic()
         with self._logging_about(ids):
+            if self.probing:
+                odoo().ping()  # so that a pause costs one call while Odoo is away
+            began = time.monotonic()
             try:
                 fetched = odoo().fetch(ids)
             except Exception as error:

@@ -124,7 +124,7 @@ def test_a_run_is_begun_watched_and_read(
     assert not window.all('input[name="force"]'), "an administrator's"
     press(window, "Start the run")
     outcome(window, "ok")
-    window.one("[data-refresh] a").click()
+    window.one("[data-refresh] a[href*='/runs/']").click()
     window.wait(lambda: window.text("h1").startswith("Run "), what="the run's page")
     assert "What it found and did" in window.text("main")
 
@@ -140,7 +140,9 @@ def test_the_page_of_a_run_follows_it_to_its_end_without_a_reload(
     press(window, "Run now")
     window.one('input[name="full"][value="1"]').click()
     press(window, "Start the run")
-    window.wait(lambda: window.one("[data-refresh] a"), what="the run to begin").click()
+    window.wait(
+        lambda: window.one("[data-refresh] a[href*='/runs/']"), what="the run to begin"
+    ).click()
     window.wait(lambda: window.text("h1").startswith("Run "), what="the run's page")
     window.script("window.sameDocument = true")
     assert window.text('[data-part="status"]') == "running"
@@ -204,7 +206,7 @@ def test_an_administrator_stops_a_run_and_releases_its_lock(
         press(window, "Run now")
         window.one('input[name="full"][value="1"]').click()
         press(window, "Start the run")
-        window.wait(lambda: window.one("[data-refresh] a"), what="the run to begin")
+        window.wait(lambda: window.one("[data-refresh] a[href*='/runs/']"), what="the run to begin")
         window.open(f"{deployment.base_url}/runs/")
         press(window, "Stop the run at work")
         press(window, "Yes: Stop the run at work")

@@ -15,6 +15,7 @@ from bc_consumer.models import BC, Alert, BCLine, CopyOrigin, PendingBC, SyncLog
 from bc_consumer.odoo import Odoo
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.schedule import RunRequest
+from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
 from tests.comparing import differences
 from tests.db.conftest import refresh
@@ -205,4 +206,5 @@ def test_an_account_without_the_right_is_told_of_once(simulator: Simulator) -> N
     assert subjects() == ["[BC] Odoo rejects our access"]
     simulator.faults.clear()
     run()
+    work_off()  # at once, for the run has seen that Odoo answers
     assert not Alert.objects.exists()
