@@ -84,6 +84,7 @@ def test_an_operator_finds_an_order_compares_it_and_has_it_read_again(
 def test_a_group_of_failures_is_replayed_with_one_button(
     window: Window, deployment: Deployment, simulator: Simulator
 ) -> None:
+    copied(deployment, simulator)  # one that Odoo can read: else no order would be blamed
     ids = [copied(deployment, simulator)[0] for _ in range(3)]
     for odoo_id in ids:
         simulator.faults.poison(odoo_id)
