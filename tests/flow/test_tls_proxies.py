@@ -169,16 +169,20 @@ def test_figures_are_for_the_inside(front: Front) -> None:
     assert front.ask("GET", "/healthz", caller="127.0.0.2").status == 200
 
 
-def test_a_body_has_its_limit(front: Front, deployment: Deployment) -> None:
-    login = base64.b64encode(f"odoo:{deployment.secret}".encode()).decode()
-    told = front.ask(
-        "POST",
-        "/odoo/webhook/",
-        b"x" * 3_500_000,
-        Authorization=f"Basic {login}",
-        Content_Type="application/json",
-    )
-    # Caddy hands a body on while it comes, and web has answered and closed before its end.
-    early = {502} if isinstance(front.proxy, TlsCaddy) else set()
-    assert told.status in {413} | early
-    assert front.tell(deployment.secret, 101) == 202
+def test_a_body_has_its_limit_and_nobody_else_pays_for_it(
+    front: Front, deployment: Deployment
+) -> None:
+    for secret, status in ((deployment.secret, 413), ("a stranger's", 401)):
+        login = base64.b64encode(f"odoo:{secret}".encode()).decode()
+        for _ in range(4):
+            told = front.ask(
+                "POST",
+                "/odoo/webhook/",
+                b"x" * 3_500_000,
+                Authorization=f"Basic {login}",
+                Content_Type="application/json",
+            )
+            # Caddy hands a body on while it comes, and web has answered and closed before its end.
+            early = {502} if isinstance(front.proxy, TlsCaddy) else set()
+            assert told.status in {413, status} | early
+        assert front.tell(deployment.secret, 101) == 202
