@@ -47,7 +47,7 @@ SECTIONS = (
     Section(
         "bc-connections",
         pgettext_lazy("navigation", "Connections"),
-        ("bc-rules", "bc-rules-work"),
+        ("bc-rules", "bc-rules-ask"),
     ),
     Section("bc-settings", pgettext_lazy("navigation", "Settings")),
 )

@@ -40,7 +40,7 @@ def rules(request: HttpRequest) -> HttpResponse:
 @form
 @sensitive_post_parameters("password")
 @sensitive_variables()
-def work_on_rules(request: HttpRequest) -> HttpResponse:
+def ask_rules(request: HttpRequest) -> HttpResponse:
     """Do what the form asks for, with the account that was typed, and show what came of it.
 
     A new secret is in this answer alone, so it is not fetched by a second request.

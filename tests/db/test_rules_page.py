@@ -28,7 +28,7 @@ from tests.unit.site import serving_site
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("single_rows")]
 Kind, Status = OperatorAction.Kind, OperatorAction.Status
 PASSWORD = "Zq7-typed-by-an-administrator"
-PAGE, WORK = "/connections/rules/", "/connections/rules/work/"
+PAGE, ASK = "/connections/rules/", "/connections/rules/ask/"
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def log_in(group: str) -> Client:
 def work(client: Client, what: str, language: str = "en", **more: str) -> str:
     """Send the form, and return the page that shows what came of it."""
     typed = {"what": what, "login": "boss", "password": PASSWORD, **more}
-    answer = client.post(WORK, typed, follow=True, headers={"Accept-Language": language})
+    answer = client.post(ASK, typed, follow=True, headers={"Accept-Language": language})
     assert answer.status_code == 200
     assert answer["Cache-Control"] == "no-store"
     return answer.content.decode()
@@ -142,7 +142,7 @@ def test_who_may_not_is_refused_before_odoo_is_asked(odoo: Simulator) -> None:
         client = log_in(group)
         page = client.get(PAGE).content.decode()
         assert 'name="password"' not in page
-        answer = client.post(WORK, {"what": "install", "login": "boss", "password": PASSWORD})
+        answer = client.post(ASK, {"what": "install", "login": "boss", "password": PASSWORD})
         assert answer.status_code == 403
     assert not odoo.calls
     assert not OperatorAction.objects.exists()
@@ -152,12 +152,12 @@ def test_the_form_is_guarded(chief: Client, odoo: Simulator) -> None:
     page = chief.get(PAGE).content.decode()
     assert re.search(r'<input id="password"[^>]*type="password"[^>]*autocomplete="off"', page)
     assert 'autocomplete="off">' in page[page.index('<form class="card"') :]
-    assert chief.get(WORK).status_code == 405
-    assert chief.post(WORK, {"what": "remove"}).status_code == 404
+    assert chief.get(ASK).status_code == 405
+    assert chief.post(ASK, {"what": "remove"}).status_code == 404
     assert chief.post("/ask/rules/", {"what": "install"}).status_code == 404, "no worker does it"
     strict = Client(enforce_csrf_checks=True)
     strict.cookies = chief.cookies
-    assert strict.post(WORK, {"what": "status", "password": PASSWORD}).status_code == 403
+    assert strict.post(ASK, {"what": "status", "password": PASSWORD}).status_code == 403
     assert not odoo.calls
 
 

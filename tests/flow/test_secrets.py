@@ -402,7 +402,7 @@ def staff_sets_up_the_rules(one: Scene, cookies: str) -> None:
         }  # fmt: skip
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": cookies}
         body = urlencode(form).encode()
-        answer = one.deployment.request("POST", "/connections/rules/work/", body, headers)
+        answer = one.deployment.request("POST", "/connections/rules/ask/", body, headers)
         shown = one.saw(f"to the form of the rules, {what} {fault}", answer)
         assert shown.status == (503 if fault == "database" else 200 if what == "rotate" else 302)
         one.odoo.faults.clear()
