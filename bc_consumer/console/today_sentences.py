@@ -119,6 +119,15 @@ def _found_equal(values: Values) -> str:
     return text % {**told, "count": formatting.number(differences)}
 
 
+def _first_load(values: Values) -> str:
+    text = ngettext(
+        "The first load is in progress: %(count)s order has been read.",
+        "The first load is in progress: %(count)s orders have been read.",
+        values["orders"],
+    )
+    return text % {"count": formatting.number(values["orders"])}
+
+
 def _run_failed(values: Values) -> str:
     if values["status"] == SyncLog.Status.REFUSED:
         text = _(
@@ -222,6 +231,7 @@ SENTENCES: Mapping[FactKind, Callable[[Values], str]] = {
         "RabbitMQ does not answer. Nothing is lost; orders arrive a little later."
     ),
     FactKind.FOUND_EQUAL: _found_equal,
+    FactKind.FIRST_LOAD: _first_load,
     FactKind.NEVER_COMPARED: lambda _values: _(
         "Nothing is known yet: no reconciliation has completed."
     ),
@@ -250,6 +260,7 @@ PLACES: Mapping[FactKind, str] = {
     FactKind.VERSIONS_DIFFER: "bc-connections",
     FactKind.SILENT: "bc-connections",
     FactKind.FOUND_EQUAL: "bc-runs",
+    FactKind.FIRST_LOAD: "bc-runs",
     FactKind.NEVER_COMPARED: "bc-runs",
     FactKind.RUN_FAILED: "bc-runs",
     FactKind.RUN_LATE: "bc-runs",

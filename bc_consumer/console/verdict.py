@@ -14,7 +14,7 @@ from bc_consumer.console.correctness import Correctness, correctness
 from bc_consumer.console.event_flow import EventFlow, Flow, event_flow
 from bc_consumer.console.freshness import Freshness, freshness
 from bc_consumer.console.processes import Processes, processes
-from bc_consumer.core.cached_value import SMALL_SHARE, SMALL_SHARE_LONGEST_SECONDS, CachedValue
+from bc_consumer.core.cached_value import ACTED_UPON_SECONDS, SMALL_SHARE, CachedValue
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Alert, DeadLetter, Heartbeat, SyncLog
@@ -53,6 +53,7 @@ class FactKind(enum.Enum):
     RABBITMQ_AWAY = "RabbitMQ away"
     # equal
     FOUND_EQUAL = "found equal"
+    FIRST_LOAD = "first load"
     NEVER_COMPARED = "never compared"
     RUN_FAILED = "run failed"
     RUN_LATE = "run late"
@@ -118,7 +119,7 @@ def _attention() -> Attention:
     )
 
 
-attention = CachedValue(_attention, share=SMALL_SHARE, longest=SMALL_SHARE_LONGEST_SECONDS)
+attention = CachedValue(_attention, share=SMALL_SHARE, longest=ACTED_UPON_SECONDS)
 
 
 def today() -> Today:
@@ -183,7 +184,12 @@ def _about_correctness(equal: Correctness) -> Iterator[Fact]:
         values: dict[str, object] = {"run": unfinished.key, "at": unfinished.ended_at}
         yield Fact(FactKind.RUN_FAILED, Level.TROUBLE, values | {"status": unfinished.status})
     if completed is None:
-        yield Fact(FactKind.NEVER_COMPARED, Level.TROUBLE)
+        at_work = equal.at_work
+        if at_work is None:
+            yield Fact(FactKind.NEVER_COMPARED, Level.TROUBLE)
+        else:
+            values = {"run": at_work.key, "orders": at_work.reads}
+            yield Fact(FactKind.FIRST_LOAD, Level.ATTENTION, values)
         return
     if _is_late(equal):
         values = {"complete_up_to": equal.complete_up_to}

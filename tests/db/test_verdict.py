@@ -13,7 +13,9 @@ from pytest_django import DjangoAssertNumQueries
 
 from bc_consumer.console import correctness, event_flow, freshness, processes, verdict
 from bc_consumer.console.event_flow import EventFlow, Flow
+from bc_consumer.console.today_sentences import SENTENCES
 from bc_consumer.console.verdict import FactKind, Level, Verdict, today
+from bc_consumer.core import cached_value
 from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import circuit_breaker
@@ -113,6 +115,37 @@ def test_nothing_compared_yet_is_trouble() -> None:
     kinds = {fact.kind for fact in today().equal.facts}
     assert FactKind.NEVER_COMPARED in kinds
     assert today().equal.level is Level.TROUBLE
+
+
+def test_a_first_load_at_work_is_told_as_such() -> None:
+    SyncLog.objects.all().delete()
+    SyncState.objects.update(last_sync=None, is_syncing=True)
+    run(status="running", phase="orders", ended_at=None, bc_count=1234)
+    equal = today().equal
+    assert told(equal) == [(FactKind.FIRST_LOAD, Level.ATTENTION)]
+    assert SENTENCES[FactKind.FIRST_LOAD](equal.facts[0].values) == (
+        "The first load is in progress: 1,234 orders have been read."
+    )
+
+
+@pytest.mark.parametrize("value", [correctness.correctness, processes.processes, verdict.attention])
+def test_what_people_act_upon_is_seconds_old_however_long_it_took_to_find(
+    value: CachedValue[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a page goes on to show in red what was mended ten minutes ago."""
+    now, asked = 0.0, 0
+
+    def ask() -> int:
+        nonlocal now, asked
+        now, asked = now + 1.5, asked + 1
+        return asked
+
+    monkeypatch.setattr(cached_value.time, "monotonic", lambda: now)
+    monkeypatch.setattr(value, "_question", ask)
+    assert value() == 1
+    now += 10.5
+    assert value() == 2
+    value.forget()
 
 
 def test_a_failed_run_is_trouble() -> None:
