@@ -51,6 +51,8 @@ class CompletedRun:
     """Orders that differ still, since they can't be read."""
     held: int
     """Orders that differ still, since their archiving waits for a decision."""
+    is_first_load: bool
+    """It read every order of a copy that had none: what it found is no difference."""
 
     @property
     def differences(self) -> int:
@@ -173,6 +175,7 @@ def _completed(run: SyncLog) -> CompletedRun:
         missed_by_webhooks=run.missed_by_webhooks,
         failed=run.error_count,
         held=run.held,
+        is_first_load=run.window_since is None,
     )
 
 

@@ -111,6 +111,13 @@ def _found_equal(values: Values) -> str:
     if not differences:
         text = _("Equal: the last reconciliation found no difference. Complete up to %(time)s.")
         return text % told
+    if values.get("is_first_load"):
+        text = ngettext(
+            "Equal: the first load read %(count)s order. Complete up to %(time)s.",
+            "Equal: the first load read %(count)s orders. Complete up to %(time)s.",
+            differences,
+        )
+        return text % {**told, "count": formatting.number(differences)}
     text = ngettext(
         "Equal: the last reconciliation put %(count)s order right. Complete up to %(time)s.",
         "Equal: the last reconciliation put %(count)s orders right. Complete up to %(time)s.",

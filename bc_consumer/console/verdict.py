@@ -217,7 +217,11 @@ def _found_equal(equal: Correctness) -> Fact:
     completed = equal.completed
     values: dict[str, object] = {"complete_up_to": equal.complete_up_to}
     if completed is not None:
-        values |= {"at": completed.ended_at, "differences": completed.differences}
+        values |= {
+            "at": completed.ended_at,
+            "differences": completed.differences,
+            "is_first_load": completed.is_first_load,
+        }
     return Fact(FactKind.FOUND_EQUAL, Level.OK, values)
 
 
