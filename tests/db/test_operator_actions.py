@@ -36,7 +36,7 @@ from bc_consumer.operations import (
     action_parameters,
     action_requests,
     clock_steps,
-    request_actions,
+    password_actions,
     retention,
 )
 from bc_consumer.operations.action_parameters import WrongParameters
@@ -190,8 +190,8 @@ def test_every_kind_is_done_by_a_worker_at_once_or_within_the_request() -> None:
     assert action_steps.STEPS.keys() == action_steps.DEADLINES.keys()
     lanes = list(itertools.chain(*action_steps.LANES.values()))
     assert sorted(lanes) == sorted(action_steps.STEPS)
-    assert set(Kind) == asked | request_actions.STEPS.keys()
-    assert not asked & request_actions.STEPS.keys()
+    assert set(Kind) == asked | password_actions.PASSWORD_STEPS.keys()
+    assert not asked & password_actions.PASSWORD_STEPS.keys()
 
 
 def test_what_a_page_did_by_itself_is_recorded() -> None:
