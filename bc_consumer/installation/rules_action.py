@@ -66,7 +66,9 @@ class Kept:
         self.shown_once = words(secret)
 
 
-def work(parameters: Mapping[str, Any], account: Account, stop: threading.Event) -> Performed:
+def check_or_install_rules(
+    parameters: Mapping[str, Any], account: Account, stop: threading.Event
+) -> Performed:
     """Look at the rules, install them, or begin to rotate their secret."""
     # Most processes never do this, so they need not load it.
     from bc_consumer.installation.rule_sentences import Exit, all_right
@@ -105,4 +107,4 @@ def _told(error: str) -> Message:
     return verbatim(error) if error else _("It could not be done.")
 
 
-password_actions.PASSWORD_STEPS[OperatorAction.Kind.RULES] = work
+password_actions.PASSWORD_STEPS[OperatorAction.Kind.RULES] = check_or_install_rules

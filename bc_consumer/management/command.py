@@ -180,7 +180,7 @@ class HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Keeps the line breaks of a description and of the table of exit codes."""
 
 
-def order(text: str) -> int | str:
+def parse_order(text: str) -> int | str:
     """Read an order's id in Odoo («12», or «#12» as our output writes it), else its reference.
 
     ``order_names.find_orders`` finds the id to a reference. Raises ArgumentTypeError for a number
@@ -194,7 +194,7 @@ def order(text: str) -> int | str:
     return text.strip()
 
 
-def since(text: str) -> datetime:
+def parse_since(text: str) -> datetime:
     """Read «2d», «36h», «2026-11-24» or «2026-11-24T06:00»; TIME_ZONE applies without an offset.
 
     Raises ArgumentTypeError, which shows how to write a moment, for any other text and for a moment

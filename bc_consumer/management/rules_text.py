@@ -40,7 +40,7 @@ def exit_codes() -> str:
     )
 
 
-def told(comparison: Comparison, width: int | None = None) -> Iterator[str]:
+def rule_lines(comparison: Comparison, width: int | None = None) -> Iterator[str]:
     """Describe the rules in Odoo, one line each; ``width``: the longest line."""
     addresses = {called_address(one) for one in comparison.rules if one.found is not None}
     rows = [_row(one) for one in comparison.rules]

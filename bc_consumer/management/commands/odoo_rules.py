@@ -118,7 +118,7 @@ class Command(RedactedCommand):
 
     def compared(self, comparison: Comparison) -> None:
         """Write the rules as they are in Odoo."""
-        for line in rules_text.told(comparison, width_of(self.stdout)):
+        for line in rules_text.rule_lines(comparison, width_of(self.stdout)):
             self.say(line)
         if advice := rules_text.advice(comparison):
             self.say(advice)
