@@ -1,10 +1,11 @@
 """Does one run of the reconciliation: find what differs, mark it, work it off, move the watermark.
 
-One run is one SyncLog row. The run takes the lock (``lock``), begins or resumes its row (``start``)
-and goes through its phases, page by page. It keeps its place in that row, so that it can be
-resumed: a nightly run by its next slice, an interrupted first load by the next run. A good run
-moves the watermark in the transaction that ends it, if the lock is still its own (``lock``). A poll
-never moves it, nor does a run whose window leaves a gap to it (``_leaves_no_gap``).
+One run is one SyncLog row. The run takes the lock (``lock``), begins or resumes its row
+(``run_record.begin``) and goes through its phases, page by page. It keeps its place in that row, so
+that it can be resumed: a nightly run by its next slice, an interrupted first load by the next run.
+A good run moves the watermark in the transaction that ends it, if the lock is still its own
+(``lock``). A poll never moves it, nor does a run whose window leaves a gap to it
+(``_leaves_no_gap``).
 
 The window begins at the watermark, less SYNC_OVERLAP_SECONDS, or at the poll before, and ends at
 Odoo's time when the run begins.
