@@ -95,6 +95,15 @@ def test_no_room_s_list_names_a_module_that_is_gone() -> None:
             assert (APP / room / f"{name}.py").is_file(), f"docs/architecture.md: {room}/{name}"
 
 
+def test_the_documents_name_modules_that_there_are() -> None:
+    of_a_room = re.compile(rf"`((?:bc_consumer/)?(?:{'|'.join(rooms())})/[\w/]+\.py)`")
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
+        if page.name == "CHANGELOG.md":  # as they were called then
+            continue
+        for name in of_a_room.findall(page.read_text()):
+            assert (APP / name.removeprefix("bc_consumer/")).is_file(), f"{page.name}: {name}"
+
+
 def test_the_house_stays_small() -> None:
     below = defaultdict(set)
     for upper, lower in arrows():
