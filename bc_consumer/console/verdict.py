@@ -122,7 +122,7 @@ def _attention() -> Attention:
 attention = CachedValue(_attention, share=SMALL_SHARE, longest=ACTED_UPON_SECONDS)
 
 
-def today() -> Today:
+def judge_copy() -> Today:
     """Return the three answers, from figures that are seconds old."""
     fresh, equal, running, waiting = freshness(), correctness(), processes(), attention()
     return Today(
