@@ -15,7 +15,6 @@ from bc_consumer.console import correctness, event_flow, freshness, processes, v
 from bc_consumer.console.event_flow import EventFlow, Flow
 from bc_consumer.console.today_sentences import SENTENCES
 from bc_consumer.console.verdict import FactKind, Level, Verdict, judge_copy
-from bc_consumer.core import cached_value
 from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import circuit_breaker
@@ -140,7 +139,7 @@ def test_what_people_act_upon_is_seconds_old_however_long_it_took_to_find(
         now, asked = now + 1.5, asked + 1
         return asked
 
-    monkeypatch.setattr(cached_value.time, "monotonic", lambda: now)
+    monkeypatch.setattr("bc_consumer.core.cached_value.time.monotonic", lambda: now)
     monkeypatch.setattr(value, "_question", ask)
     assert value() == 1
     now += 10.5
