@@ -166,6 +166,17 @@ def test_the_form_is_guarded(chief: Client, odoo: Simulator) -> None:
     assert not odoo.calls
 
 
+@pytest.mark.parametrize("left_out", ["login", "password"])
+def test_a_login_and_its_password_are_refused_one_without_the_other(
+    left_out: str, chief: Client, odoo: Simulator
+) -> None:
+    page = work(chief, "install", **{left_out: ""})
+    assert "belong together" in page
+    assert PASSWORD not in page
+    assert not odoo.calls
+    assert not OperatorAction.objects.exists()
+
+
 def test_one_at_a_time_and_a_dead_one_does_not_stay(chief: Client, odoo: Simulator) -> None:
     user = Staff.objects.get()
     later = database_now() + timedelta(seconds=50)
