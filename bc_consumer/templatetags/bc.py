@@ -49,7 +49,8 @@ def action_button(
         "label": label,
         "main": main,
         "confirm": confirm,
-        "parameters": list(parameters.items()),
+        # A template would separate thousands, where a project has it so.
+        "parameters": [(name, str(value)) for name, value in parameters.items()],
     }
 
 
