@@ -102,6 +102,8 @@ def test_a_new_secret_is_shown_once_and_stored_nowhere(
     found = re.search(r"ODOO_WEBHOOK_SECRETS=([\w-]{20,})", page)
     assert found is not None
     assert "Restart the web processes" in page
+    assert f'name="next" value="{PAGE}"' in page, "what the header's buttons lead to is a page"
+    assert f'value="{ASK}"' not in page
     assert found[1] not in stored() + caplog.text
     assert found[1] not in chief.get(PAGE).content.decode()
     assert OperatorAction.objects.latest("pk").status == Status.DONE
@@ -157,7 +159,7 @@ def test_the_form_is_guarded(chief: Client, odoo: Simulator) -> None:
     page = chief.get(PAGE).content.decode()
     assert re.search(r'<input id="password"[^>]*type="password"[^>]*autocomplete="off"', page)
     assert 'autocomplete="off">' in page[page.index('<form class="card"') :]
-    assert chief.get(ASK).status_code == 405
+    assert chief.get(ASK).status_code == 302
     assert chief.post(ASK, {"what": "remove"}).status_code == 404
     assert chief.post("/ask/rules/", {"what": "install"}).status_code == 404, "no worker does it"
     strict = Client(enforce_csrf_checks=True)
