@@ -89,8 +89,8 @@ def read_again(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: Query
 def replay(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
     """Mark the failed orders among the selected, however many, in the bulk lane."""
     failed = queryset.filter(failed_at__isnull=False)
-    ids = list(failed.order_by("pk").values_list("pk", flat=True))
-    count = failed_orders.replay(failed)
+    ids = failed_orders.ids_of(failed)
+    count = failed_orders.replay(ids)
     if count:
         replayed = translatable.ngettext(
             "%(count)s order was replayed.", "%(count)s orders were replayed.", count

@@ -36,6 +36,8 @@ AGAIN = frozenset(
 AGAIN_AFTER_STOP = AGAIN | {Kind.RUN}
 """Kinds that another worker does where one is stopped in good order. A run that begins anew goes on
 with what the one that was interrupted had marked."""
+TAKEN_WITHIN = timedelta(seconds=2)
+"""A worker whose lane is free takes an action within this time."""
 EXPIRES_AFTER = timedelta(hours=1)
 """An action that no worker has taken for so long is not begun any more: nobody waits for it, and a
 run in the middle of the day would surprise people. One that a worker gave back, or died with, waits
@@ -52,6 +54,12 @@ def unfinished() -> QuerySet[OperatorAction]:
 def any_asked() -> bool:
     """Return whether any action waits for a worker."""
     return unfinished().filter(status=Status.ASKED).exists()
+
+
+def waits_in_vain(kind: OperatorAction.Kind) -> bool:
+    """Return whether an action of this kind waits although a free worker would have taken it."""
+    asked = unfinished().filter(status=Status.ASKED, cancel_asked_by="", kind=kind)
+    return asked.filter(asked_at__lt=Now() - TAKEN_WITHIN).exists()
 
 
 def take(kinds: Collection[OperatorAction.Kind], token: uuid.UUID) -> OperatorAction | None:
@@ -92,6 +100,15 @@ def tell_progress(
     if result is not None:
         values["result"] = fit(result)
     return bool(_held_under(token).update(**values))
+
+
+def admit_another(token: uuid.UUID) -> bool:
+    """Let what is asked for alike from now on be another action; return whether it is still ours.
+
+    An action calls this once it has chosen and marked its orders: what fails, or is held, after
+    that is not in it, and whoever asks again must not be led to it.
+    """
+    return bool(_held_under(token).update(fingerprint=token.hex))
 
 
 def end(
