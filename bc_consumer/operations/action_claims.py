@@ -38,6 +38,8 @@ AGAIN_AFTER_STOP = AGAIN | {Kind.RUN}
 with what the one that was interrupted had marked."""
 TAKEN_WITHIN = timedelta(seconds=2)
 """A worker whose lane is free takes an action within this time."""
+ENDS_BY_ITSELF = frozenset({Kind.COMPARE, Kind.TEST_ALERT, Kind.RULES})
+"""Kinds that are one call, or a few, and look at nobody's wish to end them meanwhile."""
 EXPIRES_AFTER = timedelta(hours=1)
 """An action that no worker has taken for so long is not begun any more: nobody waits for it, and a
 run in the middle of the day would surprise people. One that a worker gave back, or died with, waits
@@ -146,13 +148,22 @@ def give_back(token: uuid.UUID) -> bool:
     )
 
 
+def can_be_cancelled(action: OperatorAction) -> bool:
+    """Return whether its end can still be asked for."""
+    if action.status == Status.RUNNING:
+        return action.kind not in ENDS_BY_ITSELF
+    return action.is_unfinished
+
+
 def cancel(action: OperatorAction, who: str) -> bool:
     """End an action that nobody has begun, or ask whoever has it in hand to end it.
 
-    Return False where it has ended already.
+    Return False where it has ended already, and where it has begun and ends by itself.
     """
     if _end_cancelled(action.pk, who):
         return True
+    if action.kind in ENDS_BY_ITSELF:
+        return False
     running = OperatorAction.objects.filter(pk=action.pk, status=Status.RUNNING)
     return bool(running.update(cancel_asked_by=who))
 

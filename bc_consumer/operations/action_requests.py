@@ -151,7 +151,13 @@ def record_done(
 
 
 def may_cancel(action: OperatorAction, user: Requester) -> bool:
-    """Return whether this user may cancel it: who asked for it, and who may stop runs."""
+    """Return whether this user can still cancel it: who asked for it, and who may stop runs."""
+    if not action_claims.can_be_cancelled(action):
+        return False
+    return _is_theirs(action, user)
+
+
+def _is_theirs(action: OperatorAction, user: Requester) -> bool:
     is_own = bool(action.user_id) and action.user_id == str(user.pk) and bool(user.is_active)
     return is_own or may(user, Kind.STOP)
 
@@ -165,7 +171,7 @@ def cancel(key: int, user: Requester | str) -> Answer:
     action = OperatorAction.objects.get(pk=key)
     if isinstance(user, str):
         who = user[:LONGEST_NAME]
-    elif may_cancel(action, user):
+    elif _is_theirs(action, user):
         who = user.get_username()[:LONGEST_NAME]
     else:
         raise PermissionDenied(f"{user.get_username()} may not cancel action {key}")
@@ -173,6 +179,9 @@ def cancel(key: int, user: Requester | str) -> Answer:
     if run is not None and run_control.ask_to_stop(who, run).done:
         return Answer(True, _("The run is asked to stop, and does so at its next step."), run)
     if not action_claims.cancel(action, who):
+        action.refresh_from_db()
+        if action.is_unfinished:
+            return Answer(False, _("It can't be broken off; it ends by itself."))
         return Answer(False, _("It has ended already."))
     logger.info("%s cancels action %d, %s", who, key, action.kind)
     return Answer(True, _("It is cancelled; what a worker has in hand ends within moments."))

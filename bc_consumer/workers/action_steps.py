@@ -83,7 +83,10 @@ FOLLOWED_AT_ONCE = 5000
 """Orders that one statement looks for in the ledger, while a replay is followed."""
 FOLLOW_SECONDS = 1.0
 MARGIN_SECONDS = 30.0
-"""A replay is followed until so long before its deadline: it ends with what it knows."""
+"""A replay is followed, and dead letters are brought in, until so long before the deadline: it ends
+with what it knows."""
+LETTERS_AT_ONCE = 10_000
+"""Dead letters that one action brings in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,27 +281,41 @@ def _slices(ids: list[int], size: int) -> Iterable[list[int]]:
     return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
-def _import_dead_letters(_action: InHand) -> Finished:
-    """Bring in what RabbitMQ keeps aside, as ``replay --dead-letters`` does."""
+def _import_dead_letters(action: InHand) -> Finished:
+    """Bring in what RabbitMQ keeps aside, as ``replay --dead-letters`` does, but a share at once.
+
+    Other quick actions wait meanwhile.
+    """
+
+    def go_on(done: int) -> bool:
+        action.tell(done)
+        return done < LETTERS_AT_ONCE and action.seconds_left() > MARGIN_SECONDS
+
     broker = dramatiq.get_broker()
     if not isinstance(broker, Broker):
         text = _("There is no RabbitMQ here, so there are no dead letters.")
         return Finished(text, {}, Status.REFUSED)
     try:
-        brought = dead_letters.bring_in(broker)
+        brought = dead_letters.bring_in(broker, go_on)
     except FAILURES as error:
         logger.warning("dead letters were not brought in: %r", error)
         text = _("RabbitMQ is away. What was not brought in is still there: try again later.")
         return Finished(text, {}, Status.FAILED)
     finally:
         broker.drop_connection()
-    process_state.wake.set()
-    text = _(
-        "Orders marked: %(orders)s. Messages that name no order, kept here: %(kept)s.",
-        orders=brought.orders,
-        kept=brought.kept,
+        process_state.wake.set()
+    text = joined(
+        " ",
+        _(
+            "Orders marked: %(orders)s. Messages that name no order, kept here: %(kept)s.",
+            orders=brought.orders,
+            kept=brought.kept,
+        ),
+        _("Still in RabbitMQ: %(count)s. Put them back, too.", count=brought.left)
+        if brought.left
+        else NOTHING,
     )
-    return Finished(text, {"orders": brought.orders, "kept": brought.kept})
+    return Finished(text, {"orders": brought.orders, "kept": brought.kept, "left": brought.left})
 
 
 # --- runs ---------------------------------------------------------------------------------------
