@@ -16,7 +16,7 @@ from bc_consumer.console.formatting import NOTHING, field_label, show_pair
 from bc_consumer.management.changes_text import one_line
 from bc_consumer.management.tables import GAP, NARROWEST, cut, cut_pair, width_of, wrapped
 from bc_consumer.models import BC, BCLine
-from bc_consumer.reconciliation.dry_run import Drift, DriftKind
+from bc_consumer.reconciliation.dry_run import FAILED, HELD, PENDING, Drift, DriftKind
 
 ORDER_WIDTH, FIELD_WIDTH, VALUE_WIDTH = 24, 30, 40
 KINDS = {
@@ -28,6 +28,11 @@ KINDS = {
     DriftKind.LINE_MISSING: gettext_lazy("line: missing here"),
     DriftKind.LINE_ONLY_HERE: gettext_lazy("line: only here"),
     DriftKind.NOT_COMPARED: gettext_lazy("order: not compared"),
+}
+STANDINGS = {
+    PENDING: gettext_lazy("[pending]"),
+    FAILED: gettext_lazy("[failed]"),
+    HELD: gettext_lazy("[on hold]"),
 }
 
 
@@ -69,8 +74,8 @@ class TableReport:
             field = str(KINDS[drift.kind])
         if drift.line_id is not None:
             field += " " + _("(line #%(id)s)") % {"id": drift.line_id}
-        if drift.pending:
-            order += " " + _("[pending]")
+        if drift.standing:
+            order += f" {STANDINGS[drift.standing]}"
         if drift.kind is DriftKind.NOT_COMPARED and self._width is not None:
             # An error is too long for a column.
             self._row(order, field, NOTHING, NOTHING)

@@ -444,6 +444,7 @@ class _DriftReport:
                         "odoo_id": drift.order_id,
                         "name": drift.name,
                         "pending": drift.pending,
+                        "standing": drift.standing,
                         "count": 0,
                         "differences": [],
                     }

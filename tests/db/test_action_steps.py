@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from django.apps import apps
 from django.conf import LazySettings
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core import mail
 from django.db import connection
 from django.db.models.functions import Now
@@ -749,6 +749,34 @@ def test_differences_are_kept_and_can_be_had_read(
     assert (refused.status, refused.outcome) == (
         Status.REFUSED, "None of these orders is among its differences.",
     )  # fmt: skip
+
+
+def test_differing_orders_on_hold_are_released_by_who_may_and_else_counted(
+    perform: Callable[..., OperatorAction], simulator: Simulator, held: list[int], ids: list[int]
+) -> None:
+    simulator.write_order(ids[2], partner_ref="new")
+    proven(simulator)
+    dry_run = perform(Kind.DRY_RUN)
+    assert {one["odoo_id"]: one["standing"] for one in dry_run.result["orders"]} == {
+        held[0]: "held", held[1]: "held", ids[2]: "",
+    }  # fmt: skip
+    chosen = {"action": dry_run.pk, "odoo_ids": [*held, ids[2]]}
+    marker = User.objects.create(username="marker", is_staff=True)
+    marker.user_permissions.add(Permission.objects.get(codename="ask_mark_differences"))
+    marked = ask(Kind.MARK_DIFFERENCES, marker, **chosen)
+    assert marked.result == {"odoo_ids": [ids[2]]}
+    assert marked.outcome == (
+        "1 order is marked, and will be read from Odoo in a moment. 2 orders are on hold: somebody"
+        " has to release them first."
+    )
+    assert set(PendingBC.objects.exclude(held_reason="").values_list("pk", flat=True)) == set(held)
+    nothing = ask(Kind.MARK_DIFFERENCES, marker, action=dry_run.pk, odoo_ids=held)
+    assert nothing.status == Status.REFUSED
+    releaser = User.objects.get(username="chief")
+    assert ask(Kind.MARK_DIFFERENCES, releaser, **chosen).result["odoo_ids"] == sorted(
+        [*held, ids[2]]
+    )
+    assert not PendingBC.objects.exclude(held_reason="").exists()
 
 
 def test_only_the_first_orders_are_kept_and_all_are_counted(
