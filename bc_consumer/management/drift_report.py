@@ -13,10 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bc_consumer.console.formatting import NOTHING, field_label, show_pair
+from bc_consumer.console.labels import label
+from bc_consumer.core.translatable_field import said
 from bc_consumer.management.changes_text import one_line
 from bc_consumer.management.tables import GAP, NARROWEST, cut, cut_pair, width_of, wrapped
 from bc_consumer.models import BC, BCLine
-from bc_consumer.reconciliation.dry_run import FAILED, HELD, PENDING, Drift, DriftKind
+from bc_consumer.reconciliation.dry_run import ARCHIVED, FAILED, HELD, PENDING, Drift, DriftKind
 
 ORDER_WIDTH, FIELD_WIDTH, VALUE_WIDTH = 24, 30, 40
 KINDS = {
@@ -66,6 +68,8 @@ class TableReport:
         if drift.name != order:
             order += f" {drift.name}"
         theirs, ours = _shown(drift.theirs), _shown(drift.ours)
+        if drift.kind in ARCHIVED:
+            theirs = label("missing", theirs)
         if drift.kind is DriftKind.FIELD:
             model = BC if drift.line_id is None else BCLine
             field = field_label(model, drift.field)
@@ -132,4 +136,6 @@ def plain(value: object) -> object:
 
 
 def _shown(value: object) -> str:
-    return NOTHING if value is None or value == "" else one_line(str(value))
+    if value is None or value == "":
+        return NOTHING
+    return one_line(said(value) if isinstance(value, str) else str(value))

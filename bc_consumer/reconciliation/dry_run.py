@@ -336,7 +336,7 @@ class DriftScan:
         except (OdooFault, OdooProtocolError, OdooTimeout, OdooTorn) as error:
             self.odoo.ping()  # raises where not these orders are at fault, but Odoo is ill
             if len(ids) == 1:
-                return {ids[0]: str(error)}
+                return {ids[0]: message_of(error)}
             middle = len(ids) // 2
             return self._fetch(ids[:middle]) | self._fetch(ids[middle:])
         found: dict[int, Found] = dict(fetched.missing)
@@ -344,7 +344,7 @@ class DriftScan:
             try:
                 found[odoo_id] = map_order(snapshot)
             except MappingError as error:
-                found[odoo_id] = str(error)
+                found[odoo_id] = message_of(error)
         return found
 
 

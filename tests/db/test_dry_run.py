@@ -18,6 +18,7 @@ from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.core.id_set import IdSet
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import Message
 from bc_consumer.management.drift_report import TableReport
 from bc_consumer.models import (
     BC,
@@ -258,6 +259,15 @@ def test_what_has_failed_or_is_held_is_not_told_as_pending(
     assert told == {
         ids[0]: ("failed", False), ids[1]: ("held", False), ids[2]: ("pending", True),
     }  # fmt: skip
+
+
+def test_why_an_order_was_not_compared_keeps_its_parts(simulator: Simulator, odoo: Odoo) -> None:
+    ids = loaded(simulator, 2)
+    simulator.faults.poison(ids[0])
+    (drift,) = scan(odoo, only=ids)
+    assert drift.kind is DriftKind.NOT_COMPARED
+    assert isinstance(drift.theirs, Message)
+    assert drift.theirs.form is not None
 
 
 def test_an_owed_order_is_compared_although_no_date_tells(simulator: Simulator, odoo: Odoo) -> None:
