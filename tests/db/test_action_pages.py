@@ -91,6 +91,24 @@ def test_after_a_killed_run_another_one_can_be_begun(client: Client) -> None:
     assert "Look for differences" in page
 
 
+@pytest.mark.parametrize("cause", [SyncLog.Cause.COMMAND, SyncLog.Cause.NIGHTLY])
+def test_the_page_of_a_killed_run_says_so_and_is_not_refreshed(
+    client: Client, cause: SyncLog.Cause
+) -> None:
+    running = run_at_work(cause)
+    log_in(client)
+    assert "unfinished" in text(client, f"/runs/{running.pk}/")
+    SyncState.objects.update(lease_until=Now() - timedelta(seconds=1))
+    page = text(client, f"/runs/{running.pk}/")
+    assert "its process was killed or stopped" in page
+    assert 'class="badge warn">interrupted' in page
+    assert " unfinished" not in page, "the script would look again each second"
+    assert 'class="badge warn">interrupted' in text(client, "/runs/")
+    if cause == SyncLog.Cause.NIGHTLY:
+        beat(Heartbeat.Kind.WORKER)
+        assert " unfinished" in text(client, f"/runs/{running.pk}/"), "a worker goes on with it"
+
+
 def test_a_poll_keeps_nobody_from_beginning_a_run(client: Client) -> None:
     run_at_work(SyncLog.Cause.POLL)
     assert "Run now" in text(log_in(client, OPERATORS), "/runs/")
