@@ -144,8 +144,9 @@ def test_what_the_administration_has_read_or_replayed_is_recorded(client: Client
     log_in(client, OPERATORS)
     select(client, "replay", 1, 2)
     select(client, "read_again", BC.objects.get().pk, model="bc")
+    replay = {"odoo_ids": [1, 2], "failure": "", "all": False}
     assert recorded() == [
-        ("replay", OPERATORS, {"odoo_ids": [1, 2]}),
+        ("replay", OPERATORS, replay),
         ("read_again", OPERATORS, {"odoo_ids": [3]}),
     ]
 
