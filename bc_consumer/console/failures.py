@@ -12,7 +12,7 @@ from django.utils.translation import pgettext
 
 from bc_consumer import ledger
 from bc_consumer.console.actions import action_of, context_of
-from bc_consumer.console.alerts import MUTE_HOURS, open_alerts
+from bc_consumer.console.alerts import MUTE_HOURS, more_alerts, open_alerts
 from bc_consumer.console.csv_export import MOST_ROWS, csv_response, in_parts
 from bc_consumer.console.failure_advice import Advice, advice_for
 from bc_consumer.console.page import page
@@ -51,12 +51,18 @@ class PendingOrder:
 @page
 def failures(request: HttpRequest) -> HttpResponse:
     """Show everything that needs somebody, each with what can be done."""
+    causes = _causes()
+    waiting = _with_orders(_waiting()[:ROWS])
+    open_ones = open_alerts()
     context = {
-        "causes": _causes(),
+        "causes": causes,
+        "of_other_causes": _of_other_causes(causes),
         "held": _with_orders(_held().defer("traceback", "last_payload")[:HELD_ROWS]),
         "held_count": _held().count(),
-        "waiting": _with_orders(_waiting()[:ROWS]),
-        "alerts": open_alerts(),
+        "waiting": waiting,
+        "more_waiting": _waiting().count() - ROWS if len(waiting) == ROWS else 0,
+        "alerts": open_ones,
+        "more_alerts": more_alerts(open_ones),
         "mute_hours": MUTE_HOURS,
         "dead_letters": DeadLetter.objects.count(),
         **context_of(request, action_of(request)),
@@ -156,6 +162,13 @@ def _causes() -> list[Cause]:
     groups = failed_orders.groups(failed_orders.failed(), CAUSES)
     examples = _orders_of([group.example for group in groups])
     return [Cause(one, advice_for(one.error_class), examples.get(one.example)) for one in groups]
+
+
+def _of_other_causes(shown: Sequence[Cause]) -> int:
+    """Return how many failed orders have none of the causes shown."""
+    if len(shown) < CAUSES:
+        return 0
+    return max(failed_orders.failed().count() - sum(one.group.count for one in shown), 0)
 
 
 def _with_orders(rows: QuerySet[PendingBC] | Sequence[PendingBC]) -> list[PendingOrder]:

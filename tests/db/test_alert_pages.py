@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
+from bc_consumer.console import alerts as console_alerts
 from bc_consumer.console.alerts import ADVICE
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import verbatim
@@ -181,6 +182,28 @@ def test_a_message_is_shown_with_why_since_when_and_from_which_queue(
     assert "not an order id" in page
     assert "bc.XQ" in page
     assert "Delete the selected messages" not in page, "an administrator's"
+
+
+def test_a_long_message_says_how_much_of_it_is_not_shown(
+    operator: Client, letter: DeadLetter
+) -> None:
+    assert "more character" not in text(operator, "/failures/messages/")
+    DeadLetter.objects.update(body=b"x" * 20_007)
+    page = text(operator, "/failures/messages/")
+    assert "and 7 more characters" in page
+    assert f'href="/admin/bc_consumer/deadletter/{letter.pk}/change/">All of it' in page
+
+
+def test_more_alerts_than_a_page_shows_are_counted(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console_alerts, "ROWS", 2)
+    now = timezone.now()
+    for number in range(5):
+        Alert.objects.create(key=f"odd {number}", text="odd", first_at=now, last_at=now)
+    for path in ("/alerts/", "/failures/"):
+        assert "and 3 older alerts" in text(operator, path)
+    assert 'Open alerts <span class="count">5</span>' in text(operator, "/alerts/")
 
 
 def test_an_administrator_deletes_what_has_been_dealt_with(letter: DeadLetter) -> None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from bc_consumer import ledger
+from bc_consumer.console import failures
 from bc_consumer.models import Alert, OperatorAction
 from tests.db.copied import bc, failed, pending
 
@@ -46,6 +47,24 @@ def test_causes_come_with_meaning_advice_example_and_button(client: Client) -> N
     assert "Correct the value in Odoo" in page
     assert "&lt;b&gt;Supplier&lt;/b&gt;" in page
     assert page.count("Replay these orders") == 2
+
+
+def test_what_the_lists_do_not_show_is_counted_and_can_be_reached(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "CAUSES", 2)
+    monkeypatch.setattr(failures, "ROWS", 2)
+    for odoo_id in range(1, 6):
+        failed(odoo_id, failure=f"cause {odoo_id}")
+    for odoo_id in range(10, 15):
+        pending(odoo_id, error_class=ledger.WAITS_FOR_ANOTHER_ORDER)
+    page = text(log_in(client), "/failures/")
+    assert "and 3 more orders, of other causes" in page
+    assert '<a class="button" href="/failures/orders/">All failed orders</a>' in page
+    assert "and 3 more orders</p>" in page
+    monkeypatch.undo()
+    whole = text(client, "/failures/")
+    assert "more orders" not in whole
 
 
 def test_a_viewer_sees_the_causes_and_no_button(client: Client) -> None:
