@@ -123,7 +123,7 @@ def open_alerts() -> list[ShownAlert]:
 
 def more_alerts(shown: Sequence[ShownAlert]) -> int:
     """Return how many alerts are open beside these."""
-    return max(Alert.objects.count() - ROWS, 0) if len(shown) == ROWS else 0
+    return max(Alert.objects.count() - len(shown), 0)
 
 
 def advice_for(key: str) -> Advice | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -51,16 +51,16 @@ class PendingOrder:
 @page
 def failures(request: HttpRequest) -> HttpResponse:
     """Show everything that needs somebody, each with what can be done."""
-    causes = _causes()
+    causes, counts = _causes(), _counts()
     waiting = _with_orders(_waiting()[:ROWS])
     open_ones = open_alerts()
     context = {
         "causes": causes,
-        "of_other_causes": _of_other_causes(causes),
+        "of_other_causes": max(counts["failed"] - sum(one.group.count for one in causes), 0),
         "held": _with_orders(_held().defer("traceback", "last_payload")[:HELD_ROWS]),
-        "held_count": _held().count(),
+        "held_count": counts["held"],
         "waiting": waiting,
-        "more_waiting": _waiting().count() - ROWS if len(waiting) == ROWS else 0,
+        "more_waiting": max(counts["waiting"] - len(waiting), 0),
         "alerts": open_ones,
         "more_alerts": more_alerts(open_ones),
         "mute_hours": MUTE_HOURS,
@@ -164,11 +164,14 @@ def _causes() -> list[Cause]:
     return [Cause(one, advice_for(one.error_class), examples.get(one.example)) for one in groups]
 
 
-def _of_other_causes(shown: Sequence[Cause]) -> int:
-    """Return how many failed orders have none of the causes shown."""
-    if len(shown) < CAUSES:
-        return 0
-    return max(failed_orders.failed().count() - sum(one.group.count for one in shown), 0)
+def _counts() -> dict[str, int]:
+    """Count the failed orders, those on hold and those that wait for another one, in one go."""
+    counts: dict[str, int] = PendingBC.objects.aggregate(
+        failed=Count("pk", filter=Q(failed_at__isnull=False)),
+        held=Count("pk", filter=Q(failed_at__isnull=True) & ~Q(held_reason="")),
+        waiting=Count("pk", filter=ledger.in_vain()),
+    )
+    return counts
 
 
 def _with_orders(rows: QuerySet[PendingBC] | Sequence[PendingBC]) -> list[PendingOrder]:
