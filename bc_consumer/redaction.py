@@ -14,7 +14,7 @@ from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
 from bc_consumer.core.log_context import current_facts
 from bc_consumer.core.redaction import current_redactor, redacted
-from bc_consumer.core.secret_patterns import Redactor
+from bc_consumer.core.redactor import Redactor
 
 __all__ = [
     "RedactingExceptionReporter",

@@ -151,7 +151,7 @@ class RequestPolicy:
     """Called when the request fails before it reaches the application (no thread, no place for its
     body, or a body that was late or cut off), or when the response is a 5xx."""
 
-    def lost(self) -> None:
+    def report_lost(self) -> None:
         """Call ``on_lost``, if there is one."""
         if self.on_lost is not None:
             self.on_lost()
@@ -196,7 +196,7 @@ class Server:
                 try:
                     reply = await policy.take_in(scope, body, arrived)
                 except BaseException:  # an error of ours, or the caller has hung up
-                    policy.lost()
+                    policy.report_lost()
                     raise
                 if reply is not None:
                     protocol.response_bytes(reply.status, reply.headers, reply.body)
@@ -206,7 +206,7 @@ class Server:
                 await self._serve(environ, protocol, policy, keep=whole)
         except Refused as refused:
             logger.debug("%s %s: %d, %s", scope.method, scope.path, refused.status, refused.why)
-            policy.lost()
+            policy.report_lost()
             headers = [("content-type", "text/plain; charset=utf-8"), ("connection", "close")]
             if refused.status == 503:
                 headers.append(("retry-after", str(RETRY_AFTER_SECONDS)))
@@ -222,7 +222,7 @@ class Server:
         loop, threads = asyncio.get_running_loop(), policy.threads or self._threads
         answer = await loop.run_in_executor(threads, self._call_application, environ)
         if answer.status >= 500:
-            policy.lost()
+            policy.report_lost()
         headers = answer.headers if keep else [*answer.headers, ("connection", "close")]
         if answer.rest is None and not answer.body:
             protocol.response_empty(answer.status, headers)

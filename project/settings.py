@@ -10,7 +10,7 @@ from typing import Any
 import dj_database_url
 import dj_email_url
 from django.utils.translation import gettext_lazy as _
-from dotenv import load_dotenv
+from dotenv import dotenv_values, load_dotenv
 
 from bc_consumer.core.environment import Environment
 
@@ -19,8 +19,13 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 _given = frozenset(os.environ)
 load_dotenv(env.text("ENV_FILE", str(BASE_DIR / ".env")))
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var")))
-# Secrets that ./start has generated: commands beside it need the same.
-load_dotenv(DATA_DIR / "secrets")
+# Secrets that ./start has generated: commands beside it need the same. A copy of .env.example names
+# them with nothing behind, which is as if they were not there.
+os.environ.update(
+    (name, value)
+    for name, value in dotenv_values(DATA_DIR / "secrets").items()
+    if value and not os.environ.get(name)
+)
 if not env.text("ODOO_URL"):
     # While ./start runs the simulator, commands use that one, with all of its settings.
     load_dotenv(DATA_DIR / "simulator.env", override=True)

@@ -17,7 +17,7 @@ from bc_consumer.console.round_trip import webhook_round_trip
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.ledger import circuit_breaker
-from bc_consumer.messaging.queue_depths import queue_depths
+from bc_consumer.messaging.cached_queue_counts import cached_queue_counts
 from bc_consumer.models import Heartbeat
 from bc_consumer.operations.public_address import PingArrival
 
@@ -51,7 +51,7 @@ def connections(request: HttpRequest) -> HttpResponse:
         "odoo_answered": _seconds_since(freshness.present().signs.odoo_answered_at),
         "processes": running,
         "workers": running.count(Heartbeat.Kind.WORKER),
-        "queues": queue_depths(),
+        "queues": cached_queue_counts(),
         "event_flow": flow,
         "flow_told": FLOWS[flow.flow],
         "last_event": _seconds_since(flow.last_event_at),

@@ -11,7 +11,12 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from bc_consumer import ledger
-from bc_consumer.core.cached_value import SMALL_SHARE, SMALL_SHARE_LONGEST_SECONDS, CachedValue
+from bc_consumer.core.cached_value import (
+    ACTED_UPON_SECONDS,
+    SMALL_SHARE,
+    SMALL_SHARE_LONGEST_SECONDS,
+    CachedValue,
+)
 from bc_consumer.core.local_time import last_moment, local_day, moment_of, next_moment
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import SyncLog, SyncState
@@ -46,6 +51,8 @@ class CompletedRun:
     """Orders that differ still, since they can't be read."""
     held: int
     """Orders that differ still, since their archiving waits for a decision."""
+    is_first_load: bool
+    """It read every order of a copy that had none: what it found is no difference."""
 
     @property
     def differences(self) -> int:
@@ -168,6 +175,7 @@ def _completed(run: SyncLog) -> CompletedRun:
         missed_by_webhooks=run.missed_by_webhooks,
         failed=run.error_count,
         held=run.held,
+        is_first_load=run.window_since is None,
     )
 
 
@@ -229,7 +237,7 @@ def _night(day: date, runs: Sequence[SyncLog]) -> Night:
     )
 
 
-correctness = CachedValue(_correctness, share=SMALL_SHARE, longest=SMALL_SHARE_LONGEST_SECONDS)
+correctness = CachedValue(_correctness, share=SMALL_SHARE, longest=ACTED_UPON_SECONDS)
 missed_by_night = CachedValue(
     _missed_by_night, share=SMALL_SHARE, longest=SMALL_SHARE_LONGEST_SECONDS
 )

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from bc_consumer.console.actions import action_of, context_of
 from bc_consumer.console.page import page
 from bc_consumer.console.search import odoo_id_in
-from bc_consumer.messaging.queue_depths import queue_depths
+from bc_consumer.messaging.cached_queue_counts import cached_queue_counts
 from bc_consumer.models import Alert, DeadLetter
 from bc_consumer.operations.dead_letters import ALERT
 
@@ -32,7 +32,7 @@ def letters(request: HttpRequest) -> HttpResponse:
             for one, text in ((one, one.text) for one in rows[:ROWS])
         ],
         "next_query": f"below={rows[ROWS - 1].pk}" if len(rows) > ROWS else "",
-        "queues": queue_depths(),
+        "queues": cached_queue_counts(),
         "alert": Alert.objects.filter(key=ALERT).first(),
         **context_of(request, action_of(request)),
     }

@@ -21,10 +21,10 @@ from django.db.models.functions import Now
 from dramatiq.common import xq_name
 
 from bc_consumer.console.counts import copy_figures, ledger_figures
-from bc_consumer.core.background_answer import BackgroundAnswer
 from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.core.counters import Metric
 from bc_consumer.core.database_deadline import LONGEST_PAGE_SECONDS, database_deadline
+from bc_consumer.core.shared_question import SharedQuestion
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging import announcer
 from bc_consumer.messaging.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE
@@ -185,7 +185,7 @@ def copy_gauges(until: float) -> Iterator[Sample]:
     yield Sample(COPY_LINES, figures.lines)
 
 
-def _counted_by(until: float, answer: BackgroundAnswer[T], counts: CachedValue[T]) -> T | None:
+def _counted_by(until: float, answer: SharedQuestion[T], counts: CachedValue[T]) -> T | None:
     try:
         return answer.ask().result(max(until - time.monotonic(), 0.0))
     except (TimeoutError, DatabaseFailure):
@@ -200,8 +200,8 @@ def _count(counts: CachedValue[T]) -> T:
         connection.close()
 
 
-_ledger_answer = BackgroundAnswer(partial(_count, ledger_figures))
-_copy_answer = BackgroundAnswer(partial(_count, copy_figures))
+_ledger_answer = SharedQuestion(partial(_count, ledger_figures))
+_copy_answer = SharedQuestion(partial(_count, copy_figures))
 
 
 # --- RabbitMQ's ---------------------------------------------------------------------------------
@@ -236,4 +236,4 @@ def _ask_queues() -> dict[str, QueueCount]:
     return {queue: found[name] for queue, name in names.items() if name in found}
 
 
-_queue_answer = BackgroundAnswer(_ask_queues)
+_queue_answer = SharedQuestion(_ask_queues)

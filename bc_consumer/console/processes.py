@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bc_consumer.core.cached_value import SMALL_SHARE, SMALL_SHARE_LONGEST_SECONDS, CachedValue
+from bc_consumer.core.cached_value import ACTED_UPON_SECONDS, SMALL_SHARE, CachedValue
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import Heartbeat
 from bc_consumer.operations.heartbeats import ALIVE
@@ -67,4 +67,4 @@ def _process(heart: Heartbeat, now: datetime) -> Process:
     )
 
 
-processes = CachedValue(_processes, share=SMALL_SHARE, longest=SMALL_SHARE_LONGEST_SECONDS)
+processes = CachedValue(_processes, share=SMALL_SHARE, longest=ACTED_UPON_SECONDS)

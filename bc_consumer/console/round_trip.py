@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from bc_consumer.core.background_value import BackgroundValue, Known
+from bc_consumer.core.background_cache import BackgroundCache, Known
 from bc_consumer.operations.public_address import Ping, ping, webhook_endpoint
 
 EVERY_SECONDS = 60.0
@@ -30,7 +30,7 @@ def _ping() -> RoundTrip:
     return RoundTrip(outcome, time.monotonic() - began)
 
 
-_known = BackgroundValue(_ping, every=EVERY_SECONDS, wait=WAIT_SECONDS)
+_known = BackgroundCache(_ping, every=EVERY_SECONDS, wait=WAIT_SECONDS)
 
 
 def webhook_round_trip() -> Known[RoundTrip] | None:

@@ -17,9 +17,9 @@ from bc_consumer.console.page import form, page
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.translatable_field import said
 from bc_consumer.models import OperatorAction
-from bc_consumer.operations import request_actions
+from bc_consumer.operations import password_actions
 from bc_consumer.operations.action_requests import TooManyActions
-from bc_consumer.operations.request_actions import Account
+from bc_consumer.operations.password_actions import Account
 from bc_consumer.operations.rights import may
 
 Kind = OperatorAction.Kind
@@ -61,7 +61,7 @@ def ask_rules(request: HttpRequest) -> HttpResponse:
         "move": bool(request.POST.get("move")),
     }
     try:
-        done, shown_once = request_actions.perform(Kind.RULES, request.user, account, parameters)
+        done, shown_once = password_actions.perform(Kind.RULES, request.user, account, parameters)
     except TooManyActions as error:
         messages.error(request, said(error.args[0]))
         return HttpResponseRedirect(reverse("bc-rules"))
@@ -78,6 +78,6 @@ def _context(request: HttpRequest, shown: OperatorAction | None) -> dict[str, ob
         "secrets": len(settings.ODOO_WEBHOOK_SECRETS),
         "odoo_url": redacted(settings.ODOO_URL),
         "admin_login": settings.ODOO_ADMIN_LOGIN,
-        "seconds": int(request_actions.SECONDS),
+        "seconds": int(password_actions.SECONDS),
         **context_of(request, shown),
     }

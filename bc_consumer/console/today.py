@@ -118,7 +118,7 @@ def _was_staff_lately(request: HttpRequest) -> bool:
 
 def _context(*, staff: bool) -> dict[str, object]:
     return {
-        "answers": answers(verdict.today()),
+        "answers": answers(verdict.judge_copy()),
         "figures": Figures(copy_size(), freshness.present().ledger, delay()),
         "last_hour": freshness.shown_last_hour(),
         "delays": charts.delay_chart(freshness.delays_by_hour()),

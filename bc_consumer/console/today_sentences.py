@@ -111,12 +111,28 @@ def _found_equal(values: Values) -> str:
     if not differences:
         text = _("Equal: the last reconciliation found no difference. Complete up to %(time)s.")
         return text % told
+    if values.get("is_first_load"):
+        text = ngettext(
+            "Equal: the first load read %(count)s order. Complete up to %(time)s.",
+            "Equal: the first load read %(count)s orders. Complete up to %(time)s.",
+            differences,
+        )
+        return text % {**told, "count": formatting.number(differences)}
     text = ngettext(
         "Equal: the last reconciliation put %(count)s order right. Complete up to %(time)s.",
         "Equal: the last reconciliation put %(count)s orders right. Complete up to %(time)s.",
         differences,
     )
     return text % {**told, "count": formatting.number(differences)}
+
+
+def _first_load(values: Values) -> str:
+    text = ngettext(
+        "The first load is in progress: %(count)s order has been read.",
+        "The first load is in progress: %(count)s orders have been read.",
+        values["orders"],
+    )
+    return text % {"count": formatting.number(values["orders"])}
 
 
 def _run_failed(values: Values) -> str:
@@ -222,6 +238,7 @@ SENTENCES: Mapping[FactKind, Callable[[Values], str]] = {
         "RabbitMQ does not answer. Nothing is lost; orders arrive a little later."
     ),
     FactKind.FOUND_EQUAL: _found_equal,
+    FactKind.FIRST_LOAD: _first_load,
     FactKind.NEVER_COMPARED: lambda _values: _(
         "Nothing is known yet: no reconciliation has completed."
     ),
@@ -250,6 +267,7 @@ PLACES: Mapping[FactKind, str] = {
     FactKind.VERSIONS_DIFFER: "bc-connections",
     FactKind.SILENT: "bc-connections",
     FactKind.FOUND_EQUAL: "bc-runs",
+    FactKind.FIRST_LOAD: "bc-runs",
     FactKind.NEVER_COMPARED: "bc-runs",
     FactKind.RUN_FAILED: "bc-runs",
     FactKind.RUN_LATE: "bc-runs",

@@ -14,7 +14,7 @@ from bc_consumer.console.correctness import Correctness, correctness
 from bc_consumer.console.event_flow import EventFlow, Flow, event_flow
 from bc_consumer.console.freshness import Freshness, freshness
 from bc_consumer.console.processes import Processes, processes
-from bc_consumer.core.cached_value import SMALL_SHARE, SMALL_SHARE_LONGEST_SECONDS, CachedValue
+from bc_consumer.core.cached_value import ACTED_UPON_SECONDS, SMALL_SHARE, CachedValue
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging.publisher import publisher
 from bc_consumer.models import Alert, DeadLetter, Heartbeat, SyncLog
@@ -53,6 +53,7 @@ class FactKind(enum.Enum):
     RABBITMQ_AWAY = "RabbitMQ away"
     # equal
     FOUND_EQUAL = "found equal"
+    FIRST_LOAD = "first load"
     NEVER_COMPARED = "never compared"
     RUN_FAILED = "run failed"
     RUN_LATE = "run late"
@@ -118,10 +119,10 @@ def _attention() -> Attention:
     )
 
 
-attention = CachedValue(_attention, share=SMALL_SHARE, longest=SMALL_SHARE_LONGEST_SECONDS)
+attention = CachedValue(_attention, share=SMALL_SHARE, longest=ACTED_UPON_SECONDS)
 
 
-def today() -> Today:
+def judge_copy() -> Today:
     """Return the three answers, from figures that are seconds old."""
     fresh, equal, running, waiting = freshness(), correctness(), processes(), attention()
     return Today(
@@ -183,7 +184,12 @@ def _about_correctness(equal: Correctness) -> Iterator[Fact]:
         values: dict[str, object] = {"run": unfinished.key, "at": unfinished.ended_at}
         yield Fact(FactKind.RUN_FAILED, Level.TROUBLE, values | {"status": unfinished.status})
     if completed is None:
-        yield Fact(FactKind.NEVER_COMPARED, Level.TROUBLE)
+        at_work = equal.at_work
+        if at_work is None:
+            yield Fact(FactKind.NEVER_COMPARED, Level.TROUBLE)
+        else:
+            values = {"run": at_work.key, "orders": at_work.reads}
+            yield Fact(FactKind.FIRST_LOAD, Level.ATTENTION, values)
         return
     if _is_late(equal):
         values = {"complete_up_to": equal.complete_up_to}
@@ -211,7 +217,11 @@ def _found_equal(equal: Correctness) -> Fact:
     completed = equal.completed
     values: dict[str, object] = {"complete_up_to": equal.complete_up_to}
     if completed is not None:
-        values |= {"at": completed.ended_at, "differences": completed.differences}
+        values |= {
+            "at": completed.ended_at,
+            "differences": completed.differences,
+            "is_first_load": completed.is_first_load,
+        }
     return Fact(FactKind.FOUND_EQUAL, Level.OK, values)
 
 

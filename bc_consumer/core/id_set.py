@@ -1,11 +1,23 @@
-"""Odoo's ids: their limit, and a compact set for millions of them."""
+"""Odoo's ids: their limit, one that was typed, and a compact set for millions of them."""
 
 from collections.abc import Iterator
 
 HIGHEST_ID = 2**31 - 1
 """Odoo's ids are PostgreSQL integers, and XML-RPC carries no larger ones."""
+LONGEST_ID = 100
+"""Characters of an id that was typed, leading zeros included."""
 CHUNK = 4096
 """Ids per integer."""
+
+
+def parse_id(text: str) -> int | None:
+    """Return the id that somebody typed; None if it is none."""
+    digits = text.strip()
+    # Python refuses to make an integer of thousands of digits.
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > LONGEST_ID:
+        return None
+    number = int(digits)
+    return number if 0 < number <= HIGHEST_ID else None
 
 
 class IdSet:

@@ -1,9 +1,13 @@
-"""Times of day in the project's time zone (``TIME_ZONE``), as moments in UTC."""
+"""Times of day in the project's time zone (``TIME_ZONE``), and moments that somebody typed."""
 
 import itertools
 from datetime import UTC, date, datetime, time, timedelta
 
 from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+
+OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""Nothing in Odoo is older, and the first years of the calendar have no other time zones."""
 
 
 def last_moment(now: datetime, at: time) -> datetime:
@@ -35,3 +39,21 @@ def moment_of(day: date, at: time) -> datetime:
     first counts.
     """
     return timezone.make_aware(datetime.combine(day, at)).astimezone(UTC)
+
+
+def parse_moment(text: str) -> datetime | None:
+    """Read «2026-11-24» or «2026-11-24T06:00»; TIME_ZONE applies without an offset.
+
+    Returns None for any other text, and ``OLDEST`` for a moment before that.
+    """
+    text = text.strip()
+    try:
+        day = parse_date(text)
+        moment = parse_datetime(text) if day is None else datetime.combine(day, time())
+    except ValueError:  # the form is right, but no calendar has such a day
+        return None
+    if moment is None:
+        return None
+    if timezone.is_naive(moment):
+        moment = timezone.make_aware(moment)
+    return max(moment, OLDEST)

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from bc_consumer.core.secret_patterns import LONGEST, Redactor, is_recognisable
+from bc_consumer.core.redactor import LONGEST, Redactor, is_recognisable
 from bc_consumer.core.secret_urls import secret_parts
 from bc_consumer.core.translatable import Message
 

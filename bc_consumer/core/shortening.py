@@ -1,6 +1,6 @@
 """Cuts texts that are too long, where a cut does no harm: between words, or between HTML tags.
 
-Other cuts stand with what they need: ``secret_patterns`` cuts without leaving part of a secret,
+Other cuts stand with what they need: ``redactor`` cuts without leaving part of a secret,
 ``console/formatting.py`` to one line.
 """
 

@@ -1,4 +1,4 @@
-"""The rules in Odoo from a browser: the step that ``operations/request_actions.py`` calls.
+"""The rules in Odoo from a browser: the step that ``operations/password_actions.py`` calls.
 
 It goes through ``rules_session.py``, as the command does. The account is used here, and kept
 nowhere.
@@ -13,8 +13,8 @@ from bc_consumer.core.translatable import Message, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable_field import said
 from bc_consumer.models import OperatorAction
-from bc_consumer.operations import request_actions
-from bc_consumer.operations.request_actions import Account, Performed
+from bc_consumer.operations import password_actions
+from bc_consumer.operations.password_actions import Account, Performed
 
 if TYPE_CHECKING:
     from bc_consumer.odoo.wanted_rules import Comparison
@@ -36,8 +36,8 @@ class Kept:
 
     def compared(self, comparison: "Comparison") -> None:
         """Keep each rule with what differs, in words for each reader."""
-        from bc_consumer.installation.rule_labels import describe_difference
-        from bc_consumer.installation.rule_words import further_told
+        from bc_consumer.installation.rule_differences import describe_difference
+        from bc_consumer.installation.rule_sentences import further_told
 
         self.rules = [
             {
@@ -66,10 +66,12 @@ class Kept:
         self.shown_once = words(secret)
 
 
-def work(parameters: Mapping[str, Any], account: Account, stop: threading.Event) -> Performed:
+def check_or_install_rules(
+    parameters: Mapping[str, Any], account: Account, stop: threading.Event
+) -> Performed:
     """Look at the rules, install them, or begin to rotate their secret."""
     # Most processes never do this, so they need not load it.
-    from bc_consumer.installation.rule_words import Exit, all_right
+    from bc_consumer.installation.rule_sentences import Exit, all_right
     from bc_consumer.installation.rules_session import RulesRequest, RulesSession
 
     kept = Kept()
@@ -105,4 +107,4 @@ def _told(error: str) -> Message:
     return verbatim(error) if error else _("It could not be done.")
 
 
-request_actions.STEPS[OperatorAction.Kind.RULES] = work
+password_actions.PASSWORD_STEPS[OperatorAction.Kind.RULES] = check_or_install_rules

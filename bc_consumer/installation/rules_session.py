@@ -13,7 +13,8 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
-from bc_consumer.installation import rule_words
+from bc_consumer.installation import rule_sentences
+from bc_consumer.installation.rule_sentences import Exit
 from bc_consumer.installation.rule_setup import (
     AddressRefused,
     RulesSetup,
@@ -21,7 +22,6 @@ from bc_consumer.installation.rule_setup import (
     carries_other_secret,
     no_webhooks,
 )
-from bc_consumer.installation.rule_words import Exit
 from bc_consumer.odoo import NoAutomation, NoWebhookActions, OdooError, OdooRefused
 from bc_consumer.odoo.automation_rules import RuleChanges
 from bc_consumer.odoo.wanted_rules import Comparison
@@ -94,11 +94,11 @@ class RulesSession:
         except NotSetUp as error:
             return self._fail(Exit.USAGE, str(error))
         except AddressRefused as error:
-            return self._fail(Exit.ADDRESS, rule_words.address_refused(error))
+            return self._fail(Exit.ADDRESS, rule_sentences.address_refused(error))
         except ServesAnother as error:
-            return self._fail(Exit.ADDRESS, rule_words.serves_another(error))
+            return self._fail(Exit.ADDRESS, rule_sentences.serves_another(error))
         except NoWebhookActions as error:
-            return self._fail(Exit.NO_WEBHOOKS, rule_words.poll_mode(error))
+            return self._fail(Exit.NO_WEBHOOKS, rule_sentences.poll_mode(error))
         except NoAutomation as error:
             return self._fail(Exit.NO_MODULE, said(error))
         except OdooRefused as error:
@@ -113,7 +113,7 @@ class RulesSession:
             self._check_settings(public_url)
         if what == "install" and not settings.ODOO_WEBHOOK_SECRETS:
             self._refuse_too_old()
-            return self._new_secret(rule_words.no_secret)
+            return self._new_secret(rule_sentences.no_secret)
         odoo = odoo_as_administrator(
             *self._request.account(), names=self._request.names, stop=self._request.stop
         )
@@ -151,39 +151,39 @@ class RulesSession:
         self._tell(comparison)
         if not is_address_known:
             self._teller.facts["complete"] = False
-            return self._fail(Exit.USAGE, rule_words.address_unknown())
+            return self._fail(Exit.USAGE, rule_sentences.address_unknown())
         if not comparison.is_complete:
             return Exit.DRIFT
-        self._teller.say(rule_words.all_right())
+        self._teller.say(rule_sentences.all_right())
         return Exit.OK
 
     def _install(self, setup: RulesSetup, comparison: Comparison) -> Exit:
         if self._request.rotate and not carries_other_secret(comparison):
-            return self._new_secret(rule_words.rotation)
+            return self._new_secret(rule_sentences.rotation)
         if comparison.is_complete:
             return self._finish(RuleChanges(), comparison)
         if not self._request.unchecked:
             outcome = setup.check_address()
             if outcome.arrival is PingArrival.NO_ANSWER:
-                self._teller.warn(rule_words.ping_told(setup.settings.endpoint, outcome))
+                self._teller.warn(rule_sentences.ping_told(setup.settings.endpoint, outcome))
         if not self._request.move:
             setup.check_nobody_else(comparison)
         if self._request.dry_run:
-            return self._print_plan(list(rule_words.plan(comparison)))
+            return self._print_plan(list(rule_sentences.plan(comparison)))
         rotated = carries_other_secret(comparison)
         code = self._finish(*setup.install(comparison))
         if code is Exit.OK and rotated and len(settings.ODOO_WEBHOOK_SECRETS) > 1:
-            self._teller.say(rule_words.old_secrets_left())
+            self._teller.say(rule_sentences.old_secrets_left())
         return code
 
     def _remove(self, setup: RulesSetup, comparison: Comparison) -> Exit:
         if not self._request.move:
             setup.check_nobody_else(comparison)
         if self._request.dry_run:
-            return self._print_plan(list(rule_words.removals(comparison.ours)))
+            return self._print_plan(list(rule_sentences.removals(comparison.ours)))
         done, after = setup.remove(comparison)
         self._teller.facts["removed"] = list(done.removed)
-        self._teller.say(rule_words.done_told(done))
+        self._teller.say(rule_sentences.done_told(done))
         if after.ours:
             return self._fail(Exit.FAILED, _("Some rules are still there: run this again."))
         return Exit.OK
@@ -195,7 +195,7 @@ class RulesSession:
             "removed": list(done.removed),
         }
         self._tell(after)
-        self._teller.say(rule_words.done_told(done))
+        self._teller.say(rule_sentences.done_told(done))
         if after.is_complete:
             return Exit.OK
         return self._fail(
@@ -204,7 +204,7 @@ class RulesSession:
 
     def _print_plan(self, steps: list[str]) -> Exit:
         self._teller.facts["plan"] = steps
-        for step in steps or [rule_words.done_told(RuleChanges())]:
+        for step in steps or [rule_sentences.done_told(RuleChanges())]:
             self._teller.say(step)
         return Exit.OK
 

@@ -31,14 +31,13 @@ from bc_consumer.ledger.claims import (
     settle,
     take_overdue,
 )
-from bc_consumer.ledger.marks import FORCE, SCRUB, TABLE, Mark, mark, mark_all, reopen
+from bc_consumer.ledger.marks import FORCE, SCRUB, Mark, mark, mark_all, reopen
 from bc_consumer.ledger.queries import failed, in_vain, outstanding, owed, stuck, stuck_in
 
 __all__ = [
     "FORCE",
     "RETRY_SECONDS",
     "SCRUB",
-    "TABLE",
     "WAITS_FOR_ANOTHER_ORDER",
     "Claim",
     "LeaseLost",

@@ -271,8 +271,6 @@ class DatabaseGate:
         self.slow = False
         """At the latest failure the server answered and was merely slow."""
         self.probe = probe
-        self.rounds = 0
-        """How many rounds the gate's thread has completed."""
         self._closed_at = 0.0
         self._probed = False
         self._ask_at = self._maintain_probe_at = 0.0
@@ -324,15 +322,6 @@ class DatabaseGate:
             self.usable = True
         logger.warning("The database is back; events go to the ledger again")
 
-    @property
-    def missing(self) -> bool:
-        """Whether a scan still has to be requested."""
-        return self._missed.is_set()
-
-    def ask_again(self) -> None:
-        """Allow the next scan to be requested at once, without the delay after the latest one."""
-        self._ask_at = 0.0
-
     def note_missed(self) -> None:
         """Note that events may be lost and need a scan: Odoo may never send them again."""
         self._missed.set()
@@ -351,7 +340,6 @@ class DatabaseGate:
             except Exception:
                 logger.exception("The database gate had an unexpected internal error and goes on")
             self._probed = False
-            self.rounds += 1
             if self._wait_for_next_round():
                 break
         if self.probe is not None:

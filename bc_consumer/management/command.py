@@ -12,18 +12,18 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import FrameType
 from typing import Any, TextIO, cast
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, DjangoHelpFormatter, OutputWrapper
 from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 
 from bc_consumer.core import process_state
-from bc_consumer.core.id_set import HIGHEST_ID
+from bc_consumer.core.id_set import parse_id
+from bc_consumer.core.local_time import OLDEST, parse_moment
 from bc_consumer.core.redaction import RedactingStream
 from bc_consumer.installation.setting_checks import quick_checks
 from bc_consumer.management.silence_notice import silence_is_told
@@ -32,8 +32,6 @@ from bc_consumer.management.terminal import StatusLine, log_above
 
 AGO = re.compile(r"(\d{1,5})([mhdw])")
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
-"""Nothing in Odoo is older, and the first years of the calendar have no other time zones."""
 QUIET_LEVELS = {"bc_consumer": logging.WARNING, "bc_consumer.operations.alerts": logging.CRITICAL}
 """The command reports its own result; one log line for each order would hide it."""
 
@@ -180,21 +178,21 @@ class HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Keeps the line breaks of a description and of the table of exit codes."""
 
 
-def order(text: str) -> int | str:
+def parse_order(text: str) -> int | str:
     """Read an order's id in Odoo («12», or «#12» as our output writes it), else its reference.
 
     ``order_names.find_orders`` finds the id to a reference. Raises ArgumentTypeError for a number
     that is no id, and for a text that names nothing.
     """
     number = text.strip().removeprefix("#")
-    if number.isdecimal() and 0 < int(number) <= HIGHEST_ID:
-        return int(number)
+    if (odoo_id := parse_id(number)) is not None:
+        return odoo_id
     if number.isdecimal() or not number or text.startswith("#"):
         raise argparse.ArgumentTypeError(_('"%(text)s" is not an order id') % {"text": text})
     return text.strip()
 
 
-def since(text: str) -> datetime:
+def parse_since(text: str) -> datetime:
     """Read «2d», «36h», «2026-11-24» or «2026-11-24T06:00»; TIME_ZONE applies without an offset.
 
     Raises ArgumentTypeError, which shows how to write a moment, for any other text and for a moment
@@ -203,27 +201,17 @@ def since(text: str) -> datetime:
     now = timezone.now()
     if ago := AGO.fullmatch(text.strip()):
         return max(now - timedelta(**{UNITS[ago[2]]: int(ago[1])}), OLDEST)
-    moment = _moment(text.strip())
+    moment = parse_moment(text)
     if moment is None:
         raise argparse.ArgumentTypeError(
             _('"%(text)s" is not a time: write 2d, 36h, 2026-11-24 or 2026-11-24T06:00')
             % {"text": text}
         )
-    if timezone.is_naive(moment):
-        moment = timezone.make_aware(moment)
     if moment > now:
         raise argparse.ArgumentTypeError(
             _('"%(text)s" is in the future: nothing can have changed since') % {"text": text}
         )
-    return max(moment, OLDEST)
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        day = parse_date(text)
-        return parse_datetime(text) if day is None else datetime(day.year, day.month, day.day)  # noqa: DTZ001 (the caller adds TIME_ZONE)
-    except ValueError:  # The form is right, but no calendar has such a day.
-        return None
+    return moment
 
 
 # --- signals and logs ---------------------------------------------------------------------------

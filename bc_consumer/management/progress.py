@@ -90,7 +90,7 @@ class Bar:
 
     def show(self, standing: ProgressState) -> None:
         """Draw the bar."""
-        text = told(standing, self._rate.add(standing.done))
+        text = progress_line(standing, self._rate.add(standing.done))
         if standing.final and standing.known:
             cells = CELLS if self._line.columns >= WIDE else CELLS // 2
             full = min(cells * standing.done // standing.known, cells)
@@ -113,7 +113,7 @@ class Lines:
 
     def show(self, standing: ProgressState) -> None:
         """Write one line."""
-        self._out.write(told(standing, self._rate.add(standing.done)) + "\n")
+        self._out.write(progress_line(standing, self._rate.add(standing.done)) + "\n")
         self._out.flush()
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ def display(line: StatusLine, out: TextIO) -> Display:
     return Bar(line) if line.is_on_terminal else Lines(out)
 
 
-def told(standing: ProgressState, rate: float) -> str:
+def progress_line(standing: ProgressState, rate: float) -> str:
     """Describe the state of a run in one line."""
     known = standing.known
     text = _reads_text(standing) if standing.reads else _orders_text(standing)

@@ -1,12 +1,12 @@
-"""How ``odoo_rules`` lays out what ``installation/rule_words.py`` says, and its help."""
+"""How ``odoo_rules`` lays out what ``installation/rule_sentences.py`` says, and its help."""
 
 from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
-from bc_consumer.installation.rule_labels import describe_difference
-from bc_consumer.installation.rule_words import GOOD, WRONG, Exit, called_address, further_told
+from bc_consumer.installation.rule_differences import describe_difference
+from bc_consumer.installation.rule_sentences import GOOD, WRONG, Exit, called_address, further_told
 from bc_consumer.management.command import exit_code_table
 from bc_consumer.management.tables import aligned
 from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison
@@ -40,7 +40,7 @@ def exit_codes() -> str:
     )
 
 
-def told(comparison: Comparison, width: int | None = None) -> Iterator[str]:
+def rule_lines(comparison: Comparison, width: int | None = None) -> Iterator[str]:
     """Describe the rules in Odoo, one line each; ``width``: the longest line."""
     addresses = {called_address(one) for one in comparison.rules if one.found is not None}
     rows = [_row(one) for one in comparison.rules]

@@ -50,16 +50,16 @@ def _watch(line: StatusLine, out: TextIO, over: threading.Event, language: str) 
                 if was_silent:
                     line.notice("")
             elif line.is_on_terminal:
-                line.notice(told(silence))
+                line.notice(silence_line(silence))
             elif not was_silent and time.monotonic() >= told_at + PAUSE_SECONDS:
                 told_at = time.monotonic()
-                out.write(told(silence) + "\n")
+                out.write(silence_line(silence) + "\n")
                 out.flush()
             was_silent = is_silent
     line.notice("")
 
 
-def told(silence: Silence) -> str:
+def silence_line(silence: Silence) -> str:
     """Describe a silence in one line."""
     return _(
         "Odoo has not answered for %(seconds)s s; waiting up to %(timeout)s s"

@@ -9,10 +9,10 @@ from bc_consumer.models.actions import OperatorAction, permission_for
 from bc_consumer.models.journal import AnnouncedVersion, JournalEntry, VersionCounter
 from bc_consumer.models.ledger import Event, Lane, PendingBC
 from bc_consumer.models.metrics import MetricTotal
+from bc_consumer.models.monitoring import Alert, DeadLetter, Heartbeat
 from bc_consumer.models.orders import BC, BCLine, BCQuerySet, CopyOrigin, OdooRecord
 from bc_consumer.models.runs import ProvenPeriod, SyncLog, SyncState
 from bc_consumer.models.throttle import CallSlot, Pace
-from bc_consumer.models.upkeep import Alert, DeadLetter, Heartbeat
 
 __all__ = [
     "BC",

@@ -41,7 +41,7 @@ REFRESHES = Metric(
 )  # fmt: skip
 COPY_DELAY = Metric(
     "bc_copy_delay_seconds",
-    "Time from an order's first signal to its applied change, by the cause of the signal.",
+    "Delay of applied changes, from the webhook or the change in Odoo, by what marked the order.",
     {"cause": DELAY_CAUSES},
     (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600),
 )

@@ -40,16 +40,13 @@ from bc_consumer.odoo.errors import (
 )
 from bc_consumer.odoo.field_set import FieldSet, ModelFields
 from bc_consumer.odoo.group_rows import PeriodName
-from bc_consumer.odoo.listing import NAMING_MODELS, Listing
+from bc_consumer.odoo.listing import NAMING_MODELS
 from bc_consumer.odoo.records import (
-    Bucket,
     Fetched,
-    LineSnapshot,
     Listed,
     Missing,
     NamedOrder,
     OrderSnapshot,
-    ServerVersion,
 )
 from bc_consumer.odoo.silence import CALLS, Silence
 
@@ -58,15 +55,12 @@ __all__ = [
     "EXTRA",
     "NAMING_MODELS",
     "TABLES",
-    "Bucket",
     "CannotGroup",
     "Fetched",
     "Field",
     "FieldSet",
     "Kind",
-    "LineSnapshot",
     "Listed",
-    "Listing",
     "Missing",
     "MissingEndpoint",
     "MissingField",
@@ -92,7 +86,6 @@ __all__ = [
     "OrderSnapshot",
     "PeriodName",
     "ResponseTooLarge",
-    "ServerVersion",
     "Silence",
     "UnfitField",
     "UnknownField",

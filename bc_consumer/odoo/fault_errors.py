@@ -10,7 +10,7 @@ the texts of 1 that are matched here are Python's or PostgreSQL's own. ``json_co
 import re
 from dataclasses import dataclass
 
-from bc_consumer.core.secret_patterns import Redactor
+from bc_consumer.core.redactor import Redactor
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import (

@@ -167,20 +167,6 @@ class Listing:
                     moments[record_id(row)] = read_datetime(value)
         return moments
 
-    def orders_of_lines(self, line_ids: Sequence[int]) -> dict[int, int]:
-        """Return line id → order id; leaves out deleted and hidden lines.
-
-        One call for each 2,000 ids.
-        """
-        orders: dict[int, int] = {}
-        for ids in _chunks(line_ids):
-            domain = self._scope.line_domain(("id", "in", ids))
-            for row in self._search_read(self.line_model, domain, ["order_id"]):
-                order_id = _order_id(row)
-                if order_id is not None:
-                    orders[record_id(row)] = order_id
-        return orders
-
     def renamed(
         self, model: str, *, since: datetime, after_id: int, limit: int
     ) -> list[tuple[int, str]]:

@@ -17,7 +17,7 @@ from bc_consumer.core.sql_dialect import dialect
 from bc_consumer.core.translatable import Message
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import OperatorAction
-from bc_consumer.operations.action_results import fit
+from bc_consumer.operations.action_results import make_storable
 
 Kind = OperatorAction.Kind
 Status = OperatorAction.Status
@@ -100,7 +100,7 @@ def tell_progress(
     """Store how far an action is, and what it found so far; return whether it is still ours."""
     values: dict[str, Any] = {"done": done, "total": total}
     if result is not None:
-        values["result"] = fit(result)
+        values["result"] = make_storable(result)
     return bool(_held_under(token).update(**values))
 
 
@@ -121,7 +121,7 @@ def end(
     traceback: str = "",
 ) -> bool:
     """End an action; return False where it is no longer ours, and stays as it is."""
-    values: dict[str, Any] = {} if result is None else {"result": fit(result)}
+    values: dict[str, Any] = {} if result is None else {"result": make_storable(result)}
     return bool(
         _held_under(token).update(
             status=status,

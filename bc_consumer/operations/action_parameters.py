@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
-from bc_consumer.core.id_set import HIGHEST_ID
+from bc_consumer.core.id_set import parse_id
+from bc_consumer.core.local_time import parse_moment
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import ngettext
 from bc_consumer.models import OperatorAction
@@ -70,12 +70,11 @@ def check_recorded(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _order_id(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str):
+    is_readable = isinstance(value, int | str) and not isinstance(value, bool)
+    odoo_id = parse_id(str(value)) if is_readable else None
+    if odoo_id is None:
         raise WrongParameters(_('"%(text)s" is not an order id', text=_shown(value)))
-    text = str(value).strip()
-    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) <= HIGHEST_ID:
-        raise WrongParameters(_('"%(text)s" is not an order id', text=_shown(value)))
-    return int(text)
+    return odoo_id
 
 
 def _order_ids(most: int, *, required: bool = True) -> Callable[[object], list[int]]:
@@ -112,10 +111,7 @@ def _moment(value: object) -> str | None:
     """Read the beginning of a window: a datetime, or its ISO text; TIME_ZONE without an offset."""
     if value is None or value == "":
         return None
-    try:
-        moment = value if isinstance(value, datetime) else parse_datetime(str(value))
-    except ValueError:  # the form is right, but no calendar has such a day
-        moment = None
+    moment = value if isinstance(value, datetime) else parse_moment(str(value))
     if moment is None:
         raise WrongParameters(
             _('"%(text)s" is not a time: write 2026-11-24T06:00', text=_shown(value))
@@ -224,7 +220,7 @@ READERS: Mapping[OperatorAction.Kind, Mapping[str, Callable[[object], Any]]] = {
     Kind.IMPORT_DEAD_LETTERS: {},
     Kind.DELETE_DEAD_LETTERS: {"letters": _keys},
 }
-"""The other kinds take a password, see ``request_actions.py``."""
+"""The other kinds take a password, see ``password_actions.py``."""
 CONTRADICTIONS: Mapping[OperatorAction.Kind, Callable[[dict[str, Any]], None]] = {
     Kind.REPLAY: _one_choice,
     Kind.RELEASE: _some_or_all,

@@ -35,7 +35,7 @@ from bc_consumer.operations import (
     run_control,
 )
 from bc_consumer.operations.action_claims import EXPIRES_AFTER, close_abandoned, unfinished
-from bc_consumer.operations.action_results import fit
+from bc_consumer.operations.action_results import make_storable
 from bc_consumer.operations.rights import Requester, check_right, may
 from bc_consumer.operations.run_control import Answer
 
@@ -144,7 +144,7 @@ def record_done(
         fingerprint=_fingerprint(kind, kept),
         status=Status.REFUSED if refused else Status.DONE,
         outcome=redacted(outcome),
-        result=fit(result or {}),
+        result=make_storable(result or {}),
     )
     logger.info("%s: action %d, %s: %s", action.asked_by, action.pk, kind, outcome)
     return action

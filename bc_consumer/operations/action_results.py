@@ -22,7 +22,7 @@ CUT = "cut"
 """Key of the note in a result that was too large: how many entries the lists had that were cut."""
 
 
-def fit(result: Mapping[str, Any]) -> dict[str, Any]:
+def make_storable(result: Mapping[str, Any]) -> dict[str, Any]:
     """Return the result as it is stored: redacted, messages with their parts, not too large.
 
     Where it is larger, the list or table with most in it is cut in half until it fits, and ``CUT``

@@ -68,7 +68,7 @@ class StepWatch:
         return step if abs(step) > MARGIN else timedelta(0)
 
 
-def set_right(step: timedelta = timedelta(0)) -> None:
+def repair_future_moments(step: timedelta = timedelta(0)) -> None:
     """Repair what lies ahead; if nothing does, a few statements on small tables and on indexes.
 
     ``step``: by how much the clock was just set, as far as the caller knows.

@@ -68,7 +68,7 @@ class HeartbeatThread(threading.Thread):
             connection.close()
 
     def _beat(self) -> None:
-        clock_steps.set_right(self._clock.step())
+        clock_steps.repair_future_moments(self._clock.step())
         ours = Heartbeat.objects.filter(kind=self._kind, number=process_state.process_number())
         # If not, the database was away or its clock was set forward, and others could not beat
         # either.

@@ -26,7 +26,7 @@ MEANWHILE = _(
 _looked_at: FieldSet | None = None
 
 
-def follow_fields(odoo: Odoo) -> None:
+def alert_to_missing_fields(odoo: Odoo) -> None:
     """Record which fields this Odoo has, upon any change; alert to missing ones.
 
     Alerts about fields that are back are resolved. Where a field has come, all orders are read
@@ -50,12 +50,12 @@ def follow_fields(odoo: Odoo) -> None:
 
 
 def forget() -> None:
-    """Make the next ``follow_fields`` look again; it alerts anew if a day has passed."""
+    """Make the next ``alert_to_missing_fields`` look again; it alerts anew if a day has passed."""
     global _looked_at  # noqa: PLW0603
     _looked_at = None
 
 
-def look_anew(odoo: Odoo) -> None:
+def recheck_fields(odoo: Odoo) -> None:
     """Ask Odoo again which fields it has, and alert to those that are missing.
 
     Raises whatever the gateway raises.
@@ -63,7 +63,7 @@ def look_anew(odoo: Odoo) -> None:
     forget()
     odoo.forget_fields()
     odoo.field_set()
-    follow_fields(odoo)
+    alert_to_missing_fields(odoo)
 
 
 def similar_fields(odoo: Odoo, name: str) -> list[str]:

@@ -1,10 +1,11 @@
 """Does one run of the reconciliation: find what differs, mark it, work it off, move the watermark.
 
-One run is one SyncLog row. The run takes the lock (``lock``), begins or resumes its row (``start``)
-and goes through its phases, page by page. It keeps its place in that row, so that it can be
-resumed: a nightly run by its next slice, an interrupted first load by the next run. A good run
-moves the watermark in the transaction that ends it, if the lock is still its own (``lock``). A poll
-never moves it, nor does a run whose window leaves a gap to it (``_leaves_no_gap``).
+One run is one SyncLog row. The run takes the lock (``lock``), begins or resumes its row
+(``run_record.begin``) and goes through its phases, page by page. It keeps its place in that row, so
+that it can be resumed: a nightly run by its next slice, an interrupted first load by the next run.
+A good run moves the watermark in the transaction that ends it, if the lock is still its own
+(``lock``). A poll never moves it, nor does a run whose window leaves a gap to it
+(``_leaves_no_gap``).
 
 The window begins at the watermark, less SYNC_OVERLAP_SECONDS, or at the poll before, and ends at
 Odoo's time when the run begins.
@@ -27,9 +28,10 @@ Odoo's time when the run begins.
 | drain            | the ledger                               | nothing: waits until each marked   |
 |                  |                                          | order has been fetched once        |
 
-Not every run has every phase; the docstring of each phase's method says which runs skip it. Marks
-go to the bulk lane. The run's own threads (``drain_threads``) and all workers work them off while
-the phases go on. From the orders on, each phase begins when what was found before has been read.
+The table has the phases as rows store them: ``failed`` is ``Phase.RETRY_FAILED``. Not every run has
+every phase; the docstring of each phase's method says which runs skip it. Marks go to the bulk
+lane. The run's own threads (``drain_threads``) and all workers work them off while the phases go
+on. From the orders on, each phase begins when what was found before has been read.
 """
 
 import logging
@@ -300,7 +302,7 @@ class _Runner:
     def _check_identity(self) -> None:
         """Raise before orders of another database overwrite ours under the same ids."""
         if self.run.forced and self.run.window_until is None:
-            odoo_identity.accept(self.odoo)
+            odoo_identity.accept_database(self.odoo)
         odoo_identity.require_same_database(self.odoo)
 
     def _go_through_phases(self) -> None:
@@ -309,7 +311,7 @@ class _Runner:
             self.run.window_until = self.odoo.server_time()
             self._widen_window(self.run.window_until)
             if self.run.cause != Cause.POLL:  # polls come too often for that
-                schema_watch.look_anew(self.odoo)
+                schema_watch.recheck_fields(self.odoo)
                 follow_language(self.odoo)
             self._save_or_stop()
         phases = self._phases()
@@ -336,8 +338,8 @@ class _Runner:
     def _phases(self) -> dict[str, Callable[[], str]]:
         """Return each phase's method, in the order of the module's table."""
         return {
-            Phase.RETRY_FAILED: self._reopen_failed,
-            Phase.MAPPING: self._mark_older_mapping,
+            Phase.RETRY_FAILED: self._retry_failed,
+            Phase.MAPPING: self._older_mapping,
             Phase.ORDERS: self._compare_orders,
             Phase.LINES: self._compare_lines,
             Phase.DIGEST_OF_ORDERS: self._digest_orders,
@@ -352,7 +354,7 @@ class _Runner:
 
     # --- phases: each does one page, and returns the phase to go on with ---------------------
 
-    def _reopen_failed(self) -> str:
+    def _retry_failed(self) -> str:
         """Give orders that were given up one more attempt. Polls come too often for this."""
         if self.run.cause == Cause.POLL:
             return NEXT
@@ -360,7 +362,7 @@ class _Runner:
         self.run.reread_failed += len(ids)
         return self._mark_page(ids, ledger.reopen)  # read in batches: thousands may have one cause
 
-    def _mark_older_mapping(self) -> str:
+    def _older_mapping(self) -> str:
         """Have rows read again that a different mapping made.
 
         Runs without a digest skip it, and scans that an event asked for.

@@ -80,7 +80,7 @@ def orders_page(
         if bc is None or bc.is_away or bc.write_date != row.write_date:
             page.differing.add(row.id)
         elif not _was_read_since(bc, read_since, now) and (
-            every or not _is_proven(bc, row.write_date, proof, now)
+            every or not _may_skip_read(bc, row.write_date, proof, now)
         ):
             page.suspects.add(row.id)
     page.suspects |= page.differing
@@ -114,7 +114,7 @@ def lines_page(
             page.differing.add(row.order_id)
         elif not (
             _was_read_since(line.bc, read_since, now)
-            or _is_proven(line.bc, row.write_date, proof, now)
+            or _may_skip_read(line.bc, row.write_date, proof, now)
         ):
             page.suspects.add(row.order_id)
     page.suspects |= page.differing
@@ -126,11 +126,11 @@ def _empty_page(listed: Sequence[Listed], after_id: int) -> Page:
     return Page(last_id=last_id, is_last=len(listed) < settings.SYNC_PAGE_SIZE)
 
 
-def _is_proven(bc: BC, write_date: datetime | None, proof: timedelta, now: datetime) -> bool:
+def _may_skip_read(bc: BC, write_date: datetime | None, proof: timedelta, now: datetime) -> bool:
     """Return whether the copy was read so long after this date that no change can hide behind it.
 
-    ``hidden_changes.is_proven`` asks the same of an order with all its lines, to tell whether a
-    difference that was found was hidden. A missing date counts for the opposite there.
+    ``hidden_changes.is_date_proven`` asks the same of an order with all its lines, to tell whether
+    a difference that was found was hidden. A missing date counts for the opposite there.
     """
     if write_date is None:  # SQL created it: no date shows when it changes, so it is read again
         return False

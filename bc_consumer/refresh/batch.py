@@ -235,7 +235,7 @@ class Batch:
                 seconds = time.monotonic() - began
                 self._odoo_clock = OdooClock(fetched.began_at, began, seconds)
                 self._confirm_odoo()
-                schema_watch.follow_fields(odoo())
+                schema_watch.alert_to_missing_fields(odoo())
                 self._apply(self._map(fetched), rounds)
 
     def _renew(self, odoo_ids: Iterable[int]) -> list[int]:

@@ -19,7 +19,7 @@ def differs_under_same_date(changes: Mapping[str, Any]) -> bool:
     return bool(fields or lines) and all("write_date" not in pairs for pairs in written)
 
 
-def is_proven(read_at: datetime | None, dates: Iterable[object], now: datetime) -> bool:
+def is_date_proven(read_at: datetime | None, dates: Iterable[object], now: datetime) -> bool:
     """Return whether no second change can hide behind any of these dates of a record just read.
 
     Odoo shows dates in whole seconds, and a transaction may commit long after its date: a date is

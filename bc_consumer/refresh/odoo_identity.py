@@ -136,7 +136,7 @@ def require_same_database(odoo: Odoo) -> None:
         _check_any_is_known(odoo)
 
 
-def accept(odoo: Odoo) -> None:
+def accept_database(odoo: Odoo) -> None:
     """Accept Odoo's orders, whatever they are, as those to be copied: an operator said so."""
     forget()
     sample = _sample_the_copy()

@@ -46,7 +46,7 @@ from bc_consumer.refresh import archive_brake, odoo_identity, run_counts, unchan
 from bc_consumer.refresh.archive_brake import GONE
 from bc_consumer.refresh.delay import Delay, OdooClock, measure_delay
 from bc_consumer.refresh.early_looks import CONFIRMING_LOOKS, early_looks, next_look
-from bc_consumer.refresh.hidden_changes import differs_under_same_date, is_proven
+from bc_consumer.refresh.hidden_changes import differs_under_same_date, is_date_proven
 from bc_consumer.refresh.mapping import Extra, MappedLine, MappedOrder
 from bc_consumer.refresh.run_counts import CountedRun
 
@@ -385,7 +385,9 @@ def _compare_order(order: MappedOrder, bc: BC | None, copy: _Copy, now: datetime
         values.get("write_date")
         for values in (order.fields, *(line.fields for line in order.lines))
     ]
-    was_proven = bc.mapping_version == order.mapping_version and is_proven(bc.synced_at, dates, now)
+    was_proven = bc.mapping_version == order.mapping_version and is_date_proven(
+        bc.synced_at, dates, now
+    )
     difference = Difference()
     changed = _assign(bc, order.fields, order.extra)
     fields = _drop_unreported(changed, order.unreported)

@@ -11,7 +11,7 @@ from django.db.models import Model
 from django.template import Context
 from django.urls import reverse
 
-from bc_consumer.console import action_rights, formatting, labels, layout, page
+from bc_consumer.console import action_rights, column_places, formatting, labels, page
 from bc_consumer.core import translatable_field
 
 register = template.Library()
@@ -124,7 +124,7 @@ def further(line: Any) -> list[tuple[str, str]]:
     """Return labels and values of a line's columns without a place and its configured fields."""
     columns = [
         (formatting.field_label(type(line), name), field_value(line, name))
-        for name in layout.further_in_lines()
+        for name in column_places.further_in_lines()
         if getattr(line, name) not in NOTHING
     ]
     return columns + formatting.extra_fields(line, settings.ODOO_EXTRA_LINE_FIELDS)

@@ -118,7 +118,7 @@ class Embedded:
             "",
             "  The copy of Odoo's orders is running.",
             "",
-            f"  Orders arriving  {site}/",
+            f"  Console          {site}/",
             f"  Administration   {site}/admin/  login {ADMINISTRATOR}, {password}",
             f"  Odoo             {odoo_words}",
             *self._protocol_line(),
@@ -158,14 +158,14 @@ class Embedded:
             asked = f"  Odoo is asked every {seconds} s what has changed (SYNC_POLL_SECONDS)."
             return [asked, "  Whether all is well: .venv/bin/python manage.py doctor", ""]
         if settings.PUBLIC_URL:
-            return ["  So that Odoo tells of changes, once:", *commands, ""]
+            return ["  To have Odoo report changes, run this once:", *commands, ""]
         reachable = self._host != "127.0.0.1"
         bound = "" if reachable else "HOST=0.0.0.0 ALLOWED_HOSTS=localhost,THIS-MACHINE "
         return [
-            "  So that Odoo tells of changes (17 and later; with an elder one set",
+            "  To have Odoo report changes (17 and later; with an older one set",
             "  SYNC_POLL_SECONDS=60 instead), start with",
             f"    {bound}PUBLIC_URL=http://THIS-MACHINE:{self._port} ./start",
-            "  (or put these into .env), and once, with the same settings:",
+            "  (or put these into .env), and run this once, with the same settings:",
             *commands,
             "",
         ]

@@ -7,7 +7,6 @@ import pytest
 
 from bc_consumer.odoo import (
     NAMING_MODELS,
-    Bucket,
     Listed,
     NoRights,
     OdooAccessError,
@@ -15,6 +14,7 @@ from bc_consumer.odoo import (
 )
 from bc_consumer.odoo.group_rows import PeriodName
 from bc_consumer.odoo.grouping import Grouping
+from bc_consumer.odoo.records import Bucket
 from tests.contract.target import GONE_ID, LINE, ORDER, PREFIX, Target, unique, until
 
 
@@ -66,7 +66,6 @@ def test_lines_tell_their_order(target: Target) -> None:
     rows = listing.lines(since=None, after_id=ids[0] - 1, limit=100)
     ours = {row.id: row.order_id for row in rows if row.id in ids}
     assert ours == dict.fromkeys(ids, order_id)
-    assert listing.orders_of_lines([*ids, GONE_ID]) == dict.fromkeys(ids, order_id)
 
 
 def test_what_exists_is_told_from_what_is_gone(target: Target) -> None:

@@ -26,7 +26,7 @@ from bc_consumer.console import (
 from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.ledger import circuit_breaker
-from bc_consumer.messaging import queue_depths
+from bc_consumer.messaging import cached_queue_counts
 from bc_consumer.models import BC, BCLine, Pace, PendingBC, SyncState, VersionCounter
 from bc_consumer.odoo import Odoo
 from bc_consumer.operations import schema_watch
@@ -44,7 +44,8 @@ def forget_figures() -> None:
         freshness.shown_last_hour,
         freshness.delays_by_hour, event_flow.event_flow, correctness.correctness,
         correctness.missed_by_night, processes.processes, verdict.attention,
-        queue_depths, round_trip, today.troubles, today.journal, today.copy_size, today.delay,
+        cached_queue_counts, round_trip, today.troubles, today.journal, today.copy_size,
+        today.delay,
         *known_names.ALL,
     ):  # fmt: skip
         paced.forget()

@@ -460,6 +460,7 @@ def test_all_that_are_on_hold_are_archived_and_the_result_stays_short(
 # --- runs ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_run_is_the_commands_and_its_row_is_told(
     perform: Callable[..., OperatorAction], simulator: Simulator, ids: list[int]
 ) -> None:
@@ -540,6 +541,7 @@ def at_work(
         one.thread.join(60)
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_the_run_at_work_is_stopped_and_says_by_whom(
     perform: Callable[..., OperatorAction], simulator: Simulator, at_work: Callable[..., AtWork]
 ) -> None:

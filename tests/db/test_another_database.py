@@ -185,6 +185,7 @@ def test_rule_10_an_order_that_faults_there_is_no_failure(
     assert subjects() == ["[BC] Odoo rejects our access"]
 
 
+@pytest.mark.slow("plays several whole runs")
 @pytest.mark.parametrize("forced", [False, True])
 def test_rule_10_nor_does_an_operator_who_names_single_orders(
     forced: bool, copied: list[int], other: Simulator, lead_to: Lead
@@ -303,6 +304,7 @@ def test_rule_10_a_database_with_none_of_our_ids_is_another_one(
     assert copy() == before
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_with_force_it_is_copied_from_now_on(
     copied: list[int], elsewhere: Simulator, simulator: Simulator, lead_to: Lead
 ) -> None:
@@ -345,6 +347,7 @@ def test_an_id_given_again_after_a_backup_is_taken_over_and_its_lines_too(
     assert not Alert.objects.exists()
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_with_force_another_database_is_copied_from_now_on(
     copied: list[int], other: Simulator, simulator: Simulator, lead_to: Lead,
     settings: LazySettings,
@@ -361,6 +364,7 @@ def test_with_force_another_database_is_copied_from_now_on(
     assert run().status == Status.REFUSED
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_the_sample_is_what_odoo_confirmed_not_what_a_hand_wrote_here(
     copied: list[int], simulator: Simulator
 ) -> None:

@@ -128,6 +128,7 @@ def test_a_run_does_not_stop_at_deletions_whose_webhooks_are_still_waiting(
     assert (done.status, archived()) == (Status.OK, 30), done.error
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_what_an_operator_forced_is_not_counted(simulator: Simulator, ids: list[int]) -> None:
     simulator.delete_order(ids[:44])
     assert run().status == Status.BRAKED
@@ -243,6 +244,7 @@ def test_a_run_waits_a_moment_for_the_webhooks_of_what_is_gone(
 # --- what is --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_another_database_in_which_all_are_gone_archives_no_more_than_allowed(
     simulator: Simulator, ids: list[int], settings: LazySettings
 ) -> None:

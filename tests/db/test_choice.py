@@ -88,6 +88,7 @@ CUSTOM = Kind(
 # --- one Odoo with everything at once -------------------------------------------------------------
 
 
+@pytest.mark.slow("plays several whole runs")
 @pytest.mark.parametrize(
     "version",
     [
@@ -287,6 +288,7 @@ def test_rule_13_an_empty_new_field_is_filled_in_and_not_told(
     assert JournalEntry.objects.count() == journalled
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_vanished_field_is_told_once_and_harms_nothing(
     simulator: Simulator, choose: Choose
 ) -> None:
@@ -332,6 +334,7 @@ def make_proven(simulator: Simulator) -> None:
         model._default_manager.update(write_date=f"{moment}+00:00")
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_field_that_comes_back_or_appears_fills_in_orders_not_read_meanwhile(
     simulator: Simulator, choose: Choose
 ) -> None:
@@ -406,6 +409,7 @@ def test_a_field_that_cannot_be_copied_is_refused_by_name(
     assert f"purchase.order.{name} is of type" in done.error
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_13_names_in_extra_fields_follow_their_records(
     simulator: Simulator, choose: Choose
 ) -> None:
@@ -435,6 +439,7 @@ def test_rule_13_names_in_extra_fields_follow_their_records(
 # --- domain and companies -------------------------------------------------------------------------
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_10_a_domain_narrowed_by_mistake_is_braked_and_on_purpose_forced(
     simulator: Simulator, choose: Choose, settings: LazySettings
 ) -> None:

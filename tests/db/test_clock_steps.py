@@ -106,7 +106,7 @@ def test_what_was_due_before_the_clock_was_set_back_is_due() -> None:
     ledger.mark([1, 2], Mark(cause="webhook"))
     set_back(1)
     assert claimed() == [2]
-    clock_steps.set_right()
+    clock_steps.repair_future_moments()
     row = PendingBC.objects.get(pk=1)
     assert row.due_at <= row.last_marked_at <= database_now()
     assert row.first_marked_at <= database_now()
@@ -117,7 +117,7 @@ def test_a_look_that_comes_later_comes_as_much_later_as_before(settings: LazySet
     ledger.mark([1, 2], Mark(cause="webhook"))
     PendingBC.objects.update(due_at=F("last_marked_at") + timedelta(seconds=60))
     set_back(1)
-    clock_steps.set_right()
+    clock_steps.repair_future_moments()
     for row in PendingBC.objects.all():
         assert abs(row.due_at - row.last_marked_at - timedelta(seconds=60)) < timedelta(seconds=1)
 
@@ -125,7 +125,7 @@ def test_a_look_that_comes_later_comes_as_much_later_as_before(settings: LazySet
 def test_a_later_attempt_of_an_order_marked_long_ago_is_made() -> None:
     ledger.mark([1], Mark(cause="webhook"))
     PendingBC.objects.update(last_marked_at=Now() - 3 * HOUR, due_at=ahead())
-    clock_steps.set_right()
+    clock_steps.repair_future_moments()
     assert claimed() == [1]
 
 
@@ -136,7 +136,7 @@ def test_an_owed_row_that_was_put_off_is_soon_due_again(settings: LazySettings) 
     PendingBC.objects.update(
         last_marked_at=earlier, owed_since=earlier, due_at=Now() + timedelta(minutes=10)
     )
-    clock_steps.set_right(timedelta(minutes=-10))
+    clock_steps.repair_future_moments(timedelta(minutes=-10))
     assert claimed() == [1]
 
 
@@ -145,7 +145,7 @@ def test_no_wait_that_is_asked_for_is_shortened(settings: LazySettings) -> None:
     wait = clock_steps.longest_wait()
     PendingBC.objects.update(due_at=Now() + wait, fetched_generation=F("generation"))
     due_at = PendingBC.objects.get().due_at
-    clock_steps.set_right()
+    clock_steps.repair_future_moments()
     assert PendingBC.objects.get().due_at == due_at
 
 
@@ -157,7 +157,7 @@ def test_a_dead_worker_s_lease_ends_and_a_living_one_s_is_not_taken(
     assert ledger.claim(10, token).rows
     PendingBC.objects.update(claimed_until=ahead())
     set_back()
-    clock_steps.set_right()
+    clock_steps.repair_future_moments()
     row = PendingBC.objects.get()
     longest = database_now() + timedelta(seconds=settings.LEASE_SECONDS)
     assert database_now() < (row.claimed_until or ahead()) <= longest
@@ -174,7 +174,7 @@ def test_a_look_at_a_large_ledger_reads_the_ends_of_two_indexes() -> None:
     with CaptureQueriesContext(
         connection,
     ) as queries:
-        clock_steps.set_right()
+        clock_steps.repair_future_moments()
     about = [query["sql"] for query in queries if "pendingbc" in query["sql"]]
     assert len(about) == 2
     with connection.cursor() as cursor:
@@ -235,7 +235,7 @@ def test_all_moments_of_a_row_are_set_right() -> None:
     ledger.mark([1], Mark(cause="webhook"))
     past = dict.fromkeys(clock_steps.PAST, ahead())
     PendingBC.objects.update(**past, due_at=ahead())
-    clock_steps.set_right(-HOUR)
+    clock_steps.repair_future_moments(-HOUR)
     row = PendingBC.objects.get()
     assert all(getattr(row, name) <= database_now() for name in clock_steps.PAST)
 
@@ -244,14 +244,14 @@ def test_a_moment_at_the_end_of_time_is_set_right() -> None:
     ledger.mark([1], Mark(cause="webhook"))
     end = datetime(9999, 12, 30, tzinfo=UTC)
     PendingBC.objects.update(last_marked_at=end, owed_since=end)
-    clock_steps.set_right()
+    clock_steps.repair_future_moments()
     assert claimed() == [1]
 
 
 def test_what_is_copied_since_tomorrow_is_copied_since_now() -> None:
     """Else each night would read the whole copy anew until then."""
     CopyOrigin.objects.update_or_create(pk=1, defaults={"fields_changed_at": ahead()})
-    clock_steps.set_right(-HOUR)
+    clock_steps.repair_future_moments(-HOUR)
     assert (CopyOrigin.objects.get().fields_changed_at or ahead()) <= database_now()
 
 
@@ -262,7 +262,7 @@ def test_a_heart_bears_an_error_of_our_own(
         raise OverflowError("date value out of range")
 
     heart = HeartbeatThread(Heartbeat.Kind.WORKER, threading.Event())
-    monkeypatch.setattr(clock_steps, "set_right", broken)
+    monkeypatch.setattr(clock_steps, "repair_future_moments", broken)
     heart._run_guarded(heart._beat)
     assert "date value out of range" in caplog.text
 
@@ -272,7 +272,7 @@ def test_a_heart_bears_an_error_of_our_own(
 
 def test_a_dead_run_s_lock_ends(settings: LazySettings) -> None:
     SyncState.objects.update(is_syncing=True, owner="a dead run", lease_until=ahead())
-    clock_steps.set_right()
+    clock_steps.repair_future_moments()
     lease_until = SyncState.objects.get().lease_until
     assert lease_until is not None
     assert database_now() < lease_until
@@ -284,10 +284,10 @@ def test_a_run_that_is_handed_over_keeps_its_time() -> None:
     SyncState.objects.update(
         is_syncing=True, owner=SyncState.owner_between_slices(7), lease_until=until
     )
-    clock_steps.set_right()
+    clock_steps.repair_future_moments()
     assert SyncState.objects.get().lease_until == until
     SyncState.objects.update(lease_until=ahead())
-    clock_steps.set_right()
+    clock_steps.repair_future_moments()
     assert (SyncState.objects.get().lease_until or ahead()) < until
 
 
@@ -295,14 +295,14 @@ def test_a_living_run_renews_its_shortened_lease() -> None:
     lock = Lock()
     assert lock.take()
     SyncState.objects.update(lease_until=ahead())
-    clock_steps.set_right()
+    clock_steps.repair_future_moments()
     assert not Lock().take()
     lock.give_back()
 
 
 def test_a_scan_that_was_asked_for_is_not_asked_for_again_and_again() -> None:
     SyncState.objects.update(scan_due_at=ahead())
-    clock_steps.set_right()
+    clock_steps.repair_future_moments()
     assert (SyncState.objects.get().scan_due_at or ahead()) <= database_now()
 
 
@@ -345,7 +345,7 @@ def test_a_dead_process_is_not_alive_for_an_hour_more() -> None:
 
 def test_the_last_webhook_did_not_come_in_an_hour() -> None:
     SyncState.objects.update(webhook_at=ahead())
-    clock_steps.set_right()
+    clock_steps.repair_future_moments()
     last = SyncState.objects.get().webhook_at
     assert last is not None
     assert last <= database_now()

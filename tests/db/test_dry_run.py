@@ -144,6 +144,7 @@ def test_an_empty_copy_misses_every_order(simulator: Simulator, odoo: Odoo) -> N
     assert dump() == before
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_pages_and_batches_leave_nothing_out(
     simulator: Simulator, odoo: Odoo, settings: LazySettings
 ) -> None:

@@ -82,6 +82,7 @@ def poison_some(simulator: Simulator, ids: list[int]) -> dict[int, str]:
     return words | {ids[22]: "not allowed to access", ids[39]: "record rules"}
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_6_seven_bad_orders_fail_alone_and_one_replay_brings_them(
     simulator: Simulator, settings: LazySettings
 ) -> None:

@@ -39,6 +39,7 @@ def nightly() -> SyncLog.Status:
     return SyncLog.Status(reconcile(RunRequest(Cause.NIGHTLY)).status)
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_each_good_nightly_run_is_told(simulator: Simulator, monitor: RawServer) -> None:
     assert nightly() == Status.OK
     assert calls(monitor) == [f"GET /{TOKEN}"]

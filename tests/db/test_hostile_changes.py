@@ -67,6 +67,7 @@ def test_all_lines_of_an_old_order_vanish(old: list[int], simulator: Simulator) 
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_an_order_goes_and_another_comes_while_a_run_is_at_work(
     old: list[int], simulator: Simulator
 ) -> None:
@@ -87,6 +88,7 @@ def test_an_order_goes_and_another_comes_while_a_run_is_at_work(
     assert BC.objects.current().count() == 4
 
 
+@pytest.mark.slow("plays several whole runs")
 @pytest.mark.parametrize("seconds", [0, 1])
 def test_rule_9_the_window_s_first_second_belongs_to_it(
     seconds: int, simulator: Simulator, old: list[int]
@@ -106,6 +108,7 @@ def test_rule_9_the_window_s_first_second_belongs_to_it(
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_since_in_the_future_skips_nothing(simulator: Simulator, old: list[int]) -> None:
     before = SyncState.objects.get().last_sync
     simulator.write_order(old[1], partner_ref="now")

@@ -91,6 +91,7 @@ def interrupted_at(call: int, simulator: Simulator) -> bool:
     return False
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_run_that_is_told_to_stop_at_any_call_leaves_a_clean_state(simulator: Simulator) -> None:
     a_bad_night(simulator)
     watermark = SyncState.objects.get().last_sync

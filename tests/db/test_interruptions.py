@@ -25,6 +25,7 @@ def stop_at_first_read(simulator: Simulator) -> None:
     simulator.faults.between_calls(lambda *_: process_state.stopping.set())
 
 
+@pytest.mark.slow("plays several whole runs")
 @pytest.mark.usefixtures("stop_at_first_read")
 def test_a_slice_that_is_interrupted_leaves_its_run_to_the_scheduler(
     simulator: Simulator, settings: LazySettings

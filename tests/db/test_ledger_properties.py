@@ -282,6 +282,7 @@ PROFILE = settings(
 )
 
 
+@pytest.mark.slow("plays many sequences of marks, claims and answers")
 @pytest.mark.timeout(3600 if LONG else 120)
 @pytest.mark.usefixtures("single_rows")
 def test_rules_2_3_4_and_5_hold_for_any_interleaving(settings: LazySettings) -> None:

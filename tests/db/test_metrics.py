@@ -20,8 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from bc_consumer import ledger
 from bc_consumer.console import gauges, metrics
 from bc_consumer.console.counts import CopyFigures, copy_figures, ledger_figures
-from bc_consumer.core.background_answer import BackgroundAnswer
 from bc_consumer.core.counters import totals
+from bc_consumer.core.shared_question import SharedQuestion
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import Mark, circuit_breaker
 from bc_consumer.messaging import intake
@@ -201,7 +201,7 @@ def test_a_copy_that_takes_long_to_count_delays_nothing_and_keeps_its_last_size(
         may_count.wait(30)
         return counted
 
-    slow = BackgroundAnswer(count_slowly)
+    slow = SharedQuestion(count_slowly)
     monkeypatch.setattr(gauges, "_copy_answer", slow)
     monkeypatch.setattr(metrics, "ANSWER_SECONDS", 0.05)
     assert scrape(client)["bc_copy_lines"] == 0

@@ -115,6 +115,7 @@ def test_rule_6_the_others_of_a_batch_don_t_wait_for_a_broken_order_nor_are_they
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays several whole runs")
 @pytest.mark.timeout(30)
 def test_rule_6_a_run_ends_although_an_order_s_lines_hang_on_one_that_was_given_up(
     simulator: Simulator, settings: LazySettings

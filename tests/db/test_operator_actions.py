@@ -36,7 +36,7 @@ from bc_consumer.operations import (
     action_parameters,
     action_requests,
     clock_steps,
-    request_actions,
+    password_actions,
     retention,
 )
 from bc_consumer.operations.action_parameters import WrongParameters
@@ -49,7 +49,7 @@ from bc_consumer.operations.action_requests import (
     record_done,
     waiting_too_long,
 )
-from bc_consumer.operations.action_results import CUT, MOST_BYTES, fit, messages_in
+from bc_consumer.operations.action_results import CUT, MOST_BYTES, make_storable, messages_in
 from bc_consumer.operations.rights import may, may_see_tracebacks
 from bc_consumer.workers import action_runner as worker
 from bc_consumer.workers import action_steps
@@ -191,8 +191,8 @@ def test_every_kind_is_done_by_a_worker_at_once_or_within_the_request() -> None:
     assert action_steps.STEPS.keys() == action_steps.DEADLINES.keys()
     lanes = list(itertools.chain(*action_steps.LANES.values()))
     assert sorted(lanes) == sorted(action_steps.STEPS)
-    assert set(Kind) == asked | request_actions.STEPS.keys()
-    assert not asked & request_actions.STEPS.keys()
+    assert set(Kind) == asked | password_actions.PASSWORD_STEPS.keys()
+    assert not asked & password_actions.PASSWORD_STEPS.keys()
 
 
 def test_what_a_page_did_by_itself_is_recorded() -> None:
@@ -280,7 +280,7 @@ def test_groups_of_a_former_version_are_renamed_and_keep_their_users() -> None:
 
 def test_a_result_is_bounded_and_says_what_was_cut() -> None:
     orders = [{"odoo_id": n, "name": "x" * 900} for n in range(1000)]
-    stored = fit({"found": 1000, "orders": orders})
+    stored = make_storable({"found": 1000, "orders": orders})
     assert (stored["found"], stored[CUT]) == (1000, {"orders": 1000})
     assert stored["orders"] == orders[: len(stored["orders"])]
     assert 100 <= len(stored["orders"]) < 250
@@ -295,7 +295,7 @@ def test_a_result_is_bounded_and_says_what_was_cut() -> None:
 
 def test_a_single_enormous_order_is_cut_too() -> None:
     fields = {f"extra.x_{n}": ["old " * 5_000, "new " * 5_000] for n in range(100)}
-    stored = fit({"order": {"odoo_id": 1, "changes": {"fields": fields}}})
+    stored = make_storable({"order": {"odoo_id": 1, "changes": {"fields": fields}}})
     assert stored["order"]["odoo_id"] == 1
     assert stored[CUT] == {"order.changes.fields": 100}
     assert 2 <= len(stored["order"]["changes"]["fields"]) < 20
@@ -304,13 +304,13 @@ def test_a_single_enormous_order_is_cut_too() -> None:
 def test_results_hold_no_secrets(settings: LazySettings) -> None:
     settings.ODOO_PASSWORD = "a-secret-of-ours-42"
     text = gettext("BC %(id)s is gone", id="a-secret-of-ours-42")
-    stored = str(fit({"text": text, "rows": [{"a": "it is a-secret-of-ours-42"}]}))
+    stored = str(make_storable({"text": text, "rows": [{"a": "it is a-secret-of-ours-42"}]}))
     assert "a-secret" not in stored
 
 
 def test_messages_in_results_are_said_in_the_readers_language() -> None:
     text = gettext("BC %(id)s is gone", id=7)
-    stored = fit({"checks": [{"text": text, "plain": "x"}]})
+    stored = make_storable({"checks": [{"text": text, "plain": "x"}]})
     (check,) = messages_in(stored)["checks"]
     assert (check["text"], check["plain"]) == ("BC 7 is gone", "x")
     assert check["text"].form == text.form
@@ -418,7 +418,7 @@ def test_what_is_left_to_another_worker_waits_an_hour_anew(kind: OperatorAction.
         expired_lease(action)
     action_claims.close_abandoned()
     action_claims.close_abandoned()
-    clock_steps.set_right()
+    clock_steps.repair_future_moments()
     action.refresh_from_db()
     assert (action.status, action.asked_at) == (Status.ASKED, asked_at)
     OperatorAction.objects.update(lease_until=Now() - timedelta(seconds=1))
@@ -433,7 +433,7 @@ def test_a_clock_set_back_lets_nothing_wait_for_more_than_an_hour() -> None:
     assert action.claim_token is not None
     assert action_claims.give_back(action.claim_token)
     OperatorAction.objects.update(lease_until=Now() + timedelta(hours=5))
-    clock_steps.set_right()
+    clock_steps.repair_future_moments()
     action.refresh_from_db()
     assert action.lease_until is not None
     assert action.lease_until <= database_now() + action_claims.EXPIRES_AFTER
@@ -460,7 +460,7 @@ def test_a_clock_set_back_leaves_no_action_to_a_dead_worker_for_hours() -> None:
     action = taken()
     ahead = database_now() + timedelta(hours=3)
     OperatorAction.objects.update(asked_at=ahead, lease_until=ahead)
-    clock_steps.set_right()
+    clock_steps.repair_future_moments()
     action.refresh_from_db()
     assert action.lease_until is not None
     assert action.lease_until <= database_now() + action_claims.LEASE

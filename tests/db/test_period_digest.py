@@ -148,6 +148,7 @@ def test_an_order_whose_lines_differ_on_many_days_is_found_by_one_comparison(
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_pages_of_ids_leave_nothing_out(simulator: Simulator, settings: LazySettings) -> None:
     settings.SYNC_PAGE_SIZE = 4
     ids = list(simulator.bulk_create(30, 3, spread_days=5))
@@ -160,6 +161,7 @@ def test_pages_of_ids_leave_nothing_out(simulator: Simulator, settings: LazySett
     assert set(BC.objects.exclude(archived_at=None).values_list("odoo_id", flat=True)) == set(gone)
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_first_load_proves_so_that_the_first_night_is_a_quiet_one(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -171,6 +173,7 @@ def test_a_first_load_proves_so_that_the_first_night_is_a_quiet_one(
     assert len(simulator.calls) <= 25, [(call.model, call.method) for call in simulator.calls]
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_records_that_sql_made_without_a_date_are_compared_by_id(simulator: Simulator) -> None:
     ids = [simulator.create_order(lines=[LINE] * 2) for _ in range(3)]
     lines = [lines_of(simulator, order_id)[0] for order_id in ids]

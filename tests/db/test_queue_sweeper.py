@@ -42,6 +42,7 @@ def stored(broker: Broker) -> int:
     return int(queue.message_count)
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_1_stored_events_stay_in_their_queue_until_their_marks_are_committed(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ READING = {
 LINES = [{"name": "Desk", "product_qty": 2, "price_unit": 12.35, "product_id": 1}]
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_no_call_of_loads_events_runs_and_commands_writes(simulator: Simulator) -> None:
     ids = [simulator.create_order(lines=LINES) for _ in range(5)]
     assert sync().code == 0

@@ -27,6 +27,7 @@ def sql(query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_the_next_run_brings_everything_since(simulator: Simulator, tmp_path: Path) -> None:
     ids = list(simulator.bulk_create(30, 2, spread_days=300))
     reconcile(RunRequest(SyncLog.Cause.NIGHTLY))

@@ -19,7 +19,7 @@ from bc_consumer.core import process_state
 from bc_consumer.core.redaction import current_redactor
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import OperatorAction
-from bc_consumer.operations import action_claims, action_requests, request_actions
+from bc_consumer.operations import action_claims, action_requests, password_actions
 from bc_consumer.redaction import RedactingFormatter
 from odoo_simulator import Simulator
 from odoo_simulator.service import User
@@ -124,7 +124,7 @@ def test_the_password_is_stored_and_logged_nowhere(
         def break_down(*_: object) -> None:
             raise RuntimeError(f"password: {PASSWORD}, and {PASSWORD} again")
 
-        monkeypatch.setitem(request_actions.STEPS, Kind.RULES, break_down)
+        monkeypatch.setitem(password_actions.PASSWORD_STEPS, Kind.RULES, break_down)
     page = work(chief, what)
     odoo.faults.clear()
     assert PASSWORD not in page
@@ -177,7 +177,7 @@ def test_one_at_a_time_and_a_dead_one_does_not_stay(chief: Client, odoo: Simulat
 def test_an_odoo_that_hangs_ends_with_the_deadline(
     chief: Client, odoo: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_actions, "SECONDS", 0.5)
+    monkeypatch.setattr(password_actions, "SECONDS", 0.5)
     odoo.faults.latency(20)
     page = work(chief, "status")
     odoo.faults.clear()

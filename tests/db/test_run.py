@@ -75,6 +75,7 @@ def make_older(simulator: Simulator, order_ids: list[int], days: float) -> None:
         simulator.update_sql("purchase.order", order_id, {"write_date": moment})
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_first_load_brings_everything_and_moves_the_watermark(simulator: Simulator) -> None:
     simulator.bulk_create(300, 2, spread_days=200)
     before = datetime.now(UTC)
@@ -90,6 +91,7 @@ def test_a_first_load_brings_everything_and_moves_the_watermark(simulator: Simul
     assert (state.is_syncing, state.owner, state.lease_until) == (False, "", None)
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_quiet_night_costs_a_handful_of_calls_and_fetches_nothing(simulator: Simulator) -> None:
     simulator.bulk_create(500, 2, spread_days=400)
     run()
@@ -104,6 +106,7 @@ def test_a_quiet_night_costs_a_handful_of_calls_and_fetches_nothing(simulator: S
     assert quiet.odoo_calls >= len(simulator.calls)
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_2_what_no_webhook_told_is_found(simulator: Simulator, settings: LazySettings) -> None:
     settings.PUBLIC_URL = "https://copy.example.com"
     ids = list(simulator.bulk_create(200, 3, spread_days=300))
@@ -143,6 +146,7 @@ def test_a_line_that_goes_without_a_trace_is_found_by_the_digest(simulator: Simu
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_changes_older_than_the_window_are_found_by_the_digest(simulator: Simulator) -> None:
     ids = list(simulator.bulk_create(100, 2, spread_days=300))
     run()
@@ -154,6 +158,7 @@ def test_changes_older_than_the_window_are_found_by_the_digest(simulator: Simula
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_day_s_one_more_and_one_less_do_not_cancel_out(simulator: Simulator) -> None:
     ids = [simulator.create_order(lines=LINES) for _ in range(6)]
     make_older(simulator, ids, days=90)
@@ -168,6 +173,7 @@ def test_a_day_s_one_more_and_one_less_do_not_cancel_out(simulator: Simulator) -
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_9_thousands_of_rows_in_one_second_are_paged_without_skipping(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -179,6 +185,7 @@ def test_rule_9_thousands_of_rows_in_one_second_are_paged_without_skipping(
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_9_an_unproven_order_is_read_again_for_what_its_second_may_hide(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -208,6 +215,7 @@ def test_rule_9_the_order_s_own_date_proves_it_where_there_are_no_lines(
     assert BC.objects.get().partner_ref == "second"
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_9_an_unproven_order_is_read_once_in_a_run_and_again_by_the_next(
     simulator: Simulator,
 ) -> None:
@@ -262,6 +270,7 @@ def test_a_run_s_beginning_is_logged_in_words(caplog: pytest.LogCaptureFixture) 
     assert beginning in [record.getMessage() for record in caplog.records]
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_no_change_was_missed_by_webhooks_that_never_were(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -348,6 +357,7 @@ def test_rule_13_names_follow(simulator: Simulator) -> None:
     assert set(BC.objects.values_list("partner_name", flat=True)) == {"Renamed & Sons"}
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_13_a_newly_mapped_field_fills_in(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -511,6 +521,7 @@ def test_rule_10_an_empty_database_does_not_empty_the_copy(
     assert "no order at all" in mail.outbox[0].body
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_10_nor_webhook_by_webhook(simulator: Simulator) -> None:
     ids = list(simulator.bulk_create(40, 1, spread_days=10))
     run()
@@ -577,6 +588,7 @@ def test_missed_webhooks_are_told_by_mail(simulator: Simulator, settings: LazySe
     assert [message.subject for message in mail.outbox] == ["[BC] 5 orders were missed by webhooks"]
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_forbidden_orders_are_marked_as_such_and_not_archived(simulator: Simulator) -> None:
     ids = list(simulator.bulk_create(30, 1, spread_days=100))
     run()
@@ -591,6 +603,7 @@ def test_forbidden_orders_are_marked_as_such_and_not_archived(simulator: Simulat
     assert BC.objects.current().count() == 30
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_orders_keep_changing_during_a_run(simulator: Simulator, odoo: Odoo) -> None:
     ids = list(simulator.bulk_create(200, 2, spread_days=30))
     stop = threading.Event()

@@ -199,6 +199,7 @@ def begin_anew(made: list[Simulator], settings: LazySettings) -> Simulator:
     return made[0]
 
 
+@pytest.mark.slow("plays several whole runs")
 @pytest.mark.timeout(30 * EXAMPLES)
 @profile(
     max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES <= 12, print_blob=False,
@@ -246,6 +247,7 @@ def test_each_figure_equals_what_happened(
 # --- the cases that were met ----------------------------------------------------------------------
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_forced_run_tells_of_the_held_orders_that_it_archived(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -360,6 +362,7 @@ def test_nor_does_another_mark_make_younger_what_waits_all_the_while() -> None:
     assert (console_figures.ledger_figures().oldest_owed_seconds or 0.0) > 2900
 
 
+@pytest.mark.slow("plays several whole runs")
 @pytest.mark.parametrize(
     ("deleted", "poisoned", "ending"),
     [
@@ -407,6 +410,7 @@ def test_a_dry_run_against_another_database_says_that_a_run_stops(simulator: Sim
     assert sync().code == 6
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_the_figures_of_what_was_found_add_up_to_the_reads(
     simulator: Simulator, settings: LazySettings
 ) -> None:

@@ -194,6 +194,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_what_no_worker_takes_up_the_scheduler_does_itself(
     queue: Sent, clock: list[float], simulator: Simulator, settings: LazySettings,
     nightly_just_became_due: None,
@@ -461,6 +462,7 @@ def test_in_poll_mode_a_scan_is_no_hour_s_digest(polling: None, settings: LazySe
     assert due() == [RunRequest(Cause.POLL)]
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_scan_that_was_asked_for_finds_what_is_gone_and_reads_no_more_than_it_must(
     simulator: Simulator, settings: LazySettings
 ) -> None:

@@ -112,6 +112,7 @@ def move_by_sql(odoo: Simulator, line: int, to: int) -> None:
         odoo.update_sql(model, one, {"write_date": write_date})
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_each_order_is_looked_at_within_so_many_days_whichever_way_it_differs(
     load: Callable[[int], list[int]], simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -158,6 +159,7 @@ def test_the_longest_unconfirmed_come_first_and_never_confirmed_ones_before(
     assert sorted(seen) == ids[7:10]
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_nights_that_were_missed_are_caught_up_by_larger_shares(
     load: Callable[[int], list[int]], settings: LazySettings
 ) -> None:
@@ -168,6 +170,7 @@ def test_nights_that_were_missed_are_caught_up_by_larger_shares(
     assert [night().scrubbed for _ in range(3)] == [24, 12, 6]
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_none_gets_older_when_others_are_deleted(
     load: Callable[[int], list[int]], settings: LazySettings, simulator: Simulator
 ) -> None:
@@ -184,6 +187,7 @@ def test_none_gets_older_when_others_are_deleted(
     assert nights == [10, 5, 5, 5]
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_night_that_fails_makes_orders_one_night_late_and_no_more(
     load: Callable[[int], list[int]], settings: LazySettings
 ) -> None:
@@ -199,6 +203,7 @@ def test_a_night_that_fails_makes_orders_one_night_late_and_no_more(
     assert max(ages[6:]) == 4
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_where_a_day_is_the_period_each_night_reads_all_whoever_read_it_before(
     load: Callable[[int], list[int]], settings: LazySettings
 ) -> None:
@@ -213,6 +218,7 @@ def test_where_a_day_is_the_period_each_night_reads_all_whoever_read_it_before(
     assert run().scrubbed == 0, "else it can wait until it is older"
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_what_the_clock_left_in_the_future_is_read_and_hinders_nothing(
     load: Callable[[int], list[int]], settings: LazySettings
 ) -> None:
@@ -244,6 +250,7 @@ def test_a_full_run_that_was_interrupted_is_nobody_s_share(
     assert run().scrubbed == 3
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_first_load_needs_none_nor_does_another_run_of_the_same_night(
     load: Callable[[int], list[int]], settings: LazySettings
 ) -> None:
@@ -257,6 +264,7 @@ def test_a_first_load_needs_none_nor_does_another_run_of_the_same_night(
     assert night().scrubbed == 3
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_neither_polls_nor_scans_have_it_and_0_days_mean_none(
     load: Callable[[int], list[int]], settings: LazySettings, simulator: Simulator
 ) -> None:
@@ -270,6 +278,7 @@ def test_neither_polls_nor_scans_have_it_and_0_days_mean_none(
     assert BC.objects.filter(partner_ref="by SQL").count() == 0
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_it_goes_on_in_the_next_slice_page_by_page(
     load: Callable[[int], list[int]], settings: LazySettings, simulator: Simulator
 ) -> None:
@@ -329,6 +338,7 @@ def test_an_older_mapping_is_no_such_difference(
     assert not PendingBC.objects.exists()
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_full_run_is_a_scrub_of_everything(
     load: Callable[[int], list[int]], settings: LazySettings, simulator: Simulator
 ) -> None:
@@ -400,6 +410,7 @@ def test_what_another_cause_tells_of_as_well_is_no_such_difference(
     assert (done.applied, done.same_date, done.missed_by_webhooks) == (2, 1, 0)
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_dry_run_foretells_the_scrub(
     load: Callable[[int], list[int]], settings: LazySettings, simulator: Simulator
 ) -> None:
@@ -427,6 +438,7 @@ def test_a_dry_run_foretells_the_scrub(
     assert sync("--dry-run", "--json").json["run_exit_code"] == 3, "it is tried again"
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_dry_run_compares_what_a_run_reads_and_no_more(
     load: Callable[[int], list[int]], settings: LazySettings, simulator: Simulator
 ) -> None:
@@ -453,6 +465,7 @@ def test_a_full_dry_run_and_one_of_single_orders_have_no_share_of_their_own(
     assert sync("--dry-run", "--bc", str(ids[0]), "--json").json["compared"] == 1
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_what_it_found_is_told_until_a_night_finds_nothing(
     load: Callable[[int], list[int]], settings: LazySettings, simulator: Simulator
 ) -> None:

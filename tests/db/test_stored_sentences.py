@@ -334,6 +334,7 @@ def everything() -> dict[tuple[str, str], list[tuple[Any, ...]]]:
     }
 
 
+@pytest.mark.slow("migrates a database back and forth")
 def test_what_was_glued_in_one_column_is_split_into_two(
     migrated_back: Apps,
     client: Client,
@@ -363,6 +364,7 @@ def test_what_was_glued_in_one_column_is_split_into_two(
     assert everything() == before
 
 
+@pytest.mark.slow("migrates a database back and forth")
 def test_pages_show_french_after_it(
     migrated_back: Apps,
     staff: Client,  # noqa: F811
@@ -377,6 +379,7 @@ def test_pages_show_french_after_it(
             assert "msgid" not in page.content.decode()
 
 
+@pytest.mark.slow("migrates a database back and forth")
 def test_an_interrupted_split_goes_on_and_a_second_one_changes_nothing(
     migrated_back: Apps,
     monkeypatch: pytest.MonkeyPatch,
@@ -406,6 +409,7 @@ def test_an_interrupted_split_goes_on_and_a_second_one_changes_nothing(
     assert everything() == after
 
 
+@pytest.mark.slow("migrates a database back and forth")
 def test_a_row_of_the_release_before_needs_no_parts(migrated_back: Apps) -> None:
     """Its workers go on until they are replaced: they insert, and write what they know."""
     migrate_to_the_end()

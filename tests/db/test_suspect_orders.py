@@ -121,6 +121,7 @@ def test_names_that_the_account_may_not_read_are_not_followed_and_the_run_says_s
     assert "res.partner" not in done.notes
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_an_archived_order_is_not_found_by_names_nor_read_again(
     simulator: Simulator, settings: LazySettings
 ) -> None:

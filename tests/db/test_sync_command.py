@@ -178,6 +178,7 @@ def test_another_run_at_work_makes_it_exit_with_4(simulator: Simulator) -> None:
     assert SyncLog.objects.count() == 1
 
 
+@pytest.mark.slow("plays several whole runs")
 @in_process
 def test_the_brake_makes_it_exit_with_5_and_force_lets_go(
     simulator: Simulator, settings: LazySettings
@@ -277,6 +278,7 @@ def test_the_log_has_no_line_for_each_order_unless_asked(
     assert f"BC {ids[0]} changed" in caplog.text
 
 
+@pytest.mark.slow("plays several whole runs")
 @in_process
 def test_full_finds_what_no_date_tells(simulator: Simulator, settings: LazySettings) -> None:
     settings.SYNC_SCRUB_DAYS = 0  # the scrub finds it, too, on its night
@@ -325,6 +327,7 @@ def test_a_window_clears_a_scan_that_was_asked_for_only_when_it_reaches_back(
     assert SyncState.objects.get().scan_due_at == (asked if still_wanted else None)
 
 
+@pytest.mark.slow("plays several whole runs")
 @in_process
 def test_a_moment_without_offset_is_the_project_s_time(
     simulator: Simulator, settings: LazySettings
@@ -361,6 +364,7 @@ def test_the_progress_counts_the_orders_that_are_copied(
     assert "of 7 " not in said.err
 
 
+@pytest.mark.slow("plays several whole runs")
 @in_process
 def test_the_summary_is_a_table_of_what_is_not_zero(simulator: Simulator) -> None:
     ids = list(simulator.bulk_create(1200, 1, spread_days=30))
@@ -452,6 +456,7 @@ def test_a_terminal_is_told_once_why_odoo_was_not_asked(
         assert "connection refused" in caplog.text, "the log keeps it"
 
 
+@pytest.mark.slow("plays several whole runs")
 @in_process
 @pytest.mark.parametrize("options", [[], ["--bc", "1", "2"]])
 def test_a_terminal_is_told_once_why_an_order_failed(
@@ -492,6 +497,7 @@ def test_log_lines_and_rows_stand_above_the_bar(
     assert max(map(len, lines)) <= 100
 
 
+@pytest.mark.slow("plays several whole runs")
 @in_process
 @pytest.mark.parametrize("terminal", [True, False])
 @pytest.mark.parametrize("options", [[], ["--bc", "1"], ["--dry-run"]])

@@ -152,6 +152,7 @@ def test_a_killed_first_load_ends_with_one_row_an_order(
     assert first.bc_count + second.bc_count == BC.objects.count() == 100
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_a_later_run_brings_what_was_given_up(simulator: Simulator, settings: LazySettings) -> None:
     settings.MAX_ATTEMPTS = 1
     order_id = simulator.create_order(partner_id=2, lines=[])

@@ -13,7 +13,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from bc_consumer.console import correctness, event_flow, freshness, processes, verdict
 from bc_consumer.console.event_flow import EventFlow, Flow
-from bc_consumer.console.verdict import FactKind, Level, Verdict, today
+from bc_consumer.console.today_sentences import SENTENCES
+from bc_consumer.console.verdict import FactKind, Level, Verdict, judge_copy
 from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import circuit_breaker
@@ -52,7 +53,7 @@ def told(found: Verdict) -> list[tuple[FactKind, Level]]:
 
 def test_all_in_order() -> None:
     journal(1, delay=0.2, version=1)
-    found = today()
+    found = judge_copy()
     assert told(found.fresh) == [(FactKind.UP_TO_DATE, Level.OK)]
     assert told(found.equal) == [(FactKind.FOUND_EQUAL, Level.OK)]
     assert told(found.needs_me) == [(FactKind.NOTHING, Level.OK)]
@@ -64,7 +65,7 @@ def test_all_in_order() -> None:
 def test_the_gravest_fact_comes_first_and_decides() -> None:
     pending(1, age=90)
     Heartbeat.objects.filter(kind="worker").delete()
-    fresh = today().fresh
+    fresh = judge_copy().fresh
     assert told(fresh) == [
         (FactKind.NO_WORKER, Level.TROUBLE), (FactKind.WAITING, Level.ATTENTION),
     ]  # fmt: skip
@@ -77,13 +78,13 @@ def test_the_gravest_fact_comes_first_and_decides() -> None:
 )
 def test_an_order_that_waits_is_late(age: float, level: Level) -> None:
     pending(1, age=age)
-    assert today().fresh.level is level
+    assert judge_copy().fresh.level is level
 
 
 @pytest.mark.parametrize("refused", [True, False])
 def test_an_odoo_that_is_away_or_refuses(refused: bool) -> None:
     circuit_breaker.record_failure(verbatim('no login "x"'), probing=False, refused=refused)
-    found = today()
+    found = judge_copy()
     kind = FactKind.ODOO_REFUSES if refused else FactKind.ODOO_AWAY
     assert told(found.fresh) == [(kind, Level.TROUBLE)]
     needed = [(kind, Level.TROUBLE)] if refused else [(FactKind.NOTHING, Level.OK)]
@@ -94,7 +95,7 @@ def test_an_odoo_that_is_away_or_refuses(refused: bool) -> None:
 def test_a_slow_hour_needs_attention() -> None:
     for _ in range(10):
         journal(1, delay=30.0)
-    fresh = today().fresh
+    fresh = judge_copy().fresh
     assert told(fresh) == [(FactKind.SLOW, Level.ATTENTION)]
     assert fresh.facts[0].values == {"p95": 30.0, "count": 10}
 
@@ -102,7 +103,7 @@ def test_a_slow_hour_needs_attention() -> None:
 def test_silence_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     silent = EventFlow(Flow.SILENT, None, 7200.0, 40.0)
     monkeypatch.setattr(verdict, "event_flow", lambda: silent)
-    (fact,) = today().fresh.facts
+    (fact,) = judge_copy().fresh.facts
     assert (fact.kind, fact.level) == (FactKind.SILENT, Level.TROUBLE)
     assert fact.values == {"since": None, "seconds": 7200.0, "usual_per_hour": 40.0}
 
@@ -110,14 +111,45 @@ def test_silence_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_compared_yet_is_trouble() -> None:
     SyncLog.objects.all().delete()
     SyncState.objects.update(last_sync=None)
-    kinds = {fact.kind for fact in today().equal.facts}
+    kinds = {fact.kind for fact in judge_copy().equal.facts}
     assert FactKind.NEVER_COMPARED in kinds
-    assert today().equal.level is Level.TROUBLE
+    assert judge_copy().equal.level is Level.TROUBLE
+
+
+def test_a_first_load_at_work_is_told_as_such() -> None:
+    SyncLog.objects.all().delete()
+    SyncState.objects.update(last_sync=None, is_syncing=True)
+    run(status="running", phase="orders", ended_at=None, bc_count=1234)
+    equal = judge_copy().equal
+    assert told(equal) == [(FactKind.FIRST_LOAD, Level.ATTENTION)]
+    assert SENTENCES[FactKind.FIRST_LOAD](equal.facts[0].values) == (
+        "The first load is in progress: 1,234 orders have been read."
+    )
+
+
+@pytest.mark.parametrize("value", [correctness.correctness, processes.processes, verdict.attention])
+def test_what_people_act_upon_is_seconds_old_however_long_it_took_to_find(
+    value: CachedValue[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a page goes on to show in red what was mended ten minutes ago."""
+    now, asked = 0.0, 0
+
+    def ask() -> int:
+        nonlocal now, asked
+        now, asked = now + 1.5, asked + 1
+        return asked
+
+    monkeypatch.setattr("bc_consumer.core.cached_value.time.monotonic", lambda: now)
+    monkeypatch.setattr(value, "_question", ask)
+    assert value() == 1
+    now += 10.5
+    assert value() == 2
+    value.forget()
 
 
 def test_a_failed_run_is_trouble() -> None:
     run(status="refused", phase="orders", started_at=timezone.now() + timedelta(seconds=1))
-    assert (FactKind.RUN_FAILED, Level.TROUBLE) in told(today().equal)
+    assert (FactKind.RUN_FAILED, Level.TROUBLE) in told(judge_copy().equal)
 
 
 def test_a_run_that_does_not_come_needs_attention(settings: LazySettings) -> None:
@@ -125,25 +157,25 @@ def test_a_run_that_does_not_come_needs_attention(settings: LazySettings) -> Non
     SyncLog.objects.update(started_at=long_ago, ended_at=long_ago)
     # Due four hours ago.
     settings.SYNC_NIGHTLY_AT = timezone.localtime(timezone.now() - timedelta(hours=4)).time()
-    assert told(today().equal) == [(FactKind.RUN_LATE, Level.ATTENTION)]
+    assert told(judge_copy().equal) == [(FactKind.RUN_LATE, Level.ATTENTION)]
 
 
 def test_differences_that_webhooks_should_have_told_need_attention(settings: LazySettings) -> None:
     settings.ALERT_MISSED = 10
     SyncLog.objects.update(missed_by_webhooks=10, found_by_window=10)
-    assert today().equal.level is Level.OK
+    assert judge_copy().equal.level is Level.OK
     SyncLog.objects.update(missed_by_webhooks=11, found_by_window=11)
     correctness.correctness.forget()
-    (fact,) = today().equal.facts
+    (fact,) = judge_copy().equal.facts
     assert (fact.kind, fact.values["orders"]) == (FactKind.MISSED, 11)
     settings.PUBLIC_URL, settings.SYNC_POLL_SECONDS = "", 60
-    assert today().equal.level is Level.OK
+    assert judge_copy().equal.level is Level.OK
 
 
 @pytest.mark.parametrize("column", ["same_date", "error_count", "held"])
 def test_differences_that_a_run_can_t_put_right_or_nothing_told_of(column: str) -> None:
     SyncLog.objects.update(**{column: 2})
-    assert told(today().equal) == [(FactKind.DIFFERENCES, Level.ATTENTION)]
+    assert told(judge_copy().equal) == [(FactKind.DIFFERENCES, Level.ATTENTION)]
 
 
 def test_what_needs_a_person() -> None:
@@ -154,7 +186,7 @@ def test_what_needs_a_person() -> None:
         queue="q", body=b"", digest="d", why="w", first_at=Now(), last_at=Now()
     )
     Heartbeat.objects.filter(kind="web").update(version="0.9.0")
-    found = {fact.kind: fact.values for fact in today().needs_me.facts}
+    found = {fact.kind: fact.values for fact in judge_copy().needs_me.facts}
     assert found == {
         FactKind.FAILED_ORDERS: {"count": 1},
         FactKind.HELD_ORDERS: {"count": 1},
@@ -169,24 +201,24 @@ def test_an_alert_that_somebody_takes_care_of_needs_nobody_else() -> None:
         key="x", text="y", first_at=Now(), last_at=Now(), acknowledged_at=Now(),
         acknowledged_by="chief",
     )  # fmt: skip
-    assert told(today().needs_me) == [(FactKind.NOTHING, Level.OK)]
+    assert told(judge_copy().needs_me) == [(FactKind.NOTHING, Level.OK)]
 
 
 def test_a_run_that_the_brake_held_up_needs_a_person() -> None:
     run(status="braked", phase="orders", started_at=timezone.now() + timedelta(seconds=1))
-    assert told(today().needs_me) == [(FactKind.RUN_BRAKED, Level.ATTENTION)]
+    assert told(judge_copy().needs_me) == [(FactKind.RUN_BRAKED, Level.ATTENTION)]
 
 
 def test_missing_settings_and_a_missing_scheduler_need_a_person(settings: LazySettings) -> None:
     settings.ODOO_URL, settings.ODOO_WEBHOOK_SECRETS = "", []
     Heartbeat.objects.filter(kind="scheduler").delete()
-    assert told(today().needs_me) == [
+    assert told(judge_copy().needs_me) == [
         (FactKind.NOT_SET_UP, Level.TROUBLE),
         (FactKind.NOT_SET_UP, Level.TROUBLE),
         (FactKind.NO_SCHEDULER, Level.TROUBLE),
     ]
     settings.ODOO_URL, settings.SYNC_POLL_SECONDS = "https://odoo.example.com", 60
-    assert FactKind.NOT_SET_UP not in {fact.kind for fact in today().needs_me.facts}
+    assert FactKind.NOT_SET_UP not in {fact.kind for fact in judge_copy().needs_me.facts}
 
 
 def test_ten_tabs_cost_as_much_as_one(django_assert_num_queries: DjangoAssertNumQueries) -> None:
@@ -194,7 +226,7 @@ def test_ten_tabs_cost_as_much_as_one(django_assert_num_queries: DjangoAssertNum
     for one in (freshness.present, freshness.last_hour):
         one.forget()
     with django_assert_num_queries(20):
-        today()
+        judge_copy()
     values: list[CachedValue[Any]] = [
         freshness.present, freshness.last_hour, correctness.correctness, event_flow.event_flow,
         processes.processes, verdict.attention,
@@ -204,4 +236,4 @@ def test_ten_tabs_cost_as_much_as_one(django_assert_num_queries: DjangoAssertNum
         value._known = (value._known[0], value._known[1] + 60)
     with django_assert_num_queries(0):
         for _tab in range(10):
-            today()
+            judge_copy()

@@ -20,7 +20,8 @@ from django.db import connection
 from bc_consumer import ledger
 from bc_consumer.core import bulk_rows
 from bc_consumer.models import BC, BCLine, JournalEntry, Lane, PendingBC, VersionCounter
-from bc_consumer.odoo import LineSnapshot, OrderSnapshot
+from bc_consumer.odoo import OrderSnapshot
+from bc_consumer.odoo.records import LineSnapshot
 from bc_consumer.refresh import unchanged_orders
 from bc_consumer.refresh.mapping import MappedOrder, map_order, map_orders
 from bc_consumer.refresh.writer import FetchedRow, apply

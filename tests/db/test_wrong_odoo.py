@@ -44,6 +44,7 @@ def subjects() -> list[str]:
     return [str(message.subject) for message in mail.outbox]
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_10_one_mail_for_run_and_webhooks_of_an_empty_database(simulator: Simulator) -> None:
     ids = list(simulator.bulk_create(60, 1, spread_days=10))
     run()
@@ -98,11 +99,13 @@ def test_rule_10_another_database_s_orders_do_not_replace_ours(
     assert subjects() == ["[BC] Odoo rejects our access"]
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_10_unless_it_is_meant(copied_from_another: list[int], simulator: Simulator) -> None:
     assert run(forced=True).status == Status.OK
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_10_a_restored_backup_s_newest_orders_are_others_and_replace_ours_by_force(
     copied_from_another: list[int], simulator: Simulator
 ) -> None:
@@ -115,6 +118,7 @@ def test_rule_10_a_restored_backup_s_newest_orders_are_others_and_replace_ours_b
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_10_a_few_that_a_restored_backup_lacks_take_nobody(
     copied_from_another: list[int], simulator: Simulator
 ) -> None:
@@ -138,6 +142,7 @@ def test_an_order_s_creation_is_asked_for_in_one_call(simulator: Simulator, odoo
     assert created[ids[0]] == datetime.fromisoformat(order["create_date"]).replace(tzinfo=UTC)
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_10_half_of_the_orders_hidden_are_forbidden_and_none_is_archived(
     simulator: Simulator,
 ) -> None:
@@ -157,6 +162,7 @@ def test_rule_10_half_of_the_orders_hidden_are_forbidden_and_none_is_archived(
     assert not Alert.objects.exists()
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_10_hidden_ones_hide_no_deletion(simulator: Simulator) -> None:
     ids = list(simulator.bulk_create(80, 1, spread_days=100))
     run()
@@ -167,6 +173,7 @@ def test_rule_10_hidden_ones_hide_no_deletion(simulator: Simulator) -> None:
     assert BC.objects.filter(forbidden_at__isnull=False).count() == 20
 
 
+@pytest.mark.slow("plays several whole runs")
 def test_rule_10_hidden_ones_do_not_let_the_brake_off(
     simulator: Simulator, settings: LazySettings
 ) -> None:

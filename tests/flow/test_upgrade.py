@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -154,6 +155,12 @@ def play(step: str, machine: Installation, release: Path) -> None:
         case ["systemctl", "restart", unit]:
             machine.stop(unit)
             machine.start(unit)
+        case ["systemctl", "start", unit]:
+            machine.start(unit)
+        case ["systemctl", "stop", unit]:
+            machine.stop(unit)
+        case ["sleep", seconds]:
+            time.sleep(int(seconds))
         case ["curl", "--silent", "--fail", *_, url]:
             (port,) = re.findall(r"^http://127\.0\.0\.1:(\d+)/readyz$", url)
             machine.wait_ready(machine.ports[port])

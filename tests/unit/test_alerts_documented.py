@@ -10,6 +10,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -54,7 +55,8 @@ def part(key: str, title: str) -> str:
     return re.split(r"\*\*|```", rest)[0]
 
 
-def keys_in_code() -> set[str]:
+@cache
+def keys_in_code() -> frozenset[str]:
     found: set[str] = set()
     for path in sorted((ROOT / "bc_consumer").rglob("*.py")):
         tree = ast.parse(path.read_text())
@@ -64,7 +66,16 @@ def keys_in_code() -> set[str]:
                     keys = set(keys_of(call.args[0], function, module_of(path)))
                     assert keys, f"{path}:{call.lineno}: which key?"
                     found |= keys
-    return found
+    return frozenset(found)
+
+
+@cache
+def messages() -> frozenset[str]:
+    """Return every English sentence of the catalogue."""
+    return frozenset(
+        ast.literal_eval("(" + text.replace("\n", " ") + ")")
+        for text in MESSAGE.findall((ROOT / CATALOGUE).read_text("utf-8"))
+    )
 
 
 def calls_of_alert(function: ast.FunctionDef) -> Iterator[ast.Call]:
@@ -130,10 +141,7 @@ def test_each_says_what_it_means_what_to_press_and_the_command(key: str) -> None
 
 @pytest.mark.parametrize("key", sorted(alert_sections()))
 def test_the_buttons_are_the_console_s(key: str) -> None:
-    shown = {
-        ast.literal_eval("(" + text.replace("\n", " ") + ")")
-        for text in MESSAGE.findall((ROOT / CATALOGUE).read_text("utf-8"))
-    }
+    shown = messages()
     for button in BUTTON.findall(part(key, "What to press.")):
         assert button in shown, f"{key}: the console has no «{button}»"
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -14,8 +15,11 @@ from django.core.exceptions import ImproperlyConfigured
 from bc_consumer import conf
 from bc_consumer.core.environment import Environment
 from bc_consumer.installation.setting_checks import check_settings
+from project.embedded.data_directory import load_secrets
 from tests import programs
 from tests.conftest import ON_SQLITE
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_only_settings_are_imported_whole() -> None:
@@ -160,3 +164,15 @@ def test_an_answer_after_odoo_s_second_is_told(
 ) -> None:
     monkeypatch.setattr(settings, "WEBHOOK_ANSWER_SECONDS", seconds)
     assert ("bc.W008" in {message.id for message in check_settings()}) is told
+
+
+def test_a_copied_example_takes_the_secrets_that_start_has_made(tmp_path: Path) -> None:
+    """As in the README's steps: .env is a copy of .env.example, whose secrets are empty."""
+    made = load_secrets(tmp_path)
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment |= {"ENV_FILE": str(ROOT / ".env.example"), "DATA_DIR": str(tmp_path)}
+    code = (
+        "from project import settings as s; print(s.SECRET_KEY, *s.ODOO_WEBHOOK_SECRETS, sep='\\n')"
+    )
+    done = programs.run([sys.executable, "-c", code], environment=environment, seconds=60)
+    assert done.stdout.split() == [made["SECRET_KEY"], made["ODOO_WEBHOOK_SECRETS"]], done.stderr

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 
-from bc_consumer.refresh.hidden_changes import differs_under_same_date, is_proven
+from bc_consumer.refresh.hidden_changes import differs_under_same_date, is_date_proven
 
 DATE = ["2026-01-01", "2026-01-02"]
 TAX = {"id": 1, "name": "A"}
@@ -72,4 +72,4 @@ def test_a_read_proves_what_no_transaction_can_still_have_changed(
     settings: LazySettings, read_at: datetime | None, dates: list[datetime | None], proven: bool
 ) -> None:
     settings.ODOO_LONGEST_TRANSACTION_SECONDS = 900
-    assert is_proven(read_at, dates, NOW) is proven
+    assert is_date_proven(read_at, dates, NOW) is proven

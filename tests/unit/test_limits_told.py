@@ -11,7 +11,7 @@ import pytest
 import yaml
 from django.core.management import call_command, load_command_class
 
-from bc_consumer.installation.rule_words import Exit
+from bc_consumer.installation.rule_sentences import Exit
 from bc_consumer.management.commands import web
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.reconciliation import period_digest

@@ -14,9 +14,9 @@ from bc_consumer.fields.field import Field
 from bc_consumer.fields.kinds import Kind
 from bc_consumer.fields.table import PURCHASE_ORDER, PURCHASE_ORDER_LINE
 from bc_consumer.models import BC, BCLine
-from bc_consumer.odoo import LineSnapshot, OrderSnapshot
+from bc_consumer.odoo import OrderSnapshot
 from bc_consumer.odoo.field_set import FieldSet, ModelFields, WantedFields, load_field_set
-from bc_consumer.odoo.records import build_order
+from bc_consumer.odoo.records import LineSnapshot, build_order
 from bc_consumer.refresh.mapping import MappingError, map_order
 from tests.unit.odoo.serving import CAPTURES
 

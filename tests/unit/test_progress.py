@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from django.utils import translation
 
-from bc_consumer.management.progress import Bar, Lines, ProgressState, display, told
+from bc_consumer.management.progress import Bar, Lines, ProgressState, display, progress_line
 from bc_consumer.management.terminal import CLEAR_LINE, StatusLine, log_above
 from bc_consumer.reconciliation.run import END_LINE
 
@@ -62,11 +62,11 @@ def _wide_and_english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
 )  # fmt: skip
 def test_what_is_told(standing: ProgressState, rate: float, expected: str) -> None:
-    assert told(standing, rate) == expected
+    assert progress_line(standing, rate) == expected
 
 
 def test_an_unknown_phase_is_told_by_its_name() -> None:
-    assert told(ProgressState("new phase", 1), 0.0).endswith("new phase")
+    assert progress_line(ProgressState("new phase", 1), 0.0).endswith("new phase")
 
 
 def test_a_terminal_has_a_bar_and_a_file_has_lines() -> None:

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from bc_consumer.core import redaction
 from bc_consumer.core.redaction import redacted
-from bc_consumer.core.secret_patterns import (
+from bc_consumer.core.redactor import (
     HIDDEN,
     LONGEST,
     LONGEST_PIECE,

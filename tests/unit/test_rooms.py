@@ -70,6 +70,40 @@ def test_every_room_and_every_module_at_the_root_has_its_floor() -> None:
     assert placed == rooms() | at_the_root
 
 
+def test_every_module_is_named_with_its_room() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    told = dict(re.findall(r"^\| `(\w+)/` \| (.*)$", text, re.MULTILINE))
+    told["odoo"] = text.partition("### bc_consumer/odoo")[2].partition("\n### ")[0]
+    told["odoo_webhook"] = told["project"] = text.partition("### The rest")[2].partition("\n## ")[0]
+    folders = [APP / room for room in rooms() - {"templatetags"}]
+    for folder in (*folders, ROOT / "odoo_webhook", ROOT / "project"):
+        for path in folder.iterdir():
+            if (path / "__init__.py").exists():  # commands, versions of Odoo: one name for all
+                names = {f"`{path.name}/`"}
+            elif path.suffix == ".py" and path.name != "__init__.py":
+                names = {f"`{path.stem}`", f"`{path.name}`"}
+            else:
+                continue
+            named = any(name in told[folder.name] for name in names)
+            assert named, f"docs/architecture.md: {path.relative_to(ROOT)}"
+
+
+def test_no_room_s_list_names_a_module_that_is_gone() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    for room, told in re.findall(r"^\| `(\w+)/` \| [^|]* \| (.*) \|$", text, re.MULTILINE):
+        for name in set(re.findall(r"`([a-z_]+)`", told)):
+            assert (APP / room / f"{name}.py").is_file(), f"docs/architecture.md: {room}/{name}"
+
+
+def test_the_documents_name_modules_that_there_are() -> None:
+    of_a_room = re.compile(rf"`((?:bc_consumer/)?(?:{'|'.join(rooms())})/[\w/]+\.py)`")
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
+        if page.name == "CHANGELOG.md":  # as they were called then
+            continue
+        for name in of_a_room.findall(page.read_text()):
+            assert (APP / name.removeprefix("bc_consumer/")).is_file(), f"{page.name}: {name}"
+
+
 def test_the_house_stays_small() -> None:
     below = defaultdict(set)
     for upper, lower in arrows():

@@ -22,7 +22,7 @@ from bc_consumer.management.command import (
     HelpFormatter,
     RedactedCommand,
     exit_code_table,
-    order,
+    parse_order,
     stopping_on_signals,
 )
 from bc_consumer.management.order_names import NotOneOrder, find_orders
@@ -59,7 +59,7 @@ class Command(RedactedCommand):
         parser.formatter_class = HelpFormatter
         parser.add_argument(
             "order",
-            type=order,
+            type=parse_order,
             metavar="ORDER",
             help=_("its Odoo id, or its reference (P00042)"),
         )
@@ -94,7 +94,7 @@ class Command(RedactedCommand):
     def _show(self, comparison: OrderComparison) -> Exit:
         self._facts = comparison.plain()
         if not self._json:
-            for line in told(comparison, width_of(self.stdout)):
+            for line in comparison_lines(comparison, width_of(self.stdout)):
                 self.tell(line)
         if comparison.error:
             return self._end(Exit.PARTIAL, said(comparison.error))
@@ -117,7 +117,7 @@ class Command(RedactedCommand):
 # --- texts --------------------------------------------------------------------------------------
 
 
-def told(comparison: OrderComparison, width: int | None) -> Iterator[str]:
+def comparison_lines(comparison: OrderComparison, width: int | None) -> Iterator[str]:
     """Describe a comparison; ``width``: the longest line."""
     number_ = f"#{comparison.odoo_id}"
     name = number_ if comparison.name == number_ else f"{comparison.name} ({number_})"

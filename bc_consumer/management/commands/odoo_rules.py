@@ -11,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.redaction import hide
-from bc_consumer.installation.rule_words import Exit
+from bc_consumer.installation.rule_sentences import Exit
 from bc_consumer.installation.rules_session import RulesRequest, RulesSession
 from bc_consumer.management import rules_text
 from bc_consumer.management.command import HelpFormatter, RedactedCommand
@@ -118,7 +118,7 @@ class Command(RedactedCommand):
 
     def compared(self, comparison: Comparison) -> None:
         """Write the rules as they are in Odoo."""
-        for line in rules_text.told(comparison, width_of(self.stdout)):
+        for line in rules_text.rule_lines(comparison, width_of(self.stdout)):
             self.say(line)
         if advice := rules_text.advice(comparison):
             self.say(advice)

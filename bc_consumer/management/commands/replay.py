@@ -26,8 +26,8 @@ from bc_consumer.management.command import (
     RedactedCommand,
     exit_code_table,
     operator,
-    order,
-    since,
+    parse_order,
+    parse_since,
 )
 from bc_consumer.management.order_names import NotOneOrder, find_orders
 from bc_consumer.management.tables import aligned, wrapped
@@ -66,7 +66,7 @@ class Command(RedactedCommand):
         parser.formatter_class = HelpFormatter
         parser.add_argument(
             "--bc",
-            type=order,
+            type=parse_order,
             nargs="+",
             metavar="ORDER",
             help=_("these failed orders, by Odoo id or reference (P00042)"),
@@ -78,7 +78,7 @@ class Command(RedactedCommand):
         )
         parser.add_argument(
             "--since",
-            type=since,
+            type=parse_since,
             metavar="WHEN",
             help=_("those that failed since then: 2d, 36h, 2026-11-24 or 2026-11-24T06:00"),
         )

@@ -19,8 +19,8 @@ from bc_consumer.management.command import (
     HelpFormatter,
     RedactedCommand,
     operator,
-    order,
-    since,
+    parse_order,
+    parse_since,
     stopping_on_signals,
     stream_of,
 )
@@ -74,7 +74,7 @@ class Command(RedactedCommand):
         )
         parser.add_argument(
             "--since",
-            type=since,
+            type=parse_since,
             metavar="WHEN",
             help=_(
                 "begin the window there: 2d, 36h, 2026-11-24 or 2026-11-24T06:00 (in TIME_ZONE);"
@@ -83,7 +83,7 @@ class Command(RedactedCommand):
         )
         parser.add_argument(
             "--until",
-            type=since,
+            type=parse_since,
             metavar="WHEN",
             help=_("with --dry-run and --since: compare what was last written in between"),
         )
@@ -94,7 +94,7 @@ class Command(RedactedCommand):
         )
         parser.add_argument(
             "--bc",
-            type=order,
+            type=parse_order,
             nargs="+",
             metavar="ORDER",
             help=_("these orders alone, at once, by Odoo id or reference (P00042)"),

@@ -144,16 +144,16 @@ def test_the_order_of_a_line_may_come_with_its_name(order: Any, order_id: int | 
     with serving(TinyOdoo(lambda *_call: rows).respond) as (_server, odoo):
         [line] = odoo.listing.lines(since=None, after_id=0, limit=2)
         assert line.order_id == order_id
-        assert odoo.listing.orders_of_lines([6]) == ({6: 9} if order_id else {})
 
 
 @pytest.mark.parametrize("order", [True, "P00009", -1, []])
 def test_the_order_of_a_line_is_an_id(order: Any) -> None:
+    row = {"id": 6, "write_date": "2026-01-01 00:00:00", "order_id": order}
     with (
-        serving(TinyOdoo(lambda *_call: [{"id": 6, "order_id": order}]).respond) as (_s, odoo),
+        serving(TinyOdoo(lambda *_call: [row]).respond) as (_s, odoo),
         pytest.raises(OdooProtocolError),
     ):
-        odoo.listing.orders_of_lines([6])
+        odoo.listing.lines(since=None, after_id=0, limit=2)
 
 
 # --- what exists ---
@@ -169,25 +169,24 @@ def test_existing_leaves_out_what_is_gone_or_hidden(each_version: Simulator) -> 
 
 def test_many_ids_are_asked_for_in_several_calls(simulator: Simulator, odoo: Odoo) -> None:
     ids = list(simulator.bulk_create(4_500, lines_per_order=1))
-    lines = simulator.line_ids()
     odoo.listing.any_order()
     calls = odoo.calls
     assert odoo.listing.existing(ids) == set(ids)
     assert odoo.calls == calls + 3
-    assert odoo.listing.orders_of_lines(lines) == dict(zip(lines, ids, strict=True))
+    assert odoo.listing.created(ids).keys() == set(ids)
     assert odoo.calls == calls + 6
     assert odoo.listing.existing([]) == set()
-    assert odoo.listing.orders_of_lines([2**31]) == {}
+    assert odoo.listing.created([2**31]) == {}
     assert odoo.calls == calls + 6
 
 
-def test_orders_of_lines_follow_a_moved_line(each_version: Simulator) -> None:
+def test_a_moved_line_is_listed_with_its_new_order(each_version: Simulator) -> None:
     one, other = [stamped_order(each_version, "2026-01-01", lines=2) for _ in range(2)]
     first, second, third, fourth = each_version.line_ids()
     each_version.move_line(second, other)
     each_version.delete_line(third)
-    found = gateway(each_version).listing.orders_of_lines([first, second, third, fourth, 10**6])
-    assert found == {first: one, second: other, fourth: other}
+    listed = gateway(each_version).listing.lines(since=None, after_id=0, limit=10)
+    assert {line.id: line.order_id for line in listed} == {first: one, second: other, fourth: other}
 
 
 @pytest.mark.parametrize("answer", [[1, 7], [True], [2.5], [[2]], {"ids": [2]}, False])

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from bc_consumer.odoo import (
-    Bucket,
     CannotGroup,
     Listed,
     MissingEndpoint,
@@ -17,6 +16,7 @@ from bc_consumer.odoo import (
 )
 from bc_consumer.odoo.fault_errors import Fault
 from bc_consumer.odoo.group_rows import GroupLacksBounds, ReadGroup
+from bc_consumer.odoo.records import Bucket
 from bc_consumer.odoo.versions.before_17 import ReadGroupBefore17
 from bc_consumer.odoo.xmlrpc_codec import read_response
 from tests.unit.odoo.serving import (

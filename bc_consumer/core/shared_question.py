@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class BackgroundAnswer(Generic[T]):
+class SharedQuestion(Generic[T]):
     """Asks ``question``, in one thread at a time. Thread-safe."""
 
     def __init__(self, question: Callable[[], T]) -> None:

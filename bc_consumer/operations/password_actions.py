@@ -55,7 +55,7 @@ class Performed:
 
 Step = Callable[[Mapping[str, Any], Account, threading.Event], Performed]
 """Gets the parameters, the account, and what is set when time is up."""
-STEPS: dict[OperatorAction.Kind, Step] = {}
+PASSWORD_STEPS: dict[OperatorAction.Kind, Step] = {}
 """By kind. A room above knows each, and puts it here when the process starts."""
 
 
@@ -93,7 +93,7 @@ def _do(action: OperatorAction, account: Account) -> Performed:
     timer.daemon = True
     timer.start()
     try:
-        done = STEPS[Kind(action.kind)](action.parameters, account, stop)
+        done = PASSWORD_STEPS[Kind(action.kind)](action.parameters, account, stop)
     except Exception as error:
         logger.exception("action %d: unexpected internal error", action.pk)
         text = _("Unexpected internal error: %(error)s. The log has more.", error=repr(error))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bc_consumer.core.background_value import BackgroundValue
+from bc_consumer.core.background_cache import BackgroundCache
 from tests.services.waiting import wait_until
 
 
@@ -38,7 +38,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Return a function that lets time pass."""
     passed, monotonic = [0.0], time.monotonic
     monkeypatch.setattr(
-        "bc_consumer.core.background_value.time.monotonic", lambda: monotonic() + passed[0]
+        "bc_consumer.core.background_cache.time.monotonic", lambda: monotonic() + passed[0]
     )
 
     def later(seconds: float) -> None:
@@ -49,7 +49,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 def test_an_answer_is_kept_for_its_time(server: Server, clock: Callable[[float], None]) -> None:
     server.may_answer.set()
-    value = BackgroundValue(server, every=60.0, wait=30.0)
+    value = BackgroundCache(server, every=60.0, wait=30.0)
     first = value()
     assert first is not None
     assert first.answer == 1
@@ -64,7 +64,7 @@ def test_an_answer_is_kept_for_its_time(server: Server, clock: Callable[[float],
 
 
 def test_nobody_waits_longer_than_told(server: Server, clock: Callable[[float], None]) -> None:
-    value = BackgroundValue(server, every=60.0, wait=0.05)
+    value = BackgroundCache(server, every=60.0, wait=0.05)
     assert value() is None
     clock(1)
     # The time to wait counts from the question, not from each caller.
@@ -81,7 +81,7 @@ def test_nobody_waits_longer_than_told(server: Server, clock: Callable[[float], 
 def test_while_a_question_is_open_no_other_is_asked(
     server: Server, clock: Callable[[float], None]
 ) -> None:
-    value = BackgroundValue(server, every=1.0, wait=0.0)
+    value = BackgroundCache(server, every=1.0, wait=0.0)
     for _ in range(5):
         value()
         clock(10)
@@ -93,7 +93,7 @@ def test_an_error_is_logged_and_the_former_answer_stays(
     clock: Callable[[float], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     answers = iter([1])
-    value = BackgroundValue(lambda: next(answers), every=1.0, wait=30.0)
+    value = BackgroundCache(lambda: next(answers), every=1.0, wait=30.0)
     value()
     clock(2)
     known = value()
@@ -104,7 +104,7 @@ def test_an_error_is_logged_and_the_former_answer_stays(
 
 def test_it_can_be_forgotten(server: Server) -> None:
     server.may_answer.set()
-    value = BackgroundValue(server, every=60.0, wait=30.0)
+    value = BackgroundCache(server, every=60.0, wait=30.0)
     value()
     value.forget()
     known = value()

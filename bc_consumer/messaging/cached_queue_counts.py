@@ -1,11 +1,11 @@
-"""How many messages wait in RabbitMQ's queues, and how many consumers they have, for a page."""
+"""What ``queue_counts`` counted a moment ago, queue by queue, for pages."""
 
 from dataclasses import dataclass
 
 from django.conf import settings
 from dramatiq.common import xq_name
 
-from bc_consumer.core.background_value import BackgroundValue
+from bc_consumer.core.background_cache import BackgroundCache
 from bc_consumer.messaging.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE
 from bc_consumer.messaging.queue_counts import QueueCount, count_messages
 
@@ -16,7 +16,7 @@ EVERY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class QueueDepth:
+class NamedQueueCount:
     """One queue. A queue that nobody has declared yet is empty, and has no consumers."""
 
     name: str
@@ -26,42 +26,42 @@ class QueueDepth:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueDepths:
+class AllQueueCounts:
     """All of our queues, or what kept RabbitMQ from answering."""
 
     reachable: bool
-    wake_ups: QueueDepth | None = None
+    wake_ups: NamedQueueCount | None = None
     """Order ids on their way to the workers."""
-    stored_events: QueueDepth | None = None
+    stored_events: NamedQueueCount | None = None
     """Events that the database could not take; workers and schedulers move them to the ledger."""
-    undecodable: QueueDepth | None = None
+    undecodable: NamedQueueCount | None = None
     """Messages that are no stored events, and wait for a person."""
-    dead_letters: QueueDepth | None = None
+    dead_letters: NamedQueueCount | None = None
     """Messages that no worker could process; RabbitMQ drops them after a week."""
 
 
-def _read() -> QueueDepths:
+def _read() -> AllQueueCounts:
     dead = xq_name(settings.RABBITMQ_QUEUE)
     names = (settings.RABBITMQ_QUEUE, FALLBACK_QUEUE, UNDECODABLE_QUEUE, dead)
     try:
         counts = count_messages(names, DEADLINE_SECONDS)
     except FAILURES:
-        return QueueDepths(False)
-    return QueueDepths(True, *(_depth(name, counts.get(name)) for name in names))
+        return AllQueueCounts(False)
+    return AllQueueCounts(True, *(_named(name, counts.get(name)) for name in names))
 
 
-def _depth(name: str, count: QueueCount | None) -> QueueDepth:
+def _named(name: str, count: QueueCount | None) -> NamedQueueCount:
     return (
-        QueueDepth(name, 0, 0)
+        NamedQueueCount(name, 0, 0)
         if count is None
-        else QueueDepth(name, count.messages, count.consumers)
+        else NamedQueueCount(name, count.messages, count.consumers)
     )
 
 
-_known = BackgroundValue(_read, every=EVERY_SECONDS, wait=DEADLINE_SECONDS)
+_known = BackgroundCache(_read, every=EVERY_SECONDS, wait=DEADLINE_SECONDS)
 
 
-def queue_depths() -> QueueDepths | None:
+def cached_queue_counts() -> AllQueueCounts | None:
     """Return the queues as they were a moment ago; None where ids travel in memory.
 
     Takes ``DEADLINE_SECONDS`` at most. While RabbitMQ keeps us waiting it counts as unreachable.
@@ -70,7 +70,7 @@ def queue_depths() -> QueueDepths | None:
         return None
     known = _known()
     if known is None or known.seconds_old > EVERY_SECONDS + DEADLINE_SECONDS:
-        return QueueDepths(False)
+        return AllQueueCounts(False)
     return known.answer
 
 

@@ -9,9 +9,13 @@ import pika
 import pytest
 from django.conf import LazySettings
 
-from bc_consumer.messaging import queue_depths
+from bc_consumer.messaging import cached_queue_counts
+from bc_consumer.messaging.cached_queue_counts import (
+    DEADLINE_SECONDS,
+    AllQueueCounts,
+    NamedQueueCount,
+)
 from bc_consumer.messaging.publisher import FALLBACK_QUEUE, UNDECODABLE_QUEUE
-from bc_consumer.messaging.queue_depths import DEADLINE_SECONDS, QueueDepth, QueueDepths
 from tests.queues import channel_to
 from tests.services.gate import Gate
 from tests.services.waiting import wait_until
@@ -19,22 +23,22 @@ from tests.services.waiting import wait_until
 
 @pytest.fixture(autouse=True)
 def _asked_anew() -> Iterator[None]:
-    queue_depths.forget()
+    cached_queue_counts.forget()
     yield
-    queue_depths.forget()
+    cached_queue_counts.forget()
 
 
 def test_ids_that_travel_in_memory_have_no_queues(settings: LazySettings) -> None:
     settings.RABBITMQ_URL = ""
-    assert queue_depths.queue_depths() is None
+    assert cached_queue_counts.cached_queue_counts() is None
 
 
 def test_queues_tell_what_waits_and_who_takes_it(vhost_url: str, settings: LazySettings) -> None:
     settings.RABBITMQ_URL, wakes = vhost_url, settings.RABBITMQ_QUEUE
     names = (wakes, FALLBACK_QUEUE, UNDECODABLE_QUEUE, f"{wakes}.XQ")
-    empty = [QueueDepth(name, 0, 0) for name in names]
+    empty = [NamedQueueCount(name, 0, 0) for name in names]
     # None of them is declared: that neither fails nor declares them.
-    assert queue_depths.queue_depths() == QueueDepths(True, *empty)
+    assert cached_queue_counts.cached_queue_counts() == AllQueueCounts(True, *empty)
 
     with channel_to(vhost_url) as channel:
         channel.queue_declare(wakes, durable=True)
@@ -43,13 +47,13 @@ def test_queues_tell_what_waits_and_who_takes_it(vhost_url: str, settings: LazyS
         for _ in range(3):
             channel.basic_publish("", FALLBACK_QUEUE, b"{}")
         channel.basic_consume(wakes, lambda *_: None)
-        queue_depths.forget()
-        assert queue_depths.queue_depths() == QueueDepths(
+        cached_queue_counts.forget()
+        assert cached_queue_counts.cached_queue_counts() == AllQueueCounts(
             True,
-            QueueDepth(wakes, 0, 1),
-            QueueDepth(FALLBACK_QUEUE, 3, 0),
-            QueueDepth(UNDECODABLE_QUEUE, 0, 0),
-            QueueDepth(f"{wakes}.XQ", 0, 0),
+            NamedQueueCount(wakes, 0, 1),
+            NamedQueueCount(FALLBACK_QUEUE, 3, 0),
+            NamedQueueCount(UNDECODABLE_QUEUE, 0, 0),
+            NamedQueueCount(f"{wakes}.XQ", 0, 0),
         )
 
 
@@ -57,9 +61,9 @@ def test_an_answer_is_kept_for_some_seconds(
     vhost_url: str, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.RABBITMQ_URL = vhost_url
-    known = queue_depths.queue_depths()
+    known = cached_queue_counts.cached_queue_counts()
     monkeypatch.setattr(pika, "BlockingConnection", None)
-    assert queue_depths.queue_depths() == known
+    assert cached_queue_counts.cached_queue_counts() == known
 
 
 @pytest.mark.parametrize("how", ["refuse", "swallow"])
@@ -73,13 +77,13 @@ def test_a_rabbitmq_that_does_not_answer_holds_no_page_up(
     break_it[how]()
     began = time.monotonic()
     for _tab in range(10):
-        assert queue_depths.queue_depths() == QueueDepths(False)
+        assert cached_queue_counts.cached_queue_counts() == AllQueueCounts(False)
     assert time.monotonic() - began < 2 * DEADLINE_SECONDS + 3, "each of them waited"
     gate_to_rabbitmq.open()
 
     def answers() -> bool:
-        queue_depths.forget()
-        found = queue_depths.queue_depths()
+        cached_queue_counts.forget()
+        found = cached_queue_counts.cached_queue_counts()
         return found is not None and found.reachable
 
     wait_until(answers, what="RabbitMQ's answer", every=0.2)

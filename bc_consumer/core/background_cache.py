@@ -25,7 +25,7 @@ class Known(Generic[T]):
     seconds_old: float
 
 
-class BackgroundValue(Generic[T]):
+class BackgroundCache(Generic[T]):
     """Calls ``question`` once in ``every`` seconds at most, and only while somebody wants to know.
 
     A caller waits for the answer until ``wait`` seconds after it was asked for, and otherwise gets
