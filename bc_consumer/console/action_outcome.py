@@ -14,6 +14,8 @@ from bc_consumer.operations.phase_words import describe_phase
 
 Kind = OperatorAction.Kind
 Told = dict[str, Any]
+DIFFERENCES_OF_MISSING = ("gone from Odoo", "not to be copied")
+"""Differences for which Odoo's side is why it shows no such order."""
 UNCHANGED = "unchanged"
 """The outcome of an order that was read and had not changed; the journal has none for it."""
 
@@ -103,14 +105,10 @@ def _differences(action: OperatorAction, result: Mapping[str, Any]) -> Told:
 
 
 def _difference(order: Mapping[str, Any]) -> Told:
-    differences = [
-        {
-            "label": _difference_label(one),
-            "here": _shown_value(one, one["here"]),
-            "odoo": _shown_value(one, one["odoo"]),
-        }
-        for one in order["differences"]
-    ]
+    differences = []
+    for one in order["differences"]:
+        here, theirs = _shown_pair(one)
+        differences.append({"label": _difference_label(one), "here": here, "odoo": theirs})
     return {
         **order,
         "differences": differences,
@@ -125,10 +123,17 @@ def _difference_label(one: Mapping[str, Any]) -> str:
     return line + formatting.field_label(BCLine if one["line_id"] else BC, one["field"])
 
 
-def _shown_value(one: Mapping[str, Any], value: Any) -> str:
-    if not one["field"]:
-        return formatting.NOTHING if value in (None, "") else str(value)
-    return formatting.show(BCLine if one["line_id"] else BC, one["field"], value)
+def _shown_pair(one: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the copy's value and Odoo's."""
+    here, theirs = one["here"], one["odoo"]
+    if one["field"]:
+        return formatting.show_pair(BCLine if one["line_id"] else BC, one["field"], here, theirs)
+    is_missing = one["kind"] in DIFFERENCES_OF_MISSING
+    return _shown(here), label("missing", theirs) if is_missing else _shown(theirs)
+
+
+def _shown(value: Any) -> str:
+    return formatting.NOTHING if value in (None, "") else said(value)
 
 
 def _checks(_action: OperatorAction, result: Mapping[str, Any]) -> Told:

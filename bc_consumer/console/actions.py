@@ -128,7 +128,7 @@ def context_of(request: HttpRequest, found: OperatorAction | None) -> Mapping[st
         "result": shown_result(found),
         "seconds_left": _seconds_left(found),
         "parts_kept": parts_kept(found.result),
-        "may_cancel": found.is_unfinished and action_requests.may_cancel(found, request.user),
+        "may_cancel": action_requests.may_cancel(found, request.user),
         "tell_traceback": may_see_tracebacks(request.user),
     }
 

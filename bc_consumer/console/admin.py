@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -36,6 +36,7 @@ from bc_consumer.console.admin_html import (
 )
 from bc_consumer.console.admin_read_only import BoundedPaginator, ReadOnlyAdmin
 from bc_consumer.console.order import odoo_url
+from bc_consumer.console.replay_preview import PREVIEW_FROM, preview_of
 from bc_consumer.core import translatable
 from bc_consumer.core.translatable_field import said
 from bc_consumer.ledger import Mark, error_fingerprint
@@ -86,23 +87,47 @@ def read_again(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: Query
 
 
 @admin.action(description=_("Replay the failed ones"), permissions=["replay"])
-def replay(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-    """Mark the failed orders among the selected, however many, in the bulk lane."""
+def replay(
+    model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]
+) -> HttpResponse | None:
+    """Have the failed orders among the selected replayed by a worker; many lead to the preview."""
     failed = queryset.filter(failed_at__isnull=False)
-    ids = list(failed.order_by("pk").values_list("pk", flat=True))
-    count = failed_orders.replay(failed)
-    if count:
-        replayed = translatable.ngettext(
-            "%(count)s order was replayed.", "%(count)s orders were replayed.", count
+    count = failed.count()
+    if not count:
+        text = gettext("None of these orders has failed.")
+        model_admin.message_user(request, text, messages.WARNING)
+        return None
+    parameters = _choice(failed, count)
+    if address := preview_of(request, OperatorAction.Kind.REPLAY, parameters):
+        return HttpResponseRedirect(address)
+    if count > PREVIEW_FROM:  # no address can name them
+        text = gettext(
+            "These are too many to be chosen one by one: select fewer, or replay them by cause on"
+            " the page of failures."
         )
-        record_done(OperatorAction.Kind.REPLAY, request.user, {"odoo_ids": ids}, replayed)
-    text = ngettext(
-        "%(count)s failed order will be read from Odoo again.",
-        "%(count)s failed orders will be read from Odoo again.",
-        count,
-    )
-    level = messages.SUCCESS if count else messages.WARNING
-    model_admin.message_user(request, text % {"count": formatting.number(count)}, level)
+        model_admin.message_user(request, text, messages.ERROR)
+        return None
+    try:
+        asked = action_requests.ask(OperatorAction.Kind.REPLAY, request.user, **parameters)
+    except action_requests.TooManyActions as error:
+        model_admin.message_user(request, said(error.args[0]), messages.ERROR)
+        return None
+    return HttpResponseRedirect(reverse("bc-action", args=[asked.pk]))
+
+
+def _choice(failed: QuerySet[Any], count: int) -> dict[str, Any]:
+    """Return how a replay names these failed orders: many as a cause, or as all, if they are."""
+    if count > PREVIEW_FROM:
+        causes = list(failed.order_by().values_list("failure", flat=True).distinct()[:2])
+        if failed_orders.failed().count() == count:
+            return {"all": "1"}
+        if (
+            len(causes) == 1
+            and causes[0]
+            and failed_orders.chosen(failure=causes[0]).count() == count
+        ):
+            return {"failure": causes[0]}
+    return {"odoo_ids": failed_orders.ids_of(failed)[: action_parameters.CHOSEN_AT_ONCE]}
 
 
 @admin.action(description=_("Delete: it has been dealt with"), permissions=["dismiss"])

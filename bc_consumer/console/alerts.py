@@ -3,7 +3,7 @@
 ``manage.py alerts`` shows and does the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -112,13 +112,18 @@ class ShownAlert:
 
 
 def open_alerts() -> list[ShownAlert]:
-    """Return the open alerts, the latest first."""
+    """Return the open alerts, the latest first; no more than a page shows."""
     now = database_now()
     return [
         ShownAlert(one, advice_for(one.key), one.muted_until if operations.is_muted(one, now)
                    else None)
         for one in Alert.objects.all()[:ROWS]
     ]  # fmt: skip
+
+
+def more_alerts(shown: Sequence[ShownAlert]) -> int:
+    """Return how many alerts are open beside these."""
+    return max(Alert.objects.count() - len(shown), 0)
 
 
 def advice_for(key: str) -> Advice | None:
@@ -129,8 +134,12 @@ def advice_for(key: str) -> Advice | None:
 @page
 def alerts(request: HttpRequest) -> HttpResponse:
     """Show the open alerts, and those that are over and still muted."""
+    shown = open_alerts()
+    more = more_alerts(shown)
     context = {
-        "alerts": open_alerts(),
+        "alerts": shown,
+        "count": len(shown) + more,
+        "more_alerts": more,
         "muted": operations.muted_and_resolved()[:ROWS],
         "mute_hours": MUTE_HOURS,
         **context_of(request, action_of(request)),

@@ -27,7 +27,10 @@ def letters(request: HttpRequest) -> HttpResponse:
     rows = list(shown[: ROWS + 1])
     context = {
         "count": DeadLetter.objects.count(),
-        "letters": [(one, one.text[:SHOWN_CHARACTERS]) for one in rows[:ROWS]],
+        "letters": [
+            (one, text[:SHOWN_CHARACTERS], max(len(text) - SHOWN_CHARACTERS, 0))
+            for one, text in ((one, one.text) for one in rows[:ROWS])
+        ],
         "next_query": f"below={rows[ROWS - 1].pk}" if len(rows) > ROWS else "",
         "queues": cached_queue_counts(),
         "alert": Alert.objects.filter(key=ALERT).first(),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -12,7 +12,7 @@ from django.utils.translation import pgettext
 
 from bc_consumer import ledger
 from bc_consumer.console.actions import action_of, context_of
-from bc_consumer.console.alerts import MUTE_HOURS, open_alerts
+from bc_consumer.console.alerts import MUTE_HOURS, more_alerts, open_alerts
 from bc_consumer.console.csv_export import MOST_ROWS, csv_response, in_parts
 from bc_consumer.console.failure_advice import Advice, advice_for
 from bc_consumer.console.page import page
@@ -51,12 +51,18 @@ class PendingOrder:
 @page
 def failures(request: HttpRequest) -> HttpResponse:
     """Show everything that needs somebody, each with what can be done."""
+    causes, counts = _causes(), _counts()
+    waiting = _with_orders(_waiting()[:ROWS])
+    open_ones = open_alerts()
     context = {
-        "causes": _causes(),
+        "causes": causes,
+        "of_other_causes": max(counts["failed"] - sum(one.group.count for one in causes), 0),
         "held": _with_orders(_held().defer("traceback", "last_payload")[:HELD_ROWS]),
-        "held_count": _held().count(),
-        "waiting": _with_orders(_waiting()[:ROWS]),
-        "alerts": open_alerts(),
+        "held_count": counts["held"],
+        "waiting": waiting,
+        "more_waiting": max(counts["waiting"] - len(waiting), 0),
+        "alerts": open_ones,
+        "more_alerts": more_alerts(open_ones),
         "mute_hours": MUTE_HOURS,
         "dead_letters": DeadLetter.objects.count(),
         **context_of(request, action_of(request)),
@@ -156,6 +162,16 @@ def _causes() -> list[Cause]:
     groups = failed_orders.groups(failed_orders.failed(), CAUSES)
     examples = _orders_of([group.example for group in groups])
     return [Cause(one, advice_for(one.error_class), examples.get(one.example)) for one in groups]
+
+
+def _counts() -> dict[str, int]:
+    """Count the failed orders, those on hold and those that wait for another one, in one go."""
+    counts: dict[str, int] = PendingBC.objects.aggregate(
+        failed=Count("pk", filter=Q(failed_at__isnull=False)),
+        held=Count("pk", filter=Q(failed_at__isnull=True) & ~Q(held_reason="")),
+        waiting=Count("pk", filter=ledger.in_vain()),
+    )
+    return counts
 
 
 def _with_orders(rows: QuerySet[PendingBC] | Sequence[PendingBC]) -> list[PendingOrder]:

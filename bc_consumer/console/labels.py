@@ -85,6 +85,12 @@ DIFFERENCE: Mapping[str, Label] = {
     "not compared": _("order: not compared"),
 }
 """What a dry run found of an order or a line as a whole."""
+MISSING: Mapping[str, Label] = {
+    "gone": ARCHIVED_REASON["gone from Odoo"],
+    "outside the domain": ARCHIVED_REASON["outside the domain"],
+    "outside the companies": ARCHIVED_REASON["outside the companies"],
+}
+"""Why Odoo's answer has no such order."""
 
 BY_FIELD: Mapping[str, Mapping[str, Label]] = {
     "state": STATE,
@@ -94,6 +100,7 @@ BY_FIELD: Mapping[str, Mapping[str, Label]] = {
     "display_type": DISPLAY_TYPE,
     "archived_reason": ARCHIVED_REASON,
     "difference": DIFFERENCE,
+    "missing": MISSING,
 }
 BY_FIELD_OF_SALES: Mapping[str, Mapping[str, Label]] = {
     **BY_FIELD,

@@ -3,11 +3,10 @@
 ``manage.py replay --dry-run`` tells the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -16,7 +15,7 @@ from bc_consumer.console.action_rights import is_permitted
 from bc_consumer.console.failure_advice import advice_for
 from bc_consumer.console.page import page
 from bc_consumer.console.search import odoo_id_in
-from bc_consumer.models import BC, OperatorAction, PendingBC
+from bc_consumer.models import BC, OperatorAction
 from bc_consumer.operations import failed_orders, replay_pace
 
 Kind = OperatorAction.Kind
@@ -43,7 +42,7 @@ def preview_of(request: HttpRequest, kind: Kind, parameters: Mapping[str, Any]) 
         if value
     ]
     query = urlencode(chosen)
-    rows = _rows(cause, ids)
+    rows = failed_orders.chosen(failure=cause, odoo_ids=ids)
     if not chosen or len(query) > LONGEST_QUERY or rows.count() <= PREVIEW_FROM:
         return ""
     return f"{reverse('bc-replay')}?{query}"
@@ -55,7 +54,8 @@ def preview(request: HttpRequest) -> HttpResponse:
     cause = _readable(request.GET.get("failure", ""))
     given = map(odoo_id_in, request.GET.getlist("odoo_ids"))
     ids = [number for number in given if number is not None]
-    rows = _rows(cause, ids)
+    # A cause goes before a selection, as in the form's own parameters below.
+    rows = failed_orders.chosen(failure=cause, odoo_ids=() if cause else ids)
     count = rows.count()
     groups = failed_orders.groups(rows, CAUSES)
     examples = BC.objects.filter(odoo_id__in=[one.example for one in groups]).defer(
@@ -82,10 +82,3 @@ def preview(request: HttpRequest) -> HttpResponse:
 
 def _readable(cause: str) -> str:
     return cause.replace("\0", "")  # PostgreSQL refuses a NUL
-
-
-def _rows(cause: str, ids: Sequence[int]) -> QuerySet[PendingBC]:
-    rows = failed_orders.failed()
-    if cause:
-        return rows.filter(failure=cause)
-    return rows.filter(pk__in=ids) if ids else rows

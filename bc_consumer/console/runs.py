@@ -47,6 +47,7 @@ def runs(request: HttpRequest) -> HttpResponse:
     context = {
         **_at_work(),
         "runs": rows[:ROWS],
+        "interrupted": [one.pk for one in rows[:ROWS] if _is_interrupted(one)],
         "causes": SyncLog.Cause.choices,
         "cause": cause,
         "next_query": following.urlencode() if len(rows) > ROWS else "",
@@ -95,11 +96,13 @@ def _context_of(number: int) -> dict[str, Any]:
     if found is None:
         raise Http404(_("There is no run with this number; old ones are deleted after a while."))
     journal: list[EntryWithOrder] = journal_of_run(found.pk, JOURNAL_ENTRIES)
-    is_running = found.status == SyncLog.Status.RUNNING
+    is_interrupted = _is_interrupted(found)
+    is_running = found.status == SyncLog.Status.RUNNING and not is_interrupted
     to_read = outstanding(found.pk) if is_running else 0
     return {
         "run": found,
         "is_running": is_running,
+        "interrupted": [found.pk] if is_interrupted else [],
         "phase": said(describe_phase(found.phase)),
         "outstanding": to_read,
         "known": found.bc_count + to_read,
@@ -112,6 +115,11 @@ def _context_of(number: int) -> dict[str, Any]:
         "journal": journal,
         "tell_errors": True,
     }
+
+
+def _is_interrupted(run: SyncLog) -> bool:
+    """Return whether nobody has this run in hand although its row says that it is running."""
+    return run.status == SyncLog.Status.RUNNING and not run_control.is_at_work(run)
 
 
 @page

@@ -13,10 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bc_consumer.console.formatting import NOTHING, field_label, show_pair
+from bc_consumer.console.labels import label
+from bc_consumer.core.translatable_field import said
 from bc_consumer.management.changes_text import one_line
 from bc_consumer.management.tables import GAP, NARROWEST, cut, cut_pair, width_of, wrapped
 from bc_consumer.models import BC, BCLine
-from bc_consumer.reconciliation.dry_run import Drift, DriftKind
+from bc_consumer.reconciliation.dry_run import ARCHIVED, FAILED, HELD, PENDING, Drift, DriftKind
 
 ORDER_WIDTH, FIELD_WIDTH, VALUE_WIDTH = 24, 30, 40
 KINDS = {
@@ -28,6 +30,11 @@ KINDS = {
     DriftKind.LINE_MISSING: gettext_lazy("line: missing here"),
     DriftKind.LINE_ONLY_HERE: gettext_lazy("line: only here"),
     DriftKind.NOT_COMPARED: gettext_lazy("order: not compared"),
+}
+STANDINGS = {
+    PENDING: gettext_lazy("[pending]"),
+    FAILED: gettext_lazy("[failed]"),
+    HELD: gettext_lazy("[on hold]"),
 }
 
 
@@ -61,6 +68,8 @@ class TableReport:
         if drift.name != order:
             order += f" {drift.name}"
         theirs, ours = _shown(drift.theirs), _shown(drift.ours)
+        if drift.kind in ARCHIVED:
+            theirs = label("missing", theirs)
         if drift.kind is DriftKind.FIELD:
             model = BC if drift.line_id is None else BCLine
             field = field_label(model, drift.field)
@@ -69,8 +78,8 @@ class TableReport:
             field = str(KINDS[drift.kind])
         if drift.line_id is not None:
             field += " " + _("(line #%(id)s)") % {"id": drift.line_id}
-        if drift.pending:
-            order += " " + _("[pending]")
+        if drift.standing:
+            order += f" {STANDINGS[drift.standing]}"
         if drift.kind is DriftKind.NOT_COMPARED and self._width is not None:
             # An error is too long for a column.
             self._row(order, field, NOTHING, NOTHING)
@@ -127,4 +136,6 @@ def plain(value: object) -> object:
 
 
 def _shown(value: object) -> str:
-    return NOTHING if value is None or value == "" else one_line(str(value))
+    if value is None or value == "":
+        return NOTHING
+    return one_line(said(value) if isinstance(value, str) else str(value))

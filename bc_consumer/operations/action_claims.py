@@ -36,6 +36,10 @@ AGAIN = frozenset(
 AGAIN_AFTER_STOP = AGAIN | {Kind.RUN}
 """Kinds that another worker does where one is stopped in good order. A run that begins anew goes on
 with what the one that was interrupted had marked."""
+TAKEN_WITHIN = timedelta(seconds=2)
+"""A worker whose lane is free takes an action within this time."""
+ENDS_BY_ITSELF = frozenset({Kind.COMPARE, Kind.TEST_ALERT, Kind.RULES})
+"""Kinds that are one call, or a few, and look at nobody's wish to end them meanwhile."""
 EXPIRES_AFTER = timedelta(hours=1)
 """An action that no worker has taken for so long is not begun any more: nobody waits for it, and a
 run in the middle of the day would surprise people. One that a worker gave back, or died with, waits
@@ -52,6 +56,12 @@ def unfinished() -> QuerySet[OperatorAction]:
 def any_asked() -> bool:
     """Return whether any action waits for a worker."""
     return unfinished().filter(status=Status.ASKED).exists()
+
+
+def waits_in_vain(kind: OperatorAction.Kind) -> bool:
+    """Return whether an action of this kind waits although a free worker would have taken it."""
+    asked = unfinished().filter(status=Status.ASKED, cancel_asked_by="", kind=kind)
+    return asked.filter(asked_at__lt=Now() - TAKEN_WITHIN).exists()
 
 
 def take(kinds: Collection[OperatorAction.Kind], token: uuid.UUID) -> OperatorAction | None:
@@ -94,6 +104,15 @@ def tell_progress(
     return bool(_held_under(token).update(**values))
 
 
+def admit_another(token: uuid.UUID) -> bool:
+    """Let what is asked for alike from now on be another action; return whether it is still ours.
+
+    An action calls this once it has chosen and marked its orders: what fails, or is held, after
+    that is not in it, and whoever asks again must not be led to it.
+    """
+    return bool(_held_under(token).update(fingerprint=token.hex))
+
+
 def end(
     token: uuid.UUID,
     status: OperatorAction.Status,
@@ -129,13 +148,22 @@ def give_back(token: uuid.UUID) -> bool:
     )
 
 
+def can_be_cancelled(action: OperatorAction) -> bool:
+    """Return whether its end can still be asked for."""
+    if action.status == Status.RUNNING:
+        return action.kind not in ENDS_BY_ITSELF
+    return action.is_unfinished
+
+
 def cancel(action: OperatorAction, who: str) -> bool:
     """End an action that nobody has begun, or ask whoever has it in hand to end it.
 
-    Return False where it has ended already.
+    Return False where it has ended already, and where it has begun and ends by itself.
     """
     if _end_cancelled(action.pk, who):
         return True
+    if action.kind in ENDS_BY_ITSELF:
+        return False
     running = OperatorAction.objects.filter(pk=action.pk, status=Status.RUNNING)
     return bool(running.update(cancel_asked_by=who))
 

@@ -22,10 +22,10 @@ from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.translatable import Message, ngettext
+from bc_consumer.core.translatable import NOTHING, Message, joined, ngettext
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.messaging.publisher import publisher
-from bc_consumer.models import Heartbeat, Lane, OperatorAction
+from bc_consumer.models import Heartbeat, Lane, OperatorAction, PendingBC
 from bc_consumer.operations import (
     action_claims,
     action_parameters,
@@ -151,7 +151,13 @@ def record_done(
 
 
 def may_cancel(action: OperatorAction, user: Requester) -> bool:
-    """Return whether this user may cancel it: who asked for it, and who may stop runs."""
+    """Return whether this user can still cancel it: who asked for it, and who may stop runs."""
+    if not action_claims.can_be_cancelled(action):
+        return False
+    return _is_theirs(action, user)
+
+
+def _is_theirs(action: OperatorAction, user: Requester) -> bool:
     is_own = bool(action.user_id) and action.user_id == str(user.pk) and bool(user.is_active)
     return is_own or may(user, Kind.STOP)
 
@@ -165,7 +171,7 @@ def cancel(key: int, user: Requester | str) -> Answer:
     action = OperatorAction.objects.get(pk=key)
     if isinstance(user, str):
         who = user[:LONGEST_NAME]
-    elif may_cancel(action, user):
+    elif _is_theirs(action, user):
         who = user.get_username()[:LONGEST_NAME]
     else:
         raise PermissionDenied(f"{user.get_username()} may not cancel action {key}")
@@ -173,6 +179,9 @@ def cancel(key: int, user: Requester | str) -> Answer:
     if run is not None and run_control.ask_to_stop(who, run).done:
         return Answer(True, _("The run is asked to stop, and does so at its next step."), run)
     if not action_claims.cancel(action, who):
+        action.refresh_from_db()
+        if action.is_unfinished:
+            return Answer(False, _("It can't be broken off; it ends by itself."))
         return Answer(False, _("It has ended already."))
     logger.info("%s cancels action %d, %s", who, key, action.kind)
     return Answer(True, _("It is cancelled; what a worker has in hand ends within moments."))
@@ -211,7 +220,7 @@ def _of_answer(answer: Answer) -> Outcome:
     return answer.done, answer.text, {} if answer.run is None else {"run": answer.run}
 
 
-def _mark_differences(_user: Requester, checked: dict[str, Any]) -> Outcome:
+def _mark_differences(user: Requester, checked: dict[str, Any]) -> Outcome:
     dry_run = OperatorAction.objects.filter(pk=checked["action"], kind=Kind.DRY_RUN).first()
     if dry_run is None:
         return False, _("There is no such dry run any more."), {}
@@ -219,15 +228,33 @@ def _mark_differences(_user: Requester, checked: dict[str, Any]) -> Outcome:
     ids = sorted(different.intersection(checked["odoo_ids"]))
     if not ids:
         return False, _("None of these orders is among its differences."), {}
-    mark = ledger.Mark(cause="operator", lane=Lane.OPERATOR)
-    publisher().wake(ledger.mark(ids, mark))
+    held: set[int] = set()
+    if may(user, Kind.RELEASE):
+        ledger.release_held(forced=False, odoo_ids=ids)
+    else:
+        rows = PendingBC.objects.filter(pk__in=ids, failed_at__isnull=True)
+        held = set(rows.exclude(held_reason="").values_list("pk", flat=True))
+    marked = [odoo_id for odoo_id in ids if odoo_id not in held]
+    publisher().wake(ledger.mark(marked, ledger.Mark(cause="operator", lane=Lane.OPERATOR)))
     process_state.wake.set()
-    text = ngettext(
-        "%(count)s order is marked, and will be read from Odoo in a moment.",
-        "%(count)s orders are marked, and will be read from Odoo in a moment.",
-        len(ids),
+    text = joined(
+        " ",
+        ngettext(
+            "%(count)s order is marked, and will be read from Odoo in a moment.",
+            "%(count)s orders are marked, and will be read from Odoo in a moment.",
+            len(marked),
+        )
+        if marked
+        else NOTHING,
+        ngettext(
+            "%(count)s order is on hold: somebody has to release it first.",
+            "%(count)s orders are on hold: somebody has to release them first.",
+            len(held),
+        )
+        if held
+        else NOTHING,
     )
-    return True, text, {"odoo_ids": ids}
+    return bool(marked), text, {"odoo_ids": marked}
 
 
 def _acknowledge(user: Requester, checked: dict[str, Any]) -> Outcome:

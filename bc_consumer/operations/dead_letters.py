@@ -7,7 +7,7 @@ message is acked after its import is committed, so that none is lost.
 
 import hashlib
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,8 @@ class Imported:
     """Orders that were marked."""
     kept: int = 0
     """Messages that name no order, kept in the table."""
+    left: int = 0
+    """Messages that are still in the queues, as far as RabbitMQ's count tells."""
 
 
 def queues() -> tuple[str, str]:
@@ -70,17 +72,20 @@ def waiting(broker: Broker) -> Mapping[str, int]:
             for name in queues()}  # fmt: skip
 
 
-def bring_in(broker: Broker) -> Imported:
+def bring_in(broker: Broker, go_on: Callable[[int], bool] | None = None) -> Imported:
     """Import what is in both queues now.
+
+    ``go_on`` is asked after each message, with the count of those that are done, and may raise.
 
     A message for an order marks the order in the bulk lane; so do events that turn out to be
     readable. Raises pika's errors if RabbitMQ is away and Django's if the database is; what was not
     imported is still in its queue.
     """
     orders: set[int] = set()
-    kept = 0
+    done = kept = 0
     for queue in waiting(broker):
-        while True:  # not just the counted ones: RabbitMQ's count can lag behind
+        # Not just the counted ones: RabbitMQ's count can lag behind.
+        while go_on is None or go_on(done):
             method, _properties, body = broker.channel.basic_get(queue)
             if method is None:
                 break
@@ -92,8 +97,8 @@ def bring_in(broker: Broker) -> Imported:
             broker.channel.basic_ack(method.delivery_tag)
             orders.update(marked)
             kept += not marked
-    alert_to_dead_letters(broker)
-    return Imported(len(orders), kept)
+            done += 1
+    return Imported(len(orders), kept, sum(alert_to_dead_letters(broker).values()))
 
 
 def _bring_in(queue: str, body: bytes) -> set[int]:
@@ -146,12 +151,15 @@ def delete(keys: Collection[int]) -> int:
     return count
 
 
-def alert_to_dead_letters(broker: Broker) -> None:
-    """Alert people once while messages wait in the queues; resolve the alert when none do."""
+def alert_to_dead_letters(broker: Broker) -> Mapping[str, int]:
+    """Alert people once while messages wait in the queues; resolve the alert when none do.
+
+    Return how many wait, by queue.
+    """
     found = {name: count for name, count in waiting(broker).items() if count}
     if not found:
         resolve_alert(ALERT, _("no message is left that could not be processed"))
-        return
+        return found
     told = joined(
         ", ",
         *(_("%(count)s in %(queue)s", count=count, queue=name) for name, count in found.items()),
@@ -163,3 +171,4 @@ def alert_to_dead_letters(broker: Broker) -> None:
     )
     if not Alert.objects.filter(key=ALERT, text=text).exists():
         alert(ALERT, _("messages could not be processed"), text)
+    return found

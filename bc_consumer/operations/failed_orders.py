@@ -1,6 +1,6 @@
 """Orders that have failed: groups them by cause, alerts people, and replays them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,6 +42,35 @@ class FailureGroup:
 def failed() -> QuerySet[PendingBC]:
     """Return the rows of failed orders."""
     return PendingBC.objects.filter(failed_at__isnull=False)
+
+
+def chosen(
+    *,
+    failure: str = "",
+    odoo_ids: Collection[int] | None = None,
+    error: str = "",
+    since: datetime | None = None,
+) -> QuerySet[PendingBC]:
+    """Return the rows of the failed orders that meet all that is given; without any, all.
+
+    ``failure``: of this cause. ``error``: with this class or text, see ``with_error_text``.
+    ``since``: given up since then.
+    """
+    rows = failed()
+    if failure:
+        rows = rows.filter(failure=failure)
+    if odoo_ids:
+        rows = rows.filter(pk__in=sorted(odoo_ids))
+    if error:
+        rows = rows.filter(with_error_text(error))
+    if since is not None:
+        rows = rows.filter(failed_at__gte=since)
+    return rows
+
+
+def ids_of(rows: QuerySet[PendingBC]) -> list[int]:
+    """Return the ids of these rows, ascending."""
+    return list(rows.order_by("pk").values_list("pk", flat=True))
 
 
 def groups(rows: QuerySet[PendingBC], limit: int | None = None) -> list[FailureGroup]:
@@ -115,25 +144,24 @@ def resolve_alert_if_none_failed() -> None:
         )
 
 
-def replay(rows: QuerySet[PendingBC]) -> int:
-    """Mark failed orders again; return how many.
+def replay(odoo_ids: Sequence[int], tell: Callable[[int], None] | None = None) -> int:
+    """Mark those of these orders again that have failed; return how many.
 
     They go into the bulk lane, behind everything more urgent, and are read in batches: thousands of
     them cost Odoo a few dozen calls. An order that is fine by now is read once more, and nothing
-    changes.
+    changes. ``tell`` is called with the count after each statement, and may raise to end it there;
+    what is marked stays marked.
     """
     count = 0
-    for ids in _slices(rows):
-        ledger.reopen(ids, ledger.Mark(cause=CAUSE, lane=Lane.BULK))
-        count += len(ids)
-        if count <= AT_ONCE:
-            publisher().wake(ids[:: max(len(ids) // WAKE_UPS, 1)])
+    for start in range(0, len(odoo_ids), AT_ONCE):
+        # What was read or marked meanwhile is not replayed.
+        ids = ids_of(failed().filter(pk__in=odoo_ids[start : start + AT_ONCE]))
+        if ids:
+            ledger.reopen(ids, ledger.Mark(cause=CAUSE, lane=Lane.BULK))
+            if not count:
+                publisher().wake(ids[:: max(len(ids) // WAKE_UPS, 1)])
+            count += len(ids)
+        if tell is not None:
+            tell(count)
     process_state.wake.set()
     return count
-
-
-def _slices(rows: QuerySet[PendingBC]) -> Iterator[list[int]]:
-    """Yield the ids of the present rows: what fails again meanwhile is not replayed twice."""
-    ids = list(rows.order_by("pk").values_list("pk", flat=True))
-    for start in range(0, len(ids), AT_ONCE):
-        yield ids[start : start + AT_ONCE]

@@ -16,6 +16,9 @@ FORMERLY = "change_pendingbc"
 hold it."""
 COVERED_BY_IT = frozenset({Kind.READ_AGAIN, Kind.REPLAY, Kind.MARK_DIFFERENCES})
 
+SETS_THE_BRAKE_ASIDE = frozenset({Kind.ARCHIVE})
+"""Kinds that set it aside by what they are."""
+
 
 class Requester(Protocol):
     """A user of Django, or nobody (AnonymousUser)."""
@@ -40,6 +43,7 @@ def may(user: Requester, kind: OperatorAction.Kind, *, forced: bool = False) -> 
 
     ``forced``: the archive brake, or the owner of the lock, is set aside.
     """
+    forced = forced or kind in SETS_THE_BRAKE_ASIDE
     if not user.is_active or (forced and not _has(user, OperatorAction.FORCE)):
         return False
     return _has(user, permission_for(kind)) or (kind in COVERED_BY_IT and _has(user, FORMERLY))

@@ -36,6 +36,23 @@ def latest_running() -> SyncLog | None:
     return SyncLog.objects.filter(status=SyncLog.Status.RUNNING).order_by("-id").first()
 
 
+def is_at_work(run: SyncLog) -> bool:
+    """Return whether a process has this run in hand, or goes on with it within moments.
+
+    A killed run's row says that it is running until the next run closes it; the lock's lease tells.
+    A nightly run between two processes is gone on with as long as there are any.
+    """
+    running = latest_running()
+    if running is None or running.pk != run.pk:
+        return False
+    held = SyncState.objects.filter(
+        key=SyncState.KEY, is_syncing=True, lease_until__gte=database_now()
+    )
+    if held.exists():
+        return True
+    return run.cause == SyncLog.Cause.NIGHTLY and any(heartbeats.alive().values())
+
+
 def describe_holder() -> Message:
     """Return which run has the lock, as far as the SyncLog rows tell."""
     running = latest_running()

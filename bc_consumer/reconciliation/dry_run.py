@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import F, QuerySet
 
+from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.core.id_set import IdSet
 from bc_consumer.core.sql_dialect import database_now
@@ -70,15 +71,14 @@ class DriftKind(enum.StrEnum):
     """Odoo fails to read the order, or a value cannot be copied; ``theirs`` is the error."""
 
 
+PENDING, FAILED, HELD = "pending", "failed", "held"
+"""What the ledger has for an order. What has failed, or is held, waits for a person."""
 ARCHIVED = (DriftKind.GONE_FROM_ODOO, DriftKind.OUTSIDE)
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One difference; ``theirs`` is Odoo's value as the copy would hold it, ``ours`` the copy's.
-
-    ``pending``: the ledger owes this order a look, so the difference will be put right.
-    """
+    """One difference; ``theirs`` is Odoo's value as the copy would hold it, ``ours`` the copy's."""
 
     order_id: int
     name: str
@@ -87,7 +87,13 @@ class Drift:
     field: str = ""
     theirs: object = None
     ours: object = None
-    pending: bool = False
+    standing: str = ""
+    """What the ledger has for this order: ``PENDING``, ``FAILED``, ``HELD``, or nothing."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether the ledger owes this order a look, so that the difference will be put right."""
+        return self.standing == PENDING
 
 
 class DriftScan:
@@ -302,29 +308,23 @@ class DriftScan:
     # --- comparing -----------------------------------------------------------------------------
 
     def _compare(self, ids: Sequence[int]) -> list[Drift]:
-        owed = _read_owed(ids)
+        standings = _read_standings(ids)
         found = self._fetch(ids)
-        drifts = compare(found, owed)
-        again = {
-            drift.order_id
-            for drift in drifts
-            if self._may_be_in_motion(drift.order_id, found, owed)
-        }
+        drifts = compare(found, standings)
+        again = {drift.order_id for drift in drifts if self._may_be_in_motion(drift, found)}
         if not again:
             return drifts
         if self._waits_left > 0:
             self._waits_left -= 1
             process_state.stopping.wait(SECOND_LOOK_SECONDS)
         still = [drift for drift in drifts if drift.order_id not in again]
-        still += compare(self._fetch(sorted(again)), _read_owed(again))
+        still += compare(self._fetch(sorted(again)), _read_standings(again))
         return sorted(still, key=lambda drift: drift.order_id)
 
-    def _may_be_in_motion(
-        self, odoo_id: int, found: "Mapping[int, Found]", owed: Collection[int]
-    ) -> bool:
+    def _may_be_in_motion(self, drift: Drift, found: "Mapping[int, Found]") -> bool:
         """Return whether the difference may only mean that a change is on its way."""
-        order = found[odoo_id]
-        if odoo_id in owed or not isinstance(order, MappedOrder):
+        order = found[drift.order_id]
+        if drift.pending or not isinstance(order, MappedOrder):
             return True
         dates = [order.fields["write_date"], *(line.fields["write_date"] for line in order.lines)]
         return any(isinstance(date, datetime) and date >= self._until - MOTION for date in dates)
@@ -336,7 +336,7 @@ class DriftScan:
         except (OdooFault, OdooProtocolError, OdooTimeout, OdooTorn) as error:
             self.odoo.ping()  # raises where not these orders are at fault, but Odoo is ill
             if len(ids) == 1:
-                return {ids[0]: str(error)}
+                return {ids[0]: message_of(error)}
             middle = len(ids) // 2
             return self._fetch(ids[:middle]) | self._fetch(ids[middle:])
         found: dict[int, Found] = dict(fetched.missing)
@@ -344,7 +344,7 @@ class DriftScan:
             try:
                 found[odoo_id] = map_order(snapshot)
             except MappingError as error:
-                found[odoo_id] = str(error)
+                found[odoo_id] = message_of(error)
         return found
 
 
@@ -352,7 +352,7 @@ Found = MappedOrder | Missing | str
 """What Odoo showed of an order; a text says why it could not be read."""
 
 
-def compare(found: Mapping[int, Found], owed: Collection[int]) -> list[Drift]:
+def compare(found: Mapping[int, Found], standings: Mapping[int, str]) -> list[Drift]:
     """Compare what Odoo showed with the copy, in three statements however many orders."""
     bcs = {bc.odoo_id: bc for bc in BC.objects.filter(odoo_id__in=sorted(found))}
     lines: dict[int, dict[int, BCLine]] = {}
@@ -362,42 +362,42 @@ def compare(found: Mapping[int, Found], owed: Collection[int]) -> list[Drift]:
     for odoo_id in sorted(found):
         bc = bcs.get(odoo_id)
         own_lines = lines.get(bc.pk, {}) if bc is not None else {}
-        pending = odoo_id in owed
-        drifts += _order_drifts(odoo_id, found[odoo_id], bc, own_lines, pending=pending)
+        standing = standings.get(odoo_id, "")
+        drifts += _order_drifts(odoo_id, found[odoo_id], bc, own_lines, standing=standing)
     return drifts
 
 
 def _order_drifts(
-    odoo_id: int, found: Found, bc: BC | None, lines: Mapping[int, BCLine], *, pending: bool
+    odoo_id: int, found: Found, bc: BC | None, lines: Mapping[int, BCLine], *, standing: str
 ) -> Iterable[Drift]:
     name = str(bc) if bc is not None else f"#{odoo_id}"
     if isinstance(found, MappedOrder):
         name = str(found.fields["name"]) or name
-        yield from _content_drifts(name, found, bc, lines, pending=pending)
+        yield from _content_drifts(name, found, bc, lines, standing=standing)
     elif isinstance(found, str):
-        yield Drift(odoo_id, name, DriftKind.NOT_COMPARED, theirs=found, pending=pending)
+        yield Drift(odoo_id, name, DriftKind.NOT_COMPARED, theirs=found, standing=standing)
     elif bc is None:
-        if pending and found is Missing.FORBIDDEN and not settings.ODOO_COMPANY_IDS:
+        if standing and found is Missing.FORBIDDEN and not settings.ODOO_COMPANY_IDS:
             text = message_of(NotReadable())
-            yield Drift(odoo_id, name, DriftKind.NOT_COMPARED, theirs=text, pending=pending)
+            yield Drift(odoo_id, name, DriftKind.NOT_COMPARED, theirs=text, standing=standing)
     elif found.means_archived and bc.archived_at is None:
         kind = DriftKind.GONE_FROM_ODOO if found is Missing.GONE else DriftKind.OUTSIDE
-        yield Drift(odoo_id, name, kind, theirs=found.value, ours=name, pending=pending)
+        yield Drift(odoo_id, name, kind, theirs=found.value, ours=name, standing=standing)
     elif found is Missing.FORBIDDEN and bc.forbidden_at is None:
-        yield Drift(odoo_id, name, DriftKind.NOT_READABLE, ours=name, pending=pending)
+        yield Drift(odoo_id, name, DriftKind.NOT_READABLE, ours=name, standing=standing)
 
 
 def _content_drifts(
-    name: str, order: MappedOrder, bc: BC | None, lines: Mapping[int, BCLine], *, pending: bool
+    name: str, order: MappedOrder, bc: BC | None, lines: Mapping[int, BCLine], *, standing: str
 ) -> Iterator[Drift]:
     odoo_id = order.odoo_id
     if bc is None:
-        yield Drift(odoo_id, name, DriftKind.MISSING_HERE, theirs=name, pending=pending)
+        yield Drift(odoo_id, name, DriftKind.MISSING_HERE, theirs=name, standing=standing)
         return
     if bc.is_away:
-        yield Drift(odoo_id, name, DriftKind.AWAY_HERE, theirs=name, pending=pending)
+        yield Drift(odoo_id, name, DriftKind.AWAY_HERE, theirs=name, standing=standing)
     for field, theirs, ours in _unequal_fields(bc, order.fields, order.extra):
-        yield Drift(odoo_id, name, DriftKind.FIELD, None, field, theirs, ours, pending)
+        yield Drift(odoo_id, name, DriftKind.FIELD, None, field, theirs, ours, standing)
     kept = set()
     for line in order.lines:
         kept.add(line.odoo_id)
@@ -405,14 +405,14 @@ def _content_drifts(
         if own is None:
             shown = str(line.fields["name"]).partition("\n")[0]
             yield Drift(
-                odoo_id, name, DriftKind.LINE_MISSING, line.odoo_id, "", shown, None, pending
+                odoo_id, name, DriftKind.LINE_MISSING, line.odoo_id, "", shown, None, standing
             )
             continue
         for field, theirs, ours in _unequal_fields(own, line.fields, line.extra):
-            yield Drift(odoo_id, name, DriftKind.FIELD, line.odoo_id, field, theirs, ours, pending)
+            yield Drift(odoo_id, name, DriftKind.FIELD, line.odoo_id, field, theirs, ours, standing)
     for line_id in sorted(lines.keys() - kept):
         ours = str(lines[line_id])
-        yield Drift(odoo_id, name, DriftKind.LINE_ONLY_HERE, line_id, "", None, ours, pending)
+        yield Drift(odoo_id, name, DriftKind.LINE_ONLY_HERE, line_id, "", None, ours, standing)
 
 
 def _unequal_fields(
@@ -428,11 +428,15 @@ def _unequal_fields(
             yield f"{EXTRA}{field}", wanted.get(field), record.extra.get(field)
 
 
-def _read_owed(ids: Collection[int]) -> set[int]:
+def _read_standings(ids: Collection[int]) -> dict[int, str]:
     rows = PendingBC.objects.filter(odoo_id__in=sorted(ids))
-    return set(
-        rows.filter(generation__gt=F("fetched_generation")).values_list("odoo_id", flat=True)
-    )
+    standings = dict.fromkeys(_ids(rows.filter(ledger.owed())), PENDING)
+    standings |= dict.fromkeys(_ids(rows.exclude(held_reason="")), HELD)
+    return standings | dict.fromkeys(_ids(rows.filter(failed_at__isnull=False)), FAILED)
+
+
+def _ids(rows: QuerySet[PendingBC]) -> Iterable[int]:
+    return rows.values_list("odoo_id", flat=True)
 
 
 def _read_ids(rows: "QuerySet[BC] | QuerySet[PendingBC]") -> Iterator[int]:

@@ -68,6 +68,7 @@ class ActionInHand(threading.Thread):
         self.cancelled_by = ""
         self._deadline = time.monotonic() + DEADLINES[self.kind]
         self._tell_after = 0.0
+        self._admits_another = False
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -115,6 +116,15 @@ class ActionInHand(threading.Thread):
         if not is_ours:
             self.is_lost.set()
             raise NotOurs
+
+    def admit_another(self) -> None:
+        """Let what is asked for alike from now on be another action."""
+        if self._admits_another:
+            return
+        if not action_claims.admit_another(self.token):
+            self.is_lost.set()
+            raise NotOurs
+        self._admits_another = True
 
     def run(self) -> None:
         """Do it, and store how it ended."""

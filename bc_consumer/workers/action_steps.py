@@ -25,7 +25,7 @@ from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.publisher import FAILURES
 from bc_consumer.models import OperatorAction, PendingBC, SyncLog
-from bc_consumer.operations import alerts, dead_letters, failed_orders
+from bc_consumer.operations import action_claims, alerts, dead_letters, failed_orders
 from bc_consumer.reconciliation.dry_run import Drift, DriftScan
 from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted
 from bc_consumer.reconciliation.run import reconcile
@@ -83,7 +83,10 @@ FOLLOWED_AT_ONCE = 5000
 """Orders that one statement looks for in the ledger, while a replay is followed."""
 FOLLOW_SECONDS = 1.0
 MARGIN_SECONDS = 30.0
-"""A replay is followed until so long before its deadline: it ends with what it knows."""
+"""A replay is followed, and dead letters are brought in, until so long before the deadline: it ends
+with what it knows."""
+LETTERS_AT_ONCE = 10_000
+"""Dead letters that one action brings in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,12 @@ class InHand(Protocol):
         now: bool = False,
     ) -> None:
         """Check, and store how far it is."""
+
+    def admit_another(self) -> None:
+        """Let what is asked for alike from now on be another action: this one's orders are fixed.
+
+        Called again it does nothing.
+        """
 
 
 # --- orders -------------------------------------------------------------------------------------
@@ -171,8 +180,17 @@ def _let_go(action: InHand, *, forced: bool) -> Finished:
 def _refresh(action: InHand, odoo_ids: Collection[int], *, forced: bool = False) -> Finished:
     outcomes: Counter[str] = Counter()
     orders: list[OrderOutcome] = []
+    marked = 0
+
+    def check() -> None:
+        """``refresh_now`` calls this once it has marked the orders, and while it waits for them."""
+        if marked == len(odoo_ids):
+            action.admit_another()
+        action.check()
+
     for some in _slices(sorted(odoo_ids), REFRESHED_AT_ONCE):
-        for outcome in refresh_now(some, forced=forced, check=action.check):
+        marked += len(some)
+        for outcome in refresh_now(some, forced=forced, check=check):
             outcomes[outcome.outcome] += 1
             if len(orders) < OUTCOMES_SHOWN:
                 orders.append(outcome)
@@ -186,20 +204,19 @@ def _refresh(action: InHand, odoo_ids: Collection[int], *, forced: bool = False)
 
 
 def _replay(action: InHand) -> Finished:
-    """Mark failed orders again, in slices, and follow them until they are through."""
+    """Mark failed orders again, and follow them until they are through."""
     wanted = action.parameters
-    rows = failed_orders.failed()
-    if wanted["failure"]:
-        rows = rows.filter(failure=wanted["failure"])
-    elif wanted["odoo_ids"]:
-        rows = rows.filter(pk__in=wanted["odoo_ids"])
-    ids = list(rows.order_by("pk").values_list("pk", flat=True))
+    ids = failed_orders.ids_of(
+        failed_orders.chosen(failure=wanted["failure"], odoo_ids=wanted["odoo_ids"])
+    )
     if not ids:
         return Finished(_("No such failed orders."), {}, Status.REFUSED)
-    replayed = 0
-    for some in _slices(ids, failed_orders.AT_ONCE):
-        replayed += failed_orders.replay(failed_orders.failed().filter(pk__in=some))
-        action.tell(0, len(ids), {"replayed": replayed})
+
+    def tell(count: int) -> None:
+        action.tell(0, len(ids), {"replayed": count})
+
+    replayed = failed_orders.replay(ids, tell)
+    action.admit_another()
     counts, is_away = _follow(action, ids, replayed)
     facts = {"replayed": replayed, **counts}
     through = len(ids) - sum(counts.values())
@@ -225,8 +242,10 @@ def _replay(action: InHand) -> Finished:
 def _follow(action: InHand, ids: list[int], replayed: int) -> tuple[dict[str, int], bool]:
     """Tell how many are through until all are, time is up, or Odoo is away.
 
-    Return how many are not through, by reason, and whether Odoo is away. Those that are held, or
-    wait for an order that is stuck, are not waited for: a person has to decide first.
+    It ends as well where another replay waits for this one: that one's orders are to be marked now,
+    and these are read all the same. Return how many are not through, by reason, and whether Odoo is
+    away. Those that are held, or wait for an order that is stuck, are not waited for: a person has
+    to decide first.
     """
     while True:
         counts = _not_through(ids)
@@ -234,7 +253,8 @@ def _follow(action: InHand, ids: list[int], replayed: int) -> tuple[dict[str, in
         if process_state.stopping.is_set():
             return counts, False  # other workers read what waits
         is_away = circuit_breaker.current_outage() is not None
-        is_over = not waiting or is_away or action.seconds_left() < MARGIN_SECONDS
+        gives_way = action_claims.waits_in_vain(Kind.REPLAY)
+        is_over = not waiting or is_away or gives_way or action.seconds_left() < MARGIN_SECONDS
         action.tell(
             len(ids) - waiting,
             len(ids),
@@ -261,27 +281,41 @@ def _slices(ids: list[int], size: int) -> Iterable[list[int]]:
     return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
-def _import_dead_letters(_action: InHand) -> Finished:
-    """Bring in what RabbitMQ keeps aside, as ``replay --dead-letters`` does."""
+def _import_dead_letters(action: InHand) -> Finished:
+    """Bring in what RabbitMQ keeps aside, as ``replay --dead-letters`` does, but a share at once.
+
+    Other quick actions wait meanwhile.
+    """
+
+    def go_on(done: int) -> bool:
+        action.tell(done)
+        return done < LETTERS_AT_ONCE and action.seconds_left() > MARGIN_SECONDS
+
     broker = dramatiq.get_broker()
     if not isinstance(broker, Broker):
         text = _("There is no RabbitMQ here, so there are no dead letters.")
         return Finished(text, {}, Status.REFUSED)
     try:
-        brought = dead_letters.bring_in(broker)
+        brought = dead_letters.bring_in(broker, go_on)
     except FAILURES as error:
         logger.warning("dead letters were not brought in: %r", error)
         text = _("RabbitMQ is away. What was not brought in is still there: try again later.")
         return Finished(text, {}, Status.FAILED)
     finally:
         broker.drop_connection()
-    process_state.wake.set()
-    text = _(
-        "Orders marked: %(orders)s. Messages that name no order, kept here: %(kept)s.",
-        orders=brought.orders,
-        kept=brought.kept,
+        process_state.wake.set()
+    text = joined(
+        " ",
+        _(
+            "Orders marked: %(orders)s. Messages that name no order, kept here: %(kept)s.",
+            orders=brought.orders,
+            kept=brought.kept,
+        ),
+        _("Still in RabbitMQ: %(count)s. Put them back, too.", count=brought.left)
+        if brought.left
+        else NOTHING,
     )
-    return Finished(text, {"orders": brought.orders, "kept": brought.kept})
+    return Finished(text, {"orders": brought.orders, "kept": brought.kept, "left": brought.left})
 
 
 # --- runs ---------------------------------------------------------------------------------------
@@ -410,6 +444,7 @@ class _DriftReport:
                         "odoo_id": drift.order_id,
                         "name": drift.name,
                         "pending": drift.pending,
+                        "standing": drift.standing,
                         "count": 0,
                         "differences": [],
                     }

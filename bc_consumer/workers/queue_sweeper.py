@@ -67,7 +67,7 @@ def sweep() -> None:
     alerts.send_what_waits()
 
 
-def _run_with_rabbitmq(*steps: Callable[[Broker], None]) -> bool:
+def _run_with_rabbitmq(*steps: Callable[[Broker], object]) -> bool:
     """Call the steps in turn; return whether RabbitMQ was reachable throughout."""
     broker = dramatiq.get_broker()
     if not isinstance(broker, Broker):

@@ -57,4 +57,7 @@ def test_many_orders_are_previewed_and_then_replayed(
     keep_screenshot(window, f"replay-preview-{language}")
     press(window, says["all"])
     outcome(window, says["through"], 90)
+    fresh = "return !document.querySelector('main').innerText.includes('a price is no number')"
+    window.wait(lambda: window.script(fresh), what="the list without what was replayed")
+    assert says["through"] in window.text("[data-refresh]")
     assert deployment.sql(FAILED)[0][0] == 0

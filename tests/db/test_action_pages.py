@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 from urllib.parse import urlencode
@@ -18,11 +18,12 @@ from django.test import Client
 from bc_consumer import actors  # noqa: F401 - declares the queue that a mark is announced on
 from bc_consumer.console import freshness, processes, round_trip
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.translatable import verbatim
+from bc_consumer.core.translatable import gettext, verbatim
 from bc_consumer.installation.permissions import ADMINISTRATORS, OPERATORS
 from bc_consumer.models import BC, Heartbeat, OperatorAction, SyncLog, SyncState
 from bc_consumer.operations import action_claims
 from bc_consumer.operations.action_requests import ask, record_done, waiting_too_long
+from bc_consumer.operations.action_results import make_storable
 from bc_consumer.operations.public_address import Ping, PingArrival
 from tests.db.copied import bc, failed, journal, pending
 
@@ -91,6 +92,24 @@ def test_after_a_killed_run_another_one_can_be_begun(client: Client) -> None:
     assert "Look for differences" in page
 
 
+@pytest.mark.parametrize("cause", [SyncLog.Cause.COMMAND, SyncLog.Cause.NIGHTLY])
+def test_the_page_of_a_killed_run_says_so_and_is_not_refreshed(
+    client: Client, cause: SyncLog.Cause
+) -> None:
+    running = run_at_work(cause)
+    log_in(client)
+    assert "unfinished" in text(client, f"/runs/{running.pk}/")
+    SyncState.objects.update(lease_until=Now() - timedelta(seconds=1))
+    page = text(client, f"/runs/{running.pk}/")
+    assert "its process was killed or stopped" in page
+    assert 'class="badge warn">interrupted' in page
+    assert " unfinished" not in page, "the script would look again each second"
+    assert 'class="badge warn">interrupted' in text(client, "/runs/")
+    if cause == SyncLog.Cause.NIGHTLY:
+        beat(Heartbeat.Kind.WORKER)
+        assert " unfinished" in text(client, f"/runs/{running.pk}/"), "a worker goes on with it"
+
+
 def test_a_poll_keeps_nobody_from_beginning_a_run(client: Client) -> None:
     run_at_work(SyncLog.Cause.POLL)
     assert "Run now" in text(log_in(client, OPERATORS), "/runs/")
@@ -126,8 +145,9 @@ def test_what_the_administration_has_read_or_replayed_is_recorded(client: Client
     log_in(client, OPERATORS)
     select(client, "replay", 1, 2)
     select(client, "read_again", BC.objects.get().pk, model="bc")
+    replay = {"odoo_ids": [1, 2], "failure": "", "all": False}
     assert recorded() == [
-        ("replay", OPERATORS, {"odoo_ids": [1, 2]}),
+        ("replay", OPERATORS, replay),
         ("read_again", OPERATORS, {"odoo_ids": [3]}),
     ]
 
@@ -384,6 +404,47 @@ def test_a_result_of_which_a_part_is_kept_says_so(client: Client) -> None:
     fields = {f"x_{n}": ["", "x" * 9000] for n in range(30)}
     one = comparison(outcome="changed", changes={"fields": fields})
     assert "Only a part is kept: 15 of 30." in text(client, f"/actions/{one}/")
+
+
+def dry_run_found(*differences: dict[str, Any]) -> int:
+    """As if a dry run had found this of one order."""
+    now = database_now()
+    order = {
+        "odoo_id": 7, "name": "P00007", "pending": False, "standing": "",
+        "count": len(differences), "differences": [{"line_id": None, **one} for one in differences],
+    }  # fmt: skip
+    return OperatorAction.objects.create(
+        kind=Kind.DRY_RUN, asked_by="chief", asked_at=now, fingerprint="d", status=Status.DONE,
+        result=make_storable({"orders": [order], "differing_orders": 1, "found": len(differences)}),
+    ).pk  # fmt: skip
+
+
+def test_two_moments_of_one_minute_are_seen_to_differ(client: Client) -> None:
+    early = datetime(2024, 7, 1, 6, 0, 5, tzinfo=UTC)
+    late = early.replace(second=40, microsecond=120)
+    number = dry_run_found(
+        {"kind": "field", "field": "write_date", "here": early, "odoo": late},
+    )
+    page = text(log_in(client), f"/actions/{number}/")
+    assert re.search(r":00:05</td>\s*<td>[^<]*:00:40</td>", page)
+
+
+def test_differences_are_told_in_the_language_of_the_reader(client: Client) -> None:
+    error = gettext("Cancelled by %(who)s.", who="chief")
+    number = dry_run_found(
+        {"kind": "not compared", "field": "", "here": None, "odoo": error},
+        {"kind": "gone from Odoo", "field": "", "here": "P00007", "odoo": "gone"},
+        {"kind": "not to be copied", "field": "", "here": "P7", "odoo": "outside the companies"},
+    )
+    log_in(client)
+    english = text(client, f"/actions/{number}/")
+    assert "Cancelled by chief." in english
+    assert "of a company that is not copied" in english
+    page = text(client, f"/actions/{number}/", "fr")
+    for told in ("Cancelled by", ">gone<", "outside the companies"):
+        assert told not in page, told
+    for told in ("Annulé", "supprimé dans Odoo", "d’une société"):
+        assert told in page, told
 
 
 def test_archiving_many_orders_asks_first(client: Client) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from django.apps import apps
 from django.conf import LazySettings
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core import mail
 from django.db import connection
 from django.db.models.functions import Now
@@ -24,6 +24,7 @@ from bc_consumer.core.translatable import verbatim
 from bc_consumer.core.translatable_field import said
 from bc_consumer.installation.permissions import ADMINISTRATORS
 from bc_consumer.ledger import circuit_breaker
+from bc_consumer.messaging.publisher import Publisher
 from bc_consumer.models import (
     BC,
     Alert,
@@ -317,8 +318,8 @@ def test_what_is_held_or_waits_for_a_stuck_order_is_not_told_as_through(
         failed(odoo_id)
     failed(999, error_class="OdooFault", failure="another cause")
 
-    def replay(rows: Any) -> int:
-        count = len(rows)
+    def replay(replayed: list[int], _tell: object) -> int:
+        count = len(replayed)
         PendingBC.objects.filter(pk=ids[0]).delete()
         PendingBC.objects.filter(pk=ids[1]).update(failed_at=None, held_reason="too many")
         PendingBC.objects.filter(pk=ids[2]).update(
@@ -343,6 +344,44 @@ def test_a_replay_is_not_followed_while_odoo_is_away(
     action = perform(Kind.REPLAY, all=True)
     assert action.status == Status.DONE
     assert action.outcome.endswith("Still waiting: 1. Odoo is away: they are read once it is back.")
+
+
+def test_what_fails_while_a_replay_is_followed_can_be_replayed_at_once(
+    chief: User, ids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(action_steps, "FOLLOW_SECONDS", 0.05)
+    failed(ids[0])
+    first, thread = ask(Kind.REPLAY, chief, all=True), ActionsThread()
+    thread.round()
+    wait_until(
+        lambda: OperatorAction.objects.get(pk=first.pk).result.get("waiting") == 1,
+        what="the replay that is followed",
+    )
+    failed(ids[1])
+    second = ask(Kind.REPLAY, chief, all=True)
+    assert second.pk != first.pk
+    OperatorAction.objects.filter(pk=second.pk).update(asked_at=Now() - timedelta(seconds=9))
+    thread._in_hand["replays"].join(60)
+    first.refresh_from_db()
+    assert first.outcome.endswith("Still waiting: 1."), "it gives way, and loses no order"
+    thread.round()
+    wait_until(lambda: not failed_orders.failed().exists(), what="the second replay's marks")
+    process_state.stopping.set()
+    thread._in_hand["replays"].join(60)
+    process_state.stopping.clear()
+
+
+def test_a_large_replay_by_button_wakes_as_few_workers_as_the_command(
+    perform: Callable[..., OperatorAction], ids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(action_steps, "MARGIN_SECONDS", 1e6)
+    monkeypatch.setattr(failed_orders, "AT_ONCE", 8)
+    woken: list[int] = []
+    monkeypatch.setattr(Publisher, "wake", lambda _self, some: woken.extend(some))
+    for odoo_id in range(1000, 1040):
+        failed(odoo_id)
+    assert perform(Kind.REPLAY, all=True).result["replayed"] == 40
+    assert len(woken) == failed_orders.WAKE_UPS
 
 
 def test_a_replay_keeps_no_order_from_being_read() -> None:
@@ -385,6 +424,25 @@ def test_archiving_goes_past_the_brake_and_touches_no_order_that_is_not_held(
     assert (again.status, again.outcome) == (
         Status.REFUSED, "None of these orders is on hold any more.",
     )  # fmt: skip
+
+
+def test_what_is_held_while_a_release_waits_can_be_released_by_another(
+    chief: User, held: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(action_steps, "REFRESHED_AT_ONCE", 1)
+    pks: list[int] = []
+
+    def refreshed(some: list[int], *, check: Callable[[], None], **_options: Any) -> Iterator[Any]:
+        check()
+        pks.append(ask(Kind.RELEASE, chief, all=True).pk)
+        yield OrderOutcome(some[0], "", "unchanged")
+
+    monkeypatch.setattr(action_steps, "refresh_now", refreshed)
+    first, thread = ask(Kind.RELEASE, chief, all=True), ActionsThread()
+    thread.round()
+    thread._in_hand["orders"].join(60)
+    assert pks[0] == first.pk, "some orders are still to be released"
+    assert pks[1] > first.pk
 
 
 def test_all_that_are_on_hold_are_archived_and_the_result_stays_short(
@@ -693,6 +751,34 @@ def test_differences_are_kept_and_can_be_had_read(
     assert (refused.status, refused.outcome) == (
         Status.REFUSED, "None of these orders is among its differences.",
     )  # fmt: skip
+
+
+def test_differing_orders_on_hold_are_released_by_who_may_and_else_counted(
+    perform: Callable[..., OperatorAction], simulator: Simulator, held: list[int], ids: list[int]
+) -> None:
+    simulator.write_order(ids[2], partner_ref="new")
+    proven(simulator)
+    dry_run = perform(Kind.DRY_RUN)
+    assert {one["odoo_id"]: one["standing"] for one in dry_run.result["orders"]} == {
+        held[0]: "held", held[1]: "held", ids[2]: "",
+    }  # fmt: skip
+    chosen = {"action": dry_run.pk, "odoo_ids": [*held, ids[2]]}
+    marker = User.objects.create(username="marker", is_staff=True)
+    marker.user_permissions.add(Permission.objects.get(codename="ask_mark_differences"))
+    marked = ask(Kind.MARK_DIFFERENCES, marker, **chosen)
+    assert marked.result == {"odoo_ids": [ids[2]]}
+    assert marked.outcome == (
+        "1 order is marked, and will be read from Odoo in a moment. 2 orders are on hold: somebody"
+        " has to release them first."
+    )
+    assert set(PendingBC.objects.exclude(held_reason="").values_list("pk", flat=True)) == set(held)
+    nothing = ask(Kind.MARK_DIFFERENCES, marker, action=dry_run.pk, odoo_ids=held)
+    assert nothing.status == Status.REFUSED
+    releaser = User.objects.get(username="chief")
+    assert ask(Kind.MARK_DIFFERENCES, releaser, **chosen).result["odoo_ids"] == sorted(
+        [*held, ids[2]]
+    )
+    assert not PendingBC.objects.exclude(held_reason="").exists()
 
 
 def test_only_the_first_orders_are_kept_and_all_are_counted(

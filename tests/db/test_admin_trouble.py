@@ -1,5 +1,7 @@
 """Failed orders, dead letters and alerts in the administration and on the live page."""
 
+from urllib.parse import urlencode
+
 import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
@@ -7,8 +9,8 @@ from django.test import Client
 from django.utils import timezone
 
 from bc_consumer.ledger import error_fingerprint
-from bc_consumer.models import Alert, DeadLetter, Lane, PendingBC
-from bc_consumer.operations import dead_letters
+from bc_consumer.models import Alert, DeadLetter, OperatorAction, PendingBC
+from bc_consumer.operations import dead_letters, failed_orders
 from tests.db.copied import failed, pending
 from tests.db.test_admin import staff, url, viewer  # noqa: F401 - fixtures
 
@@ -50,17 +52,43 @@ def test_failed_orders_are_listed_by_cause(staff: Client) -> None:  # noqa: F811
     assert {row.odoo_id for row in narrowed.context["cl"].result_list} == {1, 2}
 
 
-def test_failed_orders_are_replayed_however_many_and_no_others(staff: Client) -> None:  # noqa: F811
+def test_failed_orders_are_replayed_by_a_worker_and_many_only_after_their_preview(
+    staff: Client,  # noqa: F811
+) -> None:
     for odoo_id in range(1, 61):
         failed_for(odoo_id, BAD_PRICE)
     pending(61)
-    data = {"action": "replay", "select_across": "1", "_selected_action": ["1"]}
-    page = staff.post(url(PendingBC), data, follow=True)
-    told = [str(message) for message in page.context["messages"]]
-    assert told == ["60 failed orders will be read from Odoo again."]
-    rows = PendingBC.objects.exclude(pk=61).values_list("lane", "failed_at", "generation")
-    assert set(rows) == {(Lane.BULK.value, None, 2)}
-    assert PendingBC.objects.get(pk=61).generation == 1
+    across = {"action": "replay", "select_across": "1", "_selected_action": ["1"]}
+    assert staff.post(url(PendingBC), across)["Location"] == "/failures/replay/?all=1"
+    failed_for(62, BAD_NAME)
+    cause = PendingBC.objects.get(pk=1).failure
+    of_cause = staff.post(f"{url(PendingBC)}?{urlencode({'failure': cause})}", across)
+    assert of_cause["Location"] == f"/failures/replay/?{urlencode({'failure': cause})}"
+    chosen = {"action": "replay", "_selected_action": [str(n) for n in range(1, 52)]}
+    assert staff.post(url(PendingBC), chosen)["Location"].count("odoo_ids=") == 51
+    assert not OperatorAction.objects.exists(), "nothing is replayed before the preview was seen"
+    few = {"action": "replay", "_selected_action": ["1", "2", "61"]}
+    answer = staff.post(url(PendingBC), few)
+    asked = OperatorAction.objects.get()
+    assert answer["Location"] == f"/actions/{asked.pk}/"
+    assert (asked.status, asked.parameters["odoo_ids"]) == ("asked", [1, 2])
+    assert failed_orders.failed().count() == 61, "a worker marks them"
+
+
+def test_more_failed_orders_than_an_address_can_name_are_not_replayed_one_by_one(
+    staff: Client,  # noqa: F811
+) -> None:
+    for odoo_id in range(1, 701):
+        failed_for(odoo_id, (BAD_PRICE, BAD_NAME)[odoo_id % 2])
+    failed_for(701, "another cause")
+    chosen = {"action": "replay", "_selected_action": [str(n) for n in range(1, 701)]}
+    page = staff.post(url(PendingBC), chosen, follow=True)
+    (told,) = [str(message) for message in page.context["messages"]]
+    assert told.startswith("These are too many")
+    nothing = {"action": "replay", "_selected_action": [str(pending(900).pk)]}
+    page = staff.post(url(PendingBC), nothing, follow=True)
+    assert "None of these orders has failed." in page.content.decode()
+    assert not OperatorAction.objects.exists()
 
 
 def test_viewers_can_neither_replay_nor_dismiss(viewer: Client) -> None:  # noqa: F811

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from io import StringIO
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
 
 import dramatiq
 import pytest
@@ -12,12 +15,15 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
+from bc_consumer.console import alerts as console_alerts
 from bc_consumer.console.alerts import ADVICE
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.models import Alert, DeadLetter, OperatorAction
 from bc_consumer.operations import dead_letters
 from bc_consumer.operations.dead_letters import Imported
+from bc_consumer.workers import action_steps
+from bc_consumer.workers.action_runner import Cancelled
 from bc_consumer.workers.action_steps import STEPS
 from tests.unit.test_alerts_documented import documented
 
@@ -178,6 +184,28 @@ def test_a_message_is_shown_with_why_since_when_and_from_which_queue(
     assert "Delete the selected messages" not in page, "an administrator's"
 
 
+def test_a_long_message_says_how_much_of_it_is_not_shown(
+    operator: Client, letter: DeadLetter
+) -> None:
+    assert "more character" not in text(operator, "/failures/messages/")
+    DeadLetter.objects.update(body=b"x" * 20_007)
+    page = text(operator, "/failures/messages/")
+    assert "and 7 more characters" in page
+    assert f'href="/admin/bc_consumer/deadletter/{letter.pk}/change/">All of it' in page
+
+
+def test_more_alerts_than_a_page_shows_are_counted(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console_alerts, "ROWS", 2)
+    now = timezone.now()
+    for number in range(5):
+        Alert.objects.create(key=f"odd {number}", text="odd", first_at=now, last_at=now)
+    for path in ("/alerts/", "/failures/"):
+        assert "and 3 older alerts" in text(operator, path)
+    assert 'Open alerts <span class="count">5</span>' in text(operator, "/alerts/")
+
+
 def test_an_administrator_deletes_what_has_been_dealt_with(letter: DeadLetter) -> None:
     chief = log_in("BC administrators")
     assert "Yes: Delete the selected messages" in text(chief, "/failures/messages/")
@@ -213,7 +241,49 @@ def test_the_command_lists_and_deletes_and_is_recorded(letter: DeadLetter) -> No
 
 
 class FakeBroker:
+    """RabbitMQ as far as ``bring_in`` needs it: each queue has this many messages of nobody's."""
+
+    messages = 0
+
+    @property
+    def channel(self) -> FakeBroker:
+        return self
+
+    def basic_get(self, _queue: str) -> tuple[Any, None, bytes]:
+        if not FakeBroker.messages:
+            return None, None, b""
+        FakeBroker.messages -= 1
+        return SimpleNamespace(delivery_tag=1), None, b"nobody's %d" % FakeBroker.messages
+
+    def basic_ack(self, _tag: int) -> None:
+        pass
+
     def drop_connection(self) -> None:
+        pass
+
+
+class Hand:
+    """An action in hand that is told of its progress, and ends where it is cancelled."""
+
+    parameters: Mapping[str, Any] = MappingProxyType({})
+
+    def __init__(self, cancelled_after: int = 1000, seconds: float = 600.0) -> None:
+        self.told: list[int] = []
+        self._cancelled_after = cancelled_after
+        self._seconds = seconds
+
+    def seconds_left(self) -> float:
+        return self._seconds
+
+    def check(self) -> None:
+        if len(self.told) > self._cancelled_after:
+            raise Cancelled("Cancelled by chief.")
+
+    def tell(self, done: int, *_: object, **_more: object) -> None:
+        self.told.append(done)
+        self.check()
+
+    def admit_another(self) -> None:
         pass
 
 
@@ -221,24 +291,51 @@ class FakeBroker:
 def rabbitmq(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bc_consumer.workers.action_steps.Broker", FakeBroker)
     monkeypatch.setattr(dramatiq, "get_broker", FakeBroker)
+    monkeypatch.setattr(dead_letters, "waiting", lambda _broker: {"bc.XQ": FakeBroker.messages})
 
 
 @pytest.mark.usefixtures("rabbitmq")
 def test_putting_back_tells_what_became_of_the_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letters, "bring_in", lambda _broker: Imported(orders=2, kept=1))
-    done = STEPS[Kind.IMPORT_DEAD_LETTERS](None)  # type: ignore[arg-type]
+    monkeypatch.setattr(dead_letters, "bring_in", lambda *_: Imported(orders=2, kept=1))
+    done = STEPS[Kind.IMPORT_DEAD_LETTERS](Hand())
     assert done.outcome == "Orders marked: 2. Messages that name no order, kept here: 1."
     assert done.status == Status.DONE
+
+
+@pytest.mark.usefixtures("rabbitmq")
+def test_putting_back_takes_a_share_at_once_and_tells_what_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(action_steps, "LETTERS_AT_ONCE", 3)
+    monkeypatch.setattr(FakeBroker, "messages", 5)
+    hand = Hand()
+    done = STEPS[Kind.IMPORT_DEAD_LETTERS](hand)
+    assert hand.told == [0, 1, 2, 3], "after each message it may be cancelled, or be over"
+    assert str(done.outcome) == (
+        "Orders marked: 0. Messages that name no order, kept here: 3. Still in RabbitMQ: 2. Put"
+        " them back, too."
+    )
+    assert DeadLetter.objects.count() == 3
+    late = STEPS[Kind.IMPORT_DEAD_LETTERS](Hand(seconds=1.0))
+    assert "Still in RabbitMQ: 2." in late.outcome
+
+
+@pytest.mark.usefixtures("rabbitmq")
+def test_putting_back_ends_where_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeBroker, "messages", 5)
+    with pytest.raises(Cancelled):
+        STEPS[Kind.IMPORT_DEAD_LETTERS](Hand(cancelled_after=2))
+    assert FakeBroker.messages == 3
 
 
 @pytest.mark.usefixtures("rabbitmq")
 def test_without_rabbitmq_nothing_is_put_back_and_nothing_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def away(_broker: object) -> Imported:
+    def away(*_: object) -> Imported:
         raise ConnectionRefusedError(111, "refused")
 
     monkeypatch.setattr(dead_letters, "bring_in", away)
-    done = STEPS[Kind.IMPORT_DEAD_LETTERS](None)  # type: ignore[arg-type]
+    done = STEPS[Kind.IMPORT_DEAD_LETTERS](Hand())
     assert done.status == Status.FAILED
     assert "still there" in done.outcome

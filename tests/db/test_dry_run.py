@@ -18,6 +18,7 @@ from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.core.id_set import IdSet
 from bc_consumer.core.sql_dialect import database_now
+from bc_consumer.core.translatable import Message
 from bc_consumer.management.drift_report import TableReport
 from bc_consumer.models import (
     BC,
@@ -30,7 +31,7 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.odoo import Odoo, OdooInterrupted, OdooUnavailable, WrongCredentials
-from bc_consumer.reconciliation.dry_run import Drift, DriftKind, DriftScan
+from bc_consumer.reconciliation.dry_run import PENDING, Drift, DriftKind, DriftScan
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import odoo_connection
@@ -246,6 +247,30 @@ def test_what_the_ledger_owes_is_told_as_pending(simulator: Simulator, odoo: Odo
     assert told == {ids[0]: True, ids[1]: False}
 
 
+def test_what_has_failed_or_is_held_is_not_told_as_pending(
+    simulator: Simulator, odoo: Odoo
+) -> None:
+    ids = loaded(simulator)
+    for odoo_id in ids[:3]:
+        simulator.write_order(odoo_id, partner_ref="new")
+    ledger.mark(ids[:3], ledger.Mark(cause="webhook"))
+    PendingBC.objects.filter(pk=ids[0]).update(failed_at=database_now())
+    PendingBC.objects.filter(pk=ids[1]).update(held_reason="too many")
+    told = {drift.order_id: (drift.standing, drift.pending) for drift in scan(odoo)}
+    assert told == {
+        ids[0]: ("failed", False), ids[1]: ("held", False), ids[2]: ("pending", True),
+    }  # fmt: skip
+
+
+def test_why_an_order_was_not_compared_keeps_its_parts(simulator: Simulator, odoo: Odoo) -> None:
+    ids = loaded(simulator, 2)
+    simulator.faults.poison(ids[0])
+    (drift,) = scan(odoo, only=ids)
+    assert drift.kind is DriftKind.NOT_COMPARED
+    assert isinstance(drift.theirs, Message)
+    assert drift.theirs.form is not None
+
+
 def test_an_owed_order_is_compared_although_no_date_tells(simulator: Simulator, odoo: Odoo) -> None:
     ids = loaded(simulator)
     BC.objects.update(synced_at=F("write_date") + timedelta(days=1))
@@ -342,7 +367,7 @@ def test_the_table_has_a_heading_and_cuts_long_values_on_a_terminal_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    drift = Drift(7, "P7", DriftKind.FIELD, 3, "name", "a\nb" * 100, None, pending=True)
+    drift = Drift(7, "P7", DriftKind.FIELD, 3, "name", "a\nb" * 100, None, PENDING)
     for terminal in (True, False):
         out = io.StringIO()
         monkeypatch.setattr(out, "isatty", lambda terminal=terminal: terminal)

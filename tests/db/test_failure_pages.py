@@ -15,6 +15,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from bc_consumer import ledger
+from bc_consumer.console import failures
 from bc_consumer.models import BC, Alert, DeadLetter, OperatorAction, SyncLog, SyncState
 from tests.db.copied import bc, failed, journal, pending
 
@@ -96,6 +97,24 @@ def test_only_a_press_of_a_button_asks_for_anything_of_a_list(client: Client) ->
         buttons = re.findall(r"<button[^>]*>", forms[0])
         assert buttons[0] == '<button hidden formmethod="dialog">', path
         assert len(buttons) > 1, path
+
+
+def test_what_the_lists_do_not_show_is_counted_and_can_be_reached(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "CAUSES", 2)
+    monkeypatch.setattr(failures, "ROWS", 2)
+    for odoo_id in range(1, 6):
+        failed(odoo_id, failure=f"cause {odoo_id}")
+    for odoo_id in range(10, 15):
+        pending(odoo_id, error_class=ledger.WAITS_FOR_ANOTHER_ORDER)
+    page = text(log_in(client), "/failures/")
+    assert "and 3 more orders, of other causes" in page
+    assert '<a class="button" href="/failures/orders/">All failed orders</a>' in page
+    assert "and 3 more orders</p>" in page
+    monkeypatch.undo()
+    whole = text(client, "/failures/")
+    assert "more orders" not in whole
 
 
 def test_a_viewer_sees_the_causes_and_no_button(client: Client) -> None:

@@ -115,7 +115,7 @@ def test_rule_6_seven_bad_orders_fail_alone_and_one_replay_brings_them(
         (line, *_) = line_ids(simulator, bad)
         simulator.update_sql("purchase.order.line", line, {"date_planned": "2026-02-28 10:00:00"})
     simulator.calls_clear()
-    assert failed_orders.replay(failed_orders.failed()) == 7
+    assert failed_orders.replay(failed_orders.ids_of(failed_orders.failed())) == 7
     work_off()
     assert differences(simulator, sql) == []
     assert not PendingBC.objects.exists()
@@ -372,7 +372,7 @@ def test_rule_6_a_replay_waits_behind_what_is_more_urgent_and_reads_together(
         simulator.faults.poison(odoo_id, text="ValueError: no")
     bring(*ids)
     assert failed_orders.failed().count() == 5
-    failed_orders.replay(failed_orders.failed())
+    failed_orders.replay(failed_orders.ids_of(failed_orders.failed()))
     rows = PendingBC.objects.values_list("lane", "batch_limit", "sent_at", "attempts", "failed_at")
     assert set(rows) == {(Lane.BULK.value, 0, None, 0, None)}
     # Still bad: failed again, by one attempt, and once more in the journal.

@@ -45,6 +45,7 @@ from bc_consumer.operations.action_requests import (
     TooManyActions,
     ask,
     cancel,
+    may_cancel,
     reason_for_waiting,
     record_done,
     waiting_too_long,
@@ -663,6 +664,19 @@ def test_what_was_cancelled_is_given_to_no_other_worker() -> None:
     assert action_claims.take([Kind.DOCTOR], new_token()) is None
     action_claims.close_abandoned()
     assert fresh(action).status == Status.CANCELLED
+
+
+@pytest.mark.parametrize("kind", [Kind.COMPARE, Kind.TEST_ALERT, Kind.RULES])
+def test_what_can_not_be_broken_off_promises_no_end(kind: OperatorAction.Kind) -> None:
+    row = {"kind": kind, "asked_by": "chief", "asked_at": database_now(), "fingerprint": kind}
+    waiting = OperatorAction.objects.create(**row)
+    assert may_cancel(waiting, user())
+    assert cancel(waiting.pk, user()).done, "nobody has begun it"
+    begun = OperatorAction.objects.create(**row, status=Status.RUNNING)
+    assert not may_cancel(begun, user())
+    answer = cancel(begun.pk, user())
+    assert (answer.done, answer.text) == (False, "It can't be broken off; it ends by itself.")
+    assert not fresh(begun).cancel_asked_by
 
 
 def test_who_asked_may_cancel_and_administrators() -> None:

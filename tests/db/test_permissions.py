@@ -10,6 +10,7 @@ import pytest
 from django.conf import LazySettings
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
@@ -17,7 +18,15 @@ from django.utils import timezone
 
 from bc_consumer import actors  # noqa: F401 - declares the queue that a mark is announced on
 from bc_consumer.installation.permissions import ADMINISTRATORS, OPERATORS, VIEWERS
-from bc_consumer.models import Alert, DeadLetter, PendingBC, SyncLog, SyncState
+from bc_consumer.models import (
+    Alert,
+    DeadLetter,
+    OperatorAction,
+    PendingBC,
+    SyncLog,
+    SyncState,
+)
+from bc_consumer.operations.action_requests import ask
 from tests.db.copied import bc, failed, journal, line, pending
 from tests.quick import some
 from tests.unit.test_permissions_documented import WITHOUT_EFFECT
@@ -149,6 +158,21 @@ def test_viewers_see_everything_but_tracebacks(group: str) -> None:
         shown = client.get(url(model, "change", model._default_manager.latest("pk").pk))
         assert shown.status_code == 200
         assert (trace in shown.content.decode()) == (group != VIEWERS)
+
+
+def test_archiving_past_the_brake_takes_the_right_to_set_it_aside() -> None:
+    client = login(OPERATORS)
+    someone = User.objects.get(username="someone")
+    someone.user_permissions.add(Permission.objects.get(codename="ask_archive"))
+    pages = ("/failures/", "/failures/held/", "/bc/2/")
+    assert not any('archive"' in client.get(page).content.decode() for page in pages)
+    assert not any("/ask/archive/" in client.get(page).content.decode() for page in pages)
+    assert client.post("/ask/archive/", {"all": "1"}).status_code == 403
+    with pytest.raises(PermissionDenied):
+        ask(OperatorAction.Kind.ARCHIVE, User.objects.get(pk=someone.pk), all=True)
+    someone.user_permissions.add(Permission.objects.get(codename="ask_forced"))
+    assert all("/ask/archive/" in client.get(page).content.decode() for page in pages)
+    assert client.post("/ask/archive/", {"all": "1"}).status_code == 302
 
 
 def test_operators_delete_no_dead_letters() -> None:

@@ -122,7 +122,9 @@ class Command(RedactedCommand):
         chosen = options["all"] or any(options[name] for name in FILTERS)
         letters = options["dead_letters"]
         wanted = find_orders(options["bc"] or ())
-        rows = _chosen(options, wanted)
+        rows = failed_orders.chosen(
+            odoo_ids=wanted, error=options["error"] or "", since=options["since"]
+        )
         # With --dead-letters alone, no failed order is replayed.
         orders = rows.none() if letters and not chosen else rows
         waiting = self._waiting() if letters else {}
@@ -193,7 +195,7 @@ class Command(RedactedCommand):
         }
 
     def _replay(self, rows: QuerySet[PendingBC], *, letters: bool) -> Exit:
-        replayed = failed_orders.replay(rows)
+        replayed = failed_orders.replay(failed_orders.ids_of(rows))
         self._facts["replayed"] = replayed
         brought = dead_letters.Imported()
         if letters and self._broker is not None:
@@ -247,17 +249,6 @@ class Command(RedactedCommand):
             told = {"status": code.name.lower(), "exit_code": int(code), "error": error}
             self.stdout.write(json.dumps(self._facts | told, ensure_ascii=False))
         return code
-
-
-def _chosen(options: dict[str, Any], wanted: Sequence[int]) -> QuerySet[PendingBC]:
-    rows = failed_orders.failed()
-    if options["bc"]:
-        rows = rows.filter(pk__in=wanted)
-    if options["error"]:
-        rows = rows.filter(failed_orders.with_error_text(options["error"]))
-    if options["since"]:
-        rows = rows.filter(failed_at__gte=options["since"])
-    return rows
 
 
 def _plain(value: Any) -> Any:
