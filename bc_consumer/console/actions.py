@@ -12,11 +12,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
 from bc_consumer.console.action_outcome import parts_kept, shown_result
-from bc_consumer.console.page import form, is_staff, page
+from bc_consumer.console.page import form, is_staff, page, page_of_form
 from bc_consumer.console.replay_preview import preview_of
 from bc_consumer.console.search import odoo_id_in
 from bc_consumer.core.sql_dialect import database_now
@@ -50,7 +49,7 @@ def ask(request: HttpRequest, kind: str = "") -> HttpResponse:
         asked = action_requests.ask(wanted, request.user, **parameters)
     except (WrongParameters, action_requests.TooManyActions) as error:
         messages.error(request, said(error.args[0]))
-        return HttpResponseRedirect(_page_of_form(request) or reverse("bc-actions"))
+        return HttpResponseRedirect(page_of_form(request) or reverse("bc-actions"))
     return HttpResponseRedirect(_page_with(request, asked))
 
 
@@ -62,16 +61,9 @@ def _parameters(request: HttpRequest, kind: OperatorAction.Kind) -> dict[str, An
     }
 
 
-def _page_of_form(request: HttpRequest) -> str:
-    """Return the address of the page that the form stands on, if it is one of ours; else ""."""
-    url = request.POST.get("next", "")
-    ours = url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()})
-    return url if ours else ""
-
-
 def _page_with(request: HttpRequest, asked: OperatorAction) -> str:
     """Return the page that shows the outcome: that of the form, or else the action's own."""
-    path, _mark, query = _page_of_form(request).partition("?")
+    path, _mark, query = page_of_form(request).partition("?")
     if not path:
         return reverse("bc-action", args=[asked.pk])
     kept = [pair for pair in query.split("&") if pair and not pair.startswith("action=")]

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from functools import wraps
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
@@ -22,6 +25,16 @@ CONTENT_SECURITY_POLICY = (
 )
 
 View = Callable[..., HttpResponseBase]
+
+READING = ("GET", "HEAD")
+PAGES_OF_FORMS = {
+    "bc-ask": "bc-actions",
+    "bc-ask-selected": "bc-actions",
+    "bc-cancel": "bc-action",
+    "bc-rules-ask": "bc-rules",
+    "admin:logout": "bc-today",
+}
+"""By the name of an address that takes a form alone: the page for whoever opens it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,25 @@ def _failures() -> int:
     return figures.failed + figures.held
 
 
+def page_address(request: HttpRequest) -> str:
+    """Return the address of the page that a reader sees, which can be opened.
+
+    What answers a form may stand at an address that takes forms alone.
+    """
+    match = request.resolver_match
+    name = PAGES_OF_FORMS.get(match.view_name) if match is not None else None
+    if match is None or name is None:
+        return request.get_full_path()
+    return reverse(name, kwargs=match.kwargs if name == "bc-action" else None)
+
+
+def page_of_form(request: HttpRequest) -> str:
+    """Return the address of the page that the form stands on, if it is one of ours; else ""."""
+    url = request.POST.get("next", "")
+    ours = url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()})
+    return url if ours else ""
+
+
 def is_staff(request: HttpRequest) -> bool:
     """Return whether the reader is logged in and may see the pages."""
     user = getattr(request, "user", None)
@@ -102,18 +134,40 @@ def public_page(view: View) -> View:
 
 
 def form(view: View) -> View:
-    """Admit POST only, by staff; the view checks the right to do what is asked."""
-    return require_POST(_guarded(view, public=False))
+    """Admit POST only, by staff; the view checks the right to do what is asked.
+
+    Whoever opens the address, e.g. from the browser's history, is led to the page it belongs to.
+    """
+    taken = require_POST(_guarded(view, public=False))
+
+    @wraps(view)
+    def posted(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        if request.method in READING:
+            return HttpResponseRedirect(page_address(request))
+        return taken(request, *args, **kwargs)
+
+    return posted
 
 
 def _guarded(view: View, *, public: bool) -> View:
     @wraps(view)
     def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         if not is_staff(request) and not (public and settings.LIVE_PAGE_PUBLIC):
-            return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+            return _to_login(request)
         response = view(request, *args, **kwargs)
         response["Cache-Control"] = "no-store"
         response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         return response
 
     return guarded
+
+
+def _to_login(request: HttpRequest) -> HttpResponseBase:
+    """Lead to the login page, and from there to a page: a form is not sent a second time."""
+    back = page_address(request)
+    if request.method not in READING:
+        messages.warning(
+            request, _("Nothing was done: you were not logged in. Log in, then press again.")
+        )
+        back = page_of_form(request) or back
+    return redirect_to_login(back, reverse("admin:login"))

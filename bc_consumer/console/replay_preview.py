@@ -34,10 +34,15 @@ def preview_of(request: HttpRequest, kind: Kind, parameters: Mapping[str, Any]) 
     if kind is not Kind.REPLAY or request.POST.get("previewed"):
         return ""
     ids = [number for one in parameters.get("odoo_ids") or () if (number := odoo_id_in(str(one)))]
+    cause = _readable(str(parameters.get("failure") or ""))
     chosen: list[tuple[str, Any]] = [("odoo_ids", one) for one in ids]
-    chosen += [(name, parameters[name]) for name in ("failure", "all") if parameters.get(name)]
+    chosen += [
+        (name, value)
+        for name, value in (("failure", cause), ("all", parameters.get("all")))
+        if value
+    ]
     query = urlencode(chosen)
-    rows = failed_orders.chosen(failure=str(parameters.get("failure") or ""), odoo_ids=ids)
+    rows = failed_orders.chosen(failure=cause, odoo_ids=() if cause else ids)
     if not chosen or len(query) > LONGEST_QUERY or rows.count() <= PREVIEW_FROM:
         return ""
     return f"{reverse('bc-replay')}?{query}"
@@ -46,7 +51,7 @@ def preview_of(request: HttpRequest, kind: Kind, parameters: Mapping[str, Any]) 
 @page
 def preview(request: HttpRequest) -> HttpResponse:
     """Show what the replay of a cause, of selected orders, or of all failed ones would do."""
-    cause = request.GET.get("failure", "").replace("\0", "")
+    cause = _readable(request.GET.get("failure", ""))
     given = map(odoo_id_in, request.GET.getlist("odoo_ids"))
     ids = [number for number in given if number is not None]
     # A cause goes before a selection, as in the form's own parameters below.
@@ -73,3 +78,7 @@ def preview(request: HttpRequest) -> HttpResponse:
         "back": reverse("bc-failures"),
     }
     return render(request, "bc_consumer/replay_preview.html", context)
+
+
+def _readable(cause: str) -> str:
+    return cause.replace("\0", "")  # PostgreSQL refuses a NUL

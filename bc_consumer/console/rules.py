@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from bc_consumer.console.actions import action_of, context_of
@@ -54,6 +55,15 @@ def ask_rules(request: HttpRequest) -> HttpResponse:
         request.POST.get("login", "").strip()[:LONGEST],
         request.POST.get("password", "")[:LONGEST],
     )
+    if bool(account.login) != bool(account.password):
+        messages.error(
+            request,
+            _(
+                "Login and password belong together: fill in both fields, or neither of them."
+                " Nothing was begun."
+            ),
+        )
+        return HttpResponseRedirect(reverse("bc-rules"))
     parameters = {
         "what": what,
         "own_account": bool(account.login),

@@ -100,6 +100,16 @@ def waiting(how: Waiting) -> Iterator[None]:
         _thread.waiting = outer
 
 
+def begin_anew() -> None:
+    """Give the innermost block of this thread its whole deadline once more, from now on.
+
+    For a block that has just waited for something other than the database.
+    """
+    how = getattr(_thread, "waiting", None)
+    if isinstance(how, _Deadline):
+        how.begin()
+
+
 def deadline_passed() -> bool:
     """Return whether a statement of this thread has been given up since its last block began."""
     return bool(getattr(_thread, "passed", False))
@@ -114,7 +124,11 @@ def has_event(connection: Any, events: int, seconds: float | None) -> bool:
 
 class _Deadline:
     def __init__(self, seconds: float | None) -> None:
-        self._until = math.inf if seconds is None else time.monotonic() + seconds
+        self._seconds = math.inf if seconds is None else seconds
+        self.begin()
+
+    def begin(self) -> None:
+        self._until = time.monotonic() + self._seconds
 
     def ready(self, connection: Any, events: int) -> str:
         left = self._until - time.monotonic()

@@ -12,7 +12,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from types import TracebackType
 from typing import IO, Any, overload
 from urllib.parse import unquote, urlsplit
@@ -37,6 +37,9 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _further: set[str] = set()
 _for_now: Counter[str] = Counter()
 """Secrets that are hidden while somebody works with them."""
+_generation = 0
+"""Counts how often the secrets have changed. What a thread had begun to read before belongs to a
+former generation, and is not found any more."""
 _lock = threading.Lock()
 
 
@@ -58,8 +61,9 @@ def redacted(text: str, longest: int = LONGEST) -> str:
 
 def hide(secret: str) -> None:
     """Also hide this secret from now on, e.g. a password given to a command."""
-    _further.add(secret)
-    current_redactor.cache_clear()
+    with _lock:
+        _further.add(secret)
+    read_again()
 
 
 @contextmanager
@@ -67,7 +71,7 @@ def hiding(secret: str) -> Iterator[None]:
     """Hide this secret in the block, and forget it afterwards: a password typed into a page."""
     with _lock:
         _for_now[secret] += 1
-    current_redactor.cache_clear()
+    read_again()
     try:
         yield
     finally:
@@ -75,7 +79,7 @@ def hiding(secret: str) -> Iterator[None]:
             _for_now[secret] -= 1
             if not _for_now[secret]:
                 del _for_now[secret]
-        current_redactor.cache_clear()
+        read_again()
 
 
 def secret_values() -> Iterator[tuple[str, str]]:
@@ -115,16 +119,28 @@ def _of_url(url: str) -> Iterator[str]:
         yield from (parts.password, unquote(parts.password))
 
 
-@cache
 def current_redactor() -> Redactor:
     """Return the redactor for the current settings."""
+    return _redactor(_generation)
+
+
+def read_again() -> None:
+    """Read the secrets anew the next time, and forget those that were."""
+    global _generation  # noqa: PLW0603 (it is the process's)
     with _lock:
-        now = list(_for_now)
-    return Redactor([*(value for _name, value in secret_values()), *_further, *now])
+        _generation += 1
+    _redactor.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _redactor(_generation: int) -> Redactor:
+    with _lock:
+        further = [*_further, *_for_now]
+    return Redactor([*(value for _name, value in secret_values()), *further])
 
 
 def _settings_changed(**_: Any) -> None:
-    current_redactor.cache_clear()
+    read_again()
 
 
 setting_changed.connect(_settings_changed)  # in tests only

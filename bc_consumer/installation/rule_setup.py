@@ -5,14 +5,16 @@ is written, a ping with this very secret has to arrive. If the address can't be 
 all (Odoo may be in another network), nothing is proven and nothing is refused.
 """
 
-import time
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from django.conf import settings
 
-from bc_consumer.odoo import NoWebhookActions, Odoo, OdooError
+from bc_consumer.core.shared_question import SharedQuestion
+from bc_consumer.core.translatable import gettext as _
+from bc_consumer.odoo import NoWebhookActions, Odoo, OdooError, OdooInterrupted
 from bc_consumer.odoo.automation_rules import AutomationRules, RuleChanges
 from bc_consumer.odoo.wanted_rules import Comparison, Flaw, FoundAction, FoundRule, RuleSettings
 from bc_consumer.odoo.webhook_url import parse_webhook_url
@@ -24,6 +26,8 @@ PROVEN_WRONG = frozenset(
 )
 LOOKS_AT_A_REPLICA = 5
 SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_GLANCES = 0.05
+"""Between two looks whether time is up, while a ping is under way."""
 
 
 class AddressRefused(Exception):
@@ -44,17 +48,25 @@ class ServesAnother(Exception):
         self.rules = tuple(rules)
 
 
-def no_webhooks() -> NoWebhookActions | None:
-    """Return why this Odoo can't send webhooks at all; None if it can, or can't be asked."""
+def no_webhooks(
+    login: str = "", password: str = "", *, stop: threading.Event | None = None
+) -> NoWebhookActions | None:
+    """Return why this Odoo can't send webhooks at all; None if it can, or can't be asked.
+
+    Account and ``stop`` are those of ``odoo_as_administrator``. Raises OdooInterrupted where the
+    caller's ``stop`` is set meanwhile.
+    """
     try:
-        odoo = odoo_as_administrator()
+        odoo = odoo_as_administrator(login, password, stop=stop)
     except OdooError:
         return None
     try:
         RulesSetup(odoo).rules.check_webhook_actions()
     except NoWebhookActions as reason:
         return reason
-    except OdooError:
+    except OdooError as error:
+        if stop is not None and isinstance(error, OdooInterrupted):
+            raise
         return None
     finally:
         odoo.close()
@@ -63,10 +75,14 @@ def no_webhooks() -> NoWebhookActions | None:
 
 @dataclass
 class RulesSetup:
-    """The automation rules according to the settings; ``public_url`` replaces PUBLIC_URL."""
+    """The automation rules according to the settings; ``public_url`` replaces PUBLIC_URL.
+
+    Once ``stop`` is set no address is waited for any longer: OdooInterrupted is raised.
+    """
 
     odoo: Odoo
     public_url: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
 
     @cached_property
     def settings(self) -> RuleSettings:
@@ -89,7 +105,7 @@ class RulesSetup:
 
     def ping(self) -> Ping:
         """Ping the webhook with the secret that the rules will have."""
-        return ping(self.settings.endpoint, self.settings.secret)
+        return self._ping(self.settings.endpoint, self.settings.secret)
 
     def check_address(self) -> Ping:
         """Ping the webhook. Raises AddressRefused if the address is proven wrong."""
@@ -105,7 +121,7 @@ class RulesSetup:
         the production copy. Raises ServesAnother.
         """
         for endpoint, action, rules in self._elsewhere(comparison):
-            if ping(endpoint, action.address.secret).arrival is PingArrival.ELSEWHERE:
+            if self._ping(endpoint, action.address.secret).arrival is PingArrival.ELSEWHERE:
                 raise ServesAnother(endpoint, rules)
 
     def install(self, comparison: Comparison) -> tuple[RuleChanges, Comparison]:
@@ -124,9 +140,19 @@ class RulesSetup:
         for _look in range(LOOKS_AT_A_REPLICA):
             if done(after) or not self.odoo.may_lag:
                 break
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            self.stop.wait(SECONDS_BETWEEN_LOOKS)
             after = self.rules.inspect()
         return after
+
+    def _ping(self, endpoint: str, secret: str) -> Ping:
+        """Ping an address. Its server may be anybody's, and send its answer byte by byte."""
+        answer = SharedQuestion(lambda: ping(endpoint, secret)).ask()
+        while not self.stop.is_set():
+            try:
+                return answer.result(SECONDS_BETWEEN_GLANCES)
+            except TimeoutError:
+                continue
+        raise OdooInterrupted(_("Stopping: the ping was not waited for any longer"))
 
     def _elsewhere(
         self, comparison: Comparison

@@ -7,11 +7,13 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from bc_consumer.core import process_state
 from bc_consumer.core.translatable_field import said
 from bc_consumer.installation import rule_sentences
 from bc_consumer.installation.rule_sentences import Exit
@@ -41,7 +43,7 @@ class RulesRequest:
     what: str
     """status, install or remove"""
     account: Callable[[], Account]
-    """Is called once the settings are known to be good: a command may ask for a password."""
+    """Is called before Odoo is asked for the first time: a command may ask for a password."""
     names: tuple[str, str]
     """What the error messages call the account's login and password."""
     url: str = ""
@@ -51,7 +53,7 @@ class RulesRequest:
     move: bool = False
     dry_run: bool = False
     stop: threading.Event | None = None
-    """Once it is set, calls to Odoo end."""
+    """Once it is set, calls to Odoo end, and no address is waited for."""
 
 
 class Teller(Protocol):
@@ -115,10 +117,10 @@ class RulesSession:
             self._refuse_too_old()
             return self._new_secret(rule_sentences.no_secret)
         odoo = odoo_as_administrator(
-            *self._request.account(), names=self._request.names, stop=self._request.stop
+            *self._account, names=self._request.names, stop=self._request.stop
         )
         try:
-            setup = RulesSetup(odoo, public_url)
+            setup = RulesSetup(odoo, public_url, self._request.stop or process_state.stopping)
             comparison = setup.rules.inspect()
             self._teller.facts["odoo"] = odoo.settings.shown_url
             if what == "status":
@@ -142,8 +144,12 @@ class RulesSession:
 
     def _refuse_too_old(self) -> None:
         """Raise NoWebhookActions for an Odoo without webhooks, before asking for their settings."""
-        if reason := no_webhooks():
+        if reason := no_webhooks(*self._account, stop=self._request.stop):
             raise reason
+
+    @cached_property
+    def _account(self) -> Account:
+        return self._request.account()
 
     # --- the three actions ---
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from bc_consumer.core.database_deadline import begin_anew
 from bc_consumer.core.redaction import hiding
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message
@@ -28,8 +29,9 @@ logger = logging.getLogger(__name__)
 Kind = OperatorAction.Kind
 Status = OperatorAction.Status
 
-SECONDS = 30.0
-"""After this time calls to Odoo are broken off: a page's thread is not to be held up for longer."""
+SECONDS = 20.0
+"""After this time calls to Odoo are broken off: a page's thread is not to be held up for longer.
+The proxies of deploy/ wait 30 s for the answer, and the database takes some of them."""
 MARGIN = timedelta(seconds=60)
 """A process that has not ended it so long after that has died."""
 
@@ -80,6 +82,8 @@ def perform(
         ) from None
     with hiding(account.password):
         done = _do(action, account)
+        # Odoo may have used up the page's deadline, and the outcome has yet to be kept and shown.
+        begin_anew()
         action_claims.end(token, done.status, done.outcome, done.result)
         logger.info("action %d, %s: %s", action.pk, kind, done.outcome)
     action.refresh_from_db()

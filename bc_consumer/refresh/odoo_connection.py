@@ -45,8 +45,16 @@ def odoo_as_administrator(
     Without arguments it logs in as ODOO_ADMIN_LOGIN, or, where that is not set, as the copy's own
     account. ``names``: what error messages call login and password. ``stop``: once it is set, calls
     end; by default when the process stops. The caller hides the password from logs and texts.
-    Raises OdooRefused where the settings cannot be right.
+    Raises OdooRefused where the settings cannot be right, and for half an account.
     """
+    if bool(login) != bool(password):
+        raise OdooRefused(
+            _(
+                "%(login)s and %(password)s belong together: give both, or neither of them",
+                login=names[0],
+                password=names[1],
+            )
+        )
     own = odoo_settings()
     if not login and settings.ODOO_ADMIN_LOGIN:
         login, password = settings.ODOO_ADMIN_LOGIN, settings.ODOO_ADMIN_PASSWORD

@@ -25,6 +25,13 @@ def navigation(context: Context) -> list[page.NavigationEntry]:
     return page.navigation(request) if request is not None else []
 
 
+@register.simple_tag(takes_context=True)
+def page_address(context: Context) -> str:
+    """Return the page's own address, which can be opened; "" for a page that has no request."""
+    request = context.get("request")
+    return page.page_address(request) if request is not None else ""
+
+
 @register.inclusion_tag("bc_consumer/action_button.html", takes_context=True)
 def action_button(
     context: Context,
@@ -45,11 +52,12 @@ def action_button(
         "request": request,
         "csrf_token": context.get("csrf_token"),
         "url": reverse("bc-ask", args=[kind]),
-        "next": request.get_full_path(),
+        "next": page.page_address(request),
         "label": label,
         "main": main,
         "confirm": confirm,
-        "parameters": list(parameters.items()),
+        # A template would separate thousands, where a project has it so.
+        "parameters": [(name, str(value)) for name, value in parameters.items()],
     }
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pika
 import pytest
+from selenium.webdriver.common.keys import Keys
 
 from tests.browser.console import keep_screenshot, log_in, make_users, outcome, press
 from tests.browser.window import Window
@@ -20,6 +23,11 @@ INSERT INTO bc_consumer_alert
     (key, subject, subject_parts, text, text_parts, first_at, last_at, count)
 VALUES ('brake', 'Archiving paused', '', '21 orders are gone', '', now(), now(), 3)
 ON CONFLICT (key) DO UPDATE SET acknowledged_by = '', acknowledged_at = NULL, muted_until = NULL
+"""
+LETTER = """
+INSERT INTO bc_consumer_deadletter
+    (queue, body, digest, why, why_parts, first_at, last_at, count)
+VALUES ('bc', 'no event', 'd', 'odd', '', now(), now(), 1)
 """
 WORDS = {
     "en": {
@@ -101,3 +109,19 @@ def test_rejected_messages_are_put_back_and_what_names_no_order_is_deleted(
     press(window, says["yes"])
     outcome(window, says["deleted"])
     assert deployment.sql("SELECT count(*) FROM bc_consumer_deadletter") == [(0,)]
+
+
+def test_the_key_enter_on_a_checkbox_deletes_nothing(
+    window: Window, deployment: Deployment
+) -> None:
+    deployment.sql(LETTER)
+    log_in(window, deployment, "administrator")
+    window.open(f"{deployment.base_url}/failures/messages/")
+    window.wait(lambda: window.one('input[name="letters"]').is_displayed(), what="the message")
+    window.script("window.same_page = true")
+    window.one('input[name="letters"]').send_keys(Keys.SPACE, Keys.ENTER)
+    time.sleep(1)
+    assert window.script("return window.same_page"), "no form was sent"
+    assert window.one('input[name="letters"]').is_selected()
+    assert not window.one("form button[formmethod]").is_displayed()
+    assert deployment.sql("DELETE FROM bc_consumer_deadletter RETURNING digest") == [("d",)]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.conf import LazySettings
@@ -22,7 +23,7 @@ from bc_consumer.installation.permissions import ADMINISTRATORS, OPERATORS
 from bc_consumer.models import BC, Heartbeat, OperatorAction, SyncLog, SyncState
 from bc_consumer.operations import action_claims
 from bc_consumer.operations.action_requests import ask, record_done, waiting_too_long
-from bc_consumer.operations.action_results import fit
+from bc_consumer.operations.action_results import make_storable
 from bc_consumer.operations.public_address import Ping, PingArrival
 from tests.db.copied import bc, failed, journal, pending
 
@@ -293,6 +294,55 @@ def test_connections_tell_of_webhooks(client: Client, settings: LazySettings) ->
     assert "connection refused" in text(client, "/connections/")
 
 
+# --- addresses that take forms alone, and sessions that have ended -------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "typed", "back"),
+    [
+        ("/ask/read_again/", {"next": "/bc/1/?below=3"}, "/bc/1/?below=3"),
+        ("/ask/", {"kind": "replay", "next": "https://elsewhere.example.com/"}, "/actions/"),
+        ("/ask/doctor/", {}, "/actions/"),
+        ("/actions/7/cancel/", {}, "/actions/7/"),
+        ("/connections/rules/ask/", {"what": "install"}, "/connections/rules/"),
+    ],
+)
+def test_a_button_pressed_after_the_session_s_end_leads_back_to_its_page(
+    path: str, typed: dict[str, str], back: str, client: Client
+) -> None:
+    answer = client.post(path, typed)
+    assert answer.status_code == 302
+    assert answer["Location"] == f"/admin/login/?{urlencode({'next': back}, safe='/')}"
+    page = client.get(answer["Location"], headers={"Accept-Language": "en"}).content.decode()
+    assert "Nothing was done: you were not logged in. Log in, then press again." in page
+    assert not OperatorAction.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [
+        ("/ask/replay/", "/actions/"),
+        ("/ask/", "/actions/"),
+        ("/actions/7/cancel/", "/actions/7/"),
+        ("/connections/rules/ask/", "/connections/rules/"),
+    ],
+)
+def test_an_address_that_takes_a_form_leads_to_a_page_where_somebody_opens_it(
+    path: str, page: str, client: Client
+) -> None:
+    for one in (client, log_in(client)):
+        answer = one.get(path)
+        assert (answer.status_code, answer["Location"]) == (302, page)
+    assert client.put(path, b"a=b", "application/x-www-form-urlencoded").status_code == 405
+    assert not OperatorAction.objects.exists()
+
+
+def test_after_a_log_out_the_header_leads_to_addresses_that_are_pages(client: Client) -> None:
+    page = log_in(client).post("/admin/logout/").content.decode()
+    assert 'name="next" value="/"' in page
+    assert 'href="/admin/login/?next=/"' in page
+
+
 # --- an order that the copy has never seen -------------------------------------------------------
 
 
@@ -365,7 +415,7 @@ def dry_run_found(*differences: dict[str, Any]) -> int:
     }  # fmt: skip
     return OperatorAction.objects.create(
         kind=Kind.DRY_RUN, asked_by="chief", asked_at=now, fingerprint="d", status=Status.DONE,
-        result=fit({"orders": [order], "differing_orders": 1, "found": len(differences)}),
+        result=make_storable({"orders": [order], "differing_orders": 1, "found": len(differences)}),
     ).pk  # fmt: skip
 
 

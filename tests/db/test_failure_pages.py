@@ -2,18 +2,22 @@
 
 import csv
 import io
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import Group, User
+from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from bc_consumer import ledger
 from bc_consumer.console import failures
-from bc_consumer.models import Alert, OperatorAction
-from tests.db.copied import bc, failed, pending
+from bc_consumer.models import BC, Alert, DeadLetter, OperatorAction, SyncLog, SyncState
+from tests.db.copied import bc, failed, journal, pending
 
 pytestmark = pytest.mark.django_db
 
@@ -65,6 +69,52 @@ def test_what_the_lists_do_not_show_is_counted_and_can_be_reached(
     monkeypatch.undo()
     whole = text(client, "/failures/")
     assert "more orders" not in whole
+
+
+def test_ids_in_forms_and_addresses_have_no_thousands_separators(
+    client: Client, settings: LazySettings
+) -> None:
+    """A project of one's own may separate thousands, and no form would be understood."""
+    settings.USE_THOUSAND_SEPARATOR = True
+    log_in(client, "BC administrators")
+    bc(12345)
+    journal(12345)
+    failed(12345, failure=NOT_A_NUMBER)
+    pending(12346, held_reason="too many at once", held_at=timezone.now())
+    run = SyncLog.objects.create(pk=12347, started_at=timezone.now())
+    SyncState.objects.update_or_create(
+        key=SyncState.KEY,
+        defaults={"is_syncing": True, "owner": "x", "lease_until": Now() + timedelta(minutes=1)},
+    )
+    paths = ("/failures/", "/failures/orders/", "/failures/held/", "/bc/12345/", "/runs/", "/")
+    pages = {path: text(client, path) for path in paths}
+    for path, page in pages.items():
+        separated = re.findall(r' (?:value|href|id|data-[\w-]+)="[^"]*\d,\d\d\d[^"]*"', page)
+        assert not separated, path
+    assert 'name="odoo_ids" value="12345"' in pages["/failures/orders/"]
+    assert 'name="odoo_id" value="12345"' in pages["/bc/12345/"]
+    assert f'name="run" value="{run.pk}"' in pages["/runs/"]
+    assert "#12346" in pages["/failures/held/"]
+    history = client.get(f"/admin/bc_consumer/bc/{BC.objects.get().pk}/change/").content.decode()
+    assert not re.search(r'="[^"]*12,345', history)
+
+
+def test_only_a_press_of_a_button_asks_for_anything_of_a_list(client: Client) -> None:
+    """The key Enter presses a form's first button, which here is one that does nothing."""
+    pending(1, held_reason="too many at once", held_at=timezone.now())
+    failed(2, failure=NOT_A_NUMBER)
+    log_in(client, "BC administrators")
+    DeadLetter.objects.create(
+        queue="bc", body=b"x", why="odd", digest="d", first_at=Now(), last_at=Now()
+    )
+    for path in ("/failures/held/", "/failures/orders/", "/failures/messages/"):
+        forms = re.findall(
+            r"<form(?:(?!</form>).)*checkbox.*?</form>", text(client, path), re.DOTALL
+        )
+        assert len(forms) == 1, path
+        buttons = re.findall(r"<button[^>]*>", forms[0])
+        assert buttons[0] == '<button hidden formmethod="dialog">', path
+        assert len(buttons) > 1, path
 
 
 def test_a_viewer_sees_the_causes_and_no_button(client: Client) -> None:

@@ -7,7 +7,7 @@ import itertools
 import re
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
 from bc_consumer.core import process_state
+from bc_consumer.core.local_time import OLDEST
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import gettext, verbatim
 from bc_consumer.installation.permissions import (
@@ -141,6 +142,8 @@ def test_nobody_has_more_than_a_few_unfinished(monkeypatch: pytest.MonkeyPatch) 
         (Kind.COMPARE, {"odoo_id": "²"}, "not an order id"),
         (Kind.COMPARE, {"odoo_id": 2**31}, "not an order id"),
         (Kind.COMPARE, {"odoo_id": True}, "not an order id"),
+        (Kind.COMPARE, {"odoo_id": "9" * 5000}, "not an order id"),
+        (Kind.READ_AGAIN, {"odoo_ids": ["1", "9" * 5000]}, "not an order id"),
         (Kind.READ_AGAIN, {"odoo_ids": []}, "No order is chosen"),
         (Kind.READ_AGAIN, {"odoo_ids": range(1, 5)}, "No order is chosen"),
         (Kind.READ_AGAIN, {"odoo_ids": list(range(1, 102))}, "at most 100 orders"),
@@ -177,6 +180,12 @@ def test_a_window_is_stored_with_its_offset(settings: LazySettings) -> None:
     settings.TIME_ZONE = "Europe/Paris"
     checked = action_parameters.check(Kind.RUN, {"since": "2024-07-01T06:00"})
     assert checked == {"since": "2024-07-01T06:00:00+02:00", "full": False, "force": False}
+
+
+def test_no_window_begins_where_the_calendar_has_nothing_before() -> None:
+    """A worker subtracts hours from it, and says it in other time zones."""
+    checked = action_parameters.check(Kind.DRY_RUN, {"since": "0001-01-01T00:00"})
+    assert datetime.fromisoformat(checked["since"]) == OLDEST
 
 
 @pytest.mark.parametrize("kind", [Kind.RULES])

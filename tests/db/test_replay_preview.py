@@ -82,6 +82,16 @@ def test_a_large_selection_and_all_failed_ones_do_too(operator: Client) -> None:
     assert 'name="all" value="1"' in page
 
 
+def test_a_cause_that_postgresql_refuses_is_one_without_what_it_refuses(operator: Client) -> None:
+    ids = fail_many("a cause")
+    answer = operator.post("/ask/replay/", {"failure": "a \0cause"})
+    assert answer.status_code == 302
+    assert f"{len(ids)} orders are read" in operator.get(answer["Location"]).content.decode()
+    for odd in ("9" * 5000, "\0"):
+        assert operator.post("/ask/replay/", {"odoo_ids": odd}).status_code == 302
+        assert operator.post("/ask/", {"kind": "replay", "odoo_ids": [odd]}).status_code == 302
+
+
 def test_a_few_are_replayed_at_once(operator: Client) -> None:
     ids = fail_many(count=PREVIEW_FROM)
     for parameters in ({"failure": "one"}, {"odoo_ids": ids}, {"all": "1"}):

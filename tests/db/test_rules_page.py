@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -14,8 +17,9 @@ from django.conf import LazySettings
 from django.contrib.auth.models import Group
 from django.contrib.auth.models import User as Staff
 from django.test import Client
+from psycopg2 import extensions
 
-from bc_consumer.core import process_state
+from bc_consumer.core import database_deadline, http_probe, process_state
 from bc_consumer.core.redaction import current_redactor
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import OperatorAction
@@ -23,6 +27,7 @@ from bc_consumer.operations import action_claims, action_requests, password_acti
 from bc_consumer.redaction import RedactingFormatter
 from odoo_simulator import Simulator
 from odoo_simulator.service import User
+from tests.conftest import ON_SQLITE
 from tests.unit.site import serving_site
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("single_rows")]
@@ -97,6 +102,8 @@ def test_a_new_secret_is_shown_once_and_stored_nowhere(
     found = re.search(r"ODOO_WEBHOOK_SECRETS=([\w-]{20,})", page)
     assert found is not None
     assert "Restart the web processes" in page
+    assert f'name="next" value="{PAGE}"' in page, "what the header's buttons lead to is a page"
+    assert f'value="{ASK}"' not in page
     assert found[1] not in stored() + caplog.text
     assert found[1] not in chief.get(PAGE).content.decode()
     assert OperatorAction.objects.latest("pk").status == Status.DONE
@@ -152,13 +159,24 @@ def test_the_form_is_guarded(chief: Client, odoo: Simulator) -> None:
     page = chief.get(PAGE).content.decode()
     assert re.search(r'<input id="password"[^>]*type="password"[^>]*autocomplete="off"', page)
     assert 'autocomplete="off">' in page[page.index('<form class="card"') :]
-    assert chief.get(ASK).status_code == 405
+    assert chief.get(ASK).status_code == 302
     assert chief.post(ASK, {"what": "remove"}).status_code == 404
     assert chief.post("/ask/rules/", {"what": "install"}).status_code == 404, "no worker does it"
     strict = Client(enforce_csrf_checks=True)
     strict.cookies = chief.cookies
     assert strict.post(ASK, {"what": "status", "password": PASSWORD}).status_code == 403
     assert not odoo.calls
+
+
+@pytest.mark.parametrize("left_out", ["login", "password"])
+def test_a_login_and_its_password_are_refused_one_without_the_other(
+    left_out: str, chief: Client, odoo: Simulator
+) -> None:
+    page = work(chief, "install", **{left_out: ""})
+    assert "belong together" in page
+    assert PASSWORD not in page
+    assert not odoo.calls
+    assert not OperatorAction.objects.exists()
 
 
 def test_one_at_a_time_and_a_dead_one_does_not_stay(chief: Client, odoo: Simulator) -> None:
@@ -183,6 +201,72 @@ def test_an_odoo_that_hangs_ends_with_the_deadline(
     odoo.faults.clear()
     assert "Odoo was not done within" in page
     assert OperatorAction.objects.get().status == Status.FAILED
+
+
+def test_an_address_that_says_nothing_is_not_waited_for_either(
+    chief: Client, odoo: Simulator, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(password_actions, "SECONDS", 0.5)
+    began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.PUBLIC_URL = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        page = work(chief, "install")
+    assert "Odoo was not done within" in page
+    assert time.monotonic() - began < http_probe.SECONDS - 1
+    assert not odoo.store.tables["base.automation"].rows
+
+
+def test_before_the_settings_are_asked_for_the_typed_account_looks(
+    chief: Client, settings: LazySettings
+) -> None:
+    process_state.stopping.clear()
+    settings.PUBLIC_URL, settings.ODOO_PASSWORD = "", "wrong"
+    with Simulator(16) as old:
+        settings.ODOO_URL = old.url
+        old.service.users[9] = User(9, "boss", PASSWORD)
+        page = work(chief, "install")
+    assert "SYNC_POLL_SECONDS" in page
+    assert "Where does Odoo reach this site?" not in page
+
+
+def test_nor_is_an_odoo_that_hangs_waited_for_there(
+    chief: Client, odoo: Simulator, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(password_actions, "SECONDS", 0.5)
+    settings.PUBLIC_URL = ""
+    odoo.faults.latency(8)
+    began = time.monotonic()
+    page = work(chief, "install")
+    odoo.faults.clear()
+    assert "Odoo was not done within" in page
+    assert time.monotonic() - began < 5
+
+
+@pytest.fixture
+def _deadlines() -> Iterator[None]:
+    """Statements have deadlines, as in a web process."""
+    before = extensions.get_wait_callback()
+    database_deadline.install()
+    yield
+    extensions.set_wait_callback(before)
+
+
+@pytest.mark.skipif(ON_SQLITE, reason="about PostgreSQL")
+@pytest.mark.usefixtures("_deadlines")
+def test_an_odoo_slower_than_the_page_s_deadline_costs_neither_outcome_nor_secret(
+    chief: Client, odoo: Simulator, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work(chief, "install")
+    settings.PAGE_DATABASE_SECONDS = 1.0
+    step = password_actions.PASSWORD_STEPS[Kind.RULES]
+
+    def slow(*given: Any) -> password_actions.Performed:
+        time.sleep(1.2)
+        return step(*given)
+
+    monkeypatch.setitem(password_actions.PASSWORD_STEPS, Kind.RULES, slow)
+    assert "ODOO_WEBHOOK_SECRETS=" in work(chief, "rotate")
+    assert OperatorAction.objects.latest("pk").status == Status.DONE
 
 
 def test_an_address_that_would_lose_events_is_refused_here_too(

@@ -106,6 +106,19 @@ def test_a_block_within_a_block_has_its_own_and_gives_the_outer_one_back() -> No
     assert left() is None
 
 
+@pytest.mark.parametrize("seconds", [5, None])
+def test_a_block_that_waited_for_something_else_has_its_deadline_once_more(
+    seconds: float | None,
+) -> None:
+    deadline.begin_anew()
+    assert left() is None
+    with database_deadline(seconds):
+        if seconds:
+            deadline._thread.waiting._until -= 4
+        deadline.begin_anew()
+        assert (left() or 0) > 4
+
+
 def test_what_was_given_up_is_known_until_the_next_deadline_begins() -> None:
     with database_deadline(5):
         deadline._thread.passed = True

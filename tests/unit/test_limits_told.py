@@ -14,6 +14,7 @@ from django.core.management import call_command, load_command_class
 from bc_consumer.installation.rule_sentences import Exit
 from bc_consumer.management.commands import web
 from bc_consumer.messaging.broker import Broker
+from bc_consumer.operations import password_actions
 from bc_consumer.reconciliation import period_digest
 from bc_consumer.refresh import batch
 from odoo_webhook import server
@@ -59,6 +60,18 @@ def test_figures_of_the_proxy() -> None:
     assert f"limit_conn connections {webhook};" in NGINX
     for name in ("client_header_timeout", "client_body_timeout", "send_timeout"):
         assert f"{name} {seconds}s;" in NGINX
+
+
+def test_proxies_wait_for_longer_than_the_rules_form_waits_for_odoo() -> None:
+    """The database may take a page's deadline before Odoo is asked, and another one afterwards."""
+    caddy = (ROOT / "deploy/caddy/Caddyfile").read_text()
+    limits = re.findall(r"proxy_read_timeout (\d+)s;", NGINX)
+    limits += re.findall(r"(?:response_header_timeout|\bwrite) (\d+)s", caddy)
+    assert len(limits) == 3
+    margin = 2 * 5
+    assert min(map(int, limits)) >= password_actions.SECONDS + margin
+    told = f"at most {password_actions.SECONDS:g} s to wait for Odoo"
+    assert told in OPERATIONS
 
 
 def test_containers_run_as_a_user_of_their_own_on_a_read_only_file_system() -> None:

@@ -12,6 +12,8 @@ from django.core.management import call_command
 from django.utils import translation
 
 from bc_consumer.core import process_state
+from bc_consumer.odoo import OdooRefused
+from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 from odoo_simulator import Simulator
 from tests.unit.odoo.serving import RawServer, http
 from tests.unit.site import serving_site
@@ -265,6 +267,12 @@ def test_an_administrator_needs_no_key_where_the_copy_has_one(settings: LazySett
         settings.ODOO_ADMIN_LOGIN = settings.ODOO_ADMIN_PASSWORD = "admin"
         said = odoo_rules("install")
         assert said.code == 0, said.err
+
+
+@pytest.mark.parametrize("account", [("", "a-password"), ("boss", "")])
+def test_half_an_account_is_not_taken_for_the_settings_own(account: tuple[str, str]) -> None:
+    with pytest.raises(OdooRefused, match="the login and the password belong together"):
+        odoo_as_administrator(*account, names=("the login", "the password"))
 
 
 # --- remove, and what belongs to others ---------------------------------------------------------

@@ -9,7 +9,8 @@ import re
 import sys
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from html import escape
 from pprint import pformat
 from urllib.parse import quote, quote_plus
@@ -181,7 +182,7 @@ def secrets(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> dict[str
     settings.ODOO_URL = "https://front:proxy%2FLm4Rb8@odoo.example.com"
     settings.RABBITMQ_URL = "amqp://bc:rabbit-Xw0Tn2@rabbit/"
     monkeypatch.setenv("HTTPS_PROXY", "http://us:way-out-Tn2Zq7@proxy:3128")
-    redaction.current_redactor.cache_clear()
+    redaction.read_again()
     return {
         "SECRET_KEY": settings.SECRET_KEY,
         "SECRET_KEY_FALLBACKS": "old-key-Xw0pLm4",
@@ -200,7 +201,40 @@ def secrets(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> dict[str
 @pytest.fixture(autouse=True)
 def _known_secrets_are_read_again() -> Iterator[None]:
     yield
-    redaction.current_redactor.cache_clear()
+    redaction.read_again()
+
+
+@pytest.mark.parametrize("how", ["hiding", "hide"])
+def test_a_secret_is_hidden_although_a_thread_is_just_reading_the_others(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What that thread then stores does not take the place of what is known meanwhile."""
+    secret = f"typed-Zq7Xw0-{how}"
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Redactor):
+        def __init__(self, secrets: Iterable[str]) -> None:
+            if threading.current_thread() is slow:
+                begun.set()
+                go_on.wait(10)
+            super().__init__(secrets)
+
+    monkeypatch.setattr(redaction, "Redactor", Slow)
+    redaction.read_again()
+    slow = threading.Thread(target=redacted, args=("a text",))
+    slow.start()
+    assert begun.wait(10)
+    with ExitStack() as block:
+        if how == "hiding":
+            block.enter_context(redaction.hiding(secret))
+        else:
+            redaction.hide(secret)
+        go_on.set()
+        slow.join(10)
+        assert redacted(f"<{secret}>") == "<***>"
+    if how == "hiding":
+        assert redacted(f"<{secret}>") == f"<{secret}>", "and forgotten afterwards"
+    redaction._further.discard(secret)
 
 
 def test_every_setting_that_holds_a_secret_is_known(secrets: dict[str, str]) -> None:
