@@ -42,7 +42,7 @@ def preview_of(request: HttpRequest, kind: Kind, parameters: Mapping[str, Any]) 
         if value
     ]
     query = urlencode(chosen)
-    rows = failed_orders.chosen(failure=cause, odoo_ids=ids)
+    rows = failed_orders.chosen(failure=cause, odoo_ids=() if cause else ids)
     if not chosen or len(query) > LONGEST_QUERY or rows.count() <= PREVIEW_FROM:
         return ""
     return f"{reverse('bc-replay')}?{query}"
