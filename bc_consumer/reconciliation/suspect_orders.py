@@ -12,13 +12,13 @@
 Nothing here writes or marks: the caller does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Now
 
@@ -220,44 +220,59 @@ def _current_rows(table: CopiedModel) -> "QuerySet[Any]":
 
 
 def _find_older_names(table: CopiedModel, named: Field, names: dict[int, str]) -> set[int]:
-    """Return the orders in which this field holds an older name than ``names`` has."""
-    order = "odoo_id" if table is BC else "bc__odoo_id"
-    many = named.kind is Kind.MANY2MANY
-    if named.extra:
-        return _find_older_names_in_extra(table, named.name, names, many=many)
-    if many:
-        rows = _current_rows(table).exclude(**{named.name: []})
-        return _holding_older_name(rows.values_list(order, named.name), names)
+    """Return the orders in which this field holds an older name than ``names`` has.
+
+    Most records that were written have kept their names. So the database is asked first which
+    different values there are, a few of a million lines, and for orders only where one is older.
+    """
+    rows = _current_rows(table)
+    if named.kind is Kind.MANY2MANY or named.extra:
+        return _find_older_values(rows, table, named, names)
     id_column, name_column = named.columns
-    rows = _current_rows(table).filter(**{f"{id_column}__in": list(names)})
-    values = rows.values_list(order, id_column, name_column).distinct()
-    return {odoo_id for odoo_id, record_id, name in values.iterator() if names[record_id] != name}
-
-
-def _find_older_names_in_extra(
-    table: CopiedModel, name: str, names: dict[int, str], *, many: bool
-) -> set[int]:
-    """The same for a field without a column."""
-    order = "odoo_id" if table is BC else "bc__odoo_id"
-    # Not by a keyword: names of Odoo's fields may contain two underscores.
-    value = KeyTransform(name, "extra")
-    rows = _current_rows(table).annotate(value=value)
-    if many:
-        return _holding_older_name(rows.exclude(value=None).values_list(order, "value"), names)
-    rows = rows.annotate(record=KeyTransform("id", value)).filter(record__in=list(names))
-    values = rows.values_list(order, "value").iterator()
-    return {odoo_id for odoo_id, record in values if names[record["id"]] != record["name"]}
-
-
-def _holding_older_name(rows: "QuerySet[Any, tuple[int, Any]]", names: dict[int, str]) -> set[int]:
-    """Return the orders of which a list of related records holds an older name."""
+    held = rows.filter(**{f"{id_column}__in": list(names)}).values_list(id_column, name_column)
+    older = {record_id for record_id, name in _different(held) if names[record_id] != name}
+    if not older:
+        return set()
+    values = rows.filter(**{f"{id_column}__in": older}).values_list(
+        _order_column(table), id_column, name_column
+    )
     return {
         odoo_id
-        for odoo_id, records in rows.iterator()
-        if any(
-            names.get(record["id"], record["name"]) != record["name"] for record in records or ()
-        )
+        for odoo_id, record_id, name in values.distinct().iterator()
+        if names[record_id] != name
     }
+
+
+def _find_older_values(
+    rows: "QuerySet[Any]", table: CopiedModel, named: Field, names: dict[int, str]
+) -> set[int]:
+    """The same for values in JSON: lists of records, and fields without a column."""
+    # Not by a keyword: names of Odoo's fields may contain two underscores.
+    value = KeyTransform(named.name, "extra") if named.extra else F(named.name)
+    rows = rows.annotate(value=value)
+    if named.kind is Kind.MANY2MANY:
+        # By a keyword where there is a column: a value is compared as JSON there.
+        rows = rows.exclude(value=None) if named.extra else rows.exclude(**{named.name: []})
+    else:
+        rows = rows.annotate(record=KeyTransform("id", value)).filter(record__in=list(names))
+    if not any(_is_older(held, names) for (held,) in _different(rows.values_list("value"))):
+        return set()
+    values = rows.values_list(_order_column(table), "value").iterator()
+    return {odoo_id for odoo_id, held in values if _is_older(held, names)}
+
+
+def _is_older(held: Any, names: dict[int, str]) -> bool:
+    """Return whether a record, or one of a list of records, holds an older name."""
+    records = [held] if isinstance(held, dict) else held or ()
+    return any(names.get(record["id"], record["name"]) != record["name"] for record in records)
+
+
+def _different(values: "QuerySet[Any, Any]") -> Iterator[Any]:
+    return values.order_by().distinct().iterator()
+
+
+def _order_column(table: CopiedModel) -> str:
+    return "odoo_id" if table is BC else "bc__odoo_id"
 
 
 # --- reading again: another mapping, other fields -----------------------------------------------
