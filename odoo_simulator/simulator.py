@@ -212,9 +212,25 @@ class Simulator(Operations):
             step=step,
             seed=seed,
         )
+        if spread_days:
+            self._age_related_records(start)
         if self._journal is not None:
             self._journal.add_bulk(bulk)
         return range(bulk.first_order, bulk.first_order + bulk.count)
+
+    def _age_related_records(self, start: datetime) -> None:
+        """Have what the orders point to written before them, as in an Odoo that has grown.
+
+        Otherwise each of the next nights compares all names.
+        """
+        written = start.strftime("%Y-%m-%d %H:%M:%S.%f")
+        with self.store.lock:
+            for model, table in self.store.tables.items():
+                if model in (self._shape.order, self._shape.line):
+                    continue
+                for row in filter(None, table.rows.values()):
+                    if row.get("write_date", "") > written:
+                        row["write_date"] = written
 
     def load_demo_orders(self, source: str | Path | dict[str, Any]) -> list[int]:
         """Serve captured orders exactly as captured; return their ids."""
