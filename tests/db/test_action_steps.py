@@ -189,6 +189,7 @@ def test_odoo_away_is_the_outcome_and_no_error_of_ours(
 # --- read again ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow("waits for what a worker does")
 def test_orders_are_read_again_and_each_outcome_is_told(
     perform: Callable[..., OperatorAction], simulator: Simulator, ids: list[int]
 ) -> None:
@@ -268,6 +269,7 @@ def _worker(odoo: object) -> Iterator[None]:
     thread.join(30)
 
 
+@pytest.mark.slow("waits for what a worker does")
 @pytest.mark.usefixtures("_worker")
 def test_a_cause_is_replayed_and_followed_until_all_are_through(
     perform: Callable[..., OperatorAction], simulator: Simulator, ids: list[int]
@@ -346,6 +348,7 @@ def test_a_replay_is_not_followed_while_odoo_is_away(
     assert action.outcome.endswith("Still waiting: 1. Odoo is away: they are read once it is back.")
 
 
+@pytest.mark.slow("waits for what a worker does")
 def test_what_fails_while_a_replay_is_followed_can_be_replayed_at_once(
     chief: User, ids: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -815,6 +818,7 @@ def test_a_dry_run_tells_what_would_stop_a_run(
 # --- what is wrong -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow("waits for what a worker does")
 def test_the_doctors_findings_are_in_the_readers_language(
     perform: Callable[..., OperatorAction], ids: list[int]
 ) -> None:

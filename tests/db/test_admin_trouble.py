@@ -75,6 +75,7 @@ def test_failed_orders_are_replayed_by_a_worker_and_many_only_after_their_previe
     assert failed_orders.failed().count() == 61, "a worker marks them"
 
 
+@pytest.mark.slow("makes thousands of failed orders")
 def test_more_failed_orders_than_an_address_can_name_are_not_replayed_one_by_one(
     staff: Client,  # noqa: F811
 ) -> None:

@@ -99,6 +99,7 @@ def paths() -> list[str]:
     return found
 
 
+@pytest.mark.slow("loads every list and record")
 @pytest.mark.usefixtures("_one_of_each")
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_lists_and_records_have_nothing_of_django_s_words(viewer: Client, language: str) -> None:

@@ -89,6 +89,7 @@ def test_a_first_poll_that_fails_long_after_the_last_good_run_needs_nobody_yet(
     assert not is_open(run_record.POLL_FAILED)
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_night_that_failed_does_not_say_that_webhooks_come(simulator: Simulator) -> None:
     simulator.create_order(lines=LINES)
     reconcile(RunRequest(Cause.COMMAND))

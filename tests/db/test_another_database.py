@@ -122,6 +122,7 @@ def test_rule_10_no_run_brings_another_database_s_orders(
     assert subjects() == ["[BC] Odoo rejects our access"]
 
 
+@pytest.mark.slow("plays whole runs")
 def test_rule_10_after_runs_against_another_database_the_next_one_is_as_watchful(
     copied: list[int], simulator: Simulator, other: Simulator, lead_to: Lead
 ) -> None:
@@ -138,6 +139,7 @@ def test_rule_10_after_runs_against_another_database_the_next_one_is_as_watchful
     assert not Alert.objects.exists()
 
 
+@pytest.mark.slow("plays whole runs")
 def test_rule_10_no_worker_brings_another_database_s_orders(
     copied: list[int],
     simulator: Simulator,
@@ -218,6 +220,7 @@ def test_rule_10_a_database_exchanged_behind_a_running_worker_is_noticed_by_its_
     assert subjects() == ["[BC] Odoo rejects our access"]
 
 
+@pytest.mark.slow("plays whole runs")
 def test_rule_10_a_worker_asks_again_after_an_outage_and_now_and_then(
     copied: list[int], simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +270,7 @@ def test_rule_10_also_when_few_of_them_are_left(
     assert BC.objects.filter(archived_at__isnull=False).count() == 0
 
 
+@pytest.mark.slow("plays whole runs")
 def test_rule_10_orders_that_are_gone_tell_nothing(
     copied: list[int], simulator: Simulator, settings: LazySettings
 ) -> None:

@@ -77,6 +77,7 @@ def delete(simulator: Simulator, odoo_ids: Iterable[int]) -> None:
 # --- what is no matter for the brake --------------------------------------------------------------
 
 
+@pytest.mark.slow("plays whole runs")
 def test_orders_deleted_each_with_its_own_webhook_are_never_held(
     simulator: Simulator, ids: list[int], settings: LazySettings
 ) -> None:
@@ -100,6 +101,7 @@ def test_orders_deleted_each_with_its_own_webhook_are_never_held(
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays whole runs")
 def test_nor_do_they_count_for_others(simulator: Simulator, ids: list[int]) -> None:
     delete(simulator, ids[:30])
     refresh()
@@ -119,6 +121,7 @@ def test_an_announced_deletion_of_which_odoo_says_outside_the_domain_is_its_matt
     assert (len(held()), archived()) == (30, 0)
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_run_does_not_stop_at_deletions_whose_webhooks_are_still_waiting(
     simulator: Simulator, ids: list[int]
 ) -> None:
@@ -140,6 +143,7 @@ def test_what_an_operator_forced_is_not_counted(simulator: Simulator, ids: list[
     assert not Alert.objects.exists()
 
 
+@pytest.mark.slow("plays whole runs")
 def test_what_is_forced_while_it_is_being_looked_at_is_not_held(
     simulator: Simulator, ids: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +161,7 @@ def test_what_is_forced_while_it_is_being_looked_at_is_not_held(
     assert not JournalEntry.objects.filter(outcome="held").exists()
 
 
+@pytest.mark.slow("plays whole runs")
 def test_its_own_webhook_lets_a_held_order_go(simulator: Simulator, ids: list[int]) -> None:
     """After the commit, as 19 sends it: another event's look may have come first."""
     simulator.delete_order(ids[:30])
@@ -166,6 +171,7 @@ def test_its_own_webhook_lets_a_held_order_go(simulator: Simulator, ids: list[in
     assert (held(), archived()) == (ids[29:30], 29)
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_deletion_told_of_after_it_was_found_no_longer_counts(
     simulator: Simulator, ids: list[int]
 ) -> None:
@@ -183,6 +189,7 @@ def test_a_deletion_told_of_after_it_was_found_no_longer_counts(
     assert (held(), archived()) == ([], ALLOWED + 1)
 
 
+@pytest.mark.slow("plays whole runs")
 def test_what_was_archived_before_the_clock_was_set_back_does_not_count(
     simulator: Simulator, ids: list[int]
 ) -> None:
@@ -194,6 +201,7 @@ def test_what_was_archived_before_the_clock_was_set_back_does_not_count(
     assert (held(), archived()) == ([], ALLOWED + 1)
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_change_has_a_held_order_looked_at_again(
     simulator: Simulator, ids: list[int], settings: LazySettings
 ) -> None:
@@ -214,6 +222,7 @@ def test_a_change_has_a_held_order_looked_at_again(
     assert BC.objects.get(odoo_id=ids[0]).partner_ref == "new"
 
 
+@pytest.mark.slow("plays whole runs")
 def test_one_that_is_still_gone_is_held_again_since_the_first_time(
     simulator: Simulator, ids: list[int]
 ) -> None:
@@ -225,6 +234,7 @@ def test_one_that_is_still_gone_is_held_again_since_the_first_time(
     assert PendingBC.objects.get(pk=ids[0]).held_at == since
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_run_waits_a_moment_for_the_webhooks_of_what_is_gone(
     simulator: Simulator, ids: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +317,7 @@ def test_ordinary_work_takes_no_lock_of_the_brake(
     assert archived() == 5
 
 
+@pytest.mark.slow("plays whole runs")
 def test_an_order_that_is_archived_while_the_run_asks_is_counted_once(
     simulator: Simulator, ids: list[int], settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,6 +345,7 @@ def alert() -> Alert:
     return Alert.objects.get(key="brake")
 
 
+@pytest.mark.slow("plays whole runs")
 def test_its_alert_tells_what_is_held_now(
     simulator: Simulator, ids: list[int], settings: LazySettings
 ) -> None:
@@ -374,6 +386,7 @@ def test_its_alert_is_known_whoever_worded_or_stored_it(
     assert Alert.objects.exists() is not over
 
 
+@pytest.mark.slow("plays whole runs")
 def test_since_when_outlasts_the_nights_that_look_again(
     simulator: Simulator, ids: list[int], settings: LazySettings
 ) -> None:
@@ -387,6 +400,7 @@ def test_since_when_outlasts_the_nights_that_look_again(
     assert "10 orders are held" in alert().text
 
 
+@pytest.mark.slow("plays whole runs")
 def test_an_order_that_is_there_after_all_is_let_go_by_the_next_run_and_told(
     simulator: Simulator, ids: list[int]
 ) -> None:

@@ -249,6 +249,7 @@ def test_the_settings_check_tells_of_a_choice_that_is_odd(
 # --- extra fields ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow("plays whole runs")
 def test_rule_13_a_newly_configured_field_fills_in_and_a_removed_one_goes(
     simulator: Simulator, choose: Choose
 ) -> None:
@@ -269,6 +270,7 @@ def test_rule_13_a_newly_configured_field_fills_in_and_a_removed_one_goes(
     assert differences(simulator, sql, kind=Kind(PURCHASE, (), ("x_size",))) == []
 
 
+@pytest.mark.slow("plays whole runs")
 def test_rule_13_an_empty_new_field_is_filled_in_and_not_told(
     simulator: Simulator, choose: Choose
 ) -> None:
@@ -367,6 +369,7 @@ def test_a_required_field_that_vanishes_stops_all_with_one_alert(
     assert PendingBC.objects.get().failed_at is None
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_misspelt_field_is_told_with_what_may_be_meant(
     simulator: Simulator, choose: Choose
 ) -> None:

@@ -49,6 +49,7 @@ def test_nothing_was_compared_yet() -> None:
     assert not any(night.ran for night in correctness.missed_by_night())
 
 
+@pytest.mark.slow("plays whole runs")
 @pytest.mark.usefixtures("odoo")
 def test_a_run_that_finds_nothing_has_found_the_copy_equal(
     simulator: Simulator, settings: LazySettings

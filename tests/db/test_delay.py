@@ -101,6 +101,7 @@ def test_what_shows_at_a_further_look_counts_from_its_webhook(
     assert entry.delay >= 30
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_first_load_and_a_new_mapping_have_no_delay(simulator: Simulator) -> None:
     ids = simulator.bulk_create(10, 2)
     assert reconcile(RunRequest(SyncLog.Cause.COMMAND)).status == SyncLog.Status.OK
@@ -111,6 +112,7 @@ def test_a_first_load_and_a_new_mapping_have_no_delay(simulator: Simulator) -> N
     assert told.count() == 2 * len(ids)
 
 
+@pytest.mark.slow("plays whole runs")
 def test_what_the_nightly_run_finds_has_no_delay(simulator: Simulator) -> None:
     order_id = simulator.create_order(lines=LINES)
     refresh(order_id)
@@ -134,6 +136,7 @@ def test_what_a_poll_finds_counts_from_the_change(simulator: Simulator) -> None:
     assert 0 <= entry.delay < 20
 
 
+@pytest.mark.slow("plays whole runs")
 def test_what_a_poll_s_digest_finds_of_old_has_no_delay(simulator: Simulator) -> None:
     simulator.create_order(lines=LINES)
     old = simulator.create_order(lines=LINES)

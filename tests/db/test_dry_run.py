@@ -126,6 +126,7 @@ def test_each_kind_of_difference_is_found_and_nothing_is_written(
     assert len(orders) == len(set(orders)), "an order is told of at two places"
 
 
+@pytest.mark.slow("plays whole runs")
 def test_after_the_run_the_dry_run_finds_nothing(simulator: Simulator, odoo: Odoo) -> None:
     ids = loaded(simulator)
     simulator.write_order(ids[0], partner_ref="new")
@@ -384,6 +385,7 @@ def test_the_table_has_a_heading_and_cuts_long_values_on_a_terminal_alone(
         assert ("…" in first, len(first) <= 100) == (terminal, terminal)
 
 
+@pytest.mark.slow("plays whole runs")
 @pytest.mark.parametrize("full", [False, True])
 def test_fields_without_a_column_are_compared_too(
     simulator: Simulator, settings: LazySettings, odoo: Odoo, full: bool
@@ -408,6 +410,7 @@ def test_fields_without_a_column_are_compared_too(
     assert BC.objects.get(odoo_id=order_id).extra == {"x_code": "ours", "x_removed": 1}
 
 
+@pytest.mark.slow("plays whole runs")
 def test_an_order_outside_the_domain_is_told_as_such(
     simulator: Simulator, settings: LazySettings, odoo: Odoo
 ) -> None:

@@ -226,6 +226,7 @@ def test_rule_7_odoo_that_fails_now_and_then_fails_no_order(
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays whole runs")
 def test_rule_6_an_order_that_takes_longer_than_the_deadline_holds_up_nobody_for_long(
     simulator: Simulator, reconnect: Callable[..., None]
 ) -> None:

@@ -56,6 +56,7 @@ def old(simulator: Simulator) -> list[int]:
     return ids
 
 
+@pytest.mark.slow("plays whole runs")
 def test_all_lines_of_an_old_order_vanish(old: list[int], simulator: Simulator) -> None:
     before = simulator.order(old[0])
     assert before is not None

@@ -108,6 +108,7 @@ def test_a_run_that_is_told_to_stop_at_any_call_leaves_a_clean_state(simulator: 
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays whole runs")
 def test_rule_8_a_run_whose_lock_was_released_by_hand_ends_and_moves_nothing(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -137,6 +138,7 @@ def test_rule_8_a_run_whose_lock_was_released_by_hand_ends_and_moves_nothing(
 # --- clocks and dates -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow("plays whole runs")
 @pytest.mark.parametrize("offset", [-3600.0, 3600.0])
 def test_rule_9_two_changes_in_one_second_while_clocks_differ_by_an_hour(
     offset: float, simulator: Simulator
@@ -183,6 +185,7 @@ def test_a_window_that_begins_at_an_odd_moment(
     call_command("sync_BcLinbc", "--since", since, "--json", "--dry-run")
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_date_in_the_future_is_copied_and_settles(simulator: Simulator) -> None:
     """A clock of Odoo's that was wrong for a while left it."""
     order_id = simulator.create_order(lines=LINES)
@@ -202,6 +205,7 @@ def test_a_date_in_the_future_is_copied_and_settles(simulator: Simulator) -> Non
 # --- orders and lines -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow("plays whole runs")
 def test_an_order_that_goes_between_its_mark_and_its_fetch(simulator: Simulator) -> None:
     ids = list(simulator.bulk_create(3, 1, spread_days=10))
     assert run().status == Status.OK

@@ -362,6 +362,7 @@ def test_calls_bytes_and_errors_of_odoo_are_the_gateway_s(
     assert of_metric(samples, "bc_odoo_errors_total") == {'{kind="fault"}': 3}
 
 
+@pytest.mark.slow("plays whole runs")
 def test_each_run_is_counted_once_with_what_it_found(
     client: Client, odoo: object, simulator: Simulator, settings: LazySettings
 ) -> None:

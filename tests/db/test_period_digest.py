@@ -60,6 +60,7 @@ def old_order(simulator: Simulator) -> int:
     return order_id
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_line_more_and_a_line_less_on_one_old_day(simulator: Simulator, old_order: int) -> None:
     run()
     assert ProvenPeriod.objects.filter(model="line").exists()
@@ -74,6 +75,7 @@ def test_a_line_more_and_a_line_less_on_one_old_day(simulator: Simulator, old_or
     assert not BCLine.objects.filter(odoo_id=gone).exists()
 
 
+@pytest.mark.slow("plays whole runs")
 def test_equal_counts_and_sums_of_a_day_that_was_never_proven_are_compared_by_id(
     simulator: Simulator, old_order: int
 ) -> None:
@@ -103,6 +105,7 @@ def test_a_day_at_the_settled_moment(
     assert [period.end for period in ProvenPeriod.objects.all()] == [day_after]
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_proven_day_that_differs_now_is_found_although_its_proof_stays(
     simulator: Simulator, old_order: int
 ) -> None:
@@ -131,6 +134,7 @@ def test_what_differs_is_not_remembered_as_proven(
     assert not ProvenPeriod.objects.filter(model="line").exists()
 
 
+@pytest.mark.slow("plays whole runs")
 def test_an_order_whose_lines_differ_on_many_days_is_found_by_one_comparison(
     simulator: Simulator,
 ) -> None:
@@ -193,6 +197,7 @@ def test_records_that_sql_made_without_a_date_are_compared_by_id(simulator: Simu
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_comparison_that_ends_in_the_middle_is_gone_on_with(
     simulator: Simulator, odoo: Odoo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +226,7 @@ def test_a_comparison_that_ends_in_the_middle_is_gone_on_with(
     assert pages() == first + 1
 
 
+@pytest.mark.slow("plays whole runs")
 def test_slices_that_are_far_too_short_end_all_the_same(
     simulator: Simulator, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ def age(rows: Any, field: str, days: float) -> None:
     rows.update(**{field: Now() - timedelta(days=days)})
 
 
+@pytest.mark.slow("makes thousands of rows")
 @pytest.mark.parametrize("cause", [Cause.NIGHTLY, Cause.COMMAND, Cause.POLL])
 def test_journal_and_runs_go_by_their_age_in_batches(
     cause: SyncLog.Cause,

@@ -126,6 +126,7 @@ def test_rule_2_what_no_webhook_told_is_found(simulator: Simulator, settings: La
     assert BC.objects.get(odoo_id=added).lines.count() == 2
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_line_that_goes_without_a_trace_is_found_by_the_digest(simulator: Simulator) -> None:
     ids = [simulator.create_order(lines=LINES) for _ in range(3)]
     make_older(simulator, ids, days=40)
@@ -250,6 +251,7 @@ def test_rule_9_only_reads_that_began_within_the_run_count_for_it(
         assert pages(odoo, since, 0, proof, read_since=read_at).suspects == {1}
 
 
+@pytest.mark.slow("plays whole runs")
 def test_what_a_run_has_marked_before_is_neither_counted_nor_read_again(
     simulator: Simulator,
 ) -> None:
@@ -286,6 +288,7 @@ def test_no_change_was_missed_by_webhooks_that_never_were(
     assert run(cause=Cause.NIGHTLY).missed_by_webhooks == 1
 
 
+@pytest.mark.slow("plays whole runs")
 def test_rule_9_a_commit_later_than_the_run_is_in_the_next_one(simulator: Simulator) -> None:
     order_id = simulator.create_order(lines=LINES)
     run()
@@ -310,6 +313,7 @@ def test_rule_9_the_window_alone_reaches_back_to_late_commits(simulator: Simulat
     assert BC.objects.get().partner_ref == "late"
 
 
+@pytest.mark.slow("plays whole runs")
 def test_rule_9_the_watermark_stays_when_odoo_is_lost_on_the_way(simulator: Simulator) -> None:
     simulator.bulk_create(50, 1, spread_days=10)
     run()
@@ -332,6 +336,7 @@ def test_rule_9_the_watermark_stays_when_odoo_is_lost_on_the_way(simulator: Simu
     assert not Alert.objects.filter(key="run failed").exists()
 
 
+@pytest.mark.slow("plays whole runs")
 def test_rule_9_failed_orders_do_not_hold_the_watermark_back(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -347,6 +352,7 @@ def test_rule_9_failed_orders_do_not_hold_the_watermark_back(
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays whole runs")
 def test_rule_13_names_follow(simulator: Simulator) -> None:
     ids = [simulator.create_order(partner_id=2, lines=LINES) for _ in range(2)]
     make_older(simulator, ids, days=30)
@@ -371,6 +377,7 @@ def test_rule_13_a_newly_mapped_field_fills_in(
     assert not BC.objects.filter(origin="?").exists()
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_merge_is_right_after_the_next_run(simulator: Simulator) -> None:
     ids = [simulator.create_order(lines=LINES) for _ in range(3)]
     run()
@@ -486,6 +493,7 @@ def test_rule_8_a_slice_that_comes_back_late_leaves_the_run_to_its_successor(
     assert mail.outbox == []
 
 
+@pytest.mark.slow("plays whole runs")
 def test_an_interrupted_first_load_goes_on_where_it_was(
     simulator: Simulator, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -505,6 +513,7 @@ def test_an_interrupted_first_load_goes_on_where_it_was(
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays whole runs")
 def test_rule_10_an_empty_database_does_not_empty_the_copy(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -537,6 +546,7 @@ def test_rule_10_nor_webhook_by_webhook(simulator: Simulator) -> None:
     assert not PendingBC.objects.exists()
 
 
+@pytest.mark.slow("plays whole runs")
 def test_rule_10_the_brake_counts_and_force_overrides_it(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -564,6 +574,7 @@ def test_an_account_that_may_no_longer_read_orders_archives_nothing(simulator: S
     assert watermark() == before
 
 
+@pytest.mark.slow("plays whole runs")
 def test_an_odoo_that_cannot_group_is_read_id_by_id_and_the_run_says_so(
     simulator: Simulator,
 ) -> None:
@@ -577,6 +588,7 @@ def test_an_odoo_that_cannot_group_is_read_id_by_id_and_the_run_says_so(
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays whole runs")
 def test_missed_webhooks_are_told_by_mail(simulator: Simulator, settings: LazySettings) -> None:
     settings.ALERT_EMAILS = ["ops@example.com"]
     settings.ALERT_MISSED, settings.PUBLIC_URL = 3, "https://copy.example.com"

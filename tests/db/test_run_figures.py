@@ -263,6 +263,7 @@ def test_a_forced_run_tells_of_the_held_orders_that_it_archived(
     assert (told["archived"], told["gone"], told["held"]) == (45, 45, 0)
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_run_that_finds_orders_still_held_says_how_many(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -276,6 +277,7 @@ def test_a_run_that_finds_orders_still_held_says_how_many(
     assert figures(said)["held"] == 9
 
 
+@pytest.mark.slow("plays whole runs")
 def test_an_order_that_was_given_up_counts_also_in_a_braked_run(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -291,6 +293,7 @@ def test_an_order_that_was_given_up_counts_also_in_a_braked_run(
     assert figures(said)["gone"] == 10, "although the brake stopped it there"
 
 
+@pytest.mark.slow("plays whole runs")
 def test_the_looks_that_come_after_a_run_s_own_are_not_counted_for_it(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -311,6 +314,7 @@ def test_the_looks_that_come_after_a_run_s_own_are_not_counted_for_it(
     assert JournalEntry.objects.latest("pk").run is None
 
 
+@pytest.mark.slow("plays whole runs")
 def test_lines_that_only_take_up_a_new_field_are_not_counted(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -325,6 +329,7 @@ def test_lines_that_only_take_up_a_new_field_are_not_counted(
     assert (told["unchanged"], told["applied"], told["line_count"]) == (3, 0, 0)
 
 
+@pytest.mark.slow("plays whole runs")
 def test_what_is_mended_after_a_run_changes_nothing_of_what_it_said(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -390,6 +395,7 @@ def test_a_dry_run_ends_with_what_a_run_would_do(
         assert re.search(rf"exit code {code}\b", said.out)
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_dry_run_against_another_database_says_that_a_run_stops(simulator: Simulator) -> None:
     simulator.bulk_create(20, 1, spread_days=10)
     sync()

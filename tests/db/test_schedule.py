@@ -230,6 +230,7 @@ def test_a_run_that_is_to_be_gone_on_with_waits_for_a_worker_first(
     assert SyncLog.objects.get().status == Status.OK
 
 
+@pytest.mark.slow("plays whole runs")
 @pytest.mark.parametrize("error", [StreamLostError("gone"), AMQPConnectorStackTimeout("-")])
 def test_without_rabbitmq_the_scheduler_does_it_itself_at_once(
     error: Exception, monkeypatch: pytest.MonkeyPatch, simulator: Simulator,
@@ -242,6 +243,7 @@ def test_without_rabbitmq_the_scheduler_does_it_itself_at_once(
     assert list(SyncLog.objects.values_list("status", "bc_count")) == [(Status.OK, 30)]
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_slice_that_cannot_send_the_next_one_leaves_it_to_the_scheduler(
     monkeypatch: pytest.MonkeyPatch, simulator: Simulator, settings: LazySettings,
     nightly_just_became_due: None,
@@ -302,6 +304,7 @@ def test_no_poll_closes_a_nightly_run_that_waits_for_its_next_slice(
     assert due() == [RunRequest(Cause.NIGHTLY, unfinished=run.pk)]
 
 
+@pytest.mark.slow("plays whole runs")
 @pytest.mark.parametrize("by", ["a slice", "a command"])
 def test_rule_8_a_poll_gives_way_to_a_run(
     by: str, simulator: Simulator, settings: LazySettings, nightly_just_became_due: None
@@ -392,6 +395,7 @@ def test_an_unconfirmed_event_wants_a_scan_without_poll_mode(
     assert due() == [SCAN]
 
 
+@pytest.mark.slow("plays whole runs")
 @pytest.mark.parametrize("cause", [Cause.POLL, Cause.NIGHTLY, Cause.COMMAND])
 def test_scans_go_on_until_odoo_s_longest_transaction_is_over(
     cause: SyncLog.Cause, simulator: Simulator, settings: LazySettings
@@ -484,6 +488,7 @@ def test_a_scan_that_was_asked_for_finds_what_is_gone_and_reads_no_more_than_it_
     assert BC.objects.filter(partner_name="Renamed & Sons").exists()
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_scan_that_was_asked_for_holds_back_what_looks_like_a_wrong_database(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -499,6 +504,7 @@ def test_a_scan_that_was_asked_for_holds_back_what_looks_like_a_wrong_database(
     assert [message.subject for message in mail.outbox] == ["[BC] a reconciliation was stopped"]
 
 
+@pytest.mark.slow("plays whole runs")
 def test_the_scan_that_ends_a_request_proves_what_came_late_under_the_same_date(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -522,6 +528,7 @@ def test_the_scan_that_ends_a_request_proves_what_came_late_under_the_same_date(
     assert scan.window_since <= asked_at - timedelta(seconds=900)
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_poll_s_window_begins_at_the_poll_before(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -552,6 +559,7 @@ def test_a_poll_that_did_not_end_is_not_built_upon(simulator: Simulator) -> None
     assert poll.window_since < ago(hours=3)
 
 
+@pytest.mark.slow("plays whole runs")
 def test_polls_that_fail_are_told_once_and_not_at_the_first(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -569,6 +577,7 @@ def test_polls_that_fail_are_told_once_and_not_at_the_first(
     assert not Alert.objects.exists()
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_good_poll_takes_no_run_s_alert_back(simulator: Simulator) -> None:
     reconcile(RunRequest(Cause.COMMAND))
     for key in ("run failed", "brake"):
@@ -592,6 +601,7 @@ def test_polls_that_found_nothing_are_purged_after_a_day(simulator: Simulator) -
     assert SyncLog.objects.count() == 6
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_poll_gives_no_held_order_another_try(simulator: Simulator) -> None:
     (order_id,) = simulator.bulk_create(1, 1, spread_days=10)
     reconcile(RunRequest(Cause.COMMAND))

@@ -143,6 +143,7 @@ def test_each_order_is_looked_at_within_so_many_days_whichever_way_it_differs(
     assert [(one.scrubbed, one.same_date, one.applied) for one in later] == [(5, 0, 0)] * 3
 
 
+@pytest.mark.slow("plays whole runs")
 def test_the_longest_unconfirmed_come_first_and_never_confirmed_ones_before(
     load: Callable[[int], list[int]], settings: LazySettings
 ) -> None:
@@ -237,6 +238,7 @@ def test_what_the_clock_left_in_the_future_is_read_and_hinders_nothing(
     assert oldest() < 3 * DAY
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_full_run_that_was_interrupted_is_nobody_s_share(
     load: Callable[[int], list[int]], settings: LazySettings
 ) -> None:
@@ -309,6 +311,7 @@ def test_what_waits_in_the_ledger_is_left_to_it(
     assert scrub.next_page(run_) == [ids[3]]
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_second_change_within_the_same_second_is_no_such_difference(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -325,6 +328,7 @@ def test_a_second_change_within_the_same_second_is_no_such_difference(
     assert (done.scrubbed, done.applied, done.same_date) == (1, 1, 0)
 
 
+@pytest.mark.slow("plays whole runs")
 def test_an_older_mapping_is_no_such_difference(
     load: Callable[[int], list[int]], settings: LazySettings
 ) -> None:
@@ -351,6 +355,7 @@ def test_a_full_run_is_a_scrub_of_everything(
     assert night().scrubbed == 1, "all were read, so the next night has its own share alone"
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_full_run_counts_nothing_that_ids_and_names_tell(
     load: Callable[[int], list[int]], simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -376,6 +381,7 @@ def test_a_full_run_counts_nothing_that_ids_and_names_tell(
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays whole runs")
 def test_names_and_lines_under_the_same_dates_count_and_no_webhook_missed_them(
     load: Callable[[int], list[int]], settings: LazySettings, simulator: Simulator
 ) -> None:

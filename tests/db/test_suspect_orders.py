@@ -49,6 +49,7 @@ def test_rule_9_the_watermark_is_on_odoo_s_clock(offset: float, simulator: Simul
     assert last_sync == done.window_until
 
 
+@pytest.mark.slow("plays whole runs")
 @pytest.mark.parametrize("offset", [-3600.0, 0.0, 3600.0])
 def test_rule_9_what_a_second_may_hide_is_read_again_whatever_odoo_s_clock_says(
     offset: float, simulator: Simulator, odoo: Odoo
@@ -63,6 +64,7 @@ def test_rule_9_what_a_second_may_hide_is_read_again_whatever_odoo_s_clock_says(
     assert BC.objects.get().partner_ref == "second"
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_line_that_sql_moved_is_found_by_the_window(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -81,6 +83,7 @@ def test_a_line_that_sql_moved_is_found_by_the_window(
     assert differences(simulator, sql) == []
 
 
+@pytest.mark.slow("plays whole runs")
 @pytest.mark.parametrize(
     ("model", "field"),
     [
@@ -110,6 +113,7 @@ def test_rule_13_whatever_is_renamed(model: str, field: str, simulator: Simulato
     assert run().found_by_names == 0
 
 
+@pytest.mark.slow("plays whole runs")
 def test_names_that_the_account_may_not_read_are_not_followed_and_the_run_says_so(
     simulator: Simulator,
 ) -> None:

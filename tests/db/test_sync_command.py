@@ -265,6 +265,7 @@ def test_the_signals_are_given_back(simulator: Simulator) -> None:
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+@pytest.mark.slow("plays whole runs")
 @in_process
 def test_the_log_has_no_line_for_each_order_unless_asked(
     simulator: Simulator, caplog: pytest.LogCaptureFixture
@@ -293,6 +294,7 @@ def test_full_finds_what_no_date_tells(simulator: Simulator, settings: LazySetti
     assert BC.objects.get(odoo_id=ids[0]).origin == ""
 
 
+@pytest.mark.slow("plays whole runs")
 @in_process
 def test_since_sets_the_window_and_a_gap_does_not_move_the_watermark(
     simulator: Simulator, settings: LazySettings
@@ -312,6 +314,7 @@ def test_since_sets_the_window_and_a_gap_does_not_move_the_watermark(
     assert moved > database_now() - timedelta(minutes=1)
 
 
+@pytest.mark.slow("plays whole runs")
 @in_process
 @pytest.mark.parametrize(
     ("arguments", "still_wanted"),
@@ -387,6 +390,7 @@ def vars_of(run: SyncLog) -> dict[str, Any]:
     return {field.attname: getattr(run, field.attname) for field in SyncLog._meta.concrete_fields}
 
 
+@pytest.mark.slow("plays whole runs")
 @in_process
 def test_a_first_load_is_called_so_by_command_progress_log_and_row_and_no_later_run(
     simulator: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
@@ -525,6 +529,7 @@ def test_a_silent_odoo_is_told_while_it_is_waited_for(
 # --- dry runs -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow("plays whole runs")
 @in_process
 def test_a_dry_run_without_difference_exits_with_0(simulator: Simulator) -> None:
     simulator.bulk_create(6, 1, spread_days=10)
@@ -543,6 +548,7 @@ def test_a_dry_run_without_difference_exits_with_0(simulator: Simulator) -> None
     assert SyncLog.objects.count() == runs
 
 
+@pytest.mark.slow("plays whole runs")
 @in_process
 def test_a_dry_run_that_finds_differences_exits_with_7(simulator: Simulator) -> None:
     ids = list(simulator.bulk_create(6, 1, spread_days=10))
@@ -766,6 +772,7 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.slow("plays whole runs")
 def test_unlock_asks_nobody_where_nobody_is(held: SyncLog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     said = sync("--unlock")

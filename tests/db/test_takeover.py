@@ -128,6 +128,7 @@ def test_what_was_given_up_or_held_is_not_waited_for() -> None:
     assert list(PendingBC.objects.filter(run=later).values_list("odoo_id", flat=True)) == [3]
 
 
+@pytest.mark.slow("plays whole runs")
 def test_a_killed_first_load_ends_with_one_row_an_order(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -169,6 +170,7 @@ def test_a_later_run_brings_what_was_given_up(simulator: Simulator, settings: La
     assert BC.objects.get().partner_name == "Renamed & Sons"
 
 
+@pytest.mark.slow("plays whole runs")
 def test_what_was_given_up_is_read_together_by_the_next_run(
     simulator: Simulator, settings: LazySettings
 ) -> None:
@@ -186,6 +188,7 @@ def test_what_was_given_up_is_read_together_by_the_next_run(
     assert not PendingBC.objects.exists()
 
 
+@pytest.mark.slow("plays whole runs")
 @pytest.mark.parametrize("who", ["a later mark", "a later run"])
 def test_rule_9_an_order_that_cannot_be_applied_harms_only_itself(
     who: str, simulator: Simulator, settings: LazySettings

@@ -187,6 +187,7 @@ def test_rule_10_hidden_ones_do_not_let_the_brake_off(
     assert BC.objects.filter(archived_at__isnull=False).count() <= 5
 
 
+@pytest.mark.slow("plays whole runs")
 def test_an_account_that_sees_no_order_any_more_archives_and_forbids_nothing(
     simulator: Simulator,
 ) -> None:
@@ -200,6 +201,7 @@ def test_an_account_that_sees_no_order_any_more_archives_and_forbids_nothing(
     assert len(mail.outbox) == 1
 
 
+@pytest.mark.slow("plays whole runs")
 def test_an_account_without_the_right_is_told_of_once(simulator: Simulator) -> None:
     ids = list(simulator.bulk_create(30, 1, spread_days=10))
     run()
