@@ -25,7 +25,7 @@ from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.redaction import redacted
 from bc_consumer.core.shortening import cut_between_words
 from bc_consumer.core.sql_dialect import database_now
-from bc_consumer.core.translatable import Message, joined, message_of
+from bc_consumer.core.translatable import NOTHING, Message, joined, message_of
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.intake import Marks, decode
@@ -51,6 +51,20 @@ class Imported:
     """Messages that name no order, kept in the table."""
     left: int = 0
     """Messages that are still in the queues, as far as RabbitMQ's count tells."""
+
+    def outcome(self) -> Message:
+        """Return what became of the messages, as it is recorded with the action."""
+        return joined(
+            " ",
+            _(
+                "Orders marked: %(orders)s. Messages that name no order, kept here: %(kept)s.",
+                orders=self.orders,
+                kept=self.kept,
+            ),
+            _("Still in RabbitMQ: %(count)s. Put them back, too.", count=self.left)
+            if self.left
+            else NOTHING,
+        )
 
 
 def queues() -> tuple[str, str]:

@@ -304,18 +304,8 @@ def _import_dead_letters(action: InHand) -> Finished:
     finally:
         broker.drop_connection()
         process_state.wake.set()
-    text = joined(
-        " ",
-        _(
-            "Orders marked: %(orders)s. Messages that name no order, kept here: %(kept)s.",
-            orders=brought.orders,
-            kept=brought.kept,
-        ),
-        _("Still in RabbitMQ: %(count)s. Put them back, too.", count=brought.left)
-        if brought.left
-        else NOTHING,
-    )
-    return Finished(text, {"orders": brought.orders, "kept": brought.kept, "left": brought.left})
+    result = {"orders": brought.orders, "kept": brought.kept, "left": brought.left}
+    return Finished(brought.outcome(), result)
 
 
 # --- runs ---------------------------------------------------------------------------------------

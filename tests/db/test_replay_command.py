@@ -280,6 +280,9 @@ def test_dead_letters_mark_their_orders_and_none_vanishes(replay: Replay, broker
     assert shown["dead_letters"] == {xq_name("bc"): 8, UNDECODABLE_QUEUE: 2}
     told = replay.json("--dead-letters", "--yes")
     assert (told["orders_of_dead_letters"], told["kept"], told["replayed"]) == (3, 6, 0)
+    (action,) = OperatorAction.objects.all()
+    assert action.kind == OperatorAction.Kind.IMPORT_DEAD_LETTERS
+    assert str(action.outcome).startswith("Orders marked: 3.")
     assert set(PendingBC.objects.values_list("pk", flat=True)) == {7, 8, 9}
     assert set(dead_letters.waiting(broker).values()) == {0}
     kept = {letter.text: letter.count for letter in DeadLetter.objects.all()}

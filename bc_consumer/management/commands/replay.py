@@ -201,6 +201,8 @@ class Command(RedactedCommand):
         if letters and self._broker is not None:
             brought = dead_letters.bring_in(self._broker)
             self._facts |= {"orders_of_dead_letters": brought.orders, "kept": brought.kept}
+            kind = OperatorAction.Kind.IMPORT_DEAD_LETTERS
+            record_done(kind, operator(), {}, brought.outcome())
         self._say("\n".join(_result_lines(replayed, brought)))
         return self._end(Exit.OK)
 
