@@ -143,13 +143,18 @@ def _correctness() -> Correctness:
         complete_up_to=state.last_sync,
         completed=None if completed is None else _completed(completed),
         unfinished=None if unfinished is None else _unfinished(unfinished),
-        at_work=_at_work(now) if state.is_syncing else None,
+        at_work=_at_work(now) if _is_locked(state, now) else None,
         next=NextRun(
             nightly_at=_next_nightly(now),
             poll_seconds=float(settings.SYNC_POLL_SECONDS),
             scan_requested_at=state.scan_due_at,
         ),
     )
+
+
+def _is_locked(state: SyncState, now: datetime) -> bool:
+    """Return whether a living process has the lock: a killed one's lease ends."""
+    return state.is_syncing and state.lease_until is not None and state.lease_until >= now
 
 
 def _with_digest() -> "QuerySet[SyncLog]":

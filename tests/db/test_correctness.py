@@ -127,7 +127,8 @@ def test_the_run_at_work_tells_how_far_it_is() -> None:
     at_work = run(
         0.5, status="running", phase="digest of orders", cursor=17, bc_count=40, ended_at=None
     )
-    SyncState.objects.update(is_syncing=True)
+    lease = timezone.now() + timedelta(minutes=1)
+    SyncState.objects.update(is_syncing=True, lease_until=lease)
     pending(1, run=at_work, run_generation=1)
     pending(2, run=at_work, run_generation=1, fetched_generation=1)
     known = correctness.correctness().at_work

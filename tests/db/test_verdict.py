@@ -118,13 +118,35 @@ def test_nothing_compared_yet_is_trouble() -> None:
 
 def test_a_first_load_at_work_is_told_as_such() -> None:
     SyncLog.objects.all().delete()
-    SyncState.objects.update(last_sync=None, is_syncing=True)
+    lease = timezone.now() + timedelta(minutes=1)
+    SyncState.objects.update(last_sync=None, is_syncing=True, lease_until=lease)
     run(status="running", phase="orders", ended_at=None, bc_count=1234)
     equal = judge_copy().equal
     assert told(equal) == [(FactKind.FIRST_LOAD, Level.ATTENTION)]
     assert SENTENCES[FactKind.FIRST_LOAD](equal.facts[0].values) == (
         "The first load is in progress: 1,234 orders have been read."
     )
+
+
+def test_a_first_load_that_was_killed_is_not_told_as_at_work() -> None:
+    SyncLog.objects.all().delete()
+    lease = timezone.now() - timedelta(minutes=1)
+    SyncState.objects.update(last_sync=None, is_syncing=True, lease_until=lease)
+    run(status="running", phase="orders", ended_at=None)
+    assert told(judge_copy().equal) == [(FactKind.NEVER_COMPARED, Level.TROUBLE)]
+
+
+def test_what_a_first_load_read_was_no_difference() -> None:
+    SyncLog.objects.all().delete()
+    run(window_since=None, found_by_window=41)
+    (fact,) = judge_copy().equal.facts
+    assert fact.kind is FactKind.FOUND_EQUAL
+    assert SENTENCES[fact.kind](fact.values).startswith("Equal: the first load read 41 orders.")
+    later = timezone.now() + timedelta(seconds=1)
+    run(window_since=timezone.now(), found_by_window=41, started_at=later)
+    correctness.correctness.forget()
+    (fact,) = judge_copy().equal.facts
+    assert "put 41 orders right" in SENTENCES[fact.kind](fact.values)
 
 
 @pytest.mark.parametrize("value", [correctness.correctness, processes.processes, verdict.attention])
