@@ -22,7 +22,7 @@ LONGEST_SECONDS = 60.0
 """No answer is ever older than this, unless its share is the small one."""
 SMALL_SHARE_LONGEST_SECONDS = 600.0
 """Then it is no older than this."""
-ACTED_UPON_SECONDS = 10.0
+ACTED_UPON_SECONDS = 15.0
 """What people act upon, and look at again to see what they have done, is no older than this."""
 FIRST_SECONDS = 2.0
 """How long a caller waits for an answer that another thread is computing, while there is none."""

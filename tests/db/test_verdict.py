@@ -164,7 +164,7 @@ def test_what_people_act_upon_is_seconds_old_however_long_it_took_to_find(
     monkeypatch.setattr("bc_consumer.core.cached_value.time.monotonic", lambda: now)
     monkeypatch.setattr(value, "_question", ask)
     assert value() == 1
-    now += 10.5
+    now += 15.5
     assert value() == 2
     value.forget()
 
