@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from bc_consumer.console import known_names
-from bc_consumer.console.counts import FAILED, HELD, OWED, WATCHING
+from bc_consumer.console.figures import FAILED, HELD, OWED, WATCHING
 from bc_consumer.console.formatting import shortened
 from bc_consumer.console.labels import states
 from bc_consumer.core.translatable_field import said

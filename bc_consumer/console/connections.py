@@ -8,9 +8,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
-from bc_consumer.console import event_flow, freshness, processes
+from bc_consumer.console import event_silence, freshness, processes
 from bc_consumer.console.actions import action_of, context_of
-from bc_consumer.console.event_flow import Flow
+from bc_consumer.console.event_silence import Flow
 from bc_consumer.console.labels import Label
 from bc_consumer.console.page import page
 from bc_consumer.console.round_trip import webhook_round_trip
@@ -42,7 +42,7 @@ ARRIVALS: Mapping[PingArrival, Label] = {
 @page
 def connections(request: HttpRequest) -> HttpResponse:
     """Show Odoo, our processes and RabbitMQ, with what can be checked."""
-    running, flow, trip = processes.processes(), event_flow.event_flow(), webhook_round_trip()
+    running, flow, trip = processes.processes(), event_silence.event_flow(), webhook_round_trip()
     context = {
         "odoo_url": redacted(settings.ODOO_URL),
         "odoo_database": settings.ODOO_DATABASE,

@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models import Max
 from django.utils import timezone
 
-from bc_consumer.console.counts import DelayFigures, LedgerFigures, count_ledger
+from bc_consumer.console.figures import DelayFigures, LedgerFigures, count_ledger
 from bc_consumer.core.cached_value import SMALL_SHARE, SMALL_SHARE_LONGEST_SECONDS, CachedValue
 from bc_consumer.core.sql_dialect import database_now, dialect
 from bc_consumer.models import Heartbeat, JournalEntry, SyncState

@@ -20,7 +20,7 @@ from django.db.models import Max, Q
 from django.db.models.functions import Now
 from dramatiq.common import xq_name
 
-from bc_consumer.console.counts import copy_figures, ledger_figures
+from bc_consumer.console.figures import copy_figures, ledger_figures
 from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.core.counters import Metric
 from bc_consumer.core.database_deadline import LONGEST_PAGE_SECONDS, database_deadline

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from bc_consumer.console.counts import check_ledger, read_figures
+from bc_consumer.console.figures import check_ledger, read_figures
 from bc_consumer.core.database_deadline import LONGEST_PAGE_SECONDS, database_deadline
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging import announcer

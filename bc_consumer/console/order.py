@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 
 from bc_consumer.console import column_places, formatting
 from bc_consumer.console.actions import action_of, context_of
-from bc_consumer.console.counts import OrderStory, order_story
 from bc_consumer.console.failure_advice import advice_for
+from bc_consumer.console.figures import OrderStory, order_story
 from bc_consumer.console.labels import copies_sales
 from bc_consumer.console.page import is_staff, public_page
 from bc_consumer.core.id_set import HIGHEST_ID

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
-from bc_consumer.console.counts import ledger_figures
+from bc_consumer.console.figures import ledger_figures
 from bc_consumer.console.labels import Label
 
 # Nothing inline, nothing from other sites.

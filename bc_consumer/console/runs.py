@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 
 from bc_consumer.console import formatting
 from bc_consumer.console.actions import action_of, context_of
-from bc_consumer.console.counts import EntryWithOrder, journal_of_run
 from bc_consumer.console.csv_export import MOST_ROWS, csv_response, in_parts
+from bc_consumer.console.figures import EntryWithOrder, journal_of_run
 from bc_consumer.console.page import page
 from bc_consumer.console.search import odoo_id_in
 from bc_consumer.core.sql_dialect import database_now

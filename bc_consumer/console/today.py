@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from bc_consumer.console import charts, correctness, formatting, freshness, verdict
 from bc_consumer.console.alerts import ShownAlert, open_alerts
-from bc_consumer.console.counts import (
+from bc_consumer.console.figures import (
     EntryWithOrder,
     Figures,
     copy_figures,

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from bc_consumer.console.correctness import Correctness, correctness
-from bc_consumer.console.event_flow import EventFlow, Flow, event_flow
+from bc_consumer.console.event_silence import EventFlow, Flow, event_flow
 from bc_consumer.console.freshness import Freshness, freshness
 from bc_consumer.console.processes import Processes, processes
 from bc_consumer.core.cached_value import ACTED_UPON_SECONDS, SMALL_SHARE, CachedValue

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from bc_consumer.console.counts import ledger_figures
+from bc_consumer.console.figures import ledger_figures
 from bc_consumer.core.local_time import last_moment
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import NOTHING, Message, first_line, joined, ngettext

@@ -48,7 +48,7 @@ from bc_consumer.odoo.records import (
     NamedOrder,
     OrderSnapshot,
 )
-from bc_consumer.odoo.silence import CALLS, Silence
+from bc_consumer.odoo.waiting_calls import CALLS, Silence
 
 __all__ = [
     "CALLS",

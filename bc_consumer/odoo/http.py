@@ -22,7 +22,7 @@ from bc_consumer.odoo.call_observer import CallObserver, NoObserver
 from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import OdooError, OdooInterrupted, ResponseTooLarge
 from bc_consumer.odoo.http_errors import check_status, error_of_curl
-from bc_consumer.odoo.silence import CALLS
+from bc_consumer.odoo.waiting_calls import CALLS
 
 PAUSE_WITHOUT_SOCKET = 0.005  # seconds; while a name is resolved there is no socket to wait on
 

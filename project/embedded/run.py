@@ -22,7 +22,7 @@ from bc_consumer.odoo import OdooError
 from bc_consumer.odoo.transport_gain import measure_gain
 from bc_consumer.operations.webhook_use import expects_no_webhooks
 from bc_consumer.refresh.odoo_connection import odoo_settings
-from project.embedded.arrivals import Arrivals
+from project.embedded.arrival_lines import Arrivals
 from project.embedded.simulator import SimulatorProcess, install_rules
 from project.embedded.site import Site
 

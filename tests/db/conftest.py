@@ -12,9 +12,9 @@ from django.db.models.functions import Now
 from bc_consumer import ledger
 from bc_consumer.console import (
     correctness,
-    counts,
-    event_flow,
+    event_silence,
     extra_field_labels,
+    figures,
     freshness,
     gauges,
     known_names,
@@ -39,10 +39,10 @@ from odoo_simulator import Simulator
 def forget_figures() -> None:
     """Forget what pages may show although it is a moment old."""
     for paced in (
-        counts.copy_figures, counts.ledger_figures,
+        figures.copy_figures, figures.ledger_figures,
         extra_field_labels.known_labels, gauges.last_runs, freshness.present, freshness.last_hour,
         freshness.shown_last_hour,
-        freshness.delays_by_hour, event_flow.event_flow, correctness.correctness,
+        freshness.delays_by_hour, event_silence.event_flow, correctness.correctness,
         correctness.missed_by_night, processes.processes, verdict.attention,
         cached_queue_counts, round_trip, today.troubles, today.journal, today.copy_size,
         today.delay,

@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from bc_consumer.console import freshness
-from bc_consumer.console.counts import DelayFigures, percentile
+from bc_consumer.console.figures import DelayFigures, percentile
 from bc_consumer.models import Heartbeat, JournalEntry, SyncState
 from tests.db.copied import journal, pending
 

@@ -9,7 +9,7 @@ from django.conf import LazySettings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from bc_consumer.console import correctness, counts, event_flow, freshness
+from bc_consumer.console import correctness, event_silence, figures, freshness
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.working_hours import read_working_hours
 from bc_consumer.models import BC, BCLine, JournalEntry, SyncLog, SyncState
@@ -61,8 +61,8 @@ def test_a_large_copy_is_filled_in_and_its_figures_are_read_by_their_indexes(lar
         freshness._read_present,
         freshness._last_hour,
         freshness._delays_by_hour,
-        event_flow._event_flow,
-        counts.delay_figures,
+        event_silence._event_flow,
+        figures.delay_figures,
         correctness._correctness,
         correctness._missed_by_night,
     ]
@@ -73,7 +73,7 @@ def test_a_large_copy_is_filled_in_and_its_figures_are_read_by_their_indexes(lar
         for plan in plans:
             assert "Seq Scan on bc_consumer_journalentry" not in plan
             assert "Seq Scan on bc_consumer_synclog" not in plan
-    (plan,) = plans_of(counts._copy_figures)
+    (plan,) = plans_of(figures._copy_figures)
     assert "bc_forbidden" in plan
     assert all(
         "Index Only Scan using journal_delays" in plan

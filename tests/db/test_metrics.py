@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bc_consumer import ledger
 from bc_consumer.console import gauges, metrics
-from bc_consumer.console.counts import CopyFigures, copy_figures, ledger_figures
+from bc_consumer.console.figures import CopyFigures, copy_figures, ledger_figures
 from bc_consumer.core.counters import totals
 from bc_consumer.core.shared_question import SharedQuestion
 from bc_consumer.core.translatable import verbatim

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from bc_consumer.console import counts, freshness, processes, verdict
+from bc_consumer.console import figures, freshness, processes, verdict
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import Heartbeat, Pace, PendingBC
@@ -197,7 +197,7 @@ def test_an_order_that_waits_is_told_with_the_likely_reason(client: Client) -> N
     assert "Waiting to be read" not in text(client, "/")
     PendingBC.objects.all().delete()
     pending(2, age=300)
-    counts.ledger_figures.forget()
+    figures.ledger_figures.forget()
     freshness.present.forget()
     page = text(client, "/")
     assert "the oldest for 5 min" in page

@@ -20,7 +20,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from bc_consumer import ledger
-from bc_consumer.console import counts as console_figures
+from bc_consumer.console import figures as console_figures
 from bc_consumer.console.formatting import field_label
 from bc_consumer.ledger import Mark
 from bc_consumer.management import sync_text

@@ -11,8 +11,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from bc_consumer.console import correctness, event_flow, freshness, processes, verdict
-from bc_consumer.console.event_flow import EventFlow, Flow
+from bc_consumer.console import correctness, event_silence, freshness, processes, verdict
+from bc_consumer.console.event_silence import EventFlow, Flow
 from bc_consumer.console.today_sentences import SENTENCES
 from bc_consumer.console.verdict import FactKind, Level, Verdict, judge_copy
 from bc_consumer.core.cached_value import CachedValue
@@ -250,7 +250,7 @@ def test_ten_tabs_cost_as_much_as_one(django_assert_num_queries: DjangoAssertNum
     with django_assert_num_queries(20):
         judge_copy()
     values: list[CachedValue[Any]] = [
-        freshness.present, freshness.last_hour, correctness.correctness, event_flow.event_flow,
+        freshness.present, freshness.last_hour, correctness.correctness, event_silence.event_flow,
         processes.processes, verdict.attention,
     ]  # fmt: skip
     for value in values:

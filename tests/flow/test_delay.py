@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from bc_consumer.console.counts import percentile
+from bc_consumer.console.figures import percentile
 from odoo_simulator import Simulator
 from odoo_simulator.traffic import Traffic
 from tests.conftest import Deploy

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bc_consumer.models import JournalEntry
-from project.embedded.arrivals import describe
+from project.embedded.arrival_lines import describe
 
 
 def entry(**values: Any) -> JournalEntry:

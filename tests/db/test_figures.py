@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from bc_consumer.console import counts as console_figures
+from bc_consumer.console import figures as console_figures
 from bc_consumer.models import JournalEntry
 from tests.db.copied import bc, failed, journal, line, pending
 

@@ -8,8 +8,8 @@ import pytest
 from django.conf import LazySettings
 from pytest_django import DjangoAssertNumQueries
 
-from bc_consumer.console import event_flow
-from bc_consumer.console.event_flow import EventFlow, Flow
+from bc_consumer.console import event_silence
+from bc_consumer.console.event_silence import EventFlow, Flow
 from bc_consumer.core.working_hours import read_working_hours
 from bc_consumer.models import JournalEntry, SyncState
 
@@ -32,7 +32,7 @@ def _in_paris(settings: LazySettings) -> None:
 def now(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
     """The database's time, to be set."""
     moment = [MONDAY_NOON]
-    monkeypatch.setattr(event_flow, "database_now", lambda: moment[0])
+    monkeypatch.setattr(event_silence, "database_now", lambda: moment[0])
     return moment
 
 
@@ -61,7 +61,7 @@ def last_event(at: datetime) -> None:
 
 def test_an_event_of_late_shows_that_they_come(now: list[datetime]) -> None:
     last_event(MONDAY_NOON - timedelta(minutes=20))
-    known = event_flow.event_flow()
+    known = event_silence.event_flow()
     assert (known.flow, known.silent_seconds) == (Flow.FLOWING, 1200)
 
 
@@ -69,17 +69,17 @@ def test_silence_where_events_usually_come_is_told(now: list[datetime]) -> None:
     usual_days(per_hour=12)
     since = MONDAY_NOON - timedelta(hours=2)
     last_event(since)
-    assert event_flow.event_flow() == EventFlow(Flow.SILENT, since, 7200, 12)
+    assert event_silence.event_flow() == EventFlow(Flow.SILENT, since, 7200, 12)
 
 
 def test_silence_counts_from_the_beginning_of_the_day_s_hours(now: list[datetime]) -> None:
     usual_days()
     last_event(MONDAY_NOON - timedelta(days=3))
-    known = event_flow.event_flow()
+    known = event_silence.event_flow()
     assert (known.flow, known.silent_seconds) == (Flow.SILENT, 4 * 3600)
     now[0] = MONDAY_NOON - timedelta(hours=3, minutes=45)
-    event_flow.event_flow.forget()
-    known = event_flow.event_flow()
+    event_silence.event_flow.forget()
+    known = event_silence.event_flow()
     assert (known.flow, known.silent_seconds) == (Flow.QUIET, 900)
 
 
@@ -92,14 +92,14 @@ def test_outside_the_hours_silence_is_quiet(now: list[datetime], moment: datetim
     usual_days()
     now[0] = moment
     last_event(MONDAY_NOON - timedelta(days=3))
-    assert event_flow.event_flow().flow is Flow.QUIET
+    assert event_silence.event_flow().flow is Flow.QUIET
 
 
 def test_where_few_events_come_at_this_time_silence_is_quiet(now: list[datetime]) -> None:
     """Three hours with one event each: none comes often enough by chance."""
     usual_days(per_hour=1)
     last_event(MONDAY_NOON - timedelta(hours=3))
-    known = event_flow.event_flow()
+    known = event_silence.event_flow()
     assert (known.flow, known.usual_per_hour) == (Flow.QUIET, 1)
 
 
@@ -109,13 +109,13 @@ def test_days_off_and_a_day_of_trouble_do_not_change_what_is_usual(now: list[dat
         day = MONDAY_NOON - timedelta(days=ago)
         JournalEntry.objects.filter(at__date=day.date()).delete()
     last_event(MONDAY_NOON - timedelta(hours=1))
-    known = event_flow.event_flow()
+    known = event_silence.event_flow()
     assert (known.flow, known.usual_per_hour) == (Flow.SILENT, 12)
 
 
 def test_without_a_history_nothing_is_known(now: list[datetime]) -> None:
     usual_days(days=4)  # of which two are working days
-    known = event_flow.event_flow()
+    known = event_silence.event_flow()
     assert (known.flow, known.usual_per_hour) == (Flow.UNKNOWN, None)
 
 
@@ -126,13 +126,13 @@ def test_the_hours_keep_their_time_when_the_clocks_change(now: list[datetime]) -
         events(morning + timedelta(days=14), 1, 12)  # from 11 to 12 only
     now[0] = datetime(2026, 3, 30, 10, 0, tzinfo=UTC)
     last_event(now[0] - timedelta(hours=1))
-    known = event_flow.event_flow()
+    known = event_silence.event_flow()
     assert (known.flow, known.usual_per_hour) == (Flow.SILENT, 12)
 
 
 def test_a_copy_that_polls_expects_none(settings: LazySettings, now: list[datetime]) -> None:
     settings.SYNC_POLL_SECONDS, settings.PUBLIC_URL = 60, ""
-    assert event_flow.event_flow() == EventFlow(Flow.POLLED)
+    assert event_silence.event_flow() == EventFlow(Flow.POLLED)
 
 
 def test_whoever_expects_events_at_no_time_is_told_of_no_silence(
@@ -140,7 +140,7 @@ def test_whoever_expects_events_at_no_time_is_told_of_no_silence(
 ) -> None:
     usual_days()
     settings.WORKING_HOURS = None
-    assert event_flow.event_flow().flow is Flow.QUIET
+    assert event_silence.event_flow().flow is Flow.QUIET
 
 
 def test_it_costs_three_statements_once_in_a_while(
@@ -148,6 +148,6 @@ def test_it_costs_three_statements_once_in_a_while(
 ) -> None:
     usual_days()
     with django_assert_num_queries(2):  # and one for the time
-        event_flow.event_flow()
+        event_silence.event_flow()
     with django_assert_num_queries(0):
-        event_flow.event_flow()
+        event_silence.event_flow()
