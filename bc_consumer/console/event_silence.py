@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from bc_consumer.core.cached_value import SMALL_SHARE, SMALL_SHARE_LONGEST_SECONDS, CachedValue
+from bc_consumer.core.cached_value import SMALL_SHARE, CachedValue
 from bc_consumer.core.local_time import local_day, moment_of
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.working_hours import WorkingHours
@@ -151,4 +151,4 @@ def _count_events(days: Sequence[_Day]) -> list[tuple[int, bool]]:
     return [(row[n], bool(row[n + 1])) for n in range(0, len(row), 2)]
 
 
-event_flow = CachedValue(_event_flow, share=SMALL_SHARE, longest=SMALL_SHARE_LONGEST_SECONDS)
+event_flow = CachedValue(_event_flow, share=SMALL_SHARE)

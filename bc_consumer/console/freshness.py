@@ -17,7 +17,12 @@ from django.db.models import Max
 from django.utils import timezone
 
 from bc_consumer.console.figures import DelayFigures, LedgerFigures, count_ledger
-from bc_consumer.core.cached_value import SMALL_SHARE, SMALL_SHARE_LONGEST_SECONDS, CachedValue
+from bc_consumer.core.cached_value import (
+    ACTED_UPON_SECONDS,
+    SMALL_SHARE,
+    SMALL_SHARE_LONGEST_SECONDS,
+    CachedValue,
+)
 from bc_consumer.core.sql_dialect import database_now, dialect
 from bc_consumer.models import Heartbeat, JournalEntry, SyncState
 
@@ -185,10 +190,10 @@ def _fetch(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-present = CachedValue(_read_present, share=PROMPT_SHARE)
+present = CachedValue(_read_present, share=PROMPT_SHARE, longest=ACTED_UPON_SECONDS)
 shown_last_hour = CachedValue(_last_hour, share=PROMPT_SHARE)
 """The same as ``last_hour`` for a figure that people watch."""
-last_hour = CachedValue(_last_hour, share=SMALL_SHARE, longest=SMALL_SHARE_LONGEST_SECONDS)
+last_hour = CachedValue(_last_hour, share=SMALL_SHARE)
 delays_by_hour = CachedValue(
     _delays_by_hour, share=SMALL_SHARE, longest=SMALL_SHARE_LONGEST_SECONDS
 )

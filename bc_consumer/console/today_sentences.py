@@ -108,16 +108,12 @@ def _odoo_refuses(values: Values) -> str:
 def _found_equal(values: Values) -> str:
     told = {"time": formatting.moment(values.get("complete_up_to"))}
     differences = values.get("differences")
+    if values.get("is_first_load"):
+        # Its last part may have read less than all, if it was broken off and resumed.
+        return _("Equal: the first load has read every order. Complete up to %(time)s.") % told
     if not differences:
         text = _("Equal: the last reconciliation found no difference. Complete up to %(time)s.")
         return text % told
-    if values.get("is_first_load"):
-        text = ngettext(
-            "Equal: the first load read %(count)s order. Complete up to %(time)s.",
-            "Equal: the first load read %(count)s orders. Complete up to %(time)s.",
-            differences,
-        )
-        return text % {**told, "count": formatting.number(differences)}
     text = ngettext(
         "Equal: the last reconciliation put %(count)s order right. Complete up to %(time)s.",
         "Equal: the last reconciliation put %(count)s orders right. Complete up to %(time)s.",
@@ -128,8 +124,8 @@ def _found_equal(values: Values) -> str:
 
 def _first_load(values: Values) -> str:
     text = ngettext(
-        "The first load is in progress: %(count)s order has been read.",
-        "The first load is in progress: %(count)s orders have been read.",
+        "The first load is in progress: %(count)s order is here.",
+        "The first load is in progress: %(count)s orders are here.",
         values["orders"],
     )
     return text % {"count": formatting.number(values["orders"])}

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from bc_consumer.console.correctness import Correctness, correctness
 from bc_consumer.console.event_silence import EventFlow, Flow, event_flow
+from bc_consumer.console.figures import copy_figures
 from bc_consumer.console.freshness import Freshness, freshness
 from bc_consumer.console.processes import Processes, processes
 from bc_consumer.core.cached_value import ACTED_UPON_SECONDS, SMALL_SHARE, CachedValue
@@ -188,7 +189,7 @@ def _about_correctness(equal: Correctness) -> Iterator[Fact]:
         if at_work is None:
             yield Fact(FactKind.NEVER_COMPARED, Level.TROUBLE)
         else:
-            values = {"run": at_work.key, "orders": at_work.reads}
+            values = {"run": at_work.key, "orders": copy_figures().bc_current}
             yield Fact(FactKind.FIRST_LOAD, Level.ATTENTION, values)
         return
     if _is_late(equal):

@@ -174,17 +174,24 @@ def _let_go(action: InHand, *, forced: bool) -> Finished:
     held = list(rows.order_by("odoo_id").values_list("odoo_id", flat=True))
     if not held:
         return Finished(_("None of these orders is on hold any more."), {}, Status.REFUSED)
-    return _refresh(action, held, forced=forced)
+    return _refresh(action, held, forced=forced, of_those_held=True)
 
 
-def _refresh(action: InHand, odoo_ids: Collection[int], *, forced: bool = False) -> Finished:
+def _refresh(
+    action: InHand, odoo_ids: Collection[int], *, forced: bool = False, of_those_held: bool = False
+) -> Finished:
+    """Have the orders read, and tell the outcome of each.
+
+    ``of_those_held``: they are those that were on hold at the beginning. What is held later belongs
+    to another action, which may be asked for as soon as these are marked.
+    """
     outcomes: Counter[str] = Counter()
     orders: list[OrderOutcome] = []
     marked = 0
 
     def check() -> None:
         """``refresh_now`` calls this once it has marked the orders, and while it waits for them."""
-        if marked == len(odoo_ids):
+        if of_those_held and marked == len(odoo_ids):
             action.admit_another()
         action.check()
 

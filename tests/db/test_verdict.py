@@ -19,7 +19,7 @@ from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import Alert, DeadLetter, Heartbeat, Pace, SyncLog, SyncState
-from tests.db.copied import failed, journal, pending
+from tests.db.copied import bc, failed, journal, pending
 
 pytestmark = pytest.mark.django_db
 
@@ -120,11 +120,13 @@ def test_a_first_load_at_work_is_told_as_such() -> None:
     SyncLog.objects.all().delete()
     lease = timezone.now() + timedelta(minutes=1)
     SyncState.objects.update(last_sync=None, is_syncing=True, lease_until=lease)
-    run(status="running", phase="orders", ended_at=None, bc_count=1234)
+    run(status="running", phase="orders", ended_at=None)
+    bc(1)
+    bc(2)
     equal = judge_copy().equal
     assert told(equal) == [(FactKind.FIRST_LOAD, Level.ATTENTION)]
     assert SENTENCES[FactKind.FIRST_LOAD](equal.facts[0].values) == (
-        "The first load is in progress: 1,234 orders have been read."
+        "The first load is in progress: 2 orders are here."
     )
 
 
@@ -141,7 +143,9 @@ def test_what_a_first_load_read_was_no_difference() -> None:
     run(window_since=None, found_by_window=41)
     (fact,) = judge_copy().equal.facts
     assert fact.kind is FactKind.FOUND_EQUAL
-    assert SENTENCES[fact.kind](fact.values).startswith("Equal: the first load read 41 orders.")
+    assert SENTENCES[fact.kind](fact.values).startswith(
+        "Equal: the first load has read every order."
+    )
     later = timezone.now() + timedelta(seconds=1)
     run(window_since=timezone.now(), found_by_window=41, started_at=later)
     correctness.correctness.forget()
@@ -149,7 +153,10 @@ def test_what_a_first_load_read_was_no_difference() -> None:
     assert "put 41 orders right" in SENTENCES[fact.kind](fact.values)
 
 
-@pytest.mark.parametrize("value", [correctness.correctness, processes.processes, verdict.attention])
+@pytest.mark.parametrize(
+    "value",
+    [correctness.correctness, freshness.present, processes.processes, verdict.attention],
+)
 def test_what_people_act_upon_is_seconds_old_however_long_it_took_to_find(
     value: CachedValue[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

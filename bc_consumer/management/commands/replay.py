@@ -141,10 +141,11 @@ class Command(RedactedCommand):
                 return self._end(Exit.USAGE, text)
             if not self.is_confirmed(_question(count, waiting)):
                 return self._end(Exit.FAILED, _("Nothing was changed."))
-        code = self._replay(orders, letters=letters)
-        if chosen:
+        replayed = failed_orders.replay(failed_orders.ids_of(orders))
+        self._facts["replayed"] = replayed
+        if chosen:  # at once: RabbitMQ may be away for the rest
             self._record(options)
-        return code
+        return self._finish(replayed, letters=letters)
 
     def _waiting(self) -> Mapping[str, int]:
         """Count the messages that RabbitMQ keeps aside, by queue."""
@@ -194,9 +195,8 @@ class Command(RedactedCommand):
             "time": duration(known.seconds)
         }
 
-    def _replay(self, rows: QuerySet[PendingBC], *, letters: bool) -> Exit:
-        replayed = failed_orders.replay(failed_orders.ids_of(rows))
-        self._facts["replayed"] = replayed
+    def _finish(self, replayed: int, *, letters: bool) -> Exit:
+        """Bring the dead letters in, if they were asked for, and say what was done."""
         brought = dead_letters.Imported()
         if letters and self._broker is not None:
             brought = dead_letters.bring_in(self._broker)
