@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -128,15 +129,20 @@ def a_load_that_lasts(deployment: Deployment, simulator: Simulator) -> Iterator[
         [sys.executable, "manage.py", "sync_BcLinbc"], cwd=ROOT, env=deployment.environment
     )
     claimed = "SELECT count(*) FROM bc_consumer_pendingbc WHERE claim_token IS NOT NULL"
+
+    def is_held_in_the_middle() -> bool:
+        """Between two batches it has none in its hands, and looking at it takes time."""
+        load.send_signal(signal.SIGSTOP)
+        if (
+            deployment.sql("SELECT count(*) FROM bc_consumer_bc")[0][0] > 0
+            and deployment.sql(claimed)[0][0] > 0
+        ):
+            return True
+        load.send_signal(signal.SIGCONT)
+        return False
+
     try:
-        deployment.wait_until(
-            lambda: (
-                deployment.sql("SELECT count(*) FROM bc_consumer_bc")[0][0] > 0
-                and deployment.sql(claimed)[0][0] > 0
-            ),
-            60,
-            what="the load to be under way",
-        )
+        deployment.wait_until(is_held_in_the_middle, 60, what="the load to be under way")
         yield
     finally:
         load.kill()
