@@ -53,8 +53,17 @@ def button(window: Window, text: str) -> WebElement:
 
 
 def press(window: Window, text: str) -> None:
-    """Press a button, as soon as it is there."""
-    window.wait(lambda: button(window, text), what=f"the button «{text}»").click()
+    """Press a button, as soon as it is there.
+
+    A page takes its parts anew once an action has ended: a button may be replaced between the look
+    and the press, which then did not happen.
+    """
+
+    def pressed() -> bool:
+        button(window, text).click()
+        return True
+
+    window.wait(pressed, what=f"the button «{text}»")
 
 
 def outcome(window: Window, wanted: str, seconds: float = 40.0) -> str:

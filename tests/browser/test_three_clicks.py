@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from odoo_simulator import Simulator
-from tests.browser.console import button, keep_screenshot, log_in, make_users, outcome
+from tests.browser.console import keep_screenshot, log_in, make_users, outcome, press
 from tests.browser.window import Window
 from tests.harness import Deployment
 
@@ -130,7 +130,7 @@ class Clicks:
 
     def press(self, text: str) -> None:
         """Press a button."""
-        self.window.wait(lambda: button(self.window, text), what=text).click()
+        press(self.window, text)
         self.count += 1
 
 
