@@ -156,14 +156,19 @@ def test_its_exit_code_is_told(tmp_path: Path, text: str, code: int) -> None:
 
 
 def test_it_runs_until_it_is_signalled_and_takes_signals_as_by_exec(tmp_path: Path) -> None:
-    text = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('stopped')"
+    text = (
+        "import time\ntry:\n    print('begun')\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    print('stopped')"
+    )
     process = start(tmp_path, text, {**base(), "PYTHONUNBUFFERED": "1"})
+    # Until it has begun, it may not have its own way with signals yet.
+    wait_until(lambda: said(tmp_path) == "begun\n")
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.3)
     assert process.poll() is None
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(30) == 0
-    assert said(tmp_path) == "stopped\n"
+    assert said(tmp_path) == "begun\nstopped\n"
     process = start(tmp_path, text)
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(30) == -signal.SIGTERM
