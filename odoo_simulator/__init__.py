@@ -11,7 +11,7 @@ runs one as a process of its own, and `RemoteSimulator` drives it from another.
 
 from __future__ import annotations
 
-from odoo_simulator.calls import Call
+from odoo_simulator.call_log import Call
 from odoo_simulator.errors import SerializationFailure
 from odoo_simulator.faults import Faults
 from odoo_simulator.remote import RemoteSimulator

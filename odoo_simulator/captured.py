@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from odoo_simulator.computed_orders import Row
 from odoo_simulator.fields import ModelSet
-from odoo_simulator.records import Records
 from odoo_simulator.store import Store, Transaction
+from odoo_simulator.writing import Records
 
 _CODED = re.compile(r"\[([^\]]+)\] (.*)", re.DOTALL)
 

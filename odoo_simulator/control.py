@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from typing import Any, Protocol
 
-from odoo_simulator.calls import Call, CallLog
+from odoo_simulator.call_log import Call, CallLog
 from odoo_simulator.faults import Faults
 from odoo_simulator.http_server import Request, Response
 from odoo_simulator.webhooks import WebhookSender

@@ -9,8 +9,8 @@ from odoo_simulator.errors import ServerError, UnknownMethod, UserError, missing
 from odoo_simulator.fields import Model
 from odoo_simulator.grouping import Grouping
 from odoo_simulator.reading import Reader, access_error
-from odoo_simulator.records import Records
 from odoo_simulator.store import Store, Transaction
+from odoo_simulator.writing import Records
 
 Method = Callable[..., Any]
 # Methods on a record set: their first argument is ids.

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from odoo_simulator.computed_orders import Row
 from odoo_simulator.order_models import Shape
-from odoo_simulator.records import Records
 from odoo_simulator.store import Transaction
+from odoo_simulator.writing import Records
 from odoo_simulator.written_values import apply_links, stored
 
 T = TypeVar("T")

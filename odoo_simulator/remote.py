@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from odoo_simulator.calls import Call
+from odoo_simulator.call_log import Call
 
 _TIMEOUT = 120.0  # seconds; a held transaction ends within that time
 

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from odoo_simulator import base_data
 from odoo_simulator.automation import Automation
 from odoo_simulator.bulk import attach_bulk
-from odoo_simulator.calls import Call, CallLog
+from odoo_simulator.call_log import Call, CallLog
 from odoo_simulator.captured import load_captured_orders
 from odoo_simulator.companies import seen
 from odoo_simulator.computed_orders import EPOCH, Row
@@ -28,12 +28,12 @@ from odoo_simulator.methods import Methods
 from odoo_simulator.operations import Operations
 from odoo_simulator.persistence import SqliteJournal
 from odoo_simulator.reading import Reader
-from odoo_simulator.records import Records
 from odoo_simulator.rules import rules_for
 from odoo_simulator.service import Service, User
 from odoo_simulator.store import Store, Transaction
 from odoo_simulator.transports import Transports
 from odoo_simulator.webhooks import Delivery, WebhookSender
+from odoo_simulator.writing import Records
 
 T = TypeVar("T")
 TIMINGS = ("early", "committed")

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from odoo_simulator import xmlrpc
-from odoo_simulator.calls import Call, CallLog
+from odoo_simulator.call_log import Call, CallLog
 from odoo_simulator.dialects import Dialect, Invocation, JsonRpc, XmlRpc
 from odoo_simulator.errors import OdooError, PlainFault, fault_code
 from odoo_simulator.faults import Faults

@@ -17,7 +17,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bc_consumer.core.id_set import HIGHEST_ID
+from bc_consumer.core.odoo_ids import HIGHEST_ID
 from bc_consumer.core.shortening import cut_between_words
 
 MOST_IDS = 1000

@@ -98,7 +98,8 @@ ADVICE: Mapping[str, Advice] = {
         _("Run manage.py migrate, and restart what still runs the old release."),
     ),
 }
-"""By the key of the alert, without what follows a colon; docs/operations.md has the same table."""
+"""By the key of the alert, without what follows a colon; docs/operations/runbook.md has the same
+table."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from bc_consumer.console.actions import action_of, context_of
 from bc_consumer.console.event_silence import Flow
 from bc_consumer.console.labels import Label
 from bc_consumer.console.page import page
-from bc_consumer.console.round_trip import webhook_round_trip
-from bc_consumer.core.redaction import redacted
+from bc_consumer.console.webhook_ping import webhook_round_trip
+from bc_consumer.core.secret_removal import redacted
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging.cached_queue_counts import cached_queue_counts

@@ -56,7 +56,7 @@ class LedgerFigures:
 
 @dataclass(frozen=True, slots=True)
 class DelayFigures:
-    """How late changes were applied, in seconds; ``refresh/delay.py`` says from when it counts."""
+    """How late changes were applied, in seconds, counted as ``refresh/change_delay.py`` says."""
 
     count: int
     """Changes that have a delay."""

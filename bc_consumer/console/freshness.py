@@ -154,7 +154,7 @@ def _counts(since: datetime, until: datetime, group: str) -> dict[object, int]:
 def _percentiles(
     since: datetime, until: datetime, group: str
 ) -> dict[object, tuple[float | None, float | None]]:
-    """Return group → the median, and what 95 % do not exceed, as ``counts.percentile`` has them."""
+    """Return group → the median, and what 95 % do not exceed, as ``figures.percentile`` does."""
     if connection.vendor == "postgresql":
         source = f"""
             generate_series(%s::timestamptz, %s::timestamptz - interval '1 microsecond',

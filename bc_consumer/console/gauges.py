@@ -21,10 +21,10 @@ from django.db.models.functions import Now
 from dramatiq.common import xq_name
 
 from bc_consumer.console.figures import copy_figures, ledger_figures
+from bc_consumer.core.background_call import BackgroundCall
 from bc_consumer.core.cached_value import CachedValue
 from bc_consumer.core.counters import Metric
 from bc_consumer.core.database_deadline import LONGEST_PAGE_SECONDS, database_deadline
-from bc_consumer.core.shared_question import SharedQuestion
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging import announcer
 from bc_consumer.messaging.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE
@@ -156,8 +156,8 @@ last_runs = CachedValue(_last_runs)
 
 def ask_for_counts() -> None:
     """Begin to count the ledger and the copy, so that the answers are there sooner."""
-    _ledger_answer.ask()
-    _copy_answer.ask()
+    _ledger_answer.start()
+    _copy_answer.start()
 
 
 def ledger_gauges(until: float) -> Iterator[Sample]:
@@ -185,9 +185,9 @@ def copy_gauges(until: float) -> Iterator[Sample]:
     yield Sample(COPY_LINES, figures.lines)
 
 
-def _counted_by(until: float, answer: SharedQuestion[T], counts: CachedValue[T]) -> T | None:
+def _counted_by(until: float, answer: BackgroundCall[T], counts: CachedValue[T]) -> T | None:
     try:
-        return answer.ask().result(max(until - time.monotonic(), 0.0))
+        return answer.start().result(max(until - time.monotonic(), 0.0))
     except (TimeoutError, DatabaseFailure):
         return counts.latest
 
@@ -200,8 +200,8 @@ def _count(counts: CachedValue[T]) -> T:
         connection.close()
 
 
-_ledger_answer = SharedQuestion(partial(_count, ledger_figures))
-_copy_answer = SharedQuestion(partial(_count, copy_figures))
+_ledger_answer = BackgroundCall(partial(_count, ledger_figures))
+_copy_answer = BackgroundCall(partial(_count, copy_figures))
 
 
 # --- RabbitMQ's ---------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ _copy_answer = SharedQuestion(partial(_count, copy_figures))
 def ask_rabbitmq() -> None:
     """Begin to ask RabbitMQ, so that its answer is there sooner."""
     if settings.RABBITMQ_URL:
-        _queue_answer.ask()
+        _queue_answer.start()
 
 
 def rabbitmq_gauges(until: float) -> Iterator[Sample]:
@@ -218,7 +218,7 @@ def rabbitmq_gauges(until: float) -> Iterator[Sample]:
     if not settings.RABBITMQ_URL:
         return
     try:
-        found = _queue_answer.ask().result(max(until - time.monotonic(), 0.0))
+        found = _queue_answer.start().result(max(until - time.monotonic(), 0.0))
     except (*FAILURES, TimeoutError, ValueError) as error:
         logger.debug("metrics: RabbitMQ is away: %r", error)
         yield Sample(RABBITMQ_UP, 0)
@@ -236,4 +236,4 @@ def _ask_queues() -> dict[str, QueueCount]:
     return {queue: found[name] for queue, name in names.items() if name in found}
 
 
-_queue_answer = SharedQuestion(_ask_queues)
+_queue_answer = BackgroundCall(_ask_queues)

@@ -13,7 +13,7 @@ from bc_consumer.console.failure_advice import advice_for
 from bc_consumer.console.figures import OrderStory, order_story
 from bc_consumer.console.labels import copies_sales
 from bc_consumer.console.page import is_staff, public_page
-from bc_consumer.core.id_set import HIGHEST_ID
+from bc_consumer.core.odoo_ids import HIGHEST_ID
 
 ENTRIES = 50
 

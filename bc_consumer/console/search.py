@@ -4,7 +4,7 @@ from django.db.models import OuterRef, Q, Subquery, Value
 from django.db.models.lookups import GreaterThan
 
 from bc_consumer.console import known_names
-from bc_consumer.core.id_set import HIGHEST_ID
+from bc_consumer.core.odoo_ids import HIGHEST_ID
 from bc_consumer.models import BC, BCLine, JournalEntry, PendingBC
 
 LONGEST_WORDS = 100

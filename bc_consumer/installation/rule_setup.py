@@ -12,7 +12,7 @@ from functools import cached_property
 
 from django.conf import settings
 
-from bc_consumer.core.shared_question import SharedQuestion
+from bc_consumer.core.background_call import BackgroundCall
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo import NoWebhookActions, Odoo, OdooError, OdooInterrupted
 from bc_consumer.odoo.automation_rules import AutomationRules, RuleChanges
@@ -146,7 +146,7 @@ class RulesSetup:
 
     def _ping(self, endpoint: str, secret: str) -> Ping:
         """Ping an address. Its server may be anybody's, and send its answer byte by byte."""
-        answer = SharedQuestion(lambda: ping(endpoint, secret)).ask()
+        answer = BackgroundCall(lambda: ping(endpoint, secret)).start()
         while not self.stop.is_set():
             try:
                 return answer.result(SECONDS_BETWEEN_GLANCES)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bc_consumer.core.redaction import redacted
+from bc_consumer.core.secret_removal import redacted
 from bc_consumer.core.translatable import Message, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable_field import said

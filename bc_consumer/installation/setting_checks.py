@@ -13,8 +13,8 @@ from django.core.checks import CheckMessage, Error, register
 from django.db import connection
 
 from bc_consumer.core import apprise_channel
-from bc_consumer.core.redaction import secret_values
 from bc_consumer.core.redactor import is_recognisable
+from bc_consumer.core.secret_removal import secret_values
 from bc_consumer.models import CopyOrigin
 from bc_consumer.odoo import TABLES, OdooRefused
 from bc_consumer.operations.public_address import address_error

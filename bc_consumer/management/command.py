@@ -22,9 +22,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bc_consumer.core import process_state
-from bc_consumer.core.id_set import parse_id
 from bc_consumer.core.local_time import OLDEST, parse_moment
-from bc_consumer.core.redaction import RedactingStream
+from bc_consumer.core.odoo_ids import parse_id
+from bc_consumer.core.secret_removal import RedactingStream
 from bc_consumer.installation.setting_checks import quick_checks
 from bc_consumer.management.silence_notice import silence_is_told
 from bc_consumer.management.tables import wrapped
@@ -152,7 +152,7 @@ def _hiding(stream: TextIO) -> TextIO:
 
 
 class Exit(enum.IntEnum):
-    """The exit codes of ``sync_BcLinbc`` and ``replay``; scripts rely on them."""
+    """The exit codes of commands that work on orders, and of processes; scripts rely on them."""
 
     OK = 0
     FAILED = 1
@@ -181,7 +181,7 @@ class HelpFormatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
 def parse_order(text: str) -> int | str:
     """Read an order's id in Odoo («12», or «#12» as our output writes it), else its reference.
 
-    ``order_names.find_orders`` finds the id to a reference. Raises ArgumentTypeError for a number
+    ``order_lookup.find_orders`` finds the id to a reference. Raises ArgumentTypeError for a number
     that is no id, and for a text that names nothing.
     """
     number = text.strip().removeprefix("#")

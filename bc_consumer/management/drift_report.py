@@ -21,16 +21,6 @@ from bc_consumer.models import BC, BCLine
 from bc_consumer.reconciliation.dry_run import ARCHIVED, FAILED, HELD, PENDING, Drift, DriftKind
 
 ORDER_WIDTH, FIELD_WIDTH, VALUE_WIDTH = 24, 30, 40
-KINDS = {
-    DriftKind.MISSING_HERE: gettext_lazy("order: missing here"),
-    DriftKind.AWAY_HERE: gettext_lazy("order: archived here"),
-    DriftKind.GONE_FROM_ODOO: gettext_lazy("order: gone from Odoo"),
-    DriftKind.OUTSIDE: gettext_lazy("order: not to be copied"),
-    DriftKind.NOT_READABLE: gettext_lazy("order: access lost"),
-    DriftKind.LINE_MISSING: gettext_lazy("line: missing here"),
-    DriftKind.LINE_ONLY_HERE: gettext_lazy("line: only here"),
-    DriftKind.NOT_COMPARED: gettext_lazy("order: not compared"),
-}
 STANDINGS = {
     PENDING: gettext_lazy("[pending]"),
     FAILED: gettext_lazy("[failed]"),
@@ -75,7 +65,7 @@ class TableReport:
             field = field_label(model, drift.field)
             theirs, ours = map(one_line, show_pair(model, drift.field, drift.theirs, drift.ours))
         else:
-            field = str(KINDS[drift.kind])
+            field = label("difference", drift.kind.value)
         if drift.line_id is not None:
             field += " " + _("(line #%(id)s)") % {"id": drift.line_id}
         if drift.standing:

@@ -33,8 +33,8 @@ from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.core.counters import totals
 from bc_consumer.core.database_deadline import database_deadline, installed
-from bc_consumer.core.id_set import HIGHEST_ID
 from bc_consumer.core.log_context import logging_about
+from bc_consumer.core.odoo_ids import HIGHEST_ID
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.ledger.database_gate import DatabaseGate, LivenessProbe, StatementWait, Verdict
 from bc_consumer.messaging.publisher import publisher

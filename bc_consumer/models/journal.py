@@ -25,7 +25,7 @@ class JournalEntry(MessageModel):
         HELD = "held", _("held")
 
     class DelayFrom(models.TextChoices):
-        """The moment that a delay is counted from; ``refresh/delay.py`` decides."""
+        """The moment that a delay is counted from; ``refresh/change_delay.py`` decides."""
 
         MARK = "mark", _("webhook")
         CHANGE = "change", _("change in Odoo")
@@ -112,7 +112,7 @@ class VersionCounter(models.Model):
 
 
 class AnnouncedVersion(models.Model):
-    """One row: the version up to which changes are announced. The change publisher writes it."""
+    """One row: the version up to which changes are announced; ``messaging/announcer`` writes it."""
 
     version = models.BigIntegerField()
     token = models.UUIDField(null=True)

@@ -15,7 +15,7 @@ class OpenAlerts(models.Manager["Alert"]):
 
 
 class Alert(MessageModel):
-    """An alert, with what people were told of it. ``operations/alerts.py`` alone writes it.
+    """An alert, with what people were told of it. ``operations/alerts.py`` writes it.
 
     A resolved one stays for a while, unseen: it may recur within minutes, and may be muted.
     ``objects`` leaves it out, ``known`` has it.
@@ -84,7 +84,7 @@ class DeadLetter(MessageModel):
 
 
 class Heartbeat(models.Model):
-    """When a process last reported that it is alive. Only ``operations/heartbeats.py`` writes it.
+    """When a process last reported that it is alive. ``operations/heartbeats.py`` writes it.
 
     Identified by ``number``, because containers may share host name and process id. None: the
     process has died, and its claims were released.

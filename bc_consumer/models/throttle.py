@@ -11,7 +11,8 @@ class Pace(MessageModel):
 
     All workers of a deployment share it, so a stream of events costs a bounded number of calls to
     Odoo per second however many workers there are, and all of them pause when Odoo fails.
-    ``ledger/circuit_breaker.py`` writes it; ``ledger/call_slots.py`` writes ``next_call_at``.
+    ``ledger/claims.py`` and ``ledger/circuit_breaker.py`` write it; ``ledger/call_slots.py`` writes
+    ``next_call_at``.
     """
 
     next_claim_at = models.DateTimeField(_("next claim"))

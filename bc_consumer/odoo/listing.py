@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from bc_consumer.core.id_set import HIGHEST_ID
+from bc_consumer.core.odoo_ids import HIGHEST_ID
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.fields.columns import LINE_COLUMNS, ORDER_COLUMNS
 from bc_consumer.odoo.datetimes import read_datetime, write_datetime

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bc_consumer.core.id_set import HIGHEST_ID
+from bc_consumer.core.odoo_ids import HIGHEST_ID
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.odoo.errors import OdooFault, OdooProtocolError
 from bc_consumer.odoo.field_set import FieldSet, ModelFields

@@ -11,8 +11,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from bc_consumer.core.id_set import parse_id
 from bc_consumer.core.local_time import parse_moment
+from bc_consumer.core.odoo_ids import parse_id
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import ngettext
 from bc_consumer.models import OperatorAction
@@ -144,7 +144,7 @@ def _keys(value: object) -> list[int]:
 
 
 def _alert_key(value: object) -> str:
-    key = _text(value).replace("\0", "")
+    key = _text(value)
     if not key:
         raise WrongParameters(_("No alert is chosen."))
     return key

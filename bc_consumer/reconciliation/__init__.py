@@ -1,6 +1,6 @@
 """Completes the copy, every night and by polling: find what differs, mark it, drain, move on.
 
-Workers, doctor and management may import it. Start with ``run``, whose docstring has its phases as
+Workers and management may import it. Start with ``run``, whose docstring has its phases as
 a table; ``schedule`` decides when a run is due; ``suspect_orders``, ``period_digest`` and ``scrub``
 find what differs.
 """

@@ -14,7 +14,7 @@ from django.db.models import F, QuerySet
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
-from bc_consumer.core.id_set import IdSet
+from bc_consumer.core.odoo_ids import IdSet
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import NOTHING, Message, message_of
 from bc_consumer.core.translatable import gettext as _

@@ -31,7 +31,8 @@ Odoo's time when the run begins.
 The table has the phases as rows store them: ``failed`` is ``Phase.RETRY_FAILED``. Not every run has
 every phase; the docstring of each phase's method says which runs skip it. Marks go to the bulk
 lane. The run's own threads (``drain_threads``) and all workers work them off while the phases go
-on. From the orders on, each phase begins when what was found before has been read.
+on. From the orders on, each phase but the nightly scrub begins when what was found before has
+been read. A full run marks in the scrub what it has not read yet.
 """
 
 import logging
@@ -52,7 +53,7 @@ from django.db.models import F
 from bc_consumer import ledger
 from bc_consumer.core import process_state
 from bc_consumer.core.log_context import logging_about
-from bc_consumer.core.redaction import redacted
+from bc_consumer.core.secret_removal import redacted
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message, joined, message_of
 from bc_consumer.core.translatable import gettext as _

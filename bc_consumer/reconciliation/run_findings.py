@@ -5,7 +5,7 @@ from collections.abc import Collection, Set
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
-from bc_consumer.core.id_set import IdSet
+from bc_consumer.core.odoo_ids import IdSet
 from bc_consumer.models import SyncLog
 from bc_consumer.odoo import Odoo, OdooAccessError
 from bc_consumer.refresh import archive_brake

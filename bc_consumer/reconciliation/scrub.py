@@ -30,7 +30,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Now
 
-from bc_consumer.core.id_set import IdSet
+from bc_consumer.core.odoo_ids import IdSet
 from bc_consumer.models import BC, PendingBC, SyncLog
 
 RECENT = timedelta(hours=12)

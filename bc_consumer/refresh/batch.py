@@ -40,7 +40,7 @@ from bc_consumer.odoo import Fetched, Missing, OdooError, OdooUnavailable
 from bc_consumer.operations import failed_orders, schema_watch
 from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.refresh import archive_brake, look_counts, odoo_identity, run_counts
-from bc_consumer.refresh.delay import Delay, OdooClock
+from bc_consumer.refresh.change_delay import Delay, OdooClock
 from bc_consumer.refresh.error_policy import (
     NotReadable,
     Reaction,

@@ -151,7 +151,7 @@ def accept_database(odoo: Odoo) -> None:
 def renew_sample(odoo: Odoo) -> None:
     """Store the copy's present oldest and newest orders, as far as Odoo confirms them.
 
-    Raises what ``check`` raises; then the stored sample stays as it was.
+    Raises what ``require_same_database`` raises; then the stored sample stays as it was.
     """
     sample, before = _sample_the_copy(), _read_fixed_sample() or Sample({}, {})
     created = _read_creation_dates(odoo, sorted({*sample.ids(), *before.ids()}))

@@ -27,7 +27,7 @@ from django.db import IntegrityError, connection, transaction
 
 from bc_consumer import ledger
 from bc_consumer.core import bulk_rows
-from bc_consumer.core.redaction import redacted
+from bc_consumer.core.secret_removal import redacted
 from bc_consumer.core.sql_dialect import database_now, dialect, ids_parameter
 from bc_consumer.models import (
     BC,
@@ -44,7 +44,7 @@ from bc_consumer.odoo import EXTRA, Missing
 from bc_consumer.operations.webhook_use import has_no_webhooks
 from bc_consumer.refresh import archive_brake, odoo_identity, run_counts, unchanged_orders
 from bc_consumer.refresh.archive_brake import GONE
-from bc_consumer.refresh.delay import Delay, OdooClock, measure_delay
+from bc_consumer.refresh.change_delay import Delay, OdooClock, measure_delay
 from bc_consumer.refresh.early_looks import CONFIRMING_LOOKS, early_looks, next_look
 from bc_consumer.refresh.hidden_changes import differs_under_same_date, is_date_proven
 from bc_consumer.refresh.mapping import Extra, MappedLine, MappedOrder

@@ -23,6 +23,7 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.models import OperatorAction
 from bc_consumer.operations import action_claims
 from bc_consumer.workers.action_steps import DEADLINES, LANES, STEPS, Finished
+from bc_consumer.workers.guarded_step import run_guarded
 
 logger = logging.getLogger(__name__)
 Status = OperatorAction.Status
@@ -209,40 +210,29 @@ class ActionsThread(threading.Thread):
         """Run until the process stops, and wait a moment for what is in hand."""
         while not process_state.stopping.is_set():
             process_state.action_asked.clear()
-            process_state.action_asked.wait(self._run_guarded())
+            process_state.action_asked.wait(run_guarded(self.round, AFTER_FAILURE_SECONDS))
         connection.close()
         end = time.monotonic() + STOP_SECONDS
         for action in self._in_hand.values():
             action.join(max(end - time.monotonic(), 0.0))
 
-    def _run_guarded(self) -> float:
-        """Do a round; return the seconds until the next one."""
-        try:
-            self.round()
-            return LOOK_SECONDS
-        except DatabaseFailure as error:
-            logger.warning("The actions thread waits for the database: %s", error)
-            connection.close()
-        except Exception:
-            logger.exception("The actions thread had an unexpected internal error and goes on")
-        return AFTER_FAILURE_SECONDS
+    def round(self) -> float:
+        """Renew the leases that are due, and begin what is asked for, as far as lanes are free.
 
-    def round(self) -> None:
-        """Renew the leases that are due, and begin what is asked for, as far as lanes are free."""
+        Returns the seconds to wait until the next round.
+        """
         self._in_hand = {lane: one for lane, one in self._in_hand.items() if one.is_alive()}
         if time.monotonic() >= self._renew_after:
             self._keep_leases()
             action_claims.close_abandoned()
             self._renew_after = time.monotonic() + RENEW_SECONDS
-        if not action_claims.any_asked():
-            return
-        for lane, kinds in LANES.items():
-            if lane in self._in_hand:
-                continue
+        free = LANES.keys() - self._in_hand.keys() if action_claims.any_asked() else ()
+        for lane in free:
             token = ledger.new_token()
-            if (action := action_claims.take(kinds, token)) is not None:
+            if (action := action_claims.take(LANES[lane], token)) is not None:
                 self._in_hand[lane] = ActionInHand(action, token)
                 self._in_hand[lane].start()
+        return LOOK_SECONDS
 
     def _keep_leases(self) -> None:
         """Renew the leases of what is in hand; close what ignores its deadline."""

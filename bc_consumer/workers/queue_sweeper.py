@@ -1,6 +1,12 @@
-"""Does what is due every few seconds: stored events, lost wake-ups, alerts."""
+"""Does what is due every few seconds: stored events, lost wake-ups, alerts.
+
+Each worker process and scheduler has a thread for it: so no stored event waits for the scheduler
+alone. It is not the timer's, because RabbitMQ can block it for a minute (only heartbeats detect a
+network that drops packets), and no order may wait for that.
+"""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +25,7 @@ from bc_consumer.messaging.intake import AT_ONCE as MARKS_AT_ONCE
 from bc_consumer.messaging.intake import Marks, decode
 from bc_consumer.messaging.publisher import FAILURES, FALLBACK_QUEUE, UNDECODABLE_QUEUE, publisher
 from bc_consumer.operations import alerts, dead_letters
+from bc_consumer.workers.guarded_step import run_guarded
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +42,21 @@ QUIET_SECONDS = 0.1
 """Without a delivery for this long, the queue is empty or other consumers have its messages."""
 RESEND_LIMIT = 20
 """Most messages that one sweep sends again: each worker thread that wakes takes a whole batch."""
+
+
+class SweeperThread(threading.Thread):
+    """Moves stored events to the ledger as soon as possible, and does a full sweep periodically."""
+
+    def __init__(self) -> None:
+        super().__init__(name="sweeping", daemon=True)
+
+    def run(self) -> None:
+        """Run until the process stops."""
+        sweeper = Sweeper()
+        while not process_state.stopping.is_set():
+            process_state.stopping.wait(run_guarded(sweeper.round, LOOK_SECONDS))
+        leave_rabbitmq()
+        connection.close()
 
 
 class Sweeper:

@@ -19,9 +19,9 @@ from bc_consumer.console import (
     gauges,
     known_names,
     processes,
-    round_trip,
     today,
     verdict,
+    webhook_ping,
 )
 from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
@@ -44,7 +44,7 @@ def forget_figures() -> None:
         freshness.shown_last_hour,
         freshness.delays_by_hour, event_silence.event_flow, correctness.correctness,
         correctness.missed_by_night, processes.processes, verdict.attention,
-        cached_queue_counts, round_trip, today.troubles, today.journal, today.copy_size,
+        cached_queue_counts, webhook_ping, today.troubles, today.journal, today.copy_size,
         today.delay,
         *known_names.ALL,
     ):  # fmt: skip

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from bc_consumer import actors  # noqa: F401 - declares the queue that a mark is announced on
-from bc_consumer.console import freshness, processes, round_trip
+from bc_consumer.console import freshness, processes, webhook_ping
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import gettext, verbatim
 from bc_consumer.installation.permissions import ADMINISTRATORS, OPERATORS
@@ -252,9 +252,9 @@ def beat(kind: str, **values: Any) -> None:
 
 @pytest.fixture
 def _no_ping() -> Iterator[None]:
-    round_trip.forget()
+    webhook_ping.forget()
     yield
-    round_trip.forget()
+    webhook_ping.forget()
 
 
 @pytest.mark.usefixtures("_no_ping")
@@ -285,12 +285,12 @@ def test_connections_tell_of_webhooks(client: Client, settings: LazySettings) ->
     page = text(log_in(client), "/connections/")
     assert re.search(r"The latest came (1 min|9\d s)", page)
     assert "PUBLIC_URL is not set" in page
-    round_trip._known._known = round_trip.RoundTrip(Ping(PingArrival.HERE), 0.012), monotonic()
-    round_trip._known._asked_at = monotonic()
+    webhook_ping._known._known = webhook_ping.RoundTrip(Ping(PingArrival.HERE), 0.012), monotonic()
+    webhook_ping._known._asked_at = monotonic()
     settings.PUBLIC_URL = "https://copy.example.com"
     assert "came back in 12 ms" in text(client, "/connections/")
     failed_one = Ping(PingArrival.NO_ANSWER, "connection refused")
-    round_trip._known._known = round_trip.RoundTrip(failed_one, 0.012), monotonic()
+    webhook_ping._known._known = webhook_ping.RoundTrip(failed_one, 0.012), monotonic()
     assert "connection refused" in text(client, "/connections/")
 
 

@@ -16,7 +16,7 @@ from django.utils import translation
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
-from bc_consumer.core.id_set import IdSet
+from bc_consumer.core.odoo_ids import IdSet
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message
 from bc_consumer.management.drift_report import TableReport

@@ -16,7 +16,7 @@ from bc_consumer.messaging.intake import IntakeUnavailable
 from bc_consumer.models import PendingBC
 from odoo_webhook import fast_path, views
 from odoo_webhook.fast_path import FastPath, Reply
-from tests.unit.test_server import Fields, Scope
+from tests.unit.test_site_server import Fields, Scope
 
 pytestmark = pytest.mark.usefixtures("single_rows")
 

@@ -20,8 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from bc_consumer import ledger
 from bc_consumer.console import gauges, metrics
 from bc_consumer.console.figures import CopyFigures, copy_figures, ledger_figures
+from bc_consumer.core.background_call import BackgroundCall
 from bc_consumer.core.counters import totals
-from bc_consumer.core.shared_question import SharedQuestion
 from bc_consumer.core.translatable import verbatim
 from bc_consumer.ledger import Mark, circuit_breaker
 from bc_consumer.messaging import intake
@@ -201,13 +201,13 @@ def test_a_copy_that_takes_long_to_count_delays_nothing_and_keeps_its_last_size(
         may_count.wait(30)
         return counted
 
-    slow = SharedQuestion(count_slowly)
+    slow = BackgroundCall(count_slowly)
     monkeypatch.setattr(gauges, "_copy_answer", slow)
     monkeypatch.setattr(metrics, "ANSWER_SECONDS", 0.05)
     assert scrape(client)["bc_copy_lines"] == 0
     copy_figures.forget()
     assert "bc_copy_lines" not in scrape(client)
-    under_way = slow.ask()
+    under_way = slow.start()
     may_count.set()
     assert under_way.result(10) is counted
 

@@ -37,11 +37,11 @@ from bc_consumer.workers.actors import reconcile_nightly, refresh_bc
 from bc_consumer.workers.scheduler import Ticker
 from bc_consumer.workers.timer import Timer
 from odoo_simulator import Simulator
-from odoo_webhook import server
+from odoo_webhook import site_server
 from tests.db.conftest import refresh
 from tests.db.copied import failed
 from tests.services.waiting import wait_until
-from tests.unit.test_server import Fields, Protocol, Scope
+from tests.unit.test_site_server import Fields, Protocol, Scope
 
 pytestmark = pytest.mark.usefixtures("odoo")
 
@@ -170,7 +170,7 @@ def test_a_webhook(simulator: Simulator, settings: LazySettings) -> None:
     protocol = Protocol(body)
     intake.cache_clear()  # its thread is to be watched, too
     with calls() as found:
-        served = server.serve()
+        served = site_server.serve()
         assert intake().begun.wait(60)
         found.made.clear()  # what a process does when it starts
         asyncio.run(posted(served, Scope("POST", "/odoo/webhook/", headers), protocol))
@@ -187,7 +187,7 @@ def test_a_webhook(simulator: Simulator, settings: LazySettings) -> None:
     check(found, "A webhook")
 
 
-async def posted(served: server.Server, scope: Scope, protocol: Protocol) -> None:
+async def posted(served: site_server.Server, scope: Scope, protocol: Protocol) -> None:
     await served.__rsgi__(scope, protocol)
     served._threads.submit(connections.close_all).result()
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import pytest
 
 from odoo_simulator import Simulator
-from odoo_simulator.calls import Call
+from odoo_simulator.call_log import Call
 from tests.comparing import differences
 from tests.harness import Deployment
 

@@ -11,7 +11,7 @@ import pytest
 
 from bc_consumer.models import JournalEntry, PendingBC
 from bc_consumer.odoo import Missing
-from bc_consumer.refresh.delay import CLOCK_MARGIN, Delay, OdooClock, measure_delay
+from bc_consumer.refresh.change_delay import CLOCK_MARGIN, Delay, OdooClock, measure_delay
 from bc_consumer.refresh.mapping import Extra, MappedLine, MappedOrder
 
 Outcome = JournalEntry.Outcome
@@ -193,7 +193,9 @@ def test_clocks_that_may_agree_count_as_equal(
     odoo_shows: float, expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``odoo_shows``: what Odoo's dates say of the fetch's beginning, in seconds from the truth."""
-    monkeypatch.setattr("bc_consumer.refresh.delay.time", SimpleNamespace(monotonic=lambda: 105.0))
+    monkeypatch.setattr(
+        "bc_consumer.refresh.change_delay.time", SimpleNamespace(monotonic=lambda: 105.0)
+    )
     clock = OdooClock(began_at=at(odoo_shows), began=100.0, seconds=0.3)
     assert clock.ahead(now=at(5)).total_seconds() == pytest.approx(expected)
 

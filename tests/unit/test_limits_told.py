@@ -17,7 +17,7 @@ from bc_consumer.messaging.broker import Broker
 from bc_consumer.operations import password_actions
 from bc_consumer.reconciliation import period_digest
 from bc_consumer.refresh import batch
-from odoo_webhook import server
+from odoo_webhook import site_server
 from project import request_limits
 from tests.documents import running_text
 
@@ -32,8 +32,11 @@ WORDS = {4: "four"}
     [
         ("after {} s it is killed", web.STOP_SECONDS),
         ("| connections | {:,} for each process", web.CONNECTIONS),
-        ("{} s; {} at once in each process", (server.EVENT_SECONDS, server.EVENTS_AT_ONCE)),
-        ("| `/readyz` | {} at once |", server.READY_AT_ONCE),
+        (
+            "{} s; {} at once in each process",
+            (site_server.EVENT_SECONDS, site_server.EVENTS_AT_ONCE),
+        ),
+        ("| `/readyz` | {} at once |", site_server.READY_AT_ONCE),
         ("a web process takes {} forms at once", request_limits.FORMS_AT_ONCE),
         ("{:,} rows at the latest", period_digest.SPAN_ROWS),
         ("is tried {} times a minute", 60 / batch.BROKEN_SECONDS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from bc_consumer.core.id_set import HIGHEST_ID
+from bc_consumer.core.odoo_ids import HIGHEST_ID
 from bc_consumer.ledger import Mark
 from bc_consumer.messaging.intake import AT_ONCE, AT_ONCE_CHARACTERS, Arrival, encode, next_batch
 from odoo_webhook.webhook_request import KEPT_CHARACTERS, MOST_IDS, parse

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from django.conf import LazySettings
 
-from bc_consumer.core.id_set import HIGHEST_ID, parse_id
 from bc_consumer.core.local_time import OLDEST, parse_moment
+from bc_consumer.core.odoo_ids import HIGHEST_ID, parse_id
 
 
 @pytest.mark.parametrize(

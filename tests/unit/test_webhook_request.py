@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bc_consumer.core.id_set import HIGHEST_ID
+from bc_consumer.core.odoo_ids import HIGHEST_ID
 from bc_consumer.core.redactor import Redactor
 from odoo_webhook.webhook_request import PayloadError, authorized, parse
 from tests.bodies import bodies

@@ -25,7 +25,7 @@ from bc_consumer.management.command import (
     parse_order,
     stopping_on_signals,
 )
-from bc_consumer.management.order_names import NotOneOrder, find_orders
+from bc_consumer.management.order_lookup import NotOneOrder, find_orders
 from bc_consumer.management.tables import width_of
 from bc_consumer.models import JournalEntry
 from bc_consumer.odoo import Missing, OdooError, OdooInterrupted, OdooRefused

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from bc_consumer.core.redaction import hide
+from bc_consumer.core.secret_removal import hide
 from bc_consumer.installation.rule_sentences import Exit
 from bc_consumer.installation.rules_session import RulesRequest, RulesSession
 from bc_consumer.management import rules_text

@@ -29,7 +29,7 @@ from bc_consumer.management.command import (
     parse_order,
     parse_since,
 )
-from bc_consumer.management.order_names import NotOneOrder, find_orders
+from bc_consumer.management.order_lookup import NotOneOrder, find_orders
 from bc_consumer.management.tables import aligned, wrapped
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.publisher import FAILURES

@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 
 from bc_consumer.core import process_state
 from bc_consumer.management.command import Exit, HelpFormatter, exit_code_table
+from bc_consumer.workers.queue_sweeper import SweeperThread
 from bc_consumer.workers.scheduler import Ticker
-from bc_consumer.workers.timer import SweeperThread
 
 logger = logging.getLogger(__name__)
 

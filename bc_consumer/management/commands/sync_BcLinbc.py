@@ -25,7 +25,7 @@ from bc_consumer.management.command import (
     stream_of,
 )
 from bc_consumer.management.drift_report import JsonReport, Report, TableReport, plain
-from bc_consumer.management.order_names import NotOneOrder, find_orders
+from bc_consumer.management.order_lookup import NotOneOrder, find_orders
 from bc_consumer.management.progress import RunProgress, ScanProgress, display
 from bc_consumer.management.tables import width_of
 from bc_consumer.management.terminal import StatusLine

@@ -22,9 +22,9 @@ CONNECTIONS = 8_000
 """For one process. granian accepts no more, and never closes a silent connection (measured with
 2.8): idle connections must not keep Odoo out."""
 HEADER_MILLISECONDS = 10_000
-"""The deadline for a request's headers; odoo_webhook/server.py has the one for bodies."""
+"""The deadline for a request's headers; odoo_webhook/site_server.py has the one for bodies."""
 HEADER_BYTES = 65_536
-TARGET = "odoo_webhook.server:serve"
+TARGET = "odoo_webhook.site_server:serve"
 
 
 class Command(BaseCommand):

@@ -10,9 +10,16 @@ from typing import Any
 import pytest
 from granian._granian import RSGIProtocolClosed
 
-from odoo_webhook import server
+from odoo_webhook import site_server
 from odoo_webhook.fast_path import Reply
-from odoo_webhook.server import BodyReader, Refused, RequestPolicy, Server, ThreadQuota, environ_of
+from odoo_webhook.site_server import (
+    BodyReader,
+    Refused,
+    RequestPolicy,
+    Server,
+    ThreadQuota,
+    environ_of,
+)
 
 FOR_EVER = 60.0
 BODIES = BodyReader(1, 4, FOR_EVER)
@@ -156,7 +163,7 @@ def test_the_eldest_body_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.sleep(0)
         with pytest.raises(Refused, match="at once"):  # none of them has had time to come
             await bodies.read(Protocol(b"body"))
-        monkeypatch.setattr(server, "YOUNG_SECONDS", 0.0)
+        monkeypatch.setattr(site_server, "YOUNG_SECONDS", 0.0)
         read = await bodies.read(Protocol(b"body"))
         done, waiting = await asyncio.wait(slow, timeout=0.1)
         for task in waiting:
@@ -283,7 +290,7 @@ def test_what_is_not_taken_in_on_the_loop_reaches_the_application() -> None:
 
 
 def test_an_event_whose_place_another_took_is_made_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "YOUNG_SECONDS", 0.0)
+    monkeypatch.setattr(site_server, "YOUNG_SECONDS", 0.0)
     lost = Lost()
 
     async def statuses() -> list[int]:
@@ -341,7 +348,7 @@ class Answer:
 def test_an_answer_is_sent_whole_or_the_rest_of_it_in_pieces(
     monkeypatch: pytest.MonkeyPatch, pieces: int, in_how_many: int
 ) -> None:
-    monkeypatch.setattr(server, "WHOLE_BYTES", 3500)
+    monkeypatch.setattr(site_server, "WHOLE_BYTES", 3500)
     answer = Answer(pieces)
 
     def application(_environ: object, start_response: Callable[..., object]) -> Answer:
@@ -394,7 +401,7 @@ class SlowReader(Protocol):
 def test_a_reader_who_is_too_slow_holds_nothing_for_long(
     monkeypatch: pytest.MonkeyPatch, name: str, seconds: float
 ) -> None:
-    monkeypatch.setattr(server, name, 0.05)
+    monkeypatch.setattr(site_server, name, 0.05)
     monkeypatch.setattr(SlowReader, "seconds", seconds)
     application, answer = made_while_read([])
     quota = ThreadQuota(1, 0, 1.0)
