@@ -75,7 +75,7 @@ class Grouping:
                 problem = error
             counted = self._groups(model, period, domain, "count")  # raises if Odoo is in trouble
             self._failed_averages += 1
-            logger.warning("Odoo can't average ids of %s, sums are asked for: %s", model, problem)
+            logger.warning("Odoo can't average the ids of %s; asking for sums: %s", model, problem)
         else:
             counted = self._groups(model, period, domain, "count")
         return self._sum_small_groups(model, period, domain, counted)
@@ -96,7 +96,7 @@ class Grouping:
             except (CannotGroup, OdooAccessError):
                 raise
             except OdooFault as fault:  # a group has grown meanwhile, or this Odoo can't sum at all
-                logger.warning("Odoo can't sum ids of %s: %s", model, fault)
+                logger.warning("Odoo can't sum the ids of %s: %s", model, fault)
                 buckets += [_bucket(group, period, None) for group in small]
         return sorted(buckets, key=lambda bucket: bucket.start)
 

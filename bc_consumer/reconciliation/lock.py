@@ -144,7 +144,7 @@ class Lock:
                 self._hear()
             except DatabaseFailure as error:
                 # Not fatal: each statement that matters checks by itself that the lock is ours.
-                logger.warning("The lock could not be renewed: %s", error)
+                logger.warning("The lock of the run could not be renewed: %s", error)
                 connection.close()
         connection.close()
 

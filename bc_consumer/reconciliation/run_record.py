@@ -75,7 +75,7 @@ def begin(request: RunRequest) -> SyncLog:
         ledger.release_held(forced=request.forced, run=run.pk)
     if adopted := ledger.adopt(run.pk):
         with logging_about(run=run.pk, cause=run.cause):
-            logger.info("run %d waits for %d orders that earlier runs marked, too", run.pk, adopted)
+            logger.info("run %d also waits for %d orders that earlier runs marked", run.pk, adopted)
     return run
 
 
@@ -331,4 +331,4 @@ def purge_what_is_old() -> None:
     try:
         retention.purge()
     except DatabaseFailure as error:
-        logger.warning("What is old could not be purged: %s", error)
+        logger.warning("Old records could not be purged: %s", error)

@@ -42,7 +42,7 @@ class CreatedOtherwise(Exception):
 
     def __init__(self, odoo_ids: Collection[int]) -> None:
         super().__init__(
-            f"BC {sorted(odoo_ids)} were created at another time than the copy's of these ids."
+            f"BC {sorted(odoo_ids)}: the creation dates in Odoo and in the copy differ."
         )
 
 

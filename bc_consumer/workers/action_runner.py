@@ -132,9 +132,9 @@ class ActionInHand(threading.Thread):
         try:
             self._store(self._do())
         except NotOurs:
-            logger.warning("action %d is no longer this process's", self.action.pk)
+            logger.warning("action %d no longer belongs to this process", self.action.pk)
         except Exception:
-            logger.exception("action %d: its end could not be stored", self.action.pk)
+            logger.exception("action %d: its outcome could not be stored", self.action.pk)
         finally:
             connection.close()
 
@@ -224,7 +224,7 @@ class ActionsThread(threading.Thread):
             logger.warning("The actions thread waits for the database: %s", error)
             connection.close()
         except Exception:
-            logger.exception("The actions thread had an unexpected internal error and goes on")
+            logger.exception("The actions thread had an unexpected internal error and carries on")
         return AFTER_FAILURE_SECONDS
 
     def round(self) -> None:

@@ -305,7 +305,7 @@ def _import_dead_letters(action: InHand) -> Finished:
     try:
         brought = dead_letters.bring_in(broker, go_on)
     except FAILURES as error:
-        logger.warning("dead letters were not brought in: %r", error)
+        logger.warning("dead letters could not be brought in: %r", error)
         text = _("RabbitMQ is away. What was not brought in is still there: try again later.")
         return Finished(text, {}, Status.FAILED)
     finally:

@@ -110,7 +110,7 @@ def test_rabbitmq_away_for_good_between_two_slices(
         ("running",)
     ]
     wait_for_the_end(deployment, 150)
-    assert "is done here: RabbitMQ is away" in deployment.logs()
+    assert "in this process: RabbitMQ is away" in deployment.logs()
     assert "unexpected internal error" not in deployment.logs()
     gate_to_rabbitmq.open()
     assert deployment.sql("SELECT status FROM bc_consumer_synclog WHERE cause <> 'poll'") == [

@@ -46,7 +46,7 @@ class Command(BaseCommand):
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
-        logger.info("scheduler: begins")
+        logger.info("scheduler: started")
         sweeper = SweeperThread()
         sweeper.start()
         Ticker().run(stop)
