@@ -138,7 +138,7 @@ class ModelCalls:
                 raise NoRights(
                     _(
                         'The account "%(account)s" may not read %(suspect)s: give it the rights'
-                        " of a user of that app in Odoo (it said: %(message)s)",
+                        " of a user of that app in Odoo (Odoo said: %(message)s)",
                         account=self._account,
                         suspect=suspect,
                         message=refusal.message,
