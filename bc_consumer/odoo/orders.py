@@ -272,7 +272,7 @@ class OrderReader:
             self._search_nothing(Scope(scope.language))
         except OdooFault as plain:
             raise OdooUnavailable(
-                _("Odoo itself has a problem, no order does: %(error)s", error=message_of(plain))
+                _("The problem is Odoo itself, not an order: %(error)s", error=message_of(plain))
             ) from plain
         if scope.company_ids:
             try:

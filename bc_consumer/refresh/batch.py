@@ -428,7 +428,7 @@ class Batch:
     def _put_off_blocked(self, broken: Collection[int], ids: Collection[int]) -> None:
         """Give back orders whose lines the copy has under others that failed, or are held."""
         why = _(
-            "its lines are still under BC %(ids)s, which can't be read, or is held",
+            "its lines are still under BC %(ids)s, which can't be read or is on hold",
             ids=f"{sorted(broken)}",
         )
         ledger.put_off(self.token, ids, BROKEN_SECONDS, why)
@@ -452,8 +452,8 @@ class Batch:
                 "forbidden",
                 _("orders that may no longer be read"),
                 _(
-                    "Odoo has these orders and keeps them from ODOO_LOGIN: %(ids)s. They stay as"
-                    " they were, and count no more. Was a right, a record rule or a company"
+                    "Odoo has these orders but hides them from ODOO_LOGIN: %(ids)s. They stay as"
+                    " they were, and no longer count. Was a right, a record rule or a company"
                     " changed?",
                     ids=f"{forbidden}",
                 ),
