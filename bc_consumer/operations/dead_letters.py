@@ -172,14 +172,14 @@ def alert_to_dead_letters(broker: Broker) -> Mapping[str, int]:
     """
     found = {name: count for name, count in waiting(broker).items() if count}
     if not found:
-        resolve_alert(ALERT, _("no message is left that could not be processed"))
+        resolve_alert(ALERT, _("no unprocessed messages are left"))
         return found
     told = joined(
         ", ",
         *(_("%(count)s in %(queue)s", count=count, queue=name) for name, count in found.items()),
     )
     text = _(
-        "RabbitMQ holds messages that could not be processed: %(queues)s. Import them: "
+        "RabbitMQ holds messages that could not be processed: %(queues)s. Bring them in: "
         "manage.py replay --dead-letters.",
         queues=told,
     )

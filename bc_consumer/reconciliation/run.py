@@ -279,9 +279,7 @@ class _Runner:
             why = message_of(error)
             self._increments["gone"] = self._findings.unarchived()
             self._end(Status.BRAKED, why)
-            text = joined(
-                " ", why, _("Nothing was archived by it."), archive_brake.held_orders().text()
-            )
+            text = joined(" ", why, _("It archived nothing."), archive_brake.held_orders().text())
             alert(archive_brake.KEY, archive_brake.STOPPED, text)
         except OdooRefused as error:
             self._end_failed(Status.REFUSED, error)

@@ -163,7 +163,7 @@ class ActionInHand(threading.Thread):
         if self.kind in action_claims.AGAIN_AFTER_STOP:
             return None
         text = _(
-            "The worker that did it was stopped. Orders that were marked are read all the same; for"
+            "The worker that was doing it was stopped. Orders that were marked are still read; for"
             " the rest, ask again."
         )
         return Finished(text, status=Status.FAILED)

@@ -905,7 +905,7 @@ def test_a_first_load_that_is_interrupted_leaves_the_lock_free_and_is_gone_on_wi
     assert had < 1500
     simulator.faults.clear()
     done = json.loads(deployment.manage("sync_BcLinbc", "--json").stdout)
-    assert "goes on with run 1" in done["run"]["notes"]
+    assert "continues run 1" in done["run"]["notes"]
     assert differences(simulator, deployment.sql) == []
 
 
