@@ -337,7 +337,7 @@ def a_rule_is_archived(setup: Setup) -> None:
     setup.simulator.write("base.automation", setup.rules()[:1], {"active": False})
 
 
-@broken("odoo.rules", "error", cause="keeps changes from us", fix="odoo_rules install")
+@broken("odoo.rules", "error", cause="hides changes from us", fix="odoo_rules install")
 def a_rule_has_a_condition(setup: Setup) -> None:
     condition = {"filter_domain": "[('state', '=', 'purchase')]"}
     setup.simulator.write("base.automation", setup.rules()[:1], condition)

@@ -275,6 +275,6 @@ def test_an_address_that_would_lose_events_is_refused_here_too(
     settings.PUBLIC_URL = odoo.url  # it answers, and is not our webhook
     page = work(chief, "install")
     assert "is not this service" in page
-    assert "Nothing was written into Odoo" in page
+    assert "Nothing was written to Odoo" in page
     assert OperatorAction.objects.get().status == Status.REFUSED
     assert not odoo.store.tables["base.automation"].rows
