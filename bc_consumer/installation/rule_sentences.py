@@ -111,8 +111,8 @@ def ping_told(endpoint: str, ping: Ping) -> str:
         ),
         PingArrival.NOT_US: _(
             "%(address)s answers %(detail)s: it is not this service's webhook. Correct PUBLIC_URL,"
-            " or the proxy in front (it has to pass on /odoo/webhook/ and the Authorization header);"
-            " or an older version of this service runs there."
+            " or the proxy in front (it has to pass on /odoo/webhook/ and the Authorization"
+            " header); or an older version of this service runs there."
         ),
         PingArrival.ELSEWHERE: _(
             "Another copy of this software answers at %(address)s (its SECRET_KEY differs): correct"
