@@ -658,7 +658,7 @@ OF_PROCESS = f"{SyncState.OF_PROCESS}{UUID(int=NUMBER << 64)}"
 @pytest.mark.parametrize(
     ("owner", "lease", "beats", "why"),
     [
-        ("somebody", 60, None, "a command's"),
+        ("somebody", 60, None, "belongs to a command"),
         (OF_PROCESS, 60, 1, "Its process is alive: 77 on machine"),
         (f"{SyncState.BETWEEN_SLICES}1", 595, 1, "between two slices"),
     ],

@@ -158,7 +158,7 @@ def test_nobody_has_more_than_a_few_unfinished(monkeypatch: pytest.MonkeyPatch) 
         (Kind.RUN, {"since": "2024-13-45T00:00"}, "is not a time"),
         (Kind.DRY_RUN, {"since": "2999-01-01T00:00"}, "in the future"),
         (Kind.DRY_RUN, {"until": "2024-01-01T00:00"}, "needs a beginning"),
-        (Kind.DRY_RUN, {"since": "2024-02-01T00:00", "until": "2024-01-01T00:00"}, "ends after"),
+        (Kind.DRY_RUN, {"since": "2024-02-01T00:00", "until": "2024-01-01T00:00"}, "end after"),
         (Kind.DRY_RUN, {"since": "2022-02-01T00:00", "until": "2024-01-01T00:00"}, "366 days"),
         (Kind.STOP, {"run": "all"}, "not a number"),
         (Kind.MUTE, {"alert": "brake", "hours": 2161}, "1 to 2160 hours"),
@@ -459,7 +459,7 @@ def test_the_page_knows_when_nobody_takes_it_and_why() -> None:
     assert waiting_too_long(action)
     assert "No worker is running" in reason_for_waiting()
     Heartbeat.objects.create(kind=Heartbeat.Kind.WORKER, host="x", pid=1, at=Now(), number=1)
-    assert "other actions in hand" in reason_for_waiting()
+    assert "busy with other actions" in reason_for_waiting()
     action.status = Status.RUNNING
     assert not waiting_too_long(action)
 

@@ -50,7 +50,7 @@ class Command(RedactedCommand):
                 Exit.OK: _("equal"),
                 Exit.FAILED: _("failed: Odoo or the database is away"),
                 Exit.USAGE: _("wrong options, or the reference names no order, or several"),
-                Exit.PARTIAL: _("Odoo can't read this order, or neither side has it"),
+                Exit.PARTIAL: _("Odoo can't read this order, or neither Odoo nor the copy has it"),
                 Exit.REFUSED: _("Odoo rejects our access: credentials, rights, database, fields"),
                 Exit.DRIFT: _("different"),
                 Exit.INTERRUPTED: _("interrupted (Ctrl-C, SIGTERM)"),
