@@ -23,7 +23,7 @@ def attach_bulk(
     """Describe `count` new orders and add them to the store; `start` and `step` in µs."""
     shape = shapes_of(version)[order_model]
     if shape.prefix != "P":
-        raise ValueError("bulk_create makes purchase orders only")
+        raise ValueError("bulk_create creates purchase orders only")
     with store.lock:
         orders, line_table = store.tables[shape.order], store.tables[shape.line]
         bulk = Bulk(

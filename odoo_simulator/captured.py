@@ -58,7 +58,7 @@ class _Loader:
     def _order(self, tx: Transaction, order: Row) -> None:
         number = int(order["id"])
         if tx.get(self.shape.order, number) is not None:
-            raise ValueError(f"{self.shape.order}({number}) exists already: load into a new one")
+            raise ValueError(f"{self.shape.order}({number}) already exists: load it into a new one")
         row = self._row(tx, self.shape.order, order)
         row["order_line"] = tuple(int(line["id"]) for line in order["order_line"])
         tx.put(self.shape.order, number, row)

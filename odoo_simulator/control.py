@@ -116,7 +116,7 @@ class Control:
             return _method(owner, name)
         if name in _SIMULATOR_VERBS:
             return _method(simulator, name)
-        raise ValueError(f"no such thing to do: {name!r}")
+        raise ValueError(f"unknown action: {name!r}")
 
     def _begin(self) -> dict[str, Any]:
         handle = self.simulator.begin()

@@ -81,7 +81,7 @@ class ThreadQuota:
                 async with asyncio.timeout(self._seconds):
                     await self._free.acquire()
             except TimeoutError:
-                raise Refused(503, "no answer in time; try again in a moment") from None
+                raise Refused(503, "no thread became free in time; try again in a moment") from None
             finally:
                 self._waiting_places += 1
         else:
@@ -118,7 +118,7 @@ class BodyReader:
                 finally:
                     self._reading.pop(deadline, None)
         except TimeoutError:
-            raise Refused(408, "the body did not come in time") from None
+            raise Refused(408, "the body did not arrive in time") from None
         except ProtocolClosed:
             raise Refused(400, "the body is shorter than its Content-Length") from None
         return body

@@ -75,11 +75,11 @@ def parse(body: bytes, event: str, order_model: str) -> OrderEvent:
         return OrderEvent(ids, event == "deleted", text, kept)
     if model == f"{order_model}.line":
         if "ids" in values:
-            raise PayloadError(f"the batch form takes {order_model} only")
+            raise PayloadError(f"a batch of ids may only be of {order_model}")
         return OrderEvent((_read_order_of_line(values, order_model),), False, text, kept)
     raise PayloadError(
         f"_model is {cut_between_words(str(model), 60)!r}; "
-        f"this webhook takes {order_model} and {order_model}.line"
+        f"this webhook accepts {order_model} and {order_model}.line"
     )
 
 
@@ -94,7 +94,7 @@ def read_object(body: bytes) -> Mapping[str, object]:
     except (ValueError, RecursionError) as error:
         raise PayloadError("the body is not JSON") from error
     if end < len(text):
-        raise PayloadError("the body is not JSON: there is text after its end")
+        raise PayloadError("the body is not JSON: text follows after the object")
     if not isinstance(values, dict):
         raise PayloadError("the body is not a JSON object")
     return values
@@ -117,7 +117,7 @@ def _read_id(values: Mapping[str, object], key: str) -> int:
 
 def _read_ids(ids: object) -> tuple[int, ...]:
     if not isinstance(ids, list) or not ids:
-        raise PayloadError("ids must be a list of order ids, not empty")
+        raise PayloadError("ids must be a list of order ids that is not empty")
     if len(ids) > MOST_IDS:
         raise PayloadError(f"{len(ids)} ids in one body; send {MOST_IDS} at most")
     return tuple(sorted({_check_id(item, "ids") for item in ids}))

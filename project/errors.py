@@ -16,5 +16,5 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer after an unexpected error; the log has the traceback."""
     if request.path.startswith(MACHINE_PATHS):
-        return JsonResponse({"error": "internal error; the log has it"}, status=500)
+        return JsonResponse({"error": "internal error; see the log"}, status=500)
     return defaults.server_error(request)

@@ -66,9 +66,9 @@ def _refusal(environ: dict[str, Any]) -> str:
         return f"431 Request Header Fields Too Large: {LONGEST_HEADERS} bytes at most."
     if "\\" in environ.get("HTTP_COOKIE", ""):
         # Ours have none. In a quoted cookie Python 3.11 searches the rest again at each backslash.
-        return "400 Bad Request: a cookie has a backslash; delete it."
+        return "400 Bad Request: a cookie contains a backslash; delete it."
     if not _is_readable(environ.get("CONTENT_TYPE", "")):
-        return "415 Unsupported Media Type: text in UTF-8 is read here, and no upload."
+        return "415 Unsupported Media Type: only text in UTF-8 is read here, no uploads."
     return ""
 
 

@@ -47,7 +47,7 @@ from bc_consumer.conf import (  # noqa: E402
 
 DEBUG = env.flag("DEBUG", False)
 SECRET_KEY = env.required(
-    "SECRET_KEY", "./start makes one; elsewhere give a random text of at least 50 characters."
+    "SECRET_KEY", "./start makes one; otherwise set a random text of at least 50 characters."
 )
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")

@@ -12,9 +12,9 @@ find_python() {
             return 0
         fi
     done
-    say "Python 3.11 or newer is needed and was not found."
+    say "Python 3.11 or newer is required, but was not found."
     say "Debian 12, Ubuntu 24.04 and later have it: apt-get install python3 python3-venv"
-    say "If it is somewhere else, name it: PYTHON=/path/to/python3.11 $0"
+    say "If it is installed elsewhere, say where: PYTHON=/path/to/python3.11 $0"
     return 1
 }
 
@@ -60,7 +60,7 @@ make_virtualenv() {
     if "$python" -m venv .venv >/dev/null 2>&1 && [ -x .venv/bin/pip ]; then return 0; fi
     # Debian puts the module that installs pip into new environments in a separate package.
     version="$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
-    say "Installing $version: $python cannot make virtual environments without it."
+    say "Installing $version: $python cannot create virtual environments without it."
     install_packages "$version" || install_packages python3-venv || {
         say "That failed. Please run as root: apt-get install $version"
         return 1
@@ -75,7 +75,7 @@ prepare_virtualenv() {
     shift
     if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         python="$(find_python)" || return 1
-        say "Making a virtual environment in .venv with $python"
+        say "Creating a virtual environment in .venv with $python"
         make_virtualenv "$python" || return 1
     fi
     wanted="$(cat "$@" | cksum)"

@@ -119,7 +119,7 @@ class _Pieces:
                 self._over = True
                 return
             except (DatabaseError, InterfaceError) as error:
-                logger.warning("The database did not answer an export: %s", error)
+                logger.warning("The database did not answer during an export: %s", error)
                 yield self._ended(_("This file ends here: the database did not answer."))
                 return
             text = self._write([_cell(value, decimal_comma=self._comma) for value in row])

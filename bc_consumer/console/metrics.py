@@ -101,7 +101,7 @@ def _read() -> Iterator["Family"]:
             samples = list(gauges.database_gauges())
     except DatabaseFailure as error:
         connection.close()
-        logger.warning("The database did not answer a question for metrics: %s", error)
+        logger.warning("The database did not answer a query for metrics: %s", error)
         samples = [Sample(gauges.DATABASE_UP, 0)]
     else:
         samples += [Sample(gauges.DATABASE_UP, 1)]

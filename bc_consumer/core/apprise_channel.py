@@ -49,7 +49,7 @@ def send(url: str, subject: str, text: str, kind: str) -> None:
         except Exception as error:  # noqa: BLE001 (a service's own; its text may quote the URL)
             raise OSError(_reason(url, [f"{type(error).__name__}: {error}"])) from None
         if not taken:
-            raise OSError(_reason(url, complaints) or "the service did not take it")
+            raise OSError(_reason(url, complaints) or "the service did not accept it")
 
 
 def is_usable(url: str) -> bool:

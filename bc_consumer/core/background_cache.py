@@ -66,6 +66,6 @@ class BackgroundCache(Generic[T]):
         try:
             self._known = self._question(), time.monotonic()
         except Exception:
-            logger.exception("a question to another server failed")
+            logger.exception("a call to another server failed")
         finally:
             self._answered.set()

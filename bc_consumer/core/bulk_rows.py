@@ -71,7 +71,7 @@ class RowSource:
 def _json_value(value: object) -> str:
     if isinstance(value, Decimal):
         return str(value)
-    raise TypeError(f"{value!r} is in no row of the copy")
+    raise TypeError(f"{value!r} can't be stored in a row of the copy")
 
 
 @cache

@@ -55,7 +55,7 @@ class CachedValue(Generic[T]):
         known = self._known
         if known is None:
             if not self._asking.acquire(timeout=FIRST_SECONDS):
-                raise OperationalError("The first answer takes long; it is still being computed.")
+                raise OperationalError("The first answer is still being computed.")
             try:
                 return self._latest()
             finally:

@@ -74,7 +74,7 @@ class Environment:
                 if isinstance(result, list):
                     return result
         raise ImproperlyConfigured(
-            f"{name}={value!r} is not a list: write it in JSON, or as Python does."
+            f"{name}={value!r} is not a list: write it as in JSON or in Python."
         )
 
     def integers(self, name: str) -> tuple[int, ...]:
@@ -102,9 +102,7 @@ class Environment:
         except ValueError as error:
             raise ImproperlyConfigured(f"{name}={value!r} is not a list of numbers.") from error
         if not result or list(result) != sorted(result) or result[0] < 0:
-            raise ImproperlyConfigured(
-                f"{name}={value!r} must be ascending numbers, none negative."
-            )
+            raise ImproperlyConfigured(f"{name}={value!r} must be ascending numbers of at least 0.")
         return result
 
     def time_of_day(self, name: str, default: str) -> time | None:
@@ -116,7 +114,7 @@ class Environment:
             return time.fromisoformat(value)
         except ValueError as error:
             raise ImproperlyConfigured(
-                f"{name}={value!r} is not a time of day like 02:30, nor never."
+                f"{name}={value!r} is neither a time of day like 02:30 nor never."
             ) from error
 
     def working_hours(self, name: str, default: str) -> WorkingHours | None:
@@ -128,7 +126,7 @@ class Environment:
             return read_working_hours(value)
         except ValueError as error:
             raise ImproperlyConfigured(
-                f'{name}={value!r} is not like "mon-fri 8-18" or "mon,wed 7:30-12", nor never.'
+                f'{name}={value!r} must be like "mon-fri 8-18" or "mon,wed 7:30-12", or never.'
             ) from error
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
@@ -152,7 +150,7 @@ class Environment:
         """Return the URL. Raises if its password could be misread, and shown, as another part."""
         if not (url.startswith("sqlite:") or _is_unambiguous(url)):
             raise ImproperlyConfigured(
-                f"{name} can't be read: in its user's name and password write each special "
+                f"{name} can't be read: in its user name and password, write each special "
                 "character as %XX (/ is %2F, @ is %40, # is %23), and its port as a number."
             )
         return url

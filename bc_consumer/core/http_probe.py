@@ -62,7 +62,7 @@ def ask(
     except ValueError as error:
         raise NoAnswer(Trouble.ADDRESS, str(error)) from None
     if parts.scheme not in {"http", "https"} or not host:
-        raise NoAnswer(Trouble.ADDRESS, "it is no address like https://host")
+        raise NoAnswer(Trouble.ADDRESS, "it is not an address like https://host")
     connection = _connection(parts.scheme, host, port)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
@@ -93,7 +93,7 @@ def _no_answer(error: Exception) -> NoAnswer:
     if isinstance(error, socket.gaierror):
         return NoAnswer(Trouble.NAME, error.strerror or str(error))
     if isinstance(error, TimeoutError):
-        return NoAnswer(Trouble.SILENCE, f"nothing within {SECONDS:g} s")
+        return NoAnswer(Trouble.SILENCE, f"no answer within {SECONDS:g} s")
     if isinstance(error, http.client.HTTPException):
         return NoAnswer(Trouble.NOT_HTTP, type(error).__name__)
     return NoAnswer(Trouble.CONNECTION, getattr(error, "strerror", None) or str(error))

@@ -21,7 +21,7 @@ def call_all(
     errors: dict[str, Exception | None] = {}
     threads = {}
     for name, call in calls.items():
-        errors[name] = TimeoutError(f"nothing within {seconds:g} s")
+        errors[name] = TimeoutError(f"no answer within {seconds:g} s")
         former = _running.pop(name, None)
         if former is not None and former.is_alive():
             _running[name] = former

@@ -185,4 +185,4 @@ def _value(fact: Any) -> Value:
         return _filled(_form(fact))
     if isinstance(fact, str | int | float):
         return fact
-    raise TypeError(f"{fact!r} stands in no message")
+    raise TypeError(f"{fact!r} can't be a value of a message")

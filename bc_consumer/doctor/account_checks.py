@@ -78,7 +78,7 @@ class _Rights:
                     ),
                     _(
                         "The copy leaves them out. Give the account the rights of a user of the "
-                        "app, or install what brings them along."
+                        "app, or install the app that adds them."
                     ),
                 )
             count = len(fields.order.present) + len(fields.line.present)
@@ -141,8 +141,8 @@ class _Rights:
                 yield warning(
                     _("the account sees no order at all"),
                     _(
-                        "If Odoo has some: give the account their company, and a right to all"
-                        " documents rather than its own; see ODOO_DATABASE, ODOO_DOMAIN."
+                        "If Odoo has some: give the account their company, and the right to see all"
+                        " documents, not only its own; check ODOO_DATABASE and ODOO_DOMAIN."
                     ),
                 )
                 return
@@ -204,7 +204,7 @@ class _Rights:
                 return
             yield error(
                 _(
-                    "Odoo's users have %(codes)s, not %(code)s: the copy would have other names",
+                    "Odoo's users have %(codes)s, not %(code)s: the copy's names would differ",
                     code=code,
                     codes=", ".join(codes),
                 ),

@@ -52,13 +52,13 @@ def _server() -> Finding:
         connection.open()
     except smtplib.SMTPAuthenticationError:
         return error(
-            _("%(server)s refuses user and password", server=where),
+            _("%(server)s refuses the user and password", server=where),
             _("Correct them in EMAIL_URL."),
         )
     except (OSError, smtplib.SMTPException) as problem:
         return error(
             _("%(server)s can't be reached: %(error)s", server=where, error=str(problem)),
-            _("Correct host, port and smtp://, smtp+tls:// or smtp+ssl:// in EMAIL_URL."),
+            _("Correct host, port and scheme (smtp, smtp+tls or smtp+ssl) in EMAIL_URL."),
         )
     finally:
         connection.close()
@@ -91,16 +91,16 @@ def _channels() -> Iterator[Finding]:
 def _heartbeat() -> Iterator[Finding]:
     """Tell what is set. The monitor is not called: it would take that for a good run."""
     if not settings.HEARTBEAT_URL:
-        yield ok(_("none: nobody outside notices if nightly runs no longer come"))
+        yield ok(_("none: nothing outside notices if nightly runs stop"))
         return
     if settings.SYNC_NIGHTLY_AT is None:
         yield warning(
-            _("HEARTBEAT_URL is set, and SYNC_NIGHTLY_AT is never: it is never called"),
+            _("HEARTBEAT_URL is set, but SYNC_NIGHTLY_AT is never: it is never called"),
             _("Set SYNC_NIGHTLY_AT to a time, or unset HEARTBEAT_URL."),
         )
         return
     url = shown(settings.HEARTBEAT_URL)
     if fail_url():
-        yield ok(_("%(url)s is called after each nightly run, good or failed", url=url))
+        yield ok(_("%(url)s is called after each nightly run, whether good or failed", url=url))
     else:
         yield ok(_("%(url)s is called after each good nightly run", url=url))

@@ -74,7 +74,7 @@ def _heard(kind: str) -> Message:
     if last is None:
         return NOTHING
     return _(
-        " (last heard of at %(time)s, process %(pid)d on %(host)s)",
+        " (last heard from at %(time)s, process %(pid)d on %(host)s)",
         time=_shown(last.at),
         pid=last.pid,
         host=last.host,
@@ -171,7 +171,7 @@ def _breaker() -> Iterator[Finding]:
             minutes=pause.seconds // 60,
             reason=pause.reason,
         ),
-        _("Correct what it names; workers try again by themselves."),
+        _("Correct what the reason names; workers try again by themselves."),
     )
 
 

@@ -60,7 +60,7 @@ def _version() -> Iterator[Finding]:
     number = int(getattr(connection, "pg_version", 0))
     text = _("PostgreSQL %(version)s answers", version=f"{number // 10000}.{number % 10000}")
     if number < OLDEST_POSTGRESQL:
-        yield error(text, _("Update PostgreSQL: this version of Django takes 14 or later."))
+        yield error(text, _("Update PostgreSQL: this version of Django needs 14 or later."))
     else:
         yield ok(text)
 
@@ -70,8 +70,8 @@ def _sqlite() -> Iterator[Finding]:
     usage = shutil.disk_usage(path.parent)
     if usage.free < usage.total * LEAST_FREE_SHARE:
         yield warning(
-            _("SQLite, and only %(free)d MB are free beside it", free=usage.free // 2**20),
-            _("Make room on the disk of %(path)s.", path=str(path.parent)),
+            _("SQLite, with only %(free)d MB left on its disk", free=usage.free // 2**20),
+            _("Make room on the disk that holds %(path)s.", path=str(path.parent)),
         )
     else:
         yield ok(_("SQLite, in %(path)s", path=str(path)))
@@ -99,7 +99,7 @@ def _clock() -> Iterator[Finding]:
     difference = (database_now() - datetime.now(UTC)).total_seconds()
     text = _("it differs from this machine's by %(seconds).1f s", seconds=abs(difference))
     if abs(difference) > CLOCK_SECONDS:
-        yield warning(text, _("Let both machines ask a time server (chrony, systemd-timesyncd)."))
+        yield warning(text, _("Synchronise both with a time server (chrony, systemd-timesyncd)."))
     else:
         yield ok(text)
 

@@ -105,7 +105,7 @@ class _Server:
                 return
             yield warning(
                 _("%(version)s has never been tested with this software", version=version.text),
-                _("14 and 16 to 19 have. Compare a few orders: sync_BcLinbc --dry-run --full."),
+                _("14 and 16 to 19 were. Compare a few orders: sync_BcLinbc --dry-run --full."),
             )
 
         return guarded(look)
@@ -193,8 +193,8 @@ class _Server:
         if not is_api_key(settings.ODOO_PASSWORD):
             yield ok(
                 _(
-                    "none: ODOO_PASSWORD is a password. A key would be better: it can be withdrawn "
-                    "by itself, and opens no web session"
+                    "none: ODOO_PASSWORD is a password. A key would be better: it can be revoked "
+                    "on its own, and opens no web session"
                 )
             )
             return
@@ -251,7 +251,7 @@ class _Server:
                 "it differs from the database's by about %(seconds)d s", seconds=max(difference, 0)
             )
             if difference > CLOCK_SECONDS:
-                yield warning(text, _("Let Odoo's machine and ours ask a time server."))
+                yield warning(text, _("Synchronise Odoo's machine and ours with a time server."))
             else:
                 yield ok(text)
 

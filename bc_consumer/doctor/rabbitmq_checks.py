@@ -56,7 +56,7 @@ def _unused() -> Iterator[Finding]:
     if processes > 1:
         yield warning(
             _(
-                "not used, and %(count)d processes are running: they hand each other no messages",
+                "not used, but %(count)d processes are running: they exchange no messages",
                 count=processes,
             ),
             _("Set RABBITMQ_URL. Without it each process looks once a second for what is due."),
@@ -181,7 +181,7 @@ def _publishing() -> Iterator[Finding]:
     except ConnectionBlockedTimeout:
         yield error(
             _("RabbitMQ accepts no messages: a memory or disk alarm is active"),
-            _("Free memory or disk there (rabbitmqctl status tells which); events wait meanwhile."),
+            _("Free memory or disk there (rabbitmqctl status says which); events wait meanwhile."),
         )
     except (ConnectionClosedByBroker, ChannelClosedByBroker, NackError, UnroutableError) as problem:
         yield error(_said(problem), _("Give the user the right to write and configure."))
@@ -219,12 +219,12 @@ def _fallback() -> Iterator[Finding]:
     if undecodable is not None and undecodable.messages:
         yield warning(
             _(
-                "%(count)d messages in %(queue)s are not events of ours",
+                "%(count)d messages in %(queue)s can't be read as events",
                 count=undecodable.messages,
                 queue=UNDECODABLE_QUEUE,
             ),
             _(
-                'Bring them in by "manage.py replay --dead-letters"; '
+                'Bring them in with "manage.py replay --dead-letters"; '
                 "see docs/operations/runbook.md."
             ),
         )

@@ -44,12 +44,12 @@ def database_fix(text: str) -> Message:
             ("database … does not exist",),
             _("Create that database, or correct its name in DATABASE_URL."),
         ),
-        (("no pg_hba.conf entry",), _("Let this machine in, in PostgreSQL's pg_hba.conf.")),
+        (("no pg_hba.conf entry",), _("Let this machine in: see PostgreSQL's pg_hba.conf.")),
         (
             ("timeout", "timed out"),
             _(
-                "A firewall swallows the packets, or the server is stopped: check host "
-                "and port in DATABASE_URL."
+                "A firewall drops the packets, or the server is stopped: check host and port "
+                "in DATABASE_URL."
             ),
         ),
         (
@@ -79,7 +79,7 @@ def _first_fix(fixes: Sequence[tuple[Sequence[str], Message]], text: str) -> Mes
 def odoo_fix(problem: OdooError) -> Message:
     """Return what to do about an error from Odoo."""
     kinds: tuple[tuple[type[OdooError], Message], ...] = (
-        (WrongAddress, _("Put that address into ODOO_URL, without a page's path.")),
+        (WrongAddress, _("Put that address into ODOO_URL, without the path of a page.")),
         (MissingProtocol, _("Set ODOO_TRANSPORT=auto.")),
         (WrongDatabase, _("Correct ODOO_DATABASE: Odoo's database selector shows the name.")),
         (
@@ -110,9 +110,9 @@ def odoo_fix(problem: OdooError) -> Message:
         (
             MissingEndpoint,
             _(
-                "Nothing there speaks this protocol: set ODOO_TRANSPORT=auto; see that ODOO_URL is"
-                " Odoo itself, without a page's path, and that the proxy passes /xmlrpc/2/,"
-                " /jsonrpc or /json/2/ on."
+                "Nothing there speaks this protocol: set ODOO_TRANSPORT=auto; check that ODOO_URL"
+                " is Odoo itself, without the path of a page, and that the proxy passes on"
+                " /xmlrpc/2/, /jsonrpc or /json/2/."
             ),
         ),
         (MissingModel, _("Install the app in Odoo, or correct ODOO_ORDER_MODEL or ODOO_DATABASE.")),
@@ -129,13 +129,13 @@ def _network_fix(problem: OdooError) -> Message:
         (("resolve host",), _("Correct the host's name in ODOO_URL, or this machine's DNS.")),
         (
             ("expired",),
-            _("Renew the certificate on Odoo's side, or set this machine's clock right."),
+            _("Renew the certificate on Odoo's side, or correct this machine's clock."),
         ),
         (
             ("self-signed", "self signed", "local issuer"),
             _(
-                "Put the certificate of your own authority (PEM) into ODOO_CA_FILE; or "
-                "use a public one on Odoo's side."
+                "Name the certificate of your own authority (PEM) in ODOO_CA_FILE; or use "
+                "a public one on Odoo's side."
             ),
         ),
         (
@@ -155,20 +155,20 @@ def _network_fix(problem: OdooError) -> Message:
         (("redirects to",), _("Put the address that it redirects to into ODOO_URL.")),
         (
             ("failed to connect", "couldn't connect", "connect to server", "refused"),
-            _("Is Odoo running there? Correct host and port in ODOO_URL; see the firewall."),
+            _("Is Odoo running there? Correct host and port in ODOO_URL; check the firewall."),
         ),
         (
             ("web page", "http 400", "http 404", "http 405"),
             _(
-                "Put the address of Odoo itself into ODOO_URL, without a path; see that "
-                "the proxy passes /xmlrpc/2/, /jsonrpc or /json/2/ on."
+                "Put the address of Odoo itself into ODOO_URL, without a path; check that "
+                "the proxy passes on /xmlrpc/2/, /jsonrpc or /json/2/."
             ),
         ),
     )
     if fix := _first_fix(fixes, text):
         return fix
     if isinstance(problem, OdooTimeout):
-        return _("Is Odoo overloaded? Does a firewall swallow the packets? ODOO_TIMEOUT_SECONDS.")
+        return _("Is Odoo overloaded? Does a firewall drop packets? See ODOO_TIMEOUT_SECONDS.")
     if isinstance(problem, OdooRefused):
         return _("Correct what the message names.")
     if isinstance(problem, OdooUnavailable):

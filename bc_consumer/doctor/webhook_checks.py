@@ -122,11 +122,11 @@ def _answers() -> Iterator[Finding]:
     else:
         yield error(
             _(
-                "%(url)s answers HTTP %(status)d, and is not our webhook",
+                "%(url)s answers HTTP %(status)d: it is not our webhook",
                 url=endpoint,
                 status=answer.status,
             ),
-            _("Is web running? Correct PUBLIC_URL, or let the proxy pass /odoo/webhook/ on."),
+            _("Is web running? Correct PUBLIC_URL, or have the proxy pass on /odoo/webhook/."),
         )
 
 
@@ -140,10 +140,10 @@ def unreachable(endpoint: str, text: str, trouble: Trouble | None) -> Finding:
         Trouble.ADDRESS: _("Write PUBLIC_URL as https://copy.example.com"),
         Trouble.NAME: _("Correct the host's name in PUBLIC_URL, or add it to the DNS."),
         Trouble.CONNECTION: _("Is web (and the proxy in front) running? Correct PUBLIC_URL."),
-        Trouble.SILENCE: _("A firewall swallows the packets, or the proxy hangs."),
+        Trouble.SILENCE: _("A firewall drops the packets, or the proxy hangs."),
         Trouble.CERTIFICATE: _(
-            "Odoo refuses it too, and every event is lost: put a certificate there that is valid,"
-            " of a public authority, and for this host."
+            "Odoo refuses it too, so every event is lost: install a valid certificate there, for"
+            " this host and from a public authority."
         ),
         Trouble.TLS: _("Correct http:// or https:// and the port in PUBLIC_URL."),
         Trouble.NOT_HTTP: _("Something else answers there: correct the port in PUBLIC_URL."),
@@ -170,23 +170,23 @@ def _round_trip() -> Iterator[Finding]:
         elif outcome.arrival is PingArrival.SECRET_REFUSED:
             yield error(
                 _(
-                    "the running service does not take secret %(number)d of ODOO_WEBHOOK_SECRETS",
+                    "the running service refuses secret %(number)d of ODOO_WEBHOOK_SECRETS",
                     number=number,
                 ),
                 _(
-                    "Restart web, which reads the settings when it starts; does the proxy pass the"
-                    " Authorization header on?"
+                    "Restart web, which reads the settings when it starts; does the proxy pass on"
+                    " the Authorization header?"
                 ),
             )
         elif outcome.arrival is PingArrival.ELSEWHERE:
             yield error(
-                _("another copy of this software answers there (its SECRET_KEY is another)"),
+                _("another copy of this software answers there (its SECRET_KEY differs)"),
                 _("Correct PUBLIC_URL; all processes of a deployment need the same SECRET_KEY."),
             )
         else:
             yield error(
                 _("something else answers there: %(detail)s", detail=outcome.detail),
-                _("Correct PUBLIC_URL, or let the proxy pass /odoo/webhook/ on."),
+                _("Correct PUBLIC_URL, or have the proxy pass on /odoo/webhook/."),
             )
 
 
@@ -216,13 +216,13 @@ def _unread() -> Message:
     latest = latest_webhook_at()
     if latest is None:
         return _(
-            "the account may not read them, and need not; no webhook has brought a change yet "
-            "(%(look)s)",
+            "the account may not read them, and does not need to; no webhook has brought a change"
+            " yet (%(look)s)",
             look=look,
         )
     return _(
-        "the account may not read them, and need not; webhooks arrive, the latest known one at "
-        "%(time)s (%(look)s)",
+        "the account may not read them, and does not need to; webhooks arrive, the latest known"
+        " one at %(time)s (%(look)s)",
         look=look,
         time=f"{timezone.localtime(latest):%Y-%m-%d %H:%M}",
     )

@@ -26,7 +26,7 @@ def _webhook_address() -> Iterator[CheckMessage]:
         path = reverse("odoo-webhook").strip("/")
     except NoReverseMatch:
         yield checks.Warning(
-            "The webhook has no address: events of Odoo can't arrive.",
+            "The webhook has no address: Odoo's events can't arrive.",
             hint='Add to the project\'s urls.py: path("odoo/", include("odoo_webhook.urls")).',
             id="bc.W030",
         )
@@ -34,8 +34,8 @@ def _webhook_address() -> Iterator[CheckMessage]:
     redirects = settings.SECURE_SSL_REDIRECT and SECURITY in settings.MIDDLEWARE
     if redirects and not all(_exempt(address) for address in (path, f"{path}/")):
         yield Error(
-            f"The webhook /{path} is redirected to https: Odoo makes a GET of the redirected POST, "
-            "and every event is lost.",
+            f"The webhook /{path} is redirected to https: Odoo turns the redirected POST into a "
+            "GET, and every event is lost.",
             hint=f'Add r"^{path}/?$" to SECURE_REDIRECT_EXEMPT.',
             id="bc.E030",
         )
@@ -44,9 +44,9 @@ def _webhook_address() -> Iterator[CheckMessage]:
 def _middleware() -> Iterator[CheckMessage]:
     if settings.MIDDLEWARE[:1] != [PAGE_LIMITS]:
         yield checks.Warning(
-            "Pages may wait for the database without end, in all of the web process's threads: "
-            "then the webhook finds none, and events are lost.",
-            hint=f'Put "{PAGE_LIMITS}" first into MIDDLEWARE.',
+            "Pages may wait for the database indefinitely and take all threads of the web process: "
+            "the webhook then gets none, and events are lost.",
+            hint=f'Put "{PAGE_LIMITS}" first in MIDDLEWARE.',
             id="bc.W034",
         )
 
@@ -60,23 +60,23 @@ def _database() -> Iterator[CheckMessage]:
     if connection.vendor == "sqlite" and options.get("transaction_mode") != "IMMEDIATE":
         yield checks.Warning(
             'SQLite\'s transactions are not IMMEDIATE: writers fail with "database is locked".',
-            hint="Use SQLITE_OPTIONS of bc_consumer.conf as OPTIONS of the database.",
+            hint="Use SQLITE_OPTIONS from bc_consumer.conf as the database's OPTIONS.",
             id="bc.W031",
         )
     if connection.vendor != "postgresql":
         return
     if "lock_timeout" not in str(options.get("options", "")):
         yield checks.Warning(
-            "PostgreSQL's lock_timeout is not set: a worker that hangs can hold a webhook's row.",
-            hint="Use POSTGRESQL_OPTIONS of bc_consumer.conf as OPTIONS of the database. If the "
+            "PostgreSQL's lock_timeout is not set: a worker that hangs can block webhooks.",
+            hint="Use POSTGRESQL_OPTIONS from bc_consumer.conf as the database's OPTIONS. If the "
             "server or the role sets it, silence this check.",
             id="bc.W032",
         )
     level = options.get("isolation_level")
     if level is not None and getattr(level, "name", "") != READ_COMMITTED:
         yield Error(
-            "The database's isolation level is not READ COMMITTED: batches would fail against each "
-            "other, and versions could appear out of their order.",
-            hint="Leave isolation_level out of the OPTIONS of the database.",
+            "The database's isolation level is not READ COMMITTED: batches would make each other "
+            "fail, and versions could appear out of order.",
+            hint="Leave isolation_level out of the database's OPTIONS.",
             id="bc.E031",
         )

@@ -14,10 +14,10 @@ def describe_difference(difference: RuleDifference) -> Message:
         Flaw.NAME: _("it has another name: %(detail)s", detail=detail),
         Flaw.TRIGGER: _("it serves another purpose: %(detail)s", detail=detail),
         Flaw.WATCHED: _("it watches other fields (trigger_field_ids): %(detail)s", detail=detail),
-        Flaw.CONDITION: _("a condition keeps changes from us: %(detail)s", detail=detail),
+        Flaw.CONDITION: _("a condition hides changes from us: %(detail)s", detail=detail),
         Flaw.ACTION: _("it lacks our webhook action"),
         Flaw.ADDRESS: _("it calls another address: %(detail)s", detail=detail),
-        Flaw.SECRET: _("it has another secret than the first of ODOO_WEBHOOK_SECRETS"),
+        Flaw.SECRET: _("it has another secret, not the first of ODOO_WEBHOOK_SECRETS"),
         Flaw.SENT: _(
             "its webhook sends other fields (webhook_field_ids): %(detail)s", detail=detail
         ),

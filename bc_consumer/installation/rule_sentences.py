@@ -75,7 +75,7 @@ def removals(rules: tuple[FoundRule, ...]) -> Iterator[str]:
 def done_told(done: RuleChanges) -> str:
     """Describe the changes that were made."""
     if not (done.created or done.updated or done.removed):
-        return _("Nothing was to be done.")
+        return _("There was nothing to do.")
     return _("Rules created: %(created)d, corrected: %(updated)d, removed: %(removed)d.") % {
         "created": len(done.created),
         "updated": len(done.updated),
@@ -91,36 +91,36 @@ def all_right() -> str:
 def address_unknown() -> str:
     """Explain why the rules were not compared wholly."""
     return _(
-        "PUBLIC_URL is not set: whether these rules call this site, with its secret, can't be"
-        " told. Set it, or give --url https://…"
+        "PUBLIC_URL is not set, so it is not known whether these rules call this site, with its"
+        " secret. Set it, or give --url https://…"
     )
 
 
 def ping_told(endpoint: str, ping: Ping) -> str:
     """Describe the result of a ping, and the fix."""
     text = {
-        PingArrival.HERE: _("%(address)s leads here, and takes the secret."),
+        PingArrival.HERE: _("%(address)s leads here, and the secret is accepted."),
         PingArrival.SECRET_REFUSED: _(
-            "The service at %(address)s does not take the first of ODOO_WEBHOOK_SECRETS: restart"
+            "The service at %(address)s refuses the first of ODOO_WEBHOOK_SECRETS: restart"
             " its web process, which reads the settings when it starts. Until then Odoo's events"
             " would be refused and lost."
         ),
         PingArrival.REDIRECTED: _(
-            "%(address)s redirects to %(detail)s: Odoo would make a GET of its POST, and every"
-            " event would be lost. Put the address that answers by itself into PUBLIC_URL."
+            "%(address)s redirects to %(detail)s: Odoo would turn its POST into a GET, and every"
+            " event would be lost. Put the address that answers without a redirect into PUBLIC_URL."
         ),
         PingArrival.NOT_US: _(
-            "%(address)s answers %(detail)s, and is not this service's webhook: correct PUBLIC_URL,"
-            " or the proxy in front (it has to pass /odoo/webhook/ and the Authorization header"
-            " on); or the service that runs there is of an elder version."
+            "%(address)s answers %(detail)s: it is not this service's webhook. Correct PUBLIC_URL,"
+            " or the proxy in front (it has to pass on /odoo/webhook/ and the Authorization"
+            " header); or an older version of this service runs there."
         ),
         PingArrival.ELSEWHERE: _(
-            "At %(address)s another copy of this software answers (its SECRET_KEY is another):"
-            " correct PUBLIC_URL."
+            "Another copy of this software answers at %(address)s (its SECRET_KEY differs): correct"
+            " PUBLIC_URL."
         ),
         PingArrival.NO_ANSWER: _(
-            "%(address)s can't be reached from this machine (%(detail)s): whether Odoo can was not"
-            " checked."
+            "%(address)s can't be reached from this machine (%(detail)s), so it was not checked"
+            " whether Odoo can reach it."
         ),
     }[ping.arrival]
     return text % {"address": endpoint, "detail": ping.detail}
@@ -130,28 +130,28 @@ def address_refused(error: AddressRefused) -> str:
     """Explain why nothing was written."""
     reason = ping_told(error.endpoint, error.ping)
     return "{}\n{}".format(
-        reason, _("Nothing was written into Odoo. --unchecked writes all the same.")
+        reason, _("Nothing was written to Odoo. To write anyway, add --unchecked.")
     )
 
 
 def serves_another(error: ServesAnother) -> str:
     """Explain that another copy depends on these rules."""
     return _(
-        "Nothing was changed: the rules %(rules)s serve another copy, which is alive at"
-        " %(address)s. Give this one an ODOO_RULES_NAME of its own, so that Odoo tells both; or,"
-        " if these rules are to call this one from now on, add --move."
+        "Nothing was changed: the rules %(rules)s serve another copy, which is running at"
+        " %(address)s. Give this copy an ODOO_RULES_NAME of its own, so that Odoo calls both; or,"
+        " if these rules are to call this copy from now on, add --move."
     ) % {"rules": ", ".join(map(named, error.rules)), "address": error.endpoint}
 
 
 def rotation(secret: str) -> str:
     """List the steps of a rotation that loses no event."""
     return _(
-        "Nothing was written into Odoo yet. In this order, and no event is lost:\n"
-        "1. Put this new secret FIRST, and leave the present ones behind it:\n"
+        "Nothing has been written to Odoo yet. In this order, no event is lost:\n"
+        "1. Put this new secret FIRST, and leave the present ones after it:\n"
         "       ODOO_WEBHOOK_SECRETS=%(secret)s,…\n"
-        "2. Restart the web processes: now both are taken.\n"
-        "3. Run odoo_rules install: it tries the new secret, then writes it into Odoo.\n"
-        "4. Take the old secrets out of ODOO_WEBHOOK_SECRETS, and restart web again."
+        "2. Restart the web processes: now both are accepted.\n"
+        "3. Run odoo_rules install: it tries the new secret, then writes it to Odoo.\n"
+        "4. Remove the old secrets from ODOO_WEBHOOK_SECRETS, and restart web again."
     ) % {"secret": secret}
 
 
@@ -159,14 +159,14 @@ def no_secret(secret: str) -> str:
     """Explain how to set the first secret."""
     return _(
         "ODOO_WEBHOOK_SECRETS is empty: this service would refuse every webhook. Set it, restart"
-        " web, and run this again. A fresh one:\n       ODOO_WEBHOOK_SECRETS=%(secret)s"
+        " web, and run this again. A new one:\n       ODOO_WEBHOOK_SECRETS=%(secret)s"
     ) % {"secret": secret}
 
 
 def old_secrets_left() -> str:
     """Describe the last step of a rotation."""
     return _(
-        "Odoo has the first secret now. Take the others out of ODOO_WEBHOOK_SECRETS, and restart"
+        "Odoo has the first secret now. Remove the others from ODOO_WEBHOOK_SECRETS, and restart"
         " web."
     )
 
@@ -175,7 +175,7 @@ def poll_mode(reason: Exception) -> str:
     """Explain how to work without webhooks."""
     return _(
         "%(reason)s. Poll instead: set SYNC_POLL_SECONDS (e.g. 60) and run the scheduler; changes"
-        " then arrive within that time, and the nightly run makes sure of the rest."
+        " then arrive within that time, and the nightly run finds the rest."
     ) % {"reason": said(reason)}
 
 

@@ -152,7 +152,7 @@ class RulesSetup:
                 return answer.result(SECONDS_BETWEEN_GLANCES)
             except TimeoutError:
                 continue
-        raise OdooInterrupted(_("Stopping: the ping was not waited for any longer"))
+        raise OdooInterrupted(_("Stopping: no longer waiting for the ping"))
 
     def _elsewhere(
         self, comparison: Comparison

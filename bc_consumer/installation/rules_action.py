@@ -90,7 +90,7 @@ def check_or_install_rules(
     result = {"what": what, "rules": kept.rules, "lines": kept.lines, "error": kept.error}
     if code is Exit.YOUR_TURN:
         text = _(
-            "Nothing was written into Odoo: a new secret was shown, to be put into the settings."
+            "Nothing was written to Odoo: put the new secret that was shown into the settings."
         )
         return Performed(Status.DONE, text, result, kept.shown_once)
     if code is Exit.OK:

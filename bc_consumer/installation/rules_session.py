@@ -205,7 +205,7 @@ class RulesSession:
         if after.is_complete:
             return Exit.OK
         return self._fail(
-            Exit.FAILED, _("Odoo did not keep it all: see above, and run status again.")
+            Exit.FAILED, _("Odoo did not keep everything: see above, and run status again.")
         )
 
     def _print_plan(self, steps: list[str]) -> Exit:

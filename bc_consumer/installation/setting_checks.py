@@ -65,7 +65,7 @@ def check_processes(**_: Any) -> list[CheckMessage]:
         return []
     return [
         checks.Warning(
-            "PostgreSQL without RabbitMQ: several processes cannot hand each other messages.",
+            "PostgreSQL without RabbitMQ: several processes can't send each other messages.",
             hint="Set RABBITMQ_URL, unless one process does everything, as with ./start.",
             id="bc.W006",
         )
@@ -78,8 +78,8 @@ def check_secrets(**_: Any) -> list[CheckMessage]:
     plain = {name for name, value in secret_values() if value and not is_recognisable(value)}
     return [
         checks.Warning(
-            f"{name} holds a secret that can't be told from an ordinary word in logs and errors.",
-            hint="Use at least 8 characters, and not small letters alone.",
+            f"{name} holds a secret that looks like an ordinary word in logs and errors.",
+            hint="Use at least 8 characters, and not only lower-case letters.",
             id="bc.W050",
         )
         for name in sorted(plain)
@@ -107,15 +107,15 @@ def _odoo() -> Iterator[CheckMessage]:
     missing = [name for name in names if not getattr(settings, name)]
     if missing:
         yield checks.Warning(
-            f"Odoo cannot be asked: {', '.join(missing)} not set.",
-            hint="Set all of them, or use ./start, which brings a simulator along.",
+            f"Odoo can't be called: {', '.join(missing)} not set.",
+            hint="Set all of them, or use ./start, which comes with a simulator.",
             id="bc.W001",
         )
     if settings.ODOO_URL.startswith("http://") and not settings.DEBUG:
         host = settings.ODOO_URL.removeprefix("http://").partition("/")[0].partition(":")[0]
         if host not in {"localhost", "127.0.0.1", "odoo"}:
             yield checks.Warning(
-                "ODOO_URL is plain http: the password travels readable.",
+                "ODOO_URL is plain http: the password is sent in clear text.",
                 hint="Use https://.",
                 id="bc.W002",
             )
@@ -124,7 +124,7 @@ def _odoo() -> Iterator[CheckMessage]:
         if settings.ODOO_TRANSPORT == "json2" and secret and not is_api_key(secret):
             yield checks.Warning(
                 f"ODOO_TRANSPORT is json2, and {name} does not look like an API key of Odoo.",
-                hint="JSON-2 takes no passwords: make a key in Odoo, or set ODOO_TRANSPORT=auto.",
+                hint="JSON-2 takes no passwords: create a key in Odoo, or set ODOO_TRANSPORT=auto.",
                 id="bc.W007",
             )
 
@@ -134,7 +134,7 @@ def _choice() -> Iterator[CheckMessage]:
     table = TABLES.get(settings.ODOO_ORDER_MODEL)
     if table is None:
         yield Error(
-            f"ODOO_ORDER_MODEL is {settings.ODOO_ORDER_MODEL!r}.",
+            f"ODOO_ORDER_MODEL is {settings.ODOO_ORDER_MODEL!r}, which can't be copied.",
             hint=f"Orders of these models can be copied: {', '.join(TABLES)}.",
             id="bc.E041",
         )
@@ -147,7 +147,7 @@ def _choice() -> Iterator[CheckMessage]:
         doubles = sorted(columns.intersection(getattr(settings, setting)))
         if doubles:
             yield checks.Warning(
-                f"{setting} names what has a column of its own: {', '.join(doubles)}.",
+                f"{setting} names fields that have a column of their own: {', '.join(doubles)}.",
                 hint='They are not repeated in "extra". manage.py odoo_fields names the columns.',
                 id="bc.W040",
             )
@@ -157,13 +157,13 @@ def _webhook() -> Iterator[CheckMessage]:
     if not settings.ODOO_WEBHOOK_SECRETS and not expects_no_webhooks():
         yield checks.Warning(
             "ODOO_WEBHOOK_SECRETS is empty: every webhook is refused.",
-            hint="Give at least one random secret; Odoo puts it into the webhook's URL.",
+            hint="Set at least one random secret; it becomes part of the webhook's URL in Odoo.",
             id="bc.W003",
         )
     if any(len(secret) < SHORTEST_SECRET for secret in settings.ODOO_WEBHOOK_SECRETS):
         yield checks.Warning(
             f"A webhook secret has fewer than {SHORTEST_SECRET} characters.",
-            hint="python -c 'import secrets; print(secrets.token_urlsafe(24))'",
+            hint="Make one: python -c 'import secrets; print(secrets.token_urlsafe(24))'",
             id="bc.W004",
         )
     total = settings.WEBHOOK_DATABASE_SECONDS + settings.WEBHOOK_BROKER_SECONDS
@@ -175,8 +175,8 @@ def _webhook() -> Iterator[CheckMessage]:
         )
     if connection.vendor == "postgresql" and settings.WEBHOOK_ANSWER_SECONDS > LONGEST_ANSWER:
         yield checks.Warning(
-            f"WEBHOOK_ANSWER_SECONDS is {settings.WEBHOOK_ANSWER_SECONDS:g}, and Odoo waits 1 s for"
-            " the webhook's answer: it would have left before.",
+            f"WEBHOOK_ANSWER_SECONDS is {settings.WEBHOOK_ANSWER_SECONDS:g}, but Odoo waits only"
+            " 1 s for the webhook's answer and would give up before it comes.",
             hint=f"Set it to {LONGEST_ANSWER:g} at most.",
             id="bc.W008",
         )
@@ -192,20 +192,20 @@ def _public_url() -> Iterator[CheckMessage]:
         )
     elif url.startswith("http://") and urlsplit(url).hostname not in LOCAL:
         yield checks.Warning(
-            "PUBLIC_URL is plain http: Odoo sends the webhook's secret readable.",
+            "PUBLIC_URL is plain http: Odoo sends the webhook's secret in clear text.",
             hint="Use https://.",
             id="bc.W010",
         )
     if settings.ODOO_ADMIN_LOGIN and not settings.ODOO_ADMIN_PASSWORD:
         yield Error(
-            "ODOO_ADMIN_LOGIN is set, and ODOO_ADMIN_PASSWORD is not.",
+            "ODOO_ADMIN_LOGIN is set, but ODOO_ADMIN_PASSWORD is not.",
             hint="Set both, or neither.",
             id="bc.E011",
         )
     if not RULES_NAME.fullmatch(settings.ODOO_RULES_NAME):
         yield Error(
-            f"ODOO_RULES_NAME {settings.ODOO_RULES_NAME!r} can't be a part of a rule's name.",
-            hint="Use up to 40 letters, digits, blanks, dots and dashes.",
+            f"ODOO_RULES_NAME {settings.ODOO_RULES_NAME!r} can't be part of a rule's name.",
+            hint="Use up to 40 letters, digits, spaces, dots and dashes.",
             id="bc.E012",
         )
 
@@ -214,7 +214,7 @@ def _metrics() -> Iterator[CheckMessage]:
     if settings.METRICS_TOKEN and len(settings.METRICS_TOKEN) < SHORTEST_SECRET:
         yield checks.Warning(
             f"METRICS_TOKEN has fewer than {SHORTEST_SECRET} characters.",
-            hint="python -c 'import secrets; print(secrets.token_urlsafe(24))'",
+            hint="Make one: python -c 'import secrets; print(secrets.token_urlsafe(24))'",
             id="bc.W060",
         )
 
@@ -229,14 +229,14 @@ def _workers() -> Iterator[CheckMessage]:
         )
     if settings.BATCH_SIZE > LARGEST_BATCH:
         yield checks.Warning(
-            f"BATCH_SIZE {settings.BATCH_SIZE} is large: a batch is one transaction, one call.",
-            hint="Stay at 1000 or below.",
+            f"BATCH_SIZE {settings.BATCH_SIZE} is large: a batch is one transaction and one call.",
+            hint="Set it to 1000 or less.",
             id="bc.W005",
         )
     if settings.RABBITMQ_URL and connection.vendor != "postgresql":
         yield Error(
-            "RabbitMQ with SQLite: several processes would share one SQLite file.",
-            hint="Set DATABASE_URL to a PostgreSQL, or unset RABBITMQ_URL.",
+            "RabbitMQ is used with SQLite: several processes would share one SQLite file.",
+            hint="Set DATABASE_URL to a PostgreSQL database, or unset RABBITMQ_URL.",
             id="bc.E003",
         )
     yield from _exchange()
@@ -246,7 +246,7 @@ def _exchange() -> Iterator[CheckMessage]:
     exchange = settings.RABBITMQ_EXCHANGE
     if exchange and not settings.RABBITMQ_URL:
         yield Error(
-            "RABBITMQ_EXCHANGE is set, and RABBITMQ_URL is not: nothing can be announced.",
+            "RABBITMQ_EXCHANGE is set, but RABBITMQ_URL is not: no change can be announced.",
             hint="Set RABBITMQ_URL, or unset RABBITMQ_EXCHANGE.",
             id="bc.E020",
         )
@@ -266,20 +266,20 @@ def _alerts() -> Iterator[CheckMessage]:
     ]
     if unusable:
         yield Error(
-            f"ALERT_URLS: apprise can't use number {', '.join(unusable)} of its URLs.",
-            hint="Write each as https://github.com/caronc/apprise/wiki says for its service.",
+            f"Apprise can't use these URLs of ALERT_URLS: number {', '.join(unusable)}.",
+            hint="Write each URL as https://github.com/caronc/apprise/wiki says for its service.",
             id="bc.E050",
         )
     fail = settings.HEARTBEAT_FAIL_URL
     if fail and not fail.startswith(("/", "https://", "http://")):
         yield Error(
             "HEARTBEAT_FAIL_URL is neither a URL nor a path.",
-            hint="Write it with https://, or as what is added to HEARTBEAT_URL: /fail",
+            hint="Write a URL with https://, or a path to add to HEARTBEAT_URL, such as /fail",
             id="bc.E051",
         )
     if fail.startswith("/") and not settings.HEARTBEAT_URL:
         yield Error(
-            "HEARTBEAT_FAIL_URL is a path, and HEARTBEAT_URL, to which it is added, is not set.",
+            "HEARTBEAT_FAIL_URL is a path to add to HEARTBEAT_URL, which is not set.",
             hint="Set HEARTBEAT_URL, or write HEARTBEAT_FAIL_URL with https://",
             id="bc.E052",
         )

@@ -184,7 +184,7 @@ def _give_back(slot: Slot | None) -> None:
     try:
         _free(slot)
     except DatabaseFailure as error:
-        logger.warning("Call slot %d will be freed later, the database is away: %s", slot[0], error)
+        logger.warning("Call slot %d will be freed once the database is back: %s", slot[0], error)
         connection.close()
         _unreleased_slots.append(slot)
 

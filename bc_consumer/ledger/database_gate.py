@@ -338,7 +338,9 @@ class DatabaseGate:
             except DatabaseFailure:
                 connection.close()
             except Exception:
-                logger.exception("The database gate had an unexpected internal error and goes on")
+                logger.exception(
+                    "The database gate had an unexpected internal error and carries on"
+                )
             self._probed = False
             if self._wait_for_next_round():
                 break
@@ -359,7 +361,7 @@ class DatabaseGate:
         try:
             self.probe.keep()
         except psycopg2.Error as error:
-            logger.debug("No second connection to the database: %s", error)
+            logger.debug("No second connection to the database could be opened: %s", error)
         else:
             self._maintain_probe_at = time.monotonic() + KEEP_WATCH_SECONDS
 

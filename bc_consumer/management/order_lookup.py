@@ -52,7 +52,7 @@ def _where(bc: BC) -> str:
 
 
 def _several(reference: str) -> str:
-    return _('Several orders are called "%(name)s". Give the id of the one that is meant:') % {
+    return _('Several orders are called "%(name)s". Give the id of the one you mean:') % {
         "name": reference
     }
 

@@ -15,7 +15,7 @@ from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison
 def description() -> str:
     """Describe the purpose of the command."""
     return _(
-        "Sets up the automation rules by which Odoo (17 and later) tells this copy of changes:\n"
+        "Sets up the automation rules by which Odoo (17 and later) reports changes to this copy:\n"
         "four rules, for orders and lines, changed and deleted. It needs an account with the\n"
         "right Administration / Settings."
     )
@@ -26,12 +26,12 @@ def exit_codes() -> str:
     return exit_code_table(
         {
             Exit.OK: _("done; with status: all is as it should be"),
-            Exit.FAILED: _("Odoo is away, or an error"),
+            Exit.FAILED: _("Odoo is away, or there was an error"),
             Exit.USAGE: _("wrong options, or a setting is missing"),
             Exit.YOUR_TURN: _(
                 "nothing was written: a secret has to be put into the settings first"
             ),
-            Exit.ADDRESS: _("nothing was written: the address does not take Odoo's webhooks"),
+            Exit.ADDRESS: _("nothing was written: the address refuses Odoo's webhooks"),
             Exit.REFUSED: _("Odoo rejects our access: credentials, rights, database"),
             Exit.DRIFT: _("status: the rules are not as they should be"),
             Exit.NO_WEBHOOKS: _("this Odoo is too old to send webhooks: use poll mode"),

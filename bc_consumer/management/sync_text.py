@@ -43,14 +43,14 @@ def exit_codes() -> str:
             Exit.PARTIAL: _("done, but some orders failed (with --bc: or Odoo has no such order)"),
             Exit.LOCKED: _("another run holds the lock; nothing was done"),
             Exit.BRAKED: _(
-                "more orders seem gone than the brake allows; it stopped, or holds them"
+                "more orders seem gone than the brake allows; the run stopped, or holds them"
             ),
             Exit.REFUSED: _(
                 "Odoo rejects our access, or a setting is wrong: credentials, rights, database,"
                 " fields, address, protocol"
             ),
             Exit.DRIFT: _("--dry-run found differences"),
-            Exit.INTERRUPTED: _("interrupted (Ctrl-C, SIGTERM) or stopped; the next run goes on"),
+            Exit.INTERRUPTED: _("interrupted (Ctrl-C, SIGTERM) or stopped; the next run continues"),
         }
     )
 
@@ -85,12 +85,12 @@ def run_error(run: SyncLog) -> str:
             "manage.py replay shows the failed orders by cause. They are tried again when they"
             " change, by the next run, or at once by sync_BcLinbc --bc ORDER."
         ),
-        SyncLog.Status.FAILED: _("The first load is not complete: the next run goes on with it.")
+        SyncLog.Status.FAILED: _("The first load is not complete: the next run continues it.")
         if run.is_first_load
-        else _("The watermark stays, so the next run finds the same and more."),
+        else _("The watermark stays, so the next run finds the same changes and more."),
         SyncLog.Status.BRAKED: _("If these orders are really gone: sync_BcLinbc --force."),
         SyncLog.Status.REFUSED: _("Correct that, then run again; the watermark stays."),
-        SyncLog.Status.STOPPED: _("The watermark stays; what was marked is read all the same."),
+        SyncLog.Status.STOPPED: _("The watermark stays; what was marked will still be read."),
     }.get(SyncLog.Status(run.status))
     return f"{said(run.error)}\n{advice}" if advice else ""
 
@@ -101,7 +101,7 @@ def drift_told(facts: Mapping[str, Any], why: str) -> str:
     compared = _("Compared field by field: %(count)s.") % {"count": number(facts["compared"])}
     if not facts["found"]:
         equal = (
-            _("No difference.") if facts["full"] else _("No difference by dates, ids and names.")
+            _("No difference.") if facts["full"] else _("No difference in dates, ids and names.")
         )
         would = [_run_would(facts, why)] if facts["run_exit_code"] else []
         return "\n".join([*lines, f"{equal} {compared}", *would])
@@ -132,7 +132,7 @@ def _run_would(facts: Mapping[str, Any], why: str) -> str:
             facts["unreadable"],
         )
         return text % {**code, "count": number(facts["unreadable"])}
-    return _("Nothing was changed; sync_BcLinbc puts it right.")
+    return _("Nothing was changed; sync_BcLinbc would put it right.")
 
 
 def brought_told(brought: OrderOutcome, width: int | None = None) -> str:
@@ -161,17 +161,19 @@ def orders_held() -> str:
 def locked(running: Exception) -> str:
     """Explain that another run holds the lock."""
     return _(
-        "Nothing was done: %(run)s holds the lock. Try again when it is over. Should it hang, end"
-        " it; should it be killed, its lock is free within a minute."
+        "Nothing was done: %(run)s holds the lock. Try again when it is over. If it hangs, end it;"
+        " if it is killed, its lock is free within a minute."
     ) % {"run": said(running)}
 
 
 def interrupted(command: str) -> str:
     """Describe the state after an interruption."""
     return {
-        "run": _("Interrupted. The lock is free, and the next run goes on with what is left."),
+        "run": _("Interrupted. The lock is free, and the next run continues with what is left."),
         "dry run": _("Interrupted; the report is not complete. Nothing was changed."),
-        "orders": _("Interrupted. The other orders stay marked: a worker, or a run, reads them."),
+        "orders": _(
+            "Interrupted. The other orders stay marked: a worker, or a run, will read them."
+        ),
     }.get(command, _("Interrupted."))
 
 
@@ -185,7 +187,7 @@ def odoo_failed(error: Exception, command: str) -> str:
     text = _("Odoo could not be asked: %(error)s") % {"error": said(error)}
     if command == "orders":
         text += "\n" + _(
-            "The orders stay marked: a worker, or a run, reads them when Odoo is back."
+            "The orders stay marked: a worker, or a run, will read them when Odoo is back."
         )
     return text
 
@@ -202,9 +204,11 @@ def unlock_warning(state: SyncState, who: str, now: datetime) -> str:
     """Name the holder of the lock, whether it seems alive, and the effect of a release."""
     held = _("The lock is held by %(who)s.") % {"who": said(who)}
     if state.lease_until is None or state.lease_until < now:
-        return f"{held} " + _("It seems dead: its lease is over, so the next run takes it anyway.")
+        return f"{held} " + _(
+            "It seems dead: its lease has ended, so the next run takes the lock anyway."
+        )
     until = timezone.localtime(state.lease_until)
     return f"{held} " + _(
-        "Its lease runs until %(time)s, so it is alive, or was a moment ago. If it is at work it"
-        " loses the lock, and ends as failed. Better end it, or wait until it is over."
+        "Its lease runs until %(time)s, so it is alive, or was a moment ago. If it is at work, it"
+        " loses the lock and ends as failed. It is better to end it, or to wait until it is over."
     ) % {"time": f"{until:%H:%M:%S}"}

@@ -92,7 +92,7 @@ class Announcer(threading.Thread):
             logger.warning("The announcer waits for the database: %s", error)
             return PAUSE_SECONDS
         except Exception:
-            logger.exception("The announcer had an unexpected internal error and goes on")
+            logger.exception("The announcer had an unexpected internal error and carries on")
             return PAUSE_SECONDS
         self._outage_logged = False
         return LONGEST_SLEEP_SECONDS if count is not None else HELD_SECONDS

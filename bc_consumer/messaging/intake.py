@@ -176,10 +176,10 @@ def _decode_marks(*, ids: Any, event: Any, lane: Any, **others: Any) -> Marks:
     mark = ledger.Mark(event=Event(event), lane=Lane(lane), **others)
     for value, type_ in ((mark.cause, str), (mark.payload, str), (mark.early, bool)):
         if not isinstance(value, type_):
-            raise TypeError(f"{value!r} is no {type_.__name__}")
+            raise TypeError(f"{value!r} is not a {type_.__name__}")
     for number in (*ids, 1 if mark.run is None else mark.run):
         if type(number) is not int or not 0 < number <= HIGHEST_ID:
-            raise ValueError(f"{number!r} is no id")
+            raise ValueError(f"{number!r} is not an id")
     return [(odoo_id, mark) for odoo_id in ids]
 
 

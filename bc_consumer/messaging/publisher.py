@@ -143,7 +143,7 @@ class Publisher(threading.Thread):
                 else:
                     self._run_job(job)
             except Exception:
-                logger.exception("The publisher had an unexpected internal error and goes on")
+                logger.exception("The publisher had an unexpected internal error and carries on")
                 if job is not None:
                     job.stored.cancel()
         if self._rabbitmq is not None:
@@ -210,7 +210,7 @@ class Publisher(threading.Thread):
         self._down_until = time.monotonic() + PAUSE_SECONDS
         self.away = True
         self._connect_attempted.set()
-        logger.warning("RabbitMQ is away; the timers take over for a moment: %r", error)
+        logger.warning("RabbitMQ is away; the timers take over meanwhile: %r", error)
         if self._rabbitmq is not None:
             self._rabbitmq.drop_connection()
 

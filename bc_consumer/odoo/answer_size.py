@@ -43,7 +43,7 @@ def check_memory(body: bytes, longest: int) -> None:
             _(
                 "Odoo's answer of %(bytes)s bytes would take more than %(limit)s bytes of"
                 " memory: ask for fewer orders at once; if a single order is that large,"
-                " raise ODOO_MAX_RESPONSE_BYTES (a fifth of this)",
+                " raise ODOO_MAX_RESPONSE_BYTES, which is a fifth of this limit",
                 bytes=len(body),
                 limit=TIMES * longest,
             ),

@@ -225,7 +225,7 @@ class AutomationRules:
         ids = self._call(RULE, "create", [[self._values(one) for one in wanted]])
         if not isinstance(ids, list) or len(ids) != len(wanted):
             raise OdooProtocolError(
-                _("Odoo does not tell which rules it created: %(ids)s", ids=repr(ids))
+                _("Odoo does not say which rules it created: %(ids)s", ids=repr(ids))
             )
         return tuple(ids)
 
@@ -321,7 +321,7 @@ class AutomationRules:
         return NoRights(
             _(
                 'The account "%(login)s" may not read or change %(model)s: automation rules '
-                'take an account with the right "Administration / Settings" in Odoo',
+                'need an account with the right "Administration / Settings" in Odoo',
                 login=self._odoo.settings.login,
                 model=model,
             ),

@@ -62,7 +62,7 @@ def acquire_slot(slots: threading.Semaphore, stop: threading.Event, until: float
     """
     while True:
         if stop.is_set():
-            raise OdooInterrupted(_("Stopping: the call to Odoo was not begun"))
+            raise OdooInterrupted(_("Stopping: the call to Odoo was not started"))
         left = until - time.monotonic()
         if slots.acquire(timeout=min(max(left, 0.001), LONGEST_WAIT)):
             return
@@ -73,14 +73,14 @@ def acquire_slot(slots: threading.Semaphore, stop: threading.Event, until: float
 def wait_or_stop(seconds: float, stop: threading.Event) -> None:
     """Wait for some seconds. Raises OdooInterrupted once ``stop`` is set."""
     if seconds > 0 and stop.wait(seconds):
-        raise OdooInterrupted(_("Stopping: the call to Odoo was not begun"))
+        raise OdooInterrupted(_("Stopping: the call to Odoo was not started"))
 
 
 def busy_error() -> OdooBusy:
     """Return the error for a call that our own limits did not let begin in time."""
     return OdooBusy(
         _(
-            "The call to Odoo had to wait too long for others: raise"
+            "The call to Odoo had to wait too long for other calls: raise"
             " ODOO_CONCURRENT_CALLS or ODOO_CALLS_PER_SECOND, or run fewer workers"
         )
     )

@@ -143,8 +143,8 @@ class Odoo:
         if answer.server_date is None:
             raise OdooProtocolError(
                 _(
-                    "%(url)s answers without a Date header, by which its clock is read: let the"
-                    " proxy in front pass it on",
+                    "%(url)s answers without the Date header that tells its clock: have the proxy"
+                    " in front of it pass that header on",
                     url=self.settings.shown_url,
                 )
             )

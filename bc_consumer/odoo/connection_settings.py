@@ -48,8 +48,8 @@ class OdooSettings:
         if not _is_address(self.url):
             raise OdooRefused(
                 _(
-                    "ODOO_URL must be an address like https://odoo.example.com, without a page's"
-                    " path"
+                    "ODOO_URL must be an address like https://odoo.example.com, without the path"
+                    " of a page"
                 )
             )
         if self.transport not in TRANSPORTS:
@@ -83,7 +83,7 @@ def check_fields_and_domain(extra_fields: Sequence[str], domain: object) -> None
         check_domain(domain)
     except DomainError as error:
         raise OdooRefused(
-            _("ODOO_DOMAIN is no domain: %(error)s", error=message_of(error))
+            _("ODOO_DOMAIN is not a domain: %(error)s", error=message_of(error))
         ) from None
 
 
@@ -91,15 +91,18 @@ def _check_field_name(name: str) -> None:
     if "." in name:
         raise OdooRefused(
             _(
-                'Extra field "%(name)s" belongs to another record: a change there moves no '
-                "order's write_date, so the copy would not notice. Make a stored related field "
-                "in Odoo and name that one",
+                'Extra field "%(name)s" belongs to another record: a change there does not move '
+                "the order's write_date, so the copy would not notice. Create a stored related "
+                "field in Odoo and name that one",
                 name=name,
             )
         )
     if not FIELD_NAME.fullmatch(name):
         raise OdooRefused(
-            _('Extra field "%(name)s" is no technical name of a field, like x_project', name=name)
+            _(
+                'Extra field "%(name)s" is not the technical name of a field, like x_project',
+                name=name,
+            )
         )
 
 

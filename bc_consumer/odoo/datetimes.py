@@ -17,7 +17,7 @@ def write_datetime(moment: datetime, *, round_up: bool = False) -> str:
     Raises ValueError for a naive datetime.
     """
     if moment.tzinfo is None:
-        raise ValueError(f"Odoo's moments are in UTC, and {moment} is in no time zone")
+        raise ValueError(f"Odoo's times are in UTC, but {moment} has no time zone")
     whole = moment.astimezone(UTC).replace(microsecond=0)
     if round_up and moment.microsecond:
         whole += timedelta(seconds=1)

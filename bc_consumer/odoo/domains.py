@@ -43,9 +43,7 @@ def check_domain(domain: object) -> Domain:
             missing = 1
         if isinstance(item, str):
             if item not in OPERANDS:
-                raise DomainError(
-                    _("%(item)s stands where a term or one of & | ! should", item=repr(item))
-                )
+                raise DomainError(_("%(item)s is not a term or one of & | !", item=repr(item)))
             missing += OPERANDS[item] - 1
             terms.append(item)
         else:
@@ -54,7 +52,7 @@ def check_domain(domain: object) -> Domain:
     if missing:
         raise DomainError(
             _(
-                "it ends where %(missing)s more of its terms should come",
+                "it ends too early: it needs %(missing)s more of its terms",
                 missing=missing,
             )
         )
@@ -75,7 +73,7 @@ def _check_term(term: object) -> tuple[Any, ...]:
         known = " ".join(sorted(OPERATORS))
         raise DomainError(
             _(
-                "%(operator)s in %(term)s is not an operator; there are: %(known)s",
+                "%(operator)s in %(term)s is not an operator; these are: %(known)s",
                 operator=repr(operator),
                 term=repr(term),
                 known=known,
@@ -111,7 +109,7 @@ def _check_value(value: object, operator: str, term: object) -> Any:
     if not isinstance(value, str | int | float):
         raise DomainError(
             _(
-                "%(value)s in %(term)s is not a text, a number, or true or false",
+                "%(value)s in %(term)s is not a text, a number, true or false",
                 value=repr(value),
                 term=repr(term),
             )

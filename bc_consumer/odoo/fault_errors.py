@@ -147,8 +147,8 @@ def wrong_database(settings: OdooSettings) -> WrongDatabase:
     """Return the error for a database that the server does not have."""
     return WrongDatabase(
         _(
-            'Odoo at %(url)s has no database "%(database)s": correct ODOO_DATABASE (Odoo\'s '
-            "database selector, or its administrator, tells the name)",
+            'Odoo at %(url)s has no database "%(database)s": correct ODOO_DATABASE (look at '
+            "Odoo's database selector, or ask its administrator)",
             url=settings.shown_url,
             database=settings.database,
         )
@@ -162,7 +162,7 @@ def wrong_language(code: str, settings: OdooSettings) -> WrongLanguage:
     """
     return WrongLanguage(
         _(
-            'Odoo at %(url)s has no language "%(code)s", or does not use it any more: correct '
+            'Odoo at %(url)s has no language "%(code)s", or no longer uses it: correct '
             "ODOO_LANGUAGE, or add the language in Odoo's settings",
             url=settings.shown_url,
             code=code,

@@ -184,7 +184,7 @@ def load_field_set(
     if not isinstance(line_model, str):
         raise OdooProtocolError(
             _(
-                "Odoo does not tell the model of the lines of %(order_model)s",
+                "Odoo does not say which model the lines of %(order_model)s have",
                 order_model=wanted.order_model,
             )
         )
@@ -203,7 +203,7 @@ def table_of(order_model: str) -> Table:
         known = ", ".join(TABLES)
         raise OdooRefused(
             _(
-                'Order model "%(order_model)s" can\'t be copied; known are: %(known)s',
+                'Order model "%(order_model)s" can\'t be copied; known models: %(known)s',
                 order_model=order_model,
                 known=known,
             )
@@ -251,7 +251,7 @@ def _ask(model: str, fields: Sequence[Field], fields_get: FieldsGet) -> Mapping[
         # No order is concerned, so this is Odoo's own trouble.
         raise OdooUnavailable(
             _(
-                "Odoo can't tell the fields of %(model)s just now: %(error)s",
+                "Odoo can't list the fields of %(model)s just now: %(error)s",
                 model=model,
                 error=message_of(fault),
             )
@@ -311,9 +311,9 @@ def _fit(model: str, field: Field, description: Mapping[str, Any]) -> Field:
     if kind is None:
         raise UnfitField(
             _(
-                "%(model)s.%(name)s is of type %(type)s, which can't be copied: take it out of"
+                "%(model)s.%(name)s is of type %(type)s, which can't be copied: remove it from"
                 " ODOO_EXTRA_FIELDS or ODOO_EXTRA_LINE_FIELDS (manage.py odoo_fields lists"
-                " what can be)",
+                " the fields that can be copied)",
                 model=model,
                 name=field.name,
                 type=str(description.get("type")),

@@ -90,7 +90,7 @@ class ReadGroup:
         bounds = ranges.get(name) if isinstance(ranges, dict) else None
         if not isinstance(bounds, dict):
             raise OdooProtocolError(
-                _("Odoo grouped by %(name)s and left the range of a group out", name=name)
+                _("Odoo grouped by %(name)s but left out the range of a group", name=name)
             )
         start = check_whole_period(bounds.get("from"), bounds.get("to"), period)
         return Group(start, group_count(row), row.get("id"))

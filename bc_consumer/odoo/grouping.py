@@ -75,7 +75,7 @@ class Grouping:
                 problem = error
             counted = self._groups(model, period, domain, "count")  # raises if Odoo is in trouble
             self._failed_averages += 1
-            logger.warning("Odoo can't average ids of %s, sums are asked for: %s", model, problem)
+            logger.warning("Odoo can't average the ids of %s; asking for sums: %s", model, problem)
         else:
             counted = self._groups(model, period, domain, "count")
         return self._sum_small_groups(model, period, domain, counted)
@@ -96,7 +96,7 @@ class Grouping:
             except (CannotGroup, OdooAccessError):
                 raise
             except OdooFault as fault:  # a group has grown meanwhile, or this Odoo can't sum at all
-                logger.warning("Odoo can't sum ids of %s: %s", model, fault)
+                logger.warning("Odoo can't sum the ids of %s: %s", model, fault)
                 buckets += [_bucket(group, period, None) for group in small]
         return sorted(buckets, key=lambda bucket: bucket.start)
 
@@ -131,7 +131,7 @@ class Grouping:
         reason = next(iter(unknown.values()))  # the newest method fails in no other way
         raise CannotGroup(
             _(
-                "This Odoo has no method to group %(model)s; ids are to be compared instead",
+                "This Odoo has no method to group %(model)s; ids have to be compared instead",
                 model=model,
             ),
             code=reason.code,
@@ -155,7 +155,7 @@ def _check_groups(groups: list[Group], period: PeriodName) -> list[Group]:
         ):
             raise OdooProtocolError(
                 _(
-                    "Odoo gave a %(period)s that begins at %(start)s, not in UTC",
+                    "Odoo gave a %(period)s that begins at %(start)s, which is not in UTC",
                     period=period,
                     start=f"{start}",
                 )
@@ -189,7 +189,7 @@ def sum_by_average(group: Group) -> int | None:
 def _sum(group: Group) -> int:
     if isinstance(group.figure, int) and not isinstance(group.figure, bool):
         return group.figure
-    raise OdooProtocolError(_("Odoo summed ids to %(figure)s", figure=repr(group.figure)))
+    raise OdooProtocolError(_("Odoo gave %(figure)s as a sum of ids", figure=repr(group.figure)))
 
 
 def _within(groups: Sequence[Group], period: PeriodName) -> Domain:

@@ -217,7 +217,7 @@ class Connection:
         try:
             while self._multi.perform()[1]:
                 if self._stop.is_set():
-                    return OdooInterrupted(_("Stopping: the call to Odoo was broken off"))
+                    return OdooInterrupted(_("Stopping: the call to Odoo was interrupted"))
                 self._wait()
             failures = self._multi.info_read()[2]
         finally:

@@ -67,7 +67,7 @@ def error_of_curl(number: int, text: str, settings: OdooSettings) -> OdooError:
         return OdooRefused(
             _(
                 "The TLS certificate of %(where)s was not accepted: %(text)s. Correct the"
-                " host's name in ODOO_URL, renew the certificate, or name your own"
+                " host's name in ODOO_URL, renew the certificate, or set ODOO_CA_FILE to your own"
                 " authority's file",
                 where=where,
                 text=text,
@@ -87,7 +87,7 @@ def error_of_curl(number: int, text: str, settings: OdooSettings) -> OdooError:
         )
     if number in ADDRESS:
         return OdooRefused(
-            _("ODOO_URL is no usable address (%(where)s): %(text)s", where=where, text=text)
+            _("ODOO_URL is not a usable address (%(where)s): %(text)s", where=where, text=text)
         )
     return OdooUnavailable(
         _("Odoo at %(where)s can't be reached: %(text)s", where=where, text=text),
@@ -125,7 +125,7 @@ def check_status(
         raise OdooRefused(
             _(
                 "%(where)s answered HTTP %(status)s before Odoo saw the call: a proxy or"
-                " firewall in front wants credentials or does not let this machine in",
+                " firewall in front of it asks for credentials or blocks this machine",
                 where=where,
                 status=status,
             )
@@ -137,7 +137,7 @@ def check_status(
         raise kind(
             _(
                 "%(where)s answered HTTP %(status)s: ODOO_URL is wrong, or a proxy does not"
-                " pass Odoo's %(path)s on",
+                " pass on Odoo's %(path)s",
                 where=where,
                 status=status,
                 path=path,

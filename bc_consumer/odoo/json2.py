@@ -94,7 +94,7 @@ class Json2Transport:
         value = read_json(response.body)
         if not isinstance(value, dict) or not isinstance(value.get("version"), str):
             raise OdooProtocolError(
-                _("%(url)s does not tell Odoo's version", url=self._settings.shown_url)
+                _("%(url)s does not say which version of Odoo it is", url=self._settings.shown_url)
             )
         return response.answer(value["version"])
 
@@ -152,7 +152,7 @@ class Json2Transport:
             return fault_errors.error_of_execute(fault, call, self._settings)
         where = f"{PREFIX}{call.model}/{call.method}"
         if answers_in_jsonrpc(response):
-            return self._no_json2(_("%(path)s is answered in the form of JSON-RPC", path=where))
+            return self._no_json2(_("%(path)s answers in the form of JSON-RPC", path=where))
         check_status(response.status, response.headers, response.body, where, self._settings)
         return OdooProtocolError(_("Odoo answered HTTP %(status)s", status=response.status))
 

@@ -73,7 +73,7 @@ def _read_leniently(body: bytes) -> Any:
         problem = "it is nested too deeply"
     except ValueError as error:
         problem = str(error)
-    raise OdooProtocolError(_("Odoo's answer is no JSON: %(problem)s", problem=problem))
+    raise OdooProtocolError(_("Odoo's answer is not JSON: %(problem)s", problem=problem))
 
 
 def fault_of(error: Mapping[str, Any]) -> Fault | None:
@@ -108,7 +108,7 @@ def _number(text: str) -> float:
 
 
 def _constant(text: str) -> Any:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 _DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=_constant)

@@ -150,7 +150,7 @@ class Listing:
         for ids in _chunks(order_ids):
             there = self._search(self._scope.order_domain(("id", "in", ids)))
             if not there <= set(ids):
-                raise OdooProtocolError(_("Odoo was asked which orders exist, and told of others"))
+                raise OdooProtocolError(_("Odoo was asked which orders exist, and returned others"))
             found |= there
         return found
 
@@ -189,7 +189,7 @@ class Listing:
         count = self._calls.execute(self.order_model, "search_count", [domain], kwargs).value
         if type(count) is not int or count < 0:
             raise OdooProtocolError(
-                _("Odoo was asked how many orders there are, and told no number")
+                _("Odoo was asked how many orders there are, and returned no number")
             )
         return count
 
@@ -235,8 +235,8 @@ class Listing:
         if len(rows) > limit or any(one >= other for one, other in itertools.pairwise(ids)):
             raise OdooProtocolError(
                 _(
-                    "Odoo was asked for %(limit)s of %(model)s by id above %(after_id)s, and gave"
-                    " others",
+                    "Odoo was asked for %(limit)s of %(model)s with ids above %(after_id)s, and"
+                    " returned others",
                     limit=limit,
                     model=model,
                     after_id=after_id,
@@ -287,7 +287,7 @@ def _order_id(row: Record) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
     raise OdooProtocolError(
-        _("Odoo gave line %(row)s the order %(value)s", row=record_id(row), value=repr(value))
+        _("Odoo gave %(value)s as the order of line %(row)s", row=record_id(row), value=repr(value))
     )
 
 

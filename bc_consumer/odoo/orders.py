@@ -128,8 +128,8 @@ class OrderReader:
         raise OdooTorn(
             _(
                 "Orders %(ids)s could not be read as of one moment, %(looks)s times in a"
-                " row: they are found by id alone, or lines keep moving between them. To be"
-                " read again later",
+                " row: they are found only by id, or lines keep moving between them. They"
+                " will be read again later",
                 ids=f"{possible}",
                 looks=LOOKS,
             )
@@ -272,7 +272,7 @@ class OrderReader:
             self._search_nothing(Scope(scope.language))
         except OdooFault as plain:
             raise OdooUnavailable(
-                _("Odoo itself is in trouble, no order is: %(error)s", error=message_of(plain))
+                _("The problem is Odoo itself, not an order: %(error)s", error=message_of(plain))
             ) from plain
         if scope.company_ids:
             try:

@@ -133,10 +133,10 @@ def check_records(value: Any) -> Sequence[Record]:
     lost as a whole. Raises OdooProtocolError for anything else.
     """
     if value is None:
-        raise OdooFault(_("Odoo's answer holds an empty value that it can't send"), code=1)
+        raise OdooFault(_("Odoo's answer contains an empty value that it can't send"), code=1)
     if isinstance(value, list) and set(map(type, value)) <= {dict}:
         return value
-    raise OdooProtocolError(_("Odoo gave something else than a list of records"))
+    raise OdooProtocolError(_("Odoo gave something other than a list of records"))
 
 
 def record_id(record: Record) -> int:

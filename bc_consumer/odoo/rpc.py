@@ -82,7 +82,7 @@ class JsonRpc:
         """
         answer = read_json(body)
         if not isinstance(answer, dict) or answer.get("jsonrpc") != "2.0":
-            raise OdooProtocolError(_("Odoo's answer is JSON, and none of JSON-RPC"))
+            raise OdooProtocolError(_("Odoo's answer is JSON, but not JSON-RPC"))
         error = answer.get("error")
         if error is None:
             return answer.get("result")
@@ -90,7 +90,7 @@ class JsonRpc:
         if isinstance(data, dict):
             if error.get("code") == NOT_FOUND:
                 raise MissingEndpoint(
-                    _("Odoo has closed %(path)s (it says 404 there)", path=JSONRPC_PATH)
+                    _("Odoo has closed %(path)s (it answers 404)", path=JSONRPC_PATH)
                 )
             fault = fault_of(data)
             if fault is not None:
@@ -152,7 +152,7 @@ class RpcTransport:
             raise fault_errors.error_of_common(fault, self._settings) from None
         if not isinstance(value, dict) or not isinstance(value.get("server_version"), str):
             raise OdooProtocolError(
-                _("%(url)s does not tell Odoo's version", url=self._settings.shown_url)
+                _("%(url)s does not say which version of Odoo it is", url=self._settings.shown_url)
             )
         return response.answer(value["server_version"])
 
@@ -214,7 +214,7 @@ class RpcTransport:
             raise fault_errors.wrong_credentials(self._settings)
         if type(uid) is not int or uid <= 0:
             raise OdooProtocolError(
-                _("%(url)s gave no account id: not Odoo?", url=self._settings.shown_url)
+                _("%(url)s gave no account id: is it Odoo?", url=self._settings.shown_url)
             )
         return uid
 

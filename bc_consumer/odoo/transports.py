@@ -138,7 +138,7 @@ class ModelCalls:
                 raise NoRights(
                     _(
                         'The account "%(account)s" may not read %(suspect)s: give it the rights'
-                        " of a user of that app in Odoo (it said: %(message)s)",
+                        " of a user of that app in Odoo (Odoo said: %(message)s)",
                         account=self._account,
                         suspect=suspect,
                         message=refusal.message,
@@ -204,7 +204,7 @@ class AutoTransport:
             try:
                 return chosen.execute(model, method, args, kwargs)
             except (MissingEndpoint, OdooRefused) as error:
-                logger.warning("Odoo no longer answers by %s: %s", chosen.name, error)
+                logger.warning("Odoo no longer answers over %s: %s", chosen.name, error)
                 self._chosen = None
         return self._try_in_turn(
             self._all, lambda one: one.execute(model, method, args, kwargs), choose=True
@@ -231,7 +231,7 @@ class AutoTransport:
             self._next_look = time.monotonic() + SECONDS_UNTIL_NEXT_LOOK
             for transport in self._all[: self._all.index(chosen)]:
                 if self._works(transport):
-                    self._choose(transport, f"{transport.name} answers now")
+                    self._choose(transport, f"{transport.name} works now")
                     break
         finally:
             self._looking.release()
@@ -244,7 +244,7 @@ class AutoTransport:
         except OdooInterrupted:
             raise
         except OdooError as error:
-            logger.debug("Odoo still can't be asked by %s: %s", transport.name, error)
+            logger.debug("Odoo still can't be called over %s: %s", transport.name, error)
             return False
         return True
 
@@ -259,18 +259,18 @@ class AutoTransport:
             except OdooError as error:
                 if transport is order[-1] or not self._another_may_work(transport, error):
                     raise
-                reasons.append(f"not by {transport.name}: {error}")
+                reasons.append(f"not over {transport.name}: {error}")
             else:
                 if choose:
                     self._choose(transport, "; ".join(reasons) or "the fastest")
                 return answer
-        raise AssertionError("no transport to ask by")
+        raise AssertionError("there is no transport to call Odoo by")
 
     def _choose(self, transport: Transport, why: str) -> None:
         if self._chosen is not transport:
             self._chosen = transport
             self._next_look = time.monotonic() + SECONDS_UNTIL_NEXT_LOOK
-            logger.info("Odoo is asked by %s from now on (%s)", transport.name, why)
+            logger.info("Odoo is called over %s from now on (%s)", transport.name, why)
 
     def _another_may_work(self, transport: Transport, error: OdooError) -> bool:
         """Tell whether another protocol may succeed where this one failed.

@@ -158,10 +158,10 @@ class _Reader:
             self._parse(parser, body)
         except (ValueError, OverflowError) as error:
             raise OdooProtocolError(
-                _("Odoo's answer holds a bad value: %(error)s", error=message_of(error))
+                _("Odoo's answer contains an invalid value: %(error)s", error=message_of(error))
             ) from None
         if len(self._results) != 1:
-            raise OdooProtocolError(_("Odoo's answer holds no single value"))
+            raise OdooProtocolError(_("Odoo's answer does not contain exactly one value"))
         if self._fault:
             raise _fault_of(self._results[0])
         return self._results[0]
@@ -186,7 +186,7 @@ class _Reader:
         if tag not in CHILDREN.get(tags[-1], NO_CHILDREN):
             raise OdooProtocolError(
                 _(
-                    "Odoo's answer has <%(tag)s> in <%(tags)s>: no XML-RPC",
+                    "Odoo's answer has <%(tag)s> in <%(tags)s>: it is not XML-RPC",
                     tag=cut_between_words(tag, 40),
                     tags=tags[-1],
                 )

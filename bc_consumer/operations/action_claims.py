@@ -44,8 +44,8 @@ EXPIRES_AFTER = timedelta(hours=1)
 """An action that no worker has taken for so long is not begun any more: nobody waits for it, and a
 run in the middle of the day would surprise people. One that a worker gave back, or died with, waits
 for so long anew: until then its ``lease_until`` says."""
-DIED = _("The worker that did it died. Ask for it again.")
-EXPIRED = _("It was not begun within an hour. Ask for it again if it is still wanted.")
+DIED = _("The worker that was doing it died. Ask for it again.")
+EXPIRED = _("It did not begin within an hour. Ask for it again if it is still needed.")
 
 
 def unfinished() -> QuerySet[OperatorAction]:

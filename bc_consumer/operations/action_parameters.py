@@ -167,7 +167,7 @@ def _shown(value: object) -> str:
 
 def _one_window(checked: dict[str, Any]) -> None:
     if checked["full"] and checked["since"]:
-        raise WrongParameters(_("A full run has no window: give one of the two."))
+        raise WrongParameters(_("A full run has no window: choose one or the other."))
 
 
 def _one_period(checked: dict[str, Any]) -> None:
@@ -175,12 +175,12 @@ def _one_period(checked: dict[str, Any]) -> None:
     if checked["until"] is None:
         return
     if checked["since"] is None:
-        raise WrongParameters(_("A period needs its beginning, too."))
+        raise WrongParameters(_("A period needs a beginning, too."))
     length = datetime.fromisoformat(checked["until"]) - datetime.fromisoformat(checked["since"])
     if not timedelta(0) < length <= LONGEST_PERIOD:
         raise WrongParameters(
             _(
-                "A period ends after its beginning, and within %(days)s days.",
+                "A period must end after its beginning, within %(days)s days.",
                 days=LONGEST_PERIOD.days,
             )
         )

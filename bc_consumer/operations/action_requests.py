@@ -177,14 +177,14 @@ def cancel(key: int, user: Requester | str) -> Answer:
         raise PermissionDenied(f"{user.get_username()} may not cancel action {key}")
     run = action.result.get("run") if action.kind == Kind.RUN and action.is_unfinished else None
     if run is not None and run_control.ask_to_stop(who, run).done:
-        return Answer(True, _("The run is asked to stop, and does so at its next step."), run)
+        return Answer(True, _("The run has been asked to stop; it does so at its next step."), run)
     if not action_claims.cancel(action, who):
         action.refresh_from_db()
         if action.is_unfinished:
-            return Answer(False, _("It can't be broken off; it ends by itself."))
+            return Answer(False, _("It can't be interrupted; it ends by itself."))
         return Answer(False, _("It has ended already."))
     logger.info("%s cancels action %d, %s", who, key, action.kind)
-    return Answer(True, _("It is cancelled; what a worker has in hand ends within moments."))
+    return Answer(True, _("It is cancelled; what a worker is doing for it ends in a moment."))
 
 
 def waiting_too_long(action: OperatorAction) -> bool:
@@ -199,7 +199,7 @@ def reason_for_waiting() -> Message:
     """Return why an action that waits too long may do so."""
     if not heartbeats.alive()[Heartbeat.Kind.WORKER]:
         return _("No worker is running: start one.")
-    return _("The workers have other actions in hand; this one follows.")
+    return _("The workers are busy with other actions; this one follows.")
 
 
 # --- what is done at once -----------------------------------------------------------------------
@@ -276,7 +276,7 @@ def _unmute(_user: Requester, checked: dict[str, Any]) -> Outcome:
     return True, UNMUTED, {}
 
 
-TAKEN = _("Somebody takes care of it: it is not repeated while it lasts.")
+TAKEN = _("Somebody is taking care of it: it is not repeated while it lasts.")
 UNMUTED = _("It is sent again from now on.")
 ALERT_IS_OVER = _("This alert is over.")
 

@@ -125,7 +125,7 @@ def _send_in_time() -> None:
         except DatabaseFailure as error:
             logger.warning("alerts wait for the database: %s", error)
         except Exception:
-            logger.exception("alerts that wait could not be sent; a sweep tries again")
+            logger.exception("the waiting alerts could not be sent; a sweep will try again")
         finally:
             connection.close()
 
@@ -343,7 +343,7 @@ def acknowledge(key: str, who: str) -> bool:
     by = redacted(who, LONGEST_NAME)
     if not Alert.objects.filter(key=key).update(acknowledged_at=Now(), acknowledged_by=by):
         return False
-    logger.warning("alert %s is acknowledged by %s", key, by)
+    logger.warning("alert %s was acknowledged by %s", key, by)
     return True
 
 
@@ -364,7 +364,7 @@ def mute(key: str, until: datetime, who: str) -> bool:
     by = redacted(who, LONGEST_NAME)
     if not Alert.known.filter(key=key).update(muted_until=until, muted_by=by):
         return False
-    logger.warning("alert %s is muted until %s by %s", key, until.isoformat(), by)
+    logger.warning("alert %s was muted until %s by %s", key, until.isoformat(), by)
     return True
 
 

@@ -75,7 +75,7 @@ def repair_future_moments(step: timedelta = timedelta(0)) -> None:
     """
     beats_ahead = Heartbeat.objects.filter(at__gt=Now() + MARGIN).update(at=Now())
     if step or beats_ahead:
-        logger.warning("The database's clock was set: scans are requested")
+        logger.warning("The database's clock was changed: scans are requested")
         SyncState.request_scan()
     lease = timedelta(seconds=settings.SYNC_LEASE_SECONDS)
     state = SyncState.objects.filter(key=SyncState.KEY)

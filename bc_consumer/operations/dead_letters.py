@@ -148,7 +148,7 @@ def _order_of(body: bytes) -> Marks:
 def _keep(queue: str, body: bytes, why: Message) -> None:
     """Store a message in the table, or raise its count if the same one is there."""
     why, kept = redacted(why), redacted(body.decode(*UNDECODED)).encode(*UNDECODED)
-    logger.error("A message in %s is kept for a person: %s", queue, why)
+    logger.error("A message from %s is kept for an operator: %s", queue, why)
     now = database_now()
     letter, created = DeadLetter.objects.get_or_create(
         digest=hashlib.sha256(queue.encode() + b"\0" + body).hexdigest(),
@@ -161,7 +161,7 @@ def _keep(queue: str, body: bytes, why: Message) -> None:
 def delete(keys: Collection[int]) -> int:
     """Delete kept messages, which somebody has dealt with; return how many were there."""
     count, _by_model = DeadLetter.objects.filter(pk__in=keys).delete()
-    logger.warning("%d dead letters are deleted", count)
+    logger.warning("%d dead letters were deleted", count)
     return count
 
 
@@ -172,14 +172,14 @@ def alert_to_dead_letters(broker: Broker) -> Mapping[str, int]:
     """
     found = {name: count for name, count in waiting(broker).items() if count}
     if not found:
-        resolve_alert(ALERT, _("no message is left that could not be processed"))
+        resolve_alert(ALERT, _("no unprocessed messages are left"))
         return found
     told = joined(
         ", ",
         *(_("%(count)s in %(queue)s", count=count, queue=name) for name, count in found.items()),
     )
     text = _(
-        "RabbitMQ holds messages that could not be processed: %(queues)s. Import them: "
+        "RabbitMQ holds messages that could not be processed: %(queues)s. Bring them in: "
         "manage.py replay --dead-letters.",
         queues=told,
     )

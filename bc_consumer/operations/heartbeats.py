@@ -129,7 +129,7 @@ def _bury(dead: QuerySet[Heartbeat]) -> None:
         call_slots.free_slots_of(row.number or 0)
         Heartbeat.objects.filter(pk=row.pk, number=row.number).update(number=None)
         if freed:
-            logger.warning("%s has died: the %d orders it had in hand are free", row, freed)
+            logger.warning("%s has died: the %d orders it had claimed are free again", row, freed)
             process_state.wake.set()
 
 

@@ -35,8 +35,8 @@ def follow_language(odoo: Odoo) -> None:
         ALERT,
         _("language %(code)s is not active in Odoo", code=code),
         _(
-            "ODOO_LANGUAGE is %(code)s, and Odoo's users have %(languages)s: names in the copy need"
-            " not be those they see. Set ODOO_LANGUAGE=%(fitting)s, and restart; the next"
+            "ODOO_LANGUAGE is %(code)s, but Odoo's users have %(languages)s: names in the copy may"
+            " differ from those they see. Set ODOO_LANGUAGE=%(fitting)s, and restart; the next"
             " reconciliation reads the names again.",
             code=code,
             languages=names,

@@ -52,7 +52,7 @@ def flush_guarded() -> None:
     try:
         flush()
     except DatabaseFailure as error:
-        logger.debug("what was counted waits for the database: %s", error)
+        logger.debug("metrics: the counts wait for the database: %s", error)
     except Exception:
         logger.exception("metrics: unexpected internal error")
 

@@ -30,7 +30,7 @@ def report_nightly_run(*, good: bool) -> None:
     error = call_all({"HEARTBEAT_URL": lambda: _call(url)}, SECONDS)["HEARTBEAT_URL"]
     if error is not None:
         logger.warning(
-            "The heartbeat monitor at %s could not be told of the nightly run: %s",
+            "The nightly run could not be reported to the heartbeat monitor at %s: %s",
             shown(url),
             str(error) or type(error).__name__,
         )

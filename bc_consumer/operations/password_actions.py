@@ -78,7 +78,7 @@ def perform(
             action = begin(kind, user, parameters, token, lease)
     except IntegrityError:
         raise TooManyActions(
-            _("Somebody else is at this just now. Try again in a minute.")
+            _("Somebody else is doing this just now. Try again in a minute.")
         ) from None
     with hiding(account.password):
         done = _do(action, account)
@@ -106,7 +106,7 @@ def _do(action: OperatorAction, account: Account) -> Performed:
         timer.cancel()
     if stop.is_set() and done.status == Status.FAILED:
         text = _(
-            "Odoo was not done within %(seconds)s seconds. What was written stays: look at the"
+            "Odoo did not finish within %(seconds)s seconds. What was written stays: look at the"
             " status, then do it again.",
             seconds=int(SECONDS),
         )

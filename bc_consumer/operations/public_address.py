@@ -74,7 +74,7 @@ def address_error(url: str) -> Message:
     if not usable:
         return _("it is not an address like https://copy.example.com")
     if "@" in parts.netloc or parts.query or parts.fragment:
-        return _("it must hold no credentials, no query and no fragment")
+        return _("it must contain no credentials, no query and no fragment")
     return NOTHING
 
 

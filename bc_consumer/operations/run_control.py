@@ -91,7 +91,7 @@ def ask_to_stop(who: str, run: int | None = None) -> Answer:
         return Answer(False, _("No run is at work."))
     return Answer(
         True,
-        _("%(run)s is asked to stop, and does so at its next step.", run=describe(running)),
+        _("%(run)s has been asked to stop; it does so at its next step.", run=describe(running)),
         running.pk,
     )
 
@@ -132,8 +132,8 @@ def _sign_of_life(state: SyncState, now: datetime) -> Message | None:
     if state.owner.startswith(SyncState.OF_PROCESS):
         return _heartbeat_of(state.owner.removeprefix(SyncState.OF_PROCESS))
     return _(
-        "It is a command's, whose lease runs until %(time)s and is renewed while it lives: end"
-        " that command, or wait.",
+        "It belongs to a command, whose lease runs until %(time)s and is renewed while the"
+        " command lives: end that command, or wait.",
         time=f"{timezone.localtime(state.lease_until):%H:%M:%S}",
     )
 
@@ -145,7 +145,7 @@ def _sign_between_slices(lease_until: datetime, now: datetime) -> Message | None
         return None
     if handed_over_at < now - 2 * SyncState.SLICE_LATE:  # the scheduler has tried once meanwhile
         return None
-    return _("It is between two slices: a worker goes on with it within moments.")
+    return _("It is between two slices: a worker will continue it in a moment.")
 
 
 def _heartbeat_of(token: str) -> Message | None:

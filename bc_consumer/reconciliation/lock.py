@@ -95,7 +95,7 @@ class Lock:
     def check(self) -> None:
         """Raise LockLost when the renewing thread has found that the lock is no longer ours."""
         if self.lost.is_set():
-            raise LockLost(_("another run has taken the lock; nothing more is written by this one"))
+            raise LockLost(_("another run has taken the lock; this one writes nothing more"))
 
     def listen_for(self, run: SyncLog) -> None:
         """Hear from now on when this run, which the holder does, is asked to stop."""
@@ -144,7 +144,7 @@ class Lock:
                 self._hear()
             except DatabaseFailure as error:
                 # Not fatal: each statement that matters checks by itself that the lock is ours.
-                logger.warning("The lock could not be renewed: %s", error)
+                logger.warning("The lock of the run could not be renewed: %s", error)
                 connection.close()
         connection.close()
 

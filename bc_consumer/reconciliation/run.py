@@ -111,7 +111,7 @@ Cause = SyncLog.Cause
 Phase = SyncLog.Phase
 
 END_LINE = "run %d (%s): %s"
-INTERNAL_ERROR_LINE = "run %d failed by an unexpected internal error"
+INTERNAL_ERROR_LINE = "run %d failed with an unexpected internal error"
 """Log lines whose cause a command tells in its result."""
 OUTSTANDING = 4000
 """Orders that one run has marked and that are not fetched yet, at most: so the ledger stays small
@@ -176,7 +176,7 @@ def reconcile_slice(run_id: int | None) -> int | None:
     try:
         run = _begin_or_resume_slice(run_id)
         if run is None:
-            logger.info("no nightly run is due, or left to go on with")
+            logger.info("no nightly run is due, and none is left to resume")
             lock.give_back()
             return None
         runner = _Runner(lock, run, None, seconds=settings.SYNC_SLICE_SECONDS)
@@ -254,7 +254,7 @@ class _Runner:
             "run %d (%s) %s: %s",
             self.run.pk,
             self.run.kind,
-            "begins" if self.run.window_until is None else "goes on",
+            "begins" if self.run.window_until is None else "resumes",
             describe_phase(self.run.phase),
         )
         handed_over = False
@@ -280,9 +280,7 @@ class _Runner:
             why = message_of(error)
             self._increments["gone"] = self._findings.unarchived()
             self._end(Status.BRAKED, why)
-            text = joined(
-                " ", why, _("Nothing was archived by it."), archive_brake.held_orders().text()
-            )
+            text = joined(" ", why, _("It archived nothing."), archive_brake.held_orders().text())
             alert(archive_brake.KEY, archive_brake.STOPPED, text)
         except OdooRefused as error:
             self._end_failed(Status.REFUSED, error)

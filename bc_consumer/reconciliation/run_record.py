@@ -75,7 +75,7 @@ def begin(request: RunRequest) -> SyncLog:
         ledger.release_held(forced=request.forced, run=run.pk)
     if adopted := ledger.adopt(run.pk):
         with logging_about(run=run.pk, cause=run.cause):
-            logger.info("run %d waits for %d orders that earlier runs marked, too", run.pk, adopted)
+            logger.info("run %d also waits for %d orders that earlier runs marked", run.pk, adopted)
     return run
 
 
@@ -111,7 +111,7 @@ def _resume_first_load(run: SyncLog) -> None:
     last = SyncLog.objects.order_by("-id").first()
     if last is not None and last.window_since is None and last.phase == Phase.ORDERS:
         run.phase, run.cursor, run.window_until = last.phase, last.cursor, last.window_until
-        place = _("goes on with run %(run)s after order %(order)s", run=last.pk, order=last.cursor)
+        place = _("continues run %(run)s after order %(order)s", run=last.pk, order=last.cursor)
         run.notes = joined("\n", run.notes, place)
 
 
@@ -253,9 +253,9 @@ def _end_alerts_of_good_run(run: SyncLog) -> None:
     does it.
     """
     if run.cause != Cause.POLL:
-        resolve_alert(RUN_FAILED, _("a reconciliation was good again"))
+        resolve_alert(RUN_FAILED, _("a reconciliation succeeded again"))
     if run.cause == Cause.POLL or run.digest:
-        resolve_alert(POLL_FAILED, _("a poll was good again"))
+        resolve_alert(POLL_FAILED, _("a poll succeeded again"))
     if circuit_breaker.current_outage() is None:
         resolve_alert(REFUSED, ACCEPTED)
         resolve_alert(AWAY, _("Odoo answers again"))
@@ -279,11 +279,11 @@ def _alert_about_scrub(run: SyncLog) -> None:
                 run.same_date,
             ),
             _(
-                "Run %(run)s compared the content of %(scrubbed)s orders, and has put right "
-                "those that differed although neither their own date nor a line's had moved. "
+                "Run %(run)s compared the content of %(scrubbed)s orders, and put right those "
+                "that differed although neither their own date nor a line's had moved. "
                 "Something changed them by SQL in Odoo, or by hand in the copy's tables; or it "
                 "is a field that Odoo computes and does not store, or a name whose change this "
-                "account can't follow. Which, the journal tells: entries of this run with the "
+                "account can't follow. The journal shows which: see this run's entries with the "
                 'cause "scrub".',
                 run=run.pk,
                 scrubbed=run.scrubbed,
@@ -331,4 +331,4 @@ def purge_what_is_old() -> None:
     try:
         retention.purge()
     except DatabaseFailure as error:
-        logger.warning("What is old could not be purged: %s", error)
+        logger.warning("Old records could not be purged: %s", error)

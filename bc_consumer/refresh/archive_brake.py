@@ -34,7 +34,7 @@ HELD = _("archiving on hold")
 """The subject of the alert about held orders."""
 STOPPED = _("a reconciliation was stopped")
 """The subject of the same alert when it is about a run that was stopped."""
-NONE_HELD = _("no order is held any more")
+NONE_HELD = _("no order is on hold any more")
 """The subject of the message that the alert is over."""
 IDS_SHOWN = 10
 """Held orders whose ids the alert names."""
@@ -149,7 +149,7 @@ def _lock_archivings() -> None:
 def _find_reason(count: int, current: int, *, shows_any: bool) -> Message:
     if not shows_any:
         return _(
-            "Odoo shows no order at all, and the copy has %(current)s. Is ODOO_DATABASE the right "
+            "Odoo shows no order at all, but the copy has %(current)s. Is ODOO_DATABASE the right "
             "one, and may the account still read orders?",
             current=current,
         )
@@ -200,8 +200,10 @@ class HeldOrders:
             return NOTHING
         ids = ", ".join(str(odoo_id) for odoo_id in self.ids)
         held = ngettext(
-            "%(count)s order is held, since %(since)s, and shown as current: BC %(ids)s.",
-            "%(count)s orders are held, since %(since)s, and shown as current: BC %(ids)s.",
+            "%(count)s order has been on hold since %(since)s, and is shown as current: BC"
+            " %(ids)s.",
+            "%(count)s orders have been on hold since %(since)s, and are shown as current: BC"
+            " %(ids)s.",
             self.count,
             since=f"{timezone.localtime(self.since):%Y-%m-%d %H:%M}",
             ids=ids if self.count <= len(self.ids) else f"{ids} …",

@@ -255,7 +255,7 @@ class Batch:
         self.open.difference_update(odoo_ids)
         for odoo_id in sorted(odoo_ids):
             with self._logging_about([odoo_id]):
-                logger.warning("BC %d: our lease ran out; another worker has it", odoo_id)
+                logger.warning("BC %d: our lease ran out; another worker has taken it", odoo_id)
 
     def _confirm_odoo(self) -> None:
         """Odoo has answered: check that it is our database, and end the outage if we probed."""
@@ -267,7 +267,7 @@ class Batch:
         ended = circuit_breaker.record_success()
         if ended is not None:
             text = _(
-                "It did not for %(seconds)s s; what has waited is being worked off.",
+                "The outage lasted %(seconds)s s; the orders that waited are being read now.",
                 seconds=f"{ended.seconds:.0f}",
             )
             logger.warning("Odoo answers again. %s", text)
@@ -287,7 +287,7 @@ class Batch:
             elif settings.ODOO_COMPANY_IDS:
                 # Automation rules announce the orders of all companies, but our account reads
                 # only its own. Where companies are configured, another one's order is no failure.
-                logger.info("BC %d is hidden from our account: it is another company's", odoo_id)
+                logger.info("BC %d is hidden from us: it belongs to another company", odoo_id)
                 fetched_rows.append(FetchedRow(self.rows[odoo_id], Missing.OUTSIDE_COMPANIES))
             else:
                 self._fail(odoo_id, NotReadable())
@@ -335,7 +335,7 @@ class Batch:
             )
         except odoo_identity.CreatedOtherwise as different:
             odoo_identity.require_same_database_now_and_then(odoo(), in_doubt=True)
-            logger.warning("%s Odoo is ours: a backup was restored there.", different)
+            logger.warning("%s It is still the same Odoo: a backup was restored there.", different)
             self._apply(fetched_rows, rounds, identity_checked=True)
         except ledger.LeaseLost as lost:
             self._drop_lost(lost.ids)
@@ -359,7 +359,7 @@ class Batch:
                 self._fail(fetched_rows[0].claimed.odoo_id, error)
                 return
             logger.warning(
-                "A batch of %d orders is applied one by one: %s", len(fetched_rows), error
+                "%d orders failed together and are applied one by one: %s", len(fetched_rows), error
             )
             for row in fetched_rows:
                 self._apply([row], rounds, identity_checked=identity_checked)
@@ -423,16 +423,16 @@ class Batch:
             for row in fetched_rows:
                 self._fetch_and_apply([row.claimed.odoo_id], rounds)
         else:
-            self._release(ELSEWHERE_SECONDS, f"lines of BC {sorted(others)} are on the move", ids)
+            self._release(ELSEWHERE_SECONDS, f"lines of BC {sorted(others)} are being moved", ids)
 
     def _put_off_blocked(self, broken: Collection[int], ids: Collection[int]) -> None:
         """Give back orders whose lines the copy has under others that failed, or are held."""
         why = _(
-            "its lines are still under BC %(ids)s, which can't be read, or is held",
+            "its lines are still under BC %(ids)s, which can't be read or is on hold",
             ids=f"{sorted(broken)}",
         )
         ledger.put_off(self.token, ids, BROKEN_SECONDS, why)
-        logger.info("BC %s given back: %s", sorted(ids), why)
+        logger.info("BC %s go back to the ledger: %s", sorted(ids), why)
         self.open -= set(ids)
 
     def _finish(self, results: Sequence[Result]) -> None:
@@ -441,8 +441,8 @@ class Batch:
         unknown = [result.odoo_id for result in results if result.unknown]
         if unknown:
             logger.info(
-                "%d orders that were named are neither in Odoo nor in the copy; scans look for what"
-                " may have been meant. The first: BC %s",
+                "%d reported orders are neither in Odoo nor in the copy; scans look for the orders"
+                " that were meant. The first: BC %s",
                 len(unknown),
                 unknown[:UNKNOWN_LOGGED],
             )
@@ -452,8 +452,8 @@ class Batch:
                 "forbidden",
                 _("orders that may no longer be read"),
                 _(
-                    "Odoo has these orders and keeps them from ODOO_LOGIN: %(ids)s. They stay as"
-                    " they were, and count no more. Was a right, a record rule or a company"
+                    "Odoo has these orders but hides them from ODOO_LOGIN: %(ids)s. They stay as"
+                    " they were, and no longer count. Was a right, a record rule or a company"
                     " changed?",
                     ids=f"{forbidden}",
                 ),
@@ -528,8 +528,8 @@ class Batch:
             for odoo_id in ids:
                 self._fail(odoo_id, error)
             return
-        logger.warning("%d orders are read in parts of %d from now on: %s", len(ids), limit, error)
-        self._release(0.0, "together they take too long", ids, batch_limit=limit)
+        logger.warning("%d orders are read %d at a time from now on: %s", len(ids), limit, error)
+        self._release(0.0, "reading them together takes too long", ids, batch_limit=limit)
 
     def _fail(self, odoo_id: int, error: Exception) -> None:
         row, text = self.rows[odoo_id], explanation(error)
@@ -572,7 +572,7 @@ class Batch:
                 self._pause(error)
             case Reaction.OURS:
                 logger.warning("A batch is put off: %s", error)
-                self._release(OURS_SECONDS, "our own trouble")
+                self._release(OURS_SECONDS, "a problem on our side")
             case Reaction.BROKEN:
                 self._release(circuit_breaker.REFUSED_PAUSE_SECONDS, "the database does not fit")
                 text = joined(" ", message_of(error), MIGRATE)
@@ -615,7 +615,9 @@ class Batch:
         if not given_back:
             return
         ledger.release(self.token, given_back, delay, batch_limit)
-        logger.info("%d orders given back: %s: BC %s", len(given_back), why, sorted(given_back))
+        logger.info(
+            "%d orders go back to the ledger (%s): BC %s", len(given_back), why, sorted(given_back)
+        )
         self.open = self.open - given_back
 
 
@@ -682,7 +684,7 @@ def tell_applications(results: Sequence[Result]) -> None:
     try:
         bcs = BC.objects.in_bulk(ids, field_name="odoo_id")
     except DatabaseFailure as error:
-        logger.error("The signal of BC %s was not sent, the database failed: %s", ids, error)
+        logger.error("The database failed, so no signal was sent for BC %s: %s", ids, error)
         return
     for result in applied:
         if bc := bcs.get(result.odoo_id):

@@ -35,7 +35,7 @@ class NotReadable(Exception):
     def __init__(self) -> None:
         super().__init__(
             _(
-                "Odoo has this order, and its record rules keep it from the account "
+                "Odoo has this order, but its record rules hide it from the account "
                 '"%(login)s": give the account the right (its companies, the app\'s groups); or,'
                 " if it is another company's, name those to copy (ODOO_COMPANY_IDS)",
                 login=settings.ODOO_LOGIN,
@@ -122,13 +122,13 @@ def explanation(error: Exception) -> Message:
     if isinstance(error, odoo.ResponseTooLarge):
         return _(
             "This order alone is larger than %(limit)s MiB"
-            " (ODOO_MAX_RESPONSE_BYTES): raise that, or see in Odoo what makes it so large",
+            " (ODOO_MAX_RESPONSE_BYTES): raise the limit, or see in Odoo what makes it so large",
             limit=f"{error.limit / MEBIBYTE:g}",
         )
     if isinstance(error, odoo.OdooTimeout):
         return _(
             "Odoo needs more than %(seconds)s s (ODOO_TIMEOUT_SECONDS) for"
-            " this order alone, and answers for others: %(error)s",
+            " this order alone, but answers for others: %(error)s",
             seconds=f"{settings.ODOO_TIMEOUT_SECONDS:g}",
             error=message_of(error),
         )

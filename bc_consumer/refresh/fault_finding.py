@@ -48,7 +48,7 @@ def check_known_good(error: Exception, ids: Collection[int]) -> None:
                 return
         except OdooTimeout as slow:
             raise OdooUnavailable(
-                _("Odoo is too slow for any order: %(error)s", error=message_of(slow))
+                _("Odoo is too slow to read any order: %(error)s", error=message_of(slow))
             ) from error
         except Exception as failure:
             if not is_about_orders(failure):
@@ -58,9 +58,9 @@ def check_known_good(error: Exception, ids: Collection[int]) -> None:
     if len(failures) >= ENOUGH:
         raise UnreadableOrders(
             _(
-                "Odoo answers, and reads no order with the fields that the copy asks for, not"
+                "Odoo answers, but reads no order with the fields that the copy asks for, not"
                 " even orders that it read before: %(error)s. Has a module or a computed"
-                " field been changed in Odoo? No order is given up meanwhile",
+                " field been changed in Odoo? Meanwhile no order is given up",
                 error=message_of(failures[-1]),
             )
         ) from error

@@ -7,7 +7,7 @@ binary doubles; the shortest decimal that names the double is what Odoo shows. I
 to the decimals of the currency (money) or of the field (quantities, prices), where Odoo has them.
 
 Fields without a column go into ``extra``, as JSON: a number as a text, because that keeps its
-decimals exact; a date as YYYY-MM-DD; a date with time in ISO 8601, UTC; a related record as its id
+decimals exact; a date as YYYY-MM-DD; a date and time in ISO 8601, UTC; a related record as its id
 and name; an empty value as null, whatever the kind.
 """
 
@@ -389,14 +389,14 @@ def _datetime(value: object) -> datetime | None:
         return None
     found = DATETIME.fullmatch(value) if _is_short_text(value) else None
     if found is None:
-        raise _unfit(value, _("a date with time"))
+        raise _unfit(value, _("a date and time"))
     *whole, fraction = found.groups()
     year, month, day, hour, minute, second = map(int, whole)
     microsecond = int((fraction or "").ljust(6, "0"))
     try:
         return datetime(year, month, day, hour, minute, second, microsecond, UTC)
     except ValueError:
-        raise _unfit(value, _("a date of the calendar")) from None
+        raise _unfit(value, _("a calendar date")) from None
 
 
 def _is_short_text(value: object) -> TypeGuard[str]:
@@ -413,7 +413,7 @@ def _date(value: object) -> date | None:
     try:
         return date(*map(int, found.groups()))
     except ValueError:
-        raise _unfit(value, _("a date of the calendar")) from None
+        raise _unfit(value, _("a calendar date")) from None
 
 
 def _many2one(value: object) -> tuple[int | None, str]:

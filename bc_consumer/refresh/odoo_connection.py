@@ -50,7 +50,7 @@ def odoo_as_administrator(
     if bool(login) != bool(password):
         raise OdooRefused(
             _(
-                "%(login)s and %(password)s belong together: give both, or neither of them",
+                "%(login)s and %(password)s belong together: give both, or neither",
                 login=names[0],
                 password=names[1],
             )
@@ -128,9 +128,9 @@ def copied_model() -> str:
     if held != settings.ODOO_ORDER_MODEL:
         raise OdooRefused(
             _(
-                "ODOO_ORDER_MODEL is %(wanted)s, and the copy holds orders of"
-                " %(order_model)s, whose ids mean others. Set it back, or give the other"
-                " model a database of its own",
+                "ODOO_ORDER_MODEL is %(wanted)s, but the copy holds orders of"
+                " %(order_model)s, whose ids mean other records. Set it back, or give the"
+                " other model a database of its own",
                 wanted=settings.ODOO_ORDER_MODEL,
                 order_model=held,
             )

@@ -42,7 +42,7 @@ class CreatedOtherwise(Exception):
 
     def __init__(self, odoo_ids: Collection[int]) -> None:
         super().__init__(
-            f"BC {sorted(odoo_ids)} were created at another time than the copy's of these ids."
+            f"BC {sorted(odoo_ids)}: the creation dates in Odoo and in the copy differ."
         )
 
 
@@ -182,8 +182,8 @@ def _judge(odoo: Odoo, sample: Sample, created: Moments) -> None:
         _(
             'Database "%(database)s" at %(url)s has other orders under the ids of those that '
             "were copied: they were created at another time (%(oldest_others)s of the "
-            "%(oldest)s oldest looked at, %(newest_others)s of the %(newest)s newest). Nothing "
-            "of them is written. Are ODOO_URL and ODOO_DATABASE right? If they are, because a "
+            "%(oldest)s oldest looked at, %(newest_others)s of the %(newest)s newest). None of "
+            "them is written. Are ODOO_URL and ODOO_DATABASE right? If they are, because a "
             "backup was restored in Odoo or another database is to be copied from now on: "
             "manage.py sync_BcLinbc --force",
             database=odoo.settings.database,
@@ -210,8 +210,8 @@ def _check_any_is_known(odoo: Odoo) -> None:
         return
     raise AnotherDatabase(
         _(
-            'Database "%(database)s" at %(url)s has orders, and none of those that were copied '
-            "(%(count)s looked for). Nothing of them is written. Are ODOO_URL, ODOO_DATABASE "
+            'Database "%(database)s" at %(url)s has orders, but none of those that were copied '
+            "(%(count)s were looked for). None of them is written. Are ODOO_URL, ODOO_DATABASE "
             "and ODOO_DOMAIN right? If they are, because another database is to be copied from "
             "now on: manage.py sync_BcLinbc --force",
             database=odoo.settings.database,

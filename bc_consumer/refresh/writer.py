@@ -784,7 +784,7 @@ def _reserve_versions(count: int) -> int:
     if row is None:
         raise RuntimeError(
             f"Table {COUNTER_TABLE} has lost its row {VersionCounter.ONLY}: insert it with the "
-            f"highest version of {BC_TABLE} as «last»."
+            f"highest version of {BC_TABLE} in its column last."
         )
     return int(row[0]) - count
 

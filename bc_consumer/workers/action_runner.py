@@ -133,9 +133,9 @@ class ActionInHand(threading.Thread):
         try:
             self._store(self._do())
         except NotOurs:
-            logger.warning("action %d is no longer this process's", self.action.pk)
+            logger.warning("action %d no longer belongs to this process", self.action.pk)
         except Exception:
-            logger.exception("action %d: its end could not be stored", self.action.pk)
+            logger.exception("action %d: its outcome could not be stored", self.action.pk)
         finally:
             connection.close()
 
@@ -164,7 +164,7 @@ class ActionInHand(threading.Thread):
         if self.kind in action_claims.AGAIN_AFTER_STOP:
             return None
         text = _(
-            "The worker that did it was stopped. Orders that were marked are read all the same; for"
+            "The worker that was doing it was stopped. Orders that were marked are still read; for"
             " the rest, ask again."
         )
         return Finished(text, status=Status.FAILED)

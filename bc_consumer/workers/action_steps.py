@@ -144,9 +144,9 @@ def _comparison_told(found: OrderComparison) -> Message:
     if found.error:
         return joined(": ", name, found.error)
     if found.exists_in_odoo == "forbidden":
-        return _("%(order)s: Odoo keeps it from our account.", order=name)
+        return _("%(order)s: Odoo hides it from our account.", order=name)
     if not found.exists_in_odoo:
-        return _("%(order)s: Odoo does not have it, or it is not to be copied.", order=name)
+        return _("%(order)s: Odoo does not have it, or it is not copied.", order=name)
     if not found.exists_in_copy:
         return _("%(order)s: Odoo has it, and the copy does not.", order=name)
     if found.is_equal:
@@ -232,7 +232,7 @@ def _replay(action: InHand) -> Finished:
         " ",
         ngettext("%(count)s order was replayed.", "%(count)s orders were replayed.", replayed),
         _(
-            "Through: %(through)s, failed again: %(failed)s.",
+            "Succeeded: %(through)s, failed again: %(failed)s.",
             through=through,
             failed=counts["failed"],
         ),
@@ -305,7 +305,7 @@ def _import_dead_letters(action: InHand) -> Finished:
     try:
         brought = dead_letters.bring_in(broker, go_on)
     except FAILURES as error:
-        logger.warning("dead letters were not brought in: %r", error)
+        logger.warning("dead letters could not be brought in: %r", error)
         text = _("RabbitMQ is away. What was not brought in is still there: try again later.")
         return Finished(text, {}, Status.FAILED)
     finally:
@@ -519,7 +519,7 @@ def _test_alert(_action: InHand) -> Finished:
     facts = {"channels": [{"name": one.label, "error": one.error} for one in results]}
     if all(one.taken for one in results):
         return Finished(_("A test alert was sent. Has it arrived?"), facts)
-    return Finished(_("Not every channel has taken it."), facts, Status.FAILED)
+    return Finished(_("Not every channel accepted it."), facts, Status.FAILED)
 
 
 STEPS: Mapping[OperatorAction.Kind, Callable[[InHand], Finished]] = {

@@ -43,10 +43,10 @@ def refresh_bc(odoo_id: int) -> None:
     except DatabaseFailure as error:
         # The mark is in the ledger, so the timer tries again once the database is back.
         with logging_about(order=odoo_id):
-            logger.warning("BC %d: left to the timer, the database failed: %s", odoo_id, error)
+            logger.warning("BC %d is left to the timer; the database failed: %s", odoo_id, error)
     else:
         with logging_about(order=odoo_id):
-            logger.debug("message for BC %d: %d orders looked at", odoo_id, looks)
+            logger.debug("message for BC %d: %d orders were looked at", odoo_id, looks)
     process_state.wake.set()
 
 
@@ -64,12 +64,12 @@ def reconcile_nightly(run: int | None = None) -> None:
         unfinished = reconcile_slice(run)
     except DatabaseFailure as error:
         # Raising would dead-letter the message and alert people for nothing.
-        logger.warning("nightly run: the database failed, the scheduler goes on: %s", error)
+        logger.warning("nightly run: the database failed; the scheduler will resume it: %s", error)
         connection.close()
     except AlreadyRunning as running:
         logger.info("nightly run: %s has the lock", running)
     except Interrupted:
-        logger.info("nightly run: interrupted, the scheduler will resume it")
+        logger.info("nightly run: interrupted; the scheduler will resume it")
     else:
         if unfinished is not None:
             _send_next(unfinished)

@@ -23,5 +23,5 @@ def run_guarded(step: Callable[[], float], after_failure: float) -> float:
         connection.close()
     except Exception:
         name = threading.current_thread().name
-        logger.exception("The %s thread had an unexpected internal error and goes on", name)
+        logger.exception("The %s thread had an unexpected internal error and carries on", name)
     return after_failure

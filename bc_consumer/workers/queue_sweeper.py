@@ -199,7 +199,7 @@ def _mark(marks: Marks) -> None:
 
 
 def _set_aside(broker: Broker, body: bytes, error: Exception) -> None:
-    logger.error("Events in %s go to %s: %s", FALLBACK_QUEUE, UNDECODABLE_QUEUE, error)
+    logger.error("Unreadable events in %s go to %s: %s", FALLBACK_QUEUE, UNDECODABLE_QUEUE, error)
     broker.ensure_plain_queue(UNDECODABLE_QUEUE)
     publish(broker.channel, UNDECODABLE_QUEUE, body)
 

@@ -49,7 +49,7 @@ class Ticker:
                 logger.warning("scheduler: waiting for the database: %s", error)
                 connection.close()
             except Exception:
-                logger.exception("scheduler: had an unexpected internal error and goes on")
+                logger.exception("The scheduler had an unexpected internal error and carries on")
             stop.wait(self._tick_seconds())
         connection.close()
         wake_announcer()
@@ -82,12 +82,12 @@ class Ticker:
         if waiting != self._waiting:
             self._waiting, self._waiting_since, self._send_after = waiting, time.monotonic(), 0.0
         if time.monotonic() - self._waiting_since > HERE_AFTER_SECONDS:
-            self._run_nightly_here(run, "no worker takes it up")
+            self._run_nightly_here(run, "no worker has taken it")
         elif time.monotonic() >= self._send_after:
             self._send_to_workers(run)
 
     def _run_nightly_here(self, run: int | None, why: str) -> None:
-        logger.warning("scheduler: the nightly run is done here: %s", why)
+        logger.warning("scheduler: running the nightly run in this process: %s", why)
         try:
             unfinished = reconcile_slice(run)
             while unfinished is not None:

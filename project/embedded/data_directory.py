@@ -77,7 +77,7 @@ def lock(directory: Path) -> TextIO:
     except OSError as error:
         file.seek(0)
         raise AlreadyRunningError(
-            f"Another ./start (process {file.read().strip() or 'unknown'}) works on {directory}. "
+            f"Another ./start (process {file.read().strip() or 'unknown'}) is using {directory}. "
             "Stop that one first, or give this one a DATA_DIR of its own."
         ) from error
     file.truncate(0)

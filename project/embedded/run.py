@@ -156,7 +156,7 @@ class Embedded:
         if expects_no_webhooks():
             seconds = f"{settings.SYNC_POLL_SECONDS:g}"
             asked = f"  Odoo is asked every {seconds} s what has changed (SYNC_POLL_SECONDS)."
-            return [asked, "  Whether all is well: .venv/bin/python manage.py doctor", ""]
+            return [asked, "  To check that all is well: .venv/bin/python manage.py doctor", ""]
         if settings.PUBLIC_URL:
             return ["  To have Odoo report changes, run this once:", *commands, ""]
         reachable = self._host != "127.0.0.1"
@@ -178,4 +178,4 @@ def _ensure_administrator() -> str:
     user = users.objects.filter(username=ADMINISTRATOR).first()
     if user is None:
         user = users.objects.create_superuser(ADMINISTRATOR, password=password)
-    return f"password {password}" if user.check_password(password) else "password as you set it"
+    return f"password {password}" if user.check_password(password) else "with the password you set"

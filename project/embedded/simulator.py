@@ -52,7 +52,7 @@ class SimulatorProcess:
         while not cancelled():
             if self.has_ended() or time.monotonic() > deadline:
                 said = self._log.read_text(errors="replace")[-2000:]
-                raise SimulatorFailedError(f"The simulator of Odoo did not start:\n{said}")
+                raise SimulatorFailedError(f"The Odoo simulator did not start:\n{said}")
             try:
                 socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
             except OSError:
@@ -89,7 +89,9 @@ def install_rules() -> None:
         setup = RulesSetup(odoo)
         setup.install(setup.rules.inspect())
     except OdooError as error:
-        raise SimulatorFailedError(f"The simulator of Odoo took no rules: {error}") from error
+        raise SimulatorFailedError(
+            f"The Odoo simulator did not accept the rules: {error}"
+        ) from error
     finally:
         odoo.close()
     SyncState.request_scan()

@@ -31,7 +31,7 @@ VALUES ('bc', 'no event', 'd', 'odd', '', now(), now(), 1)
 """
 WORDS = {
     "en": {
-        "alerts": "Archiving paused, since", "acknowledge": "Acknowledge", "taken": "takes care",
+        "alerts": "Archiving paused, since", "acknowledge": "Acknowledge", "taken": "taking care",
         "mute for": "Mute for …", "mute": "Mute", "silent": "Nothing is sent about it until",
         "unmute": "Unmute", "again": "It is sent again", "put back": "Put back",
         "kept": "kept here: 1", "delete": "Delete the selected messages", "yes": "Yes: Delete",

@@ -107,7 +107,7 @@ def test_a_group_of_failures_is_replayed_with_one_button(
         simulator.faults.cure(odoo_id)
     window.open(f"{deployment.base_url}/failures/")
     press(window, "Replay these orders")
-    assert "Through: 3, failed again: 0" in outcome(window, "3 orders were replayed")
+    assert "Succeeded: 3, failed again: 0" in outcome(window, "3 orders were replayed")
     window.driver.refresh()
     assert not window.all(".sections .count")
     refs = "SELECT count(*) FROM bc_consumer_bc WHERE partner_ref = 'NEW'"

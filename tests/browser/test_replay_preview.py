@@ -33,7 +33,7 @@ PendingBC.objects.bulk_create(
 """As orders that failed, and can be read by now."""
 WORDS = {
     "en": {"replay": "Replay these orders", "before": "Before the replay",
-           "all": f"Replay {MANY} orders", "through": f"Through: {MANY}, failed again: 0"},
+           "all": f"Replay {MANY} orders", "through": f"Succeeded: {MANY}, failed again: 0"},
     "fr": {"replay": "Rejouer ces bons", "before": "Avant de rejouer",
            "all": f"Rejouer {MANY} bons", "through": f"{MANY} bons ont été rejoués"},
 }  # fmt: skip

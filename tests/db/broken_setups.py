@@ -128,7 +128,7 @@ def nothing_is_configured(setup: Setup) -> None:
     setup.settings.ODOO_PASSWORD = ""
 
 
-@broken("odoo.settings", "error", cause="without a page's path", fix="Correct")
+@broken("odoo.settings", "error", cause="without the path of a page", fix="Correct")
 def the_address_is_none(setup: Setup) -> None:
     setup.settings.ODOO_URL = "https://:8069"
 
@@ -321,7 +321,7 @@ def the_public_address_is_another_copy(setup: Setup) -> None:
     setup.settings.PUBLIC_URL = setup.answering(http(b'{"pong": "x"}', 200, "application/json"))
 
 
-@broken("webhook.ping", "error", cause="does not take secret 1", fix="Restart web")
+@broken("webhook.ping", "error", cause="refuses secret 1", fix="Restart web")
 def web_runs_with_older_settings(setup: Setup) -> None:
     answer = http(b"", 401, WWW_Authenticate='Basic realm="odoo webhook"')
     setup.settings.PUBLIC_URL = setup.answering(answer)
@@ -337,7 +337,7 @@ def a_rule_is_archived(setup: Setup) -> None:
     setup.simulator.write("base.automation", setup.rules()[:1], {"active": False})
 
 
-@broken("odoo.rules", "error", cause="keeps changes from us", fix="odoo_rules install")
+@broken("odoo.rules", "error", cause="hides changes from us", fix="odoo_rules install")
 def a_rule_has_a_condition(setup: Setup) -> None:
     condition = {"filter_domain": "[('state', '=', 'purchase')]"}
     setup.simulator.write("base.automation", setup.rules()[:1], condition)

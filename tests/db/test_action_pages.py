@@ -372,12 +372,12 @@ def test_an_action_that_waits_says_why(client: Client) -> None:
     assert "No worker is running: start one." in text(client, f"/actions/{action.pk}/")
     beat("worker")
     page = text(client, f"/actions/{action.pk}/")
-    assert "The workers have other actions in hand; this one follows." in page
+    assert "The workers are busy with other actions; this one follows." in page
     assert "is one running?" not in page
     OperatorAction.objects.update(asked_at=Now() - timedelta(hours=2))
     action_claims.close_abandoned()
     page = text(client, f"/actions/{action.pk}/")
-    assert "It was not begun within an hour." in page
+    assert "It did not begin within an hour." in page
     assert "Is one running?" not in page
 
 

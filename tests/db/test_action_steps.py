@@ -284,7 +284,7 @@ def test_a_cause_is_replayed_and_followed_until_all_are_through(
         simulator.faults.cure(odoo_id)
     action = perform(Kind.REPLAY, failure=group.failure)
     assert action.status == Status.DONE, action.outcome
-    assert action.outcome == "3 orders were replayed. Through: 2, failed again: 1."
+    assert action.outcome == "3 orders were replayed. Succeeded: 2, failed again: 1."
     assert action.result == {
         "replayed": 3, "waiting": 0, "failed": 1, "held": 0, "in_vain": 0, "through": 2,
     }  # fmt: skip
@@ -332,7 +332,7 @@ def test_what_is_held_or_waits_for_a_stuck_order_is_not_told_as_through(
     monkeypatch.setattr(failed_orders, "replay", replay)
     action = perform(Kind.REPLAY, odoo_ids=ids[:3])
     assert action.outcome == (
-        "3 orders were replayed. Through: 1, failed again: 0. On hold: 1. Waiting for another"
+        "3 orders were replayed. Succeeded: 1, failed again: 0. On hold: 1. Waiting for another"
         " order that is stuck: 1."
     )
 
@@ -658,7 +658,7 @@ OF_PROCESS = f"{SyncState.OF_PROCESS}{UUID(int=NUMBER << 64)}"
 @pytest.mark.parametrize(
     ("owner", "lease", "beats", "why"),
     [
-        ("somebody", 60, None, "a command's"),
+        ("somebody", 60, None, "belongs to a command"),
         (OF_PROCESS, 60, 1, "Its process is alive: 77 on machine"),
         (f"{SyncState.BETWEEN_SLICES}1", 595, 1, "between two slices"),
     ],

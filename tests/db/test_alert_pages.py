@@ -113,7 +113,7 @@ def test_acknowledging_says_who_and_is_recorded(operator: Client, alert: Alert) 
     alert.refresh_from_db()
     assert alert.acknowledged_by == "BC operators"
     page = text(operator, f"/alerts/?action={action.pk}")
-    assert "Somebody takes care of it" in page
+    assert "Somebody is taking care of it" in page
     assert "BC operators takes care of it since" in page
     assert 'action="/ask/acknowledge/"' not in page
     assert "BC operators takes care of it" in text(operator, "/")

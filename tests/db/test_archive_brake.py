@@ -352,16 +352,16 @@ def test_its_alert_tells_what_is_held_now(
     settings.ALERT_EMAILS = ["ops@example.com"]
     simulator.delete_order(ids[:50])
     refresh(*ids[:25])
-    assert "25 orders are held" in alert().text
+    assert "25 orders have been on hold" in alert().text
     assert f"BC {ids[0]}, {ids[1]}, " in alert().text
     since = PendingBC.objects.order_by("held_at")[0].held_at
     assert since is not None
     assert f"since {since:%Y-%m-%d %H:%M}" in alert().text
     refresh(*ids[25:50])
-    assert "50 orders are held" in alert().text, "more came"
+    assert "50 orders have been on hold" in alert().text, "more came"
     ledger.release_held(forced=True, odoo_ids=ids[:49])
     refresh()
-    assert "1 order is held" in alert().text, "some were let go"
+    assert "1 order has been on hold" in alert().text, "some were let go"
     assert f"BC {ids[49]}" in alert().text
     ledger.release_held(forced=True)
     refresh()
@@ -397,7 +397,7 @@ def test_since_when_outlasts_the_nights_that_look_again(
     before = set(PendingBC.objects.values_list("odoo_id", "held_at"))
     assert run().status == Status.BRAKED
     assert set(PendingBC.objects.values_list("odoo_id", "held_at")) == before
-    assert "10 orders are held" in alert().text
+    assert "10 orders have been on hold" in alert().text
 
 
 @pytest.mark.slow("plays whole runs")
@@ -406,7 +406,7 @@ def test_an_order_that_is_there_after_all_is_let_go_by_the_next_run_and_told(
 ) -> None:
     simulator.faults.empty()
     refresh(*ids[:3])
-    assert "3 orders are held" in alert().text
+    assert "3 orders have been on hold" in alert().text
     simulator.faults.clear()
     assert run().status == Status.OK
     assert not PendingBC.objects.exists()

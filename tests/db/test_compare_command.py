@@ -240,17 +240,17 @@ def test_differences_exit_with_7_and_stand_side_by_side(simulator: Simulator) ->
         lines[-1] == f"Nothing was changed. To read it now: manage.py sync_BcLinbc --bc {order_id}"
     )
     ledger.mark([order_id], ledger.Mark(cause="webhook"))
-    assert "The order is pending: a worker reads it." in compare_command(str(order_id)).out
+    assert "The order is pending: a worker will read it." in compare_command(str(order_id)).out
 
 
 @pytest.mark.parametrize(
     ("fate", "code", "words"),
     [
-        ("gone", 7, "Odoo has no such order. The copy does not know it yet."),
-        ("archived", 0, "Odoo has no such order. The copy knows it."),
-        ("hidden", 7, "Odoo keeps it from our account. The copy does not know it yet."),
-        ("new", 7, "it is missing in the copy."),
-        ("back", 7, "Odoo has it, and the copy has it as archived or not readable."),
+        ("gone", 7, "Odoo has no such order. The copy does not show that yet."),
+        ("archived", 0, "Odoo has no such order. The copy shows that."),
+        ("hidden", 7, "Odoo hides it from our account. The copy does not show that yet."),
+        ("new", 7, "it is missing from the copy."),
+        ("back", 7, "Odoo has it, but the copy has it as archived or not readable."),
         ("nobody's", 3, "Odoo has no such order."),
     ],
 )

@@ -259,7 +259,7 @@ def test_rules_that_the_account_may_not_read_are_no_warning(setup: Setup) -> Non
     said = doctor("--json", "--webhook")
     [finding] = said.checks["odoo.rules"]["findings"]
     assert (said.code, finding["level"]) == (0, "ok")
-    assert "need not; no webhook has brought a change yet" in finding["text"]
+    assert "does not need to; no webhook has brought a change yet" in finding["text"]
     arrived = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
     JournalEntry.objects.create(
         odoo_id=1, at=arrived, outcome=JournalEntry.Outcome.CHANGED, causes="nightly,webhook",
@@ -333,7 +333,7 @@ def test_channels_and_the_monitor_are_told_without_their_secrets(setup: Setup) -
     ]
     for name in ("mail", "alert urls", "heartbeat url", "settings"):
         assert said.checks[name]["level"] == "ok", said.checks[name]
-    assert "good or failed" in said.checks["heartbeat url"]["findings"][0]["text"]
+    assert "whether good or failed" in said.checks["heartbeat url"]["findings"][0]["text"]
 
 
 @pytest.mark.simulator(version=17, languages=("fr_FR",))

@@ -85,7 +85,7 @@ def test_the_tables_are_those_copied_those_that_could_be_and_those_that_can_t() 
             ["tax_totals", "binary", "Tax Totals", "—"],
         ],
         [
-            ["* Odoo does not store it: a change of it alone goes unnoticed."],
+            ["* Odoo does not store it: if only this changes, it goes unnoticed."],
             ["5 fields of purchase.order, 2 of them in the copy."],
         ],
     ]

@@ -88,7 +88,7 @@ def test_a_monitor_that_is_away_does_not_fail_the_run_and_its_url_stays_secret(
         assert len(server.requests) == (trouble != "nobody")
     lines = [RedactingFormatter().format(record) for record in caplog.records]
     (told,) = [line for line in lines if "heartbeat monitor" in line]
-    assert told.startswith("The heartbeat monitor at http://127.0.0.1 could not be told")
+    assert told.startswith("The nightly run could not be reported to the heartbeat monitor at http")
     assert TOKEN not in "".join(lines)
 
 

@@ -157,8 +157,8 @@ def test_nobody_has_more_than_a_few_unfinished(monkeypatch: pytest.MonkeyPatch) 
         (Kind.RUN, {"since": "yesterday"}, "is not a time"),
         (Kind.RUN, {"since": "2024-13-45T00:00"}, "is not a time"),
         (Kind.DRY_RUN, {"since": "2999-01-01T00:00"}, "in the future"),
-        (Kind.DRY_RUN, {"until": "2024-01-01T00:00"}, "needs its beginning"),
-        (Kind.DRY_RUN, {"since": "2024-02-01T00:00", "until": "2024-01-01T00:00"}, "ends after"),
+        (Kind.DRY_RUN, {"until": "2024-01-01T00:00"}, "needs a beginning"),
+        (Kind.DRY_RUN, {"since": "2024-02-01T00:00", "until": "2024-01-01T00:00"}, "end after"),
         (Kind.DRY_RUN, {"since": "2022-02-01T00:00", "until": "2024-01-01T00:00"}, "366 days"),
         (Kind.STOP, {"run": "all"}, "not a number"),
         (Kind.MUTE, {"alert": "brake", "hours": 2161}, "1 to 2160 hours"),
@@ -387,7 +387,7 @@ def test_a_dead_workers_run_is_not_begun_again() -> None:
     assert action_claims.close_abandoned() == 1
     action.refresh_from_db()
     assert (action.status, str(action.outcome)) == (
-        Status.FAILED, "The worker that did it died. Ask for it again.",
+        Status.FAILED, "The worker that was doing it died. Ask for it again.",
     )  # fmt: skip
 
 
@@ -459,7 +459,7 @@ def test_the_page_knows_when_nobody_takes_it_and_why() -> None:
     assert waiting_too_long(action)
     assert "No worker is running" in reason_for_waiting()
     Heartbeat.objects.create(kind=Heartbeat.Kind.WORKER, host="x", pid=1, at=Now(), number=1)
-    assert "other actions in hand" in reason_for_waiting()
+    assert "busy with other actions" in reason_for_waiting()
     action.status = Status.RUNNING
     assert not waiting_too_long(action)
 
@@ -675,7 +675,7 @@ def test_what_can_not_be_broken_off_promises_no_end(kind: OperatorAction.Kind) -
     begun = OperatorAction.objects.create(**row, status=Status.RUNNING)
     assert not may_cancel(begun, user())
     answer = cancel(begun.pk, user())
-    assert (answer.done, answer.text) == (False, "It can't be broken off; it ends by itself.")
+    assert (answer.done, answer.text) == (False, "It can't be interrupted; it ends by itself.")
     assert not fresh(begun).cancel_asked_by
 
 

@@ -360,7 +360,7 @@ def test_rule_11_orders_that_never_were_cost_a_line_in_the_log_and_two_calls_a_l
     assert len(simulator.calls) - calls <= 2 * looks
     assert list(JournalEntry.objects.values_list("odoo_id", flat=True)) == [known]
     (told,) = (text for text in caplog.messages if "5001" in text)
-    assert told.startswith("200 orders that were named are neither in Odoo nor in the copy")
+    assert told.startswith("200 reported orders are neither in Odoo nor in the copy")
     assert told.endswith(f"The first: BC {list(ids[:20])}")
     assert SyncState.objects.get().scan_due_at is not None
 

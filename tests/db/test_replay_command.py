@@ -192,7 +192,7 @@ def test_nothing_chosen_shows_what_there_is_and_asks_for_a_choice(replay: Replay
 
 @pytest.mark.usefixtures("four_failed")
 def test_a_choice_beside_all_is_a_contradiction(replay: Replay) -> None:
-    with pytest.raises(CommandError, match="exclude each other"):
+    with pytest.raises(CommandError, match="can't be combined"):
         replay("--all", "--bc", "1")
 
 

@@ -140,4 +140,4 @@ def test_the_command_tells_the_time_too() -> None:
     replayed(600, 60)
     said = StringIO()
     call_command("replay", "--all", "--dry-run", stdout=said)
-    assert "That takes about 3.0 s at the pace of the latest one." in said.getvalue()
+    assert "That takes about 3.0 s at the pace of the latest replay or run." in said.getvalue()

@@ -184,7 +184,7 @@ def test_one_at_a_time_and_a_dead_one_does_not_stay(chief: Client, odoo: Simulat
     later = database_now() + timedelta(seconds=50)
     token = uuid.uuid4()
     other = action_requests.begin(Kind.RULES, user, {"what": "install"}, token, later)
-    assert "Somebody else is at this just now" in work(chief, "status")
+    assert "Somebody else is doing this just now" in work(chief, "status")
     assert OperatorAction.objects.count() == 1
     OperatorAction.objects.update(lease_until=database_now() - timedelta(seconds=1))
     assert "it is missing in Odoo" in work(chief, "status")
@@ -199,7 +199,7 @@ def test_an_odoo_that_hangs_ends_with_the_deadline(
     odoo.faults.latency(20)
     page = work(chief, "status")
     odoo.faults.clear()
-    assert "Odoo was not done within" in page
+    assert "Odoo did not finish within" in page
     assert OperatorAction.objects.get().status == Status.FAILED
 
 
@@ -211,7 +211,7 @@ def test_an_address_that_says_nothing_is_not_waited_for_either(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.PUBLIC_URL = f"http://127.0.0.1:{silent.getsockname()[1]}"
         page = work(chief, "install")
-    assert "Odoo was not done within" in page
+    assert "Odoo did not finish within" in page
     assert time.monotonic() - began < http_probe.SECONDS - 1
     assert not odoo.store.tables["base.automation"].rows
 
@@ -238,7 +238,7 @@ def test_nor_is_an_odoo_that_hangs_waited_for_there(
     began = time.monotonic()
     page = work(chief, "install")
     odoo.faults.clear()
-    assert "Odoo was not done within" in page
+    assert "Odoo did not finish within" in page
     assert time.monotonic() - began < 5
 
 
@@ -275,6 +275,6 @@ def test_an_address_that_would_lose_events_is_refused_here_too(
     settings.PUBLIC_URL = odoo.url  # it answers, and is not our webhook
     page = work(chief, "install")
     assert "is not this service" in page
-    assert "Nothing was written into Odoo" in page
+    assert "Nothing was written to Odoo" in page
     assert OperatorAction.objects.get().status == Status.REFUSED
     assert not odoo.store.tables["base.automation"].rows

@@ -506,7 +506,7 @@ def test_an_interrupted_first_load_goes_on_where_it_was(
     ledger.mark(range(1, 61), Mark(cause="command", lane=Lane.BULK))
     done = run()
     assert done.status == Status.OK, done.error
-    assert f"goes on with run {begun.pk}" in done.notes
+    assert f"continues run {begun.pk}" in done.notes
     assert done.bc_count == 40
     # As of the beginning of the first attempt: what changed since then is the next run's.
     assert watermark() == datetime(2026, 1, 1, tzinfo=UTC)

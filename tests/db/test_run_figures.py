@@ -371,7 +371,7 @@ def test_nor_does_another_mark_make_younger_what_waits_all_the_while() -> None:
 @pytest.mark.parametrize(
     ("deleted", "poisoned", "ending"),
     [
-        (0, 0, "Nothing was changed; sync_BcLinbc puts it right."),
+        (0, 0, "Nothing was changed; sync_BcLinbc would put it right."),
         (0, 1, "1 order cannot be read"),
         (9, 1, "--force"),
     ],
@@ -388,7 +388,7 @@ def test_a_dry_run_ends_with_what_a_run_would_do(
     said = sync("--dry-run")
     assert said.code == 7
     assert ending in said.out
-    assert ("puts it right." in said.out) == (not deleted and not poisoned)
+    assert ("would put it right." in said.out) == (not deleted and not poisoned)
     code = sync().code
     assert code == (5 if deleted else 3 if poisoned else 0)
     if code:

@@ -267,7 +267,7 @@ def test_a_slice_that_the_database_fails_keeps_no_message_aside(
     failure = OperationalError("server closed the connection unexpectedly")
     monkeypatch.setattr(actors, "reconcile_slice", failing(failure))
     actors.reconcile_nightly()
-    assert "the scheduler goes on: server closed the connection" in caplog.text
+    assert "the scheduler will resume it: server closed the connection" in caplog.text
 
 
 def test_a_slice_begins_with_a_connection_of_its_own(nightly_just_became_due: None) -> None:

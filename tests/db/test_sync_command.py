@@ -248,7 +248,7 @@ def test_told_to_stop_in_the_middle_of_a_call_it_exits_with_130(simulator: Simul
     simulator.faults.between_calls(lambda *_: process.stopping.set())
     said = sync("--json")
     assert (said.code, said.json["status"]) == (130, "interrupted")
-    assert "the next run goes on" in said.err
+    assert "the next run continues" in said.err
     assert lock_is_free()
     assert SyncLog.objects.get().error == "interrupted: the next run goes on"
     assert not Alert.objects.exists()
@@ -894,7 +894,7 @@ def test_a_first_load_that_is_interrupted_leaves_the_lock_free_and_is_gone_on_wi
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert json.loads(out)["status"] == "interrupted"
-    assert "the next run goes on" in err
+    assert "the next run continues" in err
     assert "Traceback" not in err
     assert deployment.sql("SELECT is_syncing, last_sync FROM bc_consumer_syncstate") == [
         (False, None)
@@ -905,7 +905,7 @@ def test_a_first_load_that_is_interrupted_leaves_the_lock_free_and_is_gone_on_wi
     assert had < 1500
     simulator.faults.clear()
     done = json.loads(deployment.manage("sync_BcLinbc", "--json").stdout)
-    assert "goes on with run 1" in done["run"]["notes"]
+    assert "continues run 1" in done["run"]["notes"]
     assert differences(simulator, deployment.sql) == []
 
 

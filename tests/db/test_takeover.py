@@ -112,7 +112,7 @@ def test_a_run_waits_for_what_earlier_ones_marked_and_counts_it(
     )  # fmt: skip
     ledger.mark(range(1, 61), Mark(cause="command", lane=Lane.BULK, run=begun.pk))
     done = reconcile(RunRequest(Cause.COMMAND))
-    assert f"goes on with run {begun.pk}" in done.notes
+    assert f"continues run {begun.pk}" in done.notes
     assert (done.status, done.bc_count, done.applied) == (Status.OK, 100, 100)
     begun.refresh_from_db()
     assert begun.bc_count == 0

@@ -119,7 +119,7 @@ def test_what_a_killed_worker_had_in_hand_is_done_by_another_or_ends_as_failed(
     assert (again["status"], again["attempts"]) == ("done", 2)
     killed = end_of(deployment, run_key)
     assert (killed["status"], killed["outcome"]) == (
-        "failed", "The worker that did it died. Ask for it again.",
+        "failed", "The worker that was doing it died. Ask for it again.",
     )  # fmt: skip
     (key,) = ask(deployment, ("run", {}))
     ended = end_of(deployment, key, 90)

@@ -110,7 +110,7 @@ def test_rabbitmq_away_for_good_between_two_slices(
         ("running",)
     ]
     wait_for_the_end(deployment, 150)
-    assert "is done here: RabbitMQ is away" in deployment.logs()
+    assert "in this process: RabbitMQ is away" in deployment.logs()
     assert "unexpected internal error" not in deployment.logs()
     gate_to_rabbitmq.open()
     assert deployment.sql("SELECT status FROM bc_consumer_synclog WHERE cause <> 'poll'") == [
@@ -172,7 +172,7 @@ def test_postgresql_restarted_in_a_command(
     first = "ok" if command.returncode == 0 else "failed"
     assert command.returncode in {0, 1}, said
     # The one when it still is away as the run ends, the other when it is back by then.
-    ends = ("The database failed", "The watermark stays", "the next run goes on with it")
+    ends = ("The database failed", "The watermark stays", "the next run continues it")
     assert first == "ok" or any(text in said for text in ends), said[-3000:]
     assert "Traceback" not in said
     simulator.faults.clear()

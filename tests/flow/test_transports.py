@@ -40,4 +40,4 @@ def test_rule_2_a_deployment_reads_by_the_fastest_transport(
     simulator.write_order(first, partner_ref="told by nobody")
     deployment.manage("sync_BcLinbc")
     assert differences(simulator, deployment.sql) == []
-    assert f"asked by {chosen} from now on" in deployment.logs()
+    assert f"called over {chosen} from now on" in deployment.logs()

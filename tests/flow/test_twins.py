@@ -69,4 +69,4 @@ def test_a_dead_one_is_known_by_its_missed_beats(twins: Deployment, simulator: S
     twins.start_worker()
     # A lease is 90 s; a death is noticed after 35 to 45.
     twins.wait_until(lambda: not differences(simulator, twins.sql), 75, what="the orders")
-    assert "the 20 orders it had in hand are free" in twins.logs()
+    assert "the 20 orders it had claimed are free again" in twins.logs()

@@ -265,7 +265,7 @@ def test_everything_from_another_process(odoo17: Simulator, caller: Caller) -> N
     remote.faults.between_calls([{"do": "write_order", "args": [1], "kwargs": {"origin": "torn"}}])
     assert caller.order("read", [1], ["origin"])[0]["origin"] is False
     assert caller.order("read", [1], ["origin"])[0]["origin"] == "torn"
-    with pytest.raises(RuntimeError, match="no such thing to do"):
+    with pytest.raises(RuntimeError, match="unknown action"):
         remote.nonsense()
     with pytest.raises(RuntimeError, match="MissingError"):
         remote.write_order(999, partner_ref="x")

@@ -99,7 +99,7 @@ def test_an_error_is_logged_and_the_former_answer_stays(
     known = value()
     assert known is not None
     assert known.answer == 1
-    assert "a question to another server failed" in caplog.text
+    assert "a call to another server failed" in caplog.text
 
 
 def test_it_can_be_forgotten(server: Server) -> None:

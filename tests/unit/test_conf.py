@@ -90,7 +90,7 @@ def test_whole_numbers_are_given_once_each_in_their_order() -> None:
 @pytest.mark.parametrize(
     ("variables", "told"),
     [
-        ({"ODOO_DOMAIN": '["|"]'}, "ODOO_DOMAIN is no domain"),
+        ({"ODOO_DOMAIN": '["|"]'}, "ODOO_DOMAIN is not a domain"),
         ({"ODOO_EXTRA_FIELDS": "partner_id.vat"}, "belongs to another record"),
         ({"ODOO_ORDER_MODEL": "account.move"}, "ODOO_ORDER_MODEL"),
     ],

@@ -136,7 +136,7 @@ def test_installing_twice_changes_nothing(odoo: Simulator) -> None:
     odoo.calls_clear()
     said = odoo_rules("install")
     assert said.code == 0
-    assert "Nothing was to be done" in said.out
+    assert "There was nothing to do" in said.out
     assert (rows(odoo, "base.automation"), rows(odoo, "ir.actions.server")) == before
     assert not [call for call in odoo.calls if call.method in {"create", "write", "unlink"}]
 
@@ -250,7 +250,7 @@ def test_each_protocol_will_do(settings: LazySettings, version: int, transport: 
         settings.ODOO_TRANSPORT, settings.ODOO_PASSWORD = transport, "an-api-key"
         assert odoo_rules("install").code == 0
         assert sorted(rules(simulator)) == RULES
-        assert "Nothing was to be done" in odoo_rules("install").out
+        assert "There was nothing to do" in odoo_rules("install").out
         assert odoo_rules("remove").code == 0
         assert rules(simulator) == {}
         simulator.faults.deny_model("base.automation")
@@ -346,7 +346,7 @@ def test_rotating_takes_steps_that_lose_no_event(odoo: Simulator, settings: Lazy
         assert odoo_rules("status").code == 7
         second = odoo_rules("install", "--rotate")
         assert second.code == 0, second.err
-        assert "Take the others out" in second.out
+        assert "Remove the others" in second.out
         for name in RULES:
             assert f"odoo:{new}@" in action_of(odoo, name)["webhook_url"]
         settings.ODOO_WEBHOOK_SECRETS = [new]

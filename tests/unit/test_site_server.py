@@ -193,7 +193,7 @@ def test_a_quota_bounds_who_is_served_and_who_waits() -> None:
 
     assert asyncio.run(refusals()) == [
         "503 too many requests at once; try again in a moment",
-        "503 no answer in time; try again in a moment",
+        "503 no thread became free in time; try again in a moment",
     ]
 
 

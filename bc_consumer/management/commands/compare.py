@@ -50,7 +50,7 @@ class Command(RedactedCommand):
                 Exit.OK: _("equal"),
                 Exit.FAILED: _("failed: Odoo or the database is away"),
                 Exit.USAGE: _("wrong options, or the reference names no order, or several"),
-                Exit.PARTIAL: _("Odoo fails to read this order, or nobody has it"),
+                Exit.PARTIAL: _("Odoo can't read this order, or neither Odoo nor the copy has it"),
                 Exit.REFUSED: _("Odoo rejects our access: credentials, rights, database, fields"),
                 Exit.DRIFT: _("different"),
                 Exit.INTERRUPTED: _("interrupted (Ctrl-C, SIGTERM)"),
@@ -141,18 +141,18 @@ def _state(comparison: OrderComparison) -> str:
     as_of = {"time": moment(comparison.synced_at)}
     if comparison.missing is None:
         return _("equal. The copy is as of %(time)s.") % as_of
-    return _("%(reason)s The copy knows it.") % {"reason": _in_odoo(comparison.missing)}
+    return _("%(reason)s The copy shows that.") % {"reason": _in_odoo(comparison.missing)}
 
 
 def _differs(comparison: OrderComparison) -> str:
     if not comparison.exists_in_copy:
-        return _("it is missing in the copy.")
+        return _("it is missing from the copy.")
     if comparison.missing is not None:
-        return _("%(reason)s The copy does not know it yet.") % {
+        return _("%(reason)s The copy does not show that yet.") % {
             "reason": _in_odoo(comparison.missing)
         }
     if comparison.outcome == Outcome.RESTORED:
-        return _("Odoo has it, and the copy has it as archived or not readable.")
+        return _("Odoo has it, but the copy has it as archived or not readable.")
     return _("different. The copy is as of %(time)s.") % {"time": moment(comparison.synced_at)}
 
 
@@ -161,9 +161,9 @@ def _in_odoo(missing: Missing | None) -> str:
         return ""
     return {
         Missing.GONE: _("Odoo has no such order."),
-        Missing.FORBIDDEN: _("Odoo keeps it from our account."),
-        Missing.OUTSIDE_DOMAIN: _("it is outside ODOO_DOMAIN, so it is not to be copied."),
-        Missing.OUTSIDE_COMPANIES: _("it is outside ODOO_COMPANY_IDS, so it is not to be copied."),
+        Missing.FORBIDDEN: _("Odoo hides it from our account."),
+        Missing.OUTSIDE_DOMAIN: _("it is outside ODOO_DOMAIN, so it is not copied."),
+        Missing.OUTSIDE_COMPANIES: _("it is outside ODOO_COMPANY_IDS, so it is not copied."),
     }[missing]
 
 
@@ -175,7 +175,7 @@ def _count(changes: Changes) -> str:
 
 def _what_to_do(comparison: OrderComparison) -> str:
     if comparison.is_pending:
-        return _("Nothing was changed. The order is pending: a worker reads it.")
+        return _("Nothing was changed. The order is pending: a worker will read it.")
     return _("Nothing was changed. To read it now: manage.py sync_BcLinbc --bc %(order)s") % {
         "order": comparison.odoo_id
     }

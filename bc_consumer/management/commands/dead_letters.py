@@ -34,8 +34,8 @@ class Command(RedactedCommand):
         parser.epilog = exit_code_table(
             {
                 Exit.OK: _("done"),
-                Exit.FAILED: _("you answered no, no such messages, or the database is away"),
-                Exit.USAGE: _("wrong options, or nobody could be asked"),
+                Exit.FAILED: _("you answered no, no such messages exist, or the database is away"),
+                Exit.USAGE: _("wrong options, or there was nobody to ask"),
             }
         )
         parser.formatter_class = HelpFormatter
@@ -84,7 +84,7 @@ class Command(RedactedCommand):
             raise CommandError(_("There are no such messages."), returncode=int(Exit.FAILED))
         if not options["yes"]:
             if not sys.stdin.isatty():
-                text = _("Nothing was changed: nobody can be asked here, so add --yes.")
+                text = _("Nothing was changed: there is nobody to ask here, so add --yes.")
                 raise CommandError(text, returncode=int(Exit.USAGE))
             question = _("Delete %(count)s messages? [y/N]") % {"count": number(len(keys))}
             if not self.is_confirmed(question):

@@ -48,12 +48,12 @@ class Command(RedactedCommand):
         """Declare the options."""
         parser.description = _(
             "Checks settings, database, RabbitMQ, Odoo, the rules there, workers and runs, "
-            "and\nnames cause and fix of each problem. It changes nothing."
+            "and\nnames the cause and the fix of each problem. It changes nothing."
         )
         parser.epilog = exit_code_table(
             {
                 Exit.OK: _("all is in order"),
-                Exit.WARNINGS: _("warnings: it works, and may not for long"),
+                Exit.WARNINGS: _("warnings: it works, but may not for long"),
                 Exit.ERRORS: _("errors, or the command could not run"),
             }
         )
@@ -127,7 +127,7 @@ def _summary(found: Iterable[Diagnosis]) -> str:
     if warnings:
         text = ngettext("%(count)s warning", "%(count)s warnings", warnings)
         told.append(text % {"count": number(warnings)})
-    return _("%(found)s. What to do stands behind each arrow (→).") % {"found": ", ".join(told)}
+    return _("%(found)s. Each arrow (→) says what to do.") % {"found": ", ".join(told)}
 
 
 def _facts(found: Iterable[Diagnosis], code: Exit) -> dict[str, Any]:

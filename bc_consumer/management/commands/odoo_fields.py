@@ -100,7 +100,7 @@ class Command(RedactedCommand):
                 self.stdout.write("\n".join([heading, *self._table(group)]))
                 self.stdout.write("")
         if any(not choice.stored and choice.way in {Way.EXTRA, Way.POSSIBLE} for choice in shown):
-            text = _("%(mark)s Odoo does not store it: a change of it alone goes unnoticed.")
+            text = _("%(mark)s Odoo does not store it: if only this changes, it goes unnoticed.")
             self.tell(text % {"mark": NOT_STORED})
         copied = sum(choice.way in GROUPS[0] for choice in shown)
         text = _("%(count)s fields of %(model)s, %(copied)s of them in the copy.")

@@ -34,24 +34,22 @@ class Command(RedactedCommand):
         parser.add_argument(
             "what",
             choices=("install", "status", "remove"),
-            help=_("install: create, correct, remove doubles; status: compare only"),
+            help=_("install: create, correct, remove duplicates; status: compare only"),
         )
         parser.add_argument(
             "--url",
             default="",
-            help=_(
-                "where Odoo reaches this site, in place of PUBLIC_URL: https://copy.example.com"
-            ),
+            help=_("where Odoo reaches this site, instead of PUBLIC_URL: https://copy.example.com"),
         )
         parser.add_argument(
             "--rotate", action="store_true", help=_("install: change the secret, step by step")
         )
         parser.add_argument(
-            "--dry-run", action="store_true", help=_("say what would be done, and do nothing")
+            "--dry-run", action="store_true", help=_("show what would be done, and do nothing")
         )
         parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
         parser.add_argument(
-            "--login", default="", help=_("an account with Settings rights, for this time only")
+            "--login", default="", help=_("an account with Settings rights, for this one time")
         )
         parser.add_argument(
             "--password-from-env",
@@ -62,7 +60,7 @@ class Command(RedactedCommand):
         parser.add_argument(
             "--unchecked",
             action="store_true",
-            help=_("install although the address does not take the secret from here"),
+            help=_("install even if the address does not accept the secret from here"),
         )
         parser.add_argument(
             "--move",

@@ -57,9 +57,9 @@ class Command(RedactedCommand):
             {
                 Exit.OK: _("done, or nothing to do"),
                 Exit.FAILED: _(
-                    "nothing was changed on request, or the database or RabbitMQ is away"
+                    "nothing was changed: you answered no, or the database or RabbitMQ is away"
                 ),
-                Exit.USAGE: _("wrong options, nothing chosen, or nobody there to be asked"),
+                Exit.USAGE: _("wrong options, nothing chosen, or there was nobody to ask"),
                 Exit.INTERRUPTED: _("interrupted (Ctrl-C); what was marked stays marked"),
             }
         )
@@ -74,7 +74,7 @@ class Command(RedactedCommand):
         parser.add_argument(
             "--error",
             metavar="CLASS_OR_TEXT",
-            help=_("those whose kind of error this is, or whose error contains this text"),
+            help=_("those with this kind of error, or whose error contains this text"),
         )
         parser.add_argument(
             "--since",
@@ -86,7 +86,7 @@ class Command(RedactedCommand):
         parser.add_argument(
             "--dead-letters",
             action="store_true",
-            help=_("bring in the messages that RabbitMQ keeps aside, unreadable ones included"),
+            help=_("bring in the messages that RabbitMQ has set aside, unreadable ones included"),
         )
         parser.add_argument(
             "--dry-run", action="store_true", help=_("show them by cause, and change nothing")
@@ -97,7 +97,7 @@ class Command(RedactedCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run the replay, and exit with the code of its result."""
         if options["all"] and any(options[name] for name in FILTERS):
-            self._parser.error(_("--all and a choice exclude each other"))
+            self._parser.error(_("--all can't be combined with a choice"))
         self._json: bool = options["json"]
         broker = dramatiq.get_broker()
         self._broker = broker if isinstance(broker, Broker) else None
@@ -137,7 +137,7 @@ class Command(RedactedCommand):
             return self._end(Exit.OK)
         if not options["yes"]:
             if not sys.stdin.isatty():
-                text = _("Nothing was changed: nobody can be asked here, so add --yes.")
+                text = _("Nothing was changed: there is nobody to ask here, so add --yes.")
                 return self._end(Exit.USAGE, text)
             if not self.is_confirmed(_question(count, waiting)):
                 return self._end(Exit.FAILED, _("Nothing was changed."))
@@ -190,8 +190,8 @@ class Command(RedactedCommand):
         if known.is_odoo_away:
             return _("Odoo does not answer at present: they wait until it does.")
         if known.seconds is None:
-            return _("How long that takes is not known: nothing of its size was read lately.")
-        return _("That takes about %(time)s at the pace of the latest one.") % {
+            return _("How long that takes is not known: nothing of this size was read lately.")
+        return _("That takes about %(time)s at the pace of the latest replay or run.") % {
             "time": duration(known.seconds)
         }
 
@@ -263,10 +263,10 @@ def _plain(value: Any) -> Any:
 
 def _description() -> str:
     return _(
-        "Shows the orders that could not be copied, by cause, and has those chosen read again:\n"
-        "behind everything more urgent, and together, so that thousands of them neither flood\n"
-        "Odoo nor hold webhooks up. An order that is fine meanwhile is read once more, and\n"
-        "nothing changes. Workers do the work; nothing waits for it here."
+        "Shows the orders that could not be copied, by cause, and has the chosen ones read again:\n"
+        "after everything more urgent, and together, so that thousands of them neither flood\n"
+        "Odoo nor hold up webhooks. An order that is fine by now is read once more, and nothing\n"
+        "changes. Workers do the work; this command does not wait for it."
     )
 
 
@@ -314,8 +314,8 @@ def _result_lines(replayed: int, brought: dead_letters.Imported) -> Iterator[str
         yield text % {"count": number(replayed)}
     if brought.orders:
         text = ngettext(
-            "%(count)s order of dead letters is marked.",
-            "%(count)s orders of dead letters are marked.",
+            "%(count)s order from dead letters is marked.",
+            "%(count)s orders from dead letters are marked.",
             brought.orders,
         )
         yield text % {"count": number(brought.orders)}
@@ -330,7 +330,7 @@ def _result_lines(replayed: int, brought: dead_letters.Imported) -> Iterator[str
 
 def _names_unknown(error: Exception) -> str:
     return _(
-        "The copy has no order of this reference, and Odoo could not be asked: %(error)s\n"
+        "The copy has no order with this reference, and Odoo could not be asked: %(error)s\n"
         "Nothing was changed. Give the order's Odoo id instead."
     ) % {"error": said(error)}
 

@@ -29,7 +29,7 @@ class Command(BaseCommand):
         """Declare no options; add the exit codes to the help."""
         parser.epilog = exit_code_table(
             {
-                Exit.OK: _("told to end (Ctrl-C, SIGTERM)"),
+                Exit.OK: _("told to stop (Ctrl-C, SIGTERM)"),
                 Exit.FAILED: _("a setting is wrong, or an unexpected internal error"),
                 Exit.USAGE: _("wrong options"),
             }
@@ -46,7 +46,7 @@ class Command(BaseCommand):
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
-        logger.info("scheduler: begins")
+        logger.info("scheduler: started")
         sweeper = SweeperThread()
         sweeper.start()
         Ticker().run(stop)

@@ -26,7 +26,7 @@ class Command(RedactedCommand):
         """Declare no options; add the exit codes to the help."""
         parser.epilog = exit_code_table(
             {
-                Exit.OK: _("every channel took the message"),
+                Exit.OK: _("every channel accepted the message"),
                 Exit.FAILED: _("one or more did not, or no channel is set"),
                 Exit.USAGE: _("wrong options"),
             }

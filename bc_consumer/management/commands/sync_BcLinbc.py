@@ -70,22 +70,24 @@ class Command(RedactedCommand):
         parser.epilog = sync_text.exit_codes()
         parser.formatter_class = HelpFormatter
         parser.add_argument(
-            "--full", action="store_true", help=_("compare every order's content, not dates only")
+            "--full",
+            action="store_true",
+            help=_("compare every order's content, not only its dates"),
         )
         parser.add_argument(
             "--since",
             type=parse_since,
             metavar="WHEN",
             help=_(
-                "begin the window there: 2d, 36h, 2026-11-24 or 2026-11-24T06:00 (in TIME_ZONE);"
-                " where that leaves a gap to the last good run, the watermark stays"
+                "begin the window then: 2d, 36h, 2026-11-24 or 2026-11-24T06:00 (in TIME_ZONE);"
+                " if that leaves a gap after the last good run, the watermark stays"
             ),
         )
         parser.add_argument(
             "--until",
             type=parse_since,
             metavar="WHEN",
-            help=_("with --dry-run and --since: compare what was last written in between"),
+            help=_("with --dry-run and --since: compare what was last written between the two"),
         )
         parser.add_argument(
             "--dry-run",
@@ -97,12 +99,12 @@ class Command(RedactedCommand):
             type=parse_order,
             nargs="+",
             metavar="ORDER",
-            help=_("these orders alone, at once, by Odoo id or reference (P00042)"),
+            help=_("only these orders, right away, by Odoo id or reference (P00042)"),
         )
         parser.add_argument(
             "--force",
             action="store_true",
-            help=_("archive what Odoo no longer has in spite of the brake; let held orders go"),
+            help=_("archive what Odoo no longer has, despite the brake; release held orders"),
         )
         parser.add_argument(
             "--json", action="store_true", help=_("print one JSON object, whatever happens")
@@ -137,13 +139,13 @@ class Command(RedactedCommand):
             for other in others:
                 if _given(options, one) and _given(options, other):
                     names = {"one": one, "other": other}
-                    self._parser.error(_("%(one)s and %(other)s exclude each other") % names)
+                    self._parser.error(_("%(one)s and %(other)s can't be combined") % names)
         if options["until"] is None:
             return
         if not options["dry_run"] or options["since"] is None:
             self._parser.error(_("--until needs --dry-run and --since"))
         if options["until"] <= options["since"]:
-            self._parser.error(_("--until is to be after --since"))
+            self._parser.error(_("--until must be after --since"))
 
     def _run_guarded(self, options: dict[str, Any], line: StatusLine) -> Exit:
         """Turn each expected error into a sentence and an exit code."""
@@ -302,7 +304,8 @@ class Command(RedactedCommand):
         self.complain(sync_text.unlock_warning(state, who, database_now()))
         if ask and not sys.stdin.isatty():
             return self._end(
-                Exit.USAGE, _("Nothing was changed: nobody can be asked here, so add --no-input.")
+                Exit.USAGE,
+                _("Nothing was changed: there is nobody to ask here, so add --no-input."),
             )
         if ask and not self.is_confirmed(_("Release it? [y/N]")):
             return self._end(Exit.FAILED, _("Nothing was changed."))

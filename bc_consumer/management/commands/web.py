@@ -36,7 +36,7 @@ class Command(BaseCommand):
         """Declare the address of the server."""
         parser.epilog = exit_code_table(
             {
-                Exit.OK: _("told to end (Ctrl-C, SIGTERM)"),
+                Exit.OK: _("told to stop (Ctrl-C, SIGTERM)"),
                 Exit.FAILED: _("a setting is wrong, or the port is taken"),
                 Exit.USAGE: _("wrong options"),
             }
@@ -45,13 +45,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--host",
             default=env.text("HOST", "0.0.0.0"),  # noqa: S104 (a server)
-            help=_("the address to listen on, in place of HOST"),
+            help=_("the address to listen on, instead of HOST"),
         )
         parser.add_argument(
             "--port",
             type=int,
             default=env.integer("PORT", 8000, minimum=1),
-            help=_("its port, in place of PORT"),
+            help=_("its port, instead of PORT"),
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:

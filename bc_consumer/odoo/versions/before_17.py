@@ -76,7 +76,7 @@ class SeparateReads:
         raise OdooTorn(
             _(
                 "Orders %(ids)s changed in Odoo between the reads of the order and of"
-                " its lines, %(rounds)s times in a row (torn): to be read again later",
+                " its lines, %(rounds)s times in a row (torn): they will be read again later",
                 ids=f"{open_ids}",
                 rounds=ROUNDS,
             )

@@ -96,12 +96,12 @@ def test_the_fastest_that_works_is_chosen_once(
             ask(odoo)
         assert sum(server.asked.values()) - server.asked[chosen] == before
     [message] = [record.getMessage() for record in caplog.records]
-    assert message.startswith(f"Odoo is asked by {chosen} from now on (")
+    assert message.startswith(f"Odoo is called over {chosen} from now on (")
     # It says why it is none of the faster ones.
     for faster in ("json2", "jsonrpc"):
         if faster == chosen:
             break
-        assert f"not by {faster}: " in message
+        assert f"not over {faster}: " in message
     assert PASSWORD not in caplog.text
 
 
@@ -117,7 +117,7 @@ def test_an_endpoint_that_vanished_is_told_and_the_next_one_used(
             caplog.clear()
             assert ask(odoo) == [3]
             assert odoo.transport == then
-            assert f"no longer answers by {gone}" in caplog.text
+            assert f"no longer answers over {gone}" in caplog.text
         server.open.clear()
         with pytest.raises(MissingEndpoint):
             ask(odoo)
@@ -182,7 +182,7 @@ def test_what_was_hidden_for_a_moment_is_found_later(
         odoo._transport._transport._next_look = 0.0  # type: ignore[attr-defined]
         assert ask(odoo) == [3]
         assert odoo.transport == "json2"
-    assert "Odoo is asked by json2 from now on (json2 answers now)" in caplog.text
+    assert "Odoo is called over json2 from now on (json2 works now)" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_it_is_sent_as_odoo_writes_it() -> None:
         ({}, "is not a list"),
         ("state", "is not a list"),
         ([["state", "="]], "not a term of three parts"),
-        (["state", "=", "draft"], "'state' stands where a term"),
+        (["state", "=", "draft"], "'state' is not a term"),
         ([["state", "is", "draft"]], "'is' in .* is not an operator"),
         ([["state", "in", "draft"]], "takes a list"),
         ([["state", "=", ["draft"]]], "takes one value"),
@@ -58,7 +58,7 @@ def test_what_is_no_domain_is_told_why(domain: Any, told: str) -> None:
 
 
 def test_a_wrong_domain_is_refused_before_anything_is_sent() -> None:
-    with pytest.raises(OdooRefused, match="ODOO_DOMAIN is no domain"):
+    with pytest.raises(OdooRefused, match="ODOO_DOMAIN is not a domain"):
         OdooSettings("https://odoo.example.com", "d", "l", "p", domain=["|"])
 
 

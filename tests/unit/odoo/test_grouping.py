@@ -120,7 +120,7 @@ def test_an_odoo_that_cannot_group_says_so(each_version: Simulator) -> None:
     listing = gateway(each_version).listing
     for method in ("read_group", "formatted_read_group"):
         each_version.faults.hide_method(method)
-    with pytest.raises(CannotGroup, match=r"ids are to be compared"):
+    with pytest.raises(CannotGroup, match=r"ids have to be compared"):
         listing.order_buckets("day")
     each_version.faults.clear()
     [bucket] = listing.order_buckets("day")

@@ -86,7 +86,7 @@ def test_a_stop_breaks_a_call_off_at_once() -> None:
         with pytest.raises(OdooInterrupted):
             odoo.version()
         assert time.monotonic() - began < 15  # the answer would take 30
-        with pytest.raises(OdooInterrupted, match="not begun"):
+        with pytest.raises(OdooInterrupted, match="not started"):
             odoo.version()
 
 

@@ -37,7 +37,7 @@ def test_values_come_as_they_were_sent() -> None:
     ],
 )
 def test_what_is_no_answer_of_odoo_is_refused(body: bytes) -> None:
-    with pytest.raises(OdooProtocolError, match="no JSON"):
+    with pytest.raises(OdooProtocolError, match="not JSON"):
         read_json(body)
 
 

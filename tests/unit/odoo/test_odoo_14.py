@@ -81,7 +81,7 @@ def test_groups_that_nothing_dates_are_none() -> None:
 
     with (
         serving(TinyOdoo(undated).respond) as (_server, odoo),
-        pytest.raises(CannotGroup, match="ids are to be compared"),
+        pytest.raises(CannotGroup, match="ids have to be compared"),
     ):
         odoo.listing.order_buckets("month")
 

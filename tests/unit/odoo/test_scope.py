@@ -98,7 +98,7 @@ def test_an_odoo_that_cannot_search_at_all_is_away_not_misconfigured(simulator: 
     odoo = gateway(simulator, domain=[["state", "=", "purchase"]])
     odoo.ping()
     simulator.faults.fault_all(1, "psycopg2.OperationalError: out of memory")
-    with pytest.raises(OdooUnavailable, match="in trouble"):
+    with pytest.raises(OdooUnavailable, match="The problem is Odoo"):
         odoo.ping()
 
 
