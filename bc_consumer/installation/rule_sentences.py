@@ -188,4 +188,4 @@ def called_address(one: ComparedRule) -> str:
 
 def named(rule: FoundRule) -> str:
     """Return a rule's id and name."""
-    return f"{rule.id} «{rule.name}»"
+    return _('%(id)s "%(name)s"') % {"id": rule.id, "name": rule.name}

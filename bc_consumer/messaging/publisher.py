@@ -6,11 +6,12 @@ anyway. An event to be stored is either confirmed by RabbitMQ or reported as not
 """
 
 import contextlib
+import itertools
 import logging
 import queue
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
@@ -40,6 +41,12 @@ PAUSE_SECONDS = 2.0
 MOST_WAITING = 100
 """Most jobs in this process's queue at which a wake-up is still added. Further ones are dropped:
 each wake-up makes a worker take whatever is due by then."""
+SPACING_SECONDS = 0.01
+"""Between two messages of :meth:`Publisher.announce`. Each makes a worker look at the ledger, which
+costs twice what the web process spends on an event; a look so soon after another finds little.
+"""
+MOST_ANNOUNCED = 1_000
+"""Most ids in one message; further ones are dropped, as with MOST_WAITING."""
 CLOSE, STORE_FIRST, WAKE = -1, 0, 1
 """Priorities of jobs; the lowest goes first."""
 FAILURES = (AMQPError, AMQPConnectorException, BrokerConnectionError, OSError)
@@ -53,6 +60,7 @@ class _Job:
     priority: int
     number: int
     odoo_id: int | None = field(default=None, compare=False)
+    announces: bool = field(default=False, compare=False)
     body: bytes = field(default=b"", compare=False)
     until: float = field(default=0.0, compare=False)
     stored: "Future[bool]" = field(default_factory=Future, compare=False)
@@ -74,6 +82,11 @@ class Publisher(threading.Thread):
         self._lock = threading.Lock()
         self._connect_attempted = threading.Event()
         self._closed = False
+        self._announced: list[int] = []
+        """Ids for the next message, guarded by the lock."""
+        self._announce_at: float | None = None
+        """When that message is due, by ``time.monotonic()``; None: there is none."""
+        self._latest_announcement = 0.0
         self.away = False
         """RabbitMQ failed and has not answered since; the thread tries again when idle."""
 
@@ -90,6 +103,21 @@ class Publisher(threading.Thread):
             if self.waiting() >= MOST_WAITING:
                 return
             self._jobs.put(_Job(WAKE, self._next_number(), odoo_id=odoo_id))
+
+    def announce(self, odoo_ids: Iterable[int]) -> None:
+        """Send a message for these ids: at once, or together with others SPACING_SECONDS later.
+
+        Each id stands in a message that is sent after this call, unless more than MOST_ANNOUNCED
+        have gathered, or RabbitMQ is away.
+        """
+        if self._closed or time.monotonic() < self._down_until:
+            return
+        with self._lock:
+            gathered = bool(self._announced)
+            self._announced += itertools.islice(odoo_ids, MOST_ANNOUNCED - len(self._announced))
+            if gathered or not self._announced:
+                return
+        self._jobs.put(_Job(WAKE, self._next_number(), announces=True))
 
     def waiting(self) -> int:
         """Return how many wake-ups and events are still to be published."""
@@ -132,16 +160,16 @@ class Publisher(threading.Thread):
     def run(self) -> None:
         """Publish until :meth:`close`, or until the process ends."""
         while True:
-            job = None
-            with contextlib.suppress(queue.Empty):
-                job = self._jobs.get(timeout=IDLE_SECONDS)
+            job = self._next_job()
             if job is not None and job.priority == CLOSE:
                 break
             try:
-                if job is None:
-                    self._answer_heartbeats()
-                else:
+                if job is not None:
                     self._run_job(job)
+                elif self._announce_at is None:
+                    self._answer_heartbeats()
+                if self._announce_at is not None and time.monotonic() >= self._announce_at:
+                    self._send_announced()
             except Exception:
                 logger.exception("The publisher had an unexpected internal error and carries on")
                 if job is not None:
@@ -149,9 +177,20 @@ class Publisher(threading.Thread):
         if self._rabbitmq is not None:
             self._rabbitmq.drop_connection()
 
+    def _next_job(self) -> _Job | None:
+        """Return the next job; None where there is none, and something else is due."""
+        seconds = IDLE_SECONDS
+        if self._announce_at is not None:
+            seconds = max(self._announce_at - time.monotonic(), 0.0)
+        with contextlib.suppress(queue.Empty):
+            return self._jobs.get(timeout=seconds)
+        return None
+
     def _run_job(self, job: _Job) -> None:
         if job.priority == STORE_FIRST:
             self._store(job)
+        elif job.announces:
+            self._announce_at = self._latest_announcement + SPACING_SECONDS
         else:
             self._wake(job)
 
@@ -175,21 +214,34 @@ class Publisher(threading.Thread):
                 return
         _resolve(job, kept=False)
 
+    def _send_announced(self) -> None:
+        self._announce_at = None
+        with self._lock:
+            odoo_ids, self._announced = self._announced, []
+        self._send(odoo_ids)
+        self._latest_announcement = time.monotonic()
+
     def _wake(self, job: _Job) -> None:
+        self._send([] if job.odoo_id is None else [job.odoo_id])
+
+    def _send(self, odoo_ids: Sequence[int]) -> None:
+        """Send one message about these orders; without any, only connect."""
         if time.monotonic() < self._down_until:
             return
         try:
-            if job.odoo_id is None:
+            if not odoo_ids:
                 self._ensure_fallback_queue()
                 self.away = False
                 self._connect_attempted.set()
                 return
+            first, *others = odoo_ids
             message: dramatiq.Message[None] = dramatiq.Message(
                 queue_name=settings.RABBITMQ_QUEUE,
                 actor_name=ACTOR,
-                args=(job.odoo_id,),
+                args=(first,),
                 kwargs={},
-                options={},
+                # Not an argument: workers of an older release know only one.
+                options={"further_ids": others} if others else {},
             )
             self.broker.declare_queue(settings.RABBITMQ_QUEUE)
             self.broker.enqueue(message)

@@ -191,7 +191,7 @@ def _mark_together(broker: Broker, stored: Sequence[_Stored]) -> None:
 
 
 def _mark(marks: Marks) -> None:
-    publisher().wake(ledger.mark_all(marks))
+    publisher().announce(ledger.mark_all(marks))
     process_state.wake.set()
     marked = sorted({odoo_id for odoo_id, _ in marks})
     with logging_about(order=marked, cause=",".join(sorted({mark.cause for _, mark in marks}))):

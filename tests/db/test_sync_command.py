@@ -144,7 +144,7 @@ def test_a_run_that_failed_exits_with_1_and_one_sentence(simulator: Simulator) -
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_done(arguments: list[str]) -> None:
-    with pytest.raises(CommandError, match=r"Error: .*(--since|--bc|exclude|--what)"):
+    with pytest.raises(CommandError, match=r"Error: .*(--since|--bc|combined|--what)"):
         sync(*arguments)
     assert not SyncLog.objects.exists()
 

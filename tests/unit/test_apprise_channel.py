@@ -62,7 +62,7 @@ def test_a_check_names_bad_urls_by_their_position(
         "json://example.com/hook", "slak://Secret-1A/Secret-1B", "slack://Secret-2A",
     ]  # fmt: skip
     (found,) = [message for message in check_settings() if message.id == "bc.E050"]
-    assert "number 2, 3 of" in found.msg
+    assert ": number 2, 3." in found.msg
     assert "Secret" not in f"{found}{caplog.text}"
     settings.ALERT_URLS = settings.ALERT_URLS[:1]
     assert "bc.E050" not in {message.id for message in check_settings()}
@@ -91,7 +91,7 @@ def test_a_command_that_ends_soon_checks_their_form_alone(settings: LazySettings
     settings.ALERT_URLS = ["json://example.com/hook", "slak://x", "example.com/hook"]
     with quick_checks():
         (found,) = [message for message in check_settings() if message.id == "bc.E050"]
-    assert "number 3 of" in found.msg
+    assert ": number 3." in found.msg
 
 
 def test_log_lines_of_others_that_use_apprise_pass(caplog: pytest.LogCaptureFixture) -> None:

@@ -363,7 +363,7 @@ UNAWARE = {"WWW_Authenticate": 'Basic realm="odoo webhook"'}
         (http(b"", 301, Location="https://copy.example.com/odoo/webhook/"), "redirects to https"),
         (http(b"<html>", 200, "text/html"), "not this service's webhook"),
         (http(b"", 404), "HTTP 404"),
-        (http(b'{"pong": "forged"}', 200, "application/json"), "another copy"),
+        (http(b'{"pong": "forged"}', 200, "application/json"), "Another copy"),
     ],
 )
 def test_an_address_that_would_lose_events_is_refused(
