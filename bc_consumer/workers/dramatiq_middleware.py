@@ -12,6 +12,7 @@ import time
 from dramatiq import Broker, Middleware, Worker
 
 from bc_consumer.core import process_state
+from bc_consumer.core.garbage_collection import collect_rarely
 
 STOP_SECONDS = 5.0
 """Grace time for all threads together. Work that PostgreSQL or RabbitMQ blocks is not lost: claims
@@ -33,6 +34,7 @@ class ThreadsMiddleware(Middleware):
         from bc_consumer.workers.queue_sweeper import SweeperThread
         from bc_consumer.workers.timer import Timer
 
+        collect_rarely()
         process_state.stopping.clear()
         self._threads = [
             Timer(),

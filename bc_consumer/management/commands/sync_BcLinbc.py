@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 from django.db import Error as DatabaseFailure
 from django.utils.translation import gettext as _
 
+from bc_consumer.core.garbage_collection import collect_rarely
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import message_of
 from bc_consumer.core.translatable_field import PartsField, said
@@ -126,6 +127,7 @@ class Command(RedactedCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run the chosen action, and exit with the code of its result."""
         self._refuse_contradictions(options)
+        collect_rarely()
         self._json: bool = options["json"]
         self._report: Report | None = None
         self._facts: dict[str, Any] = {}
