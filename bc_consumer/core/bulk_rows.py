@@ -5,8 +5,7 @@ store the rows. Here a statement is the same whatever it carries. SQLite stores 
 and parses their texts less exactly than Python does, so it keeps ``bulk_create``.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -34,7 +33,7 @@ class RowSource:
         types = column_types(model)
         self._types = {**{name: types[name] for name in columns}, **further}
         self._encoders = {
-            name: encoder for name, encoder in _encoders(model).items() if name in self._types
+            name: encode for name, encode in _encoders(model).items() if name in self._types
         }
 
     @property
@@ -53,19 +52,20 @@ class RowSource:
 
     def parameters(self, rows: Sequence[Row]) -> list[str]:
         """Return the parameters that stand for these rows."""
-        return [
-            orjson.dumps(self._values(name, rows), default=_json_value).decode()
-            for name in self._types
-        ]
+        return [self._parameter(name, [row[name] for row in rows]) for name in self._types]
 
     def _is_nested(self, name: str) -> bool:
-        return self._types[name] == "jsonb" and name not in self._encoders
+        return self._types[name] == "jsonb"
 
-    def _values(self, name: str, rows: Sequence[Row]) -> list[Any]:
-        values = [row[name] for row in rows]
-        if name in self._encoders:
-            return [json.dumps(value, cls=self._encoders[name]) for value in values]
-        return values
+    def _parameter(self, name: str, values: list[Any]) -> str:
+        encode = self._encoders.get(name)
+        if encode is None:
+            return orjson.dumps(values, default=_json_value).decode()
+        return orjson.dumps(values, default=encode, option=AS_THE_ENCODER_HAS_THEM).decode()
+
+
+AS_THE_ENCODER_HAS_THEM = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_NON_STR_KEYS
+"""Dates are the encoder's, who writes them in another way than orjson would."""
 
 
 def _json_value(value: object) -> str:
@@ -91,10 +91,10 @@ def _defaults(model: type[models.Model]) -> Mapping[str, Any]:
 
 
 @cache
-def _encoders(model: type[models.Model]) -> Mapping[str, type[json.JSONEncoder]]:
-    """Return the JSON columns that have an encoder of their own; they travel as texts."""
+def _encoders(model: type[models.Model]) -> Mapping[str, Callable[[Any], Any]]:
+    """Return the JSON columns that have an encoder of their own → what it makes of a value."""
     return {
-        field.attname: field.encoder
+        field.attname: field.encoder().default
         for field in model._meta.concrete_fields
         if isinstance(field, models.JSONField) and field.encoder
     }

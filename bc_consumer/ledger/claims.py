@@ -362,22 +362,25 @@ def settle(token: uuid.UUID, looks: Sequence[LookOutcome]) -> None:
 
 
 def _settle_in_one_statement(items: str, values: str, token: str) -> tuple[set[int], set[int]]:
-    """Lock in order of id, then delete and update; return the ids deleted and the ids kept."""
+    """Lock in order of id, then delete and update; return the ids deleted and the ids kept.
+
+    The looks are joined to their rows once: PostgreSQL, which expects one row of them, would
+    compare each of 200 looks with each of 200 rows.
+    """
     statement = f"""
-        WITH item AS MATERIALIZED (SELECT * FROM {dialect().looks}),
-        ours AS MATERIALIZED (
-            SELECT odoo_id, generation FROM {TABLE}
-            WHERE odoo_id IN (SELECT id FROM item) AND claim_token = %s
-            ORDER BY odoo_id FOR UPDATE),
+        WITH ours AS MATERIALIZED (
+            SELECT item.*, {TABLE}.generation AS present_generation
+            FROM {dialect().looks} JOIN {TABLE} ON {TABLE}.odoo_id = item.id
+            WHERE claim_token = %s ORDER BY odoo_id FOR UPDATE OF {TABLE}),
         done AS (
-            DELETE FROM {TABLE} USING item, ours
-            WHERE {TABLE}.odoo_id = ours.odoo_id AND item.id = ours.odoo_id
-                AND item.due IS NULL AND ours.generation = item.generation
+            DELETE FROM {TABLE} USING ours AS item
+            WHERE {TABLE}.odoo_id = item.id
+                AND item.due IS NULL AND item.present_generation = item.generation
             RETURNING {TABLE}.odoo_id),
         kept AS (
-            UPDATE {TABLE} SET {values} FROM item, ours
-            WHERE {TABLE}.odoo_id = ours.odoo_id AND item.id = ours.odoo_id
-                AND (item.due IS NOT NULL OR ours.generation <> item.generation)
+            UPDATE {TABLE} SET {values} FROM ours AS item
+            WHERE {TABLE}.odoo_id = item.id
+                AND (item.due IS NOT NULL OR item.present_generation <> item.generation)
             RETURNING {TABLE}.odoo_id)
         SELECT odoo_id, true FROM done UNION ALL SELECT odoo_id, false FROM kept"""
     with connection.cursor() as cursor:

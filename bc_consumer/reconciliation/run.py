@@ -125,6 +125,9 @@ WAKE_UPS = 8
 """Messages sent for one page of bulk marks: each worker thread that wakes takes whole batches."""
 WAIT_SECONDS = 0.2
 """Between two looks at the ledger, or at the lock, while the run waits."""
+LONGER_WAIT_SECONDS = 0.6
+"""The same while more than MANY orders are outstanding: looking counts them."""
+MANY = 1_500
 PROBE_SECONDS = 5.0
 """Between two calls by which a run itself finds out why the workers leave Odoo alone."""
 MOST_ERRORS = 5
@@ -550,7 +553,7 @@ class _Runner:
             marked = PendingBC.objects.filter(run=self.run.pk).order_by("batch_limit", "odoo_id")
             probe_odoo(marked.values_list("odoo_id", flat=True).first())
             self._probe_after = time.monotonic() + PROBE_SECONDS
-        process_state.stopping.wait(WAIT_SECONDS)
+        process_state.stopping.wait(WAIT_SECONDS if outstanding < MANY else LONGER_WAIT_SECONDS)
 
     def _stop_if_asked(self, outstanding: int | None = None, *, may_end: bool = True) -> None:
         """Raise if the run has to stop here; otherwise report its progress.

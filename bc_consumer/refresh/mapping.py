@@ -370,11 +370,11 @@ def _number(value: object, decimals: int | None) -> Decimal | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _unfit(value, _("a number"))
-    exact = Decimal(repr(value))
-    if not exact.is_finite():
+    if value - value != 0:
         raise _unfit(value, _("a finite number"))
+    exact = Decimal(repr(value))
     if decimals is not None:
-        exact = exact.quantize(_last_place(decimals), context=ROUNDING)
+        exact = exact.quantize(_last_place(decimals), None, ROUNDING)
     return exact or exact.copy_abs()  # -0.0 is 0
 
 
