@@ -50,6 +50,10 @@ bulk_batches = threading.BoundedSemaphore(2)
 """How many batches of the bulk lane a process works on at once. More would only share its one
 processor, and events would wait for a free thread."""
 
+waits_for_turn = threading.Lock()
+"""Held by the one thread of this process that waits until orders may be claimed again. It then
+takes whatever is due, so the others need not wait as well, nor ask the database."""
+
 wake = threading.Event()
 """Set when a row is due or soon will be, so that the timer checks the ledger again."""
 

@@ -111,7 +111,8 @@ def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
     """Work off due rows for ``turn`` seconds at most; return how many rows were looked at.
 
     Returns at once when nothing is due, when Odoo is in a pause, when the process is stopping, and
-    when the process's other threads are already at what is due.
+    when the process's other threads are already at what is due: one of them waits for its turn to
+    claim, or two work on bulk batches.
 
     ``run``: the key of the reconciliation whose own thread this is. The tokens then begin with that
     key, so that a killed run's claims can be given back.
@@ -123,7 +124,7 @@ def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
     looked_at = 0
     _free_unreleased_claims()
     while not process_state.stopping.is_set() and time.monotonic() < end:
-        if ledger.seconds_until_due() != 0.0:
+        if process_state.waits_for_turn.locked() or ledger.seconds_until_due() != 0.0:
             break
         with _acquire_bulk_permit() as bulk:
             token = ledger.new_token(run)
@@ -132,10 +133,22 @@ def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
                 Batch(token, claim).run()
         looked_at += len(claim.rows)
         if claim.wait:
-            process_state.stopping.wait(min(claim.wait, LONGEST_WAIT_SECONDS))
+            if not _wait_for_turn(claim.wait):
+                break
         elif not claim.rows:
             break
     return looked_at
+
+
+def _wait_for_turn(seconds: float) -> bool:
+    """Wait until orders may be claimed; return False at once if another thread waits already."""
+    if not process_state.waits_for_turn.acquire(blocking=False):
+        return False
+    try:
+        process_state.stopping.wait(min(seconds, LONGEST_WAIT_SECONDS))
+    finally:
+        process_state.waits_for_turn.release()
+    return True
 
 
 def _free_unreleased_claims() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from django.conf import LazySettings
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
@@ -16,6 +17,7 @@ from bc_consumer.ledger.claims import BESIDE_URGENT
 from bc_consumer.models import BC, Lane, PendingBC
 from bc_consumer.refresh.batch import work_off
 from odoo_simulator import Simulator
+from tests.services.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("odoo")
 
@@ -112,3 +114,31 @@ def test_leave_is_given_back_whatever_happens(
     thread.start()
     thread.join()
     assert BC.objects.count() == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_thread_waits_for_the_turn_and_takes_what_woke_the_others(
+    simulator: Simulator, settings: LazySettings
+) -> None:
+    """All threads of a process once waited, and asked the database ten times a second each."""
+    settings.BATCH_PACE_SECONDS = 1.0
+    first, second, third = simulator.bulk_create(3, 1, spread_days=10)
+    ledger.mark([first], EVENT)
+    assert work_off() == 1
+    ledger.mark([second], EVENT)
+    looks: list[int] = []
+
+    def work() -> None:
+        looks.append(work_off())
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    wait_until(process_state.waits_for_turn.locked, what="a thread to wait for its turn")
+    ledger.mark([third], EVENT)
+    with CaptureQueriesContext(connection) as queries:
+        assert work_off() == 0
+    assert not queries.captured_queries
+    thread.join(10)
+    assert looks == [2]
+    assert BC.objects.count() == 3
