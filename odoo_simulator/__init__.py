@@ -12,9 +12,9 @@ runs one as a process of its own, and `RemoteSimulator` drives it from another.
 from __future__ import annotations
 
 from odoo_simulator.call_log import Call
+from odoo_simulator.control_client import RemoteSimulator
 from odoo_simulator.errors import SerializationFailure
 from odoo_simulator.faults import Faults
-from odoo_simulator.remote import RemoteSimulator
 from odoo_simulator.simulator import SimulatedTransaction, Simulator
 from odoo_simulator.webhooks import Delivery
 

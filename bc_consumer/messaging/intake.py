@@ -463,7 +463,7 @@ class Intake(threading.Thread):
             return ""
         self._slowest_recent_seconds = max(wait.seconds, self._slowest_recent_seconds * FORGET)
         self.gate.open()
-        publisher().announce(needs_message)
+        publisher().wake_together(needs_message)
         return "ledger"
 
     def _publish(self, marks: Marks, until: float) -> str:

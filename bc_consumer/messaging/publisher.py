@@ -42,10 +42,10 @@ MOST_WAITING = 100
 """Most jobs in this process's queue at which a wake-up is still added. Further ones are dropped:
 each wake-up makes a worker take whatever is due by then."""
 SPACING_SECONDS = 0.01
-"""Between two messages of :meth:`Publisher.announce`. Each makes a worker look at the ledger, which
-costs twice what the web process spends on an event; a look so soon after another finds little.
+"""Between two messages of :meth:`Publisher.wake_together`. Each makes a worker look at the ledger,
+which costs twice what the web process spends on an event, and so soon after another finds little.
 """
-MOST_ANNOUNCED = 1_000
+MOST_GATHERED = 1_000
 """Most ids in one message; further ones are dropped, as with MOST_WAITING."""
 CLOSE, STORE_FIRST, WAKE = -1, 0, 1
 """Priorities of jobs; the lowest goes first."""
@@ -60,7 +60,7 @@ class _Job:
     priority: int
     number: int
     odoo_id: int | None = field(default=None, compare=False)
-    announces: bool = field(default=False, compare=False)
+    is_shared: bool = field(default=False, compare=False)
     body: bytes = field(default=b"", compare=False)
     until: float = field(default=0.0, compare=False)
     stored: "Future[bool]" = field(default_factory=Future, compare=False)
@@ -82,11 +82,11 @@ class Publisher(threading.Thread):
         self._lock = threading.Lock()
         self._connect_attempted = threading.Event()
         self._closed = False
-        self._announced: list[int] = []
+        self._gathered: list[int] = []
         """Ids for the next message, guarded by the lock."""
-        self._announce_at: float | None = None
+        self._message_due_at: float | None = None
         """When that message is due, by ``time.monotonic()``; None: there is none."""
-        self._latest_announcement = 0.0
+        self._latest_message_at = 0.0
         self.away = False
         """RabbitMQ failed and has not answered since; the thread tries again when idle."""
 
@@ -104,20 +104,20 @@ class Publisher(threading.Thread):
                 return
             self._jobs.put(_Job(WAKE, self._next_number(), odoo_id=odoo_id))
 
-    def announce(self, odoo_ids: Iterable[int]) -> None:
+    def wake_together(self, odoo_ids: Iterable[int]) -> None:
         """Send a message for these ids: at once, or together with others SPACING_SECONDS later.
 
-        Each id stands in a message that is sent after this call, unless more than MOST_ANNOUNCED
-        have gathered, or RabbitMQ is away.
+        Each id stands in a message that is sent after this call, unless MOST_GATHERED others wait
+        to be sent, or RabbitMQ is away.
         """
         if self._closed or time.monotonic() < self._down_until:
             return
         with self._lock:
-            gathered = bool(self._announced)
-            self._announced += itertools.islice(odoo_ids, MOST_ANNOUNCED - len(self._announced))
-            if gathered or not self._announced:
+            are_some = bool(self._gathered)
+            self._gathered += itertools.islice(odoo_ids, MOST_GATHERED - len(self._gathered))
+            if are_some or not self._gathered:
                 return
-        self._jobs.put(_Job(WAKE, self._next_number(), announces=True))
+        self._jobs.put(_Job(WAKE, self._next_number(), is_shared=True))
 
     def waiting(self) -> int:
         """Return how many wake-ups and events are still to be published."""
@@ -166,10 +166,10 @@ class Publisher(threading.Thread):
             try:
                 if job is not None:
                     self._run_job(job)
-                elif self._announce_at is None:
+                elif self._message_due_at is None:
                     self._answer_heartbeats()
-                if self._announce_at is not None and time.monotonic() >= self._announce_at:
-                    self._send_announced()
+                if self._message_due_at is not None and time.monotonic() >= self._message_due_at:
+                    self._send_gathered()
             except Exception:
                 logger.exception("The publisher had an unexpected internal error and carries on")
                 if job is not None:
@@ -180,8 +180,8 @@ class Publisher(threading.Thread):
     def _next_job(self) -> _Job | None:
         """Return the next job; None where there is none, and something else is due."""
         seconds = IDLE_SECONDS
-        if self._announce_at is not None:
-            seconds = max(self._announce_at - time.monotonic(), 0.0)
+        if self._message_due_at is not None:
+            seconds = max(self._message_due_at - time.monotonic(), 0.0)
         with contextlib.suppress(queue.Empty):
             return self._jobs.get(timeout=seconds)
         return None
@@ -189,8 +189,8 @@ class Publisher(threading.Thread):
     def _run_job(self, job: _Job) -> None:
         if job.priority == STORE_FIRST:
             self._store(job)
-        elif job.announces:
-            self._announce_at = self._latest_announcement + SPACING_SECONDS
+        elif job.is_shared:
+            self._message_due_at = self._latest_message_at + SPACING_SECONDS
         else:
             self._wake(job)
 
@@ -214,12 +214,12 @@ class Publisher(threading.Thread):
                 return
         _resolve(job, kept=False)
 
-    def _send_announced(self) -> None:
-        self._announce_at = None
+    def _send_gathered(self) -> None:
+        self._message_due_at = None
         with self._lock:
-            odoo_ids, self._announced = self._announced, []
+            odoo_ids, self._gathered = self._gathered, []
         self._send(odoo_ids)
-        self._latest_announcement = time.monotonic()
+        self._latest_message_at = time.monotonic()
 
     def _wake(self, job: _Job) -> None:
         self._send([] if job.odoo_id is None else [job.odoo_id])

@@ -154,11 +154,11 @@ class DriftScan:
             self.compared += len(batch)
             self._stop_if_asked()
 
-    def reason_to_stop(self) -> Message:
+    def find_reason_to_stop(self) -> Message:
         """Return why the brake would stop a run, or hold orders; "" where it would not."""
         if not self.gone:
             return NOTHING
-        return archive_brake.reason_to_stop(lambda: self.gone, self.odoo.listing.any_order)
+        return archive_brake.find_reason_to_stop(lambda: self.gone, self.odoo.listing.any_order)
 
     def _stop_if_asked(self) -> None:
         if process_state.stopping.is_set():
@@ -246,13 +246,15 @@ class DriftScan:
 
     def _window_orders(self) -> Iterator[int]:
         return self._pages(
-            lambda after: suspect_orders.orders_page(self.odoo, self.since, after, self._proof)
+            lambda after: suspect_orders.compare_orders_page(
+                self.odoo, self.since, after, self._proof
+            )
         )
 
     def _window_lines(self) -> Iterator[int]:
         since = self.since or self._until
         return self._pages(
-            lambda after: suspect_orders.lines_page(self.odoo, since, after, self._proof)
+            lambda after: suspect_orders.compare_lines_page(self.odoo, since, after, self._proof)
         )
 
     def _naming_models(self) -> tuple[str, ...]:
@@ -263,7 +265,7 @@ class DriftScan:
             since = self.since or self._until
             try:
                 yield from self._pages(
-                    lambda after: suspect_orders.names_page(self.odoo, model, since, after)
+                    lambda after: suspect_orders.find_renamed_page(self.odoo, model, since, after)
                 )
             except (NoRights, OdooAccessError, UnknownField):
                 note = _(

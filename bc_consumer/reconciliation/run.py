@@ -30,8 +30,8 @@ Odoo's time when the run begins.
 
 The table has the phases as rows store them: ``failed`` is ``Phase.RETRY_FAILED``. Not every run has
 every phase; the docstring of each phase's method says which runs skip it. Marks go to the bulk
-lane. The run's own threads (``drain_threads``) and all workers work them off while the phases go
-on. From the orders on, each phase but the nightly scrub begins when what was found before has
+lane. The run's own threads (``run_drain_threads``) and all workers work them off while the phases
+go on. From the orders on, each phase but the nightly scrub begins when what was found before has
 been read. A full run marks in the scrub what it has not read yet.
 """
 
@@ -69,7 +69,7 @@ from bc_consumer.odoo import (
     OdooRefused,
     UnknownField,
 )
-from bc_consumer.operations import schema_watch
+from bc_consumer.operations import field_watch
 from bc_consumer.operations.alerts import alert
 from bc_consumer.operations.language_watch import follow_language
 from bc_consumer.operations.phase_words import describe_phase
@@ -264,7 +264,7 @@ class _Runner:
         self.lock.listen_for(self.run)
         try:
             self._check_identity()
-            with drain_threads(self.run.pk, self._lost):
+            with run_drain_threads(self.run.pk, self._lost):
                 self._go_through_phases()
             self._end(*self._judge())
         except SliceOver:
@@ -313,7 +313,7 @@ class _Runner:
             self.run.window_until = self.odoo.server_time()
             self._widen_window(self.run.window_until)
             if self.run.cause != Cause.POLL:  # polls come too often for that
-                schema_watch.recheck_fields(self.odoo)
+                field_watch.recheck_fields(self.odoo)
                 follow_language(self.odoo)
             self._save_or_stop()
         phases = self._phases()
@@ -341,7 +341,7 @@ class _Runner:
         """Return each phase's method, in the order of the module's table."""
         return {
             Phase.RETRY_FAILED: self._retry_failed,
-            Phase.MAPPING: self._older_mapping,
+            Phase.MAPPING: self._mark_older_mapping,
             Phase.ORDERS: self._compare_orders,
             Phase.LINES: self._compare_lines,
             Phase.DIGEST_OF_ORDERS: self._digest_orders,
@@ -364,7 +364,7 @@ class _Runner:
         self.run.reread_failed += len(ids)
         return self._mark_page(ids, ledger.reopen)  # read in batches: thousands may have one cause
 
-    def _older_mapping(self) -> str:
+    def _mark_older_mapping(self) -> str:
         """Have rows read again that a different mapping made.
 
         Runs without a digest skip it, and scans that an event asked for.
@@ -384,7 +384,7 @@ class _Runner:
         """Compare the orders written in the window. Every run does this."""
         self._finish_reading()
         began = self.run.started_at
-        page = suspect_orders.orders_page(
+        page = suspect_orders.compare_orders_page(
             self.odoo, self.run.window_since, self.run.cursor, self.proof, read_since=began
         )
         return self._mark_page_of_window(page)
@@ -393,7 +393,7 @@ class _Runner:
         """Mark the orders that a full run has not read yet, whatever their dates say."""
         self._finish_reading()
         began = self.run.started_at
-        page = suspect_orders.orders_page(
+        page = suspect_orders.compare_orders_page(
             self.odoo, None, self.run.cursor, self.proof, read_since=began, every=True
         )
         suspects = self._findings.count_and_filter("found_by_window", page.differing, page.suspects)
@@ -417,7 +417,7 @@ class _Runner:
             return NEXT  # every order was marked, and lines come with their order
         self._finish_reading()
         began = self.run.started_at
-        page = suspect_orders.lines_page(
+        page = suspect_orders.compare_lines_page(
             self.odoo, since, self.run.cursor, self.proof, read_since=began
         )
         return self._mark_page_of_window(page)
@@ -474,7 +474,7 @@ class _Runner:
                 return NEXT  # a first load has just read every name; no event announces one
             self._finish_reading()
             try:
-                page = suspect_orders.names_page(self.odoo, model, since, self.run.cursor)
+                page = suspect_orders.find_renamed_page(self.odoo, model, since, self.run.cursor)
             except (NoRights, OdooAccessError, UnknownField):
                 note = _(
                     "names of %(model)s are not followed: the account can't read when they changed",
@@ -701,7 +701,7 @@ def save_row(run: SyncLog, more: Mapping[str, int]) -> bool:
 
 
 @contextmanager
-def drain_threads(run: int, lost: list[Exception]) -> Iterator[None]:
+def run_drain_threads(run: int, lost: list[Exception]) -> Iterator[None]:
     """Work off due rows beside the run's phases, so that reading and writing overlap.
 
     ``lost`` gets the error of a thread that ended by errors which nobody foresaw.

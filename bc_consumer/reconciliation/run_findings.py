@@ -63,7 +63,7 @@ class Findings:
         gone = set() if self._any_forbidden(missing) else missing
         self._gone |= gone
         end = time.monotonic() + WEBHOOK_SECONDS
-        while reason := archive_brake.reason_to_stop(
+        while reason := archive_brake.find_reason_to_stop(
             self._count_unvouched, self._odoo.listing.any_order
         ):
             # Their webhooks may be on their way: Odoo 19 sends them after its commit (measured).

@@ -1,11 +1,11 @@
 """Finds orders of the copy that may be out of date, by dates, names and mapping: a page at a time.
 
-1. ``orders_page`` and ``lines_page`` compare what Odoo has written in the window with the copy's
-   dates. An equal date proves that the copy is equal only if the copy was read some time after it,
-   the ``proof``: Odoo shows whole seconds, and a transaction may commit long after its date. Where
-   dates are equal, one read within the run is enough all the same (``_was_read_since``).
-2. ``names_page`` finds orders that hold an older name of a related record: renaming a partner
-   changes no date of the orders that name it.
+1. ``compare_orders_page`` and ``compare_lines_page`` compare what Odoo has written in the window
+   with the copy's dates. An equal date proves that the copy is equal only if the copy was read some
+   time after it, the ``proof``: Odoo shows whole seconds, and a transaction may commit long after
+   its date. Where dates are equal, one read within the run is enough (``_was_read_since``).
+2. ``find_renamed_page`` finds orders that hold an older name of a related record: renaming a
+   partner changes no date of the orders that name it.
 3. ``older_mapping`` finds rows that are to be read again although Odoo is silent, because another
    mapping, or other fields, made them (docs/reading-again.md).
 
@@ -53,7 +53,7 @@ class Page:
 # --- dates: orders and lines written in the window ----------------------------------------------
 
 
-def orders_page(
+def compare_orders_page(
     odoo: Odoo,
     since: datetime | None,
     after_id: int,
@@ -90,7 +90,7 @@ def orders_page(
     return page
 
 
-def lines_page(
+def compare_lines_page(
     odoo: Odoo,
     since: datetime,
     after_id: int,
@@ -101,7 +101,7 @@ def lines_page(
     """Compare one page of Odoo's lines with the copy's; the page holds the orders of such lines.
 
     It has the lines written since ``since``. A line also differs where the copy has it under
-    another order. ``proof`` and ``read_since``: as in ``orders_page``.
+    another order. ``proof`` and ``read_since``: as in ``compare_orders_page``.
     """
     listed = odoo.listing.lines(since=since, after_id=after_id, limit=settings.SYNC_PAGE_SIZE)
     page = _empty_page(listed, after_id)
@@ -184,7 +184,7 @@ def naming_models(odoo: Odoo) -> tuple[str, ...]:
     return (*known, *sorted(models.difference(known)))
 
 
-def names_page(odoo: Odoo, model: str, since: datetime, after_id: int) -> Page:
+def find_renamed_page(odoo: Odoo, model: str, since: datetime, after_id: int) -> Page:
     """Return the orders that hold an older name, for one page of related records of this model.
 
     The page has the records written since ``since``.

@@ -79,7 +79,7 @@ class DoubtfulArchivings:
     """Whether Odoo shows any order at all."""
 
 
-def doubtful_archivings(
+def find_doubtful_archivings(
     odoo_ids: Collection[int], any_order: Callable[[], bool]
 ) -> DoubtfulArchivings | None:
     """Prepare the decision about orders that nobody vouches for; return None where there is none.
@@ -113,7 +113,7 @@ def hold_if_too_many(doubtful: DoubtfulArchivings) -> None:
         raise Held(doubtful.ids, reason)
 
 
-def reason_to_stop(count: Callable[[], int], any_order: Callable[[], bool]) -> Message:
+def find_reason_to_stop(count: Callable[[], int], any_order: Callable[[], bool]) -> Message:
     """Return why a run that found unannounced orders gone must end; "" when it need not.
 
     ``count`` returns how many of them are still current in the copy. It is called while the row of

@@ -37,7 +37,7 @@ from bc_consumer.ledger import call_slots, circuit_breaker
 from bc_consumer.messaging import announcer
 from bc_consumer.models import BC, JournalEntry, PendingBC
 from bc_consumer.odoo import Fetched, Missing, OdooError, OdooUnavailable
-from bc_consumer.operations import failed_orders, schema_watch
+from bc_consumer.operations import failed_orders, field_watch
 from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.refresh import archive_brake, look_counts, odoo_identity, run_counts
 from bc_consumer.refresh.change_delay import Delay, OdooClock
@@ -56,8 +56,8 @@ from bc_consumer.refresh.writer import (
     LinesElsewhere,
     Result,
     apply,
+    find_locked_by_others,
     journal_entry,
-    locked_by_others,
 )
 from bc_consumer.signals import bc_synced
 
@@ -248,7 +248,7 @@ class Batch:
                 seconds = time.monotonic() - began
                 self._odoo_clock = OdooClock(fetched.began_at, began, seconds)
                 self._confirm_odoo()
-                schema_watch.alert_to_missing_fields(odoo())
+                field_watch.alert_to_missing_fields(odoo())
                 self._apply(self._map(fetched), rounds)
 
     def _renew(self, odoo_ids: Iterable[int]) -> list[int]:
@@ -332,7 +332,7 @@ class Batch:
             return
         doubtful = None
         if any(isinstance(row.found, Missing) for row in fetched_rows):
-            doubtful = archive_brake.doubtful_archivings(
+            doubtful = archive_brake.find_doubtful_archivings(
                 archive_brake.without_witness((row.claimed, row.found) for row in fetched_rows),
                 odoo().listing.any_order,
             )
@@ -383,7 +383,7 @@ class Batch:
         """Return the orders for whose rows PostgreSQL waited in vain; raise if it was not that."""
         if getattr(error.__cause__, "pgcode", None) != LOCK_NOT_AVAILABLE:
             raise error
-        locked = locked_by_others({row.claimed.odoo_id for row in rows})
+        locked = find_locked_by_others({row.claimed.odoo_id for row in rows})
         if not locked:
             raise error
         logger.warning("BC %s: another session has locked their rows", sorted(locked))

@@ -271,7 +271,7 @@ def _lock_orders(ids: Collection[int]) -> dict[int, datetime | None]:
         return dict(cursor.fetchall())
 
 
-def locked_by_others(ids: Collection[int]) -> set[int]:
+def find_locked_by_others(ids: Collection[int]) -> set[int]:
     """Return those of these orders whose rows other sessions have locked at this moment."""
     orders = BC.objects.filter(odoo_id__in=sorted(ids))
     with transaction.atomic():

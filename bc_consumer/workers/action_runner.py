@@ -210,13 +210,13 @@ class ActionsThread(threading.Thread):
         """Run until the process stops, and wait a moment for what is in hand."""
         while not process_state.stopping.is_set():
             process_state.action_asked.clear()
-            process_state.action_asked.wait(run_guarded(self.round, AFTER_FAILURE_SECONDS))
+            process_state.action_asked.wait(run_guarded(self.run_round, AFTER_FAILURE_SECONDS))
         connection.close()
         end = time.monotonic() + STOP_SECONDS
         for action in self._in_hand.values():
             action.join(max(end - time.monotonic(), 0.0))
 
-    def round(self) -> float:
+    def run_round(self) -> float:
         """Renew the leases that are due, and begin what is asked for, as far as lanes are free.
 
         Returns the seconds to wait until the next round.

@@ -417,7 +417,7 @@ def _obstacle(scan: DriftScan) -> Message:
         odoo_identity.require_same_database(scan.odoo)
     except odoo_identity.AnotherDatabase as another:
         return message_of(another)
-    return scan.reason_to_stop()
+    return scan.find_reason_to_stop()
 
 
 @dataclass(slots=True)

@@ -54,7 +54,7 @@ class SweeperThread(threading.Thread):
         """Run until the process stops."""
         sweeper = Sweeper()
         while not process_state.stopping.is_set():
-            process_state.stopping.wait(run_guarded(sweeper.round, LOOK_SECONDS))
+            process_state.stopping.wait(run_guarded(sweeper.run_round, LOOK_SECONDS))
         leave_rabbitmq()
         connection.close()
 
@@ -65,7 +65,7 @@ class Sweeper:
     def __init__(self) -> None:
         self._next_sweep_at = 0.0
 
-    def round(self) -> float:
+    def run_round(self) -> float:
         """Move stored events to the ledger, or do a full sweep if it is time for one.
 
         Returns the seconds to wait until the next round. Raises Django's DatabaseError or
@@ -191,7 +191,7 @@ def _mark_together(broker: Broker, stored: Sequence[_Stored]) -> None:
 
 
 def _mark(marks: Marks) -> None:
-    publisher().announce(ledger.mark_all(marks))
+    publisher().wake_together(ledger.mark_all(marks))
     process_state.wake.set()
     marked = sorted({odoo_id for odoo_id, _ in marks})
     with logging_about(order=marked, cause=",".join(sorted({mark.cause for _, mark in marks}))):

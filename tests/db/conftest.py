@@ -29,7 +29,7 @@ from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging import cached_queue_counts
 from bc_consumer.models import BC, BCLine, Pace, PendingBC, SyncState, VersionCounter
 from bc_consumer.odoo import Odoo
-from bc_consumer.operations import schema_watch
+from bc_consumer.operations import field_watch
 from bc_consumer.reconciliation import run_findings
 from bc_consumer.refresh import odoo_connection, odoo_identity
 from bc_consumer.refresh.batch import work_off
@@ -49,7 +49,7 @@ def forget_figures() -> None:
         *known_names.ALL,
     ):  # fmt: skip
         paced.forget()
-    schema_watch.forget()
+    field_watch.forget()
     odoo_identity.forget()
 
 

@@ -85,7 +85,7 @@ def perform(chief: User) -> Iterator[Callable[..., OperatorAction]]:
 
     def do(kind: OperatorAction.Kind, **parameters: Any) -> OperatorAction:
         action = ask(kind, chief, **parameters)
-        thread.round()
+        thread.run_round()
         join()
         return OperatorAction.objects.get(pk=action.pk)
 
@@ -355,7 +355,7 @@ def test_what_fails_while_a_replay_is_followed_can_be_replayed_at_once(
     monkeypatch.setattr(action_steps, "FOLLOW_SECONDS", 0.05)
     failed(ids[0])
     first, thread = ask(Kind.REPLAY, chief, all=True), ActionsThread()
-    thread.round()
+    thread.run_round()
     wait_until(
         lambda: OperatorAction.objects.get(pk=first.pk).result.get("waiting") == 1,
         what="the replay that is followed",
@@ -367,7 +367,7 @@ def test_what_fails_while_a_replay_is_followed_can_be_replayed_at_once(
     thread._in_hand["replays"].join(60)
     first.refresh_from_db()
     assert first.outcome.endswith("Still waiting: 1."), "it gives way, and loses no order"
-    thread.round()
+    thread.run_round()
     wait_until(lambda: not failed_orders.failed().exists(), what="the second replay's marks")
     process_state.stopping.set()
     thread._in_hand["replays"].join(60)
@@ -442,7 +442,7 @@ def test_what_is_held_while_a_release_waits_can_be_released_by_another(
 
     monkeypatch.setattr(action_steps, "refresh_now", refreshed)
     first, thread = ask(Kind.RELEASE, chief, all=True), ActionsThread()
-    thread.round()
+    thread.run_round()
     thread._in_hand["orders"].join(60)
     assert pks[0] == first.pk, "some orders are still to be released"
     assert pks[1] > first.pk
@@ -621,7 +621,7 @@ def test_a_worker_that_is_stopped_has_its_run_begun_again_by_another(
     simulator.faults.latency(0.2)
     action = ask(Kind.RUN, chief)
     thread = ActionsThread()
-    thread.round()
+    thread.run_round()
     wait_until(lambda: OperatorAction.objects.get().result.get("run"), what="the run")
     process_state.stopping.set()
     for one in thread._in_hand.values():

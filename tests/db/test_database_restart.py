@@ -140,18 +140,18 @@ def test_a_restart_in_a_slice_of_the_nightly_run_leaves_it_open(
 ) -> None:
     """It goes on at once; a failed run is tried again a quarter of an hour later only."""
     simulator.bulk_create(20, 1, spread_days=10)
-    names_page = suspect_orders.names_page
+    find_renamed_page = suspect_orders.find_renamed_page
     restarted: list[bool] = []
 
     def restart(*arguments: Any) -> Any:
-        page = names_page(*arguments)
+        page = find_renamed_page(*arguments)
         if not restarted:
             restarted.append(True)
             gate.refuse()
             gate.open()
         return page
 
-    monkeypatch.setattr(suspect_orders, "names_page", restart)
+    monkeypatch.setattr(suspect_orders, "find_renamed_page", restart)
     SyncState.objects.update(last_sync=datetime(2020, 1, 1, tzinfo=UTC))
     with pytest.raises(Interrupted):
         reconcile_slice(None)
@@ -162,13 +162,13 @@ def test_a_slice_whose_calls_find_no_room_leaves_its_run_open(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulator.bulk_create(20, 1, spread_days=10)
-    orders_page = suspect_orders.orders_page
+    compare_orders_page = suspect_orders.compare_orders_page
 
     def busy(*arguments: Any, **options: Any) -> Any:
-        monkeypatch.setattr(suspect_orders, "orders_page", orders_page)
+        monkeypatch.setattr(suspect_orders, "compare_orders_page", compare_orders_page)
         raise OdooBusy(verbatim("the call had to wait too long"))
 
-    monkeypatch.setattr(suspect_orders, "orders_page", busy)
+    monkeypatch.setattr(suspect_orders, "compare_orders_page", busy)
     with pytest.raises(Interrupted):
         reconcile_slice(None)
     assert_gone_on_with_at_once(simulator)

@@ -48,7 +48,7 @@ def test_a_run_that_ends_and_a_batch_of_it_do_not_deadlock(run: SyncLog, what: s
         bc(1)
         bc(2)
     token, row = claim()
-    doubtful = archive_brake.doubtful_archivings([1], lambda: True)
+    doubtful = archive_brake.find_doubtful_archivings([1], lambda: True)
     results: list[Result] = []
     errors: list[DatabaseError] = []
 

@@ -485,9 +485,9 @@ class Work:
     def __init__(self) -> None:
         self.thread = ActionsThread()
 
-    def round(self, *, wait: bool = True) -> None:
+    def run_round(self, *, wait: bool = True) -> None:
         """Do one round, and wait for what it has begun."""
-        self.thread.round()
+        self.thread.run_round()
         if wait:
             self.join()
 
@@ -534,7 +534,7 @@ def until(action: OperatorAction, status: str) -> OperatorAction:
 
 def test_a_worker_does_it_and_tells_on_the_way(work: Work, step: dict[str, Any]) -> None:
     action = ask(Kind.DOCTOR, user())
-    work.round(wait=False)
+    work.run_round(wait=False)
     wait_until(lambda: fresh(action).result == {"so far": 1}, what="progress")
     running = fresh(action)
     assert (running.status, running.done, running.total) == (Status.RUNNING, 1, 2)
@@ -554,19 +554,19 @@ def test_one_of_each_lane_at_a_time_so_that_nothing_waits_for_a_long_one(
     doctor = ask(Kind.DOCTOR, user())
     ping = ask(Kind.PING, user())
     replay = ask(Kind.REPLAY, user(), all=True)
-    work.round(wait=False)
+    work.run_round(wait=False)
     step["begun"].wait(10)
     assert until(replay, Status.REFUSED).outcome == "No such failed orders."
-    work.round(wait=False)
+    work.run_round(wait=False)
     assert (fresh(doctor).status, fresh(ping).status) == (Status.RUNNING, Status.ASKED)
 
 
 def test_leases_are_renewed_as_long_as_it_is_in_hand(work: Work, step: dict[str, Any]) -> None:
     action = ask(Kind.DOCTOR, user())
-    work.round(wait=False)
+    work.run_round(wait=False)
     OperatorAction.objects.update(lease_until=Now() + timedelta(seconds=2))
     work.thread._renew_after = 0.0
-    work.round(wait=False)
+    work.run_round(wait=False)
     until_ = fresh(action).lease_until
     assert until_ is not None
     assert until_ > database_now() + timedelta(seconds=20)
@@ -577,7 +577,7 @@ def test_a_deadline_ends_it(
 ) -> None:
     monkeypatch.setattr(worker, "DEADLINES", {Kind.DOCTOR: 0})
     action = ask(Kind.DOCTOR, user())
-    work.round()
+    work.run_round()
     assert (fresh(action).status, fresh(action).outcome) == (
         Status.FAILED, "It took longer than 0 minutes.",
     )  # fmt: skip
@@ -597,10 +597,10 @@ def test_what_ignores_its_deadline_is_given_up_and_writes_nothing_more(
     monkeypatch.setattr(worker, "DEADLINES", {Kind.DOCTOR: 0})
     monkeypatch.setattr(worker, "AFTER_DEADLINE_SECONDS", 0.0)
     action = ask(Kind.DOCTOR, user())
-    work.round(wait=False)
+    work.run_round(wait=False)
     begun.wait(10)
     work.thread._renew_after = 0.0
-    work.round(wait=False)
+    work.run_round(wait=False)
     assert "was given up" in until(action, Status.FAILED).outcome
     go.set()
     work.join()
@@ -609,7 +609,7 @@ def test_what_ignores_its_deadline_is_given_up_and_writes_nothing_more(
 
 def test_a_worker_that_is_stopped_leaves_it_to_another(work: Work, step: dict[str, Any]) -> None:
     action = ask(Kind.DOCTOR, user())
-    work.round(wait=False)
+    work.run_round(wait=False)
     step["begun"].wait(10)
     process_state.stopping.set()
     work.join()
@@ -641,12 +641,12 @@ def test_what_is_in_hand_is_cancelled_with_the_next_renewal(
 
     monkeypatch.setattr(worker, "STEPS", {Kind.DOCTOR: long})
     action = ask(Kind.DOCTOR, user())
-    work.round(wait=False)
+    work.run_round(wait=False)
     assert begun.wait(10)
     assert cancel(action.pk, user()).done
     assert fresh(action).status == Status.RUNNING
     work.thread._renew_after = 0.0
-    work.round(wait=False)
+    work.run_round(wait=False)
     go.set()
     work.join()
     ended = fresh(action)
@@ -708,7 +708,7 @@ def test_an_error_of_ours_ends_it_with_its_traceback(
 
     monkeypatch.setattr(worker, "STEPS", {Kind.DOCTOR: fail})
     action = ask(Kind.DOCTOR, user())
-    work.round()
+    work.run_round()
     ended = fresh(action)
     assert (ended.status, ended.outcome) == (
         Status.FAILED, "RuntimeError: nobody has foreseen this",
@@ -730,14 +730,14 @@ def test_the_end_is_stored_once_the_database_is_back(
     monkeypatch.setattr(action_claims, "end", end_later)
     monkeypatch.setattr(worker, "STEPS", {Kind.DOCTOR: lambda _action: Finished(verbatim("done"))})
     action = ask(Kind.DOCTOR, user())
-    work.round()
+    work.run_round()
     assert (fresh(action).status, away) == (Status.DONE, [])
 
 
 def test_looking_for_nothing_is_one_statement(work: Work, django_assert_num_queries: Any) -> None:
-    work.round()
+    work.run_round()
     with django_assert_num_queries(1):
-        work.round()
+        work.run_round()
 
 
 def test_no_run_waits_for_a_dry_run_of_hours() -> None:

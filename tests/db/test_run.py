@@ -242,12 +242,12 @@ def test_rule_9_only_reads_that_began_within_the_run_count_for_it(
     assert read_at is not None
     proof, since = timedelta(minutes=15), read_at - timedelta(hours=1)
     moment = timedelta(microseconds=1)
-    for pages in (suspect_orders.orders_page, suspect_orders.lines_page):
+    for pages in (suspect_orders.compare_orders_page, suspect_orders.compare_lines_page):
         assert pages(odoo, since, 0, proof).suspects == {1}
         assert pages(odoo, since, 0, proof, read_since=read_at + moment).suspects == {1}
         assert pages(odoo, since, 0, proof, read_since=read_at).suspects == set()
     BC.objects.update(synced_at=Now() + timedelta(hours=1))  # the clock was set back since
-    for pages in (suspect_orders.orders_page, suspect_orders.lines_page):
+    for pages in (suspect_orders.compare_orders_page, suspect_orders.compare_lines_page):
         assert pages(odoo, since, 0, proof, read_since=read_at).suspects == {1}
 
 

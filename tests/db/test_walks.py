@@ -234,7 +234,7 @@ def test_a_button(simulator: Simulator, client: Client) -> None:
     with calls() as found:
         asked = client.post("/ask/replay/", {"failure": "bad", "next": "/failures/"})
         assert asked.status_code == 302, asked.content
-        ActionsThread().round()
+        ActionsThread().run_round()
         wait_until(lambda: PendingBC.objects.get().failed_at is None, what="its mark")
     work_off()
     wait_until(lambda: not OperatorAction.objects.get().is_unfinished, what="the outcome")

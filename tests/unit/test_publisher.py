@@ -13,7 +13,7 @@ import pytest
 from dramatiq.brokers.stub import StubBroker
 
 from bc_consumer.messaging import publisher as published
-from bc_consumer.messaging.publisher import MOST_ANNOUNCED, Publisher
+from bc_consumer.messaging.publisher import MOST_GATHERED, Publisher
 from tests.services.waiting import wait_until
 
 
@@ -57,9 +57,9 @@ def publisher(broker: SlowBroker) -> Iterator[Publisher]:
     thread.join(10)
 
 
-def test_an_event_alone_is_announced_at_once(broker: SlowBroker, publisher: Publisher) -> None:
+def test_an_event_alone_is_sent_at_once(broker: SlowBroker, publisher: Publisher) -> None:
     for count, odoo_id in enumerate((7, 8, 9), start=1):
-        publisher.announce([odoo_id])
+        publisher.wake_together([odoo_id])
         wait_until(partial(broker.has_sent, count), what="the message")
         time.sleep(2 * published.SPACING_SECONDS)
     assert broker.ids == [[7], [8], [9]]
@@ -69,11 +69,11 @@ def test_events_one_upon_the_other_share_messages_and_each_is_in_a_later_one(
     broker: SlowBroker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(published, "SPACING_SECONDS", 0.2)
-    publisher.announce([1])
+    publisher.wake_together([1])
     wait_until(lambda: broker.ids == [[1]], what="the first message")
     for odoo_id in range(2, 100):
-        publisher.announce([odoo_id, odoo_id + 1000])
-    publisher.announce([1])  # once more: what came since needs a message of its own
+        publisher.wake_together([odoo_id, odoo_id + 1000])
+    publisher.wake_together([1])  # once more: what came since needs a message of its own
     wait_until(lambda: len(broker.sent) == 2, what="the second message")
     assert broker.ids[1] == [n for i in range(2, 100) for n in (i, i + 1000)] + [1]
     time.sleep(0.3)
@@ -84,32 +84,32 @@ def test_a_worker_of_an_older_release_takes_such_a_message(
     broker: SlowBroker, publisher: Publisher
 ) -> None:
     """Its actor knows one argument."""
-    publisher.announce([3, 4, 5])
+    publisher.wake_together([3, 4, 5])
     wait_until(lambda: bool(broker.sent), what="the message")
     [message] = broker.sent
     assert (message.args, message.kwargs) == ((3,), {})
     assert message.options["further_ids"] == [4, 5]
 
 
-def test_an_event_to_be_stored_does_not_wait_for_announcements(
+def test_an_event_to_be_stored_does_not_wait_for_shared_messages(
     broker: SlowBroker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(published, "SPACING_SECONDS", 60.0)
-    publisher.announce([1])
+    publisher.wake_together([1])
     wait_until(lambda: broker.ids == [[1]], what="the first message")
-    publisher.announce([2])
+    publisher.wake_together([2])
     publisher.wake([3])
     wait_until(lambda: [3] in broker.ids, what="the job behind it")
     assert broker.ids == [[1], [3]]
 
 
-def test_announcements_do_not_pile_up(broker: SlowBroker, publisher: Publisher) -> None:
+def test_shared_messages_do_not_pile_up(broker: SlowBroker, publisher: Publisher) -> None:
     """The timers find what is dropped."""
     broker.free.clear()
-    publisher.announce([1])
+    publisher.wake_together([1])
     wait_until(lambda: publisher.waiting() == 0, what="the first to be taken")
     for first in range(10, 10_000, 10):
-        publisher.announce(range(first, first + 10))
+        publisher.wake_together(range(first, first + 10))
     broker.free.set()
     wait_until(lambda: len(broker.sent) == 2, what="both messages")
-    assert broker.ids == [[1], list(range(10, 10 + MOST_ANNOUNCED))]
+    assert broker.ids == [[1], list(range(10, 10 + MOST_GATHERED))]

@@ -353,7 +353,7 @@ def _a_run_would(scan: DriftScan) -> tuple[Exit, str]:
         odoo_identity.require_same_database(scan.odoo)
     except odoo_identity.AnotherDatabase as another:
         return Exit.REFUSED, message_of(another)
-    if reason := scan.reason_to_stop():
+    if reason := scan.find_reason_to_stop():
         return Exit.BRAKED, reason
     return (Exit.PARTIAL if scan.unreadable else Exit.OK), ""
 
