@@ -50,9 +50,26 @@ bulk_batches = threading.BoundedSemaphore(2)
 """How many batches of the bulk lane a process works on at once. More would only share its one
 processor, and events would wait for a free thread."""
 
-waits_for_turn = threading.Lock()
-"""Held by the one thread of this process that waits until orders may be claimed again. It then
-takes whatever is due, so the others need not wait as well, nor ask the database."""
+
+class Deadline:
+    """A moment on the monotonic clock until which something is so; it ends by itself."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def set(self, seconds: float) -> None:
+        """Let it be so for this long from now."""
+        self._until = time.monotonic() + seconds
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether it is so now."""
+        return time.monotonic() < self._until
+
+
+turn_awaited = Deadline()
+"""One thread of this process waits until orders may be claimed again. It then takes whatever is
+due, so the others need not wait as well, nor ask the database."""
 
 wake = threading.Event()
 """Set when a row is due or soon will be, so that the timer checks the ledger again."""

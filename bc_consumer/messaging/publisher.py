@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 ACTOR = "refresh_bc"
 """Name of the actor that wake-ups are addressed to."""
+FURTHER_IDS = "further_ids"
+"""The message's option with the ids beside the first, which is the actor's argument."""
 FALLBACK_QUEUE = f"{settings.RABBITMQ_QUEUE}.fallback"
 UNDECODABLE_QUEUE = f"{FALLBACK_QUEUE}.undecodable"
 """Queue for messages that are not stored events. They are kept here for a person, so that they do
@@ -174,6 +176,8 @@ class Publisher(threading.Thread):
                 logger.exception("The publisher had an unexpected internal error and carries on")
                 if job is not None:
                     job.stored.cancel()
+        if self._gathered and not self.away:
+            self._send_gathered()
         if self._rabbitmq is not None:
             self._rabbitmq.drop_connection()
 
@@ -218,7 +222,9 @@ class Publisher(threading.Thread):
         self._message_due_at = None
         with self._lock:
             odoo_ids, self._gathered = self._gathered, []
-        self._send(odoo_ids)
+        # A worker that wakes takes one batch at a time; more of them wake the more workers.
+        for start in range(0, len(odoo_ids), settings.BATCH_SIZE):
+            self._send(odoo_ids[start : start + settings.BATCH_SIZE])
         self._latest_message_at = time.monotonic()
 
     def _wake(self, job: _Job) -> None:
@@ -241,7 +247,7 @@ class Publisher(threading.Thread):
                 args=(first,),
                 kwargs={},
                 # Not an argument: workers of an older release know only one.
-                options={"further_ids": others} if others else {},
+                options={FURTHER_IDS: others} if others else {},
             )
             self.broker.declare_queue(settings.RABBITMQ_QUEUE)
             self.broker.enqueue(message)

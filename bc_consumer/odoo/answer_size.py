@@ -1,8 +1,8 @@
 """How much memory an answer would take, estimated before it is decoded.
 
 A few bytes can become a whole object: 16 MiB of ``[],`` took 467 MiB (CPython 3.11, measured). So
-the characters that begin a value are counted, in one pass over the bytes for each; and one rare
-character makes Python keep a text in two or four bytes for each of its characters.
+the characters that begin a value are counted; and one rare character makes Python keep a text in
+two or four bytes for each of its characters.
 
 By the default limit of 16 MiB, an answer that passes takes 93 MiB at most, whatever it holds
 (measured: ``tests/unit/odoo/test_answer_size.py``), so four calls at once stay far below 512 MiB.

@@ -6,7 +6,8 @@ second, which no socket timeout ends. Each thread keeps its connection, where th
 
 import threading
 import time
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -156,6 +157,20 @@ def _is_json(headers: Mapping[str, str]) -> bool:
     return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
+def _weak(callback: Callable[[bytes], int | None]) -> Callable[[bytes], int | None]:
+    """Return the method for libcurl without its object, which holds the handle itself.
+
+    So the sockets of a thread are closed when it ends, not when Python looks for cycles.
+    """
+    method = weakref.WeakMethod(callback)
+
+    def call(data: bytes) -> int | None:
+        found = method()
+        return found(data) if found is not None else 0
+
+    return call
+
+
 class Connection:
     """One thread's libcurl handle. Not thread-safe."""
 
@@ -187,7 +202,10 @@ class Connection:
         with CALLS.under_way(self._settings.timeout):
             error = self._perform()
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # this frame, which the traceback holds, would hold the error
         body, self._body = b"".join(self._body), []  # the connection lasts as long as its thread
         return self._status, self._headers, body
 
@@ -205,8 +223,8 @@ class Connection:
             (pycurl.SSL_VERIFYHOST, 2),
             (pycurl.CAINFO, settings.ca_file or certifi.where()),
             (pycurl.USERAGENT, "bc-consumer"),
-            (pycurl.HEADERFUNCTION, self._on_header),
-            (pycurl.WRITEFUNCTION, self._on_data),
+            (pycurl.HEADERFUNCTION, _weak(self._on_header)),
+            (pycurl.WRITEFUNCTION, _weak(self._on_data)),
         ):
             curl.setopt(option, value)
         return curl

@@ -94,7 +94,10 @@ class JsonRpc:
                 )
             fault = fault_of(data)
             if fault is not None:
-                raise fault
+                try:
+                    raise fault
+                finally:
+                    del fault  # this frame, which the traceback holds, would hold the fault
         raise OdooProtocolError(_("Odoo's answer is an error without a name"))
 
 

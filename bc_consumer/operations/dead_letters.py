@@ -29,7 +29,12 @@ from bc_consumer.core.translatable import NOTHING, Message, joined, message_of
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.intake import Marks, decode
-from bc_consumer.messaging.publisher import ACTOR, UNDECODABLE_QUEUE
+from bc_consumer.messaging.publisher import (
+    ACTOR,
+    FURTHER_IDS,
+    MOST_GATHERED,
+    UNDECODABLE_QUEUE,
+)
 from bc_consumer.models import Alert, DeadLetter, Lane
 from bc_consumer.operations.alerts import alert, resolve_alert
 
@@ -137,12 +142,15 @@ def _order_of(body: bytes) -> Marks:
         raise ValueError(
             _('a message for "%(actor)s", which concerns no order', actor=message.actor_name)
         )
-    match message.args:
-        case (int(odoo_id),) | [int(odoo_id)] if 0 < odoo_id <= HIGHEST_ID:
-            return [(odoo_id, ledger.Mark(cause=CAUSE, lane=Lane.BULK))]
-    raise ValueError(
-        _("not an order id: %(args)s", args=cut_between_words(repr(message.args), 200))
-    )
+    further = message.options.get(FURTHER_IDS, [])
+    ids = [*message.args, *(further if isinstance(further, list) else [further])]
+    if len(message.args) != 1 or len(ids) > MOST_GATHERED or not all(map(_is_id, ids)):
+        raise ValueError(_("not an order id: %(args)s", args=cut_between_words(repr(ids), 200)))
+    return [(odoo_id, ledger.Mark(cause=CAUSE, lane=Lane.BULK)) for odoo_id in ids]
+
+
+def _is_id(value: object) -> bool:
+    return type(value) is int and 0 < value <= HIGHEST_ID
 
 
 def _keep(queue: str, body: bytes, why: Message) -> None:

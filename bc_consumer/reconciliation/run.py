@@ -126,7 +126,7 @@ WAKE_UPS = 8
 WAIT_SECONDS = 0.2
 """Between two looks at the ledger, or at the lock, while the run waits."""
 LONGER_WAIT_SECONDS = 0.6
-"""The same while more than MANY orders are outstanding: looking counts them."""
+"""The same while at least MANY orders are outstanding: looking counts them."""
 MANY = 1_500
 PROBE_SECONDS = 5.0
 """Between two calls by which a run itself finds out why the workers leave Odoo alone."""

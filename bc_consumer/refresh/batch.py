@@ -91,6 +91,8 @@ deadline, and halving would take more tries."""
 MIGRATE = _('Has "manage.py migrate" been run? The orders wait meanwhile.')
 LONGEST_WAIT_SECONDS = 1.0
 """The longest single wait for the turn to claim; then the ledger is asked again."""
+SHORT_WAIT_SECONDS = 0.02
+"""The longest wait for the turn that all threads of a process may spend side by side."""
 AWAY, REFUSED, UNFIT_DATABASE = "odoo away", "odoo refuses", "database"
 """Keys of alerts."""
 ACCEPTED = _("Odoo accepts our access again")
@@ -123,8 +125,10 @@ def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
     end = time.monotonic() + turn
     looked_at = 0
     _free_unreleased_claims()
-    while not process_state.stopping.is_set() and time.monotonic() < end:
-        if process_state.waits_for_turn.locked() or ledger.seconds_until_due() != 0.0:
+    has_waited = False
+    while not process_state.stopping.is_set() and (has_waited or time.monotonic() < end):
+        has_waited = False
+        if process_state.turn_awaited.is_ahead or ledger.seconds_until_due() != 0.0:
             break
         with _acquire_bulk_permit() as bulk:
             token = ledger.new_token(run)
@@ -133,7 +137,8 @@ def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
                 Batch(token, claim).run()
         looked_at += len(claim.rows)
         if claim.wait:
-            if not _wait_for_turn(claim.wait):
+            has_waited = _wait_for_turn(min(claim.wait, LONGEST_WAIT_SECONDS))
+            if not has_waited:
                 break
         elif not claim.rows:
             break
@@ -141,13 +146,15 @@ def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
 
 
 def _wait_for_turn(seconds: float) -> bool:
-    """Wait until orders may be claimed; return False at once if another thread waits already."""
-    if not process_state.waits_for_turn.acquire(blocking=False):
-        return False
-    try:
-        process_state.stopping.wait(min(seconds, LONGEST_WAIT_SECONDS))
-    finally:
-        process_state.waits_for_turn.release()
+    """Wait until orders may be claimed; return False at once if another thread waits already.
+
+    Every thread waits for a turn that is about to come: full batches follow one upon the other.
+    """
+    if seconds > SHORT_WAIT_SECONDS:
+        if process_state.turn_awaited.is_ahead:
+            return False
+        process_state.turn_awaited.set(seconds)
+    process_state.stopping.wait(seconds)
     return True
 
 

@@ -134,7 +134,7 @@ def test_one_thread_waits_for_the_turn_and_takes_what_woke_the_others(
 
     thread = threading.Thread(target=work)
     thread.start()
-    wait_until(process_state.waits_for_turn.locked, what="a thread to wait for its turn")
+    wait_until(lambda: process_state.turn_awaited.is_ahead, what="a thread to wait for its turn")
     ledger.mark([third], EVENT)
     with CaptureQueriesContext(connection) as queries:
         assert work_off() == 0

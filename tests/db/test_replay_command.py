@@ -22,7 +22,7 @@ from bc_consumer.ledger import Mark, error_fingerprint
 from bc_consumer.management.command import operator
 from bc_consumer.messaging import intake
 from bc_consumer.messaging.broker import Broker, publish
-from bc_consumer.messaging.publisher import ACTOR, UNDECODABLE_QUEUE
+from bc_consumer.messaging.publisher import ACTOR, FURTHER_IDS, UNDECODABLE_QUEUE
 from bc_consumer.models import BC, Alert, DeadLetter, Lane, OperatorAction, PendingBC
 from bc_consumer.operations import dead_letters
 from bc_consumer.refresh import odoo_connection
@@ -264,6 +264,19 @@ def message(*arguments: object, actor: str = ACTOR) -> bytes:
     return sent.encode()
 
 
+def shared(*ids: object) -> bytes:
+    """A message about orders whose events came together."""
+    first, *others = ids
+    sent: dramatiq.Message[None] = dramatiq.Message(
+        queue_name="bc",
+        actor_name=ACTOR,
+        args=(first,),
+        kwargs={},
+        options={FURTHER_IDS: others},
+    )
+    return sent.encode()
+
+
 def dead(broker: Broker, *bodies: bytes) -> None:
     for body in bodies:
         publish(broker.channel, xq_name("bc"), body)
@@ -289,6 +302,13 @@ def test_dead_letters_mark_their_orders_and_none_vanishes(replay: Replay, broker
     assert kept["\x00\\xff not JSON"] == 2
     assert kept["{}["] == 1
     assert sum(kept.values()) == 6
+
+
+def test_a_shared_message_marks_all_its_orders_or_is_kept(replay: Replay, broker: Broker) -> None:
+    dead(broker, shared(7, 8, 9), shared(10, "x"), shared(*range(1, 2000)))
+    told = replay.json("--dead-letters", "--yes")
+    assert (told["orders_of_dead_letters"], told["kept"]) == (3, 2)
+    assert set(PendingBC.objects.values_list("pk", flat=True)) == {7, 8, 9}
 
 
 @pytest.mark.usefixtures("four_failed")

@@ -10,6 +10,7 @@ from typing import Any
 
 import dramatiq
 import pytest
+from django.conf import LazySettings
 from dramatiq.brokers.stub import StubBroker
 
 from bc_consumer.messaging import publisher as published
@@ -66,8 +67,12 @@ def test_an_event_alone_is_sent_at_once(broker: SlowBroker, publisher: Publisher
 
 
 def test_events_one_upon_the_other_share_messages_and_each_is_in_a_later_one(
-    broker: SlowBroker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+    broker: SlowBroker,
+    publisher: Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: LazySettings,
 ) -> None:
+    settings.BATCH_SIZE = 1000
     monkeypatch.setattr(published, "SPACING_SECONDS", 0.2)
     publisher.wake_together([1])
     wait_until(lambda: broker.ids == [[1]], what="the first message")
@@ -103,6 +108,28 @@ def test_an_event_to_be_stored_does_not_wait_for_shared_messages(
     assert broker.ids == [[1], [3]]
 
 
+def test_many_orders_wake_more_than_one_thread(
+    broker: SlowBroker, publisher: Publisher, settings: LazySettings
+) -> None:
+    """A thread that wakes takes one batch; the others would sleep until their timer's next look."""
+    settings.BATCH_SIZE = 100
+    publisher.wake_together(range(1, 251))
+    wait_until(lambda: len(broker.sent) == 3, what="a message for each batch")
+    assert [one for ids in broker.ids for one in ids] == list(range(1, 251))
+
+
+def test_what_has_gathered_is_sent_before_the_end(
+    broker: SlowBroker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "SPACING_SECONDS", 60.0)
+    for odoo_id in (1, 2):
+        publisher.wake_together([odoo_id])
+        wait_until(lambda: publisher.waiting() == 0, what="the job to be taken")
+    publisher.close()
+    publisher.join(10)
+    assert broker.ids == [[1], [2]]
+
+
 def test_shared_messages_do_not_pile_up(broker: SlowBroker, publisher: Publisher) -> None:
     """The timers find what is dropped."""
     broker.free.clear()
@@ -111,5 +138,6 @@ def test_shared_messages_do_not_pile_up(broker: SlowBroker, publisher: Publisher
     for first in range(10, 10_000, 10):
         publisher.wake_together(range(first, first + 10))
     broker.free.set()
-    wait_until(lambda: len(broker.sent) == 2, what="both messages")
-    assert broker.ids == [[1], list(range(10, 10 + MOST_GATHERED))]
+    wait_until(lambda: sum(map(len, broker.ids)) > MOST_GATHERED, what="what has gathered")
+    sent = [one for ids in broker.ids for one in ids]
+    assert sent == [1, *range(10, 10 + MOST_GATHERED)]

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.utils.translation import gettext as _
 
 from bc_consumer.core import process_state
+from bc_consumer.core.garbage_collection import collect_rarely
 from bc_consumer.management.command import Exit, HelpFormatter, exit_code_table
 from bc_consumer.workers.queue_sweeper import SweeperThread
 from bc_consumer.workers.scheduler import Ticker
@@ -46,6 +47,7 @@ class Command(BaseCommand):
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
+        collect_rarely()
         logger.info("scheduler: started")
         sweeper = SweeperThread()
         sweeper.start()

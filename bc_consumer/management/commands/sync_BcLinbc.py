@@ -127,7 +127,8 @@ class Command(RedactedCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run the chosen action, and exit with the code of its result."""
         self._refuse_contradictions(options)
-        collect_rarely()
+        if getattr(self, "_called_from_command_line", False):  # else the process is not ours
+            collect_rarely()
         self._json: bool = options["json"]
         self._report: Report | None = None
         self._facts: dict[str, Any] = {}

@@ -1,5 +1,6 @@
 """The HTTP layer against servers that misbehave in each way we know of."""
 
+import gc
 import gzip
 import itertools
 import socket
@@ -7,6 +8,7 @@ import ssl
 import subprocess
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -27,6 +29,7 @@ from bc_consumer.odoo import (
     ResponseTooLarge,
 )
 from bc_consumer.odoo.call_observer import NoObserver
+from tests.services.waiting import wait_until
 from tests.unit.odoo.serving import (
     PASSWORD,
     Incoming,
@@ -88,6 +91,39 @@ def test_a_stop_breaks_a_call_off_at_once() -> None:
         assert time.monotonic() - began < 15  # the answer would take 30
         with pytest.raises(OdooInterrupted, match="not started"):
             odoo.version()
+
+
+def test_a_thread_that_ends_leaves_no_socket_open() -> None:
+    """Nor does it wait until Python looks for cycles, which it does rarely."""
+    sockets = Path("/proc/self/fd")
+    gc.disable()
+    try:
+        with serving(answer(VERSION)) as (_server, odoo):
+            odoo.version()
+            before = len(list(sockets.iterdir()))
+            for _ in range(20):
+                thread = threading.Thread(target=odoo.version)
+                thread.start()
+                thread.join(10)
+            wait_until(lambda: len(list(sockets.iterdir())) < before + 10, what="sockets to close")
+    finally:
+        gc.enable()
+
+
+def test_an_error_is_forgotten_with_its_handler() -> None:
+    """Its frames hold the batch that was under way: they must not wait for the collector."""
+    gc.disable()
+    try:
+        with serving(answer(b"")) as (_server, odoo):
+            held = weakref.WeakSet[OdooError]()
+            for _ in range(5):
+                try:
+                    odoo.version()
+                except OdooError as error:
+                    held.add(error)
+            assert not held
+    finally:
+        gc.enable()
 
 
 def test_a_stop_ends_the_wait_for_a_free_slot() -> None:
