@@ -75,7 +75,7 @@ def busy(monkeypatch: pytest.MonkeyPatch, settings: LazySettings) -> Iterator[Bu
 @pytest.fixture
 def rabbitmq(monkeypatch: pytest.MonkeyPatch) -> None:
     """A RabbitMQ that keeps whatever it is given."""
-    keeps = SimpleNamespace(usable=True, store=lambda *_: True, wake=lambda _: None)
+    keeps = SimpleNamespace(usable=True, store=lambda *_: True, wake_together=lambda _: None)
     monkeypatch.setattr(intake_module, "publisher", lambda: keeps)
 
 
