@@ -18,7 +18,8 @@ Odoo's time when the run begins.
 | orders           | Odoo's orders written in the window; in  | those whose date differs, or that  |
 |                  | a first load, all                        | were read too soon after it, and   |
 |                  |                                          | not within this run                |
-| lines            | Odoo's lines written in the window       | the orders of such lines, likewise |
+| lines            | Odoo's lines written in the window;      | the orders of such lines, likewise |
+|                  | in a full run, none                      |                                    |
 | digest of orders | counts and sums of the ids of all        | those that differ, or that only    |
 |                  | orders, by month and day                 | one side has                       |
 | digest of lines  | the same of all lines                    | the orders of such lines           |
@@ -59,7 +60,7 @@ from bc_consumer.core.translatable import Message, joined, message_of
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging.publisher import publisher
-from bc_consumer.models import Lane, PendingBC, SyncLog, SyncState
+from bc_consumer.models import JournalEntry, Lane, PendingBC, SyncLog, SyncState
 from bc_consumer.odoo import (
     NoRights,
     OdooAccessError,
@@ -411,10 +412,10 @@ class _Runner:
         return NEXT if page.is_last else self.run.phase
 
     def _compare_lines(self) -> str:
-        """Compare the lines written in the window. A first load skips this."""
+        """Compare the lines written in the window. A first load and a full run skip this."""
         since = self.run.window_since
-        if since is None:
-            return NEXT  # every order was marked, and lines come with their order
+        if since is None or self.run.full:
+            return NEXT  # every order is read, and lines come with their order
         self._finish_reading()
         began = self.run.started_at
         page = suspect_orders.compare_lines_page(
@@ -578,10 +579,24 @@ class _Runner:
     # --- the end -------------------------------------------------------------------------------
 
     def _judge(self) -> tuple[SyncLog.Status, Message]:
+        if self.run.full:
+            self.run.found_by_window += self._count_found_by_dates_of_lines()
         status, why = verdict(self.run)
         if status in SyncLog.GOOD and self.run.digest:
             odoo_identity.renew_sample(self.odoo)
         return status, why
+
+    def _count_found_by_dates_of_lines(self) -> int:
+        """Count the orders that a full run read only to compare them, and whose dates had moved.
+
+        The window's orders showed no difference, so it was a line's date.
+        """
+        changed = JournalEntry.objects.filter(
+            run=self.run.pk, outcome=JournalEntry.Outcome.CHANGED, causes=ledger.SCRUB
+        )
+        run = SyncLog.objects.filter(pk=self.run.pk)
+        same_date = run.values_list("same_date", flat=True).get()
+        return int(max(changed.values("odoo_id").distinct().count() - same_date, 0))
 
     def _end(self, status: SyncLog.Status, error: Message) -> None:
         """Close the run; a good one moves the watermark in the same transaction."""

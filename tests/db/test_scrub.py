@@ -356,6 +356,26 @@ def test_a_full_run_is_a_scrub_of_everything(
 
 
 @pytest.mark.slow("plays whole runs")
+def test_a_full_run_finds_a_line_whose_date_has_moved_without_listing_lines(
+    load: Callable[[int], list[int]], simulator: Simulator
+) -> None:
+    ids = load(6)
+    days_later()
+    line = line_ids(simulator, ids[1])[0]
+    # On the same day: the digest would count a line under another one.
+    before = BCLine.objects.get(odoo_id=line).write_date
+    assert before is not None
+    moment = f"{before.replace(minute=(before.minute + 1) % 60):%Y-%m-%d %H:%M:%S}"
+    simulator.update_sql(
+        "purchase.order.line", [line], {"name": "another text", "write_date": moment}
+    )
+    BCLine.objects.filter(odoo_id=line_ids(simulator, ids[2])[0]).update(name="by hand")
+    done = run(full=True)
+    assert (done.applied, done.found_by_window, done.same_date) == (2, 1, 1)
+    assert differences(simulator, sql) == []
+
+
+@pytest.mark.slow("plays whole runs")
 def test_a_full_run_counts_nothing_that_ids_and_names_tell(
     load: Callable[[int], list[int]], simulator: Simulator, settings: LazySettings
 ) -> None:
