@@ -61,11 +61,11 @@ def mark_all(marks: Iterable[tuple[int, Mark]]) -> list[int]:
         max(settings.MAX_ATTEMPTS - 1, 0),
     ]  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute(_upsert(), parameters)
+        cursor.execute(_upsert_statement(), parameters)
         return [odoo_id for odoo_id, needs_message in cursor.fetchall() if needs_message]
 
 
-def _upsert() -> str:
+def _upsert_statement() -> str:
     """Return the statement: it inserts each row, or raises its generation."""
     sql = dialect()
     owed = f"{TABLE}.generation > {TABLE}.fetched_generation"

@@ -45,8 +45,7 @@ MOST_WAITING = 100
 each wake-up makes a worker take whatever is due by then."""
 SPACING_SECONDS = 0.01
 """Between two messages of :meth:`Publisher.wake_together`. Each makes a worker look at the ledger,
-which costs twice what the web process spends on an event, and so soon after another finds little.
-"""
+and finds little so soon after another one."""
 MOST_GATHERED = 1_000
 """Most ids in one message; further ones are dropped, as with MOST_WAITING."""
 CLOSE, STORE_FIRST, WAKE = -1, 0, 1

@@ -123,7 +123,7 @@ def bring_in(broker: Broker, go_on: Callable[[int], bool] | None = None) -> Impo
 def _bring_in(queue: str, body: bytes) -> set[int]:
     """Commit this message's import; return the orders that it marked."""
     try:
-        marks = decode(body) if queue == UNDECODABLE_QUEUE else _order_of(body)
+        marks = decode(body) if queue == UNDECODABLE_QUEUE else _marks_of(body)
         with transaction.atomic():
             ledger.mark_all(marks)
         return {odoo_id for odoo_id, _mark in marks}
@@ -132,7 +132,7 @@ def _bring_in(queue: str, body: bytes) -> set[int]:
         return set()
 
 
-def _order_of(body: bytes) -> Marks:
+def _marks_of(body: bytes) -> Marks:
     """Read a message to our actor. Raises ValueError for any other message."""
     try:
         message: dramatiq.Message[None] = dramatiq.Message.decode(body)

@@ -126,7 +126,11 @@ def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
     looked_at = 0
     _free_unreleased_claims()
     has_waited = False
-    while not process_state.stopping.is_set() and (has_waited or time.monotonic() < end):
+    while not process_state.stopping.is_set():
+        # Who waited for the turn still takes it: others have left because of that. Once.
+        is_over = time.monotonic() >= end
+        if is_over and not has_waited:
+            break
         has_waited = False
         if process_state.turn_awaited.is_ahead or ledger.seconds_until_due() != 0.0:
             break
@@ -137,9 +141,9 @@ def work_off(turn: float = TURN_SECONDS, *, run: int | None = None) -> int:
                 Batch(token, claim).run()
         looked_at += len(claim.rows)
         if claim.wait:
-            has_waited = _wait_for_turn(min(claim.wait, LONGEST_WAIT_SECONDS))
-            if not has_waited:
+            if is_over or not _wait_for_turn(min(claim.wait, LONGEST_WAIT_SECONDS)):
                 break
+            has_waited = True
         elif not claim.rows:
             break
     return looked_at

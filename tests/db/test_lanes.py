@@ -142,3 +142,40 @@ def test_one_thread_waits_for_the_turn_and_takes_what_woke_the_others(
     thread.join(10)
     assert looks == [2]
     assert BC.objects.count() == 3
+
+
+def test_who_never_gets_the_turn_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run's own threads have to hear that the run is over."""
+    ledger.mark([1], EVENT)
+    monkeypatch.setattr(ledger, "claim", lambda *_, **__: ledger.Claim(wait=0.05))
+    ended = threading.Event()
+
+    def work() -> None:
+        work_off(turn=0.2)
+        connection.close()
+        ended.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        assert ended.wait(10)
+    finally:
+        process_state.stopping.set()
+        ended.wait(10)
+        process_state.stopping.clear()
+
+
+def test_one_round_after_the_end_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waited takes its turn, and then ends, however much is due."""
+    ledger.mark([1], EVENT)
+    (row,) = PendingBC.objects.all()
+    claims: list[ledger.Claim] = []
+
+    def claim(*_: object, **__: object) -> ledger.Claim:
+        claims.append(ledger.Claim([row]) if claims else ledger.Claim(wait=0.15))
+        assert len(claims) < 5, "it goes on for ever"
+        return claims[-1]
+
+    monkeypatch.setattr(ledger, "claim", claim)
+    monkeypatch.setattr("bc_consumer.refresh.batch.Batch.run", lambda _batch: None)
+    assert work_off(turn=0.1) == 1
+    assert len(claims) == 2
