@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -131,12 +132,20 @@ def test_a_run_is_begun_watched_and_read(
 
 
 def test_the_page_of_a_run_follows_it_to_its_end_without_a_reload(
-    window: Window, deployment: Deployment, simulator: Simulator
+    window: Window, deployment: Deployment, simulator: Simulator, request: pytest.FixtureRequest
 ) -> None:
     for _order in range(3):
         copied(deployment, simulator)
     log_in(window, deployment, "operator")
-    simulator.faults.latency(0.3)
+    # The run gets no orders from Odoo until the page has been seen following it.
+    followed = threading.Event()
+    request.addfinalizer(followed.set)
+
+    def keep_orders(_model: str, method: str) -> None:
+        if method == "web_search_read":
+            followed.wait(25)
+
+    simulator.faults.between_calls(keep_orders)
     window.open(f"{deployment.base_url}/runs/")
     press(window, "Run now")
     window.one('input[name="full"][value="1"]').click()
@@ -152,6 +161,7 @@ def test_the_page_of_a_run_follows_it_to_its_end_without_a_reload(
     content = f"/runs/{window.text('h1').split()[-1]}/content/"
     window.wait(lambda: window.script(asked, content) >= 2, what="two refreshes")
     simulator.faults.clear()
+    followed.set()
     window.wait(lambda: window.text('[data-part="status"]') == "ok", 40, what="the run's end")
     assert "At present" not in window.text('[data-part="state"]')
     assert "Calls to Odoo" in window.text('[data-part="state"]')

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from django.conf import LazySettings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone as django_timezone
 
 from bc_consumer.console import correctness, event_silence, figures, freshness
 from bc_consumer.core.sql_dialect import database_now
@@ -25,10 +27,14 @@ ORDERS, LINES, JOURNAL = 2_000, 5, 60_000
 
 
 @pytest.fixture
-def large(settings: LazySettings) -> None:
+def large(settings: LazySettings) -> Iterator[None]:
     settings.WORKING_HOURS = read_working_hours("mon-sun 0-24")
     settings.PUBLIC_URL = "https://copy.example.com"
     fill(connection, ORDERS, LINES, JOURNAL, days=20)
+    # Where it is noon: right after midnight no event is missed yet, and nothing is asked.
+    to_noon = timedelta(hours=12 - datetime.now(UTC).hour)
+    with django_timezone.override(timezone(to_noon)):
+        yield
 
 
 def plans_of(question: Callable[[], object]) -> list[str]:

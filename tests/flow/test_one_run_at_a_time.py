@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import queue
-import signal
 import subprocess
 import sys
 import threading
@@ -124,29 +124,32 @@ def test_rule_8_as_commands_the_second_says_which_run_is_at_work(
 def a_load_that_lasts(deployment: Deployment, simulator: Simulator) -> Iterator[None]:
     """Begin a first load, kill it by SIGKILL in the middle, with orders in its hands."""
     simulator.bulk_create(2000, 2, spread_days=100)
-    simulator.faults.latency(0.3)
+    fetches, killed = itertools.count(1), threading.Event()
+
+    def keep_later_fetches(_model: str, method: str) -> None:
+        """Let two batches through. Who fetches another one has its orders in hand, and waits."""
+        if method == "web_search_read" and next(fetches) > 2:
+            killed.wait(90)
+
+    simulator.faults.between_calls(keep_later_fetches)
     load = subprocess.Popen(
         [sys.executable, "manage.py", "sync_BcLinbc"], cwd=ROOT, env=deployment.environment
     )
     claimed = "SELECT count(*) FROM bc_consumer_pendingbc WHERE claim_token IS NOT NULL"
-
-    def is_held_in_the_middle() -> bool:
-        """Between two batches it has none in its hands, and looking at it takes time."""
-        load.send_signal(signal.SIGSTOP)
-        if (
-            deployment.sql("SELECT count(*) FROM bc_consumer_bc")[0][0] > 0
-            and deployment.sql(claimed)[0][0] > 0
-        ):
-            return True
-        load.send_signal(signal.SIGCONT)
-        return False
-
     try:
-        deployment.wait_until(is_held_in_the_middle, 60, what="the load to be under way")
+        deployment.wait_until(
+            lambda: (
+                deployment.sql("SELECT count(*) FROM bc_consumer_bc")[0][0] == 400
+                and deployment.sql(claimed)[0][0] > 0
+            ),
+            60,
+            what="the load to be under way",
+        )
         yield
     finally:
         load.kill()
         load.wait(10)
+        killed.set()
     assert deployment.sql(claimed)[0][0] > 0
     simulator.faults.clear()
 
