@@ -264,6 +264,9 @@ class _Runner:
         handed_over = False
         self.lock.listen_for(self.run)
         try:
+            self._show_progress(
+                0
+            )  # before Odoo is asked, which may hang: whoever waits sees the run
             self._check_identity()
             with run_drain_threads(self.run.pk, self._lost):
                 self._go_through_phases()
@@ -572,6 +575,9 @@ class _Runner:
             raise SliceOver
         if self.run.cause == Cause.POLL and self.lock.give_way_requested.is_set():
             raise GaveWay
+        self._show_progress(outstanding)
+
+    def _show_progress(self, outstanding: int | None) -> None:
         if self.progress is not None:
             left = ledger.outstanding(self.run.pk) if outstanding is None else outstanding
             self.progress(self.run, left)

@@ -51,6 +51,18 @@ def copied(deployment: Deployment, odoo: Simulator, **values: Any) -> tuple[int,
     return odoo_id, str(order["name"])
 
 
+def answers_kept_back(odoo: Simulator, request: pytest.FixtureRequest) -> threading.Event:
+    """Keep Odoo's answers back until the event is set, for 25 s at most."""
+    go_on = threading.Event()
+
+    def keep_back(_model: str, _method: str) -> None:
+        go_on.wait(25)
+
+    request.addfinalizer(go_on.set)
+    odoo.faults.between_calls(keep_back)
+    return go_on
+
+
 def search(window: Window, words: str) -> None:
     box = window.one("#search")
     box.clear()
@@ -137,15 +149,8 @@ def test_the_page_of_a_run_follows_it_to_its_end_without_a_reload(
     for _order in range(3):
         copied(deployment, simulator)
     log_in(window, deployment, "operator")
-    # The run gets no orders from Odoo until the page has been seen following it.
-    followed = threading.Event()
-    request.addfinalizer(followed.set)
-
-    def keep_orders(_model: str, method: str) -> None:
-        if method == "web_search_read":
-            followed.wait(25)
-
-    simulator.faults.between_calls(keep_orders)
+    # Odoo answers nothing until the page has been seen following the run.
+    followed = answers_kept_back(simulator, request)
     window.open(f"{deployment.base_url}/runs/")
     press(window, "Run now")
     window.one('input[name="full"][value="1"]').click()
@@ -207,25 +212,26 @@ def test_a_dry_run_shows_what_differs_and_has_it_read(
 
 
 def test_an_administrator_stops_a_run_and_releases_its_lock(
-    window: Window, deployment: Deployment, simulator: Simulator
+    window: Window, deployment: Deployment, simulator: Simulator, request: pytest.FixtureRequest
 ) -> None:
     copied(deployment, simulator)
     log_in(window, deployment, "administrator")
+    asked_to_stop = answers_kept_back(simulator, request)
+    window.open(f"{deployment.base_url}/runs/")
+    press(window, "Run now")
+    window.one('input[name="full"][value="1"]').click()
+    press(window, "Start the run")
+    window.wait(lambda: window.one("[data-refresh] a[href*='/runs/']"), what="the run to begin")
+    window.open(f"{deployment.base_url}/runs/")
+    press(window, "Stop the run at work")
+    press(window, "Yes: Stop the run at work")
+    outcome(window, "stop")
+    # It hears of that within a second, and must not be over by then.
     simulator.faults.latency(0.5)
-    try:
-        window.open(f"{deployment.base_url}/runs/")
-        press(window, "Run now")
-        window.one('input[name="full"][value="1"]').click()
-        press(window, "Start the run")
-        window.wait(lambda: window.one("[data-refresh] a[href*='/runs/']"), what="the run to begin")
-        window.open(f"{deployment.base_url}/runs/")
-        press(window, "Stop the run at work")
-        press(window, "Yes: Stop the run at work")
-        outcome(window, "stop")
-        stopped = "SELECT 1 FROM bc_consumer_synclog WHERE status = 'stopped'"
-        deployment.wait_until(lambda: deployment.sql(stopped), what="its end")
-    finally:
-        simulator.faults.clear()
+    asked_to_stop.set()
+    stopped = "SELECT 1 FROM bc_consumer_synclog WHERE status = 'stopped'"
+    deployment.wait_until(lambda: deployment.sql(stopped), what="its end")
+    simulator.faults.clear()
     # A process that died in the middle leaves the lock behind.
     deployment.sql(
         "UPDATE bc_consumer_syncstate SET is_syncing = true, owner = 'dead',"
