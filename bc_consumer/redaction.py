@@ -12,9 +12,9 @@ from typing import Any
 from django.utils.safestring import SafeString
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
+from bc_consumer.core.known_secrets import current_redactor, redacted
 from bc_consumer.core.log_context import current_facts
 from bc_consumer.core.redactor import Redactor
-from bc_consumer.core.secret_removal import current_redactor, redacted
 
 __all__ = [
     "RedactingExceptionReporter",

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from odoo_simulator.computed_orders import Row
+from odoo_simulator.bulk_orders import Row
 from odoo_simulator.fields import Model
 from odoo_simulator.store import Changes, Store, Transaction
 from odoo_simulator.webhooks import WebhookSender

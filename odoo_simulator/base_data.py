@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from odoo_simulator.computed_orders import Row, moment_text
+from odoo_simulator.bulk_orders import Row, moment_text
 from odoo_simulator.fields import Model
 from odoo_simulator.store import Store, Transaction
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from odoo_simulator.computed_orders import Row
+from odoo_simulator.bulk_orders import Row
 from odoo_simulator.fields import ModelSet
 from odoo_simulator.store import Store, Transaction
 from odoo_simulator.writing import Records

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from odoo_simulator.computed_orders import Row
+from odoo_simulator.bulk_orders import Row
 from odoo_simulator.errors import ServerError
 from odoo_simulator.fields import X2MANY_TYPES, Field, Model
 from odoo_simulator.store import View

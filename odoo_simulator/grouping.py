@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from odoo_simulator.computed_orders import Block, Row, microseconds_of_text
+from odoo_simulator.bulk_orders import Block, Row, microseconds_of_text
 from odoo_simulator.domains import parse
 from odoo_simulator.errors import ServerError, UserError
 from odoo_simulator.fields import Model

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from typing import Any, Self
 
-from odoo_simulator.dialects import Invocation, error_data
 from odoo_simulator.errors import (
     AccessDenied,
     AccessError,
@@ -22,6 +21,7 @@ from odoo_simulator.errors import (
     UserError,
 )
 from odoo_simulator.http_server import Request, Response
+from odoo_simulator.rpc_encodings import Invocation, error_data
 from odoo_simulator.service import Service
 
 _PREFIX = "/json/2/"

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from odoo_simulator.automation import Event
-from odoo_simulator.computed_orders import Row
+from odoo_simulator.bulk_orders import Row
 from odoo_simulator.errors import UserError, ValidationError, missing
 from odoo_simulator.fields import Model
 from odoo_simulator.order_models import RELATED_SOURCES, Shape

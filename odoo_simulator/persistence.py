@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from odoo_simulator.bulk import show_bulk
-from odoo_simulator.computed_orders import Bulk
+from odoo_simulator.bulk_creation import show_bulk
+from odoo_simulator.bulk_orders import Bulk
 from odoo_simulator.fields import Names
 from odoo_simulator.store import Changes, Store, as_row
 

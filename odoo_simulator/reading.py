@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from odoo_simulator.bulk_orders import Row
 from odoo_simulator.companies import belongs, seen
-from odoo_simulator.computed_orders import Row
 from odoo_simulator.domains import Compiler, parse
 from odoo_simulator.errors import AccessError, missing
 from odoo_simulator.fields import X2MANY_TYPES, Field, Model

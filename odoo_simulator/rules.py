@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from odoo_simulator.computed_orders import Row
+from odoo_simulator.bulk_orders import Row
 from odoo_simulator.fields import X2MANY_TYPES, Field, Model
 from odoo_simulator.order_models import Shape
 from odoo_simulator.store import Store

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from odoo_simulator.computed_orders import Block, Row, microseconds_of_text
+from odoo_simulator.bulk_orders import Block, Row, microseconds_of_text
 from odoo_simulator.domains import Compiler, Group, Leaf, Node, conjuncts, fields_of
 from odoo_simulator.errors import ServerError, UserError
 from odoo_simulator.fields import X2MANY_TYPES, Model

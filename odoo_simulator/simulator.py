@@ -15,11 +15,11 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from odoo_simulator import base_data
 from odoo_simulator.automation import Automation
-from odoo_simulator.bulk import attach_bulk
+from odoo_simulator.bulk_creation import attach_bulk
+from odoo_simulator.bulk_orders import EPOCH, Row
 from odoo_simulator.call_log import Call, CallLog
 from odoo_simulator.captured import load_captured_orders
 from odoo_simulator.companies import seen
-from odoo_simulator.computed_orders import EPOCH, Row
 from odoo_simulator.control import Control
 from odoo_simulator.faults import Faults
 from odoo_simulator.fields import Field, load_models, names_of

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from odoo_simulator.computed_orders import Block, Row, moment_text
+from odoo_simulator.bulk_orders import Block, Row, moment_text
 from odoo_simulator.errors import SerializationFailure
 from odoo_simulator.fields import Model
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from odoo_simulator import base_data
-from odoo_simulator.computed_orders import Row
+from odoo_simulator.bulk_orders import Row
 from odoo_simulator.errors import OdooError, SerializationFailure
 from odoo_simulator.simulator import Simulator
 

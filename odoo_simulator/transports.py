@@ -10,11 +10,11 @@ from urllib.parse import quote
 
 from odoo_simulator import xmlrpc
 from odoo_simulator.call_log import Call, CallLog
-from odoo_simulator.dialects import Dialect, Invocation, JsonRpc, XmlRpc
 from odoo_simulator.errors import OdooError, PlainFault, fault_code
 from odoo_simulator.faults import Faults
 from odoo_simulator.http_server import Request, Response
 from odoo_simulator.json2 import Json2
+from odoo_simulator.rpc_encodings import Dialect, Invocation, JsonRpc, XmlRpc
 from odoo_simulator.service import Service
 
 _LOOK_AGAIN = 0.05  # seconds between checks whether a silence has ended

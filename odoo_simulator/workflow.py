@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from odoo_simulator.automation import Event
-from odoo_simulator.computed_orders import Row
+from odoo_simulator.bulk_orders import Row
 from odoo_simulator.errors import UserError
 from odoo_simulator.orders import OrderLogic
 from odoo_simulator.store import Transaction

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from odoo_simulator.automation import Automation, Event
 from odoo_simulator.base_data import UNITS
-from odoo_simulator.computed_orders import Row
+from odoo_simulator.bulk_orders import Row
 from odoo_simulator.errors import SerializationFailure, UserError, ValidationError, missing
 from odoo_simulator.fields import INVERSES, Model
 from odoo_simulator.order_models import Shape, shapes_of

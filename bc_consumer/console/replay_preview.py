@@ -16,7 +16,7 @@ from bc_consumer.console.failure_advice import advice_for
 from bc_consumer.console.page import page
 from bc_consumer.console.search import odoo_id_in
 from bc_consumer.models import BC, OperatorAction
-from bc_consumer.operations import failed_orders, replay_pace
+from bc_consumer.operations import failed_orders, replay_duration
 
 Kind = OperatorAction.Kind
 PREVIEW_FROM = 50
@@ -72,7 +72,7 @@ def preview(request: HttpRequest) -> HttpResponse:
             for one in groups
         ],
         "more": max(count - sum(one.count for one in groups), 0),
-        "estimate": replay_pace.estimate(count),
+        "estimate": replay_duration.estimate(count),
         "parameters": parameters or [("all", "1")],
         "permitted": is_permitted(request, Kind.REPLAY),
         "back": reverse("bc-failures"),

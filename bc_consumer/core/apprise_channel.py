@@ -13,8 +13,8 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
+from bc_consumer.core.known_secrets import redacted
 from bc_consumer.core.redactor import HIDDEN
-from bc_consumer.core.secret_removal import redacted
 from bc_consumer.core.secret_urls import secret_parts
 
 LONGEST_REASON = 300

@@ -21,7 +21,7 @@ from bc_consumer.odoo import (
     WrongCredentials,
 )
 from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison, Flaw
-from bc_consumer.operations.public_address import (
+from bc_consumer.operations.webhook_address import (
     PingArrival,
     address_error,
     ping,

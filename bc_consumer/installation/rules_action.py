@@ -1,6 +1,6 @@
 """The rules in Odoo from a browser: the step that ``operations/password_actions.py`` calls.
 
-It goes through ``rules_session.py``, as the command does. The account is used here, and kept
+It goes through ``rules_procedure.py``, as the command does. The account is used here, and kept
 nowhere.
 """
 
@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bc_consumer.core.secret_removal import redacted
+from bc_consumer.core.known_secrets import redacted
 from bc_consumer.core.translatable import Message, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable_field import said
@@ -72,7 +72,7 @@ def check_or_install_rules(
     """Look at the rules, install them, or begin to rotate their secret."""
     # Most processes never do this, so they need not load it.
     from bc_consumer.installation.rule_sentences import Exit, all_right
-    from bc_consumer.installation.rules_session import RulesRequest, RulesSession
+    from bc_consumer.installation.rules_procedure import RulesProcedure, RulesRequest
 
     kept = Kept()
     what = parameters["what"]
@@ -85,7 +85,7 @@ def check_or_install_rules(
         move=bool(parameters.get("move")),
         stop=stop,
     )
-    code = RulesSession(request, kept).run()
+    code = RulesProcedure(request, kept).run()
     kept.lines = [line for line in kept.lines if line != all_right()]  # the outcome says it
     result = {"what": what, "rules": kept.rules, "lines": kept.lines, "error": kept.error}
     if code is Exit.YOUR_TURN:

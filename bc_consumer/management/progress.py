@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from bc_consumer.console.formatting import duration, number
 from bc_consumer.core.translatable_field import said
-from bc_consumer.management.terminal import StatusLine
+from bc_consumer.management.status_line import StatusLine
 from bc_consumer.models import SyncLog
 from bc_consumer.operations.phase_words import describe_phase
 from bc_consumer.reconciliation.dry_run import DriftScan

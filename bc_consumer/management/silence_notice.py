@@ -11,7 +11,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from bc_consumer.console.formatting import number
-from bc_consumer.management.terminal import StatusLine
+from bc_consumer.management.status_line import StatusLine
 from bc_consumer.odoo import CALLS, Silence
 
 SILENT_SECONDS = 4.5

@@ -40,7 +40,7 @@ from bc_consumer.odoo.errors import (
     WrongLanguage,
 )
 from bc_consumer.odoo.field_set import FieldSet, ModelFields
-from bc_consumer.odoo.group_rows import PeriodName
+from bc_consumer.odoo.grouping_methods import PeriodName
 from bc_consumer.odoo.listing import NAMING_MODELS
 from bc_consumer.odoo.records import (
     Fetched,

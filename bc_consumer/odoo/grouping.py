@@ -21,7 +21,7 @@ from bc_consumer.odoo.errors import (
     OdooProtocolError,
     UnknownMethod,
 )
-from bc_consumer.odoo.group_rows import (
+from bc_consumer.odoo.grouping_methods import (
     FormattedReadGroup,
     Function,
     Group,

@@ -17,7 +17,7 @@ import certifi
 import pycurl
 
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.odoo.answer_size import check_memory
+from bc_consumer.odoo.answer_memory import check_memory
 from bc_consumer.odoo.call_limits import LONGEST_WAIT, CallLimits, ProcessCallLimits
 from bc_consumer.odoo.call_observer import CallObserver, NoObserver
 from bc_consumer.odoo.call_silence import CALLS

@@ -16,8 +16,8 @@ from bc_consumer.fields.columns import LINE_COLUMNS, ORDER_COLUMNS
 from bc_consumer.odoo.datetimes import read_datetime, write_datetime
 from bc_consumer.odoo.errors import OdooProtocolError
 from bc_consumer.odoo.field_set import table_of
-from bc_consumer.odoo.group_rows import PeriodName
 from bc_consumer.odoo.grouping import Grouping
+from bc_consumer.odoo.grouping_methods import PeriodName
 from bc_consumer.odoo.records import (
     Bucket,
     Listed,

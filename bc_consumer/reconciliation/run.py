@@ -53,8 +53,8 @@ from django.db.models import F
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
+from bc_consumer.core.known_secrets import redacted
 from bc_consumer.core.log_context import logging_about
-from bc_consumer.core.secret_removal import redacted
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message, joined, message_of
 from bc_consumer.core.translatable import gettext as _
@@ -103,7 +103,7 @@ from bc_consumer.reconciliation.run_record import (
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import archive_brake, odoo_identity
 from bc_consumer.refresh.batch import work_off
-from bc_consumer.refresh.fault_finding import probe_odoo
+from bc_consumer.refresh.control_calls import probe_odoo
 from bc_consumer.refresh.odoo_connection import odoo
 
 logger = logging.getLogger(__name__)

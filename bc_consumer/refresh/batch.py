@@ -41,6 +41,7 @@ from bc_consumer.operations import failed_orders, field_watch
 from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.refresh import archive_brake, look_counts, odoo_identity, run_counts
 from bc_consumer.refresh.change_delay import Delay, OdooClock
+from bc_consumer.refresh.control_calls import check_known_good
 from bc_consumer.refresh.error_policy import (
     NotReadable,
     Reaction,
@@ -48,7 +49,6 @@ from bc_consumer.refresh.error_policy import (
     is_about_orders,
     reaction_to,
 )
-from bc_consumer.refresh.fault_finding import check_known_good
 from bc_consumer.refresh.mapping import map_orders
 from bc_consumer.refresh.odoo_connection import odoo, sends_early
 from bc_consumer.refresh.writer import (

@@ -27,7 +27,7 @@ from django.db import IntegrityError, connection, transaction
 
 from bc_consumer import ledger
 from bc_consumer.core import bulk_rows
-from bc_consumer.core.secret_removal import redacted
+from bc_consumer.core.known_secrets import redacted
 from bc_consumer.core.sql_dialect import database_now, dialect, ids_parameter
 from bc_consumer.models import (
     BC,

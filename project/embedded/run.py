@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connection
 
-from bc_consumer.core.secret_removal import redacted
+from bc_consumer.core.known_secrets import redacted
 from bc_consumer.core.translatable_field import said
 from bc_consumer.odoo import OdooError
 from bc_consumer.odoo.transport_gain import measure_gain

@@ -51,8 +51,14 @@ def copied(deployment: Deployment, odoo: Simulator, **values: Any) -> tuple[int,
     return odoo_id, str(order["name"])
 
 
-def answers_kept_back(odoo: Simulator, request: pytest.FixtureRequest) -> threading.Event:
+def answers_kept_back(
+    odoo: Simulator, deployment: Deployment, request: pytest.FixtureRequest
+) -> threading.Event:
     """Keep Odoo's answers back until the event is set, for 25 s at most."""
+    # A poll that waits for an answer would let no run begin.
+    deployment.sql("UPDATE bc_consumer_syncstate SET scan_due_at = NULL")
+    at_work = "SELECT 1 FROM bc_consumer_syncstate WHERE is_syncing"
+    deployment.wait_until(lambda: not deployment.sql(at_work), what="the poll's end")
     go_on = threading.Event()
 
     def keep_back(_model: str, _method: str) -> None:
@@ -150,7 +156,7 @@ def test_the_page_of_a_run_follows_it_to_its_end_without_a_reload(
         copied(deployment, simulator)
     log_in(window, deployment, "operator")
     # Odoo answers nothing until the page has been seen following the run.
-    followed = answers_kept_back(simulator, request)
+    followed = answers_kept_back(simulator, deployment, request)
     window.open(f"{deployment.base_url}/runs/")
     press(window, "Run now")
     window.one('input[name="full"][value="1"]').click()
@@ -216,7 +222,7 @@ def test_an_administrator_stops_a_run_and_releases_its_lock(
 ) -> None:
     copied(deployment, simulator)
     log_in(window, deployment, "administrator")
-    asked_to_stop = answers_kept_back(simulator, request)
+    asked_to_stop = answers_kept_back(simulator, deployment, request)
     window.open(f"{deployment.base_url}/runs/")
     press(window, "Run now")
     window.one('input[name="full"][value="1"]').click()

@@ -12,8 +12,8 @@ from bc_consumer.odoo import (
     OdooAccessError,
     UnknownMethod,
 )
-from bc_consumer.odoo.group_rows import PeriodName
 from bc_consumer.odoo.grouping import Grouping
+from bc_consumer.odoo.grouping_methods import PeriodName
 from bc_consumer.odoo.records import Bucket
 from tests.contract.target import GONE_ID, LINE, ORDER, PREFIX, Target, unique, until
 

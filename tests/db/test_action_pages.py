@@ -24,7 +24,7 @@ from bc_consumer.models import BC, Heartbeat, OperatorAction, SyncLog, SyncState
 from bc_consumer.operations import action_claims
 from bc_consumer.operations.action_requests import ask, record_done, waiting_too_long
 from bc_consumer.operations.action_results import make_storable
-from bc_consumer.operations.public_address import Ping, PingArrival
+from bc_consumer.operations.webhook_address import Ping, PingArrival
 from tests.db.copied import bc, failed, journal, pending
 
 Kind = OperatorAction.Kind

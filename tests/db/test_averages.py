@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from django.db import connection
 
-from bc_consumer.odoo.group_rows import Group
 from bc_consumer.odoo.grouping import LARGEST_EXACT, sum_by_average
+from bc_consumer.odoo.grouping_methods import Group
 
 HIGHEST_ID = 2**31 - 1
 

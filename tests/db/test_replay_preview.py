@@ -14,7 +14,7 @@ from django.test import Client
 from bc_consumer.console.replay_preview import PREVIEW_FROM
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import OperatorAction, SyncLog
-from bc_consumer.operations import replay_pace
+from bc_consumer.operations import replay_duration
 from tests.db.copied import bc, failed, pending
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("single_rows")]
@@ -104,22 +104,22 @@ def test_what_is_gone_meanwhile_is_said(operator: Client) -> None:
 
 
 def test_the_pace_is_the_latest_replay_s_or_else_the_latest_run_s(settings: LazySettings) -> None:
-    assert replay_pace.estimate(100).seconds is None
+    assert replay_duration.estimate(100).seconds is None
     end = database_now() - timedelta(days=2)
     SyncLog.objects.create(
         started_at=end - timedelta(seconds=50), ended_at=end, bc_count=100, status=SyncLog.Status.OK
     )
-    assert replay_pace.estimate(100).seconds == pytest.approx(50)
+    assert replay_duration.estimate(100).seconds == pytest.approx(50)
     replayed(5, 1)
     replayed(1000, 100, days_ago=8)
-    assert replay_pace.estimate(100).seconds == pytest.approx(50), "a small one, and an old one"
+    assert replay_duration.estimate(100).seconds == pytest.approx(50), "a small one, and an old one"
     replayed(1000, 100)
     pending(900)
-    known = replay_pace.estimate(99)
+    known = replay_duration.estimate(99)
     assert known.ahead == 1
     assert known.seconds == pytest.approx(10)
     settings.ODOO_CALLS_PER_SECOND, settings.BATCH_SIZE = 0.5, 10
-    assert replay_pace.estimate(99).per_second == pytest.approx(5)
+    assert replay_duration.estimate(99).per_second == pytest.approx(5)
 
 
 def test_progress_tells_how_long_the_rest_takes(operator: Client) -> None:

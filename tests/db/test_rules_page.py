@@ -20,7 +20,7 @@ from django.test import Client
 from psycopg2 import extensions
 
 from bc_consumer.core import database_deadline, http_probe, process_state
-from bc_consumer.core.secret_removal import current_redactor
+from bc_consumer.core.known_secrets import current_redactor
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import OperatorAction
 from bc_consumer.operations import action_claims, action_requests, password_actions

@@ -13,7 +13,7 @@ import pytest
 from django.utils import translation
 
 from bc_consumer.management.progress import Bar, Lines, ProgressState, display, progress_line
-from bc_consumer.management.terminal import CLEAR_LINE, StatusLine, log_above
+from bc_consumer.management.status_line import CLEAR_LINE, StatusLine, log_above
 from bc_consumer.reconciliation.run import END_LINE
 
 

@@ -6,8 +6,8 @@ import pytest
 from django.conf import LazySettings
 
 from bc_consumer.core.environment import Environment
+from bc_consumer.core.known_secrets import redacted
 from bc_consumer.core.redactor import is_recognisable
-from bc_consumer.core.secret_removal import redacted
 from bc_consumer.core.secret_urls import secret_parts, shown
 
 SLACK = "slack://T1JJ3T3L2AA/A1BRTD4JDXX/TIiajkdnlazkcOXrIdevi7FQ/#orders"

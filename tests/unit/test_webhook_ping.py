@@ -8,7 +8,7 @@ import pytest
 from django.conf import LazySettings
 
 from bc_consumer.console import webhook_ping
-from bc_consumer.operations.public_address import PingArrival
+from bc_consumer.operations.webhook_address import PingArrival
 from tests.unit.odoo.serving import RawServer, http
 from tests.unit.site import serving_site
 

@@ -35,7 +35,7 @@ from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.publisher import FAILURES
 from bc_consumer.models import BC, OperatorAction, PendingBC
 from bc_consumer.odoo import OdooError
-from bc_consumer.operations import dead_letters, failed_orders, replay_pace
+from bc_consumer.operations import dead_letters, failed_orders, replay_duration
 from bc_consumer.operations.action_requests import record_done
 
 FILTERS = ("bc", "error", "since")
@@ -185,7 +185,7 @@ class Command(RedactedCommand):
 
     def _time_told(self, count: int) -> str:
         """Return how long a replay of so many orders will take."""
-        known = replay_pace.estimate(count)
+        known = replay_duration.estimate(count)
         self._facts |= {"seconds": known.seconds, "waiting_before": known.ahead}
         if known.is_odoo_away:
             return _("Odoo does not answer at present: they wait until it does.")

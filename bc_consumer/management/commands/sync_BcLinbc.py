@@ -28,8 +28,8 @@ from bc_consumer.management.command import (
 from bc_consumer.management.drift_report import JsonReport, Report, TableReport, plain
 from bc_consumer.management.order_lookup import NotOneOrder, find_orders
 from bc_consumer.management.progress import RunProgress, ScanProgress, display
+from bc_consumer.management.status_line import StatusLine
 from bc_consumer.management.tables import width_of
-from bc_consumer.management.terminal import StatusLine
 from bc_consumer.models import OperatorAction, SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
 from bc_consumer.operations import action_requests, metric_totals, run_control

@@ -13,7 +13,7 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.fields.kinds import Kind
 from bc_consumer.odoo.errors import NoWebhookActions, OdooTorn
 from bc_consumer.odoo.field_set import FieldSet, ModelFields
-from bc_consumer.odoo.group_rows import (
+from bc_consumer.odoo.grouping_methods import (
     Function,
     Group,
     GroupLacksBounds,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from odoo_simulator import Simulator
-from odoo_simulator.computed_orders import moment_text
+from odoo_simulator.bulk_orders import moment_text
 
 ORDER, LINE = "purchase.order", "purchase.order.line"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bc_consumer.odoo import CannotGroup, Odoo, OdooFault, OdooProtocolError
-from bc_consumer.odoo.group_rows import FormattedReadGroup, PeriodName, ReadGroup, period_end
+from bc_consumer.odoo.grouping_methods import FormattedReadGroup, PeriodName, ReadGroup, period_end
 from bc_consumer.odoo.records import Bucket
 from bc_consumer.odoo.xmlrpc_codec import read_response
 from odoo_simulator import Simulator

@@ -15,7 +15,7 @@ from bc_consumer.odoo import (
     UnknownMethod,
 )
 from bc_consumer.odoo.fault_errors import Fault
-from bc_consumer.odoo.group_rows import GroupLacksBounds, ReadGroup
+from bc_consumer.odoo.grouping_methods import GroupLacksBounds, ReadGroup
 from bc_consumer.odoo.records import Bucket
 from bc_consumer.odoo.versions.before_17 import ReadGroupBefore17
 from bc_consumer.odoo.xmlrpc_codec import read_response

@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from odoo_simulator import Simulator
-from odoo_simulator.computed_orders import LineBlock, OrderBlock
+from odoo_simulator.bulk_orders import LineBlock, OrderBlock
 from tests.simulator.conftest import Caller, Receiver
 
 
