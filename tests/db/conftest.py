@@ -49,6 +49,7 @@ def forget_figures() -> None:
         *known_names.ALL,
     ):  # fmt: skip
         paced.forget()
+    today._staff_until.clear()
     field_watch.forget()
     odoo_identity.forget()
 
