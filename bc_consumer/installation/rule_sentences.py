@@ -18,7 +18,7 @@ from bc_consumer.operations.webhook_address import Ping, PingArrival
 GOOD, WRONG, NOTE = "✓", "✗", "!"
 
 
-class Exit(enum.IntEnum):
+class RulesExit(enum.IntEnum):
     """The exit codes of ``odoo_rules``; scripts rely on them."""
 
     OK = 0

@@ -71,7 +71,7 @@ def check_or_install_rules(
 ) -> Performed:
     """Look at the rules, install them, or begin to rotate their secret."""
     # Most processes never do this, so they need not load it.
-    from bc_consumer.installation.rule_sentences import Exit, all_right
+    from bc_consumer.installation.rule_sentences import RulesExit, all_right
     from bc_consumer.installation.rules_procedure import RulesProcedure, RulesRequest
 
     kept = Kept()
@@ -88,17 +88,22 @@ def check_or_install_rules(
     code = RulesProcedure(request, kept).run()
     kept.lines = [line for line in kept.lines if line != all_right()]  # the outcome says it
     result = {"what": what, "rules": kept.rules, "lines": kept.lines, "error": kept.error}
-    if code is Exit.YOUR_TURN:
+    if code is RulesExit.YOUR_TURN:
         text = _(
             "Nothing was written to Odoo: put the new secret that was shown into the settings."
         )
         return Performed(Status.DONE, text, result, kept.shown_once)
-    if code is Exit.OK:
+    if code is RulesExit.OK:
         return Performed(Status.DONE, _("All is as it should be."), result)
-    if code is Exit.DRIFT:
+    if code is RulesExit.DRIFT:
         text = _("The rules in Odoo are not as they should be: install them.")
         return Performed(Status.DONE, text, result)
-    refused = code in {Exit.USAGE, Exit.ADDRESS, Exit.NO_WEBHOOKS, Exit.NO_MODULE}
+    refused = code in {
+        RulesExit.USAGE,
+        RulesExit.ADDRESS,
+        RulesExit.NO_WEBHOOKS,
+        RulesExit.NO_MODULE,
+    }
     first = redacted(kept.error.partition("\n")[0])
     return Performed(Status.REFUSED if refused else Status.FAILED, _told(first), result)
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from bc_consumer.core import process_state
 from bc_consumer.core.translatable_field import said
 from bc_consumer.installation import rule_sentences
-from bc_consumer.installation.rule_sentences import Exit
+from bc_consumer.installation.rule_sentences import RulesExit
 from bc_consumer.installation.rule_setup import (
     AddressRefused,
     RulesSetup,
@@ -89,26 +89,26 @@ class RulesProcedure:
         self._request = request
         self._teller = teller
 
-    def run(self) -> Exit:
+    def run(self) -> RulesExit:
         """Do it; return how it ended. Each expected error is told, and becomes an exit code."""
         try:
             return self._run()
         except NotSetUp as error:
-            return self._fail(Exit.USAGE, str(error))
+            return self._fail(RulesExit.USAGE, str(error))
         except AddressRefused as error:
-            return self._fail(Exit.ADDRESS, rule_sentences.address_refused(error))
+            return self._fail(RulesExit.ADDRESS, rule_sentences.address_refused(error))
         except ServesAnother as error:
-            return self._fail(Exit.ADDRESS, rule_sentences.serves_another(error))
+            return self._fail(RulesExit.ADDRESS, rule_sentences.serves_another(error))
         except NoWebhookActions as error:
-            return self._fail(Exit.NO_WEBHOOKS, rule_sentences.poll_mode(error))
+            return self._fail(RulesExit.NO_WEBHOOKS, rule_sentences.poll_mode(error))
         except NoAutomation as error:
-            return self._fail(Exit.NO_MODULE, said(error))
+            return self._fail(RulesExit.NO_MODULE, said(error))
         except OdooRefused as error:
-            return self._fail(Exit.REFUSED, said(error))
+            return self._fail(RulesExit.REFUSED, said(error))
         except OdooError as error:
-            return self._fail(Exit.FAILED, said(error))
+            return self._fail(RulesExit.FAILED, said(error))
 
-    def _run(self) -> Exit:
+    def _run(self) -> RulesExit:
         what = self._request.what
         public_url = self._request.url or settings.PUBLIC_URL
         if what == "install" or (what == "status" and public_url):
@@ -153,17 +153,17 @@ class RulesProcedure:
 
     # --- the three actions ---
 
-    def _status(self, comparison: Comparison, *, is_address_known: bool) -> Exit:
+    def _status(self, comparison: Comparison, *, is_address_known: bool) -> RulesExit:
         self._tell(comparison)
         if not is_address_known:
             self._teller.facts["complete"] = False
-            return self._fail(Exit.USAGE, rule_sentences.address_unknown())
+            return self._fail(RulesExit.USAGE, rule_sentences.address_unknown())
         if not comparison.is_complete:
-            return Exit.DRIFT
+            return RulesExit.DRIFT
         self._teller.say(rule_sentences.all_right())
-        return Exit.OK
+        return RulesExit.OK
 
-    def _install(self, setup: RulesSetup, comparison: Comparison) -> Exit:
+    def _install(self, setup: RulesSetup, comparison: Comparison) -> RulesExit:
         if self._request.rotate and not carries_other_secret(comparison):
             return self._new_secret(rule_sentences.rotation)
         if comparison.is_complete:
@@ -178,11 +178,11 @@ class RulesProcedure:
             return self._print_plan(list(rule_sentences.plan(comparison)))
         rotated = carries_other_secret(comparison)
         code = self._finish(*setup.install(comparison))
-        if code is Exit.OK and rotated and len(settings.ODOO_WEBHOOK_SECRETS) > 1:
+        if code is RulesExit.OK and rotated and len(settings.ODOO_WEBHOOK_SECRETS) > 1:
             self._teller.say(rule_sentences.old_secrets_left())
         return code
 
-    def _remove(self, setup: RulesSetup, comparison: Comparison) -> Exit:
+    def _remove(self, setup: RulesSetup, comparison: Comparison) -> RulesExit:
         if not self._request.move:
             setup.check_nobody_else(comparison)
         if self._request.dry_run:
@@ -191,10 +191,10 @@ class RulesProcedure:
         self._teller.facts["removed"] = list(done.removed)
         self._teller.say(rule_sentences.done_told(done))
         if after.ours:
-            return self._fail(Exit.FAILED, _("Some rules are still there: run this again."))
-        return Exit.OK
+            return self._fail(RulesExit.FAILED, _("Some rules are still there: run this again."))
+        return RulesExit.OK
 
-    def _finish(self, done: RuleChanges, after: Comparison) -> Exit:
+    def _finish(self, done: RuleChanges, after: Comparison) -> RulesExit:
         self._teller.facts |= {
             "created": list(done.created),
             "updated": list(done.updated),
@@ -203,20 +203,20 @@ class RulesProcedure:
         self._tell(after)
         self._teller.say(rule_sentences.done_told(done))
         if after.is_complete:
-            return Exit.OK
+            return RulesExit.OK
         return self._fail(
-            Exit.FAILED, _("Odoo did not keep everything: see above, and run status again.")
+            RulesExit.FAILED, _("Odoo did not keep everything: see above, and run status again.")
         )
 
-    def _print_plan(self, steps: list[str]) -> Exit:
+    def _print_plan(self, steps: list[str]) -> RulesExit:
         self._teller.facts["plan"] = steps
         for step in steps or [rule_sentences.done_told(RuleChanges())]:
             self._teller.say(step)
-        return Exit.OK
+        return RulesExit.OK
 
-    def _new_secret(self, words: Callable[[str], str]) -> Exit:
+    def _new_secret(self, words: Callable[[str], str]) -> RulesExit:
         self._teller.new_secret(secrets.token_urlsafe(SECRET_BYTES), words)
-        return Exit.YOUR_TURN
+        return RulesExit.YOUR_TURN
 
     # --- output ---
 
@@ -224,7 +224,7 @@ class RulesProcedure:
         self._teller.facts |= facts(comparison)
         self._teller.compared(comparison)
 
-    def _fail(self, code: Exit, text: str) -> Exit:
+    def _fail(self, code: RulesExit, text: str) -> RulesExit:
         for secret in settings.ODOO_WEBHOOK_SECRETS:
             text = text.replace(secret, "***")
         self._teller.facts["error"] = text

@@ -6,7 +6,13 @@ from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
 from bc_consumer.installation.rule_differences import describe_difference
-from bc_consumer.installation.rule_sentences import GOOD, WRONG, Exit, called_address, further_told
+from bc_consumer.installation.rule_sentences import (
+    GOOD,
+    WRONG,
+    RulesExit,
+    called_address,
+    further_told,
+)
 from bc_consumer.management.command import exit_code_table
 from bc_consumer.management.tables import aligned
 from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison
@@ -25,17 +31,17 @@ def exit_codes() -> str:
     """Return the table of exit codes."""
     return exit_code_table(
         {
-            Exit.OK: _("done; with status: all is as it should be"),
-            Exit.FAILED: _("Odoo is away, or there was an error"),
-            Exit.USAGE: _("wrong options, or a setting is missing"),
-            Exit.YOUR_TURN: _(
+            RulesExit.OK: _("done; with status: all is as it should be"),
+            RulesExit.FAILED: _("Odoo is away, or there was an error"),
+            RulesExit.USAGE: _("wrong options, or a setting is missing"),
+            RulesExit.YOUR_TURN: _(
                 "nothing was written: a secret has to be put into the settings first"
             ),
-            Exit.ADDRESS: _("nothing was written: the address refuses Odoo's webhooks"),
-            Exit.REFUSED: _("Odoo rejects our access: credentials, rights, database"),
-            Exit.DRIFT: _("status: the rules are not as they should be"),
-            Exit.NO_WEBHOOKS: _("this Odoo is too old to send webhooks: use poll mode"),
-            Exit.NO_MODULE: _("the module base_automation is not installed in Odoo"),
+            RulesExit.ADDRESS: _("nothing was written: the address refuses Odoo's webhooks"),
+            RulesExit.REFUSED: _("Odoo rejects our access: credentials, rights, database"),
+            RulesExit.DRIFT: _("status: the rules are not as they should be"),
+            RulesExit.NO_WEBHOOKS: _("this Odoo is too old to send webhooks: use poll mode"),
+            RulesExit.NO_MODULE: _("the module base_automation is not installed in Odoo"),
         }
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import ast
+import enum
+import importlib
 import re
 import shlex
 from collections.abc import Iterator
@@ -112,12 +114,15 @@ def codes_in_code(name: str) -> set[int]:
     """Return what the command ends with by name; its table of codes does not count."""
     path = ROOT / STORIES.get(name, f"bc_consumer/management/commands/{name}.py")
     module = load_command_class("bc_consumer", name).__module__
-    codes = vars(__import__(module, fromlist=["Exit"])).get("Exit")
+    enums = {
+        name: value
+        for name, value in vars(importlib.import_module(module)).items()
+        if isinstance(value, type) and issubclass(value, enum.IntEnum) and name.endswith("Exit")
+    }
     found = set()
     for node in _outside_of_add_arguments(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "Exit":
-            assert codes is not None
-            found.add(int(codes[node.attr]))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith("Exit"):
+            found.add(int(enums[ast.unparse(node.value)][node.attr]))
     return found
 
 

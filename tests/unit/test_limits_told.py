@@ -11,7 +11,7 @@ import pytest
 import yaml
 from django.core.management import call_command, load_command_class
 
-from bc_consumer.installation.rule_sentences import Exit
+from bc_consumer.installation.rule_sentences import RulesExit
 from bc_consumer.management.commands import web
 from bc_consumer.messaging.broker import Broker
 from bc_consumer.operations import password_actions
@@ -112,5 +112,5 @@ def test_quorum_queues_by_setting() -> None:
 def test_exit_codes_stand_in_the_help_of_the_rules() -> None:
     command = load_command_class("bc_consumer", "odoo_rules")
     text = command.create_parser("manage.py", "odoo_rules").format_help()
-    for code in Exit:
+    for code in RulesExit:
         assert re.search(rf"^ +{code.value}\b", text, re.MULTILINE), f"{code} in\n{text}"

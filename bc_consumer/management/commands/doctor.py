@@ -29,7 +29,7 @@ NOISY = ("pika", "bc_consumer", "django")
 """Log lines of these would interrupt the findings, which say the same."""
 
 
-class Exit(enum.IntEnum):
+class DoctorExit(enum.IntEnum):
     """The exit codes of ``doctor``; scripts rely on them."""
 
     OK = 0
@@ -52,9 +52,9 @@ class Command(RedactedCommand):
         )
         parser.epilog = exit_code_table(
             {
-                Exit.OK: _("all is in order"),
-                Exit.WARNINGS: _("warnings: it works, but may not for long"),
-                Exit.ERRORS: _("errors, or the command could not run"),
+                DoctorExit.OK: _("all is in order"),
+                DoctorExit.WARNINGS: _("warnings: it works, but may not for long"),
+                DoctorExit.ERRORS: _("errors, or the command could not run"),
             }
         )
         parser.formatter_class = HelpFormatter
@@ -107,11 +107,11 @@ class Command(RedactedCommand):
         return style.get(finding.level, str)(line)
 
 
-def _exit_of(found: Iterable[Diagnosis]) -> Exit:
+def _exit_of(found: Iterable[Diagnosis]) -> DoctorExit:
     levels = {diagnosis.level for diagnosis in found}
     if Level.ERROR in levels:
-        return Exit.ERRORS
-    return Exit.WARNINGS if Level.WARNING in levels else Exit.OK
+        return DoctorExit.ERRORS
+    return DoctorExit.WARNINGS if Level.WARNING in levels else DoctorExit.OK
 
 
 def _summary(found: Iterable[Diagnosis]) -> str:
@@ -130,7 +130,7 @@ def _summary(found: Iterable[Diagnosis]) -> str:
     return _("%(found)s. Each arrow (→) says what to do.") % {"found": ", ".join(told)}
 
 
-def _facts(found: Iterable[Diagnosis], code: Exit) -> dict[str, Any]:
+def _facts(found: Iterable[Diagnosis], code: DoctorExit) -> dict[str, Any]:
     return {
         "exit": int(code),
         "checks": [

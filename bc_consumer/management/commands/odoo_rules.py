@@ -11,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.known_secrets import hide
-from bc_consumer.installation.rule_sentences import Exit
+from bc_consumer.installation.rule_sentences import RulesExit
 from bc_consumer.installation.rules_procedure import RulesProcedure, RulesRequest
 from bc_consumer.management import rules_text
 from bc_consumer.management.command import HelpFormatter, RedactedCommand
@@ -79,7 +79,7 @@ class Command(RedactedCommand):
         if code:
             sys.exit(int(code))
 
-    def _run(self, options: dict[str, Any]) -> Exit:
+    def _run(self, options: dict[str, Any]) -> RulesExit:
         request = RulesRequest(
             options["what"],
             account=lambda: self._account(options),
@@ -95,7 +95,7 @@ class Command(RedactedCommand):
         except CommandError as error:
             self.facts["error"] = str(error)
             self.complain(str(error))
-            return Exit.USAGE
+            return RulesExit.USAGE
 
     def _account(self, options: dict[str, Any]) -> tuple[str, str]:
         login: str = options["login"]
