@@ -125,7 +125,7 @@ too often to wait for Odoo's longest transaction; the nightly run does."""
 WAKE_UPS = 8
 """Messages sent for one page of bulk marks: each worker thread that wakes takes whole batches."""
 WAIT_SECONDS = 0.2
-"""Between two looks at the ledger, or at the lock, while the run waits."""
+"""Between two looks at the ledger, or at the lock, while the run waits, at most."""
 LONGER_WAIT_SECONDS = 0.6
 """The same while at least MANY orders are outstanding: looking counts them."""
 MANY = 1_500
@@ -241,6 +241,8 @@ class _Runner:
         self._probe_after = 0.0
         self._lost: list[Exception] = []
         """What ended one of the run's own threads."""
+        self._batch_ended = threading.Event()
+        """Set by the run's own threads after each batch."""
         self._findings = Findings(run, self.odoo)
         self._increments: Counter[str] = Counter()
         """What this process still has to add to columns that the looks at orders add to as well."""
@@ -268,7 +270,7 @@ class _Runner:
                 0
             )  # before Odoo is asked, which may hang: whoever waits sees the run
             self._check_identity()
-            with run_drain_threads(self.run.pk, self._lost):
+            with run_drain_threads(self.run.pk, self._lost, self._batch_ended):
                 self._go_through_phases()
             self._end(*self._judge())
         except SliceOver:
@@ -557,7 +559,11 @@ class _Runner:
             marked = PendingBC.objects.filter(run=self.run.pk).order_by("batch_limit", "odoo_id")
             probe_odoo(marked.values_list("odoo_id", flat=True).first())
             self._probe_after = time.monotonic() + PROBE_SECONDS
-        process_state.stopping.wait(WAIT_SECONDS if outstanding < MANY else LONGER_WAIT_SECONDS)
+        if outstanding < MANY:
+            self._batch_ended.wait(WAIT_SECONDS)
+            self._batch_ended.clear()
+        else:
+            process_state.stopping.wait(LONGER_WAIT_SECONDS)
 
     def _stop_if_asked(self, outstanding: int | None = None, *, may_end: bool = True) -> None:
         """Raise if the run has to stop here; otherwise report its progress.
@@ -722,15 +728,20 @@ def save_row(run: SyncLog, more: Mapping[str, int]) -> bool:
 
 
 @contextmanager
-def run_drain_threads(run: int, lost: list[Exception]) -> Iterator[None]:
+def run_drain_threads(
+    run: int, lost: list[Exception], batch_ended: threading.Event
+) -> Iterator[None]:
     """Work off due rows beside the run's phases, so that reading and writing overlap.
 
-    ``lost`` gets the error of a thread that ended by errors which nobody foresaw.
+    ``lost`` gets the error of a thread that ended by errors which nobody foresaw. ``batch_ended``
+    is set after each batch.
     """
     stop = threading.Event()
     count = min(2, settings.ODOO_CONCURRENT_CALLS) if connection.vendor == "postgresql" else 1
     threads = [
-        threading.Thread(target=_work_until, args=(run, stop, lost), name=f"drain-{n}", daemon=True)
+        threading.Thread(
+            target=_work_until, args=(run, stop, lost, batch_ended), name=f"drain-{n}", daemon=True
+        )
         for n in range(count)
     ]
     for thread in threads:
@@ -743,7 +754,9 @@ def run_drain_threads(run: int, lost: list[Exception]) -> Iterator[None]:
             thread.join()
 
 
-def _work_until(run: int, stop: threading.Event, lost: list[Exception]) -> None:
+def _work_until(
+    run: int, stop: threading.Event, lost: list[Exception], batch_ended: threading.Event
+) -> None:
     """Work off until told to stop, or until MOST_ERRORS unexpected errors came in a row.
 
     The last of these is then added to ``lost``.
@@ -752,7 +765,9 @@ def _work_until(run: int, stop: threading.Event, lost: list[Exception]) -> None:
     with logging_about(run=run):
         while not stop.is_set() and not process_state.stopping.is_set():
             try:
-                if not work_off(turn=1.0, run=run):
+                if work_off(turn=1.0, run=run):
+                    batch_ended.set()
+                else:
                     stop.wait(0.05)
                 errors = 0
             except DatabaseFailure as error:

@@ -107,7 +107,7 @@ def test_a_run_s_threads_name_it_where_no_batch_does(
         raise OperationalError("the server is shutting down")
 
     monkeypatch.setattr(run_module, "work_off", away)
-    thread = threading.Thread(target=run_module._work_until, args=(7, stop, []))
+    thread = threading.Thread(target=run_module._work_until, args=(7, stop, [], threading.Event()))
     thread.start()
     thread.join(10)
     assert log.line("The run's own threads wait for the database")["run"] == 7
