@@ -17,7 +17,7 @@ class BCConsumerConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks and fill in the defaults that depend on the database."""
-        from bc_consumer.core.known_secrets import install_hooks
+        from bc_consumer.core.redacted_text import install_hooks
         from bc_consumer.installation import (  # noqa: F401
             project_checks,
             rules_action,

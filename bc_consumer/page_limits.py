@@ -22,7 +22,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import translation
 
 from bc_consumer.core.database_deadline import database_deadline, deadline_passed
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 
 __all__ = ["PageLimitsMiddleware"]
 

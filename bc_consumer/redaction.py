@@ -12,8 +12,8 @@ from typing import Any
 from django.utils.safestring import SafeString
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
-from bc_consumer.core.known_secrets import current_redactor, redacted
 from bc_consumer.core.log_context import current_facts
+from bc_consumer.core.redacted_text import current_redactor, redacted
 from bc_consumer.core.redactor import Redactor
 
 __all__ = [

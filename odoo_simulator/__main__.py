@@ -9,8 +9,8 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from odoo_simulator.fields import VERSIONS
-from odoo_simulator.order_models import ORDER_MODELS
+from odoo_simulator.model_fields import VERSIONS
+from odoo_simulator.order_kinds import ORDER_MODELS
 from odoo_simulator.simulator import TIMINGS, Simulator
 from odoo_simulator.traffic import Traffic
 

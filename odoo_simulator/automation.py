@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from odoo_simulator.bulk_orders import Row
-from odoo_simulator.fields import Model
+from odoo_simulator.model_fields import Model
 from odoo_simulator.store import Changes, Store, Transaction
 from odoo_simulator.webhooks import WebhookSender
 

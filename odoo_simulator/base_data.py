@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from odoo_simulator.bulk_orders import Row, moment_text
-from odoo_simulator.fields import Model
+from odoo_simulator.model_fields import Model
 from odoo_simulator.store import Store, Transaction
 
 COMPANY, ADMINISTRATOR = 1, 2

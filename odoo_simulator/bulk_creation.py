@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from odoo_simulator import base_data
 from odoo_simulator.bulk_orders import Bulk, LineBlock, OrderBlock
-from odoo_simulator.fields import Names, names_of
-from odoo_simulator.order_models import shapes_of
+from odoo_simulator.model_fields import Names, names_of
+from odoo_simulator.order_kinds import shapes_of
 from odoo_simulator.store import Store
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from odoo_simulator.bulk_orders import Row
 from odoo_simulator.errors import ServerError
-from odoo_simulator.fields import X2MANY_TYPES, Field, Model
+from odoo_simulator.model_fields import X2MANY_TYPES, Field, Model
 from odoo_simulator.store import View
 
 Predicate = Callable[[int, Row], bool]

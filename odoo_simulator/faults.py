@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from odoo_simulator.errors import OdooError, PlainFault
-from odoo_simulator.fields import Field, ModelSet
+from odoo_simulator.model_fields import Field, ModelSet
 
 BetweenCalls = Callable[[str, str], None]
 

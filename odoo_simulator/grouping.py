@@ -10,7 +10,7 @@ from typing import Any
 from odoo_simulator.bulk_orders import Block, Row, microseconds_of_text
 from odoo_simulator.domains import parse
 from odoo_simulator.errors import ServerError, UserError
-from odoo_simulator.fields import Model
+from odoo_simulator.model_fields import Model
 from odoo_simulator.reading import Reader
 from odoo_simulator.search import Search, block_range
 from odoo_simulator.store import Store

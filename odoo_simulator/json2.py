@@ -22,7 +22,7 @@ from odoo_simulator.errors import (
 )
 from odoo_simulator.http_server import Request, Response
 from odoo_simulator.rpc_encodings import Invocation, error_data
-from odoo_simulator.service import Service
+from odoo_simulator.rpc_services import Service
 
 _PREFIX = "/json/2/"
 _REASONS = {

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from odoo_simulator.errors import ServerError, UnknownMethod, UserError, missing
-from odoo_simulator.fields import Model
 from odoo_simulator.grouping import Grouping
+from odoo_simulator.model_fields import Model
 from odoo_simulator.reading import Reader, access_error
 from odoo_simulator.store import Store, Transaction
 from odoo_simulator.writing import Records

@@ -13,8 +13,8 @@ from typing import Any
 from odoo_simulator.automation import Event
 from odoo_simulator.bulk_orders import Row
 from odoo_simulator.errors import UserError, ValidationError, missing
-from odoo_simulator.fields import Model
-from odoo_simulator.order_models import RELATED_SOURCES, Shape
+from odoo_simulator.model_fields import Model
+from odoo_simulator.order_kinds import RELATED_SOURCES, Shape
 from odoo_simulator.store import Transaction
 from odoo_simulator.written_values import (
     MAGIC_FIELDS,

@@ -14,7 +14,7 @@ from typing import Any
 
 from odoo_simulator.bulk_creation import show_bulk
 from odoo_simulator.bulk_orders import Bulk
-from odoo_simulator.fields import Names
+from odoo_simulator.model_fields import Names
 from odoo_simulator.store import Changes, Store, as_row
 
 _SCHEMA = """

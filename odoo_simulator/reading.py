@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from odoo_simulator.bulk_orders import Row
-from odoo_simulator.companies import belongs, seen
+from odoo_simulator.company_access import belongs, seen
 from odoo_simulator.domains import Compiler, parse
 from odoo_simulator.errors import AccessError, missing
-from odoo_simulator.fields import X2MANY_TYPES, Field, Model
-from odoo_simulator.order_models import shapes_of
+from odoo_simulator.model_fields import X2MANY_TYPES, Field, Model
+from odoo_simulator.order_kinds import shapes_of
 from odoo_simulator.search import Search, Visible
 from odoo_simulator.store import Store
 from odoo_simulator.written_values import unknown_field

@@ -20,7 +20,7 @@ from odoo_simulator.errors import (
     traceback_text,
 )
 from odoo_simulator.http_server import Request, Response
-from odoo_simulator.service import Service
+from odoo_simulator.rpc_services import Service
 
 
 @dataclass(slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from odoo_simulator.bulk_orders import Row
-from odoo_simulator.fields import X2MANY_TYPES, Field, Model
-from odoo_simulator.order_models import Shape
+from odoo_simulator.model_fields import X2MANY_TYPES, Field, Model
+from odoo_simulator.order_kinds import Shape
 from odoo_simulator.store import Store
 
 # Without watched fields, creating one order of two lines sends 34 webhooks (measured on 17).

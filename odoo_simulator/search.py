@@ -10,7 +10,7 @@ from typing import Any
 from odoo_simulator.bulk_orders import Block, Row, microseconds_of_text
 from odoo_simulator.domains import Compiler, Group, Leaf, Node, conjuncts, fields_of
 from odoo_simulator.errors import ServerError, UserError
-from odoo_simulator.fields import X2MANY_TYPES, Model
+from odoo_simulator.model_fields import X2MANY_TYPES, Model
 from odoo_simulator.store import Store, Table
 
 ENDLESS = 1 << 62

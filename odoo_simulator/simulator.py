@@ -18,20 +18,20 @@ from odoo_simulator.automation import Automation
 from odoo_simulator.bulk_creation import attach_bulk
 from odoo_simulator.bulk_orders import EPOCH, Row
 from odoo_simulator.call_log import Call, CallLog
-from odoo_simulator.captured import load_captured_orders
-from odoo_simulator.companies import seen
+from odoo_simulator.captured_orders import load_captured_orders
+from odoo_simulator.company_access import seen
 from odoo_simulator.control import Control
 from odoo_simulator.faults import Faults
-from odoo_simulator.fields import Field, load_models, names_of
 from odoo_simulator.http_server import HttpServer, Request, Response
 from odoo_simulator.methods import Methods
-from odoo_simulator.operations import Operations
+from odoo_simulator.model_fields import Field, load_models, names_of
+from odoo_simulator.order_changes import Operations
 from odoo_simulator.persistence import SqliteJournal
 from odoo_simulator.reading import Reader
+from odoo_simulator.request_dispatch import Transports
+from odoo_simulator.rpc_services import Service, User
 from odoo_simulator.rules import rules_for
-from odoo_simulator.service import Service, User
 from odoo_simulator.store import Store, Transaction
-from odoo_simulator.transports import Transports
 from odoo_simulator.webhooks import Delivery, WebhookSender
 from odoo_simulator.writing import Records
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from odoo_simulator.bulk_orders import Block, Row, moment_text
 from odoo_simulator.errors import SerializationFailure
-from odoo_simulator.fields import Model
+from odoo_simulator.model_fields import Model
 
 Key = tuple[str, int]
 Changes = dict[str, dict[int, Row | None]]

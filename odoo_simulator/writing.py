@@ -10,8 +10,8 @@ from odoo_simulator.automation import Automation, Event
 from odoo_simulator.base_data import UNITS
 from odoo_simulator.bulk_orders import Row
 from odoo_simulator.errors import SerializationFailure, UserError, ValidationError, missing
-from odoo_simulator.fields import INVERSES, Model
-from odoo_simulator.order_models import Shape, shapes_of
+from odoo_simulator.model_fields import INVERSES, Model
+from odoo_simulator.order_kinds import Shape, shapes_of
 from odoo_simulator.orders import OrderLogic
 from odoo_simulator.store import Store, Transaction
 from odoo_simulator.workflow import Workflow

@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from odoo_simulator.errors import ServerError
-from odoo_simulator.fields import TEXT_TYPES, Field, Model
+from odoo_simulator.model_fields import TEXT_TYPES, Field, Model
 
 MAGIC_FIELDS = frozenset({"id", "create_date", "write_date", "create_uid", "write_uid"})
 

@@ -16,8 +16,8 @@ from typing import Any
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from bc_consumer.core.known_secrets import redacted
 from bc_consumer.core.log_context import logging_about
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.ledger import Mark
 from bc_consumer.ledger.marks import shorten_ids
 from bc_consumer.messaging.intake import IntakeUnavailable, accept_on_loop

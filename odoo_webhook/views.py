@@ -14,7 +14,7 @@ from bc_consumer.core.counters import totals
 from bc_consumer.core.log_context import logging_about
 from bc_consumer.messaging.intake import IntakeUnavailable, accept, note_missed
 from bc_consumer.models.metrics import WEBHOOK_REJECTIONS
-from bc_consumer.operations.webhook_address import LONGEST_NONCE, PING, proof
+from bc_consumer.operations.public_ping import LONGEST_NONCE, PING, proof
 from odoo_webhook.fast_path import confirm, mark_of, report_lost
 from odoo_webhook.webhook_request import (
     ARRIVED,

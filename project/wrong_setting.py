@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from django.core.exceptions import ImproperlyConfigured
 
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 
 EXIT = 2
 """The exit code for a wrong argument; ``doctor`` uses it for errors."""

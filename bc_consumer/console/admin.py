@@ -18,7 +18,7 @@ from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from bc_consumer import ledger
-from bc_consumer.console import column_places, formatting, known_names, search
+from bc_consumer.console import column_layout, filter_names, formatting, search
 from bc_consumer.console.admin_filters import (
     CompanyFilter,
     ErrorFilter,
@@ -165,16 +165,16 @@ class BCAdmin(ReadOnlyAdmin):
     search_help_text = _("Order, supplier, reference, product, or Odoo id")
     actions = (read_again,)
     fieldsets = (
-        (None, {"fields": column_places.admin_order()}),
-        (_("Dates"), {"fields": column_places.admin_dates()}),
-        (_("Amounts"), {"fields": column_places.admin_amounts()}),
+        (None, {"fields": column_layout.admin_order()}),
+        (_("Dates"), {"fields": column_layout.admin_dates()}),
+        (_("Amounts"), {"fields": column_layout.admin_amounts()}),
         (_("Lines"), {"fields": ("lines_shown",)}),
         (_("Copy"), {"fields": (
             "version", "synced_at", "pending_link", "archived_at", "archived_reason",
             "forbidden_at", "history",
         )}),
         (_("Ids in Odoo, further fields"), {
-            "classes": ("collapse",), "fields": column_places.admin_ids(),
+            "classes": ("collapse",), "fields": column_layout.admin_ids(),
         }),
     )  # fmt: skip
     readonly_fields = (
@@ -257,7 +257,7 @@ class BCLineAdmin(ReadOnlyAdmin):
             return queryset, False
         if (number := search.odoo_id_in(words)) is not None:
             return queryset.filter(odoo_id=number), False
-        products = known_names.ids_like(known_names.products(), words)
+        products = filter_names.ids_like(filter_names.products(), words)
         return queryset.filter(product_id__in=products), False
 
     @admin.display(description=_("description"), ordering="name")

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from bc_consumer.console import known_names
+from bc_consumer.console import filter_names
 from bc_consumer.console.figures import FAILED, HELD, OWED, WATCHING
 from bc_consumer.console.formatting import shortened
 from bc_consumer.console.labels import states
@@ -70,7 +70,7 @@ class CompanyFilter(admin.SimpleListFilter):
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> Choices:
         """Return the companies that have orders."""
-        found = known_names.companies()
+        found = filter_names.companies()
         return [(str(one.odoo_id), one.name) for one in found] if len(found) > 1 else []
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[BC]) -> QuerySet[BC]:

@@ -7,7 +7,7 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from bc_consumer.console import column_places, formatting
+from bc_consumer.console import column_layout, formatting
 from bc_consumer.models import BC, BCLine, JournalEntry
 
 ENTRIES = 20
@@ -38,7 +38,7 @@ def lines_html(bc: BC) -> SafeString | str:
     lines = list(bc.lines.order_by("sequence", "odoo_id")[: LINES + 1])
     if not lines:
         return formatting.NOTHING
-    columns = column_places.admin_lines()
+    columns = column_layout.admin_lines()
     context = {
         "bc": bc,
         "labels": [formatting.field_label(BCLine, name) for name in columns],

@@ -12,14 +12,14 @@ from bc_consumer.console import event_silence, freshness, processes
 from bc_consumer.console.actions import action_of, context_of
 from bc_consumer.console.event_silence import Flow
 from bc_consumer.console.labels import Label
+from bc_consumer.console.latest_ping import webhook_round_trip
 from bc_consumer.console.page import page
-from bc_consumer.console.webhook_ping import webhook_round_trip
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging.cached_queue_counts import cached_queue_counts
 from bc_consumer.models import Heartbeat
-from bc_consumer.operations.webhook_address import PingArrival
+from bc_consumer.operations.public_ping import PingArrival
 
 FLOWS: Mapping[Flow, Label] = {
     Flow.FLOWING: _("They come."),

@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from bc_consumer.console import column_places, formatting
+from bc_consumer.console import column_layout, formatting
 from bc_consumer.console.actions import action_of, context_of
 from bc_consumer.console.failure_advice import advice_for
 from bc_consumer.console.figures import OrderStory, order_story
@@ -35,7 +35,7 @@ def order(request: HttpRequest, odoo_id: int) -> HttpResponse:
         "story": story,
         "is_known": is_known,
         "bc": story.bc,
-        "fields": column_places.order_page(),
+        "fields": column_layout.order_page(),
         "extra": formatting.extra_fields(story.bc, sorted(story.bc.extra)) if story.bc else [],
         "sales": copies_sales(),
         "advice": advice_for(pending.error_class) if pending and pending.error_class else None,

@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from bc_consumer.console import known_names, search
-from bc_consumer.console.known_names import KnownName
+from bc_consumer.console import filter_names, search
+from bc_consumer.console.filter_names import KnownName
 from bc_consumer.console.labels import states
 from bc_consumer.models import BC
 
@@ -48,13 +48,13 @@ class OrderFilter(forms.Form):
     )
     supplier = forms.CharField(label=_("Supplier"), max_length=search.LONGEST_WORDS, required=False)
     buyer = forms.TypedChoiceField(
-        label=_("Buyer"), choices=_choices(known_names.buyers), coerce=int, required=False
+        label=_("Buyer"), choices=_choices(filter_names.buyers), coerce=int, required=False
     )
     company = forms.TypedChoiceField(
-        label=_("Company"), choices=_choices(known_names.companies), coerce=int, required=False
+        label=_("Company"), choices=_choices(filter_names.companies), coerce=int, required=False
     )
     currency = forms.TypedChoiceField(
-        label=_("Currency"), choices=_choices(known_names.currencies), coerce=int, required=False
+        label=_("Currency"), choices=_choices(filter_names.currencies), coerce=int, required=False
     )
     state = forms.ChoiceField(
         label=_("State"), choices=lambda: [("", ""), *states().items()], required=False
@@ -93,7 +93,9 @@ class OrderFilter(forms.Form):
         if asked["words"]:
             yield search.matching(asked["words"])
         if asked["supplier"]:
-            yield Q(partner_id__in=known_names.ids_like(known_names.suppliers(), asked["supplier"]))
+            yield Q(
+                partner_id__in=filter_names.ids_like(filter_names.suppliers(), asked["supplier"])
+            )
         for name, column in (
             ("buyer", "user_id"),
             ("company", "company_id"),

@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from bc_consumer.console import column_places, formatting, search
+from bc_consumer.console import column_layout, formatting, search
 from bc_consumer.console.csv_export import MOST_ROWS, csv_response, in_parts
 from bc_consumer.console.order_filter import OrderFilter
 from bc_consumer.console.page import page
@@ -56,8 +56,8 @@ def orders_csv(request: HttpRequest) -> StreamingHttpResponse:
         "odoo_id",
         "name",
         "state",
-        *column_places.order_page(),
-        *column_places.ADMIN_AMOUNTS[:4],
+        *column_layout.order_page(),
+        *column_layout.ADMIN_AMOUNTS[:4],
     ]
     columns = list(dict.fromkeys(columns))
     header = [formatting.field_label(BC, name) for name in columns]

@@ -11,10 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from bc_consumer.console.action_rights import is_permitted
 from bc_consumer.console.failure_advice import advice_for
 from bc_consumer.console.page import page
 from bc_consumer.console.search import odoo_id_in
+from bc_consumer.console.shown_buttons import is_permitted
 from bc_consumer.models import BC, OperatorAction
 from bc_consumer.operations import failed_orders, replay_duration
 

@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 
 from bc_consumer.console.actions import action_of, context_of
 from bc_consumer.console.page import form, page
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.translatable_field import said
 from bc_consumer.models import OperatorAction
 from bc_consumer.operations import password_actions

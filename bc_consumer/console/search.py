@@ -3,7 +3,7 @@
 from django.db.models import OuterRef, Q, Subquery, Value
 from django.db.models.lookups import GreaterThan
 
-from bc_consumer.console import known_names
+from bc_consumer.console import filter_names
 from bc_consumer.core.odoo_ids import HIGHEST_ID
 from bc_consumer.models import BC, BCLine, JournalEntry, PendingBC
 
@@ -56,9 +56,9 @@ def matching(words: str) -> Q:
     found = Q(name__icontains=words) | Q(partner_ref__icontains=words)
     if (number := odoo_id_in(words)) is not None:
         found |= Q(odoo_id=number)
-    if suppliers := known_names.ids_like(known_names.suppliers(), words):
+    if suppliers := filter_names.ids_like(filter_names.suppliers(), words):
         found |= Q(partner_id__in=suppliers)
-    if products := known_names.ids_like(known_names.products(), words):
+    if products := filter_names.ids_like(filter_names.products(), words):
         found |= _with_products(products)
     return found
 

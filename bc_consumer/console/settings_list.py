@@ -14,7 +14,7 @@ from bc_consumer import conf
 from bc_consumer.console.formatting import NOTHING, shortened
 from bc_consumer.console.labels import Label
 from bc_consumer.console.page import page
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 
 GROUPS: tuple[tuple[Label, tuple[str, ...]], ...] = (
     (gettext_lazy("Odoo"), ("ODOO_",)),

@@ -11,7 +11,7 @@ from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.findings import Check, Finding, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ACCOUNT, guarded, odoo_trouble
 from bc_consumer.odoo import NAMING_MODELS, NoRights, Odoo, OdooError, OdooRefused
-from bc_consumer.operations import field_watch, language_watch
+from bc_consumer.operations import language_watch, missing_fields
 from bc_consumer.refresh.odoo_connection import odoo_settings
 
 LANGUAGE, COMPANIES, CHOICE, FIELDS = (
@@ -127,7 +127,7 @@ class _Rights:
     def _suggestions(self, misspelt: list[str]) -> list[Message]:
         """Suggest existing fields for those that the settings misspell."""
         near = [
-            f"{name}: {', '.join(field_watch.similar_fields(self.odoo, name))}?"
+            f"{name}: {', '.join(missing_fields.similar_fields(self.odoo, name))}?"
             for name in misspelt
         ]
         return [_("Is it %(name)s", name=one) for one in near if ": ?" not in one]

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.translatable import NOTHING, Message, message_of
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.account_checks import account_checks

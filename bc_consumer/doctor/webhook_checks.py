@@ -10,7 +10,7 @@ from bc_consumer.core.translatable import Message, joined, message_of
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.doctor.findings import Check, Finding, Level, error, ok, warning
 from bc_consumer.doctor.odoo_checks import ACCOUNT, ADDRESS, odoo_trouble
-from bc_consumer.installation.rule_differences import describe_difference
+from bc_consumer.installation.rule_flaw_text import describe_difference
 from bc_consumer.installation.rule_setup import RulesSetup, no_webhooks
 from bc_consumer.odoo import (
     MissingModel,
@@ -21,7 +21,7 @@ from bc_consumer.odoo import (
     WrongCredentials,
 )
 from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison, Flaw
-from bc_consumer.operations.webhook_address import (
+from bc_consumer.operations.public_ping import (
     PingArrival,
     address_error,
     ping,

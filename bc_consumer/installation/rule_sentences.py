@@ -13,7 +13,7 @@ from bc_consumer.installation.rule_setup import AddressRefused, ServesAnother
 from bc_consumer.odoo.automation_rules import RuleChanges
 from bc_consumer.odoo.wanted_rules import ComparedRule, Comparison, Flaw, FoundRule
 from bc_consumer.odoo.webhook_url import mask_url, parse_webhook_url
-from bc_consumer.operations.webhook_address import Ping, PingArrival
+from bc_consumer.operations.public_ping import Ping, PingArrival
 
 GOOD, WRONG, NOTE = "✓", "✗", "!"
 

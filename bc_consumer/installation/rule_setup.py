@@ -18,7 +18,7 @@ from bc_consumer.odoo import NoWebhookActions, Odoo, OdooError, OdooInterrupted
 from bc_consumer.odoo.automation_rules import AutomationRules, RuleChanges
 from bc_consumer.odoo.wanted_rules import Comparison, Flaw, FoundAction, FoundRule, RuleSettings
 from bc_consumer.odoo.webhook_url import parse_webhook_url
-from bc_consumer.operations.webhook_address import Ping, PingArrival, ping, webhook_endpoint
+from bc_consumer.operations.public_ping import Ping, PingArrival, ping, webhook_endpoint
 from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 PROVEN_WRONG = frozenset(

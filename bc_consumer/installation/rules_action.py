@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.translatable import Message, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable_field import said
@@ -36,7 +36,7 @@ class Kept:
 
     def compared(self, comparison: "Comparison") -> None:
         """Keep each rule with what differs, in words for each reader."""
-        from bc_consumer.installation.rule_differences import describe_difference
+        from bc_consumer.installation.rule_flaw_text import describe_difference
         from bc_consumer.installation.rule_sentences import further_told
 
         self.rules = [

@@ -28,7 +28,7 @@ from bc_consumer.odoo import NoAutomation, NoWebhookActions, OdooError, OdooRefu
 from bc_consumer.odoo.automation_rules import RuleChanges
 from bc_consumer.odoo.wanted_rules import Comparison
 from bc_consumer.odoo.webhook_url import mask_url
-from bc_consumer.operations.webhook_address import PingArrival, address_error
+from bc_consumer.operations.public_ping import PingArrival, address_error
 from bc_consumer.refresh.odoo_connection import odoo_as_administrator
 
 SECRET_BYTES = 24

@@ -13,11 +13,11 @@ from django.core.checks import CheckMessage, Error, register
 from django.db import connection
 
 from bc_consumer.core import apprise_channel
-from bc_consumer.core.known_secrets import secret_values
+from bc_consumer.core.redacted_text import secret_values
 from bc_consumer.core.redactor import is_recognisable
 from bc_consumer.models import CopyOrigin
 from bc_consumer.odoo import TABLES, OdooRefused
-from bc_consumer.operations.webhook_address import address_error
+from bc_consumer.operations.public_ping import address_error
 from bc_consumer.operations.webhook_use import expects_no_webhooks
 from bc_consumer.refresh.odoo_connection import adapt_empty_copy
 

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.translatable import Message, verbatim
 from bc_consumer.models import Pace
 

@@ -19,7 +19,7 @@ from django.db.models import F, Value
 from django.db.models.functions import Coalesce, Concat, Now
 
 from bc_consumer.core import process_state
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.sql_dialect import dialect, ids_parameter, moment_parameter
 from bc_consumer.core.translatable import Message, message_of
 from bc_consumer.ledger import circuit_breaker, error_fingerprint

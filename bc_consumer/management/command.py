@@ -22,11 +22,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bc_consumer.core import process_state
-from bc_consumer.core.known_secrets import RedactingStream
 from bc_consumer.core.local_time import OLDEST, parse_moment
 from bc_consumer.core.odoo_ids import parse_id
+from bc_consumer.core.redacted_text import RedactingStream
 from bc_consumer.installation.setting_checks import quick_checks
-from bc_consumer.management.silence_notice import silence_is_told
+from bc_consumer.management.odoo_silence_notice import silence_is_told
 from bc_consumer.management.status_line import StatusLine, log_above
 from bc_consumer.management.tables import wrapped
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.translatable_field import said
-from bc_consumer.installation.rule_differences import describe_difference
+from bc_consumer.installation.rule_flaw_text import describe_difference
 from bc_consumer.installation.rule_sentences import (
     GOOD,
     WRONG,

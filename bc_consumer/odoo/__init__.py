@@ -8,7 +8,7 @@ Start with ``Odoo.fetch`` in ``client``, and follow it through ``orders``, ``tra
 from bc_consumer.fields.field import EXTRA, Field
 from bc_consumer.fields.kinds import Kind
 from bc_consumer.fields.table import TABLES
-from bc_consumer.odoo.call_silence import CALLS, Silence
+from bc_consumer.odoo.calls_under_way import CALLS, Silence
 from bc_consumer.odoo.client import Odoo
 from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import (

@@ -17,13 +17,13 @@ import certifi
 import pycurl
 
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.odoo.answer_memory import check_memory
 from bc_consumer.odoo.call_limits import LONGEST_WAIT, CallLimits, ProcessCallLimits
 from bc_consumer.odoo.call_observer import CallObserver, NoObserver
-from bc_consumer.odoo.call_silence import CALLS
+from bc_consumer.odoo.calls_under_way import CALLS
 from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import OdooError, OdooInterrupted, ResponseTooLarge
 from bc_consumer.odoo.http_errors import check_status, error_of_curl
+from bc_consumer.odoo.memory_estimate import check_memory
 
 PAUSE_WITHOUT_SOCKET = 0.005  # seconds; while a name is resolved there is no socket to wait on
 

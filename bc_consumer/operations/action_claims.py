@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.sql_dialect import dialect
 from bc_consumer.core.translatable import Message
 from bc_consumer.core.translatable import gettext as _

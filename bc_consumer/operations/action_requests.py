@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import NOTHING, Message, joined, ngettext
 from bc_consumer.core.translatable import gettext as _

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.translatable import Message, read
 
 MOST_BYTES = 200_000

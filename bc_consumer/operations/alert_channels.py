@@ -19,8 +19,8 @@ from django.utils import translation
 from django.utils.crypto import salted_hmac
 
 from bc_consumer.core import apprise_channel
-from bc_consumer.core.known_secrets import redacted
 from bc_consumer.core.parallel_calls import call_all
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.secret_urls import shown
 from bc_consumer.core.translatable import NOTHING, Message, message_of, verbatim
 from bc_consumer.core.translatable_field import said

@@ -30,7 +30,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import translation
 
 from bc_consumer.core import process_state
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import NOTHING, Message, ngettext, verbatim
 from bc_consumer.core.translatable import gettext as _

@@ -21,8 +21,8 @@ from dramatiq.common import xq_name
 from dramatiq.errors import DecodeError
 
 from bc_consumer import ledger
-from bc_consumer.core.known_secrets import redacted
 from bc_consumer.core.odoo_ids import HIGHEST_ID
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.shortening import cut_between_words
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import NOTHING, Message, joined, message_of

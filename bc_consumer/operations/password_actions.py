@@ -16,7 +16,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from bc_consumer.core.database_deadline import begin_anew
-from bc_consumer.core.known_secrets import hiding
+from bc_consumer.core.redacted_text import hiding
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message
 from bc_consumer.core.translatable import gettext as _

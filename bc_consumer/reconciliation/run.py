@@ -53,8 +53,8 @@ from django.db.models import F
 
 from bc_consumer import ledger
 from bc_consumer.core import process_state
-from bc_consumer.core.known_secrets import redacted
 from bc_consumer.core.log_context import logging_about
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import Message, joined, message_of
 from bc_consumer.core.translatable import gettext as _
@@ -70,7 +70,7 @@ from bc_consumer.odoo import (
     OdooRefused,
     UnknownField,
 )
-from bc_consumer.operations import field_watch
+from bc_consumer.operations import missing_fields
 from bc_consumer.operations.alerts import alert
 from bc_consumer.operations.language_watch import follow_language
 from bc_consumer.operations.phase_words import describe_phase
@@ -103,7 +103,7 @@ from bc_consumer.reconciliation.run_record import (
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import archive_brake, odoo_identity
 from bc_consumer.refresh.batch import work_off
-from bc_consumer.refresh.control_calls import probe_odoo
+from bc_consumer.refresh.known_good_orders import probe_odoo
 from bc_consumer.refresh.odoo_connection import odoo
 
 logger = logging.getLogger(__name__)
@@ -319,7 +319,7 @@ class _Runner:
             self.run.window_until = self.odoo.server_time()
             self._widen_window(self.run.window_until)
             if self.run.cause != Cause.POLL:  # polls come too often for that
-                field_watch.recheck_fields(self.odoo)
+                missing_fields.recheck_fields(self.odoo)
                 follow_language(self.odoo)
             self._save_or_stop()
         phases = self._phases()

@@ -134,8 +134,8 @@ def _may_skip_read(
 ) -> bool:
     """Return whether the copy was read so long after this date that no change can hide behind it.
 
-    ``hidden_changes.is_date_proven`` asks the same of an order with all its lines, to tell whether
-    a difference that was found was hidden. A missing date counts for the opposite there.
+    ``same_date_changes.is_date_proven`` asks the same of an order with all its lines, to tell
+    whether a difference that was found was hidden. A missing date counts for the opposite there.
     """
     if write_date is None:  # SQL created it: no date shows when it changes, so it is read again
         return False

@@ -37,11 +37,10 @@ from bc_consumer.ledger import call_slots, circuit_breaker
 from bc_consumer.messaging import announcer
 from bc_consumer.models import BC, JournalEntry, PendingBC
 from bc_consumer.odoo import Fetched, Missing, OdooError, OdooUnavailable
-from bc_consumer.operations import failed_orders, field_watch
+from bc_consumer.operations import failed_orders, missing_fields
 from bc_consumer.operations.alerts import alert, resolve_alert
 from bc_consumer.refresh import archive_brake, look_counts, odoo_identity, run_counts
 from bc_consumer.refresh.change_delay import Delay, OdooClock
-from bc_consumer.refresh.control_calls import check_known_good
 from bc_consumer.refresh.error_policy import (
     NotReadable,
     Reaction,
@@ -49,6 +48,7 @@ from bc_consumer.refresh.error_policy import (
     is_about_orders,
     reaction_to,
 )
+from bc_consumer.refresh.known_good_orders import check_known_good
 from bc_consumer.refresh.mapping import map_orders
 from bc_consumer.refresh.odoo_connection import odoo, sends_early
 from bc_consumer.refresh.writer import (
@@ -259,7 +259,7 @@ class Batch:
                 seconds = time.monotonic() - began
                 self._odoo_clock = OdooClock(fetched.began_at, began, seconds)
                 self._confirm_odoo()
-                field_watch.alert_to_missing_fields(odoo())
+                missing_fields.alert_to_missing_fields(odoo())
                 self._apply(self._map(fetched), rounds)
 
     def _renew(self, odoo_ids: Iterable[int]) -> list[int]:

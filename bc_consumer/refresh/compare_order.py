@@ -14,7 +14,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import F
 
 from bc_consumer.core import process_state
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import NOTHING, Message
 from bc_consumer.models import BC, PendingBC

@@ -18,7 +18,7 @@ from bc_consumer.ledger import circuit_breaker
 from bc_consumer.models import BC, JournalEntry, Lane, PendingBC
 from bc_consumer.odoo import OdooInterrupted
 from bc_consumer.refresh.batch import work_off
-from bc_consumer.refresh.control_calls import probe_odoo
+from bc_consumer.refresh.known_good_orders import probe_odoo
 
 TURN_SECONDS = 5.0
 """How long one call of ``work_off`` may take before finished orders are reported."""

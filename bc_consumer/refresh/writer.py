@@ -27,7 +27,7 @@ from django.db import IntegrityError, connection, transaction
 
 from bc_consumer import ledger
 from bc_consumer.core import bulk_rows
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.sql_dialect import database_now, dialect, ids_parameter
 from bc_consumer.models import (
     BC,
@@ -46,9 +46,9 @@ from bc_consumer.refresh import archive_brake, odoo_identity, run_counts, unchan
 from bc_consumer.refresh.archive_brake import GONE
 from bc_consumer.refresh.change_delay import Delay, OdooClock, measure_delay
 from bc_consumer.refresh.early_looks import CONFIRMING_LOOKS, early_looks, next_look
-from bc_consumer.refresh.hidden_changes import differs_under_same_date, is_date_proven
 from bc_consumer.refresh.mapping import Extra, MappedLine, MappedOrder
 from bc_consumer.refresh.run_counts import CountedRun
+from bc_consumer.refresh.same_date_changes import differs_under_same_date, is_date_proven
 
 Outcome = JournalEntry.Outcome
 Record = TypeVar("Record", bound=OdooRecord)

@@ -11,7 +11,7 @@ from django.db.models import Model
 from django.template import Context
 from django.urls import reverse
 
-from bc_consumer.console import action_rights, column_places, formatting, labels, page
+from bc_consumer.console import column_layout, formatting, labels, page, shown_buttons
 from bc_consumer.core import translatable_field
 
 register = template.Library()
@@ -48,7 +48,7 @@ def action_button(
     """
     request = context["request"]
     return {
-        "permitted": action_rights.is_permitted(request, kind),
+        "permitted": shown_buttons.is_permitted(request, kind),
         "request": request,
         "csrf_token": context.get("csrf_token"),
         "url": reverse("bc-ask", args=[kind]),
@@ -64,7 +64,7 @@ def action_button(
 @register.simple_tag(takes_context=True)
 def if_permitted(context: Context, kind: str, *, forced: bool = False) -> bool:
     """Return whether the reader may ask for this kind of action."""
-    return action_rights.is_permitted(context["request"], kind, forced=forced)
+    return shown_buttons.is_permitted(context["request"], kind, forced=forced)
 
 
 @register.filter
@@ -132,7 +132,7 @@ def further(line: Any) -> list[tuple[str, str]]:
     """Return labels and values of a line's columns without a place and its configured fields."""
     columns = [
         (formatting.field_label(type(line), name), field_value(line, name))
-        for name in column_places.further_in_lines()
+        for name in column_layout.further_in_lines()
         if getattr(line, name) not in NOTHING
     ]
     return columns + formatting.extra_fields(line, settings.ODOO_EXTRA_LINE_FIELDS)

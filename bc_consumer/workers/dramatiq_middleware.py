@@ -31,7 +31,7 @@ class ThreadsMiddleware(Middleware):
         from bc_consumer.models import Heartbeat
         from bc_consumer.operations.heartbeats import HeartbeatThread
         from bc_consumer.workers.action_runner import ActionsThread
-        from bc_consumer.workers.queue_sweeper import SweeperThread
+        from bc_consumer.workers.periodic_sweep import SweeperThread
         from bc_consumer.workers.timer import Timer
 
         collect_rarely()

@@ -52,7 +52,7 @@ def _run(with_simulator: bool) -> int:
     import django
     from django.core.exceptions import ImproperlyConfigured
 
-    from bc_consumer.core.known_secrets import redacted
+    from bc_consumer.core.redacted_text import redacted
 
     try:
         django.setup()

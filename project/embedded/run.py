@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connection
 
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.translatable_field import said
 from bc_consumer.odoo import OdooError
 from bc_consumer.odoo.transport_gain import measure_gain
@@ -71,7 +71,7 @@ class Embedded:
 
     def _start(self, stack: ExitStack) -> None:
         """Start site, simulator and worker; they are stopped in reverse order."""
-        from bc_consumer.workers.scheduler import (
+        from bc_consumer.workers.due_runs import (
             Ticker,  # also imports the actors, which declare the queue
         )
         from project.wsgi import application  # connects, so only after the migrations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from odoo_simulator import Simulator
-from odoo_simulator.service import User
+from odoo_simulator.rpc_services import User
 from tests.browser.console import keep_screenshot, log_in, make_users, outcome, press
 from tests.browser.window import Window
 from tests.harness import Deployment

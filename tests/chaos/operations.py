@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from odoo_simulator import Simulator
-from odoo_simulator.operations import Operations
+from odoo_simulator.order_changes import Operations
 from tests.chaos.plan import EARLY, LONGEST, LOOKS, OUTLASTING, Operation
 from tests.chaos.road import Outcome, Road
 

@@ -15,13 +15,13 @@ from bc_consumer.console import (
     event_silence,
     extra_field_labels,
     figures,
+    filter_names,
     freshness,
     gauges,
-    known_names,
+    latest_ping,
     processes,
     today,
     verdict,
-    webhook_ping,
 )
 from bc_consumer.core import process_state
 from bc_consumer.core.sql_dialect import database_now
@@ -29,7 +29,7 @@ from bc_consumer.ledger import circuit_breaker
 from bc_consumer.messaging import cached_queue_counts
 from bc_consumer.models import BC, BCLine, Pace, PendingBC, SyncState, VersionCounter
 from bc_consumer.odoo import Odoo
-from bc_consumer.operations import field_watch
+from bc_consumer.operations import missing_fields
 from bc_consumer.reconciliation import run_findings
 from bc_consumer.refresh import odoo_connection, odoo_identity
 from bc_consumer.refresh.batch import work_off
@@ -44,13 +44,13 @@ def forget_figures() -> None:
         freshness.shown_last_hour,
         freshness.delays_by_hour, event_silence.event_flow, correctness.correctness,
         correctness.missed_by_night, processes.processes, verdict.attention,
-        cached_queue_counts, webhook_ping, today.troubles, today.journal, today.copy_size,
+        cached_queue_counts, latest_ping, today.troubles, today.journal, today.copy_size,
         today.delay,
-        *known_names.ALL,
+        *filter_names.ALL,
     ):  # fmt: skip
         paced.forget()
     today._staff_until.clear()
-    field_watch.forget()
+    missing_fields.forget()
     odoo_identity.forget()
 
 

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from bc_consumer import actors  # noqa: F401 - declares the queue that a mark is announced on
-from bc_consumer.console import freshness, processes, webhook_ping
+from bc_consumer.console import freshness, latest_ping, processes
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable import gettext, verbatim
 from bc_consumer.installation.permissions import ADMINISTRATORS, OPERATORS
@@ -24,7 +24,7 @@ from bc_consumer.models import BC, Heartbeat, OperatorAction, SyncLog, SyncState
 from bc_consumer.operations import action_claims
 from bc_consumer.operations.action_requests import ask, record_done, waiting_too_long
 from bc_consumer.operations.action_results import make_storable
-from bc_consumer.operations.webhook_address import Ping, PingArrival
+from bc_consumer.operations.public_ping import Ping, PingArrival
 from tests.db.copied import bc, failed, journal, pending
 
 Kind = OperatorAction.Kind
@@ -252,9 +252,9 @@ def beat(kind: str, **values: Any) -> None:
 
 @pytest.fixture
 def _no_ping() -> Iterator[None]:
-    webhook_ping.forget()
+    latest_ping.forget()
     yield
-    webhook_ping.forget()
+    latest_ping.forget()
 
 
 @pytest.mark.usefixtures("_no_ping")
@@ -285,12 +285,12 @@ def test_connections_tell_of_webhooks(client: Client, settings: LazySettings) ->
     page = text(log_in(client), "/connections/")
     assert re.search(r"The latest came (1 min|9\d s)", page)
     assert "PUBLIC_URL is not set" in page
-    webhook_ping._known._known = webhook_ping.RoundTrip(Ping(PingArrival.HERE), 0.012), monotonic()
-    webhook_ping._known._asked_at = monotonic()
+    latest_ping._known._known = latest_ping.RoundTrip(Ping(PingArrival.HERE), 0.012), monotonic()
+    latest_ping._known._asked_at = monotonic()
     settings.PUBLIC_URL = "https://copy.example.com"
     assert "came back in 12 ms" in text(client, "/connections/")
     failed_one = Ping(PingArrival.NO_ANSWER, "connection refused")
-    webhook_ping._known._known = webhook_ping.RoundTrip(failed_one, 0.012), monotonic()
+    latest_ping._known._known = latest_ping.RoundTrip(failed_one, 0.012), monotonic()
     assert "connection refused" in text(client, "/connections/")
 
 

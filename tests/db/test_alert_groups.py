@@ -17,7 +17,7 @@ from bc_consumer.core.translatable import gettext, verbatim
 from bc_consumer.models import Alert, Heartbeat
 from bc_consumer.operations import alert_channels, alerts
 from bc_consumer.operations.alert_channels import Channel, Outgoing
-from bc_consumer.workers.queue_sweeper import sweep
+from bc_consumer.workers.periodic_sweep import sweep
 from tests.services.waiting import wait_until
 
 pytestmark = pytest.mark.django_db

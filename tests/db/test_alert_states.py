@@ -27,7 +27,7 @@ from bc_consumer.operations.alerts import (
     send_what_waits,
     unmute,
 )
-from bc_consumer.workers import queue_sweeper
+from bc_consumer.workers import periodic_sweep
 
 pytestmark = pytest.mark.django_db
 KEY = "odoo away"
@@ -172,7 +172,7 @@ def test_sweeps_tell_that_it_is_over(phones: tuple[Phone, Phone]) -> None:
     begin()
     end()
     later(minutes=11)
-    queue_sweeper.sweep()
+    periodic_sweep.sweep()
     assert phones[0].heard[1:] == ["Odoo answers again"]
 
 

@@ -11,7 +11,7 @@ from django.db.models.functions import Length
 from django.test.utils import CaptureQueriesContext
 
 from bc_consumer import ledger
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.ledger import Mark
 from bc_consumer.messaging import intake
 from bc_consumer.models import PendingBC

@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import translation
 from pytest_django import DjangoAssertNumQueries
 
-from bc_consumer.console import csv_export, known_names, orders
+from bc_consumer.console import csv_export, filter_names, orders
 from tests.db.copied import bc, failed, journal, line
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +28,7 @@ def staff(client: Client) -> Client:
 
 @pytest.fixture(autouse=True)
 def _names_are_fresh() -> None:
-    for names in known_names.ALL:
+    for names in filter_names.ALL:
         names.forget()
 
 

@@ -26,7 +26,7 @@ from bc_consumer.messaging.publisher import ACTOR, FURTHER_IDS, UNDECODABLE_QUEU
 from bc_consumer.models import BC, Alert, DeadLetter, Lane, OperatorAction, PendingBC
 from bc_consumer.operations import dead_letters
 from bc_consumer.refresh import odoo_connection
-from bc_consumer.workers.queue_sweeper import sweep
+from bc_consumer.workers.periodic_sweep import sweep
 from tests.db.copied import failed, pending
 
 pytestmark = pytest.mark.usefixtures("single_rows")

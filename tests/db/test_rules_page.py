@@ -20,13 +20,13 @@ from django.test import Client
 from psycopg2 import extensions
 
 from bc_consumer.core import database_deadline, http_probe, process_state
-from bc_consumer.core.known_secrets import current_redactor
+from bc_consumer.core.redacted_text import current_redactor
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import OperatorAction
 from bc_consumer.operations import action_claims, action_requests, password_actions
 from bc_consumer.redaction import RedactingFormatter
 from odoo_simulator import Simulator
-from odoo_simulator.service import User
+from odoo_simulator.rpc_services import User
 from tests.conftest import ON_SQLITE
 from tests.unit.site import serving_site
 

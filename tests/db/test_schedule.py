@@ -24,7 +24,7 @@ from bc_consumer.models import BC, Alert, PendingBC, SyncLog, SyncState
 from bc_consumer.reconciliation.lock import Lock
 from bc_consumer.reconciliation.run import reconcile, reconcile_slice
 from bc_consumer.reconciliation.schedule import RunRequest, due
-from bc_consumer.workers import actors, scheduler
+from bc_consumer.workers import actors, due_runs
 from odoo_simulator import Simulator
 from tests.db.copied import pending
 
@@ -180,7 +180,7 @@ class Sent:
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch) -> Sent:
     sent = Sent()
-    monkeypatch.setattr(scheduler, "reconcile_nightly", sent)
+    monkeypatch.setattr(due_runs, "reconcile_nightly", sent)
     return sent
 
 
@@ -189,7 +189,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The ticker's clock: one moment, in seconds."""
     now = [1000.0]
     monkeypatch.setattr(
-        "bc_consumer.workers.scheduler.time", SimpleNamespace(monotonic=lambda: now[0])
+        "bc_consumer.workers.due_runs.time", SimpleNamespace(monotonic=lambda: now[0])
     )
     return now
 
@@ -201,7 +201,7 @@ def test_what_no_worker_takes_up_the_scheduler_does_itself(
 ) -> None:  # fmt: skip
     settings.SYNC_PAGE_SIZE, settings.SYNC_SLICE_SECONDS = 10, 0.001
     simulator.bulk_create(30, 1, spread_days=10)
-    ticking = scheduler.Ticker()
+    ticking = due_runs.Ticker()
     for _ in range(300):
         ticking.tick()
         clock[0] += 1
@@ -217,7 +217,7 @@ def test_what_no_worker_takes_up_the_scheduler_does_itself(
 def test_a_run_that_is_to_be_gone_on_with_waits_for_a_worker_first(
     queue: Sent, clock: list[float], simulator: Simulator, nightly_just_became_due: None
 ) -> None:
-    ticking = scheduler.Ticker()
+    ticking = due_runs.Ticker()
     ticking.tick()
     clock[0] += 299
     run = SyncLog.objects.create(started_at=ago(minutes=1), cause=Cause.NIGHTLY, phase="drain")
@@ -239,7 +239,7 @@ def test_without_rabbitmq_the_scheduler_does_it_itself_at_once(
     settings.SYNC_PAGE_SIZE, settings.SYNC_SLICE_SECONDS = 10, 0.001
     simulator.bulk_create(30, 1, spread_days=10)
     monkeypatch.setattr(actors.reconcile_nightly, "send", failing(error))
-    scheduler.Ticker().tick()
+    due_runs.Ticker().tick()
     assert list(SyncLog.objects.values_list("status", "bc_count")) == [(Status.OK, 30)]
 
 
@@ -257,7 +257,7 @@ def test_a_slice_that_cannot_send_the_next_one_leaves_it_to_the_scheduler(
     assert run.status == Status.RUNNING
     assert SyncState.objects.get().owner == SyncState.owner_between_slices(run.pk)
     assert not Lock().take()  # nobody else may begin meanwhile
-    scheduler.Ticker().tick()  # at once: no message is on its way
+    due_runs.Ticker().tick()  # at once: no message is on its way
     assert SyncLog.objects.get().status == Status.OK
 
 
@@ -290,7 +290,7 @@ def test_polls_go_on_while_the_nightly_run_waits_for_a_worker(
     settings.SYNC_POLL_SECONDS = 10
     SyncState.objects.update(last_sync=ago(hours=3))
     assert due() == [NIGHTLY, RunRequest(Cause.POLL, digest=True)]
-    scheduler.Ticker().tick()
+    due_runs.Ticker().tick()
     assert queue.messages == [None]
     assert list(SyncLog.objects.values_list("cause", "status")) == [(Cause.POLL, Status.OK)]
 

@@ -21,7 +21,7 @@ from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.redaction import RedactingJSONFormatter
 from bc_consumer.refresh.batch import work_off
-from bc_consumer.workers import queue_sweeper
+from bc_consumer.workers import periodic_sweep
 from odoo_simulator import Simulator
 from tests.db.test_webhook import ORDER, _fresh_intake, post  # noqa: F401
 
@@ -132,6 +132,6 @@ def test_a_webhook_s_lines_name_its_orders(
 
 
 def test_an_event_from_the_fallback_queue_names_its_order(log: Log) -> None:
-    queue_sweeper._mark([(7, ledger.Mark(cause="webhook")), (8, ledger.Mark(cause="webhook"))])
+    periodic_sweep._mark([(7, ledger.Mark(cause="webhook")), (8, ledger.Mark(cause="webhook"))])
     line = log.line("2 BC marked from the fallback queue")
     assert (line["order"], line["cause"]) == ([7, 8], "webhook")

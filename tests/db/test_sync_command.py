@@ -24,7 +24,7 @@ from django.utils import translation
 from bc_consumer.core import process_state as process
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable_field import PartsField
-from bc_consumer.management import progress, silence_notice, sync_text
+from bc_consumer.management import odoo_silence_notice, progress, sync_text
 from bc_consumer.management.command import operator
 from bc_consumer.models import (
     BC,
@@ -512,9 +512,9 @@ def test_a_silent_odoo_is_told_while_it_is_waited_for(
     options: list[str],
     terminal: bool,
 ) -> None:
-    assert silence_notice.SILENT_SECONDS + silence_notice.LOOK_SECONDS <= 5
-    monkeypatch.setattr(silence_notice, "SILENT_SECONDS", 0.2)
-    monkeypatch.setattr(silence_notice, "LOOK_SECONDS", 0.02)
+    assert odoo_silence_notice.SILENT_SECONDS + odoo_silence_notice.LOOK_SECONDS <= 5
+    monkeypatch.setattr(odoo_silence_notice, "SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(odoo_silence_notice, "LOOK_SECONDS", 0.02)
     simulator.create_order(lines=LINES)
     simulator.faults.latency(0.6)
     words = re.compile(r"Odoo has not answered for \d+ s; waiting up to 30 s")

@@ -34,7 +34,7 @@ from bc_consumer.models import BC, OperatorAction, PendingBC, SyncLog
 from bc_consumer.refresh.batch import work_off
 from bc_consumer.workers.action_runner import ActionsThread
 from bc_consumer.workers.actors import reconcile_nightly, refresh_bc
-from bc_consumer.workers.scheduler import Ticker
+from bc_consumer.workers.due_runs import Ticker
 from bc_consumer.workers.timer import Timer
 from odoo_simulator import Simulator
 from odoo_webhook import site_server

@@ -18,7 +18,7 @@ import psycopg2
 import pytest
 
 from odoo_simulator import Simulator
-from odoo_simulator.service import User
+from odoo_simulator.rpc_services import User
 from tests.conftest import Deploy
 from tests.flow.evidence import AROUND, Evidence, MailServer, Secret
 from tests.harness import Answer, Deployment

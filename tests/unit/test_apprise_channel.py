@@ -18,7 +18,7 @@ LOADED = """
 import django, sys
 django.setup()
 import bc_consumer.web_process, bc_consumer.actors, bc_consumer.doctor.diagnosis
-import bc_consumer.workers.scheduler, odoo_webhook.site_server
+import bc_consumer.workers.due_runs, odoo_webhook.site_server
 from django.core.management import call_command, load_command_class
 from django.conf import settings
 call_command("check")

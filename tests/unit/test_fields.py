@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import models
 
-from bc_consumer.console import column_places
+from bc_consumer.console import column_layout
 from bc_consumer.core.decimal_field import ExactDecimalField
 from bc_consumer.fields.columns import LINE_COLUMNS, ORDER_COLUMNS, Columns, columns_of
 from bc_consumer.fields.field import Field
@@ -24,7 +24,7 @@ from tools import field_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE, MODELS = "bc_consumer/fields/table.py", "bc_consumer/models/orders.py"
-LAYOUT = "bc_consumer/console/column_places.py"
+LAYOUT = "bc_consumer/console/column_layout.py"
 OWN = field_tables.OWN | {"id", "archived_reason"}
 COLUMN_TYPES: dict[Kind, type[Any]] = {
     **dict.fromkeys((Kind.TEXT, Kind.HTML), models.TextField),
@@ -164,15 +164,15 @@ def test_the_documents_tables_are_up_to_date() -> None:
 def test_the_layout_names_columns_that_there_are() -> None:
     order, line = set(ORDER_COLUMNS), set(LINE_COLUMNS)
     places: tuple[tuple[Iterable[str], set[str]], ...] = (
-        (column_places.ORDER_PAGE, order | {"synced_at"}),
-        (column_places.ELSEWHERE_ON_ORDER_PAGE | column_places.NOT_ON_ORDER_PAGE, order),
-        (column_places.IN_LINES | column_places.NOT_IN_LINES, line),
-        (column_places.ADMIN_ORDER, order | {"odoo_link", "page_link"}),
-        (column_places.ADMIN_DATES, order),
-        (column_places.ADMIN_AMOUNTS, order),
-        (column_places.ADMIN_IDS, order | {"odoo_id", "mapping_version", "extra_shown"}),
-        (column_places.ADMIN_LINES, line | {"odoo_id"}),
-        (column_places.NOT_IN_ADMIN_LINES, line),
+        (column_layout.ORDER_PAGE, order | {"synced_at"}),
+        (column_layout.ELSEWHERE_ON_ORDER_PAGE | column_layout.NOT_ON_ORDER_PAGE, order),
+        (column_layout.IN_LINES | column_layout.NOT_IN_LINES, line),
+        (column_layout.ADMIN_ORDER, order | {"odoo_link", "page_link"}),
+        (column_layout.ADMIN_DATES, order),
+        (column_layout.ADMIN_AMOUNTS, order),
+        (column_layout.ADMIN_IDS, order | {"odoo_id", "mapping_version", "extra_shown"}),
+        (column_layout.ADMIN_LINES, line | {"odoo_id"}),
+        (column_layout.NOT_IN_ADMIN_LINES, line),
     )
     problems = [
         f"{placed(name)}: {name} is no column"

@@ -28,7 +28,7 @@ from django.views.i18n import set_language
 from whitenoise.responders import StaticFile
 
 from bc_consumer.console import formatting
-from bc_consumer.core import known_secrets
+from bc_consumer.core import redacted_text
 from bc_consumer.core.redactor import LONGEST, WORDS, Redactor
 from bc_consumer.core.translatable import gettext, verbatim
 from bc_consumer.ledger import error_fingerprint
@@ -164,7 +164,7 @@ def shown(text: str) -> object:
 
 
 def written(text: str) -> object:
-    stream = known_secrets.RedactingStream(io.StringIO())
+    stream = redacted_text.RedactingStream(io.StringIO())
     return stream.write(text)
 
 
@@ -273,8 +273,8 @@ WAYS: dict[str, Callable[[str], object]] = {
     "hidden": Redactor(SECRETS),
     "hidden, lines kept": lambda text: Redactor(SECRETS)(text, cut_lines=False),
     "shortened": Redactor(SECRETS).shortened,
-    "kept": known_secrets.redacted,
-    "a message": lambda text: known_secrets.redacted(
+    "kept": redacted_text.redacted,
+    "a message": lambda text: redacted_text.redacted(
         gettext("Odoo: %(text)s", text=verbatim(text))
     ),
     "logged": logged,
@@ -395,5 +395,5 @@ def test_readers_of_others_are_watched(seen: dict[str, int]) -> None:
 def test_patterns_that_see_a_long_text_are_found(seen: dict[str, int]) -> None:
     error_fingerprint.NUMBER.search("a" * LONG)
     assert seen == {"bc_consumer.ledger.error_fingerprint.NUMBER": LONG}
-    known_secrets.redacted("password=x " * LONG)
+    redacted_text.redacted("password=x " * LONG)
     assert {"bc_consumer.core.redactor.NAMED"} < set(seen)

@@ -24,8 +24,8 @@ from django.test import RequestFactory
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from bc_consumer.core import known_secrets
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core import redacted_text
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.redactor import (
     HIDDEN,
     LONGEST,
@@ -182,7 +182,7 @@ def secrets(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> dict[str
     settings.ODOO_URL = "https://front:proxy%2FLm4Rb8@odoo.example.com"
     settings.RABBITMQ_URL = "amqp://bc:rabbit-Xw0Tn2@rabbit/"
     monkeypatch.setenv("HTTPS_PROXY", "http://us:way-out-Tn2Zq7@proxy:3128")
-    known_secrets.read_again()
+    redacted_text.read_again()
     return {
         "SECRET_KEY": settings.SECRET_KEY,
         "SECRET_KEY_FALLBACKS": "old-key-Xw0pLm4",
@@ -201,7 +201,7 @@ def secrets(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> dict[str
 @pytest.fixture(autouse=True)
 def _known_secrets_are_read_again() -> Iterator[None]:
     yield
-    known_secrets.read_again()
+    redacted_text.read_again()
 
 
 @pytest.mark.parametrize("how", ["hiding", "hide"])
@@ -219,22 +219,22 @@ def test_a_secret_is_hidden_although_a_thread_is_just_reading_the_others(
                 go_on.wait(10)
             super().__init__(secrets)
 
-    monkeypatch.setattr(known_secrets, "Redactor", Slow)
-    known_secrets.read_again()
+    monkeypatch.setattr(redacted_text, "Redactor", Slow)
+    redacted_text.read_again()
     slow = threading.Thread(target=redacted, args=("a text",))
     slow.start()
     assert begun.wait(10)
     with ExitStack() as block:
         if how == "hiding":
-            block.enter_context(known_secrets.hiding(secret))
+            block.enter_context(redacted_text.hiding(secret))
         else:
-            known_secrets.hide(secret)
+            redacted_text.hide(secret)
         go_on.set()
         slow.join(10)
         assert redacted(f"<{secret}>") == "<***>"
     if how == "hiding":
         assert redacted(f"<{secret}>") == f"<{secret}>", "and forgotten afterwards"
-    known_secrets._further.discard(secret)
+    redacted_text._further.discard(secret)
 
 
 def test_every_setting_that_holds_a_secret_is_known(secrets: dict[str, str]) -> None:
@@ -254,9 +254,9 @@ def test_secrets_that_are_words_are_named_before_a_deployment(
 
 
 def test_a_password_given_to_a_command_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known_secrets, "_further", set())
+    monkeypatch.setattr(redacted_text, "_further", set())
     assert redacted("typed-Zq7Xw0") == "typed-Zq7Xw0"
-    known_secrets.hide("typed-Zq7Xw0")
+    redacted_text.hide("typed-Zq7Xw0")
     assert redacted("typed-Zq7Xw0") == "***"
 
 
@@ -306,9 +306,9 @@ def test_hooks_print_no_secret(secrets: dict[str, str], capsys: pytest.CaptureFi
     try:
         raise ValueError(secret)
     except ValueError as error:
-        known_secrets._print_error(ValueError, error, error.__traceback__)
+        redacted_text._print_error(ValueError, error, error.__traceback__)
         hook_args = threading.ExceptHookArgs((ValueError, error, error.__traceback__, None))
-        known_secrets._print_error_of_thread(hook_args)
+        redacted_text._print_error_of_thread(hook_args)
     said = capsys.readouterr().err
     assert secret not in said
     assert said.count("ValueError: ***") == 2
@@ -403,7 +403,7 @@ def test_what_is_left_out_is_told() -> None:
 def test_what_our_commands_print_stays_whole() -> None:
     out = io.StringIO()
     line = json.dumps({"ids": list(range(100_000))})
-    known_secrets.RedactingStream(out).write(f"{line}\n")
+    redacted_text.RedactingStream(out).write(f"{line}\n")
     assert json.loads(out.getvalue()) == json.loads(line)
 
 

@@ -6,7 +6,7 @@ import pytest
 from django.conf import LazySettings
 
 from bc_consumer.core.environment import Environment
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.redactor import is_recognisable
 from bc_consumer.core.secret_urls import secret_parts, shown
 

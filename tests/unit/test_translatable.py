@@ -13,7 +13,7 @@ from django.conf import LazySettings
 from django.utils.translation import override
 
 from bc_consumer import odoo
-from bc_consumer.core.known_secrets import redacted
+from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.translatable import (
     FORMERLY_BETWEEN,
     Message,

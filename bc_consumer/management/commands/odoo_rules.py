@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from bc_consumer.core.known_secrets import hide
+from bc_consumer.core.redacted_text import hide
 from bc_consumer.installation.rule_sentences import RulesExit
 from bc_consumer.installation.rules_procedure import RulesProcedure, RulesRequest
 from bc_consumer.management import rules_text

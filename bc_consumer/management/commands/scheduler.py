@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 from bc_consumer.core import process_state
 from bc_consumer.core.garbage_collection import collect_rarely
 from bc_consumer.management.command import Exit, HelpFormatter, exit_code_table
-from bc_consumer.workers.queue_sweeper import SweeperThread
-from bc_consumer.workers.scheduler import Ticker
+from bc_consumer.workers.due_runs import Ticker
+from bc_consumer.workers.periodic_sweep import SweeperThread
 
 logger = logging.getLogger(__name__)
 

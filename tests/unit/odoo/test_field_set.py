@@ -15,7 +15,7 @@ from bc_consumer.refresh.mapping import (
     current_versions,
     mapping_version,
 )
-from odoo_simulator.fields import load_models
+from odoo_simulator.model_fields import load_models
 from tests.unit.odoo.serving import CAPTURES
 
 ORDER, LINE = "purchase.order", "purchase.order.line"

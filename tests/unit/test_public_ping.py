@@ -9,7 +9,7 @@ from django.test import Client
 
 from bc_consumer.core.http_probe import Trouble
 from bc_consumer.installation.setting_checks import check_settings
-from bc_consumer.operations.webhook_address import PingArrival, ping, webhook_endpoint
+from bc_consumer.operations.public_ping import PingArrival, ping, webhook_endpoint
 from tests.services.waiting import free_port
 from tests.unit.odoo.serving import RawServer, http
 from tests.unit.site import serving_site

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from bc_consumer.core.background_cache import BackgroundCache, Known
-from bc_consumer.operations.webhook_address import Ping, ping, webhook_endpoint
+from bc_consumer.operations.public_ping import Ping, ping, webhook_endpoint
 
 EVERY_SECONDS = 60.0
 WAIT_SECONDS = 1.0

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from bc_consumer.fields.table import TABLES
-from bc_consumer.odoo.answer_memory import TIMES, check_memory, memory_of
 from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import OdooProtocolError, ResponseTooLarge
 from bc_consumer.odoo.json_codec import read_json
+from bc_consumer.odoo.memory_estimate import TIMES, check_memory, memory_of
 from bc_consumer.odoo.xmlrpc_codec import read_response
 from tests.unit.odoo.serving import CAPTURES, Incoming, RawServer, http, rpc
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from odoo_simulator.bulk_orders import Row
-from odoo_simulator.fields import ModelSet
+from odoo_simulator.model_fields import ModelSet
 from odoo_simulator.store import Store, Transaction
 from odoo_simulator.writing import Records
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from bc_consumer.odoo import CALLS, Odoo, OdooSettings, OdooTimeout
-from bc_consumer.odoo.call_silence import Calls
+from bc_consumer.odoo.calls_under_way import Calls
 from tests.unit.odoo.serving import RawServer
 
 

@@ -5,7 +5,8 @@ the characters that begin a value are counted; and one rare character makes Pyth
 two or four bytes for each of its characters.
 
 By the default limit of 16 MiB, an answer that passes takes 93 MiB at most, whatever it holds
-(measured: ``tests/unit/odoo/test_answer_memory.py``), so four calls at once stay far below 512 MiB.
+(measured: ``tests/unit/odoo/test_memory_estimate.py``), so four calls at once stay far below
+512 MiB.
 """
 
 from bc_consumer.core.translatable import gettext as _

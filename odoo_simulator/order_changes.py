@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from odoo_simulator.bulk_orders import Row
-from odoo_simulator.order_models import Shape
+from odoo_simulator.order_kinds import Shape
 from odoo_simulator.store import Transaction
 from odoo_simulator.writing import Records
 from odoo_simulator.written_values import apply_links, stored

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from odoo_simulator.api_keys import ApiKeys
-from odoo_simulator.companies import as_seen_by
+from odoo_simulator.company_access import as_seen_by
 from odoo_simulator.errors import (
     AccessDenied,
     OdooError,

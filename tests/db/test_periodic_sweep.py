@@ -15,7 +15,7 @@ from bc_consumer.messaging import intake
 from bc_consumer.messaging.broker import Broker, publish
 from bc_consumer.messaging.publisher import FALLBACK_QUEUE
 from bc_consumer.models import Lane, PendingBC
-from bc_consumer.workers.queue_sweeper import sweep
+from bc_consumer.workers.periodic_sweep import sweep
 from tests.services.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("single_rows")

@@ -15,7 +15,7 @@ from odoo_simulator.faults import Faults
 from odoo_simulator.http_server import Request, Response
 from odoo_simulator.json2 import Json2
 from odoo_simulator.rpc_encodings import Dialect, Invocation, JsonRpc, XmlRpc
-from odoo_simulator.service import Service
+from odoo_simulator.rpc_services import Service
 
 _LOOK_AGAIN = 0.05  # seconds between checks whether a silence has ended
 

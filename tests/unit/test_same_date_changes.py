@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 
-from bc_consumer.refresh.hidden_changes import differs_under_same_date, is_date_proven
+from bc_consumer.refresh.same_date_changes import differs_under_same_date, is_date_proven
 
 DATE = ["2026-01-01", "2026-01-02"]
 TAX = {"id": 1, "name": "A"}
