@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 _LABELLED = ("partners", "products")
 
 
-class SqliteJournal:
+class SqliteCommitStorage:
     """One data file. Only used under the store's lock."""
 
     def __init__(self, path: Path) -> None:

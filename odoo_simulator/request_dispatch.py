@@ -14,7 +14,7 @@ from odoo_simulator.errors import OdooError, PlainFault, fault_code
 from odoo_simulator.faults import Faults
 from odoo_simulator.http_server import Request, Response
 from odoo_simulator.json2 import Json2
-from odoo_simulator.rpc_encodings import Dialect, Invocation, JsonRpc, XmlRpc
+from odoo_simulator.rpc_encodings import Invocation, JsonRpc, RpcEncoding, XmlRpc
 from odoo_simulator.rpc_services import Service
 
 _LOOK_AGAIN = 0.05  # seconds between checks whether a silence has ended
@@ -52,7 +52,7 @@ class Transports:
             return Response(404, "NOT FOUND", headers, page)
         return self._exchange(request, dialect)
 
-    def _dialect(self, request: Request) -> Dialect | None:
+    def _dialect(self, request: Request) -> RpcEncoding | None:
         if request.path == "/jsonrpc":
             return JsonRpc(self.service.version)
         known = self._xmlrpc.get(request.path)
@@ -60,7 +60,7 @@ class Transports:
             return known
         return Json2.at(request)
 
-    def _exchange(self, request: Request, dialect: Dialect) -> Response:
+    def _exchange(self, request: Request, dialect: RpcEncoding) -> Response:
         while self.faults.state.silent:
             time.sleep(_LOOK_AGAIN)
             if not self.faults.state.silent:

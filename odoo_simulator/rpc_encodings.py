@@ -33,7 +33,7 @@ class Invocation:
     number: Any = None  # JSON-RPC's id of the request
 
 
-class Dialect(Protocol):
+class RpcEncoding(Protocol):
     """One protocol: reads requests, calls, writes answers."""
 
     def parse(self, request: Request) -> Invocation: ...

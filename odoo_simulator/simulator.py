@@ -26,7 +26,7 @@ from odoo_simulator.http_server import HttpServer, Request, Response
 from odoo_simulator.methods import Methods
 from odoo_simulator.model_fields import Field, load_models, names_of
 from odoo_simulator.order_changes import Operations
-from odoo_simulator.persistence import SqliteJournal
+from odoo_simulator.persistence import SqliteCommitStorage
 from odoo_simulator.reading import Reader
 from odoo_simulator.request_dispatch import Transports
 from odoo_simulator.rpc_services import Service, User
@@ -116,7 +116,7 @@ class Simulator(Operations):
         self._server = HttpServer(host, port, self._answer, keep_alive)
         # A second server, so that a simulator that refuses connections can still be controlled.
         self._control_server = HttpServer(host, 0, self._answer)
-        self._journal = SqliteJournal(Path(data_file)) if data_file is not None else None
+        self._journal = SqliteCommitStorage(Path(data_file)) if data_file is not None else None
         self._stopped = threading.Event()
         self._wire(methods)
         self._load()

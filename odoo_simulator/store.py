@@ -30,7 +30,7 @@ class View(Protocol):
     def get(self, model: str, record_id: int) -> Row | None: ...
 
 
-class Journal(Protocol):
+class CommitStorage(Protocol):
     """Where commits are written through to (persistence.py)."""
 
     def write(self, changes: Changes, sequences: dict[str, int]) -> None: ...
@@ -89,7 +89,7 @@ class Store:
     def __init__(self, models: dict[str, Model]) -> None:
         self.lock = threading.RLock()
         self.tables = {name: Table(model) for name, model in models.items()}
-        self.journal: Journal | None = None
+        self.journal: CommitStorage | None = None
         self.on_commit: list[Callable[[Changes], None]] = []
         self.clock_offset = 0.0  # seconds added to the machine's clock
         self._unlocked = threading.Condition(self.lock)

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from bc_consumer.console.action_outcome import parts_kept, shown_result
-from bc_consumer.console.page import form, is_staff, page, page_of_form
+from bc_consumer.console.page import is_staff, page, page_of_form, staff_post_only
 from bc_consumer.console.replay_preview import preview_of
 from bc_consumer.console.search import odoo_id_in
 from bc_consumer.core.sql_dialect import database_now
@@ -30,7 +30,7 @@ LISTS = frozenset({"odoo_ids", "letters"})
 """Parameters of which a form may send several values."""
 
 
-@form
+@staff_post_only
 def ask(request: HttpRequest, kind: str = "") -> HttpResponse:
     """Write down what a form asks for, and go back to its page, which shows the outcome.
 
@@ -107,7 +107,7 @@ def action_content(request: HttpRequest, number: int) -> HttpResponse:
     return render(request, "bc_consumer/action_content.html", context)
 
 
-@form
+@staff_post_only
 def cancel(request: HttpRequest, number: int) -> HttpResponse:
     """Cancel an action, and go back to its page. 404 if there is none with this number."""
     answer = action_requests.cancel(_found(number).pk, request.user)

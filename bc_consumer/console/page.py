@@ -133,7 +133,7 @@ def public_page(view: View) -> View:
     return require_safe(_guarded(view, public=True))
 
 
-def form(view: View) -> View:
+def staff_post_only(view: View) -> View:
     """Admit POST only, by staff; the view checks the right to do what is asked.
 
     Whoever opens the address, e.g. from the browser's history, is led to the page it belongs to.

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from bc_consumer.console.actions import action_of, context_of
-from bc_consumer.console.page import form, page
+from bc_consumer.console.page import page, staff_post_only
 from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.translatable_field import said
 from bc_consumer.models import OperatorAction
@@ -38,7 +38,7 @@ def rules(request: HttpRequest) -> HttpResponse:
     return render(request, "bc_consumer/rules.html", _context(request, shown))
 
 
-@form
+@staff_post_only
 @sensitive_post_parameters("password")
 @sensitive_variables()
 def ask_rules(request: HttpRequest) -> HttpResponse:

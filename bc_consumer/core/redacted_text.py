@@ -63,7 +63,7 @@ def hide(secret: str) -> None:
     """Also hide this secret from now on, e.g. a password given to a command."""
     with _lock:
         _further.add(secret)
-    read_again()
+    reload_secrets()
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def hiding(secret: str) -> Iterator[None]:
     """Hide this secret in the block, and forget it afterwards: a password typed into a page."""
     with _lock:
         _for_now[secret] += 1
-    read_again()
+    reload_secrets()
     try:
         yield
     finally:
@@ -79,7 +79,7 @@ def hiding(secret: str) -> Iterator[None]:
             _for_now[secret] -= 1
             if not _for_now[secret]:
                 del _for_now[secret]
-        read_again()
+        reload_secrets()
 
 
 def secret_values() -> Iterator[tuple[str, str]]:
@@ -124,7 +124,7 @@ def current_redactor() -> Redactor:
     return _redactor(_generation)
 
 
-def read_again() -> None:
+def reload_secrets() -> None:
     """Read the secrets anew the next time, and forget those that were."""
     global _generation  # noqa: PLW0603 (it is the process's)
     with _lock:
@@ -140,7 +140,7 @@ def _redactor(_generation: int) -> Redactor:
 
 
 def _settings_changed(**_: Any) -> None:
-    read_again()
+    reload_secrets()
 
 
 setting_changed.connect(_settings_changed)  # in tests only

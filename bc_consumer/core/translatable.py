@@ -124,7 +124,7 @@ def message_of(error: BaseException) -> Message:
     return said if isinstance(said, Message) else verbatim(str(error))
 
 
-def read(sentence: str, parts: str) -> Message:
+def stored_message(sentence: str, parts: str) -> Message:
     """Join what two columns hold.
 
     Parts that don't make this very sentence (SQL has written one of the two alone; they are

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models.query_utils import DeferredAttribute
 from django.utils.translation import gettext, ngettext
 
-from bc_consumer.core.translatable import Message, message_of, read, verbatim
+from bc_consumer.core.translatable import Message, message_of, stored_message, verbatim
 
 PARTS = "_parts"
 _Row_co = TypeVar("_Row_co", bound=models.Model, covariant=True)
@@ -91,7 +91,7 @@ class _MessageAttribute(DeferredAttribute):
     def __get__(self, row: models.Model | None, owner: type[models.Model] | None = None) -> Any:
         value = super().__get__(row, owner)
         if row is not None and isinstance(value, _Sentence):
-            value = read(value, getattr(row, self.field.parts_name))
+            value = stored_message(value, getattr(row, self.field.parts_name))
             row.__dict__[self.field.attname] = value
         return value
 
@@ -115,7 +115,7 @@ class _PartsAttribute(DeferredAttribute):
         row.__dict__[self.field.attname] = value
         message = row.__dict__.get(self.field.sentence_name)
         if value and isinstance(message, Message):  # both were given, as loaddata does
-            row.__dict__[self.field.sentence_name] = read(message, value)
+            row.__dict__[self.field.sentence_name] = stored_message(message, value)
 
 
 MessageField.descriptor_class = _MessageAttribute

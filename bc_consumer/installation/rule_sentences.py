@@ -54,7 +54,7 @@ def further_told(comparison: Comparison) -> Iterator[str]:
         ) % {"mark": NOTE, "action": action.id, "rule": action.rule_id or "–"}
 
 
-def plan(comparison: Comparison) -> Iterator[str]:
+def planned_changes(comparison: Comparison) -> Iterator[str]:
     """Describe the changes that an installation would make."""
     for one in comparison.rules:
         if one.found is None or Flaw.TRIGGER in one.flaws:

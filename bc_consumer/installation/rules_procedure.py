@@ -175,7 +175,7 @@ class RulesProcedure:
         if not self._request.move:
             setup.check_nobody_else(comparison)
         if self._request.dry_run:
-            return self._print_plan(list(rule_sentences.plan(comparison)))
+            return self._print_plan(list(rule_sentences.planned_changes(comparison)))
         rotated = carries_other_secret(comparison)
         code = self._finish(*setup.install(comparison))
         if code is RulesExit.OK and rotated and len(settings.ODOO_WEBHOOK_SECRETS) > 1:

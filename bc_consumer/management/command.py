@@ -130,7 +130,7 @@ class RedactedCommand(BaseCommand):
         return sys.stdin.readline().strip().lower() in {"y", "yes", _("y"), _("yes")}
 
 
-def operator() -> str:
+def caller_name() -> str:
     """Return who is told as the one who ran this command: the account of the system."""
     try:
         return f"{getpass.getuser()} (manage.py)"

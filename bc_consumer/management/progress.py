@@ -18,7 +18,7 @@ from bc_consumer.core.translatable_field import said
 from bc_consumer.management.status_line import StatusLine
 from bc_consumer.models import SyncLog
 from bc_consumer.operations.phase_words import describe_phase
-from bc_consumer.reconciliation.dry_run import DriftScan
+from bc_consumer.reconciliation.dry_run import DryRun
 
 Phase = SyncLog.Phase
 
@@ -204,14 +204,14 @@ class RunProgress:
 
 
 class ScanProgress:
-    """Shows the progress of a dry run; ``DriftScan`` takes it. ``total``: all orders, if known."""
+    """Shows the progress of a dry run; ``DryRun`` takes it. ``total``: all orders, if known."""
 
     def __init__(self, display: Display, total: int | None = None) -> None:
         self._display = display
         self._total = total
         self._next = time.monotonic() + display.seconds
 
-    def __call__(self, scan: DriftScan) -> None:
+    def __call__(self, scan: DryRun) -> None:
         """Show the progress, unless the last update is recent."""
         if time.monotonic() < self._next:
             return

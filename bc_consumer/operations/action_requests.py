@@ -267,7 +267,7 @@ def _mute(user: Requester, checked: dict[str, Any]) -> Outcome:
     until = database_now() + timedelta(hours=checked["hours"])
     if not alerts.mute(checked["alert"], until, user.get_username()):
         return False, ALERT_IS_OVER, {}
-    return True, muted_until(until), {"until": until}
+    return True, muted_sentence(until), {"until": until}
 
 
 def _unmute(_user: Requester, checked: dict[str, Any]) -> Outcome:
@@ -281,7 +281,7 @@ UNMUTED = _("It is sent again from now on.")
 ALERT_IS_OVER = _("This alert is over.")
 
 
-def muted_until(until: datetime) -> Message:
+def muted_sentence(until: datetime) -> Message:
     """Return what is told of an alert that is muted."""
     return _(
         "Nothing is sent about it until %(until)s.",
@@ -293,10 +293,10 @@ def _delete_dead_letters(_user: Requester, checked: dict[str, Any]) -> Outcome:
     count = dead_letters.delete(checked["letters"])
     if not count:
         return False, _("These messages are not there any more."), {}
-    return True, deleted(count), {}
+    return True, deleted_sentence(count), {}
 
 
-def deleted(count: int) -> Message:
+def deleted_sentence(count: int) -> Message:
     """Return what is told of messages that were deleted."""
     return ngettext("%(count)s message deleted.", "%(count)s messages deleted.", count)
 

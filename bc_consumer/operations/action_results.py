@@ -11,7 +11,7 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 
 from bc_consumer.core.redacted_text import redacted
-from bc_consumer.core.translatable import Message, read
+from bc_consumer.core.translatable import Message, stored_message
 
 MOST_BYTES = 200_000
 LONGEST_TEXT = 10_000
@@ -44,7 +44,7 @@ def messages_in(stored: Any) -> Any:
     """Return a stored result with its messages as such, for ``said``."""
     if isinstance(stored, dict):
         if stored.keys() == {SENTENCE, PARTS}:
-            return read(str(stored[SENTENCE]), str(stored[PARTS]))
+            return stored_message(str(stored[SENTENCE]), str(stored[PARTS]))
         return {name: messages_in(value) for name, value in stored.items()}
     return [messages_in(value) for value in stored] if isinstance(stored, list) else stored
 

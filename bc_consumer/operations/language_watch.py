@@ -15,7 +15,7 @@ from bc_consumer.operations.alerts import alert, resolve_alert
 ALERT = "language"
 
 
-def follow_language(odoo: Odoo) -> None:
+def check_language(odoo: Odoo) -> None:
     """Alert if the language is not active, and have all orders read again if it was changed.
 
     Raises whatever the gateway raises. An account that may not read Odoo's languages skips the

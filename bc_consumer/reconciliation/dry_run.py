@@ -96,7 +96,7 @@ class Drift:
         return self.standing == PENDING
 
 
-class DriftScan:
+class DryRun:
     """One dry run. Iterate over ``drifts()``; meanwhile read ``phase``, ``compared`` and ``notes``.
 
     ``since``: the beginning of the window, by hand; None: as a run would take it. ``until``: its
@@ -114,7 +114,7 @@ class DriftScan:
         since: datetime | None = None,
         until: datetime | None = None,
         only: Collection[int] = (),
-        tell: Callable[["DriftScan"], None] | None = None,
+        tell: Callable[["DryRun"], None] | None = None,
     ) -> None:
         self.odoo = odoo
         self.only = only

@@ -72,7 +72,7 @@ from bc_consumer.odoo import (
 )
 from bc_consumer.operations import missing_fields
 from bc_consumer.operations.alerts import alert
-from bc_consumer.operations.language_watch import follow_language
+from bc_consumer.operations.language_watch import check_language
 from bc_consumer.operations.phase_words import describe_phase
 from bc_consumer.operations.run_control import describe_holder
 from bc_consumer.reconciliation import schedule, scrub, suspect_orders
@@ -320,7 +320,7 @@ class _Runner:
             self._widen_window(self.run.window_until)
             if self.run.cause != Cause.POLL:  # polls come too often for that
                 missing_fields.recheck_fields(self.odoo)
-                follow_language(self.odoo)
+                check_language(self.odoo)
             self._save_or_stop()
         phases = self._phases()
         names = [*phases, Phase.DONE]

@@ -26,7 +26,7 @@ from bc_consumer.messaging.broker import Broker
 from bc_consumer.messaging.publisher import FAILURES
 from bc_consumer.models import OperatorAction, PendingBC, SyncLog
 from bc_consumer.operations import action_claims, alerts, dead_letters, failed_orders
-from bc_consumer.reconciliation.dry_run import Drift, DriftScan
+from bc_consumer.reconciliation.dry_run import Drift, DryRun
 from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.run_record import summary
@@ -379,11 +379,11 @@ def _dry_run(action: InHand) -> Finished:
     """Look for differences and keep those of the first orders."""
     report = _DriftReport()
 
-    def tell(scan: DriftScan) -> None:
+    def tell(scan: DryRun) -> None:
         action.tell(scan.compared, None, {"phase": scan.phase, "found": scan.found})
 
     wanted = action.parameters
-    scan = DriftScan(
+    scan = DryRun(
         odoo(), full=wanted["full"], since=_since(wanted), until=_until(wanted), tell=tell
     )
     for drift in scan.drifts():
@@ -411,7 +411,7 @@ def _dry_run(action: InHand) -> Finished:
     return Finished(text, facts)
 
 
-def _obstacle(scan: DriftScan) -> Message:
+def _obstacle(scan: DryRun) -> Message:
     """Return what would keep a run from putting these differences right, if anything would."""
     try:
         odoo_identity.require_same_database(scan.odoo)

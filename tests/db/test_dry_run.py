@@ -31,7 +31,7 @@ from bc_consumer.models import (
     SyncState,
 )
 from bc_consumer.odoo import Odoo, OdooInterrupted, OdooUnavailable, WrongCredentials
-from bc_consumer.reconciliation.dry_run import PENDING, Drift, DriftKind, DriftScan
+from bc_consumer.reconciliation.dry_run import PENDING, Drift, DriftKind, DryRun
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import odoo_connection
@@ -61,7 +61,7 @@ def line_ids(simulator: Simulator, order_id: int) -> list[int]:
 
 
 def scan(odoo: Odoo, **options: Any) -> list[Drift]:
-    return list(DriftScan(odoo, **options).drifts())
+    return list(DryRun(odoo, **options).drifts())
 
 
 def kinds(drifts: list[Drift]) -> list[tuple[int, DriftKind]]:
@@ -81,7 +81,7 @@ def dump() -> dict[str, list[dict[str, Any]]]:
 def test_a_faithful_copy_has_no_drift(simulator: Simulator, odoo: Odoo, full: bool) -> None:
     loaded(simulator)
     before = dump()
-    dry_run = DriftScan(odoo, full=full)
+    dry_run = DryRun(odoo, full=full)
     assert list(dry_run.drifts()) == []
     assert dry_run.compared == 4
     assert dump() == before
@@ -218,7 +218,7 @@ def test_a_new_name_is_a_difference(simulator: Simulator, odoo: Odoo) -> None:
 def test_an_older_mapping_alone_is_no_difference(simulator: Simulator, odoo: Odoo) -> None:
     ids = loaded(simulator)
     BC.objects.update(synced_at=F("write_date") + timedelta(days=1), mapping_version=0)
-    dry_run = DriftScan(odoo)
+    dry_run = DryRun(odoo)
     assert list(dry_run.drifts()) == []
     assert dry_run.compared == len(ids)
 
@@ -330,7 +330,7 @@ def test_an_odoo_that_cannot_group_is_read_id_by_id(simulator: Simulator, odoo: 
     ids = loaded(simulator)
     simulator.faults.hide_method("read_group")
     simulator.delete_order(ids[0])
-    dry_run = DriftScan(odoo)
+    dry_run = DryRun(odoo)
     assert kinds(list(dry_run.drifts())) == [(ids[0], DriftKind.GONE_FROM_ODOO)]
     assert any("cannot group" in note for note in dry_run.notes)
 
@@ -338,11 +338,11 @@ def test_an_odoo_that_cannot_group_is_read_id_by_id(simulator: Simulator, odoo: 
 def test_it_ends_when_the_process_is_stopping(simulator: Simulator, odoo: Odoo) -> None:
     loaded(simulator)
 
-    def stop(_scan: DriftScan) -> None:
+    def stop(_scan: DryRun) -> None:
         process_state.stopping.set()
 
     with pytest.raises(OdooInterrupted):
-        list(DriftScan(odoo, tell=stop).drifts())
+        list(DryRun(odoo, tell=stop).drifts())
 
 
 def test_an_order_of_a_run_at_work_is_compared_without_its_lock(
@@ -458,7 +458,7 @@ def test_a_period_compares_what_was_last_written_in_it_and_nothing_else(
     drifts = scan(odoo, since=day - hours, until=day + hours)
     assert [(one.order_id, one.field) for one in drifts] == [(ids[0], "partner_ref")]
     assert scan(odoo, since=day + hours, until=day + 2 * hours) == []
-    looked = DriftScan(odoo, since=day - hours, until=day + hours)
+    looked = DryRun(odoo, since=day - hours, until=day + hours)
     list(looked.drifts())
     assert looked.compared == 2
     # An order that the copy alone has in the period, and one whose line alone was written in it.

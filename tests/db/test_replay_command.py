@@ -19,7 +19,7 @@ from pika.exceptions import AMQPConnectionError
 
 from bc_consumer import ledger
 from bc_consumer.ledger import Mark, error_fingerprint
-from bc_consumer.management.command import operator
+from bc_consumer.management.command import caller_name
 from bc_consumer.messaging import intake
 from bc_consumer.messaging.broker import Broker, publish
 from bc_consumer.messaging.publisher import ACTOR, FURTHER_IDS, UNDECODABLE_QUEUE
@@ -116,7 +116,7 @@ def test_who_replayed_what_is_recorded(replay: Replay) -> None:
     replay("--all", "--yes")
     action = OperatorAction.objects.get()
     assert (action.kind, action.status) == ("replay", "done")
-    assert (action.parameters, action.asked_by) == ({"all": True}, operator())
+    assert (action.parameters, action.asked_by) == ({"all": True}, caller_name())
     assert action.outcome == "4 orders were replayed."
 
 

@@ -11,7 +11,7 @@ from django.db import connection
 
 from bc_consumer.models import BC, BCLine, SyncLog, SyncState
 from bc_consumer.odoo import Odoo
-from bc_consumer.reconciliation.dry_run import DriftScan
+from bc_consumer.reconciliation.dry_run import DryRun
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.schedule import RunRequest
 from bc_consumer.refresh import odoo_connection
@@ -59,7 +59,7 @@ def test_rule_9_what_a_second_may_hide_is_read_again_whatever_odoo_s_clock_says(
     run()
     # A second write within the same second, of which the webhook was lost.
     simulator.update_sql(ORDER, order_id, {"partner_ref": "second"})
-    assert [drift.field for drift in DriftScan(odoo).drifts()] == ["partner_ref"]
+    assert [drift.field for drift in DryRun(odoo).drifts()] == ["partner_ref"]
     run(digest=False)
     assert BC.objects.get().partner_ref == "second"
 

@@ -25,7 +25,7 @@ from bc_consumer.core import process_state as process
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.core.translatable_field import PartsField
 from bc_consumer.management import odoo_silence_notice, progress, sync_text
-from bc_consumer.management.command import operator
+from bc_consumer.management.command import caller_name
 from bc_consumer.models import (
     BC,
     Alert,
@@ -652,7 +652,7 @@ def test_who_had_single_orders_read_is_recorded(simulator: Simulator) -> None:
     sync("--bc", str(order), "--force")
     read, archived = OperatorAction.objects.order_by("pk")
     assert (read.kind, read.parameters, read.asked_by) == (
-        "read_again", {"odoo_ids": [order]}, operator(),
+        "read_again", {"odoo_ids": [order]}, caller_name(),
     )  # fmt: skip
     assert read.outcome == "Read from Odoo: 1, of which unchanged: 0."
     assert [one["outcome"] for one in read.result["orders"]] == ["created"]

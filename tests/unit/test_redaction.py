@@ -182,7 +182,7 @@ def secrets(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> dict[str
     settings.ODOO_URL = "https://front:proxy%2FLm4Rb8@odoo.example.com"
     settings.RABBITMQ_URL = "amqp://bc:rabbit-Xw0Tn2@rabbit/"
     monkeypatch.setenv("HTTPS_PROXY", "http://us:way-out-Tn2Zq7@proxy:3128")
-    redacted_text.read_again()
+    redacted_text.reload_secrets()
     return {
         "SECRET_KEY": settings.SECRET_KEY,
         "SECRET_KEY_FALLBACKS": "old-key-Xw0pLm4",
@@ -201,7 +201,7 @@ def secrets(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> dict[str
 @pytest.fixture(autouse=True)
 def _known_secrets_are_read_again() -> Iterator[None]:
     yield
-    redacted_text.read_again()
+    redacted_text.reload_secrets()
 
 
 @pytest.mark.parametrize("how", ["hiding", "hide"])
@@ -220,7 +220,7 @@ def test_a_secret_is_hidden_although_a_thread_is_just_reading_the_others(
             super().__init__(secrets)
 
     monkeypatch.setattr(redacted_text, "Redactor", Slow)
-    redacted_text.read_again()
+    redacted_text.reload_secrets()
     slow = threading.Thread(target=redacted, args=("a text",))
     slow.start()
     assert begun.wait(10)

@@ -21,7 +21,7 @@ from bc_consumer.core.translatable import (
     joined,
     message_of,
     ngettext,
-    read,
+    stored_message,
     verbatim,
 )
 from bc_consumer.core.translatable_field import MessageField, MessageModel, MessageQuerySet, said
@@ -77,7 +77,7 @@ def test_several_are_joined_and_each_is_said_in_the_language() -> None:
 )
 @pytest.mark.usefixtures("_french")
 def test_two_columns_give_back_what_was_put_into_them(message: Message) -> None:
-    again = read(str(message), message.parts())
+    again = stored_message(str(message), message.parts())
     assert (again, again.form) == (message, message.form)
     with override("fr"):
         assert said(again) == said(message)
@@ -92,28 +92,28 @@ def test_two_columns_give_back_what_was_put_into_them(message: Message) -> None:
     ],
 )  # fmt: skip
 def test_old_and_damaged_texts_are_shown_as_they_are(damaged: str) -> None:
-    kept = read("the sentence", damaged)
+    kept = stored_message("the sentence", damaged)
     assert (str(kept), kept.form, said(kept)) == ("the sentence", None, "the sentence")
 
 
 def test_parts_of_another_sentence_are_left_out() -> None:
     """Somebody's SQL, or a process of the release before, has written one column alone."""
-    kept = read("by hand", GONE.parts())
+    kept = stored_message("by hand", GONE.parts())
     assert (str(kept), kept.form) == ("by hand", None)
-    assert read("", GONE.parts()).form is None
+    assert stored_message("", GONE.parts()).form is None
 
 
 def test_what_the_release_before_writes_into_one_column_is_read() -> None:
-    glued = read(f"{GONE}{FORMERLY_BETWEEN}{GONE.parts()}", "")
+    glued = stored_message(f"{GONE}{FORMERLY_BETWEEN}{GONE.parts()}", "")
     assert (glued, glued.form) == (GONE, GONE.form)
-    stale = read(f"{GONE}{FORMERLY_BETWEEN}{GONE.parts()}", gettext("another").parts())
+    stale = stored_message(f"{GONE}{FORMERLY_BETWEEN}{GONE.parts()}", gettext("another").parts())
     assert (stale, stale.form) == (GONE, GONE.form)
 
 
 def test_words_of_others_are_never_taken_for_a_message() -> None:
     forged = f'x{FORMERLY_BETWEEN}{{"msgid":"all is well"}}'
     assert verbatim(forged).parts() == ""
-    assert said(read(forged, "")) == forged
+    assert said(stored_message(forged, "")) == forged
 
 
 def test_a_sentence_of_another_release_is_said_in_english(translate: Translate) -> None:  # noqa: F811

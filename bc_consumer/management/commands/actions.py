@@ -12,8 +12,8 @@ from bc_consumer.management.command import (
     Exit,
     HelpFormatter,
     RedactedCommand,
+    caller_name,
     exit_code_table,
-    operator,
 )
 from bc_consumer.management.tables import aligned
 from bc_consumer.models import OperatorAction
@@ -48,7 +48,7 @@ class Command(RedactedCommand):
 
     def _cancel(self, number: int, *, as_json: bool) -> None:
         try:
-            answer = cancel(number, operator())
+            answer = cancel(number, caller_name())
         except OperatorAction.DoesNotExist:
             raise CommandError(_("There is no such action."), returncode=int(Exit.FAILED)) from None
         if not answer.done:

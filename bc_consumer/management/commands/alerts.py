@@ -14,8 +14,8 @@ from bc_consumer.management.command import (
     Exit,
     HelpFormatter,
     RedactedCommand,
+    caller_name,
     exit_code_table,
-    operator,
 )
 from bc_consumer.models import Alert, OperatorAction
 from bc_consumer.operations import action_requests, alerts
@@ -62,7 +62,7 @@ class Command(RedactedCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """List, or change one alert. An alert that is not there is an error."""
-        who = options["by"] or operator()
+        who = options["by"] or caller_name()
         if key := options["acknowledge"]:
             self._tell(alerts.acknowledge(key, who), key, _("acknowledged by %(who)s"), who=who)
             record_done(Kind.ACKNOWLEDGE, who, {"alert": key}, action_requests.TAKEN)
@@ -83,7 +83,7 @@ class Command(RedactedCommand):
         except (OverflowError, ValueError) as error:
             raise CommandError(said(error), returncode=int(Exit.USAGE)) from None
         self._tell(muted, key, _("muted until %(until)s by %(who)s"), until=moment(until), who=who)
-        outcome = action_requests.muted_until(until)
+        outcome = action_requests.muted_sentence(until)
         record_done(Kind.MUTE, who, {"alert": key, "hours": hours}, outcome)
 
     def _tell(self, done: bool, key: str, text: str, **values: str) -> None:

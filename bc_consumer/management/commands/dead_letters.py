@@ -13,8 +13,8 @@ from bc_consumer.management.command import (
     Exit,
     HelpFormatter,
     RedactedCommand,
+    caller_name,
     exit_code_table,
-    operator,
 )
 from bc_consumer.management.tables import aligned
 from bc_consumer.models import DeadLetter, OperatorAction
@@ -89,9 +89,9 @@ class Command(RedactedCommand):
             question = _("Delete %(count)s messages? [y/N]") % {"count": number(len(keys))}
             if not self.is_confirmed(question):
                 raise CommandError(_("Nothing was changed."), returncode=int(Exit.FAILED))
-        outcome = action_requests.deleted(dead_letters.delete(keys))
+        outcome = action_requests.deleted_sentence(dead_letters.delete(keys))
         kind = OperatorAction.Kind.DELETE_DEAD_LETTERS
-        action_requests.record_done(kind, operator(), {"letters": keys}, outcome)
+        action_requests.record_done(kind, caller_name(), {"letters": keys}, outcome)
         self.stdout.write(json.dumps({"deleted": len(keys)}) if options["json"] else said(outcome))
 
 

@@ -24,8 +24,8 @@ from bc_consumer.management.command import (
     Exit,
     HelpFormatter,
     RedactedCommand,
+    caller_name,
     exit_code_table,
-    operator,
     parse_order,
     parse_since,
 )
@@ -202,7 +202,7 @@ class Command(RedactedCommand):
             brought = dead_letters.bring_in(self._broker)
             self._facts |= {"orders_of_dead_letters": brought.orders, "kept": brought.kept}
             kind = OperatorAction.Kind.IMPORT_DEAD_LETTERS
-            record_done(kind, operator(), {}, brought.outcome())
+            record_done(kind, caller_name(), {}, brought.outcome())
         self._say("\n".join(_result_lines(replayed, brought)))
         return self._end(Exit.OK)
 
@@ -214,7 +214,7 @@ class Command(RedactedCommand):
             "%(count)s order was replayed.", "%(count)s orders were replayed.", count
         )
         kind = OperatorAction.Kind.REPLAY
-        record_done(kind, operator(), {k: _plain(v) for k, v in chosen.items()}, text)
+        record_done(kind, caller_name(), {k: _plain(v) for k, v in chosen.items()}, text)
 
     def _groups_told(self, groups: Sequence[failed_orders.FailureGroup]) -> list[str]:
         """Return each cause: how many orders, since when, and the error of one of them."""

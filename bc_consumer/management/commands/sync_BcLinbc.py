@@ -19,7 +19,7 @@ from bc_consumer.management.command import (
     Exit,
     HelpFormatter,
     RedactedCommand,
-    operator,
+    caller_name,
     parse_order,
     parse_since,
     stopping_on_signals,
@@ -33,7 +33,7 @@ from bc_consumer.management.tables import width_of
 from bc_consumer.models import OperatorAction, SyncLog, SyncState
 from bc_consumer.odoo import OdooError, OdooInterrupted, OdooRefused
 from bc_consumer.operations import action_requests, metric_totals, run_control
-from bc_consumer.reconciliation.dry_run import DriftScan
+from bc_consumer.reconciliation.dry_run import DryRun
 from bc_consumer.reconciliation.lock import AlreadyRunning, Interrupted
 from bc_consumer.reconciliation.run import reconcile
 from bc_consumer.reconciliation.schedule import RunRequest
@@ -215,7 +215,7 @@ class Command(RedactedCommand):
         self._report = (JsonReport if self._json else TableReport)(stream_of(self.stdout))
         shown = display(line, stream_of(self.stderr))
         total = _orders_above(0) if options["full"] else None
-        scan = DriftScan(
+        scan = DryRun(
             odoo(),
             full=options["full"],
             since=options["since"],
@@ -286,7 +286,7 @@ class Command(RedactedCommand):
                 self.tell(sync_text.brought_told(brought, width_of(self.stdout)))
 
     def _stop(self) -> Exit:
-        who = operator()
+        who = caller_name()
         asked = run_control.ask_to_stop(who)
         action_requests.record_done(
             OperatorAction.Kind.STOP, who, {}, asked.text, refused=not asked.done
@@ -314,7 +314,7 @@ class Command(RedactedCommand):
             return self._end(Exit.FAILED, _("Nothing was changed."))
         released = run_control.unlock(force=True)
         action_requests.record_done(
-            OperatorAction.Kind.UNLOCK, operator(), {"force": True}, released.text,
+            OperatorAction.Kind.UNLOCK, caller_name(), {"force": True}, released.text,
             refused=not released.done,
         )  # fmt: skip
         if not self._json:
@@ -345,10 +345,10 @@ def _record(odoo_ids: list[int], forced: bool, done: list[OrderOutcome]) -> None
     asked = {"odoo_ids": odoo_ids}
     told = summary(Counter(one.outcome for one in done))
     with suppress(DatabaseFailure):  # the command tells it by itself
-        action_requests.record_done(kind, operator(), asked, told, {"orders": done})
+        action_requests.record_done(kind, caller_name(), asked, told, {"orders": done})
 
 
-def _a_run_would(scan: DriftScan) -> tuple[Exit, str]:
+def _a_run_would(scan: DryRun) -> tuple[Exit, str]:
     """Return the exit code of a run after this dry run, and what would stop that run."""
     try:
         odoo_identity.require_same_database(scan.odoo)
