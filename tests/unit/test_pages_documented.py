@@ -16,7 +16,11 @@ from tests import documents
 
 PAGE = "pages.md"
 PUBLIC = "staff; everybody with `LIVE_PAGE_PUBLIC`"
-BY_DECORATOR = {"page": "staff", "public_page": PUBLIC, "form": "staff with the permission"}
+BY_DECORATOR = {
+    "page": "staff",
+    "public_page": PUBLIC,
+    "staff_post_only": "staff with the permission",
+}
 WITHOUT_A_DECORATOR = {
     "/today/": PUBLIC,
     "/metrics": "whoever has `METRICS_TOKEN`",
@@ -84,7 +88,7 @@ def test_the_document_says_who_is_let_in(address: str) -> None:
     ]
     (wanted,) = decorators or [WITHOUT_A_DECORATOR.get(address, "everybody")]
     who = told()[address]
-    assert who.startswith(wanted) if wanted == BY_DECORATOR["form"] else who == wanted
+    assert who.startswith(wanted) if wanted == BY_DECORATOR["staff_post_only"] else who == wanted
 
 
 def test_lists_of_the_administration_name_their_permission() -> None:
