@@ -23,6 +23,7 @@ from tests.services.owned import ServiceMissingError
 from tests.services.postgres import Database, Postgres
 from tests.services.rabbitmq import RabbitMQ
 from tests.services.session import Services
+from tests.services.waiting import DeadlineMissedError, wait_until
 
 T = TypeVar("T")
 
@@ -110,6 +111,31 @@ def services() -> Iterator[Services]:
 def postgres(services: Services) -> Postgres:
     """A PostgreSQL that all tests share; break a ``private_postgres`` instead."""
     return or_skip(lambda: services.postgres)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The test database, which PostgreSQL drops only once nobody else is connected to it."""
+    yield
+    if ON_SQLITE:
+        return
+
+    def others() -> list[tuple[object, ...]]:
+        gc.collect()  # connections of ended threads may be held in cycles
+        with connections["default"].cursor() as cursor:
+            cursor.execute(
+                "SELECT pid, state, now() - state_change, query FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            return list(cursor.fetchall())
+
+    with django_db_blocker.unblock():
+        try:
+            wait_until(lambda: not others(), 30, every=0.1)
+        except DeadlineMissedError:
+            pytest.fail(f"Sessions that some test has left behind: {others()}")
+        finally:
+            connections["default"].close()
 
 
 @pytest.fixture(scope="session")
