@@ -2,9 +2,9 @@
 
 With a thread and a request of Django for each, a webhook takes nearly three times the processor
 (measured, docs/performance.md). So ``manage.py web`` takes in here what Odoo's automation rules
-send: a POST of one order in JSON, with a valid secret. Everything else, and all that is to be
-refused, goes to ``views.receive``, which is the whole webhook and does the same under any other
-server.
+send: a POST of one order in JSON, with a valid secret. Everything else, and all that it
+would have to refuse for what was sent, goes to ``views.receive``, which is the whole webhook and
+does the same under any other server.
 """
 
 import json

@@ -28,7 +28,7 @@ KEPT_OF_A_BATCH = 200
 """The same for a body with several ids: fewer, because each of the orders keeps a copy."""
 ARRIVED = "bc_consumer.arrived"
 """Key in the WSGI environment of the time at which the body was complete and the wait for a thread
-began, as of ``time.monotonic()``. Only ``server.py`` sets it."""
+began, as of ``time.monotonic()``. Only ``site_server.py`` sets it."""
 RETRY_AFTER_SECONDS = 5
 """The Retry-After sent with a 503."""
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"})

@@ -18,9 +18,9 @@ from bc_consumer.console.page import page, staff_post_only
 from bc_consumer.core.redacted_text import redacted
 from bc_consumer.core.translatable_field import said
 from bc_consumer.models import OperatorAction
-from bc_consumer.operations import password_actions
+from bc_consumer.operations import actions_within_request
 from bc_consumer.operations.action_requests import TooManyActions
-from bc_consumer.operations.password_actions import Account
+from bc_consumer.operations.actions_within_request import Account
 from bc_consumer.operations.rights import may
 
 Kind = OperatorAction.Kind
@@ -71,7 +71,9 @@ def ask_rules(request: HttpRequest) -> HttpResponse:
         "move": bool(request.POST.get("move")),
     }
     try:
-        done, shown_once = password_actions.perform(Kind.RULES, request.user, account, parameters)
+        done, shown_once = actions_within_request.perform(
+            Kind.RULES, request.user, account, parameters
+        )
     except TooManyActions as error:
         messages.error(request, said(error.args[0]))
         return HttpResponseRedirect(reverse("bc-rules"))
@@ -88,6 +90,6 @@ def _context(request: HttpRequest, shown: OperatorAction | None) -> dict[str, ob
         "secrets": len(settings.ODOO_WEBHOOK_SECRETS),
         "odoo_url": redacted(settings.ODOO_URL),
         "admin_login": settings.ODOO_ADMIN_LOGIN,
-        "seconds": int(password_actions.SECONDS),
+        "seconds": int(actions_within_request.SECONDS),
         **context_of(request, shown),
     }

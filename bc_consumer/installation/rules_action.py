@@ -1,6 +1,6 @@
-"""The rules in Odoo from a browser: the step that ``operations/password_actions.py`` calls.
+"""The rules in Odoo from a browser: the step that ``operations/actions_within_request.py`` calls.
 
-It goes through ``rules_procedure.py``, as the command does. The account is used here, and kept
+It goes through ``rule_installation.py``, as the command does. The account is used here, and kept
 nowhere.
 """
 
@@ -13,8 +13,8 @@ from bc_consumer.core.translatable import Message, verbatim
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable_field import said
 from bc_consumer.models import OperatorAction
-from bc_consumer.operations import password_actions
-from bc_consumer.operations.password_actions import Account, Performed
+from bc_consumer.operations import actions_within_request
+from bc_consumer.operations.actions_within_request import Account, Performed
 
 if TYPE_CHECKING:
     from bc_consumer.odoo.wanted_rules import Comparison
@@ -71,8 +71,8 @@ def check_or_install_rules(
 ) -> Performed:
     """Look at the rules, install them, or begin to rotate their secret."""
     # Most processes never do this, so they need not load it.
+    from bc_consumer.installation.rule_installation import RuleInstallation, RulesRequest
     from bc_consumer.installation.rule_sentences import RulesExit, all_right
-    from bc_consumer.installation.rules_procedure import RulesProcedure, RulesRequest
 
     kept = Kept()
     what = parameters["what"]
@@ -85,7 +85,7 @@ def check_or_install_rules(
         move=bool(parameters.get("move")),
         stop=stop,
     )
-    code = RulesProcedure(request, kept).run()
+    code = RuleInstallation(request, kept).run()
     kept.lines = [line for line in kept.lines if line != all_right()]  # the outcome says it
     result = {"what": what, "rules": kept.rules, "lines": kept.lines, "error": kept.error}
     if code is RulesExit.YOUR_TURN:
@@ -112,4 +112,4 @@ def _told(error: str) -> Message:
     return verbatim(error) if error else _("It could not be done.")
 
 
-password_actions.PASSWORD_STEPS[OperatorAction.Kind.RULES] = check_or_install_rules
+actions_within_request.PASSWORD_STEPS[OperatorAction.Kind.RULES] = check_or_install_rules

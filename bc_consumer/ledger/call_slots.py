@@ -25,7 +25,7 @@ from django.db.models.functions import Now
 from bc_consumer.core import process_state
 from bc_consumer.ledger.circuit_breaker import PACE_ID
 from bc_consumer.models import CallSlot, Pace
-from bc_consumer.odoo.call_limits import CallLimits, ProcessCallLimits, busy_error, wait_or_stop
+from bc_consumer.odoo.calls_at_once import CallLimits, ProcessCallLimits, busy_error, wait_or_stop
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.odoo.call_limits import CallLimits
 from bc_consumer.odoo.call_observer import CallObserver
+from bc_consumer.odoo.calls_at_once import CallLimits
 from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.domains import check_domain
 from bc_consumer.odoo.errors import OdooProtocolError

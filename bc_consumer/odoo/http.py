@@ -17,8 +17,8 @@ import certifi
 import pycurl
 
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.odoo.call_limits import LONGEST_WAIT, CallLimits, ProcessCallLimits
 from bc_consumer.odoo.call_observer import CallObserver, NoObserver
+from bc_consumer.odoo.calls_at_once import LONGEST_WAIT, CallLimits, ProcessCallLimits
 from bc_consumer.odoo.calls_under_way import CALLS
 from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import OdooError, OdooInterrupted, ResponseTooLarge

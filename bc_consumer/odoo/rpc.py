@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from bc_consumer.core.translatable import gettext as _
 from bc_consumer.core.translatable import message_of, verbatim
 from bc_consumer.odoo import fault_errors
-from bc_consumer.odoo.call_limits import acquire_slot
+from bc_consumer.odoo.calls_at_once import acquire_slot
 from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import (
     MissingEndpoint,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from bc_consumer.core.translatable import gettext as _
-from bc_consumer.odoo.call_limits import CallLimits
+from bc_consumer.odoo.calls_at_once import CallLimits
 from bc_consumer.odoo.connection_settings import OdooSettings
 from bc_consumer.odoo.errors import (
     MissingEndpoint,

@@ -220,7 +220,7 @@ READERS: Mapping[OperatorAction.Kind, Mapping[str, Callable[[object], Any]]] = {
     Kind.IMPORT_DEAD_LETTERS: {},
     Kind.DELETE_DEAD_LETTERS: {"letters": _keys},
 }
-"""The other kinds take a password, see ``password_actions.py``."""
+"""The other kinds take a password, see ``actions_within_request.py``."""
 CONTRADICTIONS: Mapping[OperatorAction.Kind, Callable[[dict[str, Any]], None]] = {
     Kind.REPLAY: _one_choice,
     Kind.RELEASE: _some_or_all,

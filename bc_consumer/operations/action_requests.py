@@ -97,7 +97,7 @@ def begin(
     token: uuid.UUID,
     lease_until: datetime,
 ) -> OperatorAction:
-    """Record that this process begins something; return the row, which ``end`` is to close.
+    """Record that this process begins something; ``action_claims.end`` closes the returned row.
 
     Raises IntegrityError while one of this kind is being done anywhere.
     """

@@ -4,7 +4,7 @@ The lock is one row (SyncState), taken by one statement, with a lease. A killed 
 its lease ends. Between two slices the nightly run itself holds the lock: any worker may resume that
 run, and no other run may begin.
 
-What others than the holder may do is in ``operations/run_control.py``.
+What operators may do to it is in ``operations/run_control.py``.
 """
 
 import logging

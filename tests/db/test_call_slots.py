@@ -19,7 +19,7 @@ from bc_consumer.ledger import Mark, call_slots, claims
 from bc_consumer.ledger.call_slots import SharedCallLimits, call_limits
 from bc_consumer.models import CallSlot, Pace
 from bc_consumer.odoo import OdooBusy, OdooInterrupted
-from bc_consumer.odoo.call_limits import ProcessCallLimits
+from bc_consumer.odoo.calls_at_once import ProcessCallLimits
 
 pytestmark = pytest.mark.usefixtures("single_rows")
 

@@ -36,8 +36,8 @@ from bc_consumer.operations import (
     action_claims,
     action_parameters,
     action_requests,
+    actions_within_request,
     clock_steps,
-    password_actions,
     retention,
 )
 from bc_consumer.operations.action_parameters import WrongParameters
@@ -200,8 +200,8 @@ def test_every_kind_is_done_by_a_worker_at_once_or_within_the_request() -> None:
     assert action_steps.STEPS.keys() == action_steps.DEADLINES.keys()
     lanes = list(itertools.chain(*action_steps.LANES.values()))
     assert sorted(lanes) == sorted(action_steps.STEPS)
-    assert set(Kind) == asked | password_actions.PASSWORD_STEPS.keys()
-    assert not asked & password_actions.PASSWORD_STEPS.keys()
+    assert set(Kind) == asked | actions_within_request.PASSWORD_STEPS.keys()
+    assert not asked & actions_within_request.PASSWORD_STEPS.keys()
 
 
 def test_what_a_page_did_by_itself_is_recorded() -> None:

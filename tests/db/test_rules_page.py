@@ -23,7 +23,7 @@ from bc_consumer.core import database_deadline, http_probe, process_state
 from bc_consumer.core.redacted_text import current_redactor
 from bc_consumer.core.sql_dialect import database_now
 from bc_consumer.models import OperatorAction
-from bc_consumer.operations import action_claims, action_requests, password_actions
+from bc_consumer.operations import action_claims, action_requests, actions_within_request
 from bc_consumer.redaction import RedactingFormatter
 from odoo_simulator import Simulator
 from odoo_simulator.rpc_services import User
@@ -131,7 +131,7 @@ def test_the_password_is_stored_and_logged_nowhere(
         def break_down(*_: object) -> None:
             raise RuntimeError(f"password: {PASSWORD}, and {PASSWORD} again")
 
-        monkeypatch.setitem(password_actions.PASSWORD_STEPS, Kind.RULES, break_down)
+        monkeypatch.setitem(actions_within_request.PASSWORD_STEPS, Kind.RULES, break_down)
     page = work(chief, what)
     odoo.faults.clear()
     assert PASSWORD not in page
@@ -195,7 +195,7 @@ def test_one_at_a_time_and_a_dead_one_does_not_stay(chief: Client, odoo: Simulat
 def test_an_odoo_that_hangs_ends_with_the_deadline(
     chief: Client, odoo: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(password_actions, "SECONDS", 0.5)
+    monkeypatch.setattr(actions_within_request, "SECONDS", 0.5)
     odoo.faults.latency(20)
     page = work(chief, "status")
     odoo.faults.clear()
@@ -206,7 +206,7 @@ def test_an_odoo_that_hangs_ends_with_the_deadline(
 def test_an_address_that_says_nothing_is_not_waited_for_either(
     chief: Client, odoo: Simulator, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(password_actions, "SECONDS", 0.5)
+    monkeypatch.setattr(actions_within_request, "SECONDS", 0.5)
     began = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.PUBLIC_URL = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -232,7 +232,7 @@ def test_before_the_settings_are_asked_for_the_typed_account_looks(
 def test_nor_is_an_odoo_that_hangs_waited_for_there(
     chief: Client, odoo: Simulator, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(password_actions, "SECONDS", 0.5)
+    monkeypatch.setattr(actions_within_request, "SECONDS", 0.5)
     settings.PUBLIC_URL = ""
     odoo.faults.latency(8)
     began = time.monotonic()
@@ -258,13 +258,13 @@ def test_an_odoo_slower_than_the_page_s_deadline_costs_neither_outcome_nor_secre
 ) -> None:
     work(chief, "install")
     settings.PAGE_DATABASE_SECONDS = 1.0
-    step = password_actions.PASSWORD_STEPS[Kind.RULES]
+    step = actions_within_request.PASSWORD_STEPS[Kind.RULES]
 
-    def slow(*given: Any) -> password_actions.Performed:
+    def slow(*given: Any) -> actions_within_request.Performed:
         time.sleep(1.2)
         return step(*given)
 
-    monkeypatch.setitem(password_actions.PASSWORD_STEPS, Kind.RULES, slow)
+    monkeypatch.setitem(actions_within_request.PASSWORD_STEPS, Kind.RULES, slow)
     assert "ODOO_WEBHOOK_SECRETS=" in work(chief, "rotate")
     assert OperatorAction.objects.latest("pk").status == Status.DONE
 

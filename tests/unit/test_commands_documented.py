@@ -32,7 +32,7 @@ PROGRAMS = {
 }
 PAGE = "commands.md"
 CODE = re.compile(r"^ +(\d+)  \S", re.MULTILINE)
-STORIES = {"odoo_rules": "bc_consumer/installation/rules_procedure.py"}
+STORIES = {"odoo_rules": "bc_consumer/installation/rule_installation.py"}
 """Where a command ends that shares its story with the console."""
 BY_ARGPARSE_AND_DJANGO = {0, 1, 2}
 """Success, CommandError or an unexpected error, and wrong options: no command says these itself."""

@@ -14,7 +14,7 @@ from django.core.management import call_command, load_command_class
 from bc_consumer.installation.rule_sentences import RulesExit
 from bc_consumer.management.commands import web
 from bc_consumer.messaging.broker import Broker
-from bc_consumer.operations import password_actions
+from bc_consumer.operations import actions_within_request
 from bc_consumer.reconciliation import period_digest
 from bc_consumer.refresh import batch
 from odoo_webhook import site_server
@@ -72,8 +72,8 @@ def test_proxies_wait_for_longer_than_the_rules_form_waits_for_odoo() -> None:
     limits += re.findall(r"(?:response_header_timeout|\bwrite) (\d+)s", caddy)
     assert len(limits) == 3
     margin = 2 * 5
-    assert min(map(int, limits)) >= password_actions.SECONDS + margin
-    told = f"at most {password_actions.SECONDS:g} s to wait for Odoo"
+    assert min(map(int, limits)) >= actions_within_request.SECONDS + margin
+    told = f"at most {actions_within_request.SECONDS:g} s to wait for Odoo"
     assert told in OPERATIONS
 
 

@@ -11,8 +11,8 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from bc_consumer.core.redacted_text import hide
+from bc_consumer.installation.rule_installation import RuleInstallation, RulesRequest
 from bc_consumer.installation.rule_sentences import RulesExit
-from bc_consumer.installation.rules_procedure import RulesProcedure, RulesRequest
 from bc_consumer.management import rules_text
 from bc_consumer.management.command import HelpFormatter, RedactedCommand
 from bc_consumer.management.tables import width_of, wrapped
@@ -91,7 +91,7 @@ class Command(RedactedCommand):
             dry_run=options["dry_run"],
         )
         try:
-            return RulesProcedure(request, self).run()
+            return RuleInstallation(request, self).run()
         except CommandError as error:
             self.facts["error"] = str(error)
             self.complain(str(error))
@@ -112,7 +112,7 @@ class Command(RedactedCommand):
         hide(password)
         return login, password
 
-    # --- output, as RulesProcedure asks for it ---
+    # --- output, as RuleInstallation asks for it ---
 
     def compared(self, comparison: Comparison) -> None:
         """Write the rules as they are in Odoo."""

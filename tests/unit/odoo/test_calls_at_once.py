@@ -6,7 +6,7 @@ import time
 import pytest
 
 from bc_consumer.odoo import OdooBusy, OdooInterrupted
-from bc_consumer.odoo.call_limits import ProcessCallLimits
+from bc_consumer.odoo.calls_at_once import ProcessCallLimits
 
 
 def test_no_more_calls_at_once_than_allowed() -> None:

@@ -82,7 +82,7 @@ class NotSetUp(Exception):
     """A setting is missing or wrong; the text says which."""
 
 
-class RulesProcedure:
+class RuleInstallation:
     """Does what one request asks for."""
 
     def __init__(self, request: RulesRequest, teller: Teller) -> None:
