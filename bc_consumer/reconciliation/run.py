@@ -266,9 +266,8 @@ class _Runner:
         handed_over = False
         self.lock.listen_for(self.run)
         try:
-            self._show_progress(
-                0
-            )  # before Odoo is asked, which may hang: whoever waits sees the run
+            # Before Odoo is asked, which may hang: who waits for the run sees that it has begun.
+            self._show_progress(0)
             self._check_identity()
             with run_drain_threads(self.run.pk, self._lost, self._batch_ended):
                 self._go_through_phases()
